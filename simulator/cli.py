@@ -178,6 +178,59 @@ def _report(sweeps: list, density: str | None, json: str | None) -> None:
         print_forecast(sweeps, density_lines(found, density) if profile else ())
 
 
+@app.command()
+def generate(
+    model: Annotated[str, typer.Argument(help="GGUF file; or a name or YAML, which gets random weights.")],
+    prompt: Annotated[str | None, typer.Option(help="Text to go on from.")] = None,
+    tokens: Annotated[
+        int, typer.Option(parser=whole_number, metavar="INTEGER", help="How many to generate, at most.")
+    ] = 64,
+    threads: Annotated[
+        int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: all cores]")
+    ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(parser=whole_number, metavar="INTEGER", help="Room for so many tokens. [default: what is needed]"),
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token, 1 draws as the model says.")] = 0.0,
+    seed: Annotated[
+        int, typer.Option(parser=whole_number, metavar="INTEGER", help="Of the drawing, and of random weights.")
+    ] = 0,
+    chat: Annotated[bool, typer.Option("--chat", help="Put the prompt into the model's chat template.")] = False,
+    weights: Annotated[str | None, typer.Option(help="Format of random weights. [default: q8_0]")] = None,
+    cache: Annotated[str, typer.Option(help="Format of the cache: f16 or f32.")] = "f16",
+    convert: Annotated[
+        str | None, typer.Option(help="Turn tensors of other formats into this one, such as q8_0.")
+    ] = None,
+    routing: Annotated[
+        str, typer.Option(help="Who picks experts: own (the router), uniform, zipf:1.2, FILE.json, FILE.csv.")
+    ] = "own",
+    json: Annotated[str | None, typer.Option(help="Write JSON to a file, or - for standard output.")] = None,
+) -> None:
+    """Decode real tokens with the engine, and say how fast."""
+    from simulator.report.generation import Request, run
+
+    texts = {"weights": weights, "cache": cache, "convert": convert, "routing": routing, "json": json}
+    _refuse_empty(texts)
+    run(
+        Request(
+            model=model,
+            prompt=prompt,
+            n_tokens=tokens,
+            threads=threads,
+            context=context,
+            temperature=temperature,
+            seed=seed,
+            chat=chat,
+            weights=weights,
+            cache=cache,
+            convert=convert,
+            routing=routing,
+            json=json,
+        )
+    )
+
+
 @app.command("list")
 def list_(what: Annotated[str, typer.Argument(help="models, hardware, runtimes or formats.")]) -> None:
     """List what roofcast knows by name."""
@@ -196,10 +249,15 @@ def list_(what: Annotated[str, typer.Argument(help="models, hardware, runtimes o
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A model, device, runtime or format: name or file.")],
+    name: Annotated[str, typer.Argument(help="A model, device, runtime or format: name or file; or engine.")],
     weights: Annotated[str | None, typer.Option(help="For a model: count its bytes in this format.")] = None,
 ) -> None:
     """Show one entry, with sources."""
+    if name == "engine":
+        from simulator.report.engine import print_engine
+
+        print_engine()
+        return
     from simulator.report import catalogue
 
     catalogue.show(name, weights)
@@ -254,7 +312,9 @@ def _usage(error: Exception, arguments: list[str]) -> str:
     message = error.format_message().strip().rstrip(".")
     for theirs, ours in _WORDS.items():
         message = re.sub(theirs, ours, message)
-    command = " ".join(["roofcast", *(each for each in arguments[:1] if each in ("simulate", "list", "show"))])
+    command = " ".join(
+        ["roofcast", *(each for each in arguments[:1] if each in ("simulate", "generate", "list", "show"))]
+    )
     return f"{message[:1].lower()}{message[1:]}; see {command} --help".replace("\n", " ")
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import mmap
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from simulator.errors import InputError
+from simulator.errors import InputError, describe
 from simulator.quant import FORMATS, Format
 from simulator.units import format_bytes
 
@@ -45,6 +45,8 @@ class FileTensor:
     name: str
     shape: tuple[int, ...]  # as the file has it: row length first
     format: Format
+    path: Path | None = None  # the file, or the part of a split one, that holds it
+    offset: int = 0  # where its data starts in that file
 
     @property
     def columns(self) -> int:
@@ -210,10 +212,16 @@ def _parse(path: Path, cursor: _Cursor, size: int) -> Header:
         key = cursor.text()
         keys[key] = cursor.value(cursor.take("I"))
     found = [_tensor(path, cursor) for _ in range(n_tensors)]
-    return Header(keys, tuple(tensor for tensor, _ in found), _truncation(path, cursor.at, keys, found, size))
+    alignment = keys.get("general.alignment", 32)
+    if isinstance(alignment, bool) or not isinstance(alignment, int) or not 1 <= alignment <= 2**30:
+        found = "a long list" if isinstance(alignment, Unread) else describe(alignment)
+        raise InputError(f"{path}: damaged header: general.alignment is {found}")
+    start = -(-cursor.at // alignment) * alignment
+    tensors = tuple(replace(tensor, offset=start + tensor.offset) for tensor in found)
+    return Header(keys, tensors, _truncation(path, tensors, size))
 
 
-def _tensor(path: Path, cursor: _Cursor) -> tuple[FileTensor, int]:
+def _tensor(path: Path, cursor: _Cursor) -> FileTensor:
     name, n_dims = cursor.text(), cursor.take("I")
     if n_dims > 4:
         raise InputError(f"{path}: damaged header: tensor {name[:80]!r} has {n_dims} dimensions")
@@ -223,20 +231,16 @@ def _tensor(path: Path, cursor: _Cursor) -> tuple[FileTensor, int]:
         raise InputError(f"{path}: tensor {name[:80]!r} is stored in ggml type {kind}, which is unknown here")
     if any(not 1 <= size <= 2**40 for size in shape) or prod(shape) > 2**50:
         raise InputError(f"{path}: damaged header: tensor {name[:80]!r} has the shape {shape}")
-    tensor = FileTensor(name, shape, FORMATS[_TYPES[kind]])
+    tensor = FileTensor(name, shape, FORMATS[_TYPES[kind]], path, offset)
     if tensor.columns % tensor.format.block:
         raise InputError(
             f"{path}: tensor {name[:80]!r}: rows of {tensor.columns} do not divide into {tensor.format.name} blocks"
         )
-    return tensor, offset
+    return tensor
 
 
-def _truncation(path: Path, end: int, keys: dict, found: list, size: int) -> tuple[str, ...]:
-    alignment = keys.get("general.alignment", 32)
-    if not isinstance(alignment, int) or alignment < 1 or not found:
-        return ()
-    start = -(-end // alignment) * alignment
-    needed = start + max(offset + tensor.nbytes for tensor, offset in found)
+def _truncation(path: Path, tensors: tuple[FileTensor, ...], size: int) -> tuple[str, ...]:
+    needed = max((tensor.offset + tensor.nbytes for tensor in tensors), default=0)
     if size >= needed:
         return ()
     return (

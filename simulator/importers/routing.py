@@ -18,10 +18,15 @@ def load_routing(path: Path) -> Routing:
     CSV: columns `expert,count` for a histogram; `token,layer,expert` for a trace, one row per choice.
     JSON: `{"counts": [..]}`, or `{"tokens": [[[experts of layer 0], [of layer 1], ..], ..]}`.
     """
-    rows = _json_rows(path) if path.suffix == ".json" else _csv_rows(path)
+    rows = read_choices(path)
     if isinstance(rows, tuple):
         return Popular(str(path), popularity=rows)
     return _trace(path, rows)
+
+
+def read_choices(path: Path) -> tuple[float, ...] | list[tuple[int, int, int]]:
+    """What a file records: counts by expert, or (token, layer, expert) for every choice."""
+    return _json_rows(path) if path.suffix == ".json" else _csv_rows(path)
 
 
 def _json_rows(path: Path):

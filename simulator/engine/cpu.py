@@ -1,0 +1,111 @@
+"""Which vector instructions this processor has, and which of our kernels' paths therefore runs here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path as File
+
+from simulator.errors import InputError, hint
+
+
+@dataclass(frozen=True)
+class Path:
+    """One way to write the kernels: the instruction for the int8 dot product and what it takes."""
+
+    name: str
+    needs: frozenset[str]  # LLVM's names of CPU features
+    title: str
+    signed: bool  # whether the dot product takes signed weights; otherwise they are stored with 128 added
+    max_tokens: int  # tokens of a batch that share one pass over a panel: what fits the registers
+
+
+PATHS = {
+    path.name: path
+    for path in (
+        Path(
+            "avx512-vnni",
+            frozenset({"avx512f", "avx512bw", "avx512vl", "avx512vnni"}),
+            "AVX-512 with VNNI: 64 int8 products an instruction",
+            signed=False,
+            max_tokens=8,
+        ),
+        Path("avx-vnni", frozenset({"avx2", "fma", "f16c", "avxvnni"}), "AVX2 with VNNI: 32 int8 products", False, 4),
+        Path("avx2", frozenset({"avx2", "fma", "f16c"}), "AVX2: 32 int8 products in two instructions", True, 4),
+        Path("neon-dotprod", frozenset({"dotprod"}), "NEON with dot product: 16 int8 products", True, 4),
+        Path("portable", frozenset(), "no special instructions: the compiler's own vectors", True, 2),
+    )
+}
+
+
+@lru_cache(maxsize=1)
+def features() -> frozenset[str]:
+    """LLVM's names of what the processor can do, as numba compiles for it (NUMBA_CPU_FEATURES overrules)."""
+    from llvmlite import binding
+
+    named = os.environ.get("NUMBA_CPU_FEATURES")
+    if named:
+        return frozenset(each[1:] for each in named.split(",") if each.startswith("+"))
+    return frozenset(name for name, present in binding.get_host_cpu_features().items() if present)
+
+
+def reachable() -> tuple[Path, ...]:
+    """The paths that run on this processor, best first."""
+    here = features()
+    found = [path for path in PATHS.values() if path.needs <= here]
+    if "avx512vl" in here and "avx512vnni" in here:
+        found.insert(1, PATHS["avx-vnni"])  # the same instruction, 32 bytes wide
+    return tuple(dict.fromkeys(found))
+
+
+def choose(name: str | None = None) -> Path:
+    """The best path of this processor, or the one called *name*; InputError if it does not run here.
+
+    The environment variable ROOFCAST_CPU_PATH stands in for a missing *name*.
+    """
+    name = name or os.environ.get("ROOFCAST_CPU_PATH")
+    runs = {path.name: path for path in reachable()}
+    if not name:
+        return next(iter(runs.values()))
+    if name not in PATHS:
+        raise InputError(f"CPU path {name[:40]!r} is unknown, {hint(name, PATHS)}")
+    if name not in runs:
+        missing = ", ".join(sorted(PATHS[name].needs - features()))
+        raise InputError(f"CPU path {name} does not run on this processor, which lacks {missing}; {', '.join(runs)} do")
+    return runs[name]
+
+
+@lru_cache(maxsize=1)
+def _sources() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(File(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def target(path: Path) -> str:
+    """What kernels are compiled for: the path, and the state of their sources.
+
+    Numba's cache looks at the file of a function only, not at what it calls; naming the sources in the
+    key keeps a changed kernel from being answered by an old one.
+    """
+    return f"{path.name}:{_sources()}"
+
+
+def path_of(target: str) -> Path:
+    """The path that a target names."""
+    return PATHS[target.split(":")[0]]
+
+
+def machine() -> str:
+    """The processor's name as people know it, as far as the system tells."""
+    try:
+        for line in File("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.lower().startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

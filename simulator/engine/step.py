@@ -1,0 +1,262 @@
+"""The engine: a model in memory that decodes one token of every sequence at a time, and says what it read for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from simulator.engine import cpu
+from simulator.engine.network import COMPONENTS, Limits, Network
+from simulator.engine.recipe import Recipe, check_runs, recipe_of_file
+from simulator.engine.tape import step_tape
+from simulator.engine.team import Team, cores
+from simulator.engine.weights import DrawnSource, FileSource, Loaded, Progress, Source, load
+from simulator.errors import InputError
+from simulator.importers.gguf import load_gguf
+from simulator.importers.gguf_header import read_header
+from simulator.mixes import parse_weights
+from simulator.model import Model, load_model
+from simulator.quant import Weights
+from simulator.sparsity import Sparsity, parse_sparsity
+
+PROMPT_ROWS = 16  # tokens of a prompt that go through the weights together
+DEFAULT_CONTEXT = 4096
+
+Routing = Callable[[int, int, int, int], np.ndarray]  # (layer, tokens, experts, active) -> int [tokens, active]
+
+
+@dataclass(frozen=True)
+class Read:
+    """Bytes that one step read, by component, as the kernels counted them."""
+
+    attention: int
+    ffn: int
+    router: int
+    experts: int
+    shared: int
+    head: int
+    cache: int
+    embedding: int  # rows looked up
+    vectors: int  # norms and biases
+
+    @property
+    def weights(self) -> int:
+        """All but the cache."""
+        return self.total - self.cache
+
+    @property
+    def total(self) -> int:
+        """Everything."""
+        return sum(vars(self).values())
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step put out."""
+
+    logits: np.ndarray  # float32 [tokens, vocab]
+    read: Read
+    experts: tuple[np.ndarray, ...]  # of each layer with experts, those chosen: int64 [tokens, active]
+
+    @cached_property
+    def distinct_experts(self) -> tuple[int, ...]:
+        """How many different experts each layer touched."""
+        return tuple(len(np.unique(chosen)) for chosen in self.experts)
+
+
+class Engine:
+    """A model ready to decode.
+
+    Args:
+        model: a GGUF file, whose weights are read; or a model of any other kind (a shipped name, a YAML ...), whose
+            weights are drawn at random.
+        threads: how many; None is one for each core.
+        batch: sequences that can be decoded together.
+        context: tokens that each sequence can have.
+        weights: format of random weights.
+        cache: "f16" or "f32".
+        convert: a format that tensors of a file are turned into where their own has no kernel.
+        sparsity: the zero inputs of the linear layers, such as "q-sparse:0.5": only the largest inputs are kept, and the
+            weights of the others are not read.
+        path: name of a CPU path; None is the best one.
+        seed: of random weights.
+        progress: called with (bytes loaded, bytes in all).
+
+    Raises InputError if the model cannot be run, or does not fit.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Model,
+        *,
+        threads: int | None = None,
+        batch: int = 1,
+        context: int | None = None,
+        weights: str | Weights = "q8_0",
+        cache: str = "f16",
+        convert: str | None = None,
+        sparsity: str | Sparsity | None = None,
+        path: str | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ):
+        if cache not in ("f16", "f32"):
+            raise InputError(f"cache format {cache!r} is not one of the engine's: f16 or f32")
+        self.cpu = cpu.choose(path)
+        self.n_threads = threads or cores()
+        self.model, self.recipe, self.source = _open(model, weights, seed, convert)
+        check_runs(self.model.name, self.model)
+        longest = self.model.max_context or DEFAULT_CONTEXT
+        self.context = context or min(longest, DEFAULT_CONTEXT)
+        zeros = parse_sparsity(sparsity) if isinstance(sparsity, str) else sparsity
+        if zeros and zeros.granularity != 1:
+            raise InputError(f"sparsity {zeros.name}: the engine skips single columns, granularity must be 1")
+        self.team = Team(self.n_threads)
+        try:
+            self.loaded: Loaded = load(self.source, self.team, self.cpu, progress, _by_column(zeros))
+            rows = max(batch, min(PROMPT_ROWS, self.context))
+            limits = Limits(rows, batch, self.context)
+            self.network = Network(
+                self.model, self.recipe, self.loaded, limits, self.n_threads, cache, is_sparse=zeros is not None
+            )
+            self.tape = step_tape(self.network, cpu.target(self.cpu), zeros)
+        except BaseException:
+            self.team.close()
+            raise
+        self.lengths = np.zeros(batch, np.int64)  # tokens that each sequence has
+        self._embedding = self.loaded.matrices[-1, "token_embd"]
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self.team.close()
+
+    # ---- decoding ----
+
+    def decode(
+        self,
+        tokens: Sequence[int] | np.ndarray,
+        sequences: Sequence[int] | np.ndarray | None = None,
+        routing: Routing | None = None,
+    ) -> Step:
+        """One more token for each of some sequences, which goes through the whole network.
+
+        Args:
+            tokens: int [n], one for each sequence.
+            sequences: int [n], numbers of the sequences; None is the first n. A sequence may stand several times, for
+                tokens one after the other.
+            routing: chooses experts in the router's stead.
+        """
+        tokens = np.asarray(tokens, np.int64)
+        sequences = np.arange(len(tokens)) if sequences is None else np.asarray(sequences, np.int64)
+        self._check(tokens, sequences)
+        positions = self._positions(sequences)
+        network, n = self.network, len(tokens)
+        network.place(sequences, positions)
+        for row, token in enumerate(tokens):
+            network.buffers["x"][row] = self._embedding.row(int(token))
+        if self.recipe.embedding_scale != 1.0:
+            network.buffers["x"][:n] *= np.float32(self.recipe.embedding_scale)
+        self._route(routing, n)
+        self.team.run(self.tape)
+        np.maximum.at(self.lengths, sequences, positions + 1)
+        return Step(network.buffers["logits"][:n].copy(), self._read(n), self._chosen(n))
+
+    def prompt(self, tokens: Sequence[int] | np.ndarray, sequence: int = 0) -> Step:
+        """Tokens of one sequence one after the other, several at a time; returns the step that holds the last."""
+        tokens = np.asarray(tokens, np.int64)
+        if not len(tokens):
+            raise InputError("a prompt needs at least one token")
+        step = None
+        for start in range(0, len(tokens), self.network.limits.rows):
+            part = tokens[start : start + self.network.limits.rows]
+            step = self.decode(part, np.full(len(part), sequence))
+        return step
+
+    def reset(self) -> None:
+        """Forgets all sequences."""
+        self.lengths[:] = 0
+
+    def pretend(self, n_tokens: int) -> None:
+        """Makes every sequence *n_tokens* long, with whatever the cache holds: for timing at a depth, not for text."""
+        if not 0 <= n_tokens < self.context:
+            raise InputError(f"a depth of {n_tokens} tokens is outside the context of {self.context}")
+        self.lengths[:] = n_tokens
+
+    # ---- parts of a step ----
+
+    def _check(self, tokens: np.ndarray, sequences: np.ndarray) -> None:
+        limits = self.network.limits
+        if tokens.ndim != 1 or tokens.shape != sequences.shape or not 1 <= len(tokens) <= limits.rows:
+            raise InputError(f"{tokens.size} tokens for {sequences.size} sequences; 1 to {limits.rows} are possible")
+        if tokens.min() < 0 or tokens.max() >= self.model.vocab:
+            raise InputError(f"token {tokens.max()} is outside the vocabulary of {self.model.vocab:,}")
+        if sequences.min() < 0 or sequences.max() >= limits.sequences:
+            raise InputError(f"sequence {sequences.max()} is outside the batch of {limits.sequences}")
+
+    def _positions(self, sequences: np.ndarray) -> np.ndarray:
+        """Where each token comes to stand: after its sequence's last one, and after those before it in this step."""
+        earlier = (sequences[None, :] == sequences[:, None]) & np.tri(len(sequences), k=-1, dtype=bool)
+        positions = self.lengths[sequences] + earlier.sum(axis=1)
+        if positions.max() >= self.context:
+            raise InputError(f"the context of {self.context} tokens is full; give a larger one")
+        return positions
+
+    def _route(self, routing: Routing | None, n: int) -> None:
+        if not self.model.experts:
+            return
+        buffers = self.network.buffers
+        buffers["forced"][0] = routing is not None
+        if routing is None:
+            return
+        for index, ffn in self.network.expert_layers():
+            chosen = np.asarray(routing(index, n, ffn.n_experts, ffn.n_active), np.int64)
+            buffers["chosen"][index][: n * ffn.n_active] = chosen.reshape(-1)
+
+    def _chosen(self, n: int) -> tuple[np.ndarray, ...]:
+        return tuple(
+            self.network.buffers["chosen"][index][: n * ffn.n_active].reshape(n, -1).copy()
+            for index, ffn in self.network.expert_layers()
+        )
+
+    def _read(self, n: int) -> Read:
+        counted = self.network.buffers["read"].sum(axis=(1, 2))
+        found = {name: int(value) for name, value in zip(COMPONENTS, counted, strict=True)}
+        rows = n * self._embedding.layout.row_bytes(self._embedding.columns)
+        return Read(**found, embedding=rows, vectors=self.loaded.vector_bytes)
+
+
+def _by_column(zeros: Sparsity | None) -> Callable[[str], bool]:
+    """Which roles have zero inputs to skip."""
+    return lambda role: bool(zeros and zeros.zeros(role))
+
+
+def _open(
+    given: str | Path | Model, weights: str | Weights, seed: int, convert: str | None
+) -> tuple[Model, Recipe, Source]:
+    """The model, its arithmetic, and where its weights come from."""
+    if isinstance(given, Model):
+        return given, Recipe(rope_base_window=10_000.0), _drawn(given, weights, seed)
+    found = load_model(given)
+    if found.path is None:
+        return found.model, Recipe(rope_base_window=10_000.0), _drawn(found.model, weights, seed)
+    header = read_header(found.path)
+    missing = [note for note in header.notes if "not to run" in note]
+    if missing:
+        raise InputError(f"{found.path}: {missing[0]}; fetch the rest of it")
+    model = load_gguf(found.path).model
+    recipe = recipe_of_file(str(found.path), header.keys, model)
+    return model, recipe, FileSource(found.path, header.tensors, convert)
+
+
+def _drawn(model: Model, weights: str | Weights, seed: int) -> Source:
+    return DrawnSource(model, parse_weights(weights) if isinstance(weights, str) else weights, seed)

@@ -1,0 +1,1 @@
+"""Probes: what this machine can do, measured on it."""

@@ -1,0 +1,251 @@
+"""Generated text as it comes, and what it took: tokens a second, bytes, and the share of what the memory can do."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from simulator.engine import cpu
+from simulator.engine.generate import Generation, generate, reading_speed
+from simulator.engine.routing import choose_experts
+from simulator.engine.step import Engine
+from simulator.engine.tokenizer import Tokenizer, load_tokenizer
+from simulator.errors import InputError
+from simulator.model import starts_with_gguf
+from simulator.report.record import write_json
+from simulator.units import format_bytes, format_seconds
+
+MAX_TOKENS = 1_000_000
+MAX_THREADS = 1024
+COMPILING_S = 2.0  # a start that takes longer is explained
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command was asked for."""
+
+    model: str
+    prompt: str | None
+    n_tokens: int
+    threads: int | None
+    context: int | None
+    temperature: float
+    seed: int
+    chat: bool
+    weights: str | None
+    cache: str
+    convert: str | None
+    routing: str
+    json: str | None
+
+    def __post_init__(self):
+        if not 1 <= self.n_tokens <= MAX_TOKENS:
+            raise InputError(f"--tokens {self.n_tokens:,}: between 1 and {MAX_TOKENS:,} are possible")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise InputError(f"--threads {self.threads:,}: between 1 and {MAX_THREADS:,} are possible")
+        if self.context is not None and not 1 <= self.context <= MAX_TOKENS:
+            raise InputError(f"--context {self.context:,}: between 1 and {MAX_TOKENS:,} are possible")
+        if not 0 <= self.temperature <= 100:
+            raise InputError(f"--temperature {self.temperature:g}: between 0 and 100 is possible")
+        if self.seed < 0:
+            raise InputError(f"--seed {self.seed}: a number of at least 0 is needed")
+
+
+def run(request: Request) -> None:
+    """Generates, prints, and writes JSON where that is asked for."""
+    started = time.perf_counter()
+    path = Path(request.model)
+    has_text = path.is_file() and starts_with_gguf(path)
+    tokenizer = load_tokenizer(path) if has_text else None
+    if tokenizer is None and (request.prompt is not None or request.chat):
+        raise InputError(
+            f"--prompt: {request.model} gets random weights, which know no words; give a GGUF file, or leave the prompt out"
+        )
+    if tokenizer is not None and request.weights:
+        raise InputError(f"--weights {request.weights}: {request.model} has weights of its own, leave it out")
+    prompt = _prompt(tokenizer, request)
+    context = request.context or len(prompt) + request.n_tokens
+    if len(prompt) >= context:
+        raise InputError(f"--context {context:,}: the prompt alone has {len(prompt):,} tokens")
+    with _engine(request, context) as engine:
+        routing = choose_experts(request.routing, engine.model, request.seed)
+        look = reading_speed(engine)
+        loaded = time.perf_counter()
+        look()
+        speeds = [look()]
+        found = Generation()
+        steps = generate(
+            engine,
+            prompt,
+            request.n_tokens,
+            temperature=request.temperature,
+            seed=request.seed,
+            end_tokens=tokenizer.end_tokens if tokenizer else frozenset(),
+            routing=routing,
+            into=found,
+        )
+        interrupted = _stream(steps, tokenizer, quiet=request.json == "-" or tokenizer is None)
+        speeds.append(look())
+        _report(request, engine, tokenizer, found, speeds, loaded - started, interrupted)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def _prompt(tokenizer: Tokenizer | None, request: Request) -> list[int]:
+    if tokenizer is None:
+        return [1]
+    text = request.prompt or ""
+    if request.chat:
+        text = tokenizer.chat(text)
+    tokens = tokenizer.encode(text)
+    if not tokens:
+        tokens = [tokenizer.bos if tokenizer.bos is not None else min(tokenizer.end_tokens, default=0)]
+    return tokens
+
+
+@contextmanager
+def _engine(request: Request, context: int) -> Iterator[Engine]:
+    """The engine, with a bar on the terminal while it loads."""
+    with _notice(), _bar() as progress:
+        engine = Engine(
+            request.model,
+            threads=request.threads,
+            context=context,
+            weights=request.weights or "q8_0",
+            cache=request.cache,
+            convert=request.convert,
+            seed=request.seed,
+            progress=progress,
+        )
+    with engine:
+        yield engine
+
+
+@contextmanager
+def _bar():
+    """A progress bar on a terminal's standard error; nothing anywhere else."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    done = 0
+    with typer.progressbar(length=1, label="loading", file=sys.stderr) as bar:
+
+        def progress(now: int, total: int) -> None:
+            nonlocal done
+            bar.length = total
+            bar.update(now - done)
+            done = now
+
+        yield progress
+
+
+@contextmanager
+def _notice():
+    """Says what takes so long the first time."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    text = "\ncompiling the kernels for this processor, once: some seconds more"
+    timer = threading.Timer(COMPILING_S, lambda: print(text, file=sys.stderr))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _stream(steps: Iterator[int], tokenizer: Tokenizer | None, quiet: bool) -> bool:
+    """Prints text as it comes; returns whether it was interrupted."""
+    stream = tokenizer.stream() if tokenizer else None
+    interrupted = False
+    try:
+        for token in steps:
+            if not quiet:
+                print(stream.feed(token), end="", flush=True)
+    except KeyboardInterrupt:
+        interrupted = True
+    if not quiet:
+        print(stream.end())
+    return interrupted
+
+
+def _report(
+    request: Request,
+    engine: Engine,
+    tokenizer: Tokenizer | None,
+    found: Generation,
+    speeds: list[float],
+    load_seconds: float,
+    interrupted: bool,
+) -> None:
+    speed = sum(speeds) / len(speeds)
+    share = found.bytes_per_s / speed if found.bytes_per_s else None
+    if request.json is not None:
+        write_json(_record(engine, tokenizer, found, speeds, load_seconds, interrupted), request.json)
+    if request.json == "-":
+        return
+    out = sys.stderr if tokenizer else sys.stdout  # text alone on standard output
+    if found.tokens_per_s is None:
+        print(f"{len(found.tokens)} tokens: too few to time", file=out)
+        return
+    parts = {name: size for name, size in (found.bytes_per_token or {}).items() if size >= 1e4}
+    print(
+        f"{found.tokens_per_s:.1f} tokens/s over {len(found.seconds)} tokens, {format_seconds(found.seconds_per_token)} each "
+        f"({engine.n_threads} threads, {engine.cpu.name})",
+        file=out,
+    )
+    print(
+        f"{found.bytes_per_s / 1e9:.1f} GB/s: {share:.0%} of the {speed / 1e9:.1f} GB/s at which this machine reads the same "
+        "weights and does nothing else",
+        file=out,
+    )
+    print(f"per token: {', '.join(f'{name} {format_bytes(size)}' for name, size in parts.items())}", file=out)
+    if found.experts:
+        means = [sum(layers) / len(layers) for layers in found.experts if layers]
+        if means:
+            print(f"experts touched per layer: {sum(means) / len(means):.1f}", file=out)
+    print(
+        f"prompt of {found.prompt_tokens} tokens in {format_seconds(found.prompt_seconds)}; ready after {format_seconds(load_seconds)}",
+        file=out,
+    )
+
+
+def _record(
+    engine: Engine,
+    tokenizer: Tokenizer | None,
+    found: Generation,
+    speeds: list[float],
+    load_seconds: float,
+    interrupted: bool,
+) -> dict[str, Any]:
+    """The run as plain numbers: bytes and seconds."""
+    return {
+        "model": engine.model.name,
+        "text": tokenizer.decode(found.tokens) if tokenizer else None,
+        "tokens": found.tokens,
+        "interrupted": interrupted,
+        "tokens_per_s": found.tokens_per_s,
+        "seconds_per_token": found.seconds_per_token,
+        "seconds": found.seconds,
+        "bytes_per_token": found.bytes_per_token,
+        "bytes_per_s": found.bytes_per_s,
+        "read_bytes_per_s": speeds,
+        "distinct_experts": [list(layers) for layers in found.experts],
+        "prompt_tokens": found.prompt_tokens,
+        "prompt_seconds": found.prompt_seconds,
+        "load_seconds": load_seconds,
+        "weight_bytes": engine.loaded.nbytes,
+        "cache_bytes": engine.network.cache_bytes,
+        "threads": engine.n_threads,
+        "cpu": cpu.machine(),
+        "cpu_path": engine.cpu.name,
+    }

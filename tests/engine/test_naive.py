@@ -1,0 +1,350 @@
+"""The reference against values worked by hand and against what must hold whatever the weights are."""
+
+import math
+from types import SimpleNamespace
+
+import gguf
+import naive
+import numpy as np
+import pytest
+import tiny
+
+LN3 = math.log(3)
+TOKENS = [[5, 9, 2, 40, 7, 7, 13], [63], [1, 2, 3]]
+
+
+@pytest.fixture
+def draw():
+    """Random numbers, the same each time."""
+    return np.random.default_rng(1)
+
+
+def plain(array):
+    """A tensor that is kept as it is."""
+    return SimpleNamespace(data=np.array(array, dtype=np.float32), tensor_type=gguf.GGMLQuantizationType.F32)
+
+
+def open_tiny(path, arch, fmt="f32", **changes):
+    """A small random network, through a file."""
+    return naive.load(tiny.write(path / f"{arch}.gguf", arch, fmt, **changes))
+
+
+# ---- operations ----
+
+
+def test_matvec_sums_over_columns():
+    """[1 2; 3 4; 5 6] times (10, 1)."""
+    assert naive.matvec(np.array([[1, 2], [3, 4], [5, 6]]), np.array([10, 1])).tolist() == [12, 34, 56]
+
+
+def test_rms_norm_divides_by_the_root_mean_square():
+    """(7, 1) has mean square 25; epsilon adds to it: 25 + 24 = 49."""
+    x, weight = np.array([7.0, 1.0]), np.array([1.0, 10.0])
+    assert naive.rms_norm(x, weight, 0) == pytest.approx([1.4, 2.0])
+    assert naive.rms_norm(x, weight, 24) == pytest.approx([1.0, 10 / 7])
+
+
+def test_softmax_is_shares_of_exponentials():
+    """e^0 to e^ln3 is 1 to 3, also far from 0."""
+    assert naive.softmax(np.array([0, LN3])) == pytest.approx([0.25, 0.75])
+    assert naive.softmax(np.array([1000, 1000 + LN3])) == pytest.approx([0.25, 0.75])
+
+
+def test_softmax_sums_to_one(draw):
+    """Any numbers become shares."""
+    shares = naive.softmax(20 * draw.standard_normal(50))
+    assert shares.min() > 0
+    assert shares.sum() == pytest.approx(1)
+
+
+def test_activations_at_known_points():
+    """sigmoid(ln 3) = 3/4; gelu's approximation is within 5e-4 of x times the normal distribution, and 0.841192 at 1."""
+    assert naive.silu(np.array([0, LN3, -LN3])) == pytest.approx([0, 0.75 * LN3, -0.25 * LN3])
+    grid = np.linspace(-4, 4, 81)
+    exact = [x * (1 + math.erf(x / math.sqrt(2))) / 2 for x in grid]
+    assert naive.gelu_tanh(grid) == pytest.approx(exact, abs=5e-4)
+    assert naive.gelu_tanh(np.array([1.0])) == pytest.approx([0.841192], abs=1e-6)
+
+
+# ---- rope ----
+
+
+@pytest.mark.parametrize("adjacent", [True, False])
+def test_rope_turns_without_stretching(draw, adjacent):
+    """Position 0 changes nothing, and no position changes a length."""
+    x = draw.standard_normal(16)
+    assert naive.rope(x, 0, 10000, adjacent=adjacent) == pytest.approx(x)
+    assert np.linalg.norm(naive.rope(x, 77, 10000, adjacent=adjacent)) == pytest.approx(np.linalg.norm(x))
+
+
+@pytest.mark.parametrize("adjacent", [True, False])
+def test_rope_makes_scores_depend_on_the_distance(draw, adjacent):
+    """A query at 5 and a key at 2 score as at 9 and 6, but not as at 9 and 5."""
+    query, key = draw.standard_normal((2, 16))
+
+    def score(of_query, of_key):
+        """The score of two positions."""
+        turned = [naive.rope(x, at, 100, adjacent=adjacent) for x, at in ((query, of_query), (key, of_key))]
+        return np.dot(*turned)
+
+    assert score(5, 2) == pytest.approx(score(9, 6))
+    assert score(5, 2) != pytest.approx(score(9, 5))
+
+
+def test_rope_pairs_and_angles_by_hand():
+    """With base 100 and 4 values pair 0 turns by the position, pair 1 by a tenth of it."""
+    first, second = [1.0, 0, 0, 0], [0, 0, 1.0, 0]
+    assert naive.rope(first, 3, 100, adjacent=True) == pytest.approx([math.cos(3), math.sin(3), 0, 0])
+    assert naive.rope(first, 3, 100, adjacent=False) == pytest.approx([math.cos(3), 0, math.sin(3), 0])
+    assert naive.rope(second, 3, 100, adjacent=True) == pytest.approx([0, 0, math.cos(0.3), math.sin(0.3)])
+    assert naive.rope(second, 3, 100, adjacent=False) == pytest.approx([-math.sin(3), 0, math.cos(3), 0])
+
+
+def test_rope_scaling_slows_the_angles():
+    """A linear factor of 4 makes position 8 what 2 was; a factor of 5 on pair 1 turns it by 0.06 instead of 0.3."""
+    x = [0, 0, 1.0, 0]
+    assert naive.rope(x, 8, 100, adjacent=True, linear=4) == pytest.approx(naive.rope(x, 2, 100, adjacent=True))
+    slowed = naive.rope(x, 3, 100, adjacent=True, factors=[1, 5])
+    assert slowed == pytest.approx([0, 0, math.cos(0.06), math.sin(0.06)])
+
+
+def test_pairings_differ_by_a_permutation(draw):
+    """Halves laid side by side, turned as adjacent pairs, are the halves turned."""
+    x = draw.standard_normal(8)
+    order = [0, 4, 1, 5, 2, 6, 3, 7]
+    expected = naive.rope(x, 11, 10000, adjacent=False)[order]
+    assert naive.rope(x[order], 11, 10000, adjacent=True) == pytest.approx(expected)
+
+
+# ---- attention ----
+
+
+def test_attention_by_hand():
+    """Keys 0 and ln 3 against a query of 2 scaled by 1/2 weigh 1 to 3: (4 + 3 * 8) / 4 = 7."""
+    queries, keys, values = (np.array(each)[:, None, None] for each in ([2.0, 2.0], [0, LN3], [4.0, 8.0]))
+    assert naive.attention(queries, keys, values, 0.5)[:, 0, 0] == pytest.approx([4, 7])
+
+
+def test_heads_share_keys_in_consecutive_groups():
+    """Of 4 heads on 2, the first two read the first."""
+    queries, values = np.ones((1, 4, 3)), np.array([[[1.0], [2.0]]])
+    assert naive.attention(queries, np.ones((1, 2, 3)), values, 1)[0, :, 0].tolist() == [1, 1, 2, 2]
+
+
+def test_a_window_is_what_a_position_sees(draw):
+    """Of one position it is that position itself, of two its mean with the one before at equal scores, of all no limit."""
+    queries, keys, values = draw.standard_normal((3, 6, 2, 4))
+    assert naive.attention(queries, keys, values, 1, window=1) == pytest.approx(values)
+    pairs = naive.attention(queries, keys, values, 0, window=2)
+    assert pairs[1:] == pytest.approx((values[1:] + values[:-1]) / 2)
+    assert naive.attention(queries, keys, values, 1, window=6) == pytest.approx(
+        naive.attention(queries, keys, values, 1)
+    )
+
+
+# ---- experts and sparse inputs ----
+
+TENTHS = np.log([1, 3, 2, 4])  # the softmax is 0.1, 0.3, 0.2, 0.4
+
+
+def test_renormalised_weights_sum_to_one():
+    """Mixtral and Qwen3: 0.4 and 0.3 of 0.7."""
+    experts, weights = naive.route(TENTHS, 2, renormalise=True)
+    assert experts.tolist() == [3, 1]
+    assert weights == pytest.approx([4 / 7, 3 / 7])
+
+
+def test_renormalised_is_the_softmax_over_the_chosen(draw):
+    """Mixtral's own description: choose first, then softmax."""
+    logits = draw.standard_normal(16)
+    experts, weights = naive.route(logits, 4, renormalise=True)
+    assert weights == pytest.approx(naive.softmax(logits[experts]))
+
+
+def test_weights_may_keep_their_share_of_all():
+    """OLMoE, Qwen2-MoE and DeepSeek: 0.4 and 0.3 as they are, or times a scale."""
+    assert naive.route(TENTHS, 2, renormalise=False)[1] == pytest.approx([0.4, 0.3])
+    assert naive.route(TENTHS, 2, renormalise=False, scale=10)[1] == pytest.approx([4, 3])
+
+
+def test_of_equal_experts_the_first_wins():
+    """Three alike, two chosen."""
+    assert naive.route(np.array([0.0, 1, 1, 1]), 2, renormalise=True)[0].tolist() == [1, 2]
+
+
+def test_only_the_largest_inputs_stay():
+    """By size, not by value; rounded up, at least one, and of equal ones the first."""
+    x = np.array([1.0, -5, 3, -3])
+    assert naive.keep_largest(x, 0.5).tolist() == [0, -5, 3, 0]
+    assert naive.keep_largest(x, 0.51).tolist() == [0, -5, 3, -3]
+    assert naive.keep_largest(x, 0.001).tolist() == [0, -5, 0, 0]
+    assert naive.keep_largest(x, 1.0).tolist() == x.tolist()
+    assert naive.keep_largest(x, None) is x
+
+
+# ---- whole networks ----
+
+
+def worked_network():
+    """One layer of width 2 with one head, in which every intermediate value is short."""
+    keys = {"block_count": 1, "embedding_length": 2, "attention.head_count": 1, "attention.layer_norm_rms_epsilon": 0}
+    block = {
+        "attn_norm": [1, 1], "attn_q": [[0, 0], [0, 0]], "attn_k": [[1, 1], [1, 1]], "attn_v": [[1, 0], [0, 2]],
+        "attn_output": [[1, 2], [1, -1]], "ffn_norm": [5, 5], "ffn_gate": [[2 * LN3 / 15, LN3 / 15]],
+        "ffn_up": [[1 / 3, 1 / 3]], "ffn_down": [[5 / LN3], [3 / LN3]],
+    }  # fmt: skip
+    tensors = {f"blk.0.{role}.weight": plain(values) for role, values in block.items()}
+    tensors |= {"token_embd.weight": plain([[2, 2], [-3, 3]]), "output_norm.weight": plain([13, 13])}
+    tensors |= {"output.weight": plain([[1, 0], [0, 1], [1, -1]])}
+    named = {f"llama.{name}": value for name, value in keys.items()}
+    return naive.Network({"general.architecture": "llama", **named}, tensors)
+
+
+def test_a_network_worked_by_hand():
+    """Queries of 0 score all alike, so attention reads the mean of the values.
+
+    Token 0: (2, 2), normed (1, 1), value (1, 2), attention (5, -1), so (7, 1), normed times 5 (7, 1), gate ln 3, up 8/3,
+    inner 2 ln 3, down (10, 6), so (17, 7), whose root mean square is 13.
+    Token 1: (-3, 3), normed (-1, 1), value (-1, 2), mean (0, 2), attention (4, -2), so (1, 1), normed times 5 (5, 5), gate
+    ln 3, up 10/3, inner 2.5 ln 3, down (12.5, 7.5), so (13.5, 8.5), whose mean square is 127.25.
+    """
+    (logits,) = naive.decode(worked_network(), [[0, 1]])
+    assert logits[0] == pytest.approx([17, 7, 10], rel=1e-6)
+    assert logits[1] == pytest.approx(13 / math.sqrt(127.25) * np.array([13.5, 8.5, 5]), rel=1e-6)
+
+
+def test_sparse_inputs_worked_by_hand():
+    """Half of the inputs of each matrix of that layer: of equal ones the first, so attention sees (1, 0).
+
+    Token 0: value (1, 0), attention (1, 1), so (3, 3), normed times 5 (5, 5), of it (5, 0): gate 2/3 ln 3, up 5/3. The one
+    inner value stays. The output matrix sees everything unless it is told to.
+    """
+    gate = 2 / 3 * LN3
+    inner = gate / (1 + math.exp(-gate)) * 5 / 3
+    hidden = np.array([3 + 5 / LN3 * inner, 3 + 3 / LN3 * inner])
+    normed = 13 * hidden / math.sqrt(np.mean(hidden**2))
+    (logits,) = naive.decode(worked_network(), [[0]], top_k_inputs=0.5)
+    assert logits[0] == pytest.approx([normed[0], normed[1], normed[0] - normed[1]], rel=1e-6)
+    (logits,) = naive.decode(worked_network(), [[0]], top_k_inputs=0.5, head_top_k_inputs=0.5)
+    assert logits[0] == pytest.approx([normed[0], 0, normed[0]], rel=1e-6)
+
+
+@pytest.mark.parametrize("arch", tiny.ARCHITECTURES)
+def test_a_batch_is_each_sequence_alone(tmp_path, arch):
+    """Nothing passes between sequences, and logits are of order 1."""
+    network = open_tiny(tmp_path, arch)
+    together = naive.decode(network, TOKENS)
+    for tokens, logits in zip(TOKENS, together, strict=True):
+        assert np.array_equal(naive.decode(network, [tokens])[0], logits)
+        assert logits.shape == (len(tokens), 64)
+        assert 0.3 < logits.std() < 3
+
+
+@pytest.mark.parametrize("arch", tiny.ARCHITECTURES)
+def test_later_tokens_change_nothing_before_them(tmp_path, arch):
+    """The first positions of a longer sequence are the shorter one."""
+    network = open_tiny(tmp_path, arch)
+    longer, shorter = naive.decode(network, [TOKENS[0], TOKENS[0][:4]])
+    assert np.array_equal(longer[:4], shorter)
+
+
+def test_all_inputs_kept_is_dense(tmp_path):
+    """A share of 1 changes nothing, a smaller one does."""
+    network = open_tiny(tmp_path, "qwen2moe")
+    dense, full, half = (naive.decode(network, TOKENS, top_k_inputs=share)[0] for share in (None, 1.0, 0.5))
+    assert np.array_equal(dense, full)
+    assert not np.allclose(dense, half)
+
+
+def test_routing_may_be_given(tmp_path):
+    """Mixtral with all tokens on one expert is the dense network with that expert's matrices."""
+    network = open_tiny(tmp_path, "llama", n_experts=4)
+    tensors = {}
+    for name in network.tensors:
+        values = network.weight(name)
+        tensors[name.replace("_exps", "")] = plain(values[3] if "_exps" in name else values)
+    dense = {name: tensor for name, tensor in tensors.items() if "ffn_gate_inp" not in name}
+    forced = naive.decode(network, TOKENS, routing=lambda *_: ([3], [1.0]))
+    for expected, logits in zip(naive.decode(naive.Network(network.keys, dense), TOKENS), forced, strict=True):
+        assert logits == pytest.approx(expected)
+
+
+def test_routing_is_asked_once_for_every_layer_and_token(tmp_path):
+    """Layer, sequence and position, of layers with experts only: the first of three here has none."""
+    asked = []
+
+    def choose(layer, sequence, position):
+        """Remember who asked; nobody gets an expert."""
+        asked.append((layer, sequence, position))
+        return [], []
+
+    naive.decode(open_tiny(tmp_path, "deepseek", n_layers=3), [[4, 5], [6]], routing=choose)
+    assert sorted(asked) == [(layer, *token) for layer in (1, 2) for token in ((0, 0), (0, 1), (1, 0))]
+
+
+def test_a_shared_expert_is_gated_only_where_there_is_a_gate(tmp_path):
+    """Without routed experts a block adds its shared one, in qwen2moe half of it at a gate of sigmoid(0)."""
+    block = open_tiny(tmp_path, "qwen2moe", n_layers=1).block(0)
+    network = SimpleNamespace(family=naive.FAMILIES["qwen2moe"])
+    x = np.ones(64)
+    ungated = {name: tensor for name, tensor in block.items() if name != "ffn_gate_inp_shexp.weight"}
+    whole = naive.mix_experts(network, ungated, x, ([], []), None)
+    half = naive.mix_experts(network, block | {"ffn_gate_inp_shexp.weight": np.zeros(64)}, x, ([], []), None)
+    assert half == pytest.approx(whole / 2)
+
+
+def test_gemma_sees_everything_in_every_sixth_layer(tmp_path):
+    """Five layers see 4 positions and turn with base 10000; the sixth sees all, with the file's base and its scaling."""
+    network = open_tiny(tmp_path, "gemma3", n_layers=7, rope_linear=8.0)
+    assert [network.window(layer) for layer in range(7)] == [4, 4, 4, 4, 4, None, 4]
+    assert network.rotation(4) == {"base": 10000.0, "adjacent": False}
+    assert network.rotation(5) == {"base": 1000000.0, "adjacent": False, "factors": None, "linear": 8.0}
+
+
+def test_what_is_not_known_is_refused(tmp_path):
+    """Another architecture, a kind of scaling without its equations, heads that are turned in part."""
+    writer = gguf.GGUFWriter(tmp_path / "other.gguf", "mamba")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(ValueError, match="mamba"):
+        naive.load(tmp_path / "other.gguf")
+    network = worked_network()
+    for key, value in (("llama.rope.scaling.type", "yarn"), ("llama.rope.dimension_count", 1)):
+        with pytest.raises(ValueError, match="not known here"):
+            naive.decode(naive.Network(network.keys | {key: value}, network.tensors), [[0]])
+
+
+# ---- the small files ----
+
+
+@pytest.mark.parametrize("fmt", tiny.FORMATS)
+def test_small_files_have_weights_of_the_right_size(tmp_path, fmt):
+    """Matrices are in the format asked for, with 0 on average and a spread near 1/sqrt(columns)."""
+    network = open_tiny(tmp_path, "qwen2moe", fmt)
+    matrices = {name: tensor for name, tensor in network.tensors.items() if len(tensor.shape) > 1}
+    for name, tensor in matrices.items():
+        values = network.weight(name)
+        assert tensor.tensor_type.name.lower() == ("f32" if "ffn_gate_inp" in name else fmt)
+        assert 0.85 < values.std() * math.sqrt(values.shape[-1]) < 1.15
+        assert abs(values.mean()) < 0.1 * values.std()
+    assert 0.3 < naive.decode(network, [[1, 2]])[0].std() < 3
+
+
+def test_small_files_may_be_odd_and_mixed(tmp_path):
+    """Three heads of 32, a width of 96, one role in a format of its own."""
+    sizes = {"d_model": 96, "n_heads": 3, "n_kv_heads": 1, "head_dim": 32, "d_ff": 160}
+    network = open_tiny(tmp_path, "llama", "q4_0", formats={"attn_v": "q8_0"}, tied=True, vocab=1000, **sizes)
+    assert network.tensors["blk.0.attn_v.weight"].tensor_type.name == "Q8_0"
+    assert network.weight("blk.0.ffn_down.weight").shape == (96, 160)
+    assert naive.decode(network, [[999]])[0].shape == (1, 1000)
+
+
+def test_small_files_are_the_same_each_time(tmp_path):
+    """The seed decides, and nothing else."""
+    same, again, other = (
+        tiny.write(tmp_path / name, "gemma3", "q6_k", seed=seed).read_bytes()
+        for name, seed in (("same", 3), ("again", 3), ("other", 4))
+    )
+    assert same == again
+    assert same != other

@@ -1,0 +1,389 @@
+"""Decoding as the equations say it: float64, one position and one head at a time, from a GGUF file to its logits.
+
+The reference for the engine. It shares no code with the package and is written to be read, not to be fast. Norms, biases
+and experts are used where the file has the tensor; what the tensors do not show stands in `FAMILIES`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gguf
+import numpy as np
+
+HEAD_ROWS = 8192  # rows of the output matrix held in float64 at a time
+
+
+# ---- the operations ----
+
+
+def matvec(matrix, x):
+    """out[row] = sum over columns of matrix[row, column] * x[column]"""
+    return matrix @ x
+
+
+def rms_norm(x, weight, epsilon):
+    """x over its root mean square, times the weight; gemma's "1 +" is already in the weight of a GGUF file."""
+    return x / math.sqrt(np.mean(x * x) + epsilon) * weight
+
+
+def softmax(x):
+    """exp(x) over its sum, with the maximum taken out first."""
+    powers = np.exp(x - np.max(x))
+    return powers / np.sum(powers)
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x))"""
+    return 1 / (1 + np.exp(-x))
+
+
+def silu(x):
+    """x * sigmoid(x)"""
+    return x * sigmoid(x)
+
+
+def gelu_tanh(x):
+    """x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))), the approximation that gemma was trained with"""
+    return x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def rope(x, position, base, *, adjacent, factors=None, linear=1.0):
+    """One head's x [dim], pair i turned by position * base^(-2i/dim) / factors[i] / linear.
+
+    Pairs are (0, 1), (2, 3) ... if adjacent, else (0, dim/2), (1, dim/2 + 1) ...
+    """
+    half = len(x) // 2
+    out = np.empty(len(x))
+    for pair in range(half):
+        first, second = (2 * pair, 2 * pair + 1) if adjacent else (pair, pair + half)
+        angle = position * base ** (-2 * pair / len(x)) / linear
+        if factors is not None:
+            angle = angle / factors[pair]
+        out[first] = x[first] * math.cos(angle) - x[second] * math.sin(angle)
+        out[second] = x[first] * math.sin(angle) + x[second] * math.cos(angle)
+    return out
+
+
+def attention(queries, keys, values, scale, window=None):
+    """What each position reads: queries [n, n_heads, dim], keys and values [n, n_kv_heads, dim], out [n, n_heads, dim].
+
+    Heads share keys and values in consecutive groups. A position sees itself and what lies before it, with a window only
+    the last `window` positions, itself among them.
+    """
+    n_tokens, n_heads, _ = queries.shape
+    group = n_heads // keys.shape[1]
+    out = np.zeros((n_tokens, n_heads, values.shape[2]))
+    for position in range(n_tokens):
+        oldest = 0 if window is None else max(0, position - window + 1)
+        seen = range(oldest, position + 1)
+        for head in range(n_heads):
+            query, shared = queries[position, head], head // group
+            weights = softmax(np.array([scale * np.dot(query, keys[other, shared]) for other in seen]))
+            for weight, other in zip(weights, seen, strict=True):
+                out[position, head] += weight * values[other, shared]
+    return out
+
+
+def route(logits, n_active, *, renormalise, scale=1.0):
+    """The experts of a token, best first, and their weights: the softmax over all experts, cut to the best `n_active`.
+
+    Renormalised, the weights sum to 1, which is the softmax over the chosen logits; else they keep their share of all.
+    Of equal experts the first wins.
+    """
+    shares = softmax(logits)
+    experts = np.argsort(-shares, kind="stable")[:n_active]
+    weights = shares[experts]
+    if renormalise:
+        weights = weights / np.sum(weights)
+    return experts, weights * scale
+
+
+def keep_largest(x, share):
+    """x with all but the largest |x| set to 0: that share of the entries, rounded up; of equal ones the first stay."""
+    if share is None:
+        return x
+    n_kept = max(1, math.ceil(share * len(x) - 1e-9))
+    kept = np.argsort(-np.abs(x), kind="stable")[:n_kept]
+    out = np.zeros(len(x))
+    out[kept] = x[kept]
+    return out
+
+
+# ---- the file ----
+
+
+@dataclass(frozen=True)
+class Family:
+    """What an architecture does that its tensors do not show."""
+
+    adjacent: bool = False  # the converter permutes the rows of llama's q and k, so that rotary pairs lie side by side
+    renormalise: bool = False  # weights of the chosen experts sum to 1
+    gelu: bool = False  # gelu instead of silu on the gate
+    scale_embedding: bool = False  # times sqrt(d_model)
+    window_period: int | None = None  # of so many layers all but the last see only the window
+
+
+# llama: dense, or with expert_count Mixtral; may have rope_freqs.weight (Llama 3) and biases.
+# qwen2: biases on q, k and v. qwen3: each head's q and k normed before rope, and head_dim a number of its own.
+# qwen3moe: qwen3 with experts. olmoe: q and k normed over all heads at once; its experts keep their share of all.
+# qwen2moe: qwen2 with such experts, and a shared one times the sigmoid of its own gate.
+# deepseek: the first DeepSeek MoE; leading blocks are dense, shared experts (one matrix for all) have no gate.
+# olmo2: olmoe's norms of q and k, and norms after attention and feed-forward instead of before.
+# gemma3: norms before and after both; layers with a window turn with base 10000 and without linear scaling.
+FAMILIES = {
+    "llama": Family(adjacent=True, renormalise=True),
+    "qwen2": Family(),
+    "qwen3": Family(),
+    "qwen3moe": Family(renormalise=True),
+    "olmoe": Family(),
+    "olmo2": Family(),
+    "qwen2moe": Family(),
+    "deepseek": Family(adjacent=True),
+    "gemma3": Family(gelu=True, scale_embedding=True, window_period=6),
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A GGUF file: its keys, and its tensors in their own formats until they are asked for."""
+
+    keys: dict
+    tensors: dict[str, gguf.gguf_reader.ReaderTensor]
+
+    @property
+    def architecture(self) -> str:
+        """What general.architecture says."""
+        return self.keys["general.architecture"]
+
+    @property
+    def family(self) -> Family:
+        """What this architecture does beside what its tensors show."""
+        return FAMILIES[self.architecture]
+
+    def key(self, name, default=None):
+        """A key of the architecture."""
+        return self.keys.get(f"{self.architecture}.{name}", default)
+
+    def weight(self, name, rows=slice(None)):
+        """A tensor in float64, rows first as in numpy, or some rows of it."""
+        tensor = self.tensors[name]
+        return gguf.quants.dequantize(tensor.data[rows], tensor.tensor_type).astype(np.float64)
+
+    def block(self, layer):
+        """The tensors of one layer in float64, by their names without the layer's prefix."""
+        prefix = f"blk.{layer}."
+        return {name.removeprefix(prefix): self.weight(name) for name in self.tensors if name.startswith(prefix)}
+
+    @property
+    def n_layers(self) -> int:
+        """Layers."""
+        return self.key("block_count")
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.key("embedding_length")
+
+    @property
+    def n_heads(self) -> int:
+        """Query heads."""
+        return self.key("attention.head_count")
+
+    @property
+    def n_kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.key("attention.head_count_kv", self.n_heads)
+
+    @property
+    def head_dim(self) -> int:
+        """Size of one query or key head."""
+        return self.key("attention.key_length", self.d_model // self.n_heads)
+
+    @property
+    def epsilon(self) -> float:
+        """What every norm adds to the mean square."""
+        return self.key("attention.layer_norm_rms_epsilon")
+
+    @property
+    def attention_scale(self) -> float:
+        """What scores are multiplied by."""
+        # Gemma 3 27B, known by its 62 layers, has 32 heads of 128 but scales by the 168 that 5376 / 32 would give.
+        if self.architecture == "gemma3" and self.n_layers == 62:
+            return (self.d_model // self.n_heads) ** -0.5
+        return self.head_dim**-0.5
+
+    def window(self, layer):
+        """How many positions this layer sees, None for all."""
+        window, pattern = self.key("attention.sliding_window"), self.key("attention.sliding_window_pattern")
+        period = self.family.window_period
+        if not period or not window:
+            return None
+        if isinstance(pattern, list):
+            return window if pattern[layer] else None
+        period = pattern or period
+        return window if layer % period < period - 1 else None
+
+    def rotation(self, layer):
+        """How this layer turns queries and keys: the keyword arguments of `rope` beside x and the position."""
+        if self.key("rope.scaling.type", "linear") not in ("linear", "none"):
+            raise ValueError(f"rope.scaling.type {self.key('rope.scaling.type')} is not known here")
+        if self.key("rope.dimension_count", self.head_dim) != self.head_dim:
+            raise ValueError("only a part of each head is turned, which is not known here")
+        if self.window(layer):
+            return {"base": self.key("rope.freq_base_swa", 10000.0), "adjacent": self.family.adjacent}
+        factor = self.key("rope.scaling.factor", self.key("rope.scale_linear", 0)) or 1.0
+        return {
+            "base": self.key("rope.freq_base", 10000.0),
+            "adjacent": self.family.adjacent,
+            "factors": self.weight("rope_freqs.weight") if "rope_freqs.weight" in self.tensors else None,
+            "linear": 1.0 if self.key("rope.scaling.type") == "none" else factor,
+        }
+
+
+def load(path) -> Network:
+    """The network in a GGUF file."""
+    reader = gguf.GGUFReader(path)
+    keys = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("tokenizer.")}
+    network = Network(keys, {tensor.name: tensor for tensor in reader.tensors})
+    if network.architecture not in FAMILIES:
+        raise ValueError(f"architecture {network.architecture} is not known here")
+    return network
+
+
+# ---- decoding ----
+
+
+def linear(block, role, x, share=None):
+    """What one matrix makes of x, with its bias if it has one; only the largest entries of x enter if a share is given."""
+    out = matvec(block[f"{role}.weight"], keep_largest(x, share))
+    return out + block[f"{role}.bias"] if f"{role}.bias" in block else out
+
+
+def norm(network, block, role, rows):
+    """Every row normed if there is such a norm, else as it was."""
+    if f"{role}.weight" not in block:
+        return rows
+    return np.array([rms_norm(row, block[f"{role}.weight"], network.epsilon) for row in rows])
+
+
+def heads(network, block, role, rows, share):
+    """Queries, keys or values [n_tokens, heads, dim] of the rows, normed if the file has a norm for them.
+
+    A norm of one head's size is each head's own (qwen3, gemma3); a wider one is for all heads together (olmoe, olmo2).
+    """
+    out = np.array([linear(block, role, row, share) for row in rows])
+    n_heads = network.n_heads if role == "attn_q" else network.n_kv_heads
+    is_wide = len(block.get(f"{role}_norm.weight", ())) == out.shape[1]
+    if is_wide:
+        out = norm(network, block, f"{role}_norm", out)
+    out = out.reshape(len(rows), n_heads, -1)
+    return out if is_wide else np.array([norm(network, block, f"{role}_norm", each) for each in out])
+
+
+def turn(vectors, rotation):
+    """Every head [n_tokens, heads, head_dim] turned by its position."""
+    return np.array([[rope(head, position, **rotation) for head in row] for position, row in enumerate(vectors)])
+
+
+def attend(network, block, layer, rows, share):
+    """The attention of one layer for all positions of one sequence."""
+    rotation = network.rotation(layer)
+    queries = turn(heads(network, block, "attn_q", rows, share), rotation)
+    keys = turn(heads(network, block, "attn_k", rows, share), rotation)
+    values = heads(network, block, "attn_v", rows, share)
+    read = attention(queries, keys, values, network.attention_scale, network.window(layer))
+    return np.array([linear(block, "attn_output", row.reshape(-1), share) for row in read])
+
+
+def gated(network, block, suffix, x, share):
+    """down(act(gate(x)) * up(x)) of the matrices called ffn_gate, ffn_up and ffn_down, plus the suffix."""
+    act = gelu_tanh if network.family.gelu else silu
+    inner = act(linear(block, f"ffn_gate{suffix}", x, share)) * linear(block, f"ffn_up{suffix}", x, share)
+    return linear(block, f"ffn_down{suffix}", inner, share)
+
+
+def own_choice(network, block, x):
+    """The experts that the layer's router picks for x, and their weights."""
+    # Only deepseek's files say expert_weights_scale; it is 1 in all that were released.
+    scale = network.key("expert_weights_scale", 0) or 1.0
+    logits = linear(block, "ffn_gate_inp", x)
+    return route(logits, network.key("expert_used_count"), renormalise=network.family.renormalise, scale=scale)
+
+
+def mix_experts(network, block, x, choice, share):
+    """The weighted sum of the chosen experts, plus the shared one if there is one."""
+    out = np.zeros(len(x))
+    for expert, weight in zip(*choice, strict=True):
+        own = {name: tensor[expert] for name, tensor in block.items() if "_exps." in name}
+        out += weight * gated(network, own, "_exps", x, share)
+    if "ffn_up_shexp.weight" in block:
+        shared = gated(network, block, "_shexp", x, share)
+        if "ffn_gate_inp_shexp.weight" in block:  # one row, stored as a vector
+            shared = shared * sigmoid(np.dot(block["ffn_gate_inp_shexp.weight"].reshape(-1), x))
+        out += shared
+    return out
+
+
+def run_block(network, layer, block, rows, choose, share):
+    """One layer for all positions of one sequence; `choose` gives the experts of a position."""
+    normed = norm(network, block, "attn_norm", rows)
+    rows = rows + norm(network, block, "post_attention_norm", attend(network, block, layer, normed, share))
+    normed = norm(network, block, "ffn_norm", rows)
+    if "ffn_gate_inp.weight" in block:
+        out = [mix_experts(network, block, x, choose(position, x), share) for position, x in enumerate(normed)]
+    else:
+        out = [gated(network, block, "", x, share) for x in normed]
+    return rows + norm(network, block, "post_ffw_norm", np.array(out))
+
+
+def embed(network, tokens):
+    """The rows of the embedding [n_tokens, d_model], in gemma times sqrt(d_model)."""
+    rows = network.weight("token_embd.weight", np.asarray(tokens, dtype=np.int64))
+    return rows * math.sqrt(network.d_model) if network.family.scale_embedding else rows
+
+
+def head(network, hidden, share):
+    """Logits [n_tokens, vocab] of each sequence's last hidden states; without a matrix of its own the embedding's."""
+    name = "output.weight" if "output.weight" in network.tensors else "token_embd.weight"
+    outside = {each: network.weight(each) for each in ("output_norm.weight", "output.bias") if each in network.tensors}
+    inputs = [[keep_largest(x, share) for x in norm(network, outside, "output_norm", rows)] for rows in hidden]
+    vocab = len(network.tensors[name].data)
+    logits = [np.empty((len(rows), vocab)) for rows in inputs]
+    for start in range(0, vocab, HEAD_ROWS):
+        rows = slice(start, start + HEAD_ROWS)
+        matrix = network.weight(name, rows)
+        for sequence, vectors in enumerate(inputs):
+            for position, x in enumerate(vectors):
+                logits[sequence][position, rows] = matvec(matrix, x)
+    return [each + outside.get("output.bias", 0) for each in logits]
+
+
+def decode(
+    network: Network,
+    sequences,
+    routing: Callable | None = None,
+    top_k_inputs: float | None = None,
+    head_top_k_inputs: float | None = None,
+) -> list[np.ndarray]:
+    """Logits [n_tokens, vocab] at every position of every sequence of tokens, each on its own and from scratch.
+
+    `routing(layer, sequence, position)` replaces the router's choice by its own (experts, weights). `top_k_inputs` keeps
+    only that share of the inputs of each matrix of a layer, those largest in size; routers and the gate of a shared
+    expert see everything. `head_top_k_inputs` does the same to the output matrix.
+    """
+    hidden = [embed(network, tokens) for tokens in sequences]
+    for layer in range(network.n_layers):
+        block = network.block(layer)
+        for sequence, rows in enumerate(hidden):
+
+            def choose(position, x, layer=layer, block=block, sequence=sequence):
+                """The experts of one position, given or the router's."""
+                if routing is not None:
+                    return routing(layer, sequence, position)
+                return own_choice(network, block, x)
+
+            hidden[sequence] = run_block(network, layer, block, rows, choose, top_k_inputs)
+    return head(network, hidden, head_top_k_inputs)

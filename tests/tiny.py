@@ -1,0 +1,264 @@
+"""Small GGUF files with random weights, of every architecture and format that the engine decodes.
+
+Matrices are drawn with a standard deviation of 1/sqrt(columns) and norms around 1, so that logits are of order 1. Keys,
+shapes and what stays in float32 are as a converter writes them; the vocabulary is a small byte-level one, so that other
+programs open the files too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import gguf
+import numpy as np
+
+FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k")
+ARCHITECTURES = ("llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "olmoe", "olmo2", "deepseek", "gemma3")
+
+_FILE_TYPES = {
+    "f32": "ALL_F32", "f16": "MOSTLY_F16", "bf16": "MOSTLY_BF16", "q4_0": "MOSTLY_Q4_0", "q4_1": "MOSTLY_Q4_1",
+    "q5_0": "MOSTLY_Q5_0", "q5_1": "MOSTLY_Q5_1", "q8_0": "MOSTLY_Q8_0", "q4_k": "MOSTLY_Q4_K_M",
+    "q5_k": "MOSTLY_Q5_K_M", "q6_k": "MOSTLY_Q6_K",
+}  # fmt: skip
+
+# Where blocks of 256 hold their float16 scale, and that of the minima; and how many times the first the second is, so
+# that weights are 0 on average: a minimum takes off half of the largest quant.
+_BLOCK_SCALES = {"q4_k": (0, 2, 7.5), "q5_k": (0, 2, 15.5), "q6_k": (208, None, 0.0)}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a network; the default suits formats with blocks of up to 32."""
+
+    d_model: int = 64
+    n_heads: int = 4
+    n_kv_heads: int = 2
+    head_dim: int = 16
+    d_ff: int = 96
+    n_experts: int = 0
+    n_active: int = 2
+    d_expert: int = 32
+    d_shared: int = 0
+    n_leading_dense: int = 0
+    window: int = 0
+    context: int = 512
+    rope_base: float = 10000.0
+    rope_linear: float = 1.0
+    rope_factors: bool = False  # a table of one factor per frequency, as Llama 3.1 has
+    epsilon: float = 1e-5
+
+
+_WIDE = {"d_model": 256, "n_heads": 4, "head_dim": 64, "d_ff": 512, "d_expert": 256}
+_EXPERTS = {"n_experts": 8, "n_active": 3}
+_OWN = {
+    "qwen2moe": {**_EXPERTS, "d_shared": 64},
+    "qwen3": {"head_dim": 32},
+    "qwen3moe": {**_EXPERTS, "head_dim": 32},
+    "olmoe": {**_EXPERTS, "n_kv_heads": 4},
+    "deepseek": {**_EXPERTS, "n_kv_heads": 4, "d_shared": 64, "n_leading_dense": 1},
+    "gemma3": {"head_dim": 32, "n_kv_heads": 1, "window": 4, "rope_base": 1000000.0, "epsilon": 1e-6},
+}
+
+
+def shape_of(arch, fmt, **changes) -> Shape:
+    """The sizes of a network of that architecture, wide enough for the format, with changes by name."""
+    own = dict(_OWN.get(arch, {}))
+    if fmt in _BLOCK_SCALES:
+        own |= _WIDE | ({"d_shared": 512} if own.get("d_shared") else {})
+    return replace(Shape(), **(own | changes))
+
+
+# ---- which tensors ----
+
+
+def block_tensors(arch, shape: Shape, layer) -> dict[str, tuple[int, ...]]:
+    """Names, without the layer's prefix, and shapes, rows first, of one layer; what names mean is the reader's."""
+    queries, shared = shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim
+    found = {
+        "attn_q.weight": (queries, shape.d_model),
+        "attn_k.weight": (shared, shape.d_model),
+        "attn_v.weight": (shared, shape.d_model),
+        "attn_output.weight": (shape.d_model, queries),
+    }
+    if arch != "olmo2":
+        found |= {"attn_norm.weight": (shape.d_model,), "ffn_norm.weight": (shape.d_model,)}
+    if arch in ("olmo2", "gemma3"):
+        found |= {"post_attention_norm.weight": (shape.d_model,), "post_ffw_norm.weight": (shape.d_model,)}
+    if arch in ("qwen2", "qwen2moe"):
+        found |= {"attn_q.bias": (queries,), "attn_k.bias": (shared,), "attn_v.bias": (shared,)}
+    if arch in ("qwen3", "qwen3moe", "gemma3"):
+        found |= {"attn_q_norm.weight": (shape.head_dim,), "attn_k_norm.weight": (shape.head_dim,)}
+    if arch in ("olmoe", "olmo2"):
+        found |= {"attn_q_norm.weight": (queries,), "attn_k_norm.weight": (shared,)}
+    has_experts = shape.n_experts and layer >= shape.n_leading_dense
+    return found | (expert_tensors(arch, shape) if has_experts else gated_tensors("", shape.d_model, shape.d_ff))
+
+
+def gated_tensors(suffix, d_model, d_ff, *experts) -> dict[str, tuple[int, ...]]:
+    """The three matrices of a gated feed-forward, with a leading number of experts if given."""
+    found = {f"ffn_{role}{suffix}.weight": (*experts, d_ff, d_model) for role in ("gate", "up")}
+    return {**found, f"ffn_down{suffix}.weight": (*experts, d_model, d_ff)}
+
+
+def expert_tensors(arch, shape: Shape) -> dict[str, tuple[int, ...]]:
+    """Router, experts and shared experts of one layer."""
+    found = {"ffn_gate_inp.weight": (shape.n_experts, shape.d_model)}
+    found |= gated_tensors("_exps", shape.d_model, shape.d_expert, shape.n_experts)
+    if shape.d_shared:
+        found |= gated_tensors("_shexp", shape.d_model, shape.d_shared)
+    if arch == "qwen2moe":
+        found |= {"ffn_gate_inp_shexp.weight": (shape.d_model,)}
+    return found
+
+
+def all_tensors(arch, shape: Shape, n_layers, vocab, tied) -> dict[str, tuple[int, ...]]:
+    """Every tensor of the file and its shape."""
+    found = {"token_embd.weight": (vocab, shape.d_model), "output_norm.weight": (shape.d_model,)}
+    if not tied:
+        found["output.weight"] = (vocab, shape.d_model)
+    if shape.rope_factors:
+        found["rope_freqs.weight"] = (shape.head_dim // 2,)
+    for layer in range(n_layers):
+        found |= {f"blk.{layer}.{name}": size for name, size in block_tensors(arch, shape, layer).items()}
+    return found
+
+
+# ---- what is in them ----
+
+
+def quantised(values, fmt):
+    """Float32 values as the format stores them, for the formats that gguf can write."""
+    kind = gguf.GGMLQuantizationType[fmt.upper()]
+    return gguf.quants.quantize(values, kind), kind
+
+
+def random_blocks(draw, size, fmt):
+    """Random blocks of 256: any quants and any scales within a block, and float16 scales that make the spread right."""
+    kind = gguf.GGMLQuantizationType[fmt.upper()]
+    block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+    at, at_minimum, ratio = _BLOCK_SCALES[fmt]
+    n_blocks = int(np.prod(size)) // block
+    raw = draw.integers(0, 256, (n_blocks, block_bytes), dtype=np.uint8)
+
+    def set_scales(scales):
+        """Write one scale per block, and that of its minima."""
+        raw[:, at : at + 2] = scales.astype(np.float16)[:, None].view(np.uint8)
+        if at_minimum is not None:
+            raw[:, at_minimum : at_minimum + 2] = (scales * ratio).astype(np.float16)[:, None].view(np.uint8)
+
+    set_scales(np.ones(n_blocks))
+    spread = np.std(gguf.quants.dequantize(raw, kind))
+    set_scales(draw.uniform(0.7, 1.3, n_blocks) / spread / np.sqrt(size[-1]))
+    return raw.reshape(*size[:-1], -1), kind
+
+
+def fill(draw, name, size, fmt):
+    """The data of one tensor, and its type if it is not plain float32."""
+    if name == "rope_freqs.weight":
+        return draw.uniform(1, 8, size).astype(np.float32), None
+    if name.endswith("norm.weight"):
+        return (1 + 0.2 * draw.standard_normal(size)).astype(np.float32), None
+    if name.endswith(".bias"):
+        return (0.3 * draw.standard_normal(size)).astype(np.float32), None
+    if fmt in _BLOCK_SCALES and "ffn_gate_inp" not in name:
+        return random_blocks(draw, size, fmt)
+    values = (draw.standard_normal(size) / np.sqrt(size[-1])).astype(np.float32)
+    # Routers and the gates of shared experts are never quantised.
+    return (values, None) if "ffn_gate_inp" in name else quantised(values, fmt)
+
+
+# ---- the keys ----
+
+
+def byte_characters() -> list[str]:
+    """The 256 characters that stand for bytes in a byte-level vocabulary: printable bytes first, as they are."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    characters = {byte: chr(byte) for byte in printable} | {byte: chr(256 + at) for at, byte in enumerate(others)}
+    order = [ord(" "), ord("\n"), *range(ord("a"), ord("z") + 1)]
+    return [characters[byte] for byte in (*order, *(byte for byte in range(256) if byte not in order))]
+
+
+def add_vocabulary(writer, vocab):
+    """An end token, then single bytes, pairs of letters and unused tokens, for as long as the vocabulary goes on."""
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    pairs = [(first, second) for first in letters for second in letters]
+    tokens = ["<|endoftext|>", *byte_characters(), *(first + second for first, second in pairs)]
+    n_unused = max(0, vocab - len(tokens))
+    kinds = [gguf.TokenType.CONTROL, *[gguf.TokenType.NORMAL] * (len(tokens) - 1), *[gguf.TokenType.UNUSED] * n_unused]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list([*tokens, *(f"<unused{number}>" for number in range(n_unused))][:vocab])
+    writer.add_token_types([int(kind) for kind in kinds[:vocab]])
+    writer.add_token_merges([f"{first} {second}" for first, second in pairs[: max(1, vocab - 257)]])
+    writer.add_eos_token_id(0)
+    writer.add_bos_token_id(0)
+    writer.add_add_bos_token(False)
+
+
+def add_keys(writer, arch, fmt, shape: Shape, n_layers, vocab):
+    """What the converter of that architecture writes about the network."""
+    writer.add_type("model")
+    writer.add_name(f"tiny {arch} {fmt}")
+    writer.add_file_type(int(gguf.LlamaFileType[_FILE_TYPES[fmt]]))
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer.add_block_count(n_layers)
+    writer.add_context_length(shape.context)
+    writer.add_embedding_length(shape.d_model)
+    writer.add_head_count(shape.n_heads)
+    writer.add_head_count_kv(shape.n_kv_heads)
+    writer.add_layer_norm_rms_eps(shape.epsilon)
+    writer.add_rope_freq_base(shape.rope_base)
+    if arch in ("llama", "deepseek"):
+        writer.add_vocab_size(vocab)
+        writer.add_rope_dimension_count(shape.head_dim)
+    if arch in ("qwen3", "qwen3moe", "gemma3") or shape.head_dim * shape.n_heads != shape.d_model:
+        writer.add_key_length(shape.head_dim)
+        writer.add_value_length(shape.head_dim)
+    if shape.rope_linear != 1:
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(shape.rope_linear)
+    if shape.window:
+        writer.add_sliding_window(shape.window)
+    add_feed_forward_keys(writer, arch, shape)
+
+
+def add_feed_forward_keys(writer, arch, shape: Shape):
+    """Widths and experts; Mixtral and olmoe call the width of an expert that of the feed-forward."""
+    named_otherwise = shape.n_experts and arch in ("llama", "olmoe")
+    writer.add_feed_forward_length(shape.d_expert if named_otherwise else shape.d_ff)
+    if not shape.n_experts:
+        return
+    writer.add_expert_count(shape.n_experts)
+    writer.add_expert_used_count(shape.n_active)
+    if not named_otherwise:
+        writer.add_expert_feed_forward_length(shape.d_expert)
+    if arch == "qwen2moe":
+        writer.add_expert_shared_feed_forward_length(shape.d_shared)
+    if arch == "deepseek":
+        writer.add_leading_dense_block_count(shape.n_leading_dense)
+        writer.add_expert_shared_count(shape.d_shared // shape.d_expert)
+        writer.add_expert_weights_scale(1.0)
+
+
+def write(path, arch, fmt, *, n_layers=2, seed=0, vocab=64, tied=None, formats=None, **changes):
+    """A GGUF file of that architecture with every matrix in that format, except those that `formats` names by role.
+
+    Changes are fields of `Shape`; n_experts makes a llama a Mixtral. Only gemma3 uses its embedding as output unless
+    `tied` says otherwise.
+    """
+    shape = shape_of(arch, fmt, **changes)
+    draw = np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, arch)
+    add_keys(writer, arch, fmt, shape, n_layers, vocab)
+    add_vocabulary(writer, vocab)
+    is_tied = arch == "gemma3" if tied is None else tied
+    for name, size in all_tensors(arch, shape, n_layers, vocab, is_tied).items():
+        role = name.removesuffix(".weight").split(".")[-1]
+        data, kind = fill(draw, name, size, (formats or {}).get(role, fmt))
+        writer.add_tensor(name, data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
