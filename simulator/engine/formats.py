@@ -1,8 +1,9 @@
 """How the engine holds weights: GGUF's blocks, at their size, with 16 rows interleaved so that a lane is a row.
 
-A matrix is cut into panels of 16 rows. A panel holds its planes one after the other (quants, high bits, scales ...),
-and a plane holds for each block, for each unit of 1, 2 or 4 bytes, the 16 rows' units side by side. Nothing grows: a
-panel has the bytes of its 16 rows. A last panel that is not full is filled up with zeros.
+A matrix is cut into panels of 16 rows. A panel holds block after block, each with its planes (quants, high bits, scales ...),
+and a plane holds for each unit of 1, 2 or 4 bytes the 16 rows' units side by side. So all of a matrix is read as one stream,
+which memory gives twice as fast as scales and quants apart (measured: 32 against 17 GB/s for q4_0 on one core of Zen 4).
+Nothing grows: a panel has the bytes of its 16 rows. A last panel that is not full is filled up with zeros.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from simulator.engine.cpu import Path, path_of
 from simulator.engine.simd import F32, I8, I16, I32, I64, LANES, Emitter, lanes
 from simulator.quant import FORMATS
 
+LINE = 64  # bytes of a cache line
+AHEAD = 2048  # bytes: so far before its use a pass with several tokens asks for memory
 QUANTISED_BLOCK = 32  # activations: so many share a scale
 
 
@@ -87,19 +90,31 @@ class Panel:
         self.columns = columns
         self.n_blocks = builder.udiv(columns, ir.Constant(I64, layout.block))
         self.n_small = builder.udiv(columns, ir.Constant(I64, QUANTISED_BLOCK))
-        self.starts, start = {}, address
+        self.address = address
+        self.planes, start = {}, 0
         for plane in layout.planes:
-            self.starts[plane.name] = start
-            start = builder.add(start, emitter.times(self.n_blocks, LANES * plane.nbytes))
+            self.planes[plane.name] = (plane, start)
+            start += LANES * plane.nbytes
+        self.block_bytes = start
         self.totals = [emitter.variable(emitter.constant(0.0, F32)) for _ in inputs]
 
     # Weights
 
     def field(self, name: str, block: ir.Value, unit: int, element: ir.Type) -> ir.Value:
         """Unit number *unit* of a plane in one block, of all 16 rows."""
-        plane = next(plane for plane in self.layout.planes if plane.name == name)
-        start = self.v.add(self.starts[name], self.v.times(block, LANES * plane.nbytes))
-        return self.v.load(start, unit * LANES * plane.unit, lanes(element), align=min(32, LANES * plane.unit))
+        plane, offset = self.planes[name]
+        start = self.v.add(self.address, self.v.times(block, self.block_bytes))
+        return self.v.load(start, offset + unit * LANES * plane.unit, lanes(element), align=min(32, LANES * plane.unit))
+
+    def ahead(self, block: ir.Value) -> None:
+        """Asks for what will be needed a little later; past the panel that is the next one.
+
+        Measured on Zen 4: a third to a half faster for 8 tokens and blocks of 32, where computing leaves gaps between the
+        loads; slower for one token, and for blocks of 256.
+        """
+        start = self.v.add(self.address, self.v.times(block, self.block_bytes))
+        for line in range(0, self.block_bytes, LINE):
+            self.v.prefetch(self.v.add(start, AHEAD + line))
 
     def words(self, name: str, block: ir.Value, unit: int) -> ir.Value:
         """Four bytes of each row as 16 words."""
@@ -440,6 +455,8 @@ def _emit_blocks(v: Emitter, panel: Panel, layout: Layout, unroll: int) -> None:
     """Every block of the panel; float formats in strides of *unroll* columns with totals of their own, to hide latency."""
     if unroll == 1:
         with v.loop(panel.n_blocks) as block:
+            if len(panel.inputs) > 1 and layout.block == QUANTISED_BLOCK:
+                panel.ahead(block)
             layout.multiply(panel, block)
         return
     at = v.at

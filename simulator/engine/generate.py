@@ -12,7 +12,7 @@ import numpy as np
 from simulator.engine.step import Engine, Read, Routing, Step
 from simulator.probe.read import ReadProbe
 
-PROBE_SECONDS = 0.3  # for each look at the memory's speed, before and after
+PROBE_SECONDS = 0.1  # for each look at the memory's speed
 
 
 def sample(logits: np.ndarray, temperature: float, rng: np.random.Generator) -> int:

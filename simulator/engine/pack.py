@@ -84,11 +84,11 @@ def _six_bit_word(address, word):
 
 @njit
 def _move(source, destination, row_bytes, filled, n_blocks, block_bytes, flip, offset, nbytes, unit, change):
-    """One plane of one panel; rows from *filled* on are zeros."""
+    """One plane of one panel, block by block; rows from *filled* on are zeros."""
     n_units = nbytes // unit
     for block in range(n_blocks):
         for number in range(n_units):
-            place = destination + (block * n_units + number) * unit * LANES
+            place = destination + (block * block_bytes + number * unit) * LANES
             for lane in range(LANES):
                 at = source + lane * row_bytes + block * block_bytes + offset + number * unit
                 if lane >= filled:
@@ -129,7 +129,7 @@ def _pack(task, thread, n_threads):  # noqa: ARG001
             _move(
                 source, start, t[ROW_BYTES], filled, t[N_BLOCKS], t[BLOCK_BYTES], t[FLIP], offset, nbytes, unit, change
             )
-            start += t[N_BLOCKS] * LANES * nbytes
+            start += LANES * nbytes
 
 
 # Fields of a checking task.
@@ -196,13 +196,13 @@ def unpack_row(packed: np.ndarray, layout: Layout, row: int, columns: int, signe
     panel_bytes = packed[panel * size : (panel + 1) * size]
     n_blocks = columns // layout.block
     blocks = np.empty((n_blocks, int(FORMATS[layout.name].block_bytes)), np.uint8)
-    start = 0
+    start, interleaved = 0, panel_bytes.reshape(n_blocks, -1)
     for plane in layout.planes:
         n_units = plane.nbytes // plane.unit
-        field = panel_bytes[start : start + n_blocks * plane.nbytes * LANES]
+        field = interleaved[:, start : start + plane.nbytes * LANES]
         field = field.reshape(n_blocks, n_units, LANES, plane.unit)[:, :, lane].reshape(n_blocks, plane.nbytes)
         blocks[:, plane.offset : plane.offset + plane.nbytes] = _restore(field, plane.change, signed)
-        start += n_blocks * plane.nbytes * LANES
+        start += plane.nbytes * LANES
     return blocks.reshape(-1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,8 +117,10 @@ class Engine:
         if zeros and zeros.granularity != 1:
             raise InputError(f"sparsity {zeros.name}: the engine skips single columns, granularity must be 1")
         self.team = Team(self.n_threads)
+        start = time.perf_counter()
         try:
             self.loaded: Loaded = load(self.source, self.team, self.cpu, progress, _by_column(zeros))
+            self.load_seconds = time.perf_counter() - start
             rows = max(batch, min(PROMPT_ROWS, self.context))
             limits = Limits(rows, batch, self.context)
             self.network = Network(

@@ -62,6 +62,9 @@ class Source(Protocol):
     def raw(self, tensor: Stored) -> np.ndarray:
         """The tensor's bytes: uint8 [copies * rows, bytes of a row]."""
 
+    def release(self) -> None:
+        """Lets go of the memory that reading took."""
+
 
 @dataclass(frozen=True)
 class Matrix:
@@ -178,6 +181,12 @@ class FileSource:
         found = np.frombuffer(self._files[path], np.uint8, nbytes, there.offset).reshape(there.rows, -1)
         return found if there.format.name == tensor.format else _converted(found, there.format.name, tensor.format)
 
+    def release(self) -> None:
+        """Gives the mapped pages back: they stay in the system's cache, but count no longer as ours."""
+        for mapped in self._files.values():
+            if hasattr(mmap, "MADV_DONTNEED"):
+                mapped.madvise(mmap.MADV_DONTNEED)
+
 
 def _converted(raw: np.ndarray, name: str, wanted: str) -> np.ndarray:
     from gguf import GGMLQuantizationType
@@ -211,6 +220,9 @@ class DrawnSource:
         raw = words.view(np.uint8)[: tensor.nbytes].reshape(tensor.rows * tensor.copies, -1)
         _set_scales(raw, tensor.format, tensor.columns)
         return raw
+
+    def release(self) -> None:
+        """Nothing is held."""
 
 
 def _stored_tensors(model: Model, weights: Weights) -> Iterator[Stored]:
@@ -292,6 +304,7 @@ def load(
         else:
             matrices[key] = _packed(tensor, raw, team, path)
         done += tensor.nbytes
+        source.release()
         if progress:
             progress(done, total)
     return Loaded(matrices, vectors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from simulator.units import format_bytes, format_seconds
 
 MAX_TOKENS = 1_000_000
 MAX_THREADS = 1024
+N_LOOKS = 3  # at the memory's speed, right after generating
 COMPILING_S = 2.0  # a start that takes longer is explained
 
 
@@ -77,10 +79,7 @@ def run(request: Request) -> None:
         raise InputError(f"--context {context:,}: the prompt alone has {len(prompt):,} tokens")
     with _engine(request, context) as engine:
         routing = choose_experts(request.routing, engine.model, request.seed)
-        look = reading_speed(engine)
         loaded = time.perf_counter()
-        look()
-        speeds = [look()]
         found = Generation()
         steps = generate(
             engine,
@@ -93,7 +92,8 @@ def run(request: Request) -> None:
             into=found,
         )
         interrupted = _stream(steps, tokenizer, quiet=request.json == "-" or tokenizer is None)
-        speeds.append(look())
+        look = reading_speed(engine)
+        speeds = [look() for _ in range(N_LOOKS)]
         _report(request, engine, tokenizer, found, speeds, loaded - started, interrupted)
     if interrupted:
         raise KeyboardInterrupt
@@ -187,7 +187,7 @@ def _report(
     load_seconds: float,
     interrupted: bool,
 ) -> None:
-    speed = sum(speeds) / len(speeds)
+    speed = statistics.median(speeds)
     share = found.bytes_per_s / speed if found.bytes_per_s else None
     if request.json is not None:
         write_json(_record(engine, tokenizer, found, speeds, load_seconds, interrupted), request.json)

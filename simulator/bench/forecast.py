@@ -1,8 +1,7 @@
-"""How fast roofcast itself is: `python -m simulator.bench forecast` times its command and its grids in interleaved pairs."""
+"""How fast a forecast is: the command against importing numpy, and a grid of a million points, in interleaved pairs."""
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -11,10 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simulator.report.record import write_json
-from simulator.report.table import print_table
 from simulator.simulate import scenario
-from simulator.units import format_seconds
 
 COMMAND = ["simulate", "qwen3-30b-a3b", "pi5-16gb", "--batch", "1..64*2", "--json", "-"]
 COMMAND_LIMIT = 4.0  # times the wall time of importing numpy
@@ -57,6 +53,7 @@ def forecast_grid() -> float:
 
 def forecast_rows(rounds: int) -> list[dict]:
     """Both figures with the spread of their rounds."""
+    rounds = max(1, rounds)
     pairs = paired(lambda: run_process("-m", "simulator", *COMMAND), lambda: run_process("-c", "import numpy"), rounds)
     ratios = [command / numpy for command, numpy in pairs]
     grids = [forecast_grid() for _ in range(rounds + 1)][1:]
@@ -76,31 +73,6 @@ def _row(case: str, seconds: list[float], ratios: list[float], against: str, lim
         "ratio_high": max(ratios),
         "against": against,
         "limit": limit,
+        "target": f"<= {limit:g}",
         "rounds": len(seconds),
     }
-
-
-def main() -> None:
-    """Parse the arguments, measure, print."""
-    parser = argparse.ArgumentParser(prog="python -m simulator.bench", description="Time roofcast itself.")
-    parser.add_argument("what", choices=["forecast"])
-    parser.add_argument("--rounds", type=int, default=9, help="pairs that count (default 9)")
-    parser.add_argument("--json", help="write JSON to a file, or - for standard output")
-    arguments = parser.parse_args()
-    rows = forecast_rows(max(1, arguments.rounds))
-    if arguments.json:
-        write_json({"rows": rows}, arguments.json)
-    if arguments.json != "-":
-        print_table(
-            ["case", "median", "ratio", "spread", "against", "limit"],
-            [
-                [row["case"], format_seconds(row["value"]), f"{row['ratio']:.2f}", f"{row['ratio_low']:.2f}-{row['ratio_high']:.2f}",
-                 row["against"], f"{row['limit']:g}"]
-                for row in rows
-            ],
-            left=("case", "against"),
-        )  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()

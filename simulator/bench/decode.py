@@ -1,0 +1,195 @@
+"""How fast the engine decodes: against reading the same weights and nothing more, and against llama.cpp on the same file."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from simulator.bench import synthetic
+from simulator.engine import cpu
+from simulator.engine.step import Engine
+from simulator.engine.team import cores
+from simulator.probe.read import ReadProbe
+
+BURST_S = 0.6  # of decoding between two looks at the memory
+DEPTH = 64  # tokens that each sequence has before
+BATCH = 8
+# Case: (model, format, least share of the read bandwidth).
+CASES = {
+    "dense-q8_0": (synthetic.dense, "q8_0", 0.90),
+    "dense-q4_0": (synthetic.dense, "q4_0", 0.80),
+    "moe-q8_0": (synthetic.moe, "q8_0", 0.80),
+    "moe-q4_0": (synthetic.moe, "q4_0", 0.70),
+}
+BATCH_CASE = "dense-q8_0"  # also with 8 sequences, and for loading
+
+
+def decode_rows(rounds: int, threads: int | None, only: str | None, folder: str | None) -> tuple[list[dict], list[str]]:
+    """Every case with the spread of its rounds, and what to know beside them."""
+    threads = threads or cores()
+    rows, notes = [], [f"{cpu.machine()}, {threads} threads, kernels {cpu.choose().name}"]
+    with _folder(folder) as place:
+        for name, (make, weights, share) in CASES.items():
+            if only and only not in name:
+                continue
+            path = place / f"{name}.gguf"
+            if not path.exists():
+                print(f"writing {path.name}", file=sys.stderr)
+                synthetic.write(make(), weights, path)
+            print(f"timing {name}", file=sys.stderr)
+            rows += _case(name, path, threads, share, max(1, rounds), notes)
+            if name == BATCH_CASE:
+                rows += _start(path, threads)
+            if not folder:
+                path.unlink()
+    return rows, notes
+
+
+@contextmanager
+def _folder(given: str | None) -> Iterator[Path]:
+    if given:
+        Path(given).mkdir(parents=True, exist_ok=True)
+        yield Path(given)
+        return
+    with tempfile.TemporaryDirectory() as place:
+        yield Path(place)
+
+
+def _case(name: str, path: Path, threads: int, share: float, rounds: int, notes: list[str]) -> list[dict]:
+    """One file: our steps between looks at the memory's speed, and llama.cpp's in turn where it is installed."""
+    from simulator.bench.llama_cpp import LlamaCpp, is_installed
+
+    rows = []
+    with Engine(path, threads=threads, batch=BATCH, context=1024) as engine:
+        probe = ReadProbe([matrix.data for matrix in engine.loaded.matrices.values()], engine.team)
+        ours = _Burst(engine, 1)
+        looks, steps, others = [], [], []
+        with _maybe(LlamaCpp, path, threads) if is_installed() else _nothing() as theirs:
+            for _ in range(rounds + 1):
+                looks.append(_read_speed(probe))
+                steps.append(ours.seconds())
+                if theirs:
+                    others.append(theirs.seconds_per_token(ours.n_steps))
+            looks.append(_read_speed(probe))
+        reads = ours.bytes_read / np.array(steps[1:])
+        around = (np.array(looks[1:-1]) + np.array(looks[2:])) / 2  # bytes a second before and after
+        rows.append(_row(f"{name}-batch1", reads, reads / around, "pure-read", f">= {share:.2f}", "B/s"))
+        rows.append(_row(f"{name}-batch1", reads, reads / max(looks), "best pure-read", "", "B/s"))
+        if theirs:
+            rates = 1 / np.array(steps[1:])
+            rows.append(_row(f"{name}-batch1", rates, np.array(others[1:]) * rates, "llama.cpp", ">= 1.00", "tokens/s"))
+        elif "llama.cpp" not in "".join(notes):
+            notes.append("llama.cpp was not compared: pip install roofcast[bench]")
+        if name == BATCH_CASE:
+            rows.append(_batch_row(name, engine, rounds))
+    return rows
+
+
+def _batch_row(name: str, engine: Engine, rounds: int) -> dict:
+    """Eight sequences at once against one, in turn."""
+    one, many = _Burst(engine, 1), _Burst(engine, BATCH)
+    pairs = [(one.seconds(), many.seconds()) for _ in range(rounds + 1)][1:]
+    rates = BATCH / np.array([each for _, each in pairs])
+    ratios = np.array([BATCH * alone / together for alone, together in pairs])
+    return _row(f"{name}-batch{BATCH}", rates, ratios, "batch 1", ">= 4.00", "tokens/s")
+
+
+class _Burst:
+    """So many steps in a row that they take about half a second."""
+
+    def __init__(self, engine: Engine, batch: int):
+        self._engine, self._batch = engine, batch
+        self._tokens = np.arange(1, batch + 1)
+        self.n_steps, self.bytes_read = 1, 0.0
+        self.n_steps = max(4, int(BURST_S / self.seconds()))
+
+    def seconds(self) -> float:
+        """Median seconds of a step, all of them at the same depth give or take the burst."""
+        self._engine.pretend(DEPTH)
+        taken, read = [], []
+        for number in range(self.n_steps):
+            start = time.perf_counter()
+            step = self._engine.decode((self._tokens * 31 + number) % self._engine.model.vocab)
+            taken.append(time.perf_counter() - start)
+            read.append(step.read.weights)
+        self.bytes_read = statistics.fmean(read)
+        return statistics.fmean(taken)
+
+
+def _read_speed(probe: ReadProbe) -> float:
+    seconds = [probe.seconds()]
+    while sum(seconds) < BURST_S / 2:
+        seconds.append(probe.seconds())
+    return probe.nbytes * len(seconds) / sum(seconds)
+
+
+@contextmanager
+def _maybe(make: Callable, *arguments):
+    with make(*arguments) as theirs:
+        yield theirs
+
+
+@contextmanager
+def _nothing():
+    yield None
+
+
+_START = """
+import json, resource, sys, time
+begun = time.time()
+from simulator.engine.step import Engine
+import numpy, gguf
+from simulator.report.generation import Request
+def resident():
+    return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize()
+before = resident()
+path, threads, began = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+start = time.perf_counter()
+engine = Engine(path, threads=threads, context=1024)
+loaded = time.perf_counter() - start
+engine.decode([1])
+print(json.dumps({"first_s": time.time() - began, "load_s": engine.load_seconds, "grown": resident() - before,
+                  "cache": engine.network.cache_bytes + engine.network.buffers.nbytes - engine.network.cache_bytes,
+                  "weights": engine.loaded.nbytes}))
+"""
+
+
+def _start(path: Path, threads: int) -> list[dict]:
+    """Loading, the first token and the memory of a process that starts with warm caches."""
+    found = []
+    for _ in range(4):
+        command = [sys.executable, "-c", _START, str(path), str(threads), str(time.time())]
+        found.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    found = found[1:]
+    size = path.stat().st_size
+    rates = np.array([size / each["load_s"] for each in found])
+    first = np.array([each["first_s"] for each in found])
+    grown = np.array([each["grown"] - each["cache"] for each in found], float)
+    return [
+        _row("load", rates, rates / 1e9, "1 GB/s", ">= 1.00", "B/s"),
+        _row("first-token", first, first / 5, "5 s", "<= 1.00", "s"),
+        _row("memory", grown, grown / size, "file size, buffers left out", "<= 1.05", "B"),
+    ]
+
+
+def _row(case: str, values: np.ndarray, ratios: np.ndarray, against: str, target: str, unit: str) -> dict:
+    return {
+        "case": case,
+        "value": float(np.median(values)),
+        "unit": unit,
+        "ratio": float(np.median(ratios)),
+        "ratio_low": float(ratios.min()),
+        "ratio_high": float(ratios.max()),
+        "against": against,
+        "target": target,
+        "rounds": len(ratios),
+    }
