@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -110,6 +111,7 @@ class _Cursor:
 
     def __init__(self, path: Path, data: mmap.mmap):
         self.path, self.data, self.at = path, data, 0
+        self.keeps = False  # whether long arrays are read, rather than known by their length
 
     def take(self, code: str) -> Any:
         layout = struct.Struct("<" + code)
@@ -152,7 +154,9 @@ class _Cursor:
         self._need(n_bytes)
         start, self.at = self.at, self.at + n_bytes
         return (
-            Unread(length) if length > _KEPT_ARRAY else list(struct.unpack_from(f"<{length}{code}", self.data, start))
+            Unread(length)
+            if length > _KEPT_ARRAY and not self.keeps
+            else list(struct.unpack_from(f"<{length}{code}", self.data, start))
         )
 
     def _skip_texts(self, count: int) -> Unread:
@@ -164,8 +168,16 @@ class _Cursor:
             at += 8 + unpack(data, at)[0]
         if at > end:
             self._need(at - self.at)
-        self.at = at
-        return Unread(count)
+        start, self.at = self.at, at
+        return self._texts(start, count) if self.keeps else Unread(count)
+
+    def _texts(self, at: int, count: int) -> list[str]:
+        found, data, unpack = [], self.data, struct.Struct("<Q").unpack_from
+        for _ in range(count):
+            length = unpack(data, at)[0]
+            found.append(data[at + 8 : at + 8 + length].decode("utf-8", "replace"))
+            at += 8 + length
+        return found
 
     def _need(self, n_bytes: int) -> None:
         if self.at + n_bytes > len(self.data):
@@ -181,21 +193,43 @@ class Unread:
     length: int
 
 
+def read_long_keys(path: Path, prefix: str) -> dict[str, Any]:
+    """The keys of a file that start with *prefix*, with their long arrays (vocabularies) in full."""
+
+    def collect(cursor: _Cursor) -> dict[str, Any]:
+        _, n_keys = _start(path, cursor)
+        found = {}
+        for _ in range(n_keys):
+            key = cursor.text()
+            cursor.keeps = key.startswith(prefix)
+            value = cursor.value(cursor.take("I"))
+            if cursor.keeps:
+                found[key] = value
+        return found
+
+    return _with_cursor(path, lambda cursor, _size: collect(cursor))
+
+
 def _read_part(path: Path) -> Header:
+    return _with_cursor(path, lambda cursor, size: _parse(path, cursor, size))
+
+
+def _with_cursor(path: Path, use: Callable[[_Cursor, int], Any]) -> Any:
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
             if size < 24:
                 raise InputError(f"{path}: {size} bytes are too few for a GGUF file")
             with mmap.mmap(file.fileno(), min(size, MAX_HEADER_BYTES), access=mmap.ACCESS_READ) as data:
-                return _parse(path, _Cursor(path, data), size)
+                return use(_Cursor(path, data), size)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _parse(path: Path, cursor: _Cursor, size: int) -> Header:
+def _start(path: Path, cursor: _Cursor) -> tuple[int, int]:
+    """Past the magic and the version: how many tensors and keys there are."""
     if cursor.data[:4] != b"GGUF":
         raise InputError(f"{path}: not a GGUF file, which starts with the letters GGUF")
     cursor.at = 4
@@ -207,6 +241,11 @@ def _parse(path: Path, cursor: _Cursor, size: int) -> Header:
     n_tensors, n_keys = cursor.take("Q"), cursor.take("Q")
     if n_tensors > MAX_TENSORS or n_keys > MAX_KEYS:
         raise InputError(f"{path}: damaged header: {n_tensors:,} tensors and {n_keys:,} keys")
+    return n_tensors, n_keys
+
+
+def _parse(path: Path, cursor: _Cursor, size: int) -> Header:
+    n_tensors, n_keys = _start(path, cursor)
     keys = {}
     for _ in range(n_keys):
         key = cursor.text()
