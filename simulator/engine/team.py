@@ -137,11 +137,15 @@ class Team:
         """Works through a tape; returns when it is done."""
         view = self._view
         view[TAPE], view[LENGTH], view[BASE] = tape.table.ctypes.data, len(tape.table), view[BARRIER]
-        _announce(self._address)
-        for number in range(1, self.n_threads):
-            if self._parked[number]:
-                self._wake[number].release()
-        _work(self._address, 0)
+        before = view[GENERATION]
+        try:
+            _announce(self._address)
+            for number in range(1, self.n_threads):
+                if self._parked[number]:
+                    self._wake[number].release()
+        finally:  # an interrupt must not leave the others waiting at a barrier
+            if view[GENERATION] != before:
+                _work(self._address, 0)
 
     def _member(self, number: int) -> None:
         seen = 0

@@ -248,13 +248,11 @@ class _Reader:
             )
         from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
-        merges = [tuple(each.split(" ", 1)) for each in self._list("merges", str)]
-        try:
-            model = models.BPE(
-                vocab={text: i for i, text in enumerate(tokens)}, merges=merges, ignore_merges=pre in _WHOLE_WORDS
-            )
-        except Exception as error:  # noqa: BLE001 - the library raises plain Exception
-            raise InputError(f"{self.path}: tokenizer.ggml.merges does not fit the tokens: {error}") from None
+        numbers = {text: i for i, text in enumerate(tokens)}
+        pairs = (each.split(" ", 1) for each in self._list("merges", str))
+        # A merge of or to what is no token can never be made.
+        merges = [tuple(pair) for pair in pairs if len(pair) == 2 and {*pair, "".join(pair)} <= numbers.keys()]
+        model = models.BPE(vocab=numbers, merges=merges, ignore_merges=pre in _WHOLE_WORDS)
         run = Tokenizer(model)
         cuts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in _SPLITS[pre]]
         run.pre_tokenizer = pre_tokenizers.Sequence(

@@ -23,6 +23,7 @@ from simulator.model import Model
 from simulator.quant import FORMATS, Weights
 from simulator.units import format_bytes
 
+CONVERTIBLE = ("q8_0", "f16", "bf16", "f32", "q4_0", "q4_1", "q5_0", "q5_1")
 Progress = Callable[[int, int], None]  # bytes done, of bytes in all
 
 
@@ -136,6 +137,8 @@ class FileSource:
 
     def __init__(self, path: Path, tensors: tuple[FileTensor, ...], convert: str | None = None):
         """*convert* names a format that tensors in formats without a kernel are turned into; None refuses them."""
+        if convert is not None and convert not in CONVERTIBLE:
+            raise InputError(f"--convert {convert[:40]!r}: tensors can be turned into {', '.join(CONVERTIBLE)}")
         self.name = str(path)
         self.path = path
         self._files = {}

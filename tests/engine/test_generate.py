@@ -1,0 +1,173 @@
+"""`roofcast generate`: text as it comes, figures, JSON, and a sentence where something cannot be."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tiny
+
+from simulator.cli import main
+from simulator.engine.generate import Generation, generate, sample
+from simulator.engine.routing import choose_experts
+from simulator.engine.step import Engine
+from simulator.errors import InputError
+from simulator.model import load_model
+
+
+@pytest.fixture(scope="module")
+def dense_file(tmp_path_factory):
+    """A tiny Llama with a byte-level vocabulary."""
+    return tiny.write(tmp_path_factory.mktemp("dense") / "dense.gguf", "llama", "q8_0")
+
+
+@pytest.fixture(scope="module")
+def moe_file(tmp_path_factory):
+    """A tiny Qwen3 with 8 experts, 3 of them active."""
+    return tiny.write(tmp_path_factory.mktemp("moe") / "moe.gguf", "qwen3moe", "q8_0")
+
+
+def run(capsys, *arguments):
+    """Exit status, standard output and standard error of the command."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(each) for each in ("generate", *arguments)])
+    out, err = capsys.readouterr()
+    return caught.value.code, out, err
+
+
+def test_text_goes_to_standard_output_and_figures_to_standard_error(capsys, dense_file):
+    """A pipe gets the text alone; who watches also gets tokens/s, GB/s and the share of the memory's speed."""
+    status, out, err = run(capsys, dense_file, "--prompt", "ab", "--tokens", "8", "--threads", "1")
+    assert status == 0
+    assert "tokens/s" not in out
+    for part in ("tokens/s over 7 tokens", "1 threads", "GB/s:", "% of the", "per token:", "prompt of"):
+        assert part in err
+
+
+def test_json_holds_the_same_run_twice(capsys, dense_file):
+    """Greedy decoding repeats itself; bytes by component are there; nothing else is on standard output."""
+    found = [json.loads(run(capsys, dense_file, "--prompt", "ab", "--tokens", "6", "--json", "-")[1]) for _ in range(2)]
+    assert found[0]["tokens"] == found[1]["tokens"]
+    assert len(found[0]["tokens"]) == 6
+    assert len(found[0]["seconds"]) == 5  # the prompt's step puts out the first
+    assert found[0]["bytes_per_token"]["ffn"] > 0
+    assert found[0]["interrupted"] is False
+
+
+def test_temperature_draws_by_seed():
+    """At 0 the largest logit wins; above, the same seed draws the same, and the likelier token comes more often."""
+    logits = np.array([0.0, np.log(3.0), -50.0], np.float32)
+    assert sample(logits, 0.0, np.random.default_rng(0)) == 1
+    draws = [sample(logits, 1.0, np.random.default_rng(seed)) for seed in range(400)]
+    assert draws == [sample(logits, 1.0, np.random.default_rng(seed)) for seed in range(400)]
+    # Chances 1/4 and 3/4: 300 of 400, standard deviation 8.7.
+    assert 300 - 5 * 8.7 < draws.count(1) < 300 + 5 * 8.7
+    assert 2 not in draws
+    cold = [sample(logits, 0.01, np.random.default_rng(seed)) for seed in range(50)]
+    assert set(cold) == {1}
+
+
+def test_generation_stops_at_an_end_token_or_a_full_context(dense_file):
+    """Whatever comes first of the end token, the number asked for, and the room."""
+    with Engine(dense_file, threads=1, context=16) as engine:
+        free = list(generate(engine, [1, 2], 6))
+        assert len(free) == 6
+        engine.reset()
+        assert list(generate(engine, [1, 2], 6, end_tokens=frozenset({free[0]}))) == free[:1]
+        engine.reset()
+        found = Generation()
+        tokens = list(generate(engine, [1, 2], 100, into=found))
+        assert len(tokens) == 15  # 16 positions hold the prompt and 14 tokens; one more comes out of the last
+        assert engine.lengths[0] == 16
+        assert len(found.seconds) == 14
+
+
+def test_routing_is_steered_and_reported(capsys, moe_file, tmp_path):
+    """Uniform, popular and recorded experts replace the router's; how many were touched is told."""
+    record = tmp_path / "trace.json"
+    record.write_text(json.dumps({"tokens": [[[0, 1, 2], [5, 6, 7]], [[1, 2, 3], [4, 5, 6]]]}), encoding="utf-8")
+    for routing in ("own", "uniform", "zipf:1.2", str(record)):
+        status, out, _ = run(capsys, moe_file, "--prompt", "a", "--tokens", "4", "--routing", routing, "--json", "-")
+        assert status == 0
+        assert json.loads(out)["distinct_experts"] == [[3, 3]] * 3
+    model = load_model(moe_file).model
+    choose = choose_experts(str(record), model)
+    assert choose(0, 1, 8, 3).tolist() == [[0, 1, 2]]
+    assert choose(1, 1, 8, 3).tolist() == [[5, 6, 7]]
+    assert choose(0, 3, 8, 3).tolist() == [[1, 2, 3], [0, 1, 2], [1, 2, 3]]  # goes on, from the first again
+
+
+def test_random_weights_of_a_shipped_model(capsys):
+    """A name gets random weights: no text, but the figures."""
+    status, out, _ = run(capsys, "smollm2-135m", "--tokens", "3", "--threads", "1", "--weights", "q4_0", "--json", "-")
+    assert status == 0
+    found = json.loads(out)
+    assert found["text"] is None
+    assert len(found["tokens"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{dense}", "--tokens", "0"], "--tokens 0: between 1 and 1,000,000 are possible"),
+        (["{dense}", "--threads", "0"], "--threads 0: between 1 and 1,024 are possible"),
+        (["{dense}", "--temperature", "-1"], "--temperature -1: between 0 and 100 is possible"),
+        (["{dense}", "--temperature", "nan"], "--temperature nan: between 0 and 100 is possible"),
+        (["{dense}", "--seed", "-5"], "--seed -5: a number of at least 0 is needed"),
+        (["{dense}", "--cache", "q8_0"], "cache format 'q8_0' is not one of the engine's: f16 or f32"),
+        (["{dense}", "--weights", "q4_0"], "has weights of its own, leave it out"),
+        (["{dense}", "--prompt", "abcdefgh", "--context", "4"], "--context 4: the prompt alone has"),
+        (["{dense}", "--routing", "uniform"], "has no experts to choose from"),
+        (["{dense}", "--prompt", "a", "--json", "/no/such/folder/x.json"], "/no/such/folder"),
+        (["{moe}", "--routing", "switch:1.25"], "is not one the engine can run"),
+        (["{moe}", "--routing", "zipff:1"], "did you mean zipf"),
+        (["smollm2-135m", "--prompt", "hello"], "gets random weights, which know no words"),
+        (["smollm2-135m", "--weights", "q9"], "q9"),
+        (["deepseek-v3", "--tokens", "2"], "the engine does not run attention of kind latent (layer 0)"),
+        (["llama-3.1-405b", "--weights", "q8_0"], "are available"),
+        (["no-such-model"], "no-such-model"),
+        (["{dense}", "--convert", "q9_9"], "--convert"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(capsys, dense_file, moe_file, arguments, message):
+    """Exit status 2, one line, nothing on standard output, and no large allocation on the way."""
+    filled = [each.format(dense=dense_file, moe=moe_file) for each in arguments]
+    status, out, err = run(capsys, *filled)
+    assert status == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("roofcast: ")
+    assert message in err
+
+
+def test_a_recorded_trace_must_fit_the_model(moe_file, tmp_path):
+    """Another number of experts per token, or an expert that the model has not, names the token."""
+    model, record = load_model(moe_file).model, tmp_path / "trace.json"
+    record.write_text('{"tokens": [[[0, 1]]]}', encoding="utf-8")
+    with pytest.raises(InputError, match="token 0 has 2 different experts in a layer, the model uses 3"):
+        choose_experts(str(record), model)
+    record.write_text('{"tokens": [[[0, 1, 9]]]}', encoding="utf-8")
+    with pytest.raises(InputError, match="token 0 names expert 9, the model has 0 to 7"):
+        choose_experts(str(record), model)
+
+
+def test_an_interrupt_ends_cleanly(tmp_path):
+    """Ctrl-C while tokens come: no traceback, the figures of what there was, exit status 130."""
+    path = tiny.write(tmp_path / "long.gguf", "llama", "f32")
+    command = [sys.executable, "-m", "simulator", "generate", str(path), "--prompt", "a", "--tokens", "1000000"]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    try:
+        assert process.stdout.read(1)  # the first letter is there
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    assert b"interrupted" in err
