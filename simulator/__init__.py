@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 # What is public, by the module it lives in. Modules load when they are first asked for, so that a command starts with
 # no more than it needs.
 _PUBLIC = {
+    "engine.step": ("Engine",),
     "errors": ("InputError",),
     "hardware": ("Hardware", "load_hardware"),
     "model": ("Loaded", "Model", "load_model"),

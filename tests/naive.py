@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gguf
 import numpy as np
@@ -87,14 +87,15 @@ def attention(queries, keys, values, scale, window=None):
     return out
 
 
-def route(logits, n_active, *, renormalise, scale=1.0):
+def route(logits, n_active, *, renormalise, scale=1.0, experts=None):
     """The experts of a token, best first, and their weights: the softmax over all experts, cut to the best `n_active`.
 
     Renormalised, the weights sum to 1, which is the softmax over the chosen logits; else they keep their share of all.
-    Of equal experts the first wins.
+    Of equal experts the first wins. Given experts are not chosen, only weighed.
     """
     shares = softmax(logits)
-    experts = np.argsort(-shares, kind="stable")[:n_active]
+    if experts is None:
+        experts = np.argsort(-shares, kind="stable")[:n_active]
     weights = shares[experts]
     if renormalise:
         weights = weights / np.sum(weights)
@@ -110,6 +111,14 @@ def keep_largest(x, share):
     out = np.zeros(len(x))
     out[kept] = x[kept]
     return out
+
+
+def round_to_int8(x):
+    """x as it meets a matrix in blocks: of each 32, whole multiples of the largest / 127, halves away from zero."""
+    blocks = x.reshape(-1, 32)
+    scales = np.max(np.abs(blocks), axis=1, keepdims=True) / 127
+    steps = blocks / np.where(scales > 0, scales, 1)
+    return (np.sign(steps) * np.floor(np.abs(steps) + 0.5) * scales).reshape(-1)
 
 
 # ---- the file ----
@@ -152,6 +161,8 @@ class Network:
 
     keys: dict
     tensors: dict[str, gguf.gguf_reader.ReaderTensor]
+    round_inputs: bool = False  # of matrices in blocks, to int8
+    round_cache: bool = False  # keys and values, to float16
 
     @property
     def architecture(self) -> str:
@@ -173,9 +184,19 @@ class Network:
         return gguf.quants.dequantize(tensor.data[rows], tensor.tensor_type).astype(np.float64)
 
     def block(self, layer):
-        """The tensors of one layer in float64, by their names without the layer's prefix."""
+        """The tensors of one layer in float64, by their names without the layer's prefix.
+
+        Beside a matrix whose inputs are to be rounded stands `role.rounded`, once for each expert.
+        """
         prefix = f"blk.{layer}."
-        return {name.removeprefix(prefix): self.weight(name) for name in self.tensors if name.startswith(prefix)}
+        found = {name.removeprefix(prefix): self.weight(name) for name in self.tensors if name.startswith(prefix)}
+        rounded = [name for name in found if self.rounds(prefix + name)]
+        return found | {name.replace(".weight", ".rounded"): np.ones(len(found[name]), bool) for name in rounded}
+
+    def rounds(self, name) -> bool:
+        """Whether the inputs of a tensor are to be rounded: those of blocks, if at all."""
+        is_block = gguf.GGML_QUANT_SIZES[self.tensors[name].tensor_type][0] > 1
+        return self.round_inputs and is_block
 
     @property
     def n_layers(self) -> int:
@@ -201,6 +222,11 @@ class Network:
     def head_dim(self) -> int:
         """Size of one query or key head."""
         return self.key("attention.key_length", self.d_model // self.n_heads)
+
+    @property
+    def n_rotated(self) -> int:
+        """Dimensions of a query or key head that turn with the position: the first ones."""
+        return self.key("rope.dimension_count", self.head_dim)
 
     @property
     def epsilon(self) -> float:
@@ -230,8 +256,8 @@ class Network:
         """How this layer turns queries and keys: the keyword arguments of `rope` beside x and the position."""
         if self.key("rope.scaling.type", "linear") not in ("linear", "none"):
             raise ValueError(f"rope.scaling.type {self.key('rope.scaling.type')} is not known here")
-        if self.key("rope.dimension_count", self.head_dim) != self.head_dim:
-            raise ValueError("only a part of each head is turned, which is not known here")
+        if self.n_rotated % 2 or self.n_rotated > self.head_dim:
+            raise ValueError(f"{self.n_rotated} of {self.head_dim} dimensions are turned, which is not known here")
         if self.window(layer):
             return {"base": self.key("rope.freq_base_swa", 10000.0), "adjacent": self.family.adjacent}
         factor = self.key("rope.scaling.factor", self.key("rope.scale_linear", 0)) or 1.0
@@ -258,7 +284,8 @@ def load(path) -> Network:
 
 def linear(block, role, x, share=None):
     """What one matrix makes of x, with its bias if it has one; only the largest entries of x enter if a share is given."""
-    out = matvec(block[f"{role}.weight"], keep_largest(x, share))
+    x = keep_largest(x, share)
+    out = matvec(block[f"{role}.weight"], round_to_int8(x) if np.any(block.get(f"{role}.rounded")) else x)
     return out + block[f"{role}.bias"] if f"{role}.bias" in block else out
 
 
@@ -283,17 +310,23 @@ def heads(network, block, role, rows, share):
     return out if is_wide else np.array([norm(network, block, f"{role}_norm", each) for each in out])
 
 
-def turn(vectors, rotation):
-    """Every head [n_tokens, heads, head_dim] turned by its position."""
-    return np.array([[rope(head, position, **rotation) for head in row] for position, row in enumerate(vectors)])
+def turn(vectors, n_rotated, rotation):
+    """Every head [n_tokens, heads, head_dim] turned by its position, but for what lies past the first `n_rotated`."""
+    out = vectors.copy()
+    for position, row in enumerate(vectors):
+        for head, x in enumerate(row):
+            out[position, head, :n_rotated] = rope(x[:n_rotated], position, **rotation)
+    return out
 
 
 def attend(network, block, layer, rows, share):
     """The attention of one layer for all positions of one sequence."""
     rotation = network.rotation(layer)
-    queries = turn(heads(network, block, "attn_q", rows, share), rotation)
-    keys = turn(heads(network, block, "attn_k", rows, share), rotation)
+    queries = turn(heads(network, block, "attn_q", rows, share), network.n_rotated, rotation)
+    keys = turn(heads(network, block, "attn_k", rows, share), network.n_rotated, rotation)
     values = heads(network, block, "attn_v", rows, share)
+    if network.round_cache:
+        keys, values = (each.astype(np.float16).astype(np.float64) for each in (keys, values))
     read = attention(queries, keys, values, network.attention_scale, network.window(layer))
     return np.array([linear(block, "attn_output", row.reshape(-1), share) for row in read])
 
@@ -305,12 +338,13 @@ def gated(network, block, suffix, x, share):
     return linear(block, f"ffn_down{suffix}", inner, share)
 
 
-def own_choice(network, block, x):
-    """The experts that the layer's router picks for x, and their weights."""
+def own_choice(network, block, x, experts=None):
+    """The experts that the layer's router picks for x, or those given, and their weights."""
     # Only deepseek's files say expert_weights_scale; it is 1 in all that were released.
     scale = network.key("expert_weights_scale", 0) or 1.0
     logits = linear(block, "ffn_gate_inp", x)
-    return route(logits, network.key("expert_used_count"), renormalise=network.family.renormalise, scale=scale)
+    n_active, renormalise = network.key("expert_used_count"), network.family.renormalise
+    return route(logits, n_active, renormalise=renormalise, scale=scale, experts=experts)
 
 
 def mix_experts(network, block, x, choice, share):
@@ -350,6 +384,8 @@ def head(network, hidden, share):
     name = "output.weight" if "output.weight" in network.tensors else "token_embd.weight"
     outside = {each: network.weight(each) for each in ("output_norm.weight", "output.bias") if each in network.tensors}
     inputs = [[keep_largest(x, share) for x in norm(network, outside, "output_norm", rows)] for rows in hidden]
+    if network.rounds(name):
+        inputs = [[round_to_int8(x) for x in rows] for rows in inputs]
     vocab = len(network.tensors[name].data)
     logits = [np.empty((len(rows), vocab)) for rows in inputs]
     for start in range(0, vocab, HEAD_ROWS):
@@ -367,13 +403,18 @@ def decode(
     routing: Callable | None = None,
     top_k_inputs: float | None = None,
     head_top_k_inputs: float | None = None,
+    *,
+    round_inputs: bool = False,
+    round_cache: bool = False,
 ) -> list[np.ndarray]:
     """Logits [n_tokens, vocab] at every position of every sequence of tokens, each on its own and from scratch.
 
-    `routing(layer, sequence, position)` replaces the router's choice by its own (experts, weights). `top_k_inputs` keeps
-    only that share of the inputs of each matrix of a layer, those largest in size; routers and the gate of a shared
-    expert see everything. `head_top_k_inputs` does the same to the output matrix.
+    `routing(layer, sequence, position)` replaces the router's choice by its own (experts, weights); weights of None are
+    the router's for these experts. `top_k_inputs` keeps only that share of the inputs of each matrix of a layer, those
+    largest in size; routers and the gate of a shared expert see everything. `head_top_k_inputs` does the same to the
+    output matrix. `round_inputs` rounds the inputs of matrices in blocks to int8, `round_cache` keys and values to float16.
     """
+    network = replace(network, round_inputs=round_inputs, round_cache=round_cache)
     hidden = [embed(network, tokens) for tokens in sequences]
     for layer in range(network.n_layers):
         block = network.block(layer)
@@ -381,9 +422,10 @@ def decode(
 
             def choose(position, x, layer=layer, block=block, sequence=sequence):
                 """The experts of one position, given or the router's."""
-                if routing is not None:
-                    return routing(layer, sequence, position)
-                return own_choice(network, block, x)
+                if routing is None:
+                    return own_choice(network, block, x)
+                experts, weights = routing(layer, sequence, position)
+                return own_choice(network, block, x, experts) if weights is None else (experts, weights)
 
             hidden[sequence] = run_block(network, layer, block, rows, choose, top_k_inputs)
     return head(network, hidden, head_top_k_inputs)

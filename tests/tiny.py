@@ -21,9 +21,14 @@ _FILE_TYPES = {
     "q5_k": "MOSTLY_Q5_K_M", "q6_k": "MOSTLY_Q6_K",
 }  # fmt: skip
 
-# Where blocks of 256 hold their float16 scale, and that of the minima; and how many times the first the second is, so
+# Where blocks that gguf cannot write hold their float16 scale, and that of the minima; and how many times the first the second is, so
 # that weights are 0 on average: a minimum takes off half of the largest quant.
-_BLOCK_SCALES = {"q4_k": (0, 2, 7.5), "q5_k": (0, 2, 15.5), "q6_k": (208, None, 0.0)}
+_BLOCK_SCALES = {
+    "q4_k": (0, 2, 7.5),
+    "q5_k": (0, 2, 15.5),
+    "q6_k": (208, None, 0.0),
+    "iq4_nl": (0, None, 0.0),  # not for whole files, only by role: the engine has no kernel for it
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Shape:
     n_heads: int = 4
     n_kv_heads: int = 2
     head_dim: int = 16
+    value_dim: int = 0  # of a head's values; 0 is as wide as its keys
+    rotated: int = 0  # dimensions of a head that turn; 0 is all
     d_ff: int = 96
     n_experts: int = 0
     n_active: int = 2
@@ -74,18 +81,19 @@ def shape_of(arch, fmt, **changes) -> Shape:
 def block_tensors(arch, shape: Shape, layer) -> dict[str, tuple[int, ...]]:
     """Names, without the layer's prefix, and shapes, rows first, of one layer; what names mean is the reader's."""
     queries, shared = shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim
+    value_dim = shape.value_dim or shape.head_dim
     found = {
         "attn_q.weight": (queries, shape.d_model),
         "attn_k.weight": (shared, shape.d_model),
-        "attn_v.weight": (shared, shape.d_model),
-        "attn_output.weight": (shape.d_model, queries),
+        "attn_v.weight": (shape.n_kv_heads * value_dim, shape.d_model),
+        "attn_output.weight": (shape.d_model, shape.n_heads * value_dim),
     }
     if arch != "olmo2":
         found |= {"attn_norm.weight": (shape.d_model,), "ffn_norm.weight": (shape.d_model,)}
     if arch in ("olmo2", "gemma3"):
         found |= {"post_attention_norm.weight": (shape.d_model,), "post_ffw_norm.weight": (shape.d_model,)}
     if arch in ("qwen2", "qwen2moe"):
-        found |= {"attn_q.bias": (queries,), "attn_k.bias": (shared,), "attn_v.bias": (shared,)}
+        found |= {"attn_q.bias": (queries,), "attn_k.bias": (shared,), "attn_v.bias": (shape.n_kv_heads * value_dim,)}
     if arch in ("qwen3", "qwen3moe", "gemma3"):
         found |= {"attn_q_norm.weight": (shape.head_dim,), "attn_k_norm.weight": (shape.head_dim,)}
     if arch in ("olmoe", "olmo2"):
@@ -133,7 +141,7 @@ def quantised(values, fmt):
 
 
 def random_blocks(draw, size, fmt):
-    """Random blocks of 256: any quants and any scales within a block, and float16 scales that make the spread right."""
+    """Random blocks: any quants and any scales within a block, and float16 scales that make the spread right."""
     kind = gguf.GGMLQuantizationType[fmt.upper()]
     block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
     at, at_minimum, ratio = _BLOCK_SCALES[fmt]
@@ -152,14 +160,21 @@ def random_blocks(draw, size, fmt):
     return raw.reshape(*size[:-1], -1), kind
 
 
-def fill(draw, name, size, fmt):
-    """The data of one tensor, and its type if it is not plain float32."""
+def fill_vector(draw, name, size):
+    """Float32 values of a vector."""
     if name == "rope_freqs.weight":
-        return draw.uniform(1, 8, size).astype(np.float32), None
+        return draw.uniform(1, 8, size).astype(np.float32)
     if name.endswith("norm.weight"):
-        return (1 + 0.2 * draw.standard_normal(size)).astype(np.float32), None
-    if name.endswith(".bias"):
-        return (0.3 * draw.standard_normal(size)).astype(np.float32), None
+        return (1 + 0.2 * draw.standard_normal(size)).astype(np.float32)
+    return (0.3 * draw.standard_normal(size)).astype(np.float32)
+
+
+def fill(draw, name, size, fmt, own=None):
+    """The data of one tensor, and its type if it is not plain float32; vectors are float32 but for an *own* format."""
+    if name.endswith(("rope_freqs.weight", "norm.weight", ".bias")):
+        values = fill_vector(draw, name, size)
+        return quantised(values, own) if own else (values, None)
+    fmt = own or fmt
     if fmt in _BLOCK_SCALES and "ffn_gate_inp" not in name:
         return random_blocks(draw, size, fmt)
     values = (draw.standard_normal(size) / np.sqrt(size[-1])).astype(np.float32)
@@ -211,10 +226,11 @@ def add_keys(writer, arch, fmt, shape: Shape, n_layers, vocab):
     writer.add_rope_freq_base(shape.rope_base)
     if arch in ("llama", "deepseek"):
         writer.add_vocab_size(vocab)
-        writer.add_rope_dimension_count(shape.head_dim)
-    if arch in ("qwen3", "qwen3moe", "gemma3") or shape.head_dim * shape.n_heads != shape.d_model:
+        writer.add_rope_dimension_count(shape.rotated or shape.head_dim)
+    is_usual = shape.head_dim * shape.n_heads == shape.d_model and not shape.value_dim
+    if arch in ("qwen3", "qwen3moe", "gemma3") or not is_usual:
         writer.add_key_length(shape.head_dim)
-        writer.add_value_length(shape.head_dim)
+        writer.add_value_length(shape.value_dim or shape.head_dim)
     if shape.rope_linear != 1:
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(shape.rope_linear)
@@ -241,22 +257,50 @@ def add_feed_forward_keys(writer, arch, shape: Shape):
         writer.add_expert_weights_scale(1.0)
 
 
-def write(path, arch, fmt, *, n_layers=2, seed=0, vocab=64, tied=None, formats=None, **changes):
+def add_own_keys(writer, arch, keys):
+    """Keys of the caller's, without the architecture before them, in place of ours of that name."""
+    for name, value in keys.items():
+        full = name if name.startswith("general.") else f"{arch}.{name}"
+        writer.kv_data[0].pop(full, None)
+        writer.add_key_value(full, value, gguf.GGUFValueType.get_type(value))
+
+
+def write(
+    path,
+    arch,
+    fmt,
+    *,
+    n_layers=2,
+    seed=0,
+    vocab=64,
+    tied=None,
+    formats=None,
+    keys=None,
+    extra=None,
+    leave_out=(),
+    split=0,
+    **changes,
+):
     """A GGUF file of that architecture with every matrix in that format, except those that `formats` names by role.
 
     Changes are fields of `Shape`; n_experts makes a llama a Mixtral. Only gemma3 uses its embedding as output unless
-    `tied` says otherwise.
+    `tied` says otherwise. `keys` (see `add_own_keys`), `extra` tensors and names to `leave_out` make files that are not
+    as they should be. With `split` tensors to a part, the parts are `path` with -00001-of-00003 and so on.
     """
     shape = shape_of(arch, fmt, **changes)
     draw = np.random.default_rng(seed)
-    writer = gguf.GGUFWriter(path, arch)
+    writer = gguf.GGUFWriter(path, arch, split_max_tensors=split)
     add_keys(writer, arch, fmt, shape, n_layers, vocab)
     add_vocabulary(writer, vocab)
+    add_own_keys(writer, arch, keys or {})
     is_tied = arch == "gemma3" if tied is None else tied
     for name, size in all_tensors(arch, shape, n_layers, vocab, is_tied).items():
         role = name.removesuffix(".weight").split(".")[-1]
-        data, kind = fill(draw, name, size, (formats or {}).get(role, fmt))
-        writer.add_tensor(name, data, raw_dtype=kind)
+        data, kind = fill(draw, name, size, fmt, (formats or {}).get(role))
+        if name not in leave_out:
+            writer.add_tensor(name, data, raw_dtype=kind)
+    for name, data in (extra or {}).items():
+        writer.add_tensor(name, data)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

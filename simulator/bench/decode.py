@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -66,24 +67,25 @@ def _folder(given: str | None) -> Iterator[Path]:
 
 def _case(name: str, path: Path, threads: int, share: float, rounds: int, notes: list[str]) -> list[dict]:
     """One file: our steps between looks at the memory's speed, and llama.cpp's in turn where it is installed."""
-    from simulator.bench.llama_cpp import LlamaCpp, is_installed
+    from simulator.bench.llama_cpp import PACKAGE, LlamaCpp
 
+    prompt = [1 + (7 * number) % 200 for number in range(DEPTH)]
     rows = []
     with Engine(path, threads=threads, batch=BATCH, context=1024) as engine:
         probe = ReadProbe([matrix.data for matrix in engine.loaded.matrices.values()], engine.team)
         ours = _Burst(engine, 1)
-        looks, steps, others = [], [], []
-        with _maybe(LlamaCpp, path, threads) if is_installed() else _nothing() as theirs:
+        befores, steps, afters, others = [], [], [], []
+        with LlamaCpp(path, threads, 1024) if find_spec(PACKAGE) else nullcontext() as theirs:
             for _ in range(rounds + 1):
-                looks.append(_read_speed(probe))
+                befores.append(_read_speed(probe))
                 steps.append(ours.seconds())
+                afters.append(_read_speed(probe))
                 if theirs:
-                    others.append(theirs.seconds_per_token(ours.n_steps))
-            looks.append(_read_speed(probe))
+                    others.append(theirs.decode(prompt, ours.n_steps + 1).seconds_per_token)
         reads = ours.bytes_read / np.array(steps[1:])
-        around = (np.array(looks[1:-1]) + np.array(looks[2:])) / 2  # bytes a second before and after
+        around = (np.array(befores[1:]) + np.array(afters[1:])) / 2
         rows.append(_row(f"{name}-batch1", reads, reads / around, "pure-read", f">= {share:.2f}", "B/s"))
-        rows.append(_row(f"{name}-batch1", reads, reads / max(looks), "best pure-read", "", "B/s"))
+        rows.append(_row(f"{name}-batch1", reads, reads / max(befores + afters), "best pure-read", "", "B/s"))
         if theirs:
             rates = 1 / np.array(steps[1:])
             rows.append(_row(f"{name}-batch1", rates, np.array(others[1:]) * rates, "llama.cpp", ">= 1.00", "tokens/s"))
@@ -132,23 +134,13 @@ def _read_speed(probe: ReadProbe) -> float:
     return probe.nbytes * len(seconds) / sum(seconds)
 
 
-@contextmanager
-def _maybe(make: Callable, *arguments):
-    with make(*arguments) as theirs:
-        yield theirs
-
-
-@contextmanager
-def _nothing():
-    yield None
-
-
 _START = """
 import json, resource, sys, time
 begun = time.time()
 from simulator.engine.step import Engine
-import numpy, gguf
-from simulator.report.generation import Request
+from simulator.engine import tape, tokenizer
+from simulator.report import generation
+import gguf
 def resident():
     return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize()
 before = resident()
@@ -158,8 +150,7 @@ engine = Engine(path, threads=threads, context=1024)
 loaded = time.perf_counter() - start
 engine.decode([1])
 print(json.dumps({"first_s": time.time() - began, "load_s": engine.load_seconds, "grown": resident() - before,
-                  "cache": engine.network.cache_bytes + engine.network.buffers.nbytes - engine.network.cache_bytes,
-                  "weights": engine.loaded.nbytes}))
+                  "buffers": engine.network.buffers.nbytes, "weights": engine.loaded.nbytes}))
 """
 
 
@@ -173,7 +164,7 @@ def _start(path: Path, threads: int) -> list[dict]:
     size = path.stat().st_size
     rates = np.array([size / each["load_s"] for each in found])
     first = np.array([each["first_s"] for each in found])
-    grown = np.array([each["grown"] - each["cache"] for each in found], float)
+    grown = np.array([each["grown"] - each["buffers"] for each in found], float)
     return [
         _row("load", rates, rates / 1e9, "1 GB/s", ">= 1.00", "B/s"),
         _row("first-token", first, first / 5, "5 s", "<= 1.00", "s"),

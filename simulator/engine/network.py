@@ -12,7 +12,7 @@ from simulator.engine.kernels import CHUNK
 from simulator.engine.recipe import Recipe
 from simulator.engine.simd import LANES
 from simulator.engine.sparse import list_bytes
-from simulator.engine.weights import Loaded
+from simulator.engine.weights import Loaded, check_room
 from simulator.layers.attention import GroupedQuery
 from simulator.layers.ffn import Experts
 from simulator.model import Model
@@ -89,6 +89,7 @@ class Network:
         self._is_sparse = is_sparse
         self.layer_angles = [self._angles_of(layer.attention) for layer in model.stack]
         self.angles = list(dict.fromkeys(self.layer_angles))
+        check_room(f"{model.name}: a cache of {limits.sequences:,} x {limits.context:,} tokens needs", self.cache_bytes)
         self._allocate_step()
         self._allocate_attention()
         self._allocate_ffn()
@@ -193,8 +194,12 @@ class Network:
     @property
     def cache_bytes(self) -> int:
         """Bytes that the cache has room for."""
-        pieces = [self.buffers[f"{kind}_{i}"] for kind in ("keys", "values") for i in range(len(self.model.stack))]
-        return sum(piece.nbytes for piece in pieces)
+        per_slot = [
+            layer.attention.n_kv_heads * (layer.attention.head_dim + value_width(layer.attention))
+            for layer in self.model.stack
+        ]
+        slots = [angles.capacity * width for angles, width in zip(self.layer_angles, per_slot, strict=True)]
+        return self.limits.sequences * sum(slots) * (2 if self.cache == "f16" else 4)
 
     # ---- what a step needs to know ----
 

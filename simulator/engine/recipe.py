@@ -54,10 +54,10 @@ def recipe_of_file(path: str, keys: Mapping[str, Any], model: Model) -> Recipe:
     read.refuse("attn_logit_softcapping", "final_logit_softcapping", "attention.clamp_kqv", "logit_scale")
     return Recipe(
         epsilon=read.number("attention.layer_norm_rms_epsilon", 1e-5),
-        rope_base=read.number("rope.freq_base", 10_000.0),
-        rope_base_window=read.number("rope.freq_base_swa", 10_000.0) if architecture == "gemma3" else None,
+        rope_base=read.positive("rope.freq_base", 10_000.0),
+        rope_base_window=read.positive("rope.freq_base_swa", 10_000.0) if architecture == "gemma3" else None,
         rope_factor=read.rope_factor(),
-        rotated=int(read.number("rope.dimension_count", 0)) or None,
+        rotated=read.rotated(min(layer.attention.head_dim for layer in model.stack)),
         halves=architecture in _HALVES,
         embedding_scale=model.d_model**0.5 if is_gemma else 1.0,
         gelu=is_gemma,
@@ -90,16 +90,34 @@ class _Keys:
         value = self._value(name)
         return default if value is None else bool(value)
 
+    def positive(self, name: str, default: float) -> float:
+        """A number above 0."""
+        value = self.number(name, default)
+        if not value:
+            raise InputError(f"{self._path}: {self._architecture}.{name} is 0, more is needed")
+        return value
+
+    def rotated(self, head_dim: int) -> int | None:
+        """Dimensions of a head that turn, in pairs; None is all."""
+        value = self.number("rope.dimension_count", head_dim)
+        if value > head_dim or value % 2:
+            raise InputError(
+                f"{self._path}: {self._architecture}.rope.dimension_count is {value:.0f}; heads of {head_dim} turn an even "
+                "number of dimensions, at most all"
+            )
+        return int(value) if value not in (0, head_dim) else None
+
     def rope_factor(self) -> float:
         """By how much positions are stretched: linear scaling, or none."""
         kind = self._value("rope.scaling.type")
-        if kind in (None, "none"):
+        if kind == "none":
             return 1.0
-        if kind != "linear":
+        if kind not in (None, "linear"):
             raise InputError(
                 f"{self._path}: {self._architecture}.rope.scaling.type is {describe(kind)}; the engine runs linear or none"
             )
-        return self.number("rope.scaling.factor", 1.0) or 1.0
+        # Files of 2023 have the second name, and neither always comes with a kind.
+        return self.number("rope.scaling.factor", 0.0) or self.number("rope.scale_linear", 0.0) or 1.0
 
     def refuse(self, *names: str) -> None:
         """InputError if the file asks for something that would be left out."""

@@ -64,11 +64,11 @@ class Emitter:
         return self.at.mul(value, ir.Constant(I64, factor))
 
     def prefetch(self, address: ir.Value) -> None:
-        """Asks for the cache line at an address, to be read once."""
+        """Asks for the cache line at an address, into the second level."""
         kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
         call = self._declare("llvm.prefetch.p0", kind)
         place = self.at.inttoptr(address, I8.as_pointer())
-        self.at.call(call, [place, ir.Constant(I32, 0), ir.Constant(I32, 3), ir.Constant(I32, 1)])
+        self.at.call(call, [place, ir.Constant(I32, 0), ir.Constant(I32, 2), ir.Constant(I32, 1)])
 
     # Values
 

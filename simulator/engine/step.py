@@ -15,10 +15,11 @@ from simulator.engine.network import COMPONENTS, Limits, Network
 from simulator.engine.recipe import Recipe, check_runs, recipe_of_file
 from simulator.engine.tape import step_tape
 from simulator.engine.team import Team, cores
-from simulator.engine.weights import DrawnSource, FileSource, Loaded, Progress, Source, load
+from simulator.engine.weights import DrawnSource, FileSource, Loaded, Progress, Source, check_vectors, load
 from simulator.errors import InputError
 from simulator.importers.gguf import load_gguf
 from simulator.importers.gguf_header import read_header
+from simulator.layers.ffn import Experts
 from simulator.mixes import parse_weights
 from simulator.model import Model, load_model
 from simulator.quant import Weights
@@ -130,6 +131,7 @@ class Engine:
         except BaseException:
             self.team.close()
             raise
+        self._is_closed = False
         self.lengths = np.zeros(batch, np.int64)  # tokens that each sequence has
         self._embedding = self.loaded.matrices[-1, "token_embd"]
 
@@ -141,6 +143,7 @@ class Engine:
 
     def close(self) -> None:
         """Ends the threads."""
+        self._is_closed = True
         self.team.close()
 
     # ---- decoding ----
@@ -198,13 +201,13 @@ class Engine:
     # ---- parts of a step ----
 
     def _check(self, tokens: np.ndarray, sequences: np.ndarray) -> None:
+        if self._is_closed:
+            raise InputError("the engine is closed, open another one")
         limits = self.network.limits
         if tokens.ndim != 1 or tokens.shape != sequences.shape or not 1 <= len(tokens) <= limits.rows:
             raise InputError(f"{tokens.size} tokens for {sequences.size} sequences; 1 to {limits.rows} are possible")
-        if tokens.min() < 0 or tokens.max() >= self.model.vocab:
-            raise InputError(f"token {tokens.max()} is outside the vocabulary of {self.model.vocab:,}")
-        if sequences.min() < 0 or sequences.max() >= limits.sequences:
-            raise InputError(f"sequence {sequences.max()} is outside the batch of {limits.sequences}")
+        _check_range(tokens, self.model.vocab, "token {} is outside the vocabulary of {:,}")
+        _check_range(sequences, limits.sequences, "sequence {} is outside the batch of {:,}")
 
     def _positions(self, sequences: np.ndarray) -> np.ndarray:
         """Where each token comes to stand: after its sequence's last one, and after those before it in this step."""
@@ -223,6 +226,7 @@ class Engine:
             return
         for index, ffn in self.network.expert_layers():
             chosen = np.asarray(routing(index, n, ffn.n_experts, ffn.n_active), np.int64)
+            _check_routing(chosen, n, ffn)
             buffers["chosen"][index][: n * ffn.n_active] = chosen.reshape(-1)
 
     def _chosen(self, n: int) -> tuple[np.ndarray, ...]:
@@ -236,6 +240,21 @@ class Engine:
         found = {name: int(value) for name, value in zip(COMPONENTS, counted, strict=True)}
         rows = n * self._embedding.layout.row_bytes(self._embedding.columns)
         return Read(**found, embedding=rows, vectors=self.loaded.vector_bytes)
+
+
+def _check_range(numbers: np.ndarray, end: int, message: str) -> None:
+    wrong = numbers[(numbers < 0) | (numbers >= end)]
+    if len(wrong):
+        raise InputError(message.format(wrong[0], end))
+
+
+def _check_routing(chosen: np.ndarray, n: int, ffn: Experts) -> None:
+    """InputError unless each of n tokens has as many different experts as the model uses."""
+    if chosen.shape != (n, ffn.n_active):
+        raise InputError(f"routing: experts of shape {chosen.shape} were chosen, ({n}, {ffn.n_active}) is needed")
+    _check_range(chosen.reshape(-1), ffn.n_experts, "routing: expert {} is none of the model's {:,}")
+    if (np.diff(np.sort(chosen, axis=1), axis=1) == 0).any():
+        raise InputError(f"routing: a token has an expert twice, {ffn.n_active} different ones are needed")
 
 
 def _by_column(zeros: Sparsity | None) -> Callable[[str], bool]:
@@ -258,7 +277,10 @@ def _open(
         raise InputError(f"{found.path}: {missing[0]}; fetch the rest of it")
     model = load_gguf(found.path).model
     recipe = recipe_of_file(str(found.path), header.keys, model)
-    return model, recipe, FileSource(found.path, header.tensors, convert)
+    source = FileSource(found.path, header.tensors, convert)
+    check_runs(model.name, model)
+    check_vectors(source, model, (recipe.rotated or model.stack[0].attention.head_dim) // 2)
+    return model, recipe, source
 
 
 def _drawn(model: Model, weights: str | Weights, seed: int) -> Source:

@@ -7,6 +7,7 @@ where the next kernel needs what the last one wrote.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterable, Sequence
@@ -135,19 +136,22 @@ class Team:
 
     def run(self, tape: Tape) -> None:
         """Works through a tape; returns when it is done."""
+        if not len(tape.table):
+            return
         view = self._view
         view[TAPE], view[LENGTH], view[BASE] = tape.table.ctypes.data, len(tape.table), view[BARRIER]
         before = view[GENERATION]
         try:
             _announce(self._address)
-            for number in range(1, self.n_threads):
-                if self._parked[number]:
-                    self._wake[number].release()
         finally:  # an interrupt must not leave the others waiting at a barrier
             if view[GENERATION] != before:
+                for number in range(1, self.n_threads):
+                    if self._parked[number]:
+                        self._wake[number].release()
                 _work(self._address, 0)
 
     def _member(self, number: int) -> None:
+        _stay(number, self.n_threads)
         seen = 0
         while not self._view[STOP]:
             seen = _serve(self._address, number, seen)
@@ -163,6 +167,13 @@ class Team:
             self._wake[number].release()
         for thread in self._threads:
             thread.join(timeout=5)
+
+
+def _stay(number: int, n_threads: int) -> None:
+    """Keeps a thread on a core of its own, where there is one for each; left to wander, two that wait for each other may share one."""
+    if n_threads == cores() and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):  # a wish, not a need
+            os.sched_setaffinity(threading.get_native_id(), {sorted(os.sched_getaffinity(0))[number]})
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +21,11 @@ from simulator.engine.team import Entry, Tape, Team
 from simulator.errors import InputError, printable
 from simulator.importers.gguf_header import FileTensor
 from simulator.model import Model
-from simulator.quant import FORMATS, Weights
+from simulator.quant import FORMATS, Weights, uniform
 from simulator.units import format_bytes
 
 CONVERTIBLE = ("q8_0", "f16", "bf16", "f32", "q4_0", "q4_1", "q5_0", "q5_1")
+_BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)")
 Progress = Callable[[int, int], None]  # bytes done, of bytes in all
 
 
@@ -37,16 +39,12 @@ class Stored:
     rows: int  # of one copy
     columns: int
     copies: int  # experts; 1 for anything else
+    is_vector: bool  # norms, biases and tables: kept as float32, not packed
 
     @property
     def nbytes(self) -> int:
         """Bytes of its data."""
         return int(FORMATS[self.format].nbytes(self.rows * self.copies, self.columns))
-
-    @property
-    def is_vector(self) -> bool:
-        """Norms, biases and tables: kept as float32, not packed."""
-        return self.rows == 1
 
     @property
     def place(self) -> str:
@@ -149,26 +147,37 @@ class FileSource:
         self.tensors = tuple(self._where)
 
     def _add(self, tensor: FileTensor) -> None:
-        name = tensor.name.removesuffix(".weight")
-        layer = -1
-        if name.startswith("blk."):
-            _, number, name = name.split(".", 2)
-            layer = int(number)
-        copies = prod(tensor.shape[2:])
-        rows = tensor.shape[1] if len(tensor.shape) > 1 else 1
-        stored = Stored(name, layer, self._format(tensor), rows, tensor.columns, copies)
+        match = _BLOCK.fullmatch(tensor.name)
+        if not match and tensor.name.startswith("blk."):
+            raise InputError(f"{self.path}: tensor {printable(tensor.name)} belongs to no layer: damaged")
+        name = (match[2] if match else tensor.name).removesuffix(".weight")
+        is_vector = len(tensor.shape) < 2
+        stored = Stored(
+            role=name,
+            layer=int(match[1]) if match else -1,
+            format=self._format(tensor, is_vector),
+            rows=1 if is_vector else tensor.shape[1],
+            columns=tensor.columns,
+            copies=prod(tensor.shape[2:]),
+            is_vector=is_vector,
+        )
         self._where[stored] = tensor
 
-    def _format(self, tensor: FileTensor) -> str:
+    def _format(self, tensor: FileTensor, is_vector: bool) -> str:
         name = tensor.format.name
         if name in LAYOUTS:
             return name
+        wanted = "f32" if is_vector else self._convert
         if not self._convert:
             raise InputError(
                 f"{self.path}: tensor {printable(tensor.name)} is stored in {name}, which the engine has no kernel for; "
                 f"--convert q8_0 turns such tensors into q8_0 while loading (kernels: {', '.join(LAYOUTS)})"
             )
-        return self._convert
+        if tensor.columns % FORMATS[wanted].block:
+            raise InputError(
+                f"{self.path}: tensor {printable(tensor.name)}: rows of {tensor.columns} do not divide into {wanted} blocks"
+            )
+        return wanted
 
     def raw(self, tensor: Stored) -> np.ndarray:
         """The tensor's bytes: uint8 [copies * rows, bytes of a row]."""
@@ -182,7 +191,14 @@ class FileSource:
                 raise InputError(f"{path}: cannot be read ({error})") from None
         nbytes = int(there.nbytes)
         found = np.frombuffer(self._files[path], np.uint8, nbytes, there.offset).reshape(there.rows, -1)
-        return found if there.format.name == tensor.format else _converted(found, there.format.name, tensor.format)
+        if there.format.name == tensor.format:
+            return found
+        try:
+            return _converted(found, there.format.name, tensor.format)
+        except (NotImplementedError, ValueError, KeyError) as error:
+            raise InputError(
+                f"{path}: tensor {printable(there.name)} cannot be turned from {there.format.name} into {tensor.format} ({error!r})"
+            ) from None
 
     def release(self) -> None:
         """Gives the mapped pages back: they stay in the system's cache, but count no longer as ours."""
@@ -196,6 +212,28 @@ def _converted(raw: np.ndarray, name: str, wanted: str) -> np.ndarray:
     from gguf.quants import quantize
 
     return quantize(dequantise(raw, name), GGMLQuantizationType[wanted.upper()]).view(np.uint8)
+
+
+def check_vectors(source: FileSource, model: Model, n_pairs: int) -> None:
+    """InputError if a vector is missing, has not the length of what it meets, or is one that the engine would not use.
+
+    *n_pairs*: pairs of a head's dimensions that turn, each with a factor where the file has a table of them.
+    """
+    wanted = {(t.layer, t.role): t.columns for t in _stored_tensors(model, uniform(FORMATS["f32"])) if t.is_vector}
+    found = {(t.layer, t.role): t for t in source.tensors if t.is_vector}
+    for key, tensor in found.items():
+        length = n_pairs if key == (-1, "rope_freqs") else wanted.get(key)
+        if length is None:
+            raise InputError(
+                f"{source.name}: the engine would not use the vector {printable(tensor.place)}, so it stops here"
+            )
+        if tensor.columns != length:
+            raise InputError(
+                f"{source.name}: vector {printable(tensor.place)} has {tensor.columns:,} elements, {length:,} are needed"
+            )
+    for layer, role in wanted.keys() - found.keys():
+        place = f"blk.{layer}.{role}" if layer >= 0 else role
+        raise InputError(f"{source.name}: vector {place} is missing: damaged, or another kind of model")
 
 
 # ---- drawn ----
@@ -237,7 +275,16 @@ def _stored_tensors(model: Model, weights: Weights) -> Iterator[Stored]:
                 where = index if layer else -1
                 if tensor.is_vector:
                     fmt = "f32"
-                yield Stored(role, where, fmt, tensor.rows, tensor.columns, tensor.copies)
+                if fmt not in LAYOUTS:
+                    raise InputError(
+                        f"weights {weights.name}: the engine has no kernel for {fmt}, only for {', '.join(LAYOUTS)}"
+                    )
+                if tensor.columns % FORMATS[fmt].block:
+                    raise InputError(
+                        f"weights {weights.name}: rows of {tensor.columns} ({tensor.role}) do not divide into {fmt} blocks of "
+                        f"{FORMATS[fmt].block}"
+                    )
+                yield Stored(role, where, fmt, tensor.rows, tensor.columns, tensor.copies, tensor.is_vector)
 
 
 _FILE_NAMES = {
@@ -272,7 +319,7 @@ def _set_exponents(raw: np.ndarray, name: str, spread: float) -> None:
     bits = {"f32": (np.uint32, 23, 8, 127), "f16": (np.uint16, 10, 5, 15), "bf16": (np.uint16, 7, 8, 127)}[name]
     kind, fraction, width, bias = bits
     words = raw.view(kind)
-    exponent = int(np.floor(np.log2(spread * 0.7))) + bias
+    exponent = round(np.log2(spread / 1.53)) + bias  # fractions between 1 and 2 have a root mean square of 1.53
     words &= kind(~(((1 << width) - 1) << fraction) & ((1 << 8 * words.itemsize) - 1))
     words |= kind(max(exponent, 1) << fraction)
 
@@ -292,7 +339,7 @@ def load(
     *by_column* says which roles are packed for sparse inputs.
     """
     total = sum(tensor.nbytes for tensor in source.tensors)
-    _check_room(source.name, total)
+    check_room(f"{source.name}: its weights need", total)
     if isinstance(source, FileSource):
         for tensor in source.tensors:
             _check_numbers(source, tensor, team)
@@ -313,12 +360,11 @@ def load(
     return Loaded(matrices, vectors)
 
 
-def _check_room(name: str, needed: int) -> None:
+def check_room(what: str, needed: int) -> None:
+    """InputError if there is less memory than is needed."""
     available = available_bytes()
     if available is not None and needed > available:
-        raise InputError(
-            f"{name}: its weights need {format_bytes(needed)} of memory, {format_bytes(available)} are available"
-        )
+        raise InputError(f"{what} {format_bytes(needed)} of memory, {format_bytes(available)} are available")
 
 
 def available_bytes() -> int | None:

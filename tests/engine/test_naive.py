@@ -182,6 +182,24 @@ def test_only_the_largest_inputs_stay():
     assert naive.keep_largest(x, None) is x
 
 
+def test_given_experts_are_only_weighed():
+    """Experts 0 and 2 have 0.1 and 0.2: a third and two thirds of what they have together."""
+    experts, weights = naive.route(TENTHS, 2, renormalise=True, experts=[0, 2])
+    assert experts == [0, 2]
+    assert weights == pytest.approx([1 / 3, 2 / 3])
+
+
+def test_int8_steps_by_hand():
+    """With 127 the largest of 32 a step is 1 and halves go away from zero; with 254 it is 2; zeros stay."""
+    x = np.zeros(96)
+    x[:6] = [127, 0.5, -0.5, 1.49, -2.5, 126.4]
+    x[32:35] = [-254, 0.9, 1]
+    expected = np.zeros(96)
+    expected[:6] = [127, 1, -1, 1, -3, 126]
+    expected[32:35] = [-254, 0, 2]
+    assert naive.round_to_int8(x).tolist() == expected.tolist()
+
+
 # ---- whole networks ----
 
 
@@ -299,6 +317,33 @@ def test_gemma_sees_everything_in_every_sixth_layer(tmp_path):
     assert [network.window(layer) for layer in range(7)] == [4, 4, 4, 4, 4, None, 4]
     assert network.rotation(4) == {"base": 10000.0, "adjacent": False}
     assert network.rotation(5) == {"base": 1000000.0, "adjacent": False, "factors": None, "linear": 8.0}
+
+
+def test_only_the_first_dimensions_may_turn(tmp_path):
+    """Half of each head of 16: the rest stays, and what turns does so as a head of 8."""
+    whole, part = (open_tiny(tmp_path, "llama", rotated=turned) for turned in (16, 8))
+    assert (whole.n_rotated, part.n_rotated) == (16, 8)
+    vectors = np.arange(32.0).reshape(2, 1, 16)
+    out = naive.turn(vectors, part.n_rotated, part.rotation(0))
+    assert np.array_equal(out[:, :, 8:], vectors[:, :, 8:])
+    assert np.array_equal(out[1, 0, :8], naive.rope(vectors[1, 0, :8], 1, 10000, adjacent=True))
+
+
+@pytest.mark.parametrize(("fmt", "is_rounded"), [("f32", False), ("bf16", False), ("q8_0", True)])
+def test_inputs_are_rounded_for_blocks_only(tmp_path, fmt, is_rounded):
+    """Of matrices in the file's blocks; by less than 5 % here."""
+    network = open_tiny(tmp_path, "qwen2moe", fmt)
+    (exact,), (out,) = naive.decode(network, [[1, 2]]), naive.decode(network, [[1, 2]], round_inputs=True)
+    assert np.array_equal(exact, out) is not is_rounded
+    assert np.linalg.norm(out - exact) < 0.05 * np.linalg.norm(exact)
+
+
+def test_the_cache_is_rounded_where_it_is_read(tmp_path):
+    """Keys and values in float16 cost a few parts in 10,000, also of the first token, which reads its own."""
+    network = open_tiny(tmp_path, "llama")
+    (exact,), (out,) = naive.decode(network, [[1, 2]]), naive.decode(network, [[1, 2]], round_cache=True)
+    assert (out != exact).any(axis=1).all()
+    assert np.linalg.norm(out - exact) < 1e-3 * np.linalg.norm(exact)
 
 
 def test_what_is_not_known_is_refused(tmp_path):

@@ -1,0 +1,409 @@
+"""What the engine holds and reads, in bytes as its kernels count them, against what the model's shapes say."""
+
+import functools
+from dataclasses import dataclass
+
+import naive
+import numpy as np
+import pytest
+import tiny
+
+from simulator.decode import decode_ops
+from simulator.engine import cpu
+from simulator.engine.recipe import ARCHITECTURES, check_runs
+from simulator.engine.routing import choose_experts
+from simulator.engine.step import Engine
+from simulator.engine.team import Team
+from simulator.engine.weights import DrawnSource, FileSource, load
+from simulator.errors import InputError
+from simulator.importers.gguf import load_gguf
+from simulator.importers.gguf_header import read_header
+from simulator.layers.ffn import Experts
+from simulator.library import shelf
+from simulator.mixes import parse_weights
+from simulator.model import Model, load_model, weight_bytes
+from simulator.ops import total
+from simulator.quant import FORMATS
+from simulator.routing import parse_routing
+from simulator.workload import Workload
+
+SUPPORTED = [arch for arch in tiny.ARCHITECTURES if arch in ARCHITECTURES]
+EXPERTS = {"n_experts": 16}  # a router's rows fill a panel
+
+
+@pytest.fixture(scope="module")
+def team():
+    """Two threads."""
+    members = Team(2)
+    yield members
+    members.close()
+
+
+def held_bytes(source, team):
+    """Bytes of all arrays that hold a source's weights."""
+    loaded = load(source, team, cpu.choose())
+    assert loaded.nbytes == sum(
+        array.nbytes for array in (*(each.data for each in loaded.matrices.values()), *loaded.vectors.values())
+    )
+    return loaded.nbytes
+
+
+# ---- held ----
+
+
+@pytest.mark.parametrize("fmt", tiny.FORMATS)
+@pytest.mark.parametrize("arch", SUPPORTED)
+def test_a_file_is_held_in_the_bytes_counted_for_it(tmp_path, team, arch, fmt):
+    """To the byte, every architecture in every format: interleaving adds nothing."""
+    experts = EXPERTS if tiny.shape_of(arch, fmt).n_experts else {}
+    path = tiny.write(tmp_path / "m.gguf", arch, fmt, n_layers=3, **experts)
+    counted = load_gguf(path)
+    assert held_bytes(FileSource(path, read_header(path).tensors), team) == weight_bytes(counted.model, counted.weights)
+
+
+def test_only_rows_that_fill_no_panel_of_16_are_padded(tmp_path, team):
+    """A vocabulary of 100 takes 112 rows twice, a router of 8 takes 16 in each of 2 layers; short vectors become float32."""
+    path = tiny.write(tmp_path / "m.gguf", "qwen3moe", "q8_0", vocab=100, formats={"attn_q_norm": "f16"})
+    counted = load_gguf(path)
+    added = 2 * 12 * (64 // 32 * 34) + 2 * 8 * 64 * 4 + 2 * 32 * 2
+    held = held_bytes(FileSource(path, read_header(path).tensors), team)
+    assert held == weight_bytes(counted.model, counted.weights) + added
+
+
+def narrowed(model):
+    """A model of the same kinds of layers, every width a few hundred: first, middle and last of its stack."""
+    stack, layers = model.stack, []
+    for layer in (stack[0], stack[len(stack) // 2], stack[-1]):
+        data = layer.model_dump()
+        attention, ffn = data["attention"], data["ffn"]
+        attention |= {"n_heads": 2 * layer.attention.queries_per_kv, "n_kv_heads": 2, "head_dim": 128}
+        attention |= {"v_head_dim": None}
+        for name, width in (("d_ff", 512), ("d_expert", 256), ("d_shared", 256)):
+            if ffn.get(name):
+                ffn[name] = width
+        if "n_experts" in ffn:
+            ffn |= {"n_experts": 16, "n_active": min(4, ffn["n_active"])}
+        layers.append(data)
+    return Model.model_validate(model.model_dump() | {"d_model": 256, "vocab": 512, "layers": layers})
+
+
+def runnable_models():
+    """Names of shipped models that the engine runs."""
+    found = []
+    for path in sorted(shelf("models").glob("*.yaml")):
+        try:
+            check_runs("", load_model(path.stem).model)
+        except InputError:
+            continue
+        found.append(path.stem)
+    return found
+
+
+@pytest.mark.parametrize("weights", ["f16", "q4_0", "q4_k_m", "q5_k", "q8_0"])
+def test_shipped_models_are_held_in_the_bytes_counted_for_them(team, weights):
+    """Dense and with experts, tied or not, biased or normed: all that the engine runs, narrowed, with random weights."""
+    names = runnable_models()
+    assert {"llama-3-8b", "qwen3-30b-a3b", "gemma-3-4b", "qwen1.5-moe-a2.7b", "olmoe-1b-7b"} <= set(names)
+    for name in names:
+        small, chosen = narrowed(load_model(name).model), parse_weights(weights)
+        # Plain f16 files keep their vectors in it too; the engine computes with them in float32.
+        short = 2 * sum(
+            len(indices) * tensor.params
+            for _, indices, tensors in small.shapes
+            for tensor in tensors
+            if tensor.is_vector and weights == "f16"
+        )
+        assert held_bytes(DrawnSource(small, chosen), team) == weight_bytes(small, chosen) + short, name
+
+
+# ---- read: weights ----
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("fmt", tiny.FORMATS)
+def test_a_dense_step_reads_every_weight_but_the_embeddings_other_rows(tmp_path, fmt, tied):
+    """Once, whatever the batch: of an embedding that is no head only the rows looked up, of one that is, those too."""
+    path = tiny.write(tmp_path / "m.gguf", "llama", fmt, tied=tied)
+    counted = load_gguf(path)
+    width = tiny.shape_of("llama", fmt).d_model
+    unread = 0 if tied else FORMATS[fmt].nbytes(64, width)
+    with Engine(path, threads=2, batch=5, context=8) as engine:
+        for n in (1, 2, 5):
+            read = engine.decode(range(n)).read
+            looked_up = FORMATS[fmt].nbytes(n, width)
+            assert read.weights == weight_bytes(counted.model, counted.weights) - unread + looked_up
+            assert read.total == read.weights + read.cache
+
+
+def test_each_part_is_counted_where_it_belongs(tmp_path):
+    """Two layers of width 64 in f32: q, o 64 x 64, k, v 32 x 64; three of 96 x 64; head 64 x 64; five norms and rope's 8."""
+    path = tiny.write(tmp_path / "m.gguf", "llama", "f32", rope_factors=True)
+    with Engine(path, threads=2, context=8) as engine:
+        read = engine.decode([1]).read
+    assert read.attention == 2 * 4 * (2 * 64 * 64 + 2 * 32 * 64)
+    assert read.ffn == 2 * 4 * 3 * 96 * 64
+    assert read.head == 4 * 64 * 64
+    assert read.vectors == 4 * (5 * 64 + 8)
+    assert read.embedding == 4 * 64
+    assert read.router == read.experts == read.shared == 0
+
+
+@dataclass(frozen=True)
+class Touched:
+    """A routing known afterwards, for the forecast."""
+
+    n_distinct: int
+    name: str = "touched"
+
+    def distinct(self, ffn, batch):
+        """As many as there were."""
+        return self.n_distinct
+
+    def served(self, ffn, batch):
+        """All that were chosen."""
+        return ffn.n_active
+
+
+def neighbours(_layer, n, _n_experts, n_active):
+    """Token i takes experts i, i + 1 ...: as many different ones in every layer."""
+    return np.arange(n)[:, None] + np.arange(n_active)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "weights"), [("qwen3-30b-a3b", "q4_k_m"), ("qwen1.5-moe-a2.7b", "q8_0"), ("gemma-3-4b", "q4_0")]
+)
+def test_the_forecast_counts_the_same_weights(name, weights, threads):
+    """Part by part, with as many distinct experts as each layer really touched: two countings that share no code."""
+    small = narrowed(load_model(name).model)
+
+    with Engine(small, threads=threads, batch=3, context=16, weights=weights) as engine:
+        step = engine.decode([1, 2, 3], routing=neighbours if small.experts else None)
+    routing = Touched(step.distinct_experts[0]) if small.experts else parse_routing("uniform")
+    ops = decode_ops(small, Workload(parse_weights(weights), batch=3, context=0, routing=routing))
+    for part in ("attention", "ffn", "router", "experts", "shared", "head", "vectors"):
+        counted = total(op for op in ops if op.part == part).weight_bytes
+        assert getattr(step.read, part) == pytest.approx(counted, rel=1e-12), part
+
+
+# ---- read: experts ----
+
+# One expert: gate and up 32 x 64 and down 64 x 32 in blocks of 32 with 34 bytes; a shared one is twice as wide.
+ONE_EXPERT = 3 * 32 * 64 // 32 * 34
+SHARED = 2 * ONE_EXPERT
+
+
+@pytest.fixture(scope="module")
+def moe_path(tmp_path_factory):
+    """Three layers of 16 experts, 3 of them active, and a shared one, in q8_0."""
+    path = tmp_path_factory.mktemp("moe") / "moe.gguf"
+    return tiny.write(path, "qwen2moe", "q8_0", n_layers=3, **EXPERTS)
+
+
+@pytest.fixture(scope="module")
+def moe(moe_path):
+    """An engine of it."""
+    with Engine(moe_path, threads=2, batch=32, context=8) as engine:
+        yield engine
+
+
+@pytest.fixture
+def trace(tmp_path):
+    """40 recorded tokens in 3 layers, concentrated on low numbers."""
+    draw, rows = np.random.default_rng(5), ["token,layer,expert"]
+    for token in range(40):
+        for layer in range(3):
+            chosen = draw.choice(16, 3, replace=False, p=np.arange(16, 0, -1) / 136)
+            rows += [f"{token},{layer},{expert}" for expert in chosen]
+    path = tmp_path / "trace.csv"
+    path.write_text("\n".join(rows))
+    return path
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 8, 16, 32])
+@pytest.mark.parametrize("routing", ["own", "uniform", "zipf:1.2", "trace"])
+def test_a_step_reads_the_distinct_experts_and_no_other(moe, trace, routing, batch):
+    """To the byte, summed over the layers; attention, router, shared expert and head are read once, whatever the batch."""
+    choose = choose_experts(str(trace) if routing == "trace" else routing, moe.model, seed=batch)
+    moe.reset()
+    asked = []
+
+    def remember(*arguments):
+        """What the routing said, noted."""
+        asked.append(choose(*arguments))
+        return asked[-1]
+
+    step = moe.decode(range(batch), routing=remember if choose else None)
+    chosen = asked or step.experts
+    assert len(chosen) == 3
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(chosen, step.experts, strict=True))
+    distinct = [len(set(each.ravel().tolist())) for each in chosen]
+    assert step.distinct_experts == tuple(distinct)
+    assert min(distinct) >= 3
+    assert step.read.experts == sum(distinct) * ONE_EXPERT
+    assert step.read.shared == 3 * SHARED
+    assert step.read.router == 3 * 16 * 64 * 4
+    assert step.read.attention == 3 * (2 * 64 + 2 * 32) * 64 // 32 * 34
+    assert step.read.head == 64 * 64 // 32 * 34
+
+
+def test_a_trace_is_followed_in_its_order(moe, trace):
+    """Tokens of successive steps are those of the record, in each layer; after the last comes the first."""
+    rows = np.loadtxt(trace, delimiter=",", skiprows=1, dtype=np.int64).reshape(40, 3, 3, 3)[..., 2]
+    choose = choose_experts(str(trace), moe.model)
+    moe.reset()
+    steps = [moe.decode(range(n), routing=choose).experts for n in (30, 7, 5)]
+    for layer in range(3):
+        followed = np.concatenate([step[layer] for step in steps])
+        assert np.array_equal(followed, rows[np.arange(42) % 40, layer])
+
+
+def test_all_tokens_on_the_same_experts_read_three(moe):
+    """32 tokens and 3 experts in each of 3 layers: 9 are read, not 288."""
+    moe.reset()
+    step = moe.decode(range(32), routing=lambda _layer, n, _n_experts, _n_active: np.tile([15, 0, 7], (n, 1)))
+    assert step.distinct_experts == (3, 3, 3)
+    assert step.read.experts == 9 * ONE_EXPERT
+
+
+# ---- read: how many experts a batch touches ----
+
+MANY = Experts(n_experts=64, n_active=8, d_expert=32)
+BATCHES = (1, 2, 4, 8, 16, 32)
+DRAWS = 300
+
+
+def draws_of(text):
+    """Distinct experts of one layer: [DRAWS, batches]."""
+    attention = {"kind": "grouped_query", "n_heads": 2, "n_kv_heads": 1, "head_dim": 16}
+    layers = [{"attention": attention, "ffn": MANY.model_dump()}]
+    model = Model.model_validate({"name": "many", "d_model": 32, "vocab": 32, "layers": layers})
+    choose = choose_experts(text, model, seed=11)
+    return np.array([[len(np.unique(choose(0, n, 64, 8))) for n in BATCHES] for _ in range(DRAWS)])
+
+
+@pytest.mark.parametrize("text", ["uniform", "zipf:0.6", "zipf:1.2", "zipf:3"])
+def test_batches_touch_as_many_experts_as_the_closed_form_says(text):
+    """The mean of 300 draws is within 4 of its standard errors of the forecast's formula; one token touches exactly k."""
+    found = draws_of(text)
+    expected = parse_routing(text).distinct(MANY, np.array(BATCHES))
+    standard_errors = found.std(axis=0, ddof=1) / DRAWS**0.5
+    assert (found[:, 0] == 8).all()
+    assert (np.abs(found.mean(axis=0) - expected) <= 4 * standard_errors + 1e-9).all()
+
+
+def test_uniform_batches_by_hand():
+    """64 (1 - (56/64)^B): 8, 15, 26.485, 42.008, 56.444, 63.108."""
+    expected = np.array([8, 15, 26.4844, 42.0099, 56.4439, 63.1073])
+    found = draws_of("uniform")
+    assert np.abs(found.mean(axis=0) - expected).max() < 4 * found.std(axis=0, ddof=1).max() / DRAWS**0.5 + 1e-3
+
+
+def test_every_token_gets_different_experts():
+    """Eight of 64, none twice, also where popularity leaves little choice."""
+    for text in ("uniform", "zipf:3"):
+        chosen = choose_experts(text, narrowed(load_model("qwen3-30b-a3b").model), seed=2)(0, 500, 16, 4)
+        assert chosen.shape == (500, 4)
+        assert all(len(set(row)) == 4 for row in chosen.tolist())
+        assert chosen.min() == 0
+        assert chosen.max() == 15
+
+
+def test_popularity_pairs_any_two_experts():
+    """16 experts with nearly equal chances of a quarter: experts 0 and 1 meet as often as in fair draws."""
+    chosen = choose_experts("zipf:0.01", narrowed(load_model("qwen3-30b-a3b").model), seed=3)(0, 2000, 16, 4)
+    together = sum({0, 1} <= set(row) for row in chosen.tolist())
+    # 4/16 * 3/15 = 5 %; systematic sampling in random order comes near it. Four standard errors of 2000 draws are 2 %.
+    assert 0.02 < together / 2000 < 0.08
+
+
+# ---- read: the cache ----
+
+
+@pytest.mark.parametrize(("cache", "size"), [("f16", 2), ("f32", 4)])
+def test_keys_are_read_in_panels_and_values_to_the_token(tmp_path, cache, size):
+    """The token at position p sees p + 1: keys of as many slots rounded up to 16, values of just so many.
+
+    2 layers, 2 heads of keys 16 and values 16 wide.
+    """
+    path = tiny.write(tmp_path / "m.gguf", "llama", "f32")
+    with Engine(path, threads=2, batch=3, context=300, cache=cache) as engine:
+        assert engine.network.cache_bytes == 3 * 2 * 2 * 304 * (16 + 16) * size
+        for depth in (0, 1, 15, 16, 17, 255, 256, 299):
+            engine.pretend(depth)
+            panels = -(-(depth + 1) // 16)
+            for n in (1, 3):
+                engine.pretend(depth)
+                assert engine.decode([1] * n).read.cache == n * 2 * 2 * (16 * panels * 16 + (depth + 1) * 16) * size
+
+
+def test_sequences_of_different_lengths_are_read_as_long_as_they_are(tmp_path):
+    """Of 1, 17 and 40 tokens: 16, 32 and 48 slots of keys, and as many values as tokens."""
+    path = tiny.write(tmp_path / "m.gguf", "llama", "f32")
+    with Engine(path, threads=2, batch=3, context=64, cache="f32") as engine:
+        engine.lengths[:] = 0, 16, 39
+        read = engine.decode([1, 2, 3]).read.cache
+    assert read == 2 * 2 * 16 * ((16 + 32 + 48) + (1 + 17 + 40)) * 4
+
+
+def test_a_window_caps_what_is_read(tmp_path):
+    """6 layers of one head 32 wide: five keep 4 tokens and 15 of a prompt in 32 slots, which is what they read when full."""
+    path = tiny.write(tmp_path / "m.gguf", "gemma3", "f32", n_layers=6)
+    with Engine(path, threads=2, context=200, cache="f32") as engine:
+        assert engine.network.cache_bytes == (5 * 32 + 208) * 2 * 32 * 4
+        for depth in (3, 20, 31, 32, 150):
+            engine.pretend(depth)
+            seen, keys = depth + 1, -(-(depth + 1) // 16) * 16
+            slots = 5 * (min(keys, 32) + min(seen, 32)) + keys + seen
+            assert engine.decode([1]).read.cache == slots * 32 * 4
+
+
+# ---- read: sparse inputs ----
+
+WIDE = {"d_model": 128, "n_heads": 4, "n_kv_heads": 2, "head_dim": 32, "d_ff": 192, "d_expert": 64}
+
+
+@functools.cache
+def columns_needed(path, tokens, share):
+    """Bytes of float32 that the reference needs: for each matrix, the columns that any token's kept inputs meet."""
+    needed, linear = {}, naive.linear
+
+    def remember(block, role, x, share=None):
+        """The reference, with the columns noted of each matrix."""
+        matrix = block[f"{role}.weight"]
+        kept = naive.keep_largest(x, share) != 0
+        if share is not None:
+            place = needed.setdefault((role, matrix[:2].tobytes()), [len(matrix), np.zeros(len(x), bool)])
+            place[1] |= kept
+        return linear(block, role, x, share)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(naive, "linear", remember)
+        naive.decode(naive.load(path), [[token] for token in tokens], top_k_inputs=share)
+    parts = {"attention": 0, "ffn": 0, "experts": 0, "shared": 0}
+    for (role, _), (rows, columns) in needed.items():
+        part = "attention" if role.startswith("attn") else role.rpartition("_")[2]
+        part = {"exps": "experts", "shexp": "shared"}.get(part, part if part == "attention" else "ffn")
+        parts[part] += 4 * rows * int(columns.sum())
+    return parts
+
+
+@pytest.mark.parametrize("tokens", [(5,), (5, 9), (1, 2, 3, 50, 61)])
+@pytest.mark.parametrize(("arch", "changes"), [("llama", {}), ("qwen2moe", {"d_shared": 64, "n_experts": 16})])
+def test_sparse_inputs_read_the_union_of_their_columns(tmp_path, arch, changes, tokens):
+    """Of each matrix the columns that some token of the batch needs; of an expert, some token that was sent to it."""
+    path = tiny.write(tmp_path / "m.gguf", arch, "f32", **(WIDE | changes))
+    with Engine(path, threads=2, batch=5, context=8, cache="f32", sparsity="columns:0.75") as engine:
+        read = engine.decode(tokens).read
+    for part, counted in columns_needed(path, tokens, 0.25).items():
+        assert getattr(read, part) == counted, part
+
+
+def test_one_token_reads_the_kept_share(tmp_path):
+    """A quarter of 128, 128 and 192 columns, two layers: 32 of q, o 128 and k, v 64 rows; 32 of two of 192, 48 of 128."""
+    path = tiny.write(tmp_path / "m.gguf", "llama", "f32", **WIDE)
+    with Engine(path, threads=2, context=8, sparsity="columns:0.75") as engine:
+        read = engine.decode([5]).read
+    assert read.attention == 2 * 4 * 32 * (128 + 64 + 64 + 128)
+    assert read.ffn == 2 * 4 * (32 * 2 * 192 + 48 * 128)
+    assert read.head == 4 * 64 * 128

@@ -1,0 +1,270 @@
+"""What a file's keys say about the arithmetic, and what the engine says of models that it does not run."""
+
+import pytest
+
+from simulator.engine.recipe import ARCHITECTURES, Recipe, check_runs, recipe_of_file
+from simulator.errors import InputError
+from simulator.model import Model, load_model
+
+ATTENTION = {"kind": "grouped_query", "n_heads": 4, "n_kv_heads": 2, "head_dim": 16}
+GATED = {"kind": "gated", "d_ff": 64}
+EXPERTS = {"kind": "experts", "n_experts": 4, "n_active": 2, "d_expert": 32}
+
+
+def model_of(layer=None, n_layers=1, **changes):
+    """A small model whose layers are alike."""
+    layers = [{"attention": ATTENTION, "ffn": GATED, "count": n_layers} | (layer or {})]
+    return Model.model_validate({"name": "small", "d_model": 64, "vocab": 32, "layers": layers, **changes})
+
+
+def recipe(architecture, model=None, **keys):
+    """The arithmetic of a file with these keys; two underscores stand for a dot."""
+    named = {f"{architecture}.{name.replace('__', '.')}": value for name, value in keys.items()}
+    return recipe_of_file("m.gguf", {"general.architecture": architecture, **named}, model or model_of())
+
+
+# ---- keys ----
+
+# What a file that says nothing gets: its architecture's own ways.
+LLAMA = Recipe(epsilon=1e-5, halves=False)
+NEOX = Recipe(epsilon=1e-5, halves=True)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [
+        ("llama", {"halves": False, "renormalise": True}),
+        ("deepseek", {"halves": False, "renormalise": False}),
+        ("qwen2", {"halves": True, "renormalise": True}),
+        ("qwen3", {"halves": True, "renormalise": True}),
+        ("qwen2moe", {"halves": True, "renormalise": False}),
+        ("qwen3moe", {"halves": True, "renormalise": True}),
+        ("olmoe", {"halves": True, "renormalise": False}),
+        ("gemma", {"halves": True, "gelu": True, "embedding_scale": 8.0}),
+        ("gemma3", {"halves": True, "gelu": True, "embedding_scale": 8.0, "rope_base_window": 10_000.0}),
+    ],
+)
+def test_each_architecture_has_its_own_ways(architecture, expected):
+    """Pairs side by side or a half apart, gelu or silu, shares renormalised or not, embeddings times the root of 64."""
+    assert recipe(architecture) == Recipe(epsilon=1e-5, **expected)
+
+
+def test_all_architectures_are_listed_here():
+    """The table above has every one of them."""
+    listed = test_each_architecture_has_its_own_ways.pytestmark[0].args[1]
+    assert sorted(ARCHITECTURES) == sorted(architecture for architecture, _ in listed)
+
+
+def test_numbers_come_from_the_keys():
+    """Epsilon, bases, the part that turns, and the experts' scale."""
+    found = recipe(
+        "deepseek",
+        attention__layer_norm_rms_epsilon=1e-6,
+        rope__freq_base=500_000.0,
+        rope__dimension_count=8,
+        expert_weights_scale=2.5,
+    )
+    assert found == Recipe(1e-6, 500_000.0, rotated=8, halves=False, renormalise=False, expert_scale=2.5)
+
+
+def test_windows_turn_with_a_base_of_their_own():
+    """Gemma 3: 10,000 in layers with a window, unless the file says otherwise; others have one base for all."""
+    assert recipe("gemma3", rope__freq_base=1e6).rope_base_window == 10_000
+    assert recipe("gemma3", rope__freq_base=1e6, rope__freq_base_swa=5e4).rope_base_window == 50_000
+    assert recipe("gemma3", rope__freq_base=1e6).rope_base == 1e6
+    assert recipe("qwen3", rope__freq_base=1e6).rope_base_window is None
+
+
+def test_linear_scaling_divides_positions():
+    """By its factor; with the kind "none" by nothing, and a factor of 0 is none."""
+    assert recipe("llama", rope__scaling__type="linear", rope__scaling__factor=8.0).rope_factor == 8
+    assert recipe("llama", rope__scaling__type="linear").rope_factor == 1
+    assert recipe("llama", rope__scaling__type="linear", rope__scaling__factor=0.0).rope_factor == 1
+    assert recipe("llama", rope__scaling__type="none", rope__scaling__factor=8.0).rope_factor == 1
+    assert recipe("llama").rope_factor == 1
+
+
+def test_a_factor_without_a_kind_is_linear():
+    """As llama.cpp reads it; files of 2023 call it rope.scale_linear, and say no kind."""
+    assert recipe("llama", rope__scaling__factor=8.0).rope_factor == 8
+    assert recipe("llama", rope__scale_linear=4.0).rope_factor == 4
+
+
+@pytest.mark.parametrize("turned", [17, 15, 100_000])
+def test_no_more_of_a_head_turns_than_there_is(turned):
+    """Heads are 16 wide, and dimensions turn in pairs."""
+    with pytest.raises(InputError, match=f"llama.rope.dimension_count is {turned}"):
+        recipe("llama", rope__dimension_count=turned)
+
+
+@pytest.mark.parametrize("key", ["freq_base", "freq_base_swa"])
+def test_a_base_is_more_than_0(key):
+    """Angles are its powers, with negative exponents."""
+    with pytest.raises(InputError, match=f"gemma3.rope.{key} is 0"):
+        recipe("gemma3", **{f"rope__{key}": 0.0})
+
+
+@pytest.mark.parametrize(("key", "expected"), [(True, True), (False, False), (None, False)])
+def test_a_file_may_say_whether_shares_are_renormalised(key, expected):
+    """Qwen2-MoE keeps them as they are, unless its file says so."""
+    keys = {} if key is None else {"expert_weights_norm": key}
+    assert recipe("qwen2moe", **keys).renormalise is expected
+
+
+def test_an_experts_scale_of_0_is_none():
+    """Converters write 0 where a model has no such number."""
+    assert recipe("deepseek", expert_weights_scale=0.0).expert_scale == 1
+    assert recipe("deepseek").expert_scale == 1
+
+
+def test_gemma_of_27_billion_scales_by_its_width():
+    """Known by its 62 layers: 32 heads of 128, queries times (5376 / 32) ** -0.5; all others by their heads' width."""
+    heads = {"attention": ATTENTION | {"n_heads": 32, "n_kv_heads": 16, "head_dim": 128}}
+    large = model_of(heads, n_layers=62, d_model=5376)
+    assert recipe("gemma3", large).attention_scale == pytest.approx(168**-0.5)
+    assert recipe("gemma3", model_of(heads, n_layers=48)).attention_scale is None
+    assert recipe("qwen3", large).attention_scale is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"rope__scaling__type": "yarn"}, "m.gguf: llama.rope.scaling.type is 'yarn'; the engine runs linear or none"),
+        ({"rope__scaling__type": 3}, "m.gguf: llama.rope.scaling.type is 3; the engine runs linear or none"),
+        ({"attn_logit_softcapping": 50.0}, "m.gguf: llama.attn_logit_softcapping is 50.0, which the engine does not compute"),
+        ({"final_logit_softcapping": 30}, "m.gguf: llama.final_logit_softcapping is 30, which the engine does not compute"),
+        ({"attention__clamp_kqv": 8.0}, "m.gguf: llama.attention.clamp_kqv is 8.0, which the engine does not compute"),
+        ({"logit_scale": 0.0625}, "m.gguf: llama.logit_scale is 0.0625, which the engine does not compute"),
+        ({"rope__freq_base": "ten"}, "m.gguf: llama.rope.freq_base is 'ten', a number is needed"),
+        ({"rope__freq_base": True}, "m.gguf: llama.rope.freq_base is true, a number is needed"),
+        ({"rope__freq_base": float("nan")}, "m.gguf: llama.rope.freq_base is nan, a number is needed"),
+        ({"rope__freq_base": float("inf")}, "m.gguf: llama.rope.freq_base is inf, a number is needed"),
+        ({"attention__layer_norm_rms_epsilon": -1e-5}, "m.gguf: llama.attention.layer_norm_rms_epsilon is -1e-05, a number is needed"),
+        ({"rope__dimension_count": [8, 8]}, "m.gguf: llama.rope.dimension_count is a list, a number is needed"),
+    ],
+)  # fmt: skip
+def test_keys_that_cannot_be_followed(keys, message):
+    """File, key and value, in one sentence."""
+    with pytest.raises(InputError) as raised:
+        recipe("llama", **keys)
+    assert str(raised.value) == message
+
+
+def test_keys_that_ask_for_nothing_are_no_hindrance():
+    """A cap or a scale of 0 is none."""
+    assert recipe("llama", attn_logit_softcapping=0.0, logit_scale=0) == LLAMA
+    assert recipe("qwen3", final_logit_softcapping=0.0) == NEOX
+
+
+@pytest.mark.parametrize("architecture", ["olmo2", "phi3", "gemma2", "qwen35moe", None, 7, ["llama"]])
+def test_other_architectures_are_refused(architecture):
+    """With those that there are, and what needs no engine."""
+    with pytest.raises(InputError) as raised:
+        recipe_of_file("m.gguf", {"general.architecture": architecture}, model_of())
+    message = str(raised.value)
+    assert message.startswith("m.gguf: the engine does not run architecture ")
+    assert message.endswith(f"only {', '.join(ARCHITECTURES)}; a forecast needs no engine (roofcast simulate)")
+
+
+# ---- models that are not run ----
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {},
+        {"norms": 4},
+        {"attention": ATTENTION | {"window": 8, "qk_norm": "full", "qkv_bias": True, "output_bias": True}},
+        {"attention": ATTENTION | {"v_head_dim": 32}},
+        {"ffn": EXPERTS},
+        {"ffn": EXPERTS | {"n_shared": 1, "d_shared": 64, "shared_gate": True}},
+    ],
+)
+def test_what_is_run(layer):
+    """Nothing is said."""
+    check_runs("small", model_of(layer))
+    check_runs("small", model_of(layer, tied_head=True))
+
+
+LATENT = {"kind": "latent", "n_heads": 4, "kv_rank": 32, "qk_nope_dim": 16, "qk_rope_dim": 8, "v_dim": 16}
+MAMBA = {"kind": "mamba2", "n_heads": 4, "head_dim": 32, "n_groups": 2, "d_state": 8, "conv": 4}
+DELTA = {"kind": "gated_delta_net", "n_k_heads": 2, "n_v_heads": 4, "k_dim": 8, "v_dim": 16, "conv": 4}
+CONV = {"kind": "short_conv", "width": 3, "channels": 64}
+HEAD = "a model without head or last norm, with biases there, or with learned positions"
+OTHER = "a feed-forward network other than gate, up and down without biases"
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        ({"attention": LATENT}, "attention of kind latent"),
+        ({"attention": MAMBA}, "attention of kind mamba2"),
+        ({"attention": DELTA}, "attention of kind gated_delta_net"),
+        ({"attention": CONV}, "attention of kind short_conv"),
+        ({"attention": None}, "a layer without attention"),
+        ({"attention": ATTENTION | {"chunk": 8}}, "attention with chunk"),
+        ({"attention": ATTENTION | {"output_gate": True}}, "attention with output_gate"),
+        ({"attention": ATTENTION | {"sinks": True}}, "attention with sinks"),
+        ({"attention": ATTENTION | {"fused_qkv": True}}, "attention with fused_qkv"),
+        ({"attention": ATTENTION | {"value_is_key": True}}, "attention with value_is_key"),
+        ({"attention": ATTENTION | {"head_dim": 24}}, "heads of width 24"),
+        ({"attention": ATTENTION | {"head_dim": 17, "v_head_dim": 16}}, "heads of width 16"),
+        ({"norms": 3}, "3 norms in a layer, 2 or 4"),
+        ({"norms": 0}, "0 norms in a layer, 2 or 4"),
+        ({"ffn": None}, "a layer without feed-forward network"),
+        ({"ffn": {"kind": "plain", "d_ff": 64}}, OTHER),
+        ({"ffn": GATED | {"fused": True}}, OTHER),
+        ({"ffn": GATED | {"bias": True}}, OTHER),
+        ({"ffn": EXPERTS | {"fused": True}}, "experts with fused"),
+        ({"ffn": EXPERTS | {"bias": True}}, "experts with bias"),
+        ({"ffn": EXPERTS | {"router_bias": True}}, "experts with router_bias"),
+        ({"ffn": EXPERTS | {"gated": False}}, "experts without gate"),
+    ],
+)
+def test_layers_that_are_not_run(layer, reason):
+    """The first such layer is named by its number, whatever stands before it."""
+    model = model_of()
+    both = Model.model_validate(
+        {**model.model_dump(), "layers": [model.stack[0].model_dump(), {"attention": ATTENTION, "ffn": GATED} | layer]}
+    )
+    with pytest.raises(InputError) as raised:
+        check_runs("m.yaml", both)
+    assert str(raised.value) == (
+        f"m.yaml: the engine does not run {reason} (layer 1); a forecast needs no engine (roofcast simulate)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"encoder": [{"attention": ATTENTION, "ffn": GATED}]}, "a model with an encoder"),
+        ({"has_head": False}, HEAD),
+        ({"final_norm": False}, HEAD),
+        ({"head_bias": True}, HEAD),
+        ({"norm_bias": True}, HEAD),
+        ({"learned_positions": 64}, HEAD),
+    ],
+)
+def test_models_that_are_not_run(changes, reason):
+    """What lies outside the layers is looked at first."""
+    with pytest.raises(InputError) as raised:
+        check_runs("m.yaml", model_of({"attention": LATENT}, **changes))
+    assert str(raised.value) == (
+        f"m.yaml: the engine does not run {reason}; a forecast needs no engine (roofcast simulate)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("deepseek-v3", "attention of kind latent"),
+        ("qwen3-next-80b-a3b", "attention of kind gated_delta_net"),
+        ("gpt-oss-20b", "attention with sinks"),
+        ("phi-4-mini", "attention with fused_qkv"),
+        ("switch-base", "a model with an encoder"),
+    ],
+)
+def test_shipped_models_that_are_not_run(name, reason):
+    """Each with the first thing that stands against it."""
+    with pytest.raises(InputError, match=f"{name}: the engine does not run {reason}"):
+        check_runs(name, load_model(name).model)
