@@ -1,6 +1,7 @@
 """The examples run, and what the README shows is what the program says."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -69,17 +70,18 @@ def commands():
     """Every roofcast command that the README shows with shipped names."""
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     return [
-        line.split("#")[0].split()
+        shlex.split(line, comments=True)
         for line in lines
         if line.startswith("roofcast ") and "mine" not in line and "path/" not in line
     ]
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_the_readmes_commands_run(command, capsys):
-    """Each prints something and ends well."""
+def test_the_readmes_commands_run(command, capsys, request):
+    """Each prints something and ends well; the model file is fetched where it is named."""
+    arguments = [str(request.getfixturevalue("smollm2_file")) if ".gguf" in word else word for word in command[1:]]
     with pytest.raises(SystemExit) as end:
-        main(command[1:])
+        main(arguments)
     assert end.value.code == 0
     assert capsys.readouterr().out
 

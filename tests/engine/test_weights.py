@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny
 
-from simulator.engine import cpu, weights
+from simulator.engine import cpu, pack, weights
 from simulator.engine.formats import LAYOUTS
 from simulator.engine.step import Engine
 from simulator.engine.team import Team
@@ -28,6 +28,7 @@ NAN, INFINITY, MINUS_INFINITY = b"\x00\x7e", b"\x00\x7c", b"\x00\xfc"  # float16
 def _compiled():
     """What an engine compiles first is none of its own memory."""
     Team(1).close()
+    pack.check_kernel()
 
 
 @pytest.fixture
@@ -48,7 +49,6 @@ def start(path, **options):
 
 def refused(path, **options) -> str:
     """What is said of a file: one sentence, for which next to nothing was allocated."""
-    Team(1).close()
     tracemalloc.start()
     try:
         with pytest.raises(InputError) as raised:
