@@ -141,6 +141,7 @@ class Family:
 # qwen2moe: qwen2 with such experts, and a shared one times the sigmoid of its own gate.
 # deepseek: the first DeepSeek MoE; leading blocks are dense, shared experts (one matrix for all) have no gate.
 # olmo2: olmoe's norms of q and k, and norms after attention and feed-forward instead of before.
+# gemma: a wide head for few heads, and the embedding as output.
 # gemma3: norms before and after both; layers with a window turn with base 10000 and without linear scaling.
 FAMILIES = {
     "llama": Family(adjacent=True, renormalise=True),
@@ -151,6 +152,7 @@ FAMILIES = {
     "olmo2": Family(),
     "qwen2moe": Family(),
     "deepseek": Family(adjacent=True),
+    "gemma": Family(gelu=True, scale_embedding=True),
     "gemma3": Family(gelu=True, scale_embedding=True, window_period=6),
 }
 

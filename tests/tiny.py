@@ -13,7 +13,7 @@ import gguf
 import numpy as np
 
 FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k")
-ARCHITECTURES = ("llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "olmoe", "olmo2", "deepseek", "gemma3")
+ARCHITECTURES = ("llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "olmoe", "olmo2", "deepseek", "gemma", "gemma3")
 
 _FILE_TYPES = {
     "f32": "ALL_F32", "f16": "MOSTLY_F16", "bf16": "MOSTLY_BF16", "q4_0": "MOSTLY_Q4_0", "q4_1": "MOSTLY_Q4_1",
@@ -63,6 +63,7 @@ _OWN = {
     "qwen3moe": {**_EXPERTS, "head_dim": 32},
     "olmoe": {**_EXPERTS, "n_kv_heads": 4},
     "deepseek": {**_EXPERTS, "n_kv_heads": 4, "d_shared": 64, "n_leading_dense": 1},
+    "gemma": {"head_dim": 32, "n_kv_heads": 1, "epsilon": 1e-6},
     "gemma3": {"head_dim": 32, "n_kv_heads": 1, "window": 4, "rope_base": 1000000.0, "epsilon": 1e-6},
 }
 
@@ -228,7 +229,7 @@ def add_keys(writer, arch, fmt, shape: Shape, n_layers, vocab):
         writer.add_vocab_size(vocab)
         writer.add_rope_dimension_count(shape.rotated or shape.head_dim)
     is_usual = shape.head_dim * shape.n_heads == shape.d_model and not shape.value_dim
-    if arch in ("qwen3", "qwen3moe", "gemma3") or not is_usual:
+    if arch in ("qwen3", "qwen3moe", "gemma", "gemma3") or not is_usual:
         writer.add_key_length(shape.head_dim)
         writer.add_value_length(shape.value_dim or shape.head_dim)
     if shape.rope_linear != 1:
@@ -283,7 +284,7 @@ def write(
 ):
     """A GGUF file of that architecture with every matrix in that format, except those that `formats` names by role.
 
-    Changes are fields of `Shape`; n_experts makes a llama a Mixtral. Only gemma3 uses its embedding as output unless
+    Changes are fields of `Shape`; n_experts makes a llama a Mixtral. Only gemmas use their embedding as output unless
     `tied` says otherwise. `keys` (see `add_own_keys`), `extra` tensors and names to `leave_out` make files that are not
     as they should be. With `split` tensors to a part, the parts are `path` with -00001-of-00003 and so on.
     """
@@ -293,7 +294,7 @@ def write(
     add_keys(writer, arch, fmt, shape, n_layers, vocab)
     add_vocabulary(writer, vocab)
     add_own_keys(writer, arch, keys or {})
-    is_tied = arch == "gemma3" if tied is None else tied
+    is_tied = arch.startswith("gemma") if tied is None else tied
     for name, size in all_tensors(arch, shape, n_layers, vocab, is_tied).items():
         role = name.removesuffix(".weight").split(".")[-1]
         data, kind = fill(draw, name, size, fmt, (formats or {}).get(role))
