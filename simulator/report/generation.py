@@ -20,7 +20,7 @@ from simulator.engine.routing import choose_experts
 from simulator.engine.step import Engine
 from simulator.engine.tokenizer import Tokenizer, load_tokenizer
 from simulator.errors import InputError
-from simulator.model import starts_with_gguf
+from simulator.model import load_model, starts_with_gguf
 from simulator.report.record import write_json
 from simulator.units import format_bytes, format_seconds
 
@@ -69,6 +69,8 @@ def run(request: Request) -> None:
     path = Path(request.model)
     has_text = path.is_file() and starts_with_gguf(path)
     tokenizer = load_tokenizer(path) if has_text else None
+    if tokenizer is not None:
+        _check_vocabulary(path, tokenizer)
     if tokenizer is None and (request.prompt is not None or request.chat):
         raise InputError(
             f"--prompt: {request.model} gets random weights, which know no words; give a GGUF file, or leave the prompt out"
@@ -99,6 +101,12 @@ def run(request: Request) -> None:
         _report(request, engine, tokenizer, found, speeds, loaded - started, interrupted)
     if interrupted:
         raise KeyboardInterrupt
+
+
+def _check_vocabulary(path: Path, tokenizer: Tokenizer) -> None:
+    rows = load_model(path).model.vocab
+    if rows != tokenizer.vocab:
+        raise InputError(f"{path}: {tokenizer.vocab:,} tokens stand for {rows:,} rows of the embedding: damaged")
 
 
 def _prompt(tokenizer: Tokenizer | None, request: Request) -> list[int]:

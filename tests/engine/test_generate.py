@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from simulator.cli import main
 from simulator.engine.generate import Generation, generate, sample
 from simulator.engine.routing import choose_experts
 from simulator.engine.step import Engine
+from simulator.engine.tokenizer import load_tokenizer
 from simulator.errors import InputError
 from simulator.model import load_model
+from simulator.report import generation
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +145,16 @@ def test_what_cannot_be_is_one_sentence(capsys, dense_file, moe_file, arguments,
     assert err.count("\n") == 1
     assert err.startswith("roofcast: ")
     assert message in err
+
+
+def test_a_vocabulary_of_another_size_is_refused(capsys, tmp_path, monkeypatch):
+    """A token without a name would end the text in the middle."""
+    path = tiny.write(tmp_path / "a.gguf", "llama", "f32")
+    shorter = replace(load_tokenizer(path), pieces=(b"a", b"b"))
+    monkeypatch.setattr(generation, "load_tokenizer", lambda _: shorter)
+    status, _, err = run(capsys, path, "--tokens", "1")
+    assert status == 2
+    assert "2 tokens stand for" in err
 
 
 def test_a_recorded_trace_must_fit_the_model(moe_file, tmp_path):

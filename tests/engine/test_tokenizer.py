@@ -1,5 +1,7 @@
 """The tokenizers: the tokens that llama.cpp makes of the same texts, round trips, streams, and what a file can do wrong."""
 
+import struct
+
 import gguf
 import numpy as np
 import pytest
@@ -7,8 +9,8 @@ import pytest
 from simulator.engine.tokenizer import load_tokenizer
 from simulator.errors import InputError
 
-# Text, its tokens for SmolLM2 (byte pairs) and for Gemma 3 (SentencePiece): compared with llama.cpp b11549 on the same files,
-# by the number of tokens and by equal probabilities of the next token for the text and for the list.
+# Text, its tokens for SmolLM2 (byte pairs) and for Gemma 3 (SentencePiece): what llama.cpp b11549 makes of it with the same
+# files, its server asked to add and to parse special tokens.
 # fmt: off
 GOLDEN = [
     ('Hello, world!',
@@ -83,6 +85,32 @@ GOLDEN = [
     ('<bos>text',
      [44, 34761, 46, 2692],
      [2, 2, 1005]),
+    ('',
+     [],
+     [2]),
+    ('Hello\n\n\nWorld  \n  end',
+     [19556, 1116, 198, 11265, 256, 3805, 1112],
+     [2, 9259, 109, 14447, 138, 107, 138, 643]),
+    ('\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645\u060c \u0661\u0662\u0663',
+     [21706, 20602, 44626, 31462, 10805, 45726, 22208, 34966, 22208, 21706, 163, 230, 216, 164, 111, 164, 112, 164, 113],
+     [2, 236873, 150345, 107602, 17193, 237108, 115241, 241303, 242044]),
+    ('e\u0301 q\u0323\u0307',
+     [85, 151, 219, 7329, 151, 113, 151, 225],
+     [2, 236744, 238288, 3752, 239430, 243207]),
+    ('\u0928\u092e\u0938\u094d\u0924\u0947',
+     [30658, 35090, 38770, 16525, 26293, 30581],
+     [2, 226767]),
+    ('<unk>a<pad>',
+     [44, 5131, 46, 81, 44, 16384, 46],
+     [2, 3, 236746, 0]),
+    ('supercalifragilisticexpialidociouszzzzzzzzzzzzzzzzzzzz',
+     [14174, 5020, 342, 1808, 301, 40482, 104, 96, 409, 311, 42288, 3718, 3718, 3718, 3718, 3718, 3718, 3718, 3718, 3718,
+      3718],
+     [2, 12666, 1653, 584, 16100, 543, 3316, 4212, 706, 547, 100466, 9961, 9961, 9961, 9961, 9961, 9961, 9961, 9961, 9961,
+      9961]),
+    ('\t\tif (a[i] != 0x1F) {\n',
+     [197, 197, 342, 365, 81, 75, 89, 77, 6541, 216, 32, 104, 33, 54, 25, 1662, 198],
+     [2, 255969, 584, 568, 236746, 236840, 236747, 236842, 2843, 236743, 236771, 236781, 236770, 236811, 236768, 642, 107]),
 ]
 # fmt: on
 
@@ -136,8 +164,15 @@ def test_what_begins_and_ends_a_text(smollm2, gemma3):
     assert gemma3.encode("a", add_special=False) == gemma3.encode("a")[1:]
     assert gemma3.encode("")[:1] == [2]
     assert smollm2.encode("") == []
-    assert smollm2.end_tokens >= {0, 2}  # <|endoftext|>, <|im_end|>
-    assert gemma3.end_tokens >= {1, 106}  # <eos>, <end_of_turn>
+    assert smollm2.end_tokens == {0, 2, 4}  # <|endoftext|>, <|im_end|>, <reponame>: llama.cpp's, as below
+    assert gemma3.end_tokens == {1, 106, 212}  # <eos>, <end_of_turn>, </s>
+
+
+@pytest.mark.fetch
+def test_half_a_surrogate_pair_is_a_question_mark(smollm2, gemma3):
+    """What cannot be written in UTF-8 is replaced, as Python's own "replace" does."""
+    for tokenizer in (smollm2, gemma3):
+        assert tokenizer.encode("a\udc00b") == tokenizer.encode("a?b")
 
 
 @pytest.mark.fetch
@@ -198,38 +233,196 @@ def test_merges_and_special_tokens(tmp_path):
     assert tokenizer.decode([n + 1, n + 2]) == "the"
 
 
-def test_sentence_pieces_merge_by_score(tmp_path):
-    """The pair with the highest score first: `ab` before `bc`; unknown letters become bytes; a space leads the text."""
-    bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
-    tokens = ["<unk>", "<s>", "</s>", *bytes_, "\u2581", "a", "b", "c", "ab", "bc"]
-    scores = [0.0] * 259 + [-5.0, -5.0, -5.0, -5.0, -1.0, -2.0]
-    types = [2, 3, 3] + [6] * 256 + [1] * 6
+def pieces_file(path, names, types, scores=None, **keys):
+    """A SentencePiece vocabulary: <unk>, all bytes, a space (token 257) and, from 258 on, *names*."""
+    tokens = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", *names]
     change = {
         "tokens": tokens,
-        "types": types,
-        "scores": scores,
+        "types": [2] + [6] * 256 + [1, *types],
+        "scores": [0.0] * 258 + (scores or [0.0] * len(names)),
         "merges": None,
         "model": "llama",
         "pre": None,
-        "eos": 2,
+        "eos": tokens.index("</s>"),
     }
-    tokenizer = load_tokenizer(pairs_file(tmp_path / "a.gguf", change, add_bos_token_id=1))
-    assert tokenizer.encode("abc") == [1, 259, 263, 262]  # <s>, space, ab, c
-    assert tokenizer.encode("\u00e9", add_special=False) == [259, 3 + 0xC3, 3 + 0xA9]
-    assert tokenizer.decode([259, 263, 262]) == " abc"
+    return pairs_file(path, change, add_bos_token_id=tokens.index("<s>"), **keys)
+
+
+def test_sentence_pieces_merge_by_score(tmp_path):
+    """The pair with the highest score first: `ab` before `bc`; unknown letters become bytes; a space leads the text."""
+    names, scores = ["<s>", "</s>", "a", "b", "c", "ab", "bc"], [0.0, 0.0, -5.0, -5.0, -5.0, -1.0, -2.0]
+    tokenizer = load_tokenizer(pieces_file(tmp_path / "a.gguf", names, [3, 3, 1, 1, 1, 1, 1], scores))
+    assert tokenizer.encode("abc") == [258, 257, 263, 262]  # <s>, space, ab, c
+    assert tokenizer.encode("\u00e9", add_special=False) == [257, 1 + 0xC3, 1 + 0xA9]
+    assert tokenizer.decode([257, 263, 262]) == " abc"
+
+
+# names, their types: control 3, normal 1, user-defined 4, unused 5; the texts' tokens are llama.cpp's.
+NAMES = ["<s>", "</s>", "<|user|>", "a", "b", "c", "\u2581a", "ab", "\u2581ab", "\u2581\u2581", "<x>", "<q>"]
+TYPES = [3, 3, 3, 1, 1, 1, 1, 1, 4, 4, 5, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("ab", [266]),  # merged with the space that leads, although that is a special token
+        (" ab", [267, 265]),
+        ("a b", [264, 257, 262]),
+        ("  ab", [267, 266]),
+        ("ab<|user|>ab", [266, 260, 266]),  # a space after each special token
+        ("<|user|> ab", [260, 267, 265]),
+        ("<unk>ab", [0, 266]),  # the unknown token may be named too
+        ("c<x>c", [257, 263, 61, 121, 63, 263]),  # an unused one may not
+        ("abc", [266, 263]),
+        ("", []),
+        (" ", [267]),
+        ("ab</s>", [266, 259]),
+    ],
+)
+def test_special_tokens_among_sentence_pieces(tmp_path, text, tokens):
+    """What is cut out of the text, what merges, and where a space is put before."""
+    assert load_tokenizer(pieces_file(tmp_path / "a.gguf", NAMES, TYPES)).encode(text) == [258, *tokens]
+
+
+def test_special_tokens_of_phi_3_swallow_spaces(tmp_path):
+    """By the model's name, as in llama.cpp; <s> does not, and other models' tokens do not."""
+    phi = load_tokenizer(pieces_file(tmp_path / "a.gguf", NAMES, TYPES, add_name="Phi-3 mini"))
+    assert phi.encode("<|user|> \n ab<s> ab", add_special=False) == [260, 266, 258, 267, 265]
+    other = load_tokenizer(pieces_file(tmp_path / "b.gguf", NAMES, TYPES, add_name="Phi-2"))
+    assert other.encode("<|user|> ab", add_special=False) == [260, 267, 265]
+
+
+def test_only_some_tokens_write_text(tmp_path):
+    """Normal and user-defined tokens write theirs, bytes one byte; control, unknown and unused ones write nothing."""
+    tokenizer = load_tokenizer(pieces_file(tmp_path / "a.gguf", NAMES, TYPES))
+    assert tokenizer.decode([260, 0, 268]) == ""
+    assert tokenizer.decode([264, 266, 1 + 0x21]) == " a\u2581ab!"
+    with pytest.raises(InputError, match="token 270 is outside the vocabulary of 270"):
+        tokenizer.decode([270])
+    with pytest.raises(InputError, match="token -1 is outside"):
+        tokenizer.stream().feed(-1)
+
+
+def test_what_the_file_says_of_begin_and_end(tmp_path):
+    """add_bos_token and add_eos_token; without them a SentencePiece text begins with <s>, and no text ends with </s>."""
+    keys = {"add_add_bos_token": False, "add_add_eos_token": True, "add_add_space_prefix": False}
+    tokenizer = load_tokenizer(pieces_file(tmp_path / "a.gguf", NAMES, TYPES, **keys))
+    assert tokenizer.encode("ab") == [265, 259]
+    assert tokenizer.encode("ab", add_special=False) == [265]
+
+
+@pytest.mark.parametrize(
+    ("names", "ends"),
+    [
+        (["<|im_end|>", "<|im_start|>"], ["<|im_end|>"]),
+        (["<|end|>", "<|call|>"], ["<|end|>", "<|call|>"]),
+        (["<|end|>", "<|call|>", "<|return|>"], ["<|call|>", "<|return|>"]),  # gpt-oss
+        (["<|end|>", "<|calls|>", "<|flush|>"], ["<|calls|>", "<|flush|>"]),
+        (["</s>", "<eos>"], ["</s>", "<eos>"]),
+        (["</s>", "<|tool_response>"], ["<|tool_response>"]),  # Gemma 4
+        (["<|file_sep|>", "<|fim_prefix|>"], ["<|file_sep|>"]),
+    ],
+)
+@pytest.mark.parametrize("kind", [1, 3])
+def test_what_ends_an_answer(tmp_path, names, ends, kind):
+    """Known by their names, whatever their type, beside the file's own end: llama.cpp's ends of the same vocabularies."""
+    tokens = [*LETTERS, *names, "<zz>"]
+    change = {"tokens": tokens, "types": [1] * len(LETTERS) + [kind] * len(names) + [3], "eos": len(tokens) - 1}
+    tokenizer = load_tokenizer(pairs_file(tmp_path / "a.gguf", change))
+    assert {tokens[token] for token in tokenizer.end_tokens} == {*ends, "<zz>"}
+    assert tokenizer.encode(ends[0]) == [tokens.index(ends[0])]
+
+
+# ---- where text is cut before merging ----
+
+# Where llama.cpp b11549 cuts CUT for each name: found with a vocabulary in which every stretch of it is a token.
+CUT = "I'M Bob'll 12345 `x_y=(-1);\n\n  a\tcaf\u00e9 e\u0301\u4f60\u597d iOSx.f\u3000"
+# fmt: off
+CUTS = {
+    'default':
+        "I|'|M| Bob|'|ll| |123|45| `|x|_|y|=(-|1|);|\n\n | a|\t|caf\xe9| e|\u0301|\u4f60\u597d| iOSx|.|f|\u3000",
+    'gpt-2 mpt olmo phi-2 jais exaone4 gigachat granite-docling mellum trillion a.x-4.0':
+        "I|'|M| Bob|'ll| 12345| `|x|_|y|=(-|1|);|\n\n | a|\t|caf\xe9| e|\u0301|\u4f60\u597d| iOSx|.|f|\u3000",
+    'smollm starcoder refact command-r codeshell exaone mellum2 minerva-7b':
+        "I|'|M| Bob|'ll| |1|2|3|4|5| `|x|_|y|=(-|1|);|\n\n | a|\t|caf\xe9| e|\u0301|\u4f60\u597d| iOSx|.|f|\u3000",
+    'llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral lfm2 midm-2.0':
+        "I|'M| Bob|'ll| |123|45| `|x|_y|=(-|1|);\n\n| | a|\tcaf\xe9| e|\u0301\u4f60\u597d| iOSx|.f|\u3000",
+    'glm4 glm5 chatglm-bpe dbrx smaug-bpe':
+        "I|'M| Bob|'ll| |123|45| `|x|_y|=(-|1|);\n\n| | a|\tcaf\xe9| e|\u0301\u4f60\u597d| iOSx|.f|\u3000",
+    'qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan grok-2 solar-open kormo bailingmoe bailingmoe2 llada-moe':
+        "I|'M| Bob|'ll| |1|2|3|4|5| `|x|_y|=(-|1|);\n\n| | a|\tcaf\xe9| e|\u0301\u4f60\u597d| iOSx|.f|\u3000",
+    'qwen35':
+        "I|'M| Bob|'ll| |1|2|3|4|5| `|x|_y|=(-|1|);\n\n| | a|\tcaf\xe9| e\u0301\u4f60\u597d| iOSx|.f|\u3000",
+    'tekken':
+        "I|'M| Bob|'ll| |1|2|3|4|5| `|x|_y|=(-|1|);\n\n| | a|\tcaf\xe9| e|\u0301\u4f60\u597d| i|OSx|.f|\u3000",
+    'gpt-4o llama4 kanana2 minimax-m2':
+        "I'M| Bob'll| |123|45| `|x|_y|=(-|1|);\n\n| | a|\tcaf\xe9| e|\u0301\u4f60\u597d| i|OSx|.f|\u3000",
+    'deepseek-llm':
+        "I|'|M| Bob|'|ll| |12345| `|x|_|y|=(-|1|);|\n|\n| | a|\tcaf|\xe9| e|\u0301|\u4f60\u597d| iOSx|.|f|\u3000",
+    'deepseek-coder':
+        "I|'|M| Bob|'|ll| |1|2|3|4|5| `|x|_|y|=|(-|1|);|\n|\n| | a|\tcaf\xe9| e|\u0301|\u4f60\u597d| iOSx|.|f|\u3000",
+    'deepseek-v3 hunyuan-dense joyai-llm':
+        "I|'M| Bob|'ll| |123|45| `|x|_y|=(-|1|);\n\n| | a|\tcaf\xe9| e\u0301|\u4f60\u597d| iOSx|.f|\u3000",
+    'falcon':
+        "I|'|M| Bob|'|ll| |123|45| |`|x|_|y|=(-|1|);|\n\n | a|\t|caf\xe9| e|\u0301|\u4f60\u597d| iOSx|.|f|\u3000",
+}
+# fmt: on
+
+
+def letters(text):
+    """A text in the letters that stand for its bytes."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    hidden = [byte for byte in range(256) if byte not in shown]
+    return "".join(chr(byte if byte in shown else 256 + hidden.index(byte)) for byte in text.encode())
+
+
+@pytest.mark.parametrize(("pre", "cut"), [(name, cut) for names, cut in CUTS.items() for name in names.split()])
+def test_text_is_cut_as_llama_cpp_cuts_it(tmp_path, pre, cut):
+    """Any two neighbours merge, so each token is one piece of what the patterns have cut."""
+    text = letters(CUT)
+    stretches = {text[i:j] for i in range(len(text)) for j in range(i + 1, len(text) + 1)}
+    tokens = sorted(stretches, key=lambda each: (len(each), each))
+    merges = [f"{each[:k]} {each[k:]}" for each in tokens for k in range(1, len(each))]
+    change = {"tokens": tokens, "types": None, "merges": merges, "pre": pre, "eos": 0}
+    tokenizer = load_tokenizer(pairs_file(tmp_path / "a.gguf", change))
+    assert [tokenizer.decode([token]) for token in tokenizer.encode(CUT)] == cut.split("|")
+
+
+@pytest.mark.parametrize(("pre", "whole"), [("llama-bpe", True), ("tekken", True), ("glm4", True), ("qwen2", False)])
+def test_words_that_no_merge_makes(tmp_path, pre, whole):
+    """Llama 3 and others take a piece that is a token as it is; elsewhere only merges lead there."""
+    change = {"pre": pre, "merges": ["t h"]}
+    tokens = load_tokenizer(pairs_file(tmp_path / "a.gguf", change)).encode("the", add_special=False)
+    assert tokens == ([len(LETTERS) + 1] if whole else [len(LETTERS), LETTERS.index("e")])
+
+
+@pytest.mark.parametrize(("pre", "begins"), [("llama-bpe", True), ("tekken", True), ("glm4", False), ("gpt-2", False)])
+def test_texts_that_begin_with_a_token_unasked(tmp_path, pre, begins):
+    """Where the file does not say, the kind of model does."""
+    tokenizer = load_tokenizer(pairs_file(tmp_path / "a.gguf", {"pre": pre}, add_bos_token_id=7))
+    assert tokenizer.encode("t")[:-1] == ([7] if begins else [])
+
+
+# ---- what cannot be used ----
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "bert"}, "tokenizer.ggml.model is 'bert'"),
+        ({"model": "bert"}, "tokenizer.ggml.model is 'bert'; gpt2 (byte pairs) and llama (SentencePiece) are known"),
         ({"pre": "qwen3x"}, "tokenizer.ggml.pre is 'qwen3x', which is not known here, did you mean"),
+        ({"pre": "%%%%"}, "tokenizer.ggml.pre is '%%%%', which is not known here, known: default, gpt-2, mpt, olmo,"),
         ({"tokens": None}, "tokenizer.ggml.tokens is missing"),
         ({"merges": None}, "tokenizer.ggml.merges is missing"),
+        (
+            {"tokens": [b"a", b"\xff\xfe"], "types": None, "eos": 0},
+            "tokenizer.ggml.tokens has an entry that is no UTF-8",
+        ),
         ({"types": [1, 1]}, "tokenizer.ggml.token_type has 2 entries for 98 tokens"),
         ({"eos": 5000}, "tokenizer.ggml.eos_token_id is 5000, the vocabulary has 98 tokens"),
         ({"model": "llama"}, "tokenizer.ggml.scores is missing"),
         ({"model": "llama", "scores": [1.0]}, "tokenizer.ggml.scores has 1 entries for 98 tokens"),
+        ({"model": "llama", "scores": [1.0] * 98}, "its vocabulary cannot be used"),  # no bytes to fall back on
     ],
 )
 def test_a_vocabulary_that_cannot_be_used(tmp_path, change, message):
@@ -239,6 +432,22 @@ def test_a_vocabulary_that_cannot_be_used(tmp_path, change, message):
         load_tokenizer(path)
     assert message in str(caught.value)
     assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["model", "pre", "tokens", "token_type", "merges", "eos_token_id", "add_bos_token"])
+def test_a_key_of_the_wrong_kind(tmp_path, key):
+    """A list of numbers in the place of something else is named, and no traceback."""
+    path = pairs_file(tmp_path / "bad.gguf")
+    keys = (
+        path.read_bytes()
+    )  # they reach to the file's end, so one more is put there: of two with one name the last counts
+    count = struct.unpack_from("<Q", keys, 16)[0] + 1
+    name = f"tokenizer.ggml.{key}".encode()
+    entry = struct.pack("<Q", len(name)) + name + struct.pack("<IIQ2f", 9, 6, 2, 1.0, 2.0)  # a list of two floats
+    path.write_bytes(keys[:16] + struct.pack("<Q", count) + keys[24:] + entry)
+    with pytest.raises(InputError, match=f"tokenizer.ggml.{key}"):
+        load_tokenizer(path)
 
 
 def test_a_vocabulary_cut_short(tmp_path):
