@@ -67,11 +67,23 @@ def read_json(path: Path) -> Any:
     text = read_text(path)
     if not text.strip():
         raise InputError(f"{path}: the file is empty")
+    return _parse_json(text, path)
+
+
+def read_json_lines(path: Path, max_rows: int) -> list[tuple[int, Any]]:
+    """The plain data of a file with a JSON object on each line, as (line, data); lines that start otherwise are left out."""
+    lines = [(n, line) for n, line in enumerate(read_text(path).splitlines(), 1) if line.lstrip().startswith("{")]
+    if len(lines) > max_rows:
+        raise InputError(f"{path}: more than {max_rows:,} rows are too many")
+    return [(n, _parse_json(line, path, n)) for n, line in lines]
+
+
+def _parse_json(text: str, path: Path, first_line: int = 1) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         told = error.msg[:1].lower() + error.msg[1:].removesuffix(" at").removesuffix(" starting")
-        raise InputError(f"{path}:{error.lineno}: not valid JSON: {told}") from None
+        raise InputError(f"{path}:{first_line - 1 + error.lineno}: not valid JSON: {told}") from None
     except RecursionError:
         raise InputError(f"{path}: nested too deeply") from None
     except ValueError as error:

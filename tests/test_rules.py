@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "simulator"
 
 FORECASTING = {"ops", "decode", "roofline", "predict", "simulate"}
-MEASURING = ("engine", "probe", "measure")
+MEASURING = ("engine", "probe", "host", "measure")
 HEAVY = {"numba", "matplotlib"}
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path as File
 
 from simulator.errors import InputError, hint
+from simulator.host import read_host
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,16 @@ def target(path: Path) -> str:
     return f"{path.name}:{_sources()}"
 
 
+def for_short_runs(target: str) -> str:
+    """The same for memory that is read in short runs: what stands 16 KiB further on is something else."""
+    return f"{target}:short"
+
+
+def has_short_runs(target: str) -> bool:
+    """Whether a target is for memory that is read in short runs."""
+    return target.endswith(":short")
+
+
 def path_of(target: str) -> Path:
     """The path that a target names."""
     return PATHS[target.split(":")[0]]
@@ -102,10 +113,4 @@ def path_of(target: str) -> Path:
 
 def machine() -> str:
     """The processor's name as people know it, as far as the system tells."""
-    try:
-        for line in File("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.lower().startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return read_host().cpu or platform.machine()

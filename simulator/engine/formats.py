@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from simulator.engine.cpu import Path, path_of
+from simulator.engine.cpu import Path, has_short_runs, path_of
 from simulator.engine.simd import F32, I8, I16, I32, I64, LANES, Emitter, lanes
 from simulator.quant import FORMATS
 
@@ -399,16 +399,17 @@ def multiply_panel(typing_context, format_name, target, panel, columns, rows, co
         out: address of count * 16 float32.
     """
     layout, path = LAYOUTS[format_name.literal_value], path_of(target.literal_value)
+    is_short = has_short_runs(target.literal_value)
 
     def emit(_context, builder, _signature, args):
-        name = f"roofcast_{layout.name}"
-        function = builder.module.globals.get(name) or _emit_passes(builder.module, name, layout, path)
+        name = f"roofcast_{layout.name}{'_short' if is_short else ''}"
+        function = builder.module.globals.get(name) or _emit_passes(builder.module, name, layout, path, is_short)
         return builder.call(function, args[2:])
 
     return types.int64(format_name, target, *[types.int64] * 5), emit
 
 
-def _emit_passes(module: ir.Module, name: str, layout: Layout, path: Path) -> ir.Function:
+def _emit_passes(module: ir.Module, name: str, layout: Layout, path: Path, is_short: bool) -> ir.Function:
     """Tokens in passes of 8, 4, 2 and 1."""
     function = ir.Function(module, ir.FunctionType(I64, [I64] * 5), name)
     function.linkage = "internal"
@@ -419,7 +420,7 @@ def _emit_passes(module: ir.Module, name: str, layout: Layout, path: Path) -> ir
     for size in (8, 4, 2, 1):
         if size > path.max_tokens:
             continue
-        product = _emit_product(module, f"{name}_{size}", layout, path, size)
+        product = _emit_product(module, f"{name}_{size}", layout, path, size, is_short)
         passes = builder.udiv(builder.sub(count, done), ir.Constant(I64, size))
         with v.loop(passes) as number:
             first = builder.add(done, v.times(number, size))
@@ -429,7 +430,7 @@ def _emit_passes(module: ir.Module, name: str, layout: Layout, path: Path) -> ir
     return function
 
 
-def _emit_product(module: ir.Module, name: str, layout: Layout, path: Path, count: int) -> ir.Function:
+def _emit_product(module: ir.Module, name: str, layout: Layout, path: Path, count: int, is_short: bool) -> ir.Function:
     """The product with *count* tokens, whose totals stay in registers."""
     function = ir.Function(module, ir.FunctionType(I64, [I64] * 4), name)
     function.linkage = "internal"
@@ -440,19 +441,19 @@ def _emit_product(module: ir.Module, name: str, layout: Layout, path: Path, coun
     inputs = [v.load(table, 8 * t, I64) for t in range(count)]
     panel = Panel(v, layout, address, columns, inputs)
     unroll = 1 if layout.is_quantised else 4
-    _emit_blocks(v, panel, layout, unroll)
+    _emit_blocks(v, panel, layout, unroll, is_short)
     for t, total in enumerate(panel.totals):
         v.store(builder.load(total), out, 64 * t)
     builder.ret(ir.Constant(I64, 0))
     return function
 
 
-def _emit_blocks(v: Emitter, panel: Panel, layout: Layout, unroll: int) -> None:
+def _emit_blocks(v: Emitter, panel: Panel, layout: Layout, unroll: int, is_short: bool) -> None:
     """Every block of the panel; float formats in strides of *unroll* columns with totals of their own, to hide latency."""
     # Where computing leaves gaps between the loads, asking 16 KiB ahead keeps the second level filled. Measured on one core
     # of Zen 4, GB/s without and with it: q8_0 with 8 tokens 12 and 22, bf16 with 8 8 and 13, q6_k with 1 7 and 11; but q8_0 with 1
     # 30 and 22, for which the processor's own prefetching does better.
-    looks_ahead = len(panel.inputs) > 1 or layout.block > QUANTISED_BLOCK
+    looks_ahead = not is_short and (len(panel.inputs) > 1 or layout.block > QUANTISED_BLOCK)
     if unroll == 1:
         with v.loop(panel.n_blocks) as block:
             if looks_ahead:

@@ -14,6 +14,7 @@ import numpy as np
 from numba import cfunc, njit, types
 from numba.extending import intrinsic
 
+from simulator.engine.cpu import for_short_runs
 from simulator.engine.formats import multiply_panel
 from simulator.engine.simd import (
     F32,
@@ -25,6 +26,7 @@ from simulator.engine.simd import (
     floats_at,
     halves_at,
     integers_at,
+    load_acquire,
     words_at,
 )
 from simulator.engine.sparse import keep_largest, list_blocks, list_floats, multiply_tile, union_bytes
@@ -35,7 +37,7 @@ CHUNK = 256  # positions of the cache that are attended to at a time
 
 # Fields of tasks. `STATE` is the address of [number of rows].
 M_GROUPS, M_WEIGHTS, M_ROWS, M_COLUMNS, M_PANEL_BYTES, M_EXPERT_BYTES, M_INPUT, M_INPUT_STRIDE, M_OUTPUT, M_OUTPUT_STRIDE, \
-    M_SOURCES, M_TARGETS, M_BIAS, M_CLAIMED, M_CHUNK, M_READ, M_SCRATCH, M_SCRATCH_STRIDE, M_SECOND, M_RECORDS, \
+    M_SOURCES, M_TARGETS, M_BIAS, M_CLAIMED, M_TILE, M_READ, M_SCRATCH, M_SCRATCH_STRIDE, M_SECOND, M_RECORDS, \
     M_RECORD_STRIDE, M_GELU, M_LENGTH = range(23)  # fmt: skip
 
 
@@ -103,46 +105,58 @@ def _quantise(values, record, columns, first, count):
         sums[block] = -total
 
 
+@njit(inline="always")
+def _claim(claimed, total, n_threads):
+    """(first, end) of the next units of work for a thread: much at first, so that it reads in one go, and less and less, so that
+    all are done at the same time. Another thread may claim between the look and the claim, which does no harm."""
+    size = max(1, (total - load_acquire(claimed)) // (4 * n_threads))
+    first = fetch_add(claimed, size)
+    return first, min(first + size, total)
+
+
 def _matmul(format_name: str, target: str):
     """output[target row] = weights of the group's expert * input[source row] (+ bias), for every row of every group."""
 
-    def matmul(task, thread, n_threads):  # noqa: ARG001
+    def matmul(task, thread, n_threads):
         t = integers_at(task, M_LENGTH)
         groups = integers_at(t[M_GROUPS], 1)
         rows, columns, stride = t[M_ROWS], t[M_COLUMNS], t[M_OUTPUT_STRIDE]
         n_panels = (rows + LANES - 1) // LANES
-        n_chunks = (n_panels + t[M_CHUNK] - 1) // t[M_CHUNK]
+        total = groups[0] * n_panels
         table = t[M_SCRATCH] + thread * t[M_SCRATCH_STRIDE]
         read = 0
         while True:
-            item = fetch_add(t[M_CLAIMED], 1)
-            if item >= groups[0] * n_chunks:
+            unit, end = _claim(t[M_CLAIMED], total, n_threads)
+            if unit >= total:
                 break
-            group = integers_at(t[M_GROUPS] + 8 + item // n_chunks * 24, 3)  # expert, first row, number of rows
-            expert, first, count = group[0], group[1], group[2]
-            sources, targets = (
-                integers_at(t[M_SOURCES] + 8 * first, count),
-                integers_at(t[M_TARGETS] + 8 * first, count),
-            )
-            addresses, out = integers_at(table, count), table + (8 * count + 63) // 64 * 64
-            for i in range(count):
-                addresses[i] = t[M_INPUT] + sources[i] * t[M_INPUT_STRIDE]
-            start = item % n_chunks * t[M_CHUNK]
-            for panel in range(start, min(start + t[M_CHUNK], n_panels)):
-                weights = t[M_WEIGHTS] + expert * t[M_EXPERT_BYTES] + panel * t[M_PANEL_BYTES]
-                multiply_panel(format_name, target, weights, columns, table, count, out)
-                read += t[M_PANEL_BYTES]
-                n = min(LANES, rows - panel * LANES)
+            while unit < end:
+                number = unit // n_panels
+                group = integers_at(t[M_GROUPS] + 8 + number * 24, 3)  # expert, first row, number of rows
+                expert, first, count = group[0], group[1], group[2]
+                sources, targets = (
+                    integers_at(t[M_SOURCES] + 8 * first, count),
+                    integers_at(t[M_TARGETS] + 8 * first, count),
+                )
+                addresses, out = integers_at(table, count), table + (8 * count + 63) // 64 * 64
                 for i in range(count):
-                    result = floats_at(out + 64 * i, LANES)
-                    place = floats_at(t[M_OUTPUT] + targets[i] * stride + panel * LANES * 4, LANES)
-                    if t[M_BIAS]:
-                        bias = floats_at(t[M_BIAS] + 4 * panel * LANES, LANES)
-                        for lane in range(n):
-                            place[lane] = result[lane] + bias[lane]
-                    else:
-                        for lane in range(n):
-                            place[lane] = result[lane]
+                    addresses[i] = t[M_INPUT] + sources[i] * t[M_INPUT_STRIDE]
+                start, stop = unit - number * n_panels, min(end - number * n_panels, n_panels)
+                for panel in range(start, stop):
+                    weights = t[M_WEIGHTS] + expert * t[M_EXPERT_BYTES] + panel * t[M_PANEL_BYTES]
+                    multiply_panel(format_name, target, weights, columns, table, count, out)
+                    read += t[M_PANEL_BYTES]
+                    n = min(LANES, rows - panel * LANES)
+                    for i in range(count):
+                        result = floats_at(out + 64 * i, LANES)
+                        place = floats_at(t[M_OUTPUT] + targets[i] * stride + panel * LANES * 4, LANES)
+                        if t[M_BIAS]:
+                            bias = floats_at(t[M_BIAS] + 4 * panel * LANES, LANES)
+                            for lane in range(n):
+                                place[lane] = result[lane] + bias[lane]
+                        else:
+                            for lane in range(n):
+                                place[lane] = result[lane]
+                unit += stop - start
         integers_at(t[M_READ] + 64 * thread, 1)[0] += read
 
     return matmul
@@ -151,48 +165,51 @@ def _matmul(format_name: str, target: str):
 def _gated(format_name: str, second_name: str, target: str):
     """hidden[target row] = act(gate * x) * (up * x), 32 rows at a time, as float32 and as int8 records."""
 
-    def gated(task, thread, n_threads):  # noqa: ARG001
+    def gated(task, thread, n_threads):
         t = integers_at(task, M_LENGTH)
         groups = integers_at(t[M_GROUPS], 1)
         rows, columns, stride = t[M_ROWS], t[M_COLUMNS], t[M_OUTPUT_STRIDE]
         second = integers_at(t[M_SECOND], 3)  # of the up matrix: address, bytes of a panel, bytes of an expert
-        n_pairs = (rows + 2 * LANES - 1) // (2 * LANES)
-        n_chunks = (n_pairs + t[M_CHUNK] - 1) // t[M_CHUNK]
+        n_panels, n_pairs = (rows + LANES - 1) // LANES, (rows + 2 * LANES - 1) // (2 * LANES)
+        total = groups[0] * n_pairs
         table = t[M_SCRATCH] + thread * t[M_SCRATCH_STRIDE]
         read = 0
         while True:
-            item = fetch_add(t[M_CLAIMED], 1)
-            if item >= groups[0] * n_chunks:
+            unit, end = _claim(t[M_CLAIMED], total, n_threads)
+            if unit >= total:
                 break
-            group = integers_at(t[M_GROUPS] + 8 + item // n_chunks * 24, 3)
-            expert, first, count = group[0], group[1], group[2]
-            sources, targets = (
-                integers_at(t[M_SOURCES] + 8 * first, count),
-                integers_at(t[M_TARGETS] + 8 * first, count),
-            )
-            addresses, gates = integers_at(table, count), table + (8 * count + 63) // 64 * 64
-            ups = gates + 64 * count
-            for i in range(count):
-                addresses[i] = t[M_INPUT] + sources[i] * t[M_INPUT_STRIDE]
-            start = item % n_chunks * t[M_CHUNK]
-            for pair in range(start, min(start + t[M_CHUNK], n_pairs)):
-                for panel in range(2 * pair, min(2 * pair + 2, (rows + LANES - 1) // LANES)):
-                    weights = t[M_WEIGHTS] + expert * t[M_EXPERT_BYTES] + panel * t[M_PANEL_BYTES]
-                    multiply_panel(format_name, target, weights, columns, table, count, gates)
-                    weights = second[0] + expert * second[2] + panel * second[1]
-                    multiply_panel(second_name, target, weights, columns, table, count, ups)
-                    read += t[M_PANEL_BYTES] + second[1]
-                    n = min(LANES, rows - panel * LANES)
-                    for i in range(count):
-                        up = floats_at(ups + 64 * i, LANES)
-                        _gate(floats_at(gates + 64 * i, LANES), up, LANES, t[M_GELU])
-                        place = floats_at(t[M_OUTPUT] + targets[i] * stride + panel * LANES * 4, LANES)
-                        for lane in range(n):
-                            place[lane] = up[lane]
-                if t[M_RECORDS]:
-                    for i in range(count):
-                        hidden = floats_at(t[M_OUTPUT] + targets[i] * stride, rows)
-                        _quantise(hidden, t[M_RECORDS] + targets[i] * t[M_RECORD_STRIDE], rows, 32 * pair, 32)
+            while unit < end:
+                number = unit // n_pairs
+                group = integers_at(t[M_GROUPS] + 8 + number * 24, 3)
+                expert, first, count = group[0], group[1], group[2]
+                sources, targets = (
+                    integers_at(t[M_SOURCES] + 8 * first, count),
+                    integers_at(t[M_TARGETS] + 8 * first, count),
+                )
+                addresses, gates = integers_at(table, count), table + (8 * count + 63) // 64 * 64
+                ups = gates + 64 * count
+                for i in range(count):
+                    addresses[i] = t[M_INPUT] + sources[i] * t[M_INPUT_STRIDE]
+                start, stop = unit - number * n_pairs, min(end - number * n_pairs, n_pairs)
+                for pair in range(start, stop):
+                    for panel in range(2 * pair, min(2 * pair + 2, n_panels)):
+                        weights = t[M_WEIGHTS] + expert * t[M_EXPERT_BYTES] + panel * t[M_PANEL_BYTES]
+                        multiply_panel(format_name, target, weights, columns, table, count, gates)
+                        weights = second[0] + expert * second[2] + panel * second[1]
+                        multiply_panel(second_name, target, weights, columns, table, count, ups)
+                        read += t[M_PANEL_BYTES] + second[1]
+                        n = min(LANES, rows - panel * LANES)
+                        for i in range(count):
+                            up = floats_at(ups + 64 * i, LANES)
+                            _gate(floats_at(gates + 64 * i, LANES), up, LANES, t[M_GELU])
+                            place = floats_at(t[M_OUTPUT] + targets[i] * stride + panel * LANES * 4, LANES)
+                            for lane in range(n):
+                                place[lane] = up[lane]
+                    if t[M_RECORDS]:
+                        for i in range(count):
+                            hidden = floats_at(t[M_OUTPUT] + targets[i] * stride, rows)
+                            _quantise(hidden, t[M_RECORDS] + targets[i] * t[M_RECORD_STRIDE], rows, 32 * pair, 32)
+                unit += stop - start
         integers_at(t[M_READ] + 64 * thread, 1)[0] += read
 
     return gated
@@ -370,9 +387,8 @@ def _store(cache_name: str):
 
 
 @njit(fastmath=FAST)
-def _softmax_part(scores, first, count, position, newest, capacity, window):
-    """Scores of slots as e to their distance from the largest, those out of sight as 0: (largest, sum)."""
-    largest = np.float32(-1e30)
+def _hide(scores, first, count, position, newest, capacity, window):
+    """Gives slots out of sight a score that counts for nothing, where the cache has begun to use them again."""
     place = newest % capacity
     for i in range(count):
         there = newest - place + first + i  # the position in this slot: of this round, or of the one before
@@ -380,18 +396,35 @@ def _softmax_part(scores, first, count, position, newest, capacity, window):
             there -= capacity
         if there < 0 or there > position or (window > 0 and there <= position - window):
             scores[i] = np.float32(-2e30)
+    return 0, count
+
+
+@njit(fastmath=FAST)
+def _softmax_part(scores, first, count, position, newest, capacity, window):
+    """Scores of slots as e to their distance from the largest, those out of sight as 0: (largest, sum)."""
+    if newest >= capacity:
+        start, end = _hide(scores, first, count, position, newest, capacity, window)
+    else:
+        start = min(count, max(0, position - window + 1 - first)) if window > 0 else 0
+        end = max(start, min(count, position + 1 - first))
+    largest, total = np.float32(-1e30), np.float32(0.0)
+    for i in range(start, end):
         largest = max(largest, scores[i])
-    total = np.float32(0.0)
-    for i in range(count):
-        value = _exp(scores[i] - largest) if scores[i] > np.float32(-1e30) else np.float32(0.0)
+    for i in range(start, end):
+        value = _exp(scores[i] - largest)  # a hidden score is so low that this is e to the -87
         scores[i] = value
         total += value
+    for i in range(start):
+        scores[i] = np.float32(0.0)
+    for i in range(end, count):
+        scores[i] = np.float32(0.0)
     return largest, total
 
 
 def _attend(cache_name: str, target: str):
     """For each row, key head and run of 256 slots: the largest score, the sum of weights and the weighted values."""
     size = 2 if cache_name == "f16" else 4
+    target = for_short_runs(target)
 
     def attend(task, thread, n_threads):  # noqa: ARG001
         t = integers_at(task, A_LENGTH)
@@ -622,10 +655,10 @@ def _columns(format_name: str, target: str):
     def columns_kernel(task, thread, n_threads):  # noqa: ARG001
         t = integers_at(task, M_LENGTH)
         groups = integers_at(t[M_GROUPS], 1)
-        columns, stride, tile_rows = t[M_COLUMNS], t[M_OUTPUT_STRIDE], t[M_CHUNK]
+        columns, stride, tile_rows = t[M_COLUMNS], t[M_OUTPUT_STRIDE], t[M_TILE]
         n_tiles = t[M_ROWS] // tile_rows
         table = t[M_SCRATCH] + thread * t[M_SCRATCH_STRIDE]
-        read = 0
+        read, counted, touched = 0, -1, 0
         while True:
             item = fetch_add(t[M_CLAIMED], 1)
             if item >= groups[0] * n_tiles:
@@ -640,8 +673,11 @@ def _columns(format_name: str, target: str):
             out = floats_at(out_address, tile_rows)
             for i in range(count):
                 lists[i] = t[M_INPUT] + sources[i] * t[M_INPUT_STRIDE]
-            seen = bytes_at(out_address + 4 * tile_rows, columns)
-            read += union_bytes(lists, count, columns, tile_rows, nibbles, is_float, seen)
+            if item // n_tiles != counted:  # all tiles of a matrix read the same columns
+                counted = item // n_tiles
+                seen = bytes_at(out_address + 4 * tile_rows, columns)
+                touched = union_bytes(lists, count, columns, tile_rows, nibbles, is_float, seen)
+            read += touched
             start = item % n_tiles * tile_rows
             weights = t[M_WEIGHTS] + expert * t[M_EXPERT_BYTES] + item % n_tiles * t[M_PANEL_BYTES]
             for i in range(count):

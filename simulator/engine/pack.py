@@ -179,31 +179,30 @@ def plane_table(layout: Layout) -> np.ndarray:
     return np.array(rows, np.int64)
 
 
-def unpack_row(packed: np.ndarray, layout: Layout, row: int, columns: int, signed: bool) -> np.ndarray:
-    """One row as the file had it.
+def unpack_rows(packed: np.ndarray, layout: Layout, rows: np.ndarray, columns: int, signed: bool) -> np.ndarray:
+    """Some rows as the file had them.
 
     Args:
         packed: uint8 [bytes], the panels of a matrix.
-        row: its number.
-        columns: its length.
+        rows: int64 [n], their numbers.
+        columns: their length.
         signed: whether the path it was packed for takes signed weights.
 
     Returns:
-        uint8 [row bytes].
+        uint8 [n, row bytes].
     """
-    panel, lane = divmod(row, LANES)
-    size = layout.panel_bytes(columns)
-    panel_bytes = packed[panel * size : (panel + 1) * size]
-    n_blocks = columns // layout.block
-    blocks = np.empty((n_blocks, int(FORMATS[layout.name].block_bytes)), np.uint8)
-    start, interleaved = 0, panel_bytes.reshape(n_blocks, -1)
+    panels, lane = np.divmod(rows, LANES)
+    n_blocks, block_bytes = columns // layout.block, int(FORMATS[layout.name].block_bytes)
+    blocks = np.empty((len(rows), n_blocks, block_bytes), np.uint8)
+    size, start = layout.panel_bytes(columns), 0
     for plane in layout.planes:
-        n_units = plane.nbytes // plane.unit
-        field = interleaved[:, start : start + plane.nbytes * LANES]
-        field = field.reshape(n_blocks, n_units, LANES, plane.unit)[:, :, lane].reshape(n_blocks, plane.nbytes)
-        blocks[:, plane.offset : plane.offset + plane.nbytes] = _restore(field, plane.change, signed)
+        shape = (len(packed) // size, n_blocks, plane.nbytes // plane.unit, LANES, plane.unit)
+        strides = (size, LANES * block_bytes, LANES * plane.unit, plane.unit, 1)
+        field = np.ndarray(shape, np.uint8, packed, start, strides)[panels, :, :, lane]
+        field = _restore(field.reshape(-1, plane.nbytes), plane.change, signed)
+        blocks[:, :, plane.offset : plane.offset + plane.nbytes] = field.reshape(len(rows), n_blocks, plane.nbytes)
         start += plane.nbytes * LANES
-    return blocks.reshape(-1)
+    return blocks.reshape(len(rows), -1)
 
 
 def _restore(field: np.ndarray, change: str, signed: bool) -> np.ndarray:

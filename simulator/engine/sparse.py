@@ -20,6 +20,7 @@ from simulator.errors import InputError
 from simulator.quant import FORMATS
 
 FORMATS_BY_COLUMN = ("q8_0", "q4_0", "f32", "f16", "bf16")
+LINE = 64  # bytes of a cache line
 _SUB = 64  # rows whose four columns are interleaved at a time
 _TILES = (256, 128, 64)
 
@@ -315,7 +316,14 @@ def _emit_blocks(v: Emitter, name: str, tile, active, columns, rows, out, first,
         for value in sums:
             at.store(begin, value)
         values = v.add(v.add(block, v.times(rows, 2)), offset)
-        with v.loop(at.zext(v.load(entry, 4, I32), I64)):
+        n_quads = at.zext(v.load(entry, 4, I32), I64)
+        # Columns lie apart, where a processor does not guess them: the next block's are asked for beside this one's.
+        next_block = v.add(tile, at.mul(at.zext(v.load(entry, 16, I32), I64), block_bytes))
+        for line in range(0, 2 * _SUB * subs, LINE):
+            v.prefetch(v.add(v.add(next_block, v.times(first, 2)), line))
+        next_values = v.add(v.add(next_block, v.times(rows, 2)), offset)
+        with v.loop(n_quads):
+            _ask_for_quad(v, v.add(at.load(quad), v.times(n_quads, 8)), next_values, column_bytes, subs, is_small)
             _emit_quad(v, at.load(quad), values, column_bytes, sums, is_small)
             at.store(v.add(at.load(quad), 8), quad)
         own = v.splat(v.load(entry, 8, F32))
@@ -324,6 +332,16 @@ def _emit_blocks(v: Emitter, name: str, tile, active, columns, rows, out, first,
             scale = v.half_to_float(v.load(scales, 32 * k, lanes(I16)))
             product = at.fmul(v.to_float(at.load(value)), own)
             v.store(v.multiply_add(product, scale, v.load(result, 64 * k, lanes(F32))), result, 64 * k)
+
+
+def _ask_for_quad(v: Emitter, quad, values, column_bytes, subs: int, is_small: bool) -> None:
+    """Asks for the columns of a quad."""
+    numbers = v.load(quad, 0, I32)
+    for k in range(4):
+        column = v.at.and_(v.at.lshr(numbers, ir.Constant(I32, 8 * k)), ir.Constant(I32, 255))
+        place = v.add(values, v.at.mul(v.at.zext(column, I64), column_bytes))
+        for line in range(0, _SUB * subs // (2 if is_small else 1), LINE):
+            v.prefetch(v.add(place, line))
 
 
 def _emit_quad(v: Emitter, quad, values, column_bytes, sums: list, is_small: bool) -> None:

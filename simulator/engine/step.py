@@ -14,7 +14,7 @@ from simulator.engine import cpu
 from simulator.engine.network import COMPONENTS, Limits, Network
 from simulator.engine.recipe import Recipe, check_runs, recipe_of_file
 from simulator.engine.tape import step_tape
-from simulator.engine.team import Team, cores
+from simulator.engine.team import Tape, Team, cores, idle_tape
 from simulator.engine.weights import DrawnSource, FileSource, Loaded, Progress, Source, check_vectors, load
 from simulator.errors import InputError
 from simulator.importers.gguf import load_gguf
@@ -27,8 +27,11 @@ from simulator.sparsity import Sparsity, parse_sparsity
 
 PROMPT_ROWS = 16  # tokens of a prompt that go through the weights together
 DEFAULT_CONTEXT = 4096
+_EMPTY_RUNS = 10
 
 Routing = Callable[[int, int, int, int], np.ndarray]  # (layer, tokens, experts, active) -> int [tokens, active]
+
+Chosen = tuple[np.ndarray, ...]  # of each layer with experts, those of all tokens: int64 [tokens * active]
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Step:
     logits: np.ndarray  # float32 [tokens, vocab]
     read: Read
     experts: tuple[np.ndarray, ...]  # of each layer with experts, those chosen: int64 [tokens, active]
+    seconds: dict[str, float] | None = None  # by part of the model, where a clock was given
 
     @cached_property
     def distinct_experts(self) -> tuple[int, ...]:
@@ -87,6 +91,7 @@ class Engine:
         path: name of a CPU path; None is the best one.
         seed: of random weights.
         progress: called with (bytes loaded, bytes in all).
+        team: threads of somebody else's to work with, in place of threads of its own.
 
     Raises InputError if the model cannot be run, or does not fit.
     """
@@ -105,11 +110,12 @@ class Engine:
         path: str | None = None,
         seed: int = 0,
         progress: Progress | None = None,
+        team: Team | None = None,
     ):
         if cache not in ("f16", "f32"):
             raise InputError(f"cache format {cache!r} is not one of the engine's: f16 or f32")
         self.cpu = cpu.choose(path)
-        self.n_threads = threads or cores()
+        self.n_threads = team.n_threads if team else threads or cores()
         self.model, self.recipe, self.source = _open(model, weights, seed, convert)
         check_runs(self.model.name, self.model)
         longest = self.model.max_context or DEFAULT_CONTEXT
@@ -117,7 +123,7 @@ class Engine:
         zeros = parse_sparsity(sparsity) if isinstance(sparsity, str) else sparsity
         if zeros and zeros.granularity != 1:
             raise InputError(f"sparsity {zeros.name}: the engine skips single columns, granularity must be 1")
-        self.team = Team(self.n_threads)
+        self.team, self._is_own_team = team or Team(self.n_threads), team is None
         start = time.perf_counter()
         try:
             self.loaded: Loaded = load(self.source, self.team, self.cpu, progress, _by_column(zeros))
@@ -129,7 +135,7 @@ class Engine:
             )
             self.tape = step_tape(self.network, cpu.target(self.cpu), zeros)
         except BaseException:
-            self.team.close()
+            self.close()
             raise
         self._is_closed = False
         self.lengths = np.zeros(batch, np.int64)  # tokens that each sequence has
@@ -144,7 +150,8 @@ class Engine:
     def close(self) -> None:
         """Ends the threads."""
         self._is_closed = True
-        self.team.close()
+        if self._is_own_team:
+            self.team.close()
 
     # ---- decoding ----
 
@@ -152,7 +159,8 @@ class Engine:
         self,
         tokens: Sequence[int] | np.ndarray,
         sequences: Sequence[int] | np.ndarray | None = None,
-        routing: Routing | None = None,
+        routing: Routing | Chosen | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> Step:
         """One more token for each of some sequences, which goes through the whole network.
 
@@ -160,7 +168,8 @@ class Engine:
             tokens: int [n], one for each sequence.
             sequences: int [n], numbers of the sequences; None is the first n. A sequence may stand several times, for
                 tokens one after the other.
-            routing: chooses experts in the router's stead.
+            routing: chooses experts in the router's stead; or what `choose` found.
+            clock: times each part of the model on its own, which makes the whole step slower.
         """
         tokens = np.asarray(tokens, np.int64)
         sequences = np.arange(len(tokens)) if sequences is None else np.asarray(sequences, np.int64)
@@ -168,14 +177,13 @@ class Engine:
         positions = self._positions(sequences)
         network, n = self.network, len(tokens)
         network.place(sequences, positions)
-        for row, token in enumerate(tokens):
-            network.buffers["x"][row] = self._embedding.row(int(token))
+        network.buffers["x"][:n] = self._embedding.rows_of(tokens)
         if self.recipe.embedding_scale != 1.0:
             network.buffers["x"][:n] *= np.float32(self.recipe.embedding_scale)
         self._route(routing, n)
-        self.team.run(self.tape)
+        seconds = self._run_by_part(clock) if clock else self.team.run(self.tape)
         np.maximum.at(self.lengths, sequences, positions + 1)
-        return Step(network.buffers["logits"][:n].copy(), self._read(n), self._chosen(n))
+        return Step(network.buffers["logits"][:n].copy(), self._read(n), self._chosen(n), seconds)
 
     def prompt(self, tokens: Sequence[int] | np.ndarray, sequence: int = 0) -> Step:
         """Tokens of one sequence one after the other, several at a time; returns the step that holds the last."""
@@ -198,7 +206,31 @@ class Engine:
             raise InputError(f"a depth of {n_tokens} tokens is outside the context of {self.context}")
         self.lengths[:] = n_tokens
 
+    def fill_cache(self) -> None:
+        """Puts something into every slot of the cache, so that memory stands behind it: for timing at a depth."""
+        for index in range(len(self.model.stack)):
+            for name in ("keys", "values"):
+                self.network.buffers[f"{name}_{index}"].view(np.uint8)[:] = 0x2C  # as half and as float small numbers
+
     # ---- parts of a step ----
+
+    @cached_property
+    def _phases(self) -> tuple[tuple[str, Tape], ...]:
+        """The tape cut into its phases, with the part of the model that each belongs to."""
+        return tuple((phase[0].part, Tape([phase])) for phase in self.tape.phases)
+
+    def _run_by_part(self, clock: Callable[[], float]) -> dict[str, float]:
+        """Seconds by part, without what it takes to start a tape."""
+        empty, seconds = idle_tape(1), dict.fromkeys((part for part, _ in self._phases), 0.0)
+        start = clock()
+        for _ in range(_EMPTY_RUNS):
+            self.team.run(empty)
+        idle = (clock() - start) / _EMPTY_RUNS
+        for part, tape in self._phases:
+            start = clock()
+            self.team.run(tape)
+            seconds[part] += max(0.0, clock() - start - idle)
+        return seconds
 
     def _check(self, tokens: np.ndarray, sequences: np.ndarray) -> None:
         if self._is_closed:
@@ -217,17 +249,25 @@ class Engine:
             raise InputError(f"the context of {self.context} tokens is full; give a larger one")
         return positions
 
-    def _route(self, routing: Routing | None, n: int) -> None:
+    def choose(self, routing: Routing, n: int) -> Chosen:
+        """The experts that a routing picks for *n* tokens, for `decode`; InputError if they are not such as the model uses."""
+        chosen = []
+        for index, ffn in self.network.expert_layers():
+            found = np.asarray(routing(index, n, ffn.n_experts, ffn.n_active), np.int64)
+            _check_routing(found, n, ffn)
+            chosen.append(found.reshape(-1))
+        return tuple(chosen)
+
+    def _route(self, routing: Routing | Chosen | None, n: int) -> None:
         if not self.model.experts:
             return
         buffers = self.network.buffers
         buffers["forced"][0] = routing is not None
         if routing is None:
             return
-        for index, ffn in self.network.expert_layers():
-            chosen = np.asarray(routing(index, n, ffn.n_experts, ffn.n_active), np.int64)
-            _check_routing(chosen, n, ffn)
-            buffers["chosen"][index][: n * ffn.n_active] = chosen.reshape(-1)
+        chosen = routing if isinstance(routing, tuple) else self.choose(routing, n)
+        for (index, _), experts in zip(self.network.expert_layers(), chosen, strict=True):
+            buffers["chosen"][index][: len(experts)] = experts
 
     def _chosen(self, n: int) -> tuple[np.ndarray, ...]:
         return tuple(

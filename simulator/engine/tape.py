@@ -10,7 +10,6 @@ import numpy as np
 from simulator.engine.formats import QUANTISED_BLOCK, record_bytes
 from simulator.engine.kernels import kernel, task
 from simulator.engine.network import COMPONENTS, Network, value_width
-from simulator.engine.simd import LANES
 from simulator.engine.sparse import ColumnMatrix
 from simulator.engine.team import Entry, Tape
 from simulator.engine.weights import Matrix
@@ -19,7 +18,6 @@ from simulator.layers.ffn import Experts
 from simulator.sparsity import Sparsity
 
 Phase = list[Entry]
-CLAIM_BYTES = 2**18  # a thread that asks for work gets no more than this of a matrix, unless a panel is larger
 
 
 def step_tape(network: Network, target: str, sparsity: Sparsity | None = None) -> Tape:
@@ -102,18 +100,18 @@ class _Assembler:
         """output = matrix * source (+ bias); with *n_active*, of the experts that the router chose."""
         fields = {
             **self._rows(n_active, from_slots=from_slots),
-            **self._work(matrix, component, max(1, n_active), 1),
+            **self._work(matrix, component),
             **self._input(matrix, source),
             "output": self._buffers.at(output),
             "output_stride": 4 * matrix.rows,
             "bias": bias,
         }
         if isinstance(matrix, ColumnMatrix):
-            return Entry(kernel("columns", matrix.format, self._target), task("M", **fields))
-        return Entry(kernel("matmul", matrix.layout.name, self._target), task("M", **fields))
+            return Entry(kernel("columns", matrix.format, self._target), task("M", **fields), component)
+        return Entry(kernel("matmul", matrix.layout.name, self._target), task("M", **fields), component)
 
-    def _work(self, matrix: Matrix | ColumnMatrix, component: str, n_groups: int, panels: int) -> dict[str, int]:
-        """What all matrix kernels need; a claim is an eighth of a thread's share, or less where that is much."""
+    def _work(self, matrix: Matrix | ColumnMatrix, component: str) -> dict[str, int]:
+        """What all matrix kernels need."""
         fields = {
             "weights": matrix.address,
             "rows": matrix.rows,
@@ -124,12 +122,8 @@ class _Assembler:
             **self._scratch(),
         }
         if isinstance(matrix, ColumnMatrix):
-            return fields | {"panel_bytes": matrix.tile_bytes, "chunk": matrix.tile}
-        panel_bytes = matrix.layout.panel_bytes(matrix.columns)
-        n_units = -(-matrix.rows // (LANES * panels))
-        share = -(-n_units * n_groups // (8 * self._network.n_threads))
-        most = max(1, CLAIM_BYTES // (panels * panel_bytes))
-        return fields | {"panel_bytes": panel_bytes, "chunk": max(1, min(share, most, n_units))}
+            return fields | {"panel_bytes": matrix.tile_bytes, "tile": matrix.tile}
+        return fields | {"panel_bytes": matrix.layout.panel_bytes(matrix.columns)}
 
     def _gated(
         self, gate: Matrix, up: Matrix, down: Matrix | ColumnMatrix, output: str, component: str, n_active: int
@@ -143,7 +137,7 @@ class _Assembler:
         fields = task(
             "M",
             **self._rows(n_active, from_slots=False),
-            **self._work(gate, component, max(1, n_active), 2),
+            **self._work(gate, component),
             **self._input(gate, "h"),
             second=second.ctypes.data,
             output=self._buffers.at(output),
@@ -152,7 +146,7 @@ class _Assembler:
             record_stride=record_bytes(gate.rows),
             gelu=self._recipe.gelu,
         )
-        return Entry(kernel("gated", gate.layout.name, up.layout.name, self._target), fields)
+        return Entry(kernel("gated", gate.layout.name, up.layout.name, self._target), fields, component)
 
     def _feed_forward(
         self,
@@ -204,7 +198,7 @@ class _Assembler:
             **self._scratch(),
             **({"per_row": 1} | fields),
         )
-        yield [Entry(kernel("select"), numbers)]
+        yield [Entry(kernel("select"), numbers, "select")]
 
     # ---- blocks ----
 
@@ -224,7 +218,7 @@ class _Assembler:
             **self._pending,
         )
         self._pending = {}
-        return Entry(kernel("prepare"), numbers)
+        return Entry(kernel("prepare"), numbers, "vectors")
 
     def _attention(self, index: int) -> Iterator[Phase]:
         roles = ("attn_q", "attn_k", "attn_v")
@@ -237,10 +231,10 @@ class _Assembler:
         ]
         (out,) = self._matrices(index, "attn_output")
         shared = self._attention_fields(index, out)
-        yield [Entry(kernel("store", self._network.cache), task("A", **shared))]
+        yield [Entry(kernel("store", self._network.cache), task("A", **shared), "store")]
         claims = task("A", **shared, claimed=self._claim())
-        yield [Entry(kernel("attend", self._network.cache, self._target), claims)]
-        yield [Entry(kernel("merge"), task("A", **shared))]
+        yield [Entry(kernel("attend", self._network.cache, self._target), claims, "cache")]
+        yield [Entry(kernel("merge"), task("A", **shared), "merge")]
         yield from self._select("q", {"attn_output": out})
         yield [self._multiply(out, "q", "y", "attention", bias=self._vector(index, "attn_output.bias"))]
         self._pending = {"y": self._buffers.at("y"), "post_norm": self._vector(index, "post_attention_norm")}
@@ -329,6 +323,7 @@ class _Assembler:
                 input=at("h"),
                 width=self._model.d_model,
             ),
+            "route",
         )
 
 

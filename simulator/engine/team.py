@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
+from numba import cfunc, njit
 
 from simulator.engine.simd import call_kernel, fetch_add, give_way, integers_at, load_acquire, relax, store_release
 
@@ -92,6 +92,7 @@ class Entry:
 
     function: int
     task: np.ndarray  # int64
+    part: str = ""  # of the model, for timing
 
 
 class Tape:
@@ -105,6 +106,21 @@ class Tape:
             for number, entry in enumerate(phase)
         ]
         self.table = np.array(rows, np.int64).reshape(-1, 3)
+
+
+def _nothing(task, thread, n_threads):
+    """A kernel without work."""
+
+
+@lru_cache(maxsize=1)
+def _kernel_of_nothing():
+    return cfunc("void(int64, int64, int64)", cache=True)(_nothing)
+
+
+def idle_tape(n_phases: int) -> Tape:
+    """Phases in which nothing is done: what remains is the waiting for each other."""
+    entry = Entry(_kernel_of_nothing().address, np.zeros(1, np.int64))
+    return Tape([[entry]] * n_phases)
 
 
 def cores() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from simulator.engine.formats import LAYOUTS, Layout
 from simulator.engine.sparse import ColumnMatrix, pack_columns
 from simulator.engine.team import Entry, Tape, Team
 from simulator.errors import InputError, printable
+from simulator.host import Tree, read_memory
 from simulator.importers.gguf_header import FileTensor
 from simulator.model import Model
 from simulator.quant import FORMATS, Weights, uniform
@@ -86,9 +88,9 @@ class Matrix:
         """Bytes of one copy."""
         return self.layout.matrix_bytes(self.rows, self.columns)
 
-    def row(self, number: int) -> np.ndarray:
-        """One row as float32 [columns]."""
-        raw = pack.unpack_row(self.data, self.layout, number, self.columns, self.signed)
+    def rows_of(self, numbers: np.ndarray) -> np.ndarray:
+        """Some rows: float32 [n, columns]."""
+        raw = pack.unpack_rows(self.data, self.layout, np.asarray(numbers), self.columns, self.signed)
         return dequantise(raw, self.layout.name)
 
 
@@ -120,11 +122,42 @@ def dequantise(raw: np.ndarray, name: str) -> np.ndarray:
     return dequantize(raw, GGMLQuantizationType[name.upper()]).astype(np.float32, copy=False)
 
 
+LINE = 64  # bytes of a cache line
+LARGE_PAGE = 2**21
+
+
 def aligned(nbytes: int) -> np.ndarray:
     """Uninitialised memory that starts on a cache line: uint8 [nbytes]."""
-    room = np.empty(nbytes + 64, np.uint8)
-    start = -room.ctypes.data % 64
+    room = np.empty(nbytes + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
     return room[start : start + nbytes]
+
+
+class Pool:
+    """Memory for many matrices in one piece, in large pages where the system gives them.
+
+    With pages of 4 KiB a processor looks up where they are again and again: matrices of some MB were read 3 to 5 % slower.
+    """
+
+    def __init__(self, nbytes: int):
+        mapped = mmap.mmap(-1, nbytes + LARGE_PAGE)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            with contextlib.suppress(OSError):  # a wish, not a need
+                mapped.madvise(mmap.MADV_HUGEPAGE)
+        room = np.frombuffer(mapped, np.uint8)
+        self._room = room[-room.ctypes.data % LARGE_PAGE :]
+        self._used = 0
+
+    @staticmethod
+    def size_of(nbytes: int) -> int:
+        """Bytes that so many take up."""
+        return -(-nbytes // LINE) * LINE
+
+    def take(self, nbytes: int) -> np.ndarray:
+        """The next piece: uint8 [nbytes], starting on a cache line."""
+        start = self._used
+        self._used += self.size_of(nbytes)
+        return self._room[start : start + nbytes]
 
 
 # ---- from a file ----
@@ -343,6 +376,8 @@ def load(
     if isinstance(source, FileSource):
         for tensor in source.tensors:
             _check_numbers(source, tensor, team)
+    sizes = [_packed_bytes(tensor, by_column) for tensor in source.tensors if not tensor.is_vector]
+    pool = Pool(sum(Pool.size_of(size) for size in sizes))
     matrices, vectors, done = {}, {}, 0
     for tensor in source.tensors:
         raw = source.raw(tensor)
@@ -350,9 +385,9 @@ def load(
         if tensor.is_vector:
             vectors[key] = np.ascontiguousarray(dequantise(raw.reshape(-1), tensor.format))
         elif by_column(tensor.role):
-            matrices[key] = _packed_by_column(tensor, raw, path)
+            matrices[key] = _packed_by_column(tensor, raw, pool, path)
         else:
-            matrices[key] = _packed(tensor, raw, team, path)
+            matrices[key] = _packed(tensor, raw, pool, team, path)
         done += tensor.nbytes
         source.release()
         if progress:
@@ -368,28 +403,28 @@ def check_room(what: str, needed: int) -> None:
 
 
 def available_bytes() -> int | None:
-    """Memory that can be had without swapping, as far as the system tells."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return None
+    """Memory that can be had without swapping, as far as the system tells; a container has only what it was given."""
+    return read_memory(Tree(Path("/")))[1]
 
 
-def _packed(tensor: Stored, raw: np.ndarray, team: Team, path: CpuPath) -> Matrix:
+def _packed_bytes(tensor: Stored, by_column: Callable[[str], bool]) -> int:
+    """Bytes of a tensor once it is packed."""
+    if by_column(tensor.role):
+        return tensor.nbytes
+    return LAYOUTS[tensor.format].matrix_bytes(tensor.rows, tensor.columns) * tensor.copies
+
+
+def _packed(tensor: Stored, raw: np.ndarray, pool: Pool, team: Team, path: CpuPath) -> Matrix:
     layout = LAYOUTS[tensor.format]
-    copy_bytes = layout.matrix_bytes(tensor.rows, tensor.columns)
-    data = aligned(copy_bytes * tensor.copies)
+    data = pool.take(layout.matrix_bytes(tensor.rows, tensor.columns) * tensor.copies)
     matrix = Matrix(layout, tensor.rows, tensor.columns, tensor.copies, data, path.signed)
     with _packing_tape(matrix, raw) as tape:
         team.run(tape)
     return matrix
 
 
-def _packed_by_column(tensor: Stored, raw: np.ndarray, path: CpuPath) -> ColumnMatrix:
-    data = aligned(tensor.nbytes)
+def _packed_by_column(tensor: Stored, raw: np.ndarray, pool: Pool, path: CpuPath) -> ColumnMatrix:
+    data = pool.take(tensor.nbytes)
     for copy in range(tensor.copies):
         rows = slice(copy * tensor.rows, (copy + 1) * tensor.rows)
         place = data.reshape(tensor.copies, -1)[copy]

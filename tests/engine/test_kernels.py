@@ -195,7 +195,7 @@ def multiply(team, path, matrix, x, groups=None, bias=None):
     fields |= {f"{name}_stride": held[name].strides[0] for name in ("input", "output", "scratch")}
     panel_bytes = matrix.layout.panel_bytes(matrix.columns)
     fields |= {"weights": matrix.address, "rows": matrix.rows, "columns": matrix.columns, "panel_bytes": panel_bytes}
-    fields |= {"expert_bytes": matrix.copy_bytes, "chunk": 2}
+    fields |= {"expert_bytes": matrix.copy_bytes}
     kernel = kernels.kernel("matmul", matrix.layout.name, cpu.target(path))
     team.run(Tape([[Entry(kernel, kernels.task("M", **fields))]]))
     assert held["read"].sum() == len(groups) * matrix.copy_bytes
@@ -281,7 +281,7 @@ def test_packing_loses_nothing(fmt, rows, team, draw):
         assert matrix.data.nbytes == 3 * panels * 16 * 5 * block_bytes
         for copy, whole in enumerate(matrix.data.reshape(3, -1)):
             for row in range(rows):
-                back = pack.unpack_row(whole, matrix.layout, row, columns, matrix.signed)
+                (back,) = pack.unpack_rows(whole, matrix.layout, np.array([row]), columns, matrix.signed)
                 assert np.array_equal(back, raw[copy * rows + row])
 
 
@@ -326,7 +326,7 @@ def multiply_columns(team, path, matrix, lists, groups=None):
     }
     fields = {name: array.ctypes.data for name, array in held.items()}
     fields |= {f"{name}_stride": held[name].strides[0] for name in ("input", "output", "scratch")}
-    fields |= {"weights": matrix.address, "rows": matrix.rows, "columns": matrix.columns, "chunk": matrix.tile}
+    fields |= {"weights": matrix.address, "rows": matrix.rows, "columns": matrix.columns, "tile": matrix.tile}
     fields |= {"expert_bytes": matrix.copy_bytes, "panel_bytes": matrix.tile_bytes}
     kernel = kernels.kernel("columns", matrix.format, cpu.target(path))
     team.run(Tape([[Entry(kernel, kernels.task("M", **fields))]]))

@@ -504,4 +504,4 @@ def test_packed_rows_are_the_sources(name):
     embedding = next(tensor for tensor in source.tensors if tensor.role == "token_embd")
     expected = gguf.quants.dequantize(source.raw(embedding), gguf.GGMLQuantizationType.Q8_0)
     for row in (0, 1, 17, 299):
-        assert np.array_equal(loaded.matrices[-1, "token_embd"].row(row), expected[row])
+        assert np.array_equal(loaded.matrices[-1, "token_embd"].rows_of([row])[0], expected[row])
