@@ -1,0 +1,192 @@
+"""Which model and formats llama.cpp means by `llama 8B Q4_K - Medium`, a number of weights and a size."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from simulator.errors import InputError
+from simulator.library import is_file, names, shelf
+from simulator.mixes import parse_weights
+from simulator.model import Loaded, load_model, starts_with_gguf, weight_bytes
+from simulator.quant import bits_per_weight
+
+NEAR = 0.005  # parameter counts of one model differ by less: rotary factors are counted or not
+EXACT = 1e-5  # llama.cpp counts tensors such as rope_freqs that no spec has
+SAME_FAMILY = 0.05  # a model that the user names: files may hold layers for multi-token prediction
+SAME_SIZE = 0.03  # the named mixes reproduce published file sizes within 0.6 %: what differs more is another mix
+NAME_IT = "give --model FILE.gguf, or a name from roofcast list models"
+
+_MIX = re.compile(
+    r"(?<![a-z0-9])(I?Q\d_K_[SML]|I?Q\d_(?:K|[01]|XXS|XS|S|M|NL)|TQ\d_0|MXFP4|NVFP4|BF16|F16|F32)(?!\w)( mix)?(?: - (Small|Medium|Large))?",
+    re.IGNORECASE,
+)
+_ENDING = {"small": "_s", "medium": "_m", "large": "_l"}
+_IRREGULAR = {"q2_k_m": "q2_k", "iq3_s mix": "iq3_m"}
+
+
+class Unusable(ValueError):
+    """A measurement cannot be set beside a forecast; the message is the reason, the same for all rows that share it."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a benchmark says of its model; empty or None where it says nothing."""
+
+    file: str
+    label: str  # architecture, size and mix: `llama 8B Q4_K - Medium`
+    n_params: float | None
+    doubt: float  # the count is known to within so many
+    nbytes: float | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model that is meant, and its formats."""
+
+    loaded: Loaded
+    weights: str | None  # None: the loaded file's own
+    assumed: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=1024)
+def choose(facts: Facts, model: Loaded | None = None, weights: str | None = None) -> Choice | str:
+    """The model and formats of a run, *model* and *weights* where the user named them; else the reason why there are none."""
+    try:
+        loaded = _checked(model, facts) if model else _from_file(facts) or _from_shelf(facts)
+        return Choice(loaded, weights) if weights else _with_formats(loaded, facts)
+    except Unusable as reason:
+        return str(reason)
+
+
+def _checked(model: Loaded, facts: Facts) -> Loaded:
+    total = model.model.total_params
+    if facts.n_params and abs(facts.n_params / total - 1) > SAME_FAMILY:
+        raise Unusable(f"of a model with another number of weights than {model.model.name}")
+    return model
+
+
+def _from_file(facts: Facts) -> Loaded | None:
+    """The GGUF that was measured, where it is at hand and still what it was."""
+    path = Path(facts.file)
+    if not facts.file or not is_file(path) or not starts_with_gguf(path):
+        return None
+    try:
+        loaded = load_model(path)
+    except InputError:
+        return None
+    is_same = facts.n_params is None or abs(facts.n_params / loaded.model.total_params - 1) <= NEAR
+    return loaded if is_same else None
+
+
+def _from_shelf(facts: Facts) -> Loaded:
+    """The shipped model with that many weights whose name fits best."""
+    if not facts.n_params:
+        raise Unusable(f"the source does not say which model ran: {NAME_IT}")
+    near = [each for each in _shelf() if abs(facts.n_params / each.model.total_params - 1) <= NEAR]
+    known_to = max(facts.doubt, EXACT * facts.n_params)
+    exact = [each for each in near if abs(facts.n_params - each.model.total_params) <= known_to]
+    is_certain = len(exact) == 1 and facts.doubt <= EXACT * facts.n_params
+    candidates = exact if is_certain else [each for each in exact or near if _is_of_family(each.model.name, facts)]
+    if not candidates:
+        raise Unusable(f"no shipped model has the name and the number of weights: {NAME_IT}")
+    fits = [_fit(each.model.name, facts) for each in candidates]
+    best = [each for each, fit in zip(candidates, fits, strict=True) if fit == max(fits)]
+    if len(best) > 1:
+        raise Unusable(f"may be {' or '.join(each.model.name for each in best[:3])}: {NAME_IT}")
+    return best[0]
+
+
+@lru_cache(maxsize=1)
+def _shelf() -> tuple[Loaded, ...]:
+    folder = shelf("models")
+    return tuple(load_model(folder / f"{name}.yaml") for name in names(folder))
+
+
+# ---- names ----
+
+
+def _words(text: str) -> frozenset[str]:
+    """Lower-case words without points, letters apart from a version behind them: `Qwen2.5-14B` is qwen, 25, 14b."""
+    found = []
+    for word in re.split(r"[^a-z0-9.]+", re.sub(r"(?<=b)\.(?=a\d)", " ", text.lower())):
+        word = word.replace(".", "")
+        version = re.fullmatch(r"([a-z]+?)(?:moe)?(\d*)(?:moe)?", word)
+        found += [part for part in version.groups() if part] if version else [word]
+    return frozenset(found) - {""}
+
+
+def _file_words(facts: Facts) -> frozenset[str]:
+    stem = re.split(r"[\\/]", facts.file)[-1].removesuffix(".gguf")
+    return _words(_MIX.sub(" ", stem))
+
+
+def _label_words(facts: Facts) -> frozenset[str]:
+    return _words(_MIX.sub(" ", facts.label))
+
+
+def _is_of_family(name: str, facts: Facts) -> bool:
+    """Whether the first word of a model's name is in the file's or the architecture's; llama is many families' architecture."""
+    words = _label_words(facts)
+    return "llama" in words or bool(_words(name.split("-")[0]) & (words | _file_words(facts)))
+
+
+def _fit(name: str, facts: Facts) -> tuple[float, float]:
+    """Shares of a model's words that stand in the file's name, and in the label, where qwen2 stands for qwen2.5, too."""
+    words, in_file, in_label = _words(name), _file_words(facts), _label_words(facts)
+    starts = tuple(word for word in in_label if word.isdigit())
+    by_label = sum(word in in_label or (word.isdigit() and word.startswith(starts)) for word in words)
+    return len(words & in_file) / len(words), by_label / len(words)
+
+
+# ---- formats ----
+
+
+def _with_formats(loaded: Loaded, facts: Facts) -> Choice:
+    bits = 8 * facts.nbytes / facts.n_params if facts.nbytes and facts.n_params else None
+    if loaded.weights and (bits is None or _suits(loaded, None, bits)):
+        return Choice(loaded, None)
+    label = mix_of_label(facts.label)
+    if label is None and bits is None:
+        raise Unusable("the source does not say in which formats the weights are: give --model FILE.gguf or --weights")
+    return with_formats(loaded, label, bits)
+
+
+def with_formats(loaded: Loaded, label: str | None, bits: float | None) -> Choice:
+    """A model in the formats that a label and a number of bits for each weight mean together; one of them may be None."""
+    if label and (bits is None or _suits(loaded, label, bits)):
+        return Choice(loaded, label)
+    # A checkpoint whose experts come quantised keeps them so: gpt-oss files labelled F16 hold mxfp4.
+    native = loaded.model.native_weights
+    for name in (native, f"{native}+{label}", f"{native}+bf16") if native else ():
+        if _suits(loaded, name, bits):
+            return Choice(loaded, name)
+    if not 0.1 <= bits <= 64:
+        raise Unusable("the size of the weights does not suit the model")
+    odd = f"labelled {label}, but of another size: counted by it" if label else "weights known by their size"
+    return Choice(loaded, bits_per_weight(bits).name, (f"{odd}, the same for every tensor",))
+
+
+def _suits(loaded: Loaded, name: str | None, bits: float) -> bool:
+    """Whether a model in these formats has *bits* for each weight."""
+    try:
+        weights = parse_weights(name) if name else loaded.weights
+        ours = 8 * weight_bytes(loaded.model, weights) / loaded.model.total_params
+    except ValueError:  # no such format, or rows that do not divide into its blocks
+        return False
+    return abs(ours / bits - 1) <= SAME_SIZE
+
+
+def mix_of_label(label: str) -> str | None:
+    """`llama 8B Q4_K - Medium` as q4_k_m; None where no such mix is known."""
+    match = _MIX.search(label)
+    if not match:
+        return None
+    name = match[1].lower() + (match[2] or "").lower() + _ENDING.get((match[3] or "").lower(), "")
+    name = _IRREGULAR.get(name, name)
+    try:
+        return parse_weights(name).name
+    except InputError:
+        return None

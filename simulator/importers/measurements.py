@@ -1,0 +1,334 @@
+"""Decode measurements that somebody else made, as values: a CSV in our own layout, or what llama.cpp's programs print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from simulator.errors import InputError, describe, printable
+from simulator.hardware import Hardware, load_hardware
+from simulator.importers.labels import Choice, Unusable, with_formats
+from simulator.mixes import parse_weights
+from simulator.model import Loaded, load_model
+from simulator.quant import parse_cache_format
+from simulator.runtime import Runtime, default_runtime, load_runtime
+from simulator.textfiles import read_csv, read_text
+from simulator.units import GI
+from simulator.workload import MAX_BATCH, MAX_CONTEXT
+
+MAX_ROWS = 10_000
+MAX_RATE = 1e9  # tokens per second: what exceeds it is a misprint
+MAX_THREADS = 100_000
+UNSTATED_CONTEXT = 128  # tokens, where nobody says: most short tests generate that many or a few times more
+SPLIT = "weights split between GPU and CPU memory"
+# Programs that run llama.cpp's kernels under another name.
+SAME_ENGINE = {"ollama": "llama.cpp", "llamafile": "llama.cpp"}
+NEEDED_COLUMNS = ("model", "weights", "batch", "context", "tokens_per_s")
+
+Processor = Literal["cpu", "gpu", ""]
+
+
+@dataclass(frozen=True)
+class Published:
+    """One decode measurement, and what has to be known to forecast it."""
+
+    id: str
+    loaded: Loaded
+    weights: str | None  # None: the formats of the file that was loaded
+    cache: str
+    batch: int
+    context: int  # tokens in each cache, in the middle of the measured stretch
+    tokens_per_s: float  # all sequences together
+    spread: float | None = None  # standard deviation over the mean
+    threads: int | None = None
+    runtime: str = "llama.cpp"
+    hardware: Hardware | None = None  # None: the source names no device that has a file
+    ran_on: Processor = ""  # what did the arithmetic, where the source tells
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A measurement that is left out, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What a file holds: the measurements that can be forecast, the others, and what the file says of their making."""
+
+    published: tuple[Published, ...]
+    skipped: tuple[Skipped, ...]
+    made_with: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a file: its fields as they stand there, text or numbers, and its place."""
+
+    where: str  # for messages: bench.csv:17
+    id: str
+    fields: Mapping[str, Any]
+    columns: Mapping[str, str] = field(default_factory=dict)  # what the source calls fields that go by other names here
+
+    def called(self, name: str) -> str:
+        """A field's name in the source."""
+        return self.columns.get(name, name)
+
+    def text(self, name: str) -> str:
+        """A field as text; empty where it is missing."""
+        value = self.fields.get(name)
+        return "" if value is None else str(value).strip()
+
+    def number(self, name: str, lowest: float, highest: float) -> float:
+        """A field as a number in these bounds; InputError says what stands there instead."""
+        value = self._given(name)
+        number = _as_number(value)
+        if number is None or not lowest <= number <= highest:
+            needed = f"a number from {lowest:,} to {highest:,.0f} is needed"
+            raise InputError(
+                f"{self.where}: {self.called(name)} is {describe(value)}, {needed}; correct the row or leave it out"
+            )
+        return number
+
+    def count(self, name: str, lowest: int, highest: int, default: int | None = None) -> int | None:
+        """A field as a whole number in these bounds; *default* where it is missing and there is one."""
+        if default is not None and not self.text(name):
+            return default
+        number = self.number(name, lowest, highest)
+        if not number.is_integer():
+            raise InputError(
+                f"{self.where}: {self.called(name)} is {describe(self.fields[name])}, a whole number is needed"
+            )
+        return int(number)
+
+    def rate(self, name: str) -> float:
+        """A field as tokens per second: above 0 and below what any machine does."""
+        value = self._given(name)
+        number = _as_number(value)
+        if number is None or not 0 < number <= MAX_RATE:
+            needed = f"a rate above 0 and up to {MAX_RATE:,.0f} tokens/s is needed; correct the row or leave it out"
+            raise InputError(f"{self.where}: {self.called(name)} is {describe(value)}, {needed}")
+        return number
+
+    def spread(self, name: str, rate: float) -> float | None:
+        """A standard deviation as a share of *rate*; None where it is missing or, from a single run, 0."""
+        deviation = self.number(name, 0, MAX_RATE) if self.text(name) else 0.0
+        return deviation / rate or None
+
+    def _given(self, name: str) -> Any:
+        if not self.text(name):
+            raise InputError(f"{self.where}: {self.called(name)} is missing")
+        return self.fields[name]
+
+
+def _as_number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def collect(records: Iterable[Record], convert: Callable[[Record], Published], made_with: str = "") -> Measurements:
+    """Every record as a measurement, or among those that are skipped."""
+    published, skipped = [], []
+    for record in records:
+        try:
+            published.append(convert(record))
+        except Unusable as reason:
+            skipped.append(Skipped(record.id, str(reason)))
+    return Measurements(tuple(published), tuple(skipped), made_with)
+
+
+def load_measurements(
+    path: Path, hardware: Hardware | None = None, model: Loaded | None = None, weights: str | None = None
+) -> Measurements:
+    """The measurements in a file of any known kind; *hardware*, *model* and *weights* say what the file leaves open.
+
+    In a CSV of our own layout, which names all three, *hardware* and *model* choose among the rows.
+    """
+    from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
+
+    text = read_text(path)
+    if not text.strip():
+        raise InputError(f"{path}: the file is empty")
+    found = (
+        load_llama_bench(path, model, weights) if is_llama_bench(text) else _load_csv(path, hardware, model, weights)
+    )
+    if hardware is None and any(each.hardware is None for each in found.published):
+        made_with = f" ({found.made_with})" if found.made_with else ""
+        raise InputError(
+            f"{path}: names no device that roofcast knows{made_with}: write roofcast validate HARDWARE --against FILE"
+        )
+    return found
+
+
+def _load_csv(path: Path, hardware: Hardware | None, model: Loaded | None, weights: str | None) -> Measurements:
+    columns, rows = read_csv(path, MAX_ROWS)
+    if "tokens_per_s" not in columns:
+        raise InputError(
+            f"{path}: no measurements are recognised in it; give what llama-bench (-o json, jsonl, csv or md) or "
+            f"llama-batched-bench prints, or a CSV with the columns device,{','.join(NEEDED_COLUMNS)}"
+        )
+    if weights:
+        raise InputError(f"{path}: has a column weights, leave --weights out")
+    missing = [name for name in NEEDED_COLUMNS if name not in columns]
+    missing += ["device"] if hardware is None and "device" not in columns else []
+    if missing:
+        raise InputError(f"{path}: the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there, too")
+    if not rows:
+        raise InputError(f"{path}: has columns but no rows")
+    records = [
+        Record(f"{path}:{line}", printable((row.get("id") or "").strip() or f"{path.name}:{line}"), row)
+        for line, row in rows
+    ]
+    return collect(records, lambda record: _measurement(record, hardware, model))
+
+
+def _measurement(record: Record, hardware: Hardware | None, model: Loaded | None) -> Published:
+    chosen = _chosen_device(record.text("device"), hardware)
+    _refuse_other_kinds(record)
+    device = chosen or _named(_device_called, "hardware", record.text("device"))
+    choice = _formats(record, _model(record.text("model"), model))
+    assumed = list(choice.assumed)
+    runtime = _runtime(record.text("runtime"), device, assumed)
+    rate = record.rate("tokens_per_s")
+    return Published(
+        id=record.id,
+        loaded=choice.loaded,
+        weights=choice.weights,
+        cache=_cache(record.text("cache"), runtime, assumed),
+        batch=_stated(record, "batch", MAX_BATCH),
+        context=_context(record, assumed),
+        tokens_per_s=rate,
+        spread=record.spread("stddev", rate),
+        threads=record.count("threads", 1, MAX_THREADS, default=0) or None,
+        runtime=runtime.name,
+        hardware=device,
+        ran_on=_ran_on(record.text("backend")),
+        assumed=tuple(assumed),
+    )
+
+
+def _refuse_other_kinds(record: Record) -> None:
+    if record.text("usable") not in ("", "yes"):
+        raise Unusable(f"marked as not usable: {printable(record.text('why_not') or 'no reason given')}")
+    if record.text("metric") not in ("", "decode"):
+        raise Unusable(f"measures {printable(record.text('metric'))}, only decode is forecast")
+    if record.text("mode") not in ("", "single") or record.count("device_count", 1, 10**6, default=1) > 1:
+        raise Unusable("on several devices, whose communication is not forecast")
+
+
+def _ran_on(backend: str) -> Processor:
+    if backend in ("hybrid", "npu"):
+        raise Unusable(SPLIT if backend == "hybrid" else "on an NPU, which is not forecast")
+    return "cpu" if backend == "cpu" else "gpu" if backend else ""
+
+
+def _chosen_device(name: str, chosen: Hardware | None) -> Hardware | None:
+    """The device that the user chose, if the row is of it or does not say; None where nobody chose."""
+    names = {chosen.name.lower(), *(alias.lower() for alias in chosen.aliases)} if chosen else set()
+    if chosen and name and name.lower() not in names:
+        raise Unusable(f"of another device than {chosen.name}")
+    return chosen
+
+
+def _model(name: str, chosen: Loaded | None) -> Loaded:
+    if chosen is None:
+        return _named(_model_called, "model", name)
+    if name.lower() != chosen.model.name.lower():
+        raise Unusable(f"of another model than {chosen.model.name}")
+    return chosen
+
+
+def _named(find: Callable[[str], Any], kind: str, name: str) -> Any:
+    found = find(name)
+    if found is None:
+        raise Unusable(f"no {kind} file is called {printable(name)}" if name else f"the {kind} is not stated")
+    return found
+
+
+# Files are looked for once for each name; None where there is no such file.
+
+
+@lru_cache(maxsize=4096)
+def _device_called(name: str) -> Hardware | None:
+    try:
+        return load_hardware(name)
+    except InputError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _model_called(name: str) -> Loaded | None:
+    try:
+        return load_model(name)
+    except InputError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _runtime_called(name: str) -> Runtime | None:
+    try:
+        return load_runtime(name)
+    except InputError:
+        return None
+
+
+def _runtime(name: str, device: Hardware, assumed: list[str]) -> Runtime:
+    if name in SAME_ENGINE:
+        assumed.append(f"{name} runs the kernels of {SAME_ENGINE[name]}")
+    elif not name:
+        assumed.append(f"runtime not stated: {default_runtime(device)}")
+    name = SAME_ENGINE.get(name, name) or default_runtime(device)
+    return _named(_runtime_called, "runtime", name)
+
+
+def _formats(record: Record, loaded: Loaded) -> Choice:
+    """The formats by name, where the size does not tell otherwise."""
+    name = record.text("weights")
+    if not name:
+        raise Unusable("the format of the weights is not stated")
+    size = record.number("weights_gib", 0, 1e6) * GI if record.text("weights_gib") else 0.0
+    try:
+        label = parse_weights(name).name
+    except InputError:
+        label = None
+    if label is None and not size:
+        raise Unusable(f"weights {printable(name)} are unknown and their size is not stated")
+    return with_formats(loaded, label, 8 * size / loaded.model.total_params if size else None)
+
+
+def _cache(name: str, runtime: Runtime, assumed: list[str]) -> str:
+    if not name:
+        assumed.append(f"format of the cache not stated: {runtime.cache}")
+        return runtime.cache
+    return cache_format(name)
+
+
+def cache_format(name: str) -> str:
+    """The name of a format that a cache can be forecast in; Unusable for any other."""
+    try:
+        return parse_cache_format(name).name
+    except InputError:
+        raise Unusable(f"a cache in {printable(name)} is not forecast") from None
+
+
+def _stated(record: Record, name: str, highest: int) -> int:
+    if not record.text(name):
+        raise Unusable(f"the {name} is not stated")
+    return record.count(name, 1, highest)
+
+
+def _context(record: Record, assumed: list[str]) -> int:
+    if not record.text("context"):
+        assumed.append(f"context not stated: {UNSTATED_CONTEXT}")
+        return UNSTATED_CONTEXT
+    return round(record.number("context", 0, MAX_CONTEXT))  # a mean over requests may be fractional
