@@ -1,0 +1,123 @@
+"""Timing in interleaved rounds: everything is sampled in turn, again and again, so that a drifting machine meets all alike."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Clock = Callable[[], float]  # seconds from some start
+Progress = Callable[[float, str], None]  # (share done, what is being done)
+
+BURST_S = 2e-3  # what one sample lasts at least: far above a timer's step, far below the drift of a machine
+MAX_REPEATS = 1_000_000
+LEAST_ROUNDS = 3
+Z_QUARTILE = 0.6745  # a normal variable lies within this many standard deviations with 50 % probability
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Every timing of one piece of work, in the order taken."""
+
+    seconds: tuple[float, ...]  # of the work done once
+    bytes: float = 0.0  # that it moves
+    flops: float = 0.0  # operations that it makes
+
+    @property
+    def count(self) -> int:
+        """How often it was timed."""
+        return len(self.seconds)
+
+    @property
+    def median_s(self) -> float:
+        """Seconds, typically."""
+        return statistics.median(self.seconds)
+
+    @property
+    def bytes_per_s(self) -> float:
+        """Bytes a second, typically."""
+        return self.bytes / self.median_s
+
+    @property
+    def flops_per_s(self) -> float:
+        """Operations a second, typically."""
+        return self.flops / self.median_s
+
+    @property
+    def spread(self) -> float:
+        """How the timings scatter, see `spread_of`."""
+        return spread_of(self.seconds)
+
+
+def spread_of(values: Sequence[float]) -> float:
+    """Standard deviation of the logarithm, from the quartiles, so that a single interruption does not count; 0 of one value."""
+    if len(values) < 2:
+        return 0.0
+    logs = sorted(math.log(value) for value in values)
+    low, _, high = statistics.quantiles(logs, n=4, method="inclusive")
+    return (high - low) / (2 * Z_QUARTILE)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A piece of work that can be timed: `run(n)` does it *n* times, `bytes` and `flops` are those of once."""
+
+    name: str
+    run: Callable[[int], object]
+    bytes: float = 0.0
+    flops: float = 0.0
+    burst_s: float = BURST_S
+
+
+def measure(
+    probes: Sequence[Probe],
+    rounds: int,
+    clock: Clock = time.perf_counter,
+    progress: Progress | None = None,
+    budget_s: float | None = None,
+) -> dict[str, Sample]:
+    """Samples of every probe by name, one in each of at most *rounds* rounds.
+
+    After *budget_s* seconds no further round is begun, but there are at least LEAST_ROUNDS. Each probe first runs once
+    untimed (what has to be compiled, mapped or fetched is), then until a sample lasts as long as its burst. Every other
+    round goes backwards, so that a drift in one direction cancels.
+    """
+    names = [probe.name for probe in probes]
+    if len(set(names)) < len(names):
+        raise ValueError("two probes have the same name")
+    repeats = {}
+    for probe in probes:
+        probe.run(1)
+        repeats[probe.name] = repeats_of(probe, clock)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    start, done = clock(), 0
+    for number in range(rounds):
+        if budget_s is not None and number >= LEAST_ROUNDS and clock() - start >= budget_s:
+            break
+        for probe in probes if number % 2 == 0 else reversed(probes):
+            if progress:
+                by_time = (clock() - start) / budget_s if budget_s else 0.0
+                progress(min(1.0, max(by_time, done / (rounds * len(probes)))), probe.name)
+            seconds[probe.name].append(time_once(probe, repeats[probe.name], clock))
+            done += 1
+    return {probe.name: Sample(tuple(seconds[probe.name]), probe.bytes, probe.flops) for probe in probes}
+
+
+def repeats_of(probe: Probe, clock: Clock) -> int:
+    """How often a probe has to run for a sample to last as long as its burst."""
+    repeats = 1
+    while True:
+        taken = repeats * time_once(probe, repeats, clock)
+        if taken >= probe.burst_s or repeats >= MAX_REPEATS:
+            return repeats
+        factor = probe.burst_s / taken if taken > 0 else 10.0
+        repeats = min(MAX_REPEATS, math.ceil(repeats * min(10.0, max(1.2, 1.1 * factor))))
+
+
+def time_once(probe: Probe, repeats: int, clock: Clock) -> float:
+    """Seconds of the work done once, from *repeats* of it in a row."""
+    start = clock()
+    probe.run(repeats)
+    return (clock() - start) / repeats

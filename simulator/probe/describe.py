@@ -1,0 +1,357 @@
+"""What was timed on a machine, written as the fields of a hardware file."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from simulator import __version__
+from simulator.host import Host, describe_state
+from simulator.probe.caches import Level, find_levels
+from simulator.probe.clock import Sample, spread_of
+from simulator.probe.device import Readings, kernel_threads
+from simulator.probe.kernels import MATRIX_BYTES, PIECE_BYTES, start_seconds
+from simulator.probe.parts import PartSpeed
+from simulator.units import GI, GIGA, KI, MI, TERA, format_bytes
+
+SOURCE = "profile"  # the key under which a file names where its figures come from
+NOISY = 0.08  # standard deviation of the logarithm: beyond it, single runs say little
+AGREES = 1.5  # a cache's size as found and as told differ by less than this factor
+
+
+def hardware_fields(readings: Readings, name: str, when: datetime) -> dict[str, Any]:
+    """The mapping that a hardware file holds; unknown fields are left out."""
+    host, plan = readings.host, readings.plan
+    everyone = plan.threads[-1]
+    memory, notes = _memory(readings)
+    data = {
+        "name": name,
+        "title": _title(host),
+        "class": host.device_class,
+        "kind": "cpu",
+        "vendor": host.vendor,
+        "cores": host.n_cores,
+        "threads": everyone,
+        "description": _describe(host),
+        "sources": {SOURCE: f"roofcast profile {__version__} on this machine"},
+        "memory": memory,
+        "peaks_tflops": {kind: _peak(readings, kind, everyone) for kind in ("f32", "int8")},
+        "peaks_tflops_by_threads": {
+            kind: {count: _peak(readings, kind, count) for count in plan.threads} for kind in ("f32", "int8")
+        },
+        "storage": _storage(readings),
+        "traffic": _traffic(readings),
+        "engine": _engine(readings),
+        "curve": _curve(readings),
+        "runs": [_run(readings, when, (*describe_state(host), *notes, *noise_of(readings)))],
+    }
+    return {key: value for key, value in data.items() if value not in (None, "", [], {})}
+
+
+def _title(host: Host) -> str:
+    cpu = f"{host.cpu or host.architecture or 'unknown processor'}"
+    who = f"{host.board}, {cpu}" if host.board else cpu
+    return f"{who}, {host.n_threads} threads" if host.n_threads > 1 else who
+
+
+def _describe(host: Host) -> str:
+    caches = ", ".join(f"{cache.n} x {format_kib(cache.nbytes_each)} {cache.name}" for cache in host.caches)
+    parts = [
+        f"{host.n_cores} cores" if host.n_cores else "",
+        caches,
+        f"{host.memory_bytes / GI:.1f} GiB {host.memory_type or 'memory'}" if host.memory_bytes else "",
+        f"virtual machine ({host.virtual})" if host.virtual else "",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def format_kib(nbytes: float) -> str:
+    """A cache's size as makers write it."""
+    return f"{nbytes / MI:g} MiB" if nbytes >= MI else f"{nbytes / KI:g} KiB"
+
+
+# ---- figures ----
+
+
+def rate(sample: Sample, unit: float, how: str = "", amount: float | None = None) -> dict[str, Any]:
+    """A figure of so much a second, in a unit."""
+    amount = (sample.bytes or sample.flops) if amount is None else amount
+    best = amount / min(sample.seconds) / unit
+    return _figure(amount / sample.median_s / unit, how, sample.spread, sample.count, best)
+
+
+def _figure(value: float, how: str, spread: float, count: int, best: float | None = None) -> dict[str, Any]:
+    found = {"value": _short(value), "provenance": "measured", "source": SOURCE}
+    if how:
+        found["how"] = how
+    found |= {"spread": round(spread, 4), "count": count}
+    return found if best is None else found | {"best": _short(best)}
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _told(value: float, how: str) -> dict[str, Any]:
+    return {"value": _short(value), "provenance": "datasheet", "source": SOURCE, "how": how}
+
+
+# ---- memory ----
+
+
+def _memory(readings: Readings) -> tuple[list[dict[str, Any]], list[str]]:
+    """Caches with what the system says and what was read off the curve, then the memory; and where they disagree."""
+    host, plan = readings.host, readings.plan
+    found = find_levels(*_points(readings, plan.threads[-1]))
+    sizes = _cache_sizes(host, found)
+    levels, below = [], 0.0
+    for name, nbytes, how in sizes:
+        if nbytes >= plan.buffer_bytes:
+            continue
+        levels.append({"name": name, **_capacity(nbytes, how), **_level_rates(readings, below, nbytes)})
+        below = nbytes
+    memory = host.memory_bytes or 2 * plan.buffer_bytes
+    main = {"name": host.memory_type or "memory", "capacity_gib": _told(memory / GI, "as the system says")}
+    if host.available_bytes and host.memory_bytes and 0 < host.memory_bytes - host.available_bytes < 0.9 * memory:
+        used = host.memory_bytes - host.available_bytes
+        main["reserved_gib"] = _figure(max(used / GI, 1e-3), "in use when it was measured", 0.0, 1)
+    main |= _rates_at(readings, plan.buffer_bytes)
+    return _falling([*levels, main]), _disagreements(host, found)
+
+
+def _cache_sizes(host: Host, found: tuple[Level, ...]) -> list[tuple[str, float, str]]:
+    if host.caches:
+        told = [
+            (c.name, float(c.nbytes), f"{c.n} x {format_kib(c.nbytes_each)}, as the system says") for c in host.caches
+        ]
+        return sorted(told, key=lambda each: each[1])
+    seen = [level.capacity for level in found if level.capacity]
+    return [(f"cache {number}", size, "read off the curve") for number, size in enumerate(seen, 1)]
+
+
+def _capacity(nbytes: float, how: str) -> dict[str, Any]:
+    key, unit = ("capacity_kib", KI) if nbytes < MI else ("capacity_mib", MI)
+    return {key: _told(nbytes / unit, how)}
+
+
+def _level_rates(readings: Readings, below: float, capacity: float) -> dict[str, Any]:
+    """Rates at the working set in the middle between a level's capacity and that of the one before it."""
+    middle = (max(below, capacity / 8) * capacity) ** 0.5
+    size = min(readings.plan.sizes, key=lambda each: abs(each - middle))
+    return _rates_at(readings, size)
+
+
+def _rates_at(readings: Readings, size: int) -> dict[str, Any]:
+    by_threads = {
+        count: rate(readings.samples[f"read {count} {size}"], GIGA, f"reading {format_bytes(size)}")
+        for count in readings.plan.threads
+        if f"read {count} {size}" in readings.samples
+    }
+    return {"gb_per_s": by_threads[readings.plan.threads[-1]], "gb_per_s_by_threads": by_threads}
+
+
+def _falling(levels: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the speeds of caches that seem slower than what is behind them: they were not seen."""
+    most = 0.0
+    for level in reversed(levels):
+        figures = [level["gb_per_s"], *level["gb_per_s_by_threads"].values()]
+        best = max(figure.get("best", figure["value"]) for figure in figures)
+        if level["gb_per_s"]["value"] < most or best < most:
+            del level["gb_per_s"], level["gb_per_s_by_threads"]
+        else:
+            most = best
+    return levels
+
+
+def _disagreements(host: Host, found: tuple[Level, ...]) -> list[str]:
+    """Sentences on caches that the curve shows elsewhere than the system says, or does not show."""
+    seen = [level.capacity for level in found if level.capacity]
+    notes = []
+    for cache in host.caches:
+        if any(1 / AGREES < capacity / cache.nbytes < AGREES for capacity in seen):
+            continue
+        told = f"{cache.name}: the system says {format_kib(cache.nbytes)}"
+        nearest = min(seen, key=lambda capacity: abs(capacity - cache.nbytes), default=None)
+        if nearest is not None and 1 / 4 < nearest / cache.nbytes < 4:
+            notes.append(f"{told}, reading slows down from {format_bytes(nearest)} on")
+        else:
+            notes.append(f"{told}, the curve shows no step there")
+    return notes
+
+
+def _points(readings: Readings, threads: int) -> tuple[list[int], list[float]]:
+    found = {
+        size: readings.samples[f"read {threads} {size}"].bytes_per_s
+        for size in readings.plan.sizes
+        if f"read {threads} {size}" in readings.samples
+    }
+    return list(found), list(found.values())
+
+
+def _curve(readings: Readings) -> list[dict[str, Any]]:
+    plan = readings.plan
+    return [
+        {
+            "working_set_kib": size / KI,
+            "threads": count,
+            "gb_per_s": rate(readings.samples[f"read {count} {size}"], GIGA),
+        }
+        for count in dict.fromkeys((1, plan.threads[-1]))
+        for size in plan.sizes
+    ]
+
+
+def _traffic(readings: Readings) -> dict[str, Any]:
+    plan = readings.plan
+    large = format_bytes(plan.buffer_bytes)
+    found = {
+        f"{kind} {count} threads": rate(readings.samples[f"{kind} {count}"], GIGA, f"{large}, as STREAM counts")
+        for kind in ("write", "copy", "triad")
+        for count in plan.threads
+    }
+    for name, sample in readings.samples.items():
+        match = re.fullmatch(r"random (\d+)", name)
+        if match:
+            found[f"random {match[1]} B"] = rate(sample, GIGA, f"blocks of {large} in random order")
+    return found
+
+
+def _storage(readings: Readings) -> list[dict[str, Any]]:
+    if readings.storage is None:
+        return []
+    how = f"a file of {format_bytes(readings.storage.bytes)}, {readings.storage_how}"
+    return [{"name": "disk", "gb_per_s": rate(readings.storage, GIGA, how)}]
+
+
+def _peak(readings: Readings, kind: str, threads: int) -> dict[str, Any]:
+    how = "multiply-adds in registers" if kind == "f32" else f"int8 dot products in registers, {readings.path}"
+    return rate(readings.samples[f"peak {kind} {threads}"], TERA, how)
+
+
+# ---- the engine ----
+
+
+def _engine(readings: Readings) -> dict[str, Any]:
+    overheads, everyone = readings.overheads, readings.plan.threads[-1]
+    counts = kernel_threads(readings.plan)
+    attention = {count: {"f16": _parts(found.speeds)} for count, found in readings.attention.items()}
+    columns = {
+        count: {fmt: _parts(speeds) for fmt, speeds in by_format.items()}
+        for count, by_format in readings.columns.items()
+    }
+    return {
+        "path": readings.path,
+        "read_gb_per_s": {count: _reads(readings, count) for count in counts},
+        "kernels": {count: {fmt: _kernel(readings, count, fmt) for fmt in readings.plan.formats} for count in counts},
+        "columns": columns,
+        "attention": attention,
+        "start_us": {count: _start(readings, count) for count in counts},
+        "matrix_mib": MATRIX_BYTES / MI,
+        "phase_us": {count: _seconds(found["phase"], 1e-6) for count, found in overheads.items()},
+        "row_us": {count: _seconds(found["row"], 1e-6) for count, found in overheads.items()},
+        "step_us": _seconds(overheads[everyone]["step"], 1e-6, "a step of a model of width 64, outside its kernels"),
+        "cold_step_us": _seconds(overheads[everyone]["cold step"], 1e-6, "the same after all of memory was read"),
+        "item_ns": {count: _items(readings, count) for count in counts},
+    }
+
+
+def _start(readings: Readings, threads: int) -> dict[str, Any]:
+    large, small = (readings.samples[f"start {threads} {where}"] for where in ("memory", "pieces"))
+    found = [
+        max(1e-8, start_seconds(large, one, small, other))
+        for one, other in zip(large.seconds, small.seconds, strict=True)
+    ]
+    how = f"matrices of {format_bytes(PIECE_BYTES)} against {format_bytes(MATRIX_BYTES)}, in memory"
+    return _seconds(Sample(tuple(found)), 1e-6, how)
+
+
+def _items(readings: Readings, threads: int) -> dict[str, Any]:
+    found = dict(readings.items[threads])
+    if threads in readings.attention:
+        found["run"] = readings.attention[threads].run
+    if threads == 1:
+        found["token"] = readings.overheads[threads]["token"]
+        found["cold token"] = readings.overheads[threads]["cold token"]
+    return {work: _seconds(sample, 1e-9) for work, sample in found.items()}
+
+
+def _reads(readings: Readings, threads: int) -> list[dict[str, Any]]:
+    """Pure reads beside the kernels, of all formats together."""
+    found = []
+    for where in ("cached", "shared", "memory"):
+        pairs = [readings.samples[f"pair {threads} {fmt} {where}"] for fmt in readings.plan.formats]
+        every = Sample(tuple(seconds for pair in pairs for seconds in pair.seconds), pairs[0].bytes)
+        found.append(rate(every, GIGA, f"reading {format_bytes(every.bytes)}"))
+    return found
+
+
+def _kernel(readings: Readings, threads: int, fmt: str) -> dict[int, Any]:
+    samples, found = readings.samples, {}
+    for n in readings.plan.tokens:
+        cached = samples[f"cached {threads} {fmt} {n}"]
+        found[n] = {"cached_gop_per_s": rate(cached, GIGA, amount=cached.flops)}
+        for where, key in (("shared", "cache_share"), ("memory", "memory_share")):
+            kernel, read = samples[f"{where} {threads} {fmt} {n}"], samples[f"pair {threads} {fmt} {where}"]
+            found[n][key] = _ratio(_paired(kernel, read))
+    return found
+
+
+def _parts(speeds: dict[int, PartSpeed]) -> dict[int, Any]:
+    return {n: _part(speed) for n, speed in speeds.items()}
+
+
+def _part(speed: PartSpeed) -> dict[str, Any]:
+    found = {"cached_gop_per_s": rate(speed.cached, GIGA)}
+    if speed.cache_share:
+        found["cache_share"] = _ratio(speed.cache_share)
+    return found | {"memory_share": _ratio(speed.memory_share), "memory_gb_per_s": rate(speed.read, GIGA)}
+
+
+def _paired(kernel: Sample, read: Sample) -> tuple[float, ...]:
+    """Rates of a kernel as shares of those of reading, round by round."""
+    pairs = zip(kernel.seconds, read.seconds, strict=True)
+    return tuple(kernel.bytes / mine / (read.bytes / theirs) for mine, theirs in pairs)
+
+
+def _ratio(shares: Sequence[float]) -> dict[str, Any]:
+    return _figure(statistics.median(shares), "", spread_of(shares), len(shares))
+
+
+def _seconds(sample: Sample, unit: float, how: str = "") -> dict[str, Any]:
+    return _figure(sample.median_s / unit, how, sample.spread, sample.count)
+
+
+# ---- the run ----
+
+
+def noise_of(readings: Readings) -> tuple[str, ...]:
+    """A sentence where the machine is too restless for its figures to be trusted, with how much."""
+    sample = readings.samples[f"read {readings.plan.threads[-1]} {readings.plan.buffer_bytes}"]
+    if sample.spread <= NOISY:
+        return ()
+    rates = sorted(sample.bytes / seconds / GIGA for seconds in sample.seconds)
+    low, high = rates[len(rates) // 10], rates[-1 - len(rates) // 10]
+    return (
+        f"noisy: within {readings.seconds:.0f} s the memory gave from {low:.1f} to {high:.1f} GB/s (a tenth of the readings lies "
+        f"beyond either), so expect a forecast to be off by some {sample.spread:.0%} for that alone; stop other programs and profile again",
+    )
+
+
+def _run(readings: Readings, when: datetime, notes: Sequence[str]) -> dict[str, Any]:
+    plan, samples = readings.plan, readings.samples
+    everyone = plan.threads[-1]
+    return {
+        "when": when.strftime("%Y-%m-%d %H:%M"),
+        "by": f"roofcast {__version__}",
+        "seconds": round(readings.seconds, 1),
+        "rounds": readings.rounds,
+        "figures": {
+            "read_gb_per_s": rate(samples[f"read {everyone} {plan.buffer_bytes}"], GIGA),
+            "f32_tflops": rate(samples[f"peak f32 {everyone}"], TERA),
+            "int8_tflops": rate(samples[f"peak int8 {everyone}"], TERA),
+        },
+        "notes": list(notes),
+    }

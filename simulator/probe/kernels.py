@@ -1,0 +1,117 @@
+"""How fast the engine's own kernels multiply: weights in cache or in memory, alone and for several tokens at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.engine.cpu import Path, target
+from simulator.engine.formats import LAYOUTS, record_bytes
+from simulator.engine.kernels import kernel, task
+from simulator.engine.simd import LANES
+from simulator.engine.team import Entry, Tape, Team
+from simulator.engine.weights import LINE, aligned
+from simulator.probe.clock import Probe, Sample
+
+COLUMNS = 2048
+LOOK_FORMAT = "q8_0"  # whose kernel stands for all where a machine is only looked at
+MATRIX_BYTES = 4 * 2**20  # of one matrix in memory: such as a model of a billion weights has
+PIECE_BYTES = 2**19  # of a small matrix
+_GROUPS = 16  # times that a matrix in cache is multiplied in a phase
+# Bytes that as half, bfloat or float are a number near 1: neither infinite nor subnormal, which some processors handle slowly.
+_FILL = 0x3C
+
+
+class MatrixWork:
+    """Matrices of a format that follow each other in *weights* (uint8), multiplied with some tokens as in a decode step.
+
+    Each is a phase of its own: all threads share it, and wait for each other before the next. *groups* times it is multiplied
+    in its phase, each with an output of its own.
+    """
+
+    def __init__(
+        self, fmt: str, weights: np.ndarray, n_tokens: int, team: Team, path: Path, matrix_bytes: int, groups: int = 1
+    ):
+        layout = LAYOUTS[fmt]
+        self._team = team
+        rows = max(1, min(matrix_bytes, len(weights)) // layout.panel_bytes(COLUMNS)) * LANES
+        nbytes = layout.matrix_bytes(rows, COLUMNS)
+        n_matrices = max(1, len(weights) // nbytes)
+        input_stride = record_bytes(COLUMNS) if layout.is_quantised else 4 * COLUMNS
+        inputs = aligned(input_stride * n_tokens)
+        inputs[:] = _FILL
+        output = aligned(4 * rows * n_tokens * groups)
+        # What is written has cache lines of its own: beside it, what is only read would be fetched again and again.
+        sources, targets = _on_a_line(np.tile(np.arange(n_tokens), groups)), _on_a_line(np.arange(n_tokens * groups))
+        each_group = [number for group in range(groups) for number in (0, group * n_tokens, n_tokens)]
+        table = _on_a_line(np.array([groups, *each_group]))  # of each: number of the matrix, first row, rows
+        scratch_stride = -(-(8 * n_tokens + 64 + 64 * n_tokens) // 64) * 64
+        scratch = aligned(scratch_stride * team.n_threads)
+        counters = _on_a_line(np.zeros((team.n_threads + 1, 8)))
+        self._claims = _on_a_line(np.zeros((n_matrices, 8)))
+        self._held = (weights, inputs, output, sources, targets, table, scratch, counters)
+        fields = {
+            "groups": table.ctypes.data,
+            "rows": rows,
+            "columns": COLUMNS,
+            "panel_bytes": layout.panel_bytes(COLUMNS),
+            "expert_bytes": nbytes,
+            "input": inputs.ctypes.data,
+            "input_stride": input_stride,
+            "output": output.ctypes.data,
+            "output_stride": 4 * rows,
+            "sources": sources.ctypes.data,
+            "targets": targets.ctypes.data,
+            "read": counters.ctypes.data,
+            "scratch": scratch.ctypes.data,
+            "scratch_stride": scratch_stride,
+        }
+        address = kernel("matmul", fmt, target(path))
+        start = weights.ctypes.data
+        tasks = [
+            _on_a_line(task("M", **fields, weights=start + number * nbytes, claimed=claim.ctypes.data))
+            for number, claim in enumerate(self._claims)
+        ]
+        self._tape = Tape([[Entry(address, each)] for each in tasks])
+        self.bytes = nbytes * groups * n_matrices
+        self.flops = 2.0 * rows * COLUMNS * n_tokens * groups * n_matrices
+
+    def run(self, repeats: int) -> None:
+        """Multiplies."""
+        for _ in range(repeats):
+            self._claims[:] = 0
+            self._team.run(self._tape)
+
+
+def _on_a_line(numbers: np.ndarray) -> np.ndarray:
+    """The same integers on cache lines that nothing else is on."""
+    place = aligned(-(-8 * numbers.size // LINE) * LINE)
+    copy = place[: 8 * numbers.size].view(np.int64).reshape(numbers.shape)
+    copy[:] = numbers
+    return copy
+
+
+def kernel_probe(name: str, fmt: str, n_tokens: int, team: Team, path: Path, weights: np.ndarray, where: str) -> Probe:
+    """The kernel of a format.
+
+    *where* says what *weights* fit into: in a core's own cache ("cached") all threads read all of them, again and again; in
+    the "shared" one and in "memory" each thread reads some, as in a decode step. "pieces" is memory in small matrices.
+    """
+    groups = _GROUPS if where == "cached" else 1
+    matrix_bytes = {"cached": len(weights), "shared": len(weights) // 4, "memory": MATRIX_BYTES, "pieces": PIECE_BYTES}[
+        where
+    ]
+    work = MatrixWork(fmt, weights, n_tokens, team, path, matrix_bytes, groups)
+    return Probe(name, work.run, work.bytes, work.flops)
+
+
+def filled(nbytes: int) -> np.ndarray:
+    """Memory that stands for weights of any format."""
+    weights = aligned(nbytes)
+    weights[:] = _FILL
+    return weights
+
+
+def start_seconds(memory: Probe | Sample, memory_s: float, pieces: Probe | Sample, pieces_s: float) -> float:
+    """Seconds that each matrix in memory takes beside its bytes, from the same weights in matrices of two sizes."""
+    more = pieces.bytes / PIECE_BYTES - memory.bytes / MATRIX_BYTES
+    return max(0.0, pieces_s - memory_s * pieces.bytes / memory.bytes) / more

@@ -1,0 +1,296 @@
+"""What the engine does beside multiplying by matrices, measured on models so small that nothing else takes time."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.engine.step import Engine
+from simulator.engine.team import Tape, Team, idle_tape
+from simulator.model import Model
+from simulator.probe.bandwidth import stream_probe
+from simulator.probe.clock import Clock, Probe, Sample, time_once
+from simulator.quant import FORMATS
+
+ROWS = 16  # tokens at once
+_DEPTH = 8  # tokens in the cache
+_REPEATS = 5  # steps of which the median counts as one sample
+
+
+@dataclass(frozen=True)
+class Small:
+    """A model in which one kind of work is far larger than all others."""
+
+    model: Model
+    parts: tuple[str, ...]  # of the model, that do this work
+    items: float  # in one step of ROWS tokens, those that one thread has to do
+    sparsity: str | None = None
+
+
+def small_models(n_threads: int) -> dict[str, Small]:
+    """By kind of work: keys are those of `ops.WORK`."""
+    mine = ROWS / n_threads  # work on heads and hidden values is shared finely
+    rows = -(-ROWS // n_threads)  # a row's norm is one thread's
+    narrow = {"kind": "gated", "d_ff": 64}
+    wide = {"kind": "gated", "d_ff": 8192}
+    experts = {"kind": "experts", "n_experts": 64, "n_active": 8, "d_expert": 64}
+    n_layers, d_model = 2, 1024
+    return {
+        "norm": Small(_model(d_model, 4, narrow), ("vectors",), rows * d_model * (2 * n_layers + 1)),
+        "head": Small(_model(64, 32, narrow), ("store", "cache", "merge"), mine * 32 * n_layers),
+        "activation": Small(_model(64, 4, wide), ("ffn",), mine * 8192 * n_layers),
+        "route": Small(_model(64, 4, experts), ("route",), ROWS * 64 * n_layers),
+        # Chosen from: what goes into qkv (64), the output (4 heads of 64), gate and up (64) and down.
+        "select": Small(_model(64, 4, wide), ("select",), rows * (64 + 256 + 64 + 8192) * n_layers, "q-sparse:0.5"),
+    }
+
+
+def _model(d_model: int, n_heads: int, ffn: dict) -> Model:
+    attention = {"kind": "grouped_query", "n_heads": n_heads, "n_kv_heads": max(1, n_heads // 4), "head_dim": 64}
+    layer = {"count": 2, "attention": attention, "ffn": ffn}
+    return Model.model_validate(
+        {"name": "small", "d_model": d_model, "vocab": 64, "tied_head": True, "layers": [layer]}
+    )
+
+
+def measure_items(n_threads: int, rounds: int, clock: Clock = time.perf_counter) -> dict[str, Sample]:
+    """Seconds of one item of each kind of work, on one thread."""
+    found = {}
+    for work, small in small_models(n_threads).items():
+        with Engine(
+            small.model, threads=n_threads, batch=ROWS, context=64, weights="q8_0", sparsity=small.sparsity
+        ) as engine:
+            part_seconds(engine, ROWS, clock)
+            taken = [_of_parts(engine, small, clock) for _ in range(rounds)]
+        found[work] = Sample(tuple(max(each, 1e-12) / small.items for each in taken))
+    return found
+
+
+def _of_parts(engine: Engine, small: Small, clock: Clock) -> float:
+    runs = [part_seconds(engine, ROWS, clock) for _ in range(_REPEATS)]
+    return statistics.median(sum(run[part] for part in small.parts) for run in runs)
+
+
+def part_seconds(engine: Engine, n_tokens: int, clock: Clock) -> dict[str, float]:
+    """Seconds of each part of the model in one step, each part timed on its own."""
+    engine.pretend(_DEPTH)
+    return engine.decode(np.arange(n_tokens), clock=clock).seconds
+
+
+class Tiny:
+    """An engine whose matrices take next to no time: what remains is starting kernels and passing on results."""
+
+    def __init__(self, team: Team, clock: Clock = time.perf_counter):
+        self._clock, self._idle = clock, idle_tape(1)
+        self._engine = Engine(_model(64, 4, {"kind": "gated", "d_ff": 64}), team=team, batch=ROWS, context=64)
+        self._n_phases = len(self._engine.tape.phases)
+        self.kernels_s(1), self.kernels_s(ROWS)
+
+    def kernels_s(self, n_tokens: int) -> float:
+        """Seconds of all kernels of a step, without what it takes to begin."""
+        engine, tokens, runs = self._engine, np.arange(n_tokens), []
+        for _ in range(_TINY_RUNS):
+            engine.network.place(tokens, np.full(n_tokens, _DEPTH))
+            runs.append(self._timed(engine.tape) - self._timed(self._idle))
+        return max(1e-9, statistics.median(runs))
+
+    def outside_s(self, n_tokens: int, before: Callable[[], object]) -> float:
+        """Seconds of a step outside its kernels; *before* is called ahead of each."""
+        engine, tokens, runs = self._engine, np.arange(n_tokens), []
+        for _ in range(_TINY_RUNS):
+            before()
+            engine.pretend(_DEPTH)
+            start = self._clock()
+            engine.decode(tokens)
+            runs.append(self._clock() - start)
+        return max(1e-9, statistics.median(runs) - self.kernels_s(n_tokens))
+
+    def look(self) -> tuple[float, float]:
+        """Seconds of a phase with one token, and of each further token in all of them."""
+        one, all_rows = self.kernels_s(1), self.kernels_s(ROWS)
+        return one / self._n_phases, max(1e-9, all_rows - one) / (ROWS - 1)
+
+    def _timed(self, tape: Tape) -> float:
+        start = self._clock()
+        self._engine.team.run(tape)
+        return self._clock() - start
+
+
+_TINY_RUNS = 15
+
+
+def measure_overheads(
+    n_threads: int, memory: np.ndarray, rounds: int, clock: Clock = time.perf_counter
+) -> dict[str, Sample]:
+    """Seconds of what a step takes beside the work of its kernels.
+
+    "phase": starting a kernel on all threads, and waiting for the last; "row": a further token in all kernels of a tiny
+    model; "step" and "token": what a step and each of its tokens take outside the kernels; "cold step" and "cold token":
+    the same after *memory* was read, which leaves nothing else in the caches.
+    """
+    found = defaultdict(list)
+    team = Team(n_threads)
+    try:
+        tiny = Tiny(team, clock)
+        read = stream_probe("read", "read", team, memory, memory.nbytes)
+        for _ in range(rounds):
+            phase, row = tiny.look()
+            found["phase"].append(phase)
+            found["row"].append(row)
+            for name, before in (("", lambda: None), ("cold ", lambda: read.run(1))):
+                one, many = (tiny.outside_s(n, before) for n in (1, ROWS))
+                found[f"{name}step"].append(one)
+                found[f"{name}token"].append(max(1e-9, many - one) / (ROWS - 1))
+    finally:
+        team.close()
+    return {name: Sample(tuple(seconds)) for name, seconds in found.items()}
+
+
+@dataclass(frozen=True)
+class PartSpeed:
+    """A part of the engine that reads much, timed inside it."""
+
+    cached: Sample  # what it reads in a cache: its `flops` are those that were really made
+    memory_share: tuple[float, ...]  # of a pure read beside it, counting the bytes that were really read
+    read: Sample  # that pure read
+    cache_share: tuple[float, ...] = ()  # the same as memory_share, in the cache that all share
+
+
+ZEROS = 0.5  # share of zero inputs
+
+
+def measure_columns(
+    fmt: str, n_threads: int, memory: np.ndarray, tokens: tuple[int, ...], rounds: int, clock: Clock = time.perf_counter
+) -> dict[int, PartSpeed]:
+    """By tokens at once; *memory* is what a pure read reads, and its size that of the weights no cache holds."""
+    width = 2048
+    large = max(512, int(memory.nbytes / (3 * width * FORMATS[fmt].bits / 8)) // 512 * 512)
+    with _sparse_engine(fmt, n_threads, 512, 512, max(tokens)) as engine:
+        cached = {n: [_ffn(engine, n, clock) for _ in range(rounds + 1)][1:] for n in tokens}
+    with _sparse_engine(fmt, n_threads, width, large, max(tokens)) as engine:
+        read = stream_probe("read", "read", engine.team, memory, memory.nbytes)
+        shares = {n: [_share(engine, n, read, clock) for _ in range(rounds + 1)][1:] for n in tokens}
+    flops = 2 * 3 * 512 * 512 * (1 - ZEROS)
+    beside = Sample(tuple(taken for found in shares.values() for _, taken in found), bytes=read.bytes)
+    return {
+        n: PartSpeed(
+            Sample(tuple(taken for taken, _ in cached[n]), flops=flops * n),
+            tuple(share for share, _ in shares[n]),
+            beside,
+        )
+        for n in tokens
+    }
+
+
+def _sparse_engine(fmt: str, n_threads: int, d_model: int, d_ff: int, batch: int) -> Engine:
+    attention = {"kind": "grouped_query", "n_heads": 1, "n_kv_heads": 1, "head_dim": 64}
+    layer = {"count": 1, "attention": attention, "ffn": {"kind": "gated", "d_ff": d_ff}}
+    data = {"name": "columns", "d_model": d_model, "vocab": 512, "tied_head": True, "layers": [layer]}
+    model = Model.model_validate(data)
+    return Engine(model, threads=n_threads, batch=batch, context=64, weights=fmt, sparsity=f"columns:{ZEROS}")
+
+
+def _ffn(engine: Engine, n_tokens: int, clock: Clock) -> tuple[float, int]:
+    """Seconds and bytes of the matrices of the feed-forward network."""
+    found = []
+    for _ in range(_REPEATS):
+        engine.pretend(_DEPTH)
+        step = engine.decode(np.arange(n_tokens) * 7, clock=clock)
+        found.append((max(1e-9, step.seconds["ffn"]), step.read.ffn))
+    return sorted(found)[_REPEATS // 2]
+
+
+def _share(engine: Engine, n_tokens: int, read: Probe, clock: Clock) -> tuple[float, float]:
+    """The speed of the matrices as a share of a pure read's, and seconds of that."""
+    seconds, nbytes = _ffn(engine, n_tokens, clock)
+    taken = time_once(read, 2, clock)
+    return nbytes / seconds / (read.bytes / taken), taken
+
+
+QUERIES = (1, 4, 8)  # heads that share one key
+_SHALLOW, _MIDDLE, _DEEP = 16, 256, 4096  # tokens in the cache
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Reading the cache, by heads that share a key."""
+
+    speeds: dict[int, PartSpeed]
+    run: Sample  # seconds, on one thread, to begin with a key head whose cache lies in memory
+
+
+def measure_attention(
+    n_threads: int, memory: np.ndarray, shared_bytes: int, rounds: int, clock: Clock = time.perf_counter
+) -> Attention:
+    """What a deeper cache adds to the time, with the cache in a core's own cache, in *shared_bytes* of the last, in memory."""
+    speeds, starts = {}, []
+    for queries in QUERIES:
+        sequences = max(1, min(ROWS, memory.nbytes // (_DEEP * _SLOT_BYTES)))
+        with Engine(
+            _attention_model(queries), threads=n_threads, batch=sequences, context=_DEEP + 64, weights="q8_0"
+        ) as engine:
+            engine.fill_cache()
+            few = min(4, sequences)
+            near = [_deeper(engine, few, _MIDDLE, clock)[0] for _ in range(rounds + 1)][1:]
+            middle = min(_DEEP, max(_MIDDLE, shared_bytes // (sequences * _SLOT_BYTES)))
+            beside = stream_probe("read", "read", engine.team, memory, shared_bytes)
+            shared = [_beside(beside, engine, sequences, middle, clock) for _ in range(rounds)]
+            read = stream_probe("read", "read", engine.team, memory, memory.nbytes)
+            far = []
+            for _ in range(rounds):
+                far.append(_beside(read, engine, sequences, _DEEP, clock))
+                cold = _after(read, engine, sequences, clock)  # reading all of the memory has emptied the caches
+                steady = far[-1][2] * sequences * _START_DEPTH
+                starts.append(max(1e-9, cold - steady) * n_threads / (sequences * 4))
+        flops = 4 * 4 * queries * 64 * (_MIDDLE - _SHALLOW) * few
+        speeds[queries] = PartSpeed(
+            Sample(tuple(near), flops=flops),
+            tuple(share for share, _, _ in far),
+            Sample(tuple(taken for _, taken, _ in far), bytes=read.bytes),
+            tuple(share for share, _, _ in shared),
+        )
+    return Attention(speeds, Sample(tuple(starts)))
+
+
+def _beside(read: Probe, engine: Engine, sequences: int, depth: int, clock: Clock) -> tuple[float, float, float]:
+    """Attention's speed as a share of a pure read's, seconds of that, and attention's seconds for a token of a sequence."""
+    seconds, nbytes = _deeper(engine, sequences, depth, clock)
+    taken = time_once(read, max(1, _READ_BYTES // int(read.bytes)), clock)
+    return nbytes / seconds / (read.bytes / taken), taken, seconds / nbytes * _SLOT_BYTES
+
+
+_READ_BYTES = 2**27
+_SLOT_BYTES = 4 * 64 * 2 * 2  # of a token in the cache: 4 heads of 64 halves, key and value
+_START_DEPTH = 128
+
+
+def _attention_model(queries: int) -> Model:
+    attention = {"kind": "grouped_query", "n_heads": 4 * queries, "n_kv_heads": 4, "head_dim": 64}
+    layer = {"count": 1, "attention": attention, "ffn": {"kind": "gated", "d_ff": 64}}
+    return Model.model_validate({"name": "attention", "d_model": 64, "vocab": 64, "tied_head": True, "layers": [layer]})
+
+
+def _after(read: Probe, engine: Engine, n_sequences: int, clock: Clock) -> float:
+    """Seconds of attention to a cache that no processor holds."""
+    read.run(2)
+    engine.pretend(_START_DEPTH)
+    return engine.decode(np.zeros(n_sequences, np.int64), clock=clock).seconds["cache"]
+
+
+def _deeper(engine: Engine, n_sequences: int, depth: int, clock: Clock) -> tuple[float, int]:
+    """Seconds and bytes that a cache of *depth* tokens takes more than a shallow one."""
+    found = []
+    for tokens in (_SHALLOW, depth):
+        runs = []
+        for _ in range(3):
+            engine.pretend(tokens)
+            step = engine.decode(np.zeros(n_sequences, np.int64), clock=clock)
+            runs.append((step.seconds["cache"], step.read.cache))
+        found.append(sorted(runs)[1])
+    (short, few), (long, many) = found
+    return max(1e-9, long - short), many - few
