@@ -231,6 +231,76 @@ def generate(
     )
 
 
+@app.command()
+def validate(
+    hardware: Annotated[
+        str | None,
+        typer.Argument(help="The profile of this machine; with --against, the device measured. [default: mine.yaml]"),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Measurements: of llama-bench, llama-batched-bench, or a CSV.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model measured, where FILE does not tell: GGUF or name.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Its format, where neither FILE nor a GGUF tells: q4_k_m.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A dozen decodes of small models.")] = False,
+    json: Annotated[str | None, typer.Option(help="Write JSON to a file, or - for standard output.")] = None,
+) -> None:
+    """Decode on this machine, or take somebody's measurements, and set the forecasts beside them."""
+    _refuse_empty({"hardware": hardware, "against": against, "model": model, "weights": weights, "json": json})
+    if against is None:
+        if model or weights:
+            raise InputError("--model and --weights tell what --against FILE was measured with; give that too")
+        from simulator.report.validate import run
+
+        run(hardware, quick, json)
+        return
+    if quick:
+        raise InputError("--quick: nothing is decoded with --against, leave it out")
+    _validate_against(against, hardware, model, weights, json)
+
+
+def _validate_against(
+    against: str, hardware: str | None, model: str | None, weights: str | None, json: str | None
+) -> None:
+    from dataclasses import replace
+    from pathlib import Path
+
+    from simulator.hardware import load_hardware
+    from simulator.importers.measurements import load_measurements
+    from simulator.mixes import parse_weights
+    from simulator.model import load_model
+    from simulator.report.score import report
+    from simulator.score import score
+
+    device = load_hardware(hardware) if hardware is not None else None
+    named = parse_weights(weights).name if weights is not None else None
+    measured = load_measurements(Path(against), device, load_model(model) if model is not None else None, named)
+    found = score(measured.published, device)
+    found = replace(found, skipped=(*measured.skipped, *found.skipped))
+    report(found, against, measured.made_with, json)
+
+
+@app.command()
+def profile(
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="FILE.yaml", help="Where to; an existing file is merged with.")
+    ] = "mine.yaml",
+    quick: Annotated[bool, typer.Option("--quick", help="15 seconds instead of a minute, with wider spreads.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: all cores]")
+    ] = None,
+) -> None:
+    """Measure this machine, and write it down as a hardware file."""
+    from simulator.report.profile import run
+
+    _refuse_empty({"output": output})
+    run(output, quick, threads)
+
+
 @app.command("list")
 def list_(what: Annotated[str, typer.Argument(help="models, hardware, runtimes or formats.")]) -> None:
     """List what roofcast knows by name."""
@@ -313,7 +383,14 @@ def _usage(error: Exception, arguments: list[str]) -> str:
     for theirs, ours in _WORDS.items():
         message = re.sub(theirs, ours, message)
     command = " ".join(
-        ["roofcast", *(each for each in arguments[:1] if each in ("simulate", "generate", "list", "show"))]
+        [
+            "roofcast",
+            *(
+                each
+                for each in arguments[:1]
+                if each in ("simulate", "generate", "profile", "validate", "list", "show")
+            ),
+        ]
     )
     return f"{message[:1].lower()}{message[1:]}; see {command} --help".replace("\n", " ")
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from simulator.layers.ffn import Experts
 from simulator.layers.tensor import Tensor
 from simulator.model import Layer, Model, StoredTensor, store
-from simulator.ops import Cost, Op
+from simulator.ops import Cost, Op, Work
 from simulator.quant import FORMATS, Format
 from simulator.workload import Workload
 
@@ -37,6 +37,7 @@ def _layer_ops(model: Model, load: Workload, shape: int, found: list[StoredTenso
     vectors = [stored for stored in found if _is_small(stored.tensor)]
     ops = [_tensor_op(load, layer, stored, where) for stored in found if not _is_small(stored.tensor)]
     ops.append(_vectors_op(model, load, layer, sum(stored.total_bytes for stored in vectors) / count, count, where))
+    ops += _small_ops(load, layer, found, count, where)
     if layer.attention is not None:
         ops.append(_cache_op(load, layer, count, where))
     if layer.cross_attention is not None:
@@ -68,7 +69,15 @@ def _tensor_op(load: Workload, layer: Layer, stored: StoredTensor, where: str) -
         activation_bytes=ACTIVATION_VALUE_BYTES * (tensor.rows + tensor.columns) * used_copies * tokens,
     )
     return Op(
-        where, _part(tensor), tensor.role, stored.format, stored.count, cost, launches=0 if tensor.is_vector else 1
+        where,
+        _part(tensor),
+        tensor.role,
+        stored.format,
+        stored.count,
+        cost,
+        launches=0 if tensor.is_vector else 1,
+        sharers=sharers,
+        by_column=bool(load.sparsity and load.sparsity.zeros(tensor.role)),
     )
 
 
@@ -93,7 +102,37 @@ def _vectors_op(model: Model, load: Workload, layer: Layer, vector_bytes: float,
     # An activation function follows the up-projection; a router adds softmax, selection and the weighted sum.
     extra = 0 if layer.ffn is None else 4 if isinstance(layer.ffn, Experts) else 1
     launches = LAUNCHES_PER_NORM * layer.norms + extra
-    return Op(where, "vectors", "norms, biases, residuals", FORMATS["f32"], count, cost, launches)
+    name, tokens = "norms, biases, residuals", load.new_tokens
+    summed = (
+        layer.ffn.n_active * model.d_model * tokens if isinstance(layer.ffn, Experts) else 0
+    )  # what experts put out
+    work = Work("norm", values + summed, tokens)
+    return Op(where, "vectors", name, FORMATS["f32"], count, cost, launches, work=(work,))
+
+
+def _small_ops(load: Workload, layer: Layer, found: list[StoredTensor], count: int, where: str) -> list[Op]:
+    """What a token needs beside matrices, norms and the cache: bytes and operations of it are too few to be counted."""
+    tokens, ffn, plain = load.new_tokens, layer.ffn, FORMATS["f32"]
+    ops = []
+    if ffn is not None:
+        hidden = ffn.n_active * ffn.d_expert + ffn.d_shared if isinstance(ffn, Experts) else ffn.d_ff
+        part = "experts" if isinstance(ffn, Experts) else "ffn"
+        ops.append(
+            Op(where, part, "activation function", plain, count, Cost(), 0, work=(Work("activation", hidden * tokens),))
+        )
+    if isinstance(ffn, Experts):
+        items = ffn.n_experts * tokens
+        ops.append(Op(where, "router", "choosing experts", plain, count, Cost(), 0, work=(Work("route", items, 1),)))
+    if load.sparsity:
+        # Matrices that read the same inputs share the choice among them.
+        inputs = {stored.tensor.role: stored for stored in found if load.sparsity.zeros(stored.tensor.role)}
+        for role in ("attn_q", "attn_output", "ffn_gate", "ffn_down", "ffn_gate_exps", "ffn_down_exps"):
+            if role in inputs:
+                copies = ffn.n_active if role == "ffn_down_exps" else 1
+                items = inputs[role].tensor.columns * copies * tokens
+                name, work = f"largest inputs of {role}", Work("select", items, copies * tokens)
+                ops.append(Op(where, "select", name, plain, count, Cost(), 1, work=(work,)))
+    return ops
 
 
 def _cache_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
@@ -111,7 +150,9 @@ def _cache_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
         activation_bytes=0.0 * load.batch,
     )
     name = "attention over the cache" if width else "recurrent state"
-    return Op(where, "cache", name, load.cache, count, cost, LAUNCHES_OF_CACHE)
+    heads, sharers = getattr(attention, "n_heads", 0), getattr(attention, "queries_per_kv", 1)
+    work = (Work("head", heads * new), Work("run", getattr(attention, "n_kv_heads", 0) * new))
+    return Op(where, "cache", name, load.cache, count, cost, LAUNCHES_OF_CACHE, sharers, work=work)
 
 
 def _cross_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
@@ -151,7 +192,7 @@ def _head_op(head: StoredTensor, tokens) -> Op:
         weight_bytes=head.nbytes,
         activation_bytes=ACTIVATION_VALUE_BYTES * (rows + columns) * tokens,
     )
-    return Op("model", "head", head.tensor.role, head.format, 1, cost)
+    return Op("model", "head", head.tensor.role, head.format, 1, cost, sharers=tokens)
 
 
 def streamed_weight_bytes(model: Model, load: Workload) -> float:

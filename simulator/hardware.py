@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from simulator.errors import describe
 from simulator.library import find, shelf
+from simulator.quant import FORMATS
 from simulator.schema import Spec, load_spec
 from simulator.units import GI, GIGA, KI, MI, TERA
 
@@ -44,6 +45,11 @@ class Figure(Spec):
     provenance: Provenance = "estimated"
     source: str = ""
     how: str = ""
+    spread: float | None = Field(
+        None, ge=0, le=10
+    )  # standard deviation of the logarithm, where it was timed repeatedly
+    count: int | None = Field(None, ge=1, le=1_000_000_000)  # how often
+    best: float | None = Field(None, ge=1e-6, le=1e9)  # the highest rate that was seen
 
     @model_validator(mode="before")
     @classmethod
@@ -59,10 +65,14 @@ class Figure(Spec):
 
     def times(self, factor: float) -> Figure:
         """The same figure in another unit, or of several devices."""
-        # model_construct skips validation: base units exceed what a YAML field may hold.
-        return Figure.model_construct(
-            value=self.value * factor, provenance=self.provenance, source=self.source, how=self.how
-        )
+        # A copy is not validated: base units exceed what a YAML field may hold.
+        best = None if self.best is None else self.best * factor
+        return self.model_copy(update={"value": self.value * factor, "best": best})
+
+    @property
+    def most(self) -> float:
+        """The highest rate that was seen, where that was kept."""
+        return max(self.value, self.best or 0.0)
 
 
 class MemoryLevel(Spec):
@@ -161,7 +171,7 @@ class MemoryLevel(Spec):
         """The most it can deliver: the datasheet, or where there is none the best that was seen."""
         if self.datasheet_gb_per_s:
             return self.datasheet_gb_per_s.value * GIGA
-        seen = [figure.value for figure in (self.gb_per_s, *self.gb_per_s_by_threads.values()) if figure]
+        seen = [figure.most for figure in (self.gb_per_s, *self.gb_per_s_by_threads.values()) if figure]
         return max(seen) * GIGA if seen else None
 
 
@@ -170,6 +180,73 @@ class Link(Spec):
 
     name: str = Field(min_length=1)
     gb_per_s: Figure
+
+
+class CurvePoint(Spec):
+    """How fast a working set of some size is read over and over."""
+
+    working_set_kib: float = Field(gt=0, le=1e12)
+    threads: ThreadCount
+    gb_per_s: Figure
+
+
+class KernelSpeed(Spec):
+    """What a kernel of the engine reaches with so many tokens at once, beside a pure read of the same working set."""
+
+    cached_gop_per_s: Figure  # operations with the weights in each core's own cache; a multiply-add is two
+    cache_share: Figure | None = None  # of a pure read's speed, weights in the cache that all share
+    memory_share: Figure  # the same, weights in main memory
+    memory_gb_per_s: Figure | None = None  # of the pure read beside it, where that was not the one of `read_gb_per_s`
+
+
+class EngineSpeeds(Spec):
+    """What roofcast's own engine does on a device, measured kernel by kernel, for some thread counts."""
+
+    path: str = ""  # the instructions that its kernels are written for
+    clock: float = Field(1.0, gt=0, le=100)  # of the processor, relative to when its kernels were measured
+    # A pure read of the working sets that kernels were measured at: in each core's cache, in the shared one, in memory.
+    read_gb_per_s: dict[ThreadCount, tuple[Figure, Figure, Figure]] = Field({}, max_length=16)
+    kernels: dict[ThreadCount, dict[str, dict[ThreadCount, KernelSpeed]]] = Field({}, max_length=16)  # format, tokens
+    columns: dict[ThreadCount, dict[str, dict[ThreadCount, KernelSpeed]]] = Field(
+        {}, max_length=16
+    )  # zero inputs left out
+    attention: dict[ThreadCount, dict[str, dict[ThreadCount, KernelSpeed]]] = Field(
+        {}, max_length=16
+    )  # queries of a key
+    # What each matrix in memory takes beside its bytes; the kernels' shares of a read hold for matrices of this size.
+    start_us: dict[ThreadCount, Figure] = Field({}, max_length=16)
+    matrix_mib: float = Field(4.0, gt=0, le=1e6)
+    phase_us: dict[ThreadCount, Figure] = Field(
+        {}, max_length=16
+    )  # starting a kernel on all threads, waiting for the last
+    row_us: dict[ThreadCount, Figure] = Field(
+        {}, max_length=16
+    )  # a further token in the same kernels: by it machines are compared
+    step_us: Figure | None = None  # once a step, outside the kernels
+    cold_step_us: Figure | None = None  # the same where the weights have left nothing else in the caches
+    item_ns: dict[ThreadCount, dict[str, Figure]] = Field({}, max_length=16)  # of one thread; keys as in ops.WORK
+
+    @field_validator("kernels", "columns", "attention")
+    @classmethod
+    def _check_formats(cls, kernels: dict[int, dict[str, dict]]) -> dict[int, dict[str, dict]]:
+        for by_format in kernels.values():
+            for name, speeds in by_format.items():
+                if name not in FORMATS:
+                    raise ValueError(f"{name}: unknown format")
+                if not speeds:
+                    raise ValueError(f"{name}: at least one number of tokens is needed")
+        return kernels
+
+
+class Run(Spec):
+    """One measuring of a device: what is kept of it when the next one is merged in."""
+
+    when: str = Field(max_length=40)
+    by: str = Field("", max_length=100)
+    seconds: float = Field(0, ge=0, le=1e6)
+    rounds: int = Field(ge=1, le=1_000_000)
+    figures: dict[str, Figure] = Field({}, max_length=64)  # as they stood in that run
+    notes: tuple[str, ...] = Field((), max_length=50)
 
 
 class Hardware(Spec):
@@ -187,9 +264,14 @@ class Hardware(Spec):
     sources: dict[str, str] = Field({}, max_length=200)
     memory: tuple[MemoryLevel, ...] = Field(min_length=1, max_length=16)
     peaks_tflops: dict[str, Figure] = Field({}, max_length=64)  # dense; a multiply-add is two operations
+    peaks_tflops_by_threads: dict[str, dict[ThreadCount, Figure]] = Field({}, max_length=64)
     launch_us: Figure | None = None
     links: tuple[Link, ...] = ()
     storage: tuple[Link, ...] = ()
+    curve: tuple[CurvePoint, ...] = Field((), max_length=2_000)  # reading, measured
+    traffic: dict[str, Figure] = Field({}, max_length=200)  # GB/s of other patterns: write, copy, triad, random blocks
+    engine: EngineSpeeds | None = None
+    runs: tuple[Run, ...] = Field((), max_length=1_000)
     notes: str = ""
     _n_devices: int = PrivateAttr(1)
 
@@ -235,9 +317,19 @@ class Hardware(Spec):
         figure = self.peaks_tflops.get(number_format)
         if figure is None:
             return None
+        return figure.times(TERA * self.thread_share(threads, number_format))
+
+    def thread_share(self, threads: int | None, number_format: str = "int8") -> float:
+        """What *threads* threads of a CPU compute of what all do: as measured, or in proportion."""
         full = self.threads or self.cores  # hybrid CPUs: the peak is that of the threads that decode
-        share = min(1.0, threads / full) if self.kind == "cpu" and threads and full else 1.0
-        return figure.times(TERA * share)
+        if self.kind != "cpu" or not threads or not full or threads >= full:
+            return 1.0
+        measured = self.peaks_tflops_by_threads.get(number_format)
+        if not measured:
+            return threads / full
+        counts = [0, *sorted(measured)]
+        rates = [0.0, *(measured[count].value for count in counts[1:])]
+        return min(1.0, float(np.interp(threads, counts, rates)) / rates[-1])
 
     def bandwidth_levels(self) -> tuple[MemoryLevel, ...]:
         """The levels whose speed is known, nearest first; the main memory is always among them."""

@@ -21,7 +21,12 @@ Z80 = 1.2816  # a normal variable lies within this many standard deviations with
 
 
 def spread_of(figure: Figure) -> float:
-    """Standard deviation of the logarithm of a figure; 0 for one that holds by definition."""
+    """Standard deviation of the logarithm of a figure; 0 for one that holds by definition.
+
+    One that was timed repeatedly on the device itself has its own.
+    """
+    if figure.spread is not None:
+        return figure.spread
     return 0.0 if figure.source == BY_DEFINITION else SPREAD[figure.provenance]
 
 

@@ -48,6 +48,28 @@ class Cost:
         return self.weight_bytes + self.cache_bytes
 
 
+# Small work that is neither a matrix nor streaming, and in what it is counted.
+WORK = {
+    "norm": "values of norms and residual sums",
+    "activation": "hidden values through the activation function",
+    "head": "query heads of a token, turned, stored and merged",
+    "route": "experts that the router weighs for a token",
+    "token": "tokens looked up, placed and handed out",
+    "cold token": "the same where the weights have left nothing else in the caches",
+    "run": "key heads whose cache is begun to be read, from memory",
+    "select": "inputs among which a token's largest are chosen",
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """Small work of one kind."""
+
+    kind: str  # a key of WORK
+    items: Any
+    pieces: Any = 1e9  # that threads can share them in
+
+
 @dataclass(frozen=True)
 class Op:
     """`count` equal operations, one in each of so many layers."""
@@ -59,6 +81,9 @@ class Op:
     count: int
     cost: Cost
     launches: float = 1.0  # separate kernels, in a runtime that fuses nothing
+    sharers: Any = 1.0  # tokens that are multiplied with each weight read
+    by_column: bool = False  # whether weights of zero inputs are left out
+    work: tuple[Work, ...] = ()
 
 
 def total(ops: Iterable[Op]) -> Cost:

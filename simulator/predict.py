@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from simulator import interval
+from simulator.bandwidth import bandwidth_of
 from simulator.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
 from simulator.hardware import Figure, Hardware
+from simulator.kernel_speed import step_seconds
 from simulator.model import Model, weight_bytes
 from simulator.ops import Cost, total
-from simulator.roofline import TimedOp, bandwidth_of, ceiling_seconds, time_ops
+from simulator.roofline import TimedOp, ceiling_seconds, time_ops
 from simulator.runtime import Backend, Runtime, launch_seconds
 from simulator.units import MICRO
 from simulator.workload import Workload
@@ -43,8 +45,14 @@ class Prediction:
         return threads_of(self.hardware, self.load)
 
     @cached_property
-    def step_overhead_s(self) -> float:
+    def step_overhead_s(self) -> Any:
         """Seconds per step that no operation accounts for."""
+        speeds = self.backend.speeds
+        if speeds is not None:
+            caches = [level.capacity_bytes for level in self.hardware.memory[:-1]]
+            # What a step leaves in the last cache of anything else fades as its bytes pass through twice that size.
+            swept = 1 - np.exp(-self.cost.streamed_bytes / (2 * max(caches))) if caches else 1.0
+            return step_seconds(speeds, self.load.new_tokens, swept)
         figure = self.backend.step_us
         return figure.value * MICRO if figure else 0.0
 
@@ -113,7 +121,7 @@ class Prediction:
     def _seconds_by_figure(self) -> list[tuple[Figure, Any]]:
         """How much of the step rests on each figure of the device and the runtime."""
         bandwidth = bandwidth_of(self.hardware, self.threads).main
-        launch = launch_seconds(self.backend, self.hardware)
+        launch = launch_seconds(self.backend, self.hardware, self.threads)
         found: dict[tuple, tuple[Figure, Any]] = {}
 
         def add(figure: Figure | None, seconds: Any) -> None:
@@ -220,7 +228,8 @@ def predict(model: Model, hardware: Hardware, load: Workload, runtime: Runtime) 
     backend = runtime.backend(hardware)
     threads = threads_of(hardware, load)
     working_set = _working_set(model, load)
-    timed = time_ops(ops, hardware, backend, threads, working_set)
+    all_bytes = streamed_weight_bytes(model, load) + cache_bytes_held(model, load)
+    timed = time_ops(ops, hardware, backend, threads, working_set, all_bytes)
     return Prediction(
         model, hardware, runtime, load, timed, ceiling_seconds(ops, hardware, backend, threads, working_set)
     )

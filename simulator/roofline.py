@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from simulator.bandwidth import bandwidth_of
 from simulator.hardware import Figure, Hardware
+from simulator.kernel_speed import time_kernel, work_seconds
 from simulator.ops import Op
-from simulator.runtime import Backend, ceiling_peak, launch_seconds
+from simulator.runtime import ONE, Backend, ceiling_peak, launch_seconds
 
 
 @dataclass(frozen=True)
@@ -21,88 +23,67 @@ class TimedOp:
     op: Op
     memory_s: Any
     compute_s: Any  # 0 where the device file has no peak
-    overhead_s: float
+    overhead_s: Any
     bandwidth_share: Figure  # what the memory time rests on, beside the device's bandwidth
     peak: Figure | None  # what the compute time rests on; None where the device file has no peak
     peak_share: Figure
+    exposed_s: Any = 0.0  # what of the shorter of the two the longer does not hide, where that was measured
 
     @cached_property
     def seconds(self):
-        """overhead + max(memory, compute)."""
-        return self.overhead_s + np.maximum(self.memory_s, self.compute_s)
+        """overhead + max(memory, compute) + what is not hidden."""
+        return self.overhead_s + np.maximum(self.memory_s, self.compute_s) + self.exposed_s
 
     @cached_property
     def limits(self) -> tuple[Any, Any]:
         """Seconds of all `count` that memory limits, and that arithmetic limits: one of them is 0."""
         by_memory = np.asarray(self.memory_s) >= self.compute_s
-        count = self.op.count
-        return count * np.where(by_memory, self.memory_s, 0.0), count * np.where(by_memory, 0.0, self.compute_s)
-
-
-@dataclass(frozen=True)
-class Bandwidth:
-    """Bytes per second of a device as a curve over the working set, for a thread count.
-
-    `levels` are (capacity in bytes, sustained figure, most it can deliver), nearest first, the main memory last.
-    """
-
-    levels: tuple[tuple[float, Figure, float], ...]
-
-    @property
-    def main(self) -> Figure:
-        """Sustained rate of the main memory."""
-        return self.levels[-1][1]
-
-    def seconds_per_byte(self, working_set):
-        """Sustained; between a level's capacity and twice that, the part that still hits shrinks to none.
-
-        A step streams its working set in the same order each time, so a least-recently-used cache half the size keeps
-        nothing of it.
-        """
-        return self._blend(working_set, [figure.value for _, figure, _ in self.levels])
-
-    def ceiling_seconds_per_byte(self, working_set):
-        """The same at datasheet rates."""
-        return self._blend(working_set, [most for _, _, most in self.levels])
-
-    def _blend(self, working_set, rates: Sequence[float]):
-        seconds = 1 / rates[-1]
-        for (capacity, _, _), rate in zip(self.levels[-2::-1], rates[-2::-1], strict=True):
-            hits = np.clip(2 - np.asarray(working_set) / capacity, 0.0, 1.0)
-            seconds = hits / rate + (1 - hits) * seconds
-        return seconds
-
-
-def bandwidth_of(hardware: Hardware, threads: int | None) -> Bandwidth:
-    """The device's curve with *threads* threads."""
-    levels: list[tuple[float, Figure, float]] = []
-    for level in reversed(hardware.bandwidth_levels()):
-        sustained = level.sustained(hardware.device_class, threads)
-        if levels and sustained.value < levels[0][1].value:
-            sustained = levels[0][1]  # a cache known for few threads only is no slower than the memory behind it
-        levels.insert(0, (level.capacity_bytes, sustained, max(level.ceiling_bytes_per_s(), sustained.value)))
-    return Bandwidth(tuple(levels))
+        seconds = self.op.count * (np.maximum(self.memory_s, self.compute_s) + self.exposed_s)
+        return np.where(by_memory, seconds, 0.0), np.where(by_memory, 0.0, seconds)
 
 
 def time_ops(
-    ops: Sequence[Op], hardware: Hardware, backend: Backend, threads: int | None, working_set
+    ops: Sequence[Op], hardware: Hardware, backend: Backend, threads: int | None, working_set, all_bytes=None
 ) -> tuple[TimedOp, ...]:
-    """Forecast seconds of each operation; *working_set* bytes are streamed over and over (scalar or array)."""
+    """Forecast seconds of each operation; *working_set* bytes are streamed over and over (scalar or array).
+
+    *all_bytes*: with the caches of all sequences, which decides how a cache is read where the device's kernels were measured.
+    """
     curve = bandwidth_of(hardware, threads)
     seconds_per_byte = curve.seconds_per_byte(working_set)
     activation_s_per_byte = curve.seconds_per_byte(0.0)  # inputs and outputs stay in the nearest level that is known
-    launch = launch_seconds(backend, hardware)
-    timed = []
+    launch = launch_seconds(backend, hardware, threads)
+    of_cache = curve.seconds_per_byte(all_bytes) if backend.speeds and all_bytes is not None else seconds_per_byte
+    found = []
     for op in ops:
-        share = backend.bandwidth_share_of(op.format, op.part == "experts")
-        peak, peak_share = backend.peak_of(op.format, hardware, threads), backend.peak_share_of(op.format)
-        memory_s = (
-            op.cost.streamed_bytes * (seconds_per_byte / share.value) + op.cost.activation_bytes * activation_s_per_byte
-        )
-        compute_s = op.cost.flops * (1 / (peak.value * peak_share.value)) if peak else 0.0
-        overhead_s = launch.value * op.launches if launch else 0.0
-        timed.append(TimedOp(op, memory_s, compute_s, overhead_s, share, peak, peak_share))
-    return tuple(timed)
+        s_per_byte = of_cache if op.part == "cache" else seconds_per_byte
+        found.append(_time(op, hardware, backend, threads, s_per_byte, activation_s_per_byte, launch))
+    return tuple(found)
+
+
+def _time(
+    op: Op, hardware: Hardware, backend: Backend, threads: int | None, s_per_byte, activation_s_per_byte, launch
+) -> TimedOp:
+    overhead_s = (launch.value * op.launches if launch else 0.0) + _work_seconds(op, backend, threads)
+    phases = op.launches * backend.launch_share.value if backend.launch_share else op.launches
+    if backend.speeds and np.any(op.cost.flops) and op.part != "vectors":
+        timed = time_kernel(op, backend.speeds, threads or hardware.threads or 1, s_per_byte, phases)
+        if timed is not None:
+            figure, compute_s, seconds = timed
+            memory_s = op.cost.streamed_bytes * s_per_byte
+            exposed_s = seconds - np.maximum(memory_s, compute_s)
+            return TimedOp(op, memory_s, compute_s, overhead_s, ONE, figure, ONE, exposed_s)
+    share = backend.bandwidth_share_of(op.format, op.part == "experts")
+    peak, peak_share = backend.peak_of(op.format, hardware, threads), backend.peak_share_of(op.format)
+    activation_s = op.cost.activation_bytes * activation_s_per_byte
+    memory_s = op.cost.streamed_bytes * (s_per_byte / share.value) + activation_s
+    compute_s = op.cost.flops * (1 / (peak.value * peak_share.value)) if peak else 0.0
+    return TimedOp(op, memory_s, compute_s, overhead_s, share, peak, peak_share)
+
+
+def _work_seconds(op: Op, backend: Backend, threads: int | None):
+    """Seconds of small work, shared among threads as far as it comes in pieces."""
+    return sum((work_seconds(work, backend.speeds, threads) for work in op.work if work.kind != "run"), 0.0)
 
 
 def ceiling_seconds(ops: Sequence[Op], hardware: Hardware, backend: Backend, threads: int | None, working_set):

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from simulator.errors import InputError, hint
-from simulator.hardware import BY_DEFINITION, PEAK_FORMATS, Figure, Hardware
+from simulator.hardware import BY_DEFINITION, PEAK_FORMATS, EngineSpeeds, Figure, Hardware
 from simulator.library import find
 from simulator.mixes import parse_weights
 from simulator.quant import FORMATS, Format, parse_cache_format
@@ -34,6 +34,7 @@ class Backend(Spec):
     launch_us: Figure | None = None  # where the device file has none
     launch_share: Figure | None = None  # kernels launched, of those that a plain graph has
     step_us: Figure | None = None  # once per token: sampling, host, scheduler
+    speeds: EngineSpeeds | None = None  # roofcast's own engine, where the device file has its measured kernels
 
     @field_validator("bandwidth_share", "peak_share")
     @classmethod
@@ -111,6 +112,7 @@ class Runtime(Spec):
     split: Literal["tensors", "layers"] = "tensors"  # how it uses several devices: all at once, or one after the other
     scratch_tokens: int = Field(0, ge=0, le=1_000_000)  # rows of logits that its compute buffer holds
     memory_share: float = Field(1.0, gt=0, le=1)
+    is_engine: bool = False  # roofcast's own: what a device file says of it holds before the figures here
     check: str = ""  # the command that measures what was forecast, at batch 1
     check_batch: str = ""  # the same for batches
     notes: str = ""
@@ -163,18 +165,25 @@ class Runtime(Spec):
             raise InputError(
                 f"runtime {self.name} has no figures for {what}; take llama.cpp, or roofline for the hardware alone"
             )
-        return found
+        return _with_speeds(found, hardware.engine) if self.is_engine and hardware.engine else found
 
     def scratch_bytes(self, vocab: int) -> float:
         """Working memory beside weights and cache: the logits of its largest step dominate."""
         return 4.0 * self.scratch_tokens * vocab
 
 
-def launch_seconds(backend: Backend, hardware: Hardware) -> Figure | None:
+def _with_speeds(base: Backend, speeds: EngineSpeeds) -> Backend:
+    """A backend with what was measured on the device itself."""
+    return base.model_copy(update={"speeds": speeds, "step_us": speeds.step_us or base.step_us})
+
+
+def launch_seconds(backend: Backend, hardware: Hardware, threads: int | None = None) -> Figure | None:
     """Seconds that one operation of a plain graph costs before it works; None for a runtime without overhead."""
     if backend.launch_share is None:
         return None
-    base = hardware.launch_us or backend.launch_us
+    measured = backend.speeds.phase_us if backend.speeds else {}
+    nearest = min(measured, key=lambda count: abs(count - (threads or hardware.threads or 1)), default=None)
+    base = measured[nearest] if nearest else hardware.launch_us or backend.launch_us
     return base.times(MICRO * backend.launch_share.value) if base else None
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from simulator.bandwidth import bandwidth_of
 from simulator.hardware import Figure, Hardware, MemoryLevel, load_hardware
 from simulator.mixes import parse_weights
 from simulator.model import Loaded, weight_bytes
 from simulator.predict import memory_needed, predict, prompt_seconds, threads_of
 from simulator.quant import FORMATS
-from simulator.roofline import bandwidth_of
 from simulator.runtime import Backend, Runtime, ceiling_peak, load_runtime
 from simulator.simulate import largest_batch, largest_context, scenario
 from simulator.units import GI

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from simulator.bandwidth import bandwidth_of
 from simulator.hardware import BY_DEFINITION, Figure, Hardware
 from simulator.layers.attention import GroupedQuery
 from simulator.model import Model
 from simulator.predict import Prediction
-from simulator.roofline import bandwidth_of
 from simulator.routing import Capacity, Uniform
 from simulator.simulate import Scenario, largest_batch, largest_context
 from simulator.units import GIGA, format_bytes, format_gib, format_number, format_rate

@@ -1,0 +1,192 @@
+"""The command `profile`: measures this machine with a bar, writes the hardware file, and says what was found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from simulator.errors import InputError, printable
+from simulator.hardware import Hardware, load_hardware
+from simulator.host import describe_state, read_host
+from simulator.probe.clock import Progress
+from simulator.probe.describe import hardware_fields
+from simulator.probe.device import make_plan, read_device
+from simulator.probe.merge import merge
+from simulator.report.record import write_whole
+from simulator.report.table import print_table
+from simulator.schema import check
+from simulator.textfiles import read_yaml
+from simulator.units import format_bytes, format_number
+
+DEFAULT_FILE = "mine.yaml"
+BAR = 30  # characters
+
+
+def run(output: str, quick: bool, threads: int | None) -> None:
+    """Measure, merge with what the file already holds, write, and print a summary."""
+    path = Path(output)
+    old = _existing(path)
+    host = read_host()
+    for remark in describe_state(host):
+        print(f"note: {remark}", file=sys.stderr)
+    plan = make_plan(host, quick, threads)
+    with progress_bar("measuring") as progress:
+        readings = read_device(host, plan, _folder_of(path), progress)
+    fields = hardware_fields(readings, path.stem, datetime.now())
+    if old:
+        fields = merge(old, fields, output)
+    hardware = check(fields, Hardware, output)
+    write_whole(path, to_yaml(fields))
+    print_profile(hardware, output)
+
+
+def _existing(path: Path) -> dict[str, Any]:
+    """What the file holds already; InputError if it cannot be gone on with, or not be written, before time is spent."""
+    if path.suffix not in (".yaml", ".yml"):
+        raise InputError(f"-o {printable(path)}: a hardware file ends in .yaml, as in {DEFAULT_FILE}")
+    if not path.parent.is_dir():
+        raise InputError(f"-o {printable(path)}: there is no folder {printable(path.parent)}")
+    if not path.exists():
+        write_whole(path.with_name(f".{path.name[:80]}.test"), "")
+        path.with_name(f".{path.name[:80]}.test").unlink()
+        return {}
+    load_hardware(path)
+    data = read_yaml(path)
+    write_whole(path, path.read_text(encoding="utf-8"))
+    return data
+
+
+def _folder_of(path: Path) -> Path:
+    return path.parent if str(path.parent) else Path()
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress]:
+    """A bar on a terminal's standard error; nothing anywhere else."""
+    if not sys.stderr.isatty():
+        yield lambda _share, _what: None
+        return
+
+    def show(share: float, what: str) -> None:
+        done = round(BAR * share)
+        text = f"{label} [{'#' * done}{'.' * (BAR - done)}] {share:4.0%} {what}"
+        print(f"\r{text[:78]:<78}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        print(f"\r{'':<78}\r", end="", file=sys.stderr, flush=True)
+
+
+# ---- writing ----
+
+
+class _Flow(dict):
+    """A mapping written on one line."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Figures on a line each, no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        """Equal figures are written out each time."""
+        return True
+
+
+_Dumper.add_representer(
+    _Flow, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data, flow_style=True)
+)
+
+
+def to_yaml(fields: dict[str, Any]) -> str:
+    """The text of a hardware file."""
+    head = "# Measured by `roofcast profile`, which may be run again: figures are pooled, and what you change here by hand stays.\n"
+    return head + yaml.dump(_flowing(fields), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
+
+
+def _flowing(data: Any) -> Any:
+    if isinstance(data, dict):
+        inner = {key: _flowing(value) for key, value in data.items()}
+        is_short = "value" in data or "working_set_kib" in data or "memory_share" in data
+        return _Flow(inner) if is_short else inner
+    return [_flowing(each) for each in data] if isinstance(data, list | tuple) else data
+
+
+# ---- telling ----
+
+
+def print_profile(hardware: Hardware, path: str) -> None:
+    """What the figures are, and what to do with them."""
+    run, everyone = hardware.runs[-1], hardware.threads or 1
+    print(hardware.title)
+    if hardware.description:
+        print(hardware.description)
+    print()
+    _print_levels(hardware)
+    _print_traffic(hardware)
+    _print_kernels(hardware)
+    for storage in hardware.storage:
+        print(f"{storage.name}: {format_number(storage.gb_per_s.value)} GB/s, {storage.gb_per_s.how}")
+    for note in run.notes:
+        print(f"note: {note}")
+    times = f"{len(hardware.runs)} times, pooled" if len(hardware.runs) > 1 else "once"
+    print(f"\n{path}: measured {times}; last with {everyone} threads in {run.seconds:.0f} s, {run.rounds} rounds")
+    print(
+        f"next: roofcast simulate qwen3-30b-a3b {path}    roofcast validate {path}    roofcast show {path} --plot roofline.png"
+    )
+
+
+def _print_levels(hardware: Hardware) -> None:
+    counts = sorted({n for level in hardware.memory for n in level.gb_per_s_by_threads})
+    rows = []
+    for level in hardware.memory:
+        figures = [level.gb_per_s_by_threads.get(count) for count in counts]
+        spread = max((figure.spread or 0 for figure in figures if figure), default=0)
+        cells = [format_number(figure.value) if figure else "" for figure in figures]
+        rows.append([level.name, format_bytes(level.capacity_bytes), *cells, f"{spread:.0%}" if any(figures) else ""])
+    print_table(
+        ["read", "holds", *(f"{n} thread{'s' if n > 1 else ''}" for n in counts), "spread"], rows, left=("read",)
+    )
+    print("(GB/s; spread: the standard deviation of a reading)\n")
+
+
+def _print_traffic(hardware: Hardware) -> None:
+    everyone = hardware.threads or 1
+    kinds = {name: figure for name, figure in hardware.traffic.items() if name.endswith(f" {everyone} threads")}
+    told = ", ".join(f"{name.split()[0]} {format_number(figure.value)}" for name, figure in kinds.items())
+    random = [(name.split()[1], figure) for name, figure in hardware.traffic.items() if name.startswith("random")]
+    print(f"memory, GB/s: {told}")
+    print("in random blocks of " + ", ".join(f"{block} B {format_number(figure.value)}" for block, figure in random))
+    peaks = ", ".join(
+        f"{name} {format_number(figure.value * 1000)} Gop/s" for name, figure in hardware.peaks_tflops.items()
+    )
+    print(f"multiply-adds in registers: {peaks}\n")
+
+
+def _print_kernels(hardware: Hardware) -> None:
+    engine = hardware.engine
+    if engine is None or not engine.kernels:
+        return
+    kernels = engine.kernels[max(engine.kernels)]
+    tokens = sorted({n for speeds in kernels.values() for n in speeds})
+    rows = [
+        [name, *(format_number(speeds[n].cached_gop_per_s.value) if n in speeds else "" for n in tokens),
+         *(f"{speeds[n].memory_share.value:.2f}" for n in (1, tokens[-1]) if n in speeds)]
+        for name, speeds in kernels.items()
+    ]  # fmt: skip
+    head = [f"engine ({engine.path})", *(f"{n} tok" for n in tokens), "share 1", f"share {tokens[-1]}"]
+    print_table(head, rows, left=(head[0],))
+    print(
+        "(Gop/s with the weights in cache, by tokens at once; share of a pure read's speed with the weights in memory)"
+    )
+    if engine.phase_us and engine.step_us:
+        phase = engine.phase_us[max(engine.phase_us)]
+        print(
+            f"starting a kernel on all threads {phase.value:.2f} us, a step outside its kernels {engine.step_us.value:.0f} us\n"
+        )

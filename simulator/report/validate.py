@@ -1,0 +1,225 @@
+"""The command `validate`: decodes for real on this machine, and sets the forecast beside every case."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from simulator.compare import Comparison, Crossing, Row, compare, crossings
+from simulator.errors import InputError, printable
+from simulator.hardware import Hardware, load_hardware
+from simulator.host import Host, describe_state, read_host
+from simulator.matrix import make_matrix
+from simulator.measure import Sizes, measure_cases
+from simulator.probe.device import make_plan
+from simulator.report.profile import DEFAULT_FILE, progress_bar
+from simulator.report.record import write_json
+from simulator.report.table import print_table
+from simulator.units import format_number, format_seconds
+
+ROUNDS, QUICK_ROUNDS = 9, 3
+N_WORST = 5
+
+
+def run(given: str | None, quick: bool, json: str | None) -> None:
+    """Decode, compare, print; InputError where the file is not of this machine."""
+    hardware, host = _hardware(given), read_host()
+    _refuse_stranger(hardware, host)
+    everyone = hardware.threads or 1
+    plan = make_plan(host, threads=everyone)
+    cases = make_matrix(host, everyone, max(host.cache_bytes.values(), default=plan.buffer_bytes / 4), quick)
+    sizes = Sizes(memory=plan.buffer_bytes, shared=plan.shared_bytes)
+    with progress_bar("decoding") as progress:
+        measured = measure_cases(cases, sizes, QUICK_ROUNDS if quick else ROUNDS, progress)
+    found = compare(hardware, measured)
+    notes = describe_state(host)
+    if json is not None:
+        write_json(as_record(found, hardware, notes), json)
+    if json != "-":
+        print_comparison(found, hardware, notes)
+
+
+def _hardware(given: str | None) -> Hardware:
+    if given is not None:
+        return load_hardware(given)
+    if not Path(DEFAULT_FILE).exists():
+        raise InputError(
+            f"validate needs a profile of this machine: roofcast profile -o {DEFAULT_FILE}, then roofcast validate"
+        )
+    return load_hardware(DEFAULT_FILE)
+
+
+def _refuse_stranger(hardware: Hardware, host: Host) -> None:
+    name = printable(hardware.name)
+    remedy = f"profile this one first: roofcast profile -o {DEFAULT_FILE}"
+    if hardware.kind != "cpu":
+        raise InputError(
+            f"{name} is a GPU; roofcast's engine decodes on CPUs, so give --against FILE with somebody's measurements"
+        )
+    if (hardware.threads or 1) > host.n_threads or (hardware.cores and host.n_cores and hardware.cores != host.n_cores):
+        here = f"{hardware.cores or hardware.threads} cores, here are {host.n_cores or host.n_threads}"
+        raise InputError(f"{name} is another machine than this one ({here}); {remedy}, or give --against FILE")
+    if hardware.engine is None or not hardware.engine.kernels:
+        raise InputError(
+            f"{name} has no measured kernels, so nothing of this machine is known; {remedy}, or give --against FILE"
+        )
+
+
+# ---- for programs ----
+
+
+def as_record(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A comparison as plain data: every case with every timing, and the summary."""
+    return {
+        "hardware": hardware.name,
+        "title": hardware.title,
+        "profile": hardware.runs[-1].when if hardware.runs else None,
+        "notes": list(notes),
+        "rows": [_row_record(row) for row in found.rows],
+        "skipped": [],
+        "summary": {
+            "n_rows": len(found.rows),
+            **{
+                name: _summary_record(found, corrected)
+                for name, corrected in (("raw", False), ("drift_corrected", True))
+            },
+            "crossings": [vars(each) | {"agrees": each.agrees} for each in crossings(found)],
+        },
+    }
+
+
+def _summary_record(found: Comparison, corrected: bool) -> dict[str, float]:
+    return {
+        "median_abs_error": found.median_error(corrected),
+        "p90_abs_error": found.tail_error(corrected),
+        "bias": found.bias(corrected),
+        "held": found.held(corrected),
+    }
+
+
+def _row_record(row: Row) -> dict[str, Any]:
+    case, forecast = row.case, row.forecast
+    return {
+        "id": case.id,
+        "model": case.model.name,
+        "weights": case.weights,
+        "batch": case.batch,
+        "context": case.context,
+        "threads": case.threads,
+        "routing": case.routing if case.model.experts else None,
+        "sparsity": case.sparsity,
+        "tokens_per_s_measured": row.measurement.tokens_per_s,
+        "tokens_per_s": float(forecast.tokens_per_s),
+        "tokens_per_s_low": float(forecast.tokens_per_s_low),
+        "tokens_per_s_high": float(forecast.tokens_per_s_high),
+        "tokens_per_s_ceiling": float(forecast.tokens_per_s_ceiling),
+        "error": row.error,
+        "held": row.held,
+        "error_drift_corrected": row.corrected_error,
+        "held_drift_corrected": row.corrected_held,
+        "bound": str(forecast.bound),
+        "seconds": list(row.measurement.seconds),
+        "looks": [vars(look) for look in row.measurement.looks],
+        "parts": {part: {"measured": one, "forecast": two} for part, (one, two) in row.parts.items()},
+        "bytes": {"weights": row.measurement.weight_bytes, "cache": row.measurement.cache_bytes},
+        "distinct_experts": row.measurement.distinct_experts,
+    }
+
+
+# ---- for people ----
+
+
+def print_comparison(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()) -> None:
+    """Every case, how far off, and what that says of a forecast for this machine."""
+    print(f"{hardware.title or hardware.name}: {len(found.rows)} decodes with random weights\n")
+    head = [
+        "model",
+        "weights",
+        "batch",
+        "depth",
+        "threads",
+        "measured",
+        "forecast",
+        "error",
+        "80 % interval",
+        "held",
+        "drift out",
+        "held ",
+    ]
+    print_table(head, [_cells(row) for row in found.rows], left=("model", "weights"))
+    print(
+        "(tokens/s of the whole batch; drift out: the error of the same forecast for memory, caches and clock as they were just then)\n"
+    )
+    _print_summary(found)
+    for each in crossings(found):
+        print(_crossing_line(each))
+    print()
+    for line in _worst_lines(found):
+        print(line)
+    for note in notes:
+        print(f"note: {note}")
+
+
+def _cells(row: Row) -> list[str]:
+    case, forecast = row.case, row.forecast
+    model = " ".join(
+        [
+            case.model.name,
+            *([case.routing] if case.model.experts and case.routing != "uniform" else []),
+            *([case.sparsity] if case.sparsity else []),
+        ]
+    )
+    return [
+        model,
+        case.weights,
+        str(case.batch),
+        f"{case.context:,}",
+        str(case.threads),
+        format_number(row.measurement.tokens_per_s),
+        format_number(float(forecast.tokens_per_s)),
+        f"{row.error:+.0%}",
+        f"{format_number(float(forecast.tokens_per_s_low))} - {format_number(float(forecast.tokens_per_s_high))}",
+        "yes" if row.held else "no",
+        f"{row.corrected_error:+.0%}",
+        "yes" if row.corrected_held else "no",
+    ]
+
+
+def _print_summary(found: Comparison) -> None:
+    rows = [
+        [
+            name,
+            f"{found.median_error(corrected):.1%}",
+            f"{found.tail_error(corrected):.1%}",
+            f"{found.bias(corrected):+.1%}",
+            f"{found.held(corrected):.0%}",
+        ]
+        for name, corrected in (("as forecast", False), ("drift taken out", True))
+    ]
+    print_table(["error", "median", "nine in ten within", "bias", "80 % interval held"], rows, left=("error",))
+    print()
+
+
+def _crossing_line(each: Crossing) -> str:
+    def told(batch: float | None) -> str:
+        return "beyond the largest" if batch is None else f"batch {batch:.1f}"
+
+    verdict = "agree" if each.agrees else "disagree"
+    return (
+        f"experts lose half of their advantage over a dense model, {each.weights}: measured {told(each.measured)}, "
+        f"forecast {told(each.forecast)}: they {verdict}"
+    )
+
+
+def _worst_lines(found: Comparison) -> Iterator[str]:
+    """The cases that are furthest off once drift is out, with the part that was mistimed most."""
+    for row in found.worst[:N_WORST]:
+        measured, forecast = row.parts[row.worst_part]
+        step = statistics.median(row.measurement.seconds)
+        direction = "fast" if row.corrected_error > 0 else "slow"
+        yield (
+            f"worst: {row.case.id}: {abs(row.corrected_error):.0%} too {direction} ({format_seconds(step)} a step); most of it in "
+            f"{row.worst_part}: {format_seconds(measured)} measured, {format_seconds(forecast)} forecast"
+        )
