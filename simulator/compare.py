@@ -1,7 +1,7 @@
 """Forecasts beside decodes that were timed here: how far off, whether the interval held, and which part was mistimed.
 
-A forecast uses the hardware file alone. Beside it stands the same forecast for a machine whose memory, caches and clock are
-scaled to what they gave in the looks before and after each burst: the difference between the two is the machine's drift.
+A forecast uses the hardware file alone. Beside it stands the same forecast times the machine's drift: how much faster or slower
+two small reference models were decoded just before and after each burst than when the machine was profiled.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from functools import cached_property
 
 import numpy as np
 
+from simulator import interval
 from simulator.errors import InputError
-from simulator.hardware import CurvePoint, EngineSpeeds, Figure, Hardware, MemoryLevel
+from simulator.hardware import Hardware
 from simulator.matrix import DENSE, MIXED, Case
 from simulator.measure import Look, Measurement
 from simulator.mixes import parse_weights
 from simulator.predict import Prediction, predict
 from simulator.probe.clock import spread_of
-from simulator.probe.kernels import LOOK_FORMAT
+from simulator.probe.reference import BATCHES
 from simulator.quant import FORMATS
 from simulator.routing import parse_routing
 from simulator.runtime import Runtime, load_runtime
 from simulator.sparsity import parse_sparsity
-from simulator.units import GIGA, KI, MICRO
+from simulator.units import MICRO
 from simulator.workload import Workload
 
 HALVED = 0.5  # of its advantage at batch 1
@@ -35,11 +36,11 @@ HALVED = 0.5  # of its advantage at batch 1
 
 @dataclass(frozen=True)
 class Row:
-    """One case: measured, forecast from the file, and forecast for the machine as it was just then."""
+    """One case: measured, forecast from the file, and how much slower the machine was in each round than in its file."""
 
     measurement: Measurement
     forecast: Prediction
-    corrected: tuple[Prediction, ...]  # one for each round
+    drifts: tuple[float, ...]  # seconds then over seconds when profiled
 
     @property
     def case(self) -> Case:
@@ -53,13 +54,15 @@ class Row:
 
     @cached_property
     def ratios(self) -> tuple[float, ...]:
-        """Corrected forecast over measured rate, of each round."""
-        pairs = zip(self.corrected, self.measurement.seconds, strict=True)
-        return tuple(seconds / float(each.seconds_per_step) for each, seconds in pairs)
+        """Forecast without drift over measured rate, of each round."""
+        forecast = float(self.forecast.seconds_per_step)
+        return tuple(
+            seconds / (forecast * drift) for seconds, drift in zip(self.measurement.seconds, self.drifts, strict=True)
+        )
 
     @property
     def corrected_error(self) -> float:
-        """The same with the machine's drift taken out: the median over the rounds."""
+        """The error with the machine's drift taken out: the median over the rounds."""
         return statistics.median(self.ratios) - 1
 
     @property
@@ -70,18 +73,23 @@ class Row:
 
     @property
     def corrected_held(self) -> bool:
-        """Whether the interval without drift contains what was measured, typically."""
-        low = statistics.median(float(each.tokens_per_s / each.tokens_per_s_low) for each in self.corrected)
-        return 1 / low <= 1 + self.corrected_error <= low
+        """Whether the interval contains what was measured, without the part of it that stands for the machine's drift."""
+        low = 1 / self.undrifting_factor
+        return low <= 1 + self.corrected_error <= 1 / low
+
+    @property
+    def undrifting_factor(self) -> float:
+        """How far the interval reaches either way for the timing model, and for what changed between two looks."""
+        looks = spread_of([math.exp(look.change) for look in self.measurement.looks]) / math.sqrt(2)
+        return float(interval.factor(looks**2, self.forecast.runtime.model_spread))
 
     @cached_property
     def parts(self) -> dict[str, tuple[float, float]]:
         """Seconds of each part of the model, as (measured, forecast for the machine as it was)."""
         measured, guessed = self.measurement.parts, defaultdict(float)
-        middle = sorted(self.corrected, key=lambda each: float(each.seconds_per_step))[len(self.corrected) // 2]
-        for timed in middle.ops:
-            part = "vectors" if timed.op.part == "vectors" else timed.op.part
-            guessed[part] += timed.op.count * float(timed.seconds)
+        drift = statistics.median(self.drifts)
+        for timed in self.forecast.ops:
+            guessed[timed.op.part] += timed.op.count * float(timed.seconds) * drift
         return {part: (measured.get(part, 0.0), guessed.get(part, 0.0)) for part in {**measured, **guessed}}
 
     @property
@@ -129,12 +137,8 @@ def compare(hardware: Hardware, measurements: Sequence[Measurement]) -> Comparis
 
 
 def _row(hardware: Hardware, measurement: Measurement, runtime: Runtime) -> Row:
-    case = measurement.case
-    spread = spread_of([math.exp(look.change) for look in measurement.looks]) / math.sqrt(2)
-    corrected = tuple(
-        _forecast(as_seen(hardware, look, case.threads, spread), case, runtime) for look in measurement.looks
-    )
-    return Row(measurement, _forecast(hardware, case, runtime), corrected)
+    forecast = _forecast(hardware, measurement.case, runtime)
+    return Row(measurement, forecast, tuple(drift(forecast, look) for look in measurement.looks))
 
 
 def _forecast(hardware: Hardware, case: Case, runtime: Runtime) -> Prediction:
@@ -158,107 +162,24 @@ def _forecast(hardware: Hardware, case: Case, runtime: Runtime) -> Prediction:
 # ---- drift ----
 
 
-def as_seen(hardware: Hardware, look: Look, threads: int, spread: float) -> Hardware:
-    """The machine as a look found it: bandwidths such that the engine's kernel reads what it read then, speeds by its clock.
+def drift(forecast: Prediction, look: Look) -> float:
+    """How much longer than when it was profiled the machine took for such a step; 1 where nothing is known of that.
 
-    Working sets between the two that were looked at are scaled by what lies between. *spread* is how far the looks before
-    and after a burst were apart: it stands for the drift that remains. A file without measured kernels stays as it is.
+    A large model goes as the large reference model does: as with one token where memory takes its time, as with 16 where
+    arithmetic does. A model that the caches hold goes as the small one, between its two batches by the logarithm.
     """
-    engine = hardware.engine
-    expected = looked_at(engine, threads) if engine else None
-    if expected is None:
-        return hardware
-    peak = hardware.peak("int8", threads)
-    clock = look.flops_per_s / peak.value if peak else 1.0
-    shared = look.shared_bytes_per_s / expected.kernel[1]
-    memory = expected.read_at(look.memory_bytes_per_s, shared) / expected.read[2]
-
-    def factor(size: float) -> float:
-        edges = np.log([level.capacity_bytes for level in hardware.memory[-2:-1]] or [1.0])
-        near, far = edges[0] - math.log(2), edges[0] + math.log(2)
-        return math.exp(float(np.interp(math.log(size), [near, far], np.log([shared, memory]))))
-
-    levels = [_scaled_level(level, shared, spread) for level in hardware.memory[:-1]]
-    main = _scaled_level(hardware.main_memory, memory, spread)
-    peaks = {name: _scaled(figure, clock, spread) for name, figure in hardware.peaks_tflops.items()}
-    points = tuple(
-        CurvePoint.model_construct(
-            working_set_kib=point.working_set_kib,
-            threads=point.threads,
-            gb_per_s=_scaled(point.gb_per_s, factor(point.working_set_kib * KI), spread),
-        )
-        for point in hardware.curve
-    )
-    return hardware.model_copy(
-        update={
-            "memory": (*levels, main),
-            "peaks_tflops": peaks,
-            "engine": _scaled_engine(engine, threads, clock, shared, look),
-            "curve": points,
-        }
-    )
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What the file says of the kernel that the machine is looked at with: cached, in the shared cache, in memory."""
-
-    read: tuple[float, float, float]  # bytes per second of a pure read
-    kernel: tuple[float, float, float]  # of the kernel
-
-    def read_at(self, kernel_bytes_per_s: float, shared: float) -> float:
-        """The pure read's rate at which the kernel would read so much from memory, the shared cache *shared* times as fast."""
-        x1, x2 = 1 / (self.read[1] * shared), 1 / self.read[2]
-        y1, y2 = 1 / (self.kernel[1] * shared), 1 / self.kernel[2]
-        slope = (x2 - x1) / (y2 - y1) if y2 > y1 and x2 > x1 else x2 / y2
-        return 1 / max(x1, x2 + slope * (1 / kernel_bytes_per_s - y2))
-
-
-def looked_at(engine: EngineSpeeds, threads: int) -> Expected | None:
-    """What is expected of a look with *threads* threads; None where that was not measured."""
-    kernel = engine.kernels.get(threads, {}).get(LOOK_FORMAT, {}).get(1)
-    reads = engine.read_gb_per_s.get(threads)
-    if kernel is None or reads is None or kernel.cache_share is None:
-        return None
-    read = tuple(figure.value * GIGA for figure in reads)
-    fmt = FORMATS[LOOK_FORMAT]
-    cached = kernel.cached_gop_per_s.value * GIGA * fmt.block_bytes / fmt.block / 2
-    return Expected(read, (cached, read[1] * kernel.cache_share.value, read[2] * kernel.memory_share.value))
-
-
-def _scaled(figure: Figure, factor: float, spread: float | None = None) -> Figure:
-    scaled = figure.times(factor)
-    return scaled if spread is None else scaled.model_copy(update={"spread": spread})
-
-
-def _scaled_level(level: MemoryLevel, factor: float, spread: float) -> MemoryLevel:
-    by_threads = {n: _scaled(figure, factor, spread) for n, figure in level.gb_per_s_by_threads.items()}
-    rate = _scaled(level.gb_per_s, factor, spread) if level.gb_per_s else None
-    return level.model_copy(update={"gb_per_s": rate, "gb_per_s_by_threads": by_threads, "datasheet_gb_per_s": None})
-
-
-def _scaled_engine(engine: EngineSpeeds, threads: int, clock: float, shared: float, look: Look) -> EngineSpeeds:
-    def now(figures: dict[int, Figure], seconds: float) -> dict[int, Figure]:
-        found = {"value": seconds / MICRO}
-        return {n: figure.model_copy(update=found) if n == threads else figure for n, figure in figures.items()}
-
-    row = engine.row_us.get(threads)
-    passing = look.row_s / (row.value * MICRO) if row else 1 / clock
-    items = {
-        count: {work: _scaled(figure, passing if count > 1 else 1 / clock) for work, figure in found.items()}
-        for count, found in engine.item_ns.items()
-    }
-    reads = {
-        count: (figures[0], figures[1].times(shared) if count == threads else figures[1], figures[2])
-        for count, figures in engine.read_gb_per_s.items()
-    }
-    changed = {
-        "item_ns": items,
-        "phase_us": now(engine.phase_us, look.phase_s),
-        "start_us": now(engine.start_us, look.start_s),
-        "read_gb_per_s": reads,
-    }
-    return engine.model_copy(update={"clock": engine.clock * clock, **changed})
+    then = forecast.hardware.engine.reference_us.get(forecast.threads, {}) if forecast.hardware.engine else {}
+    if any(name not in then for name in look.reference_s):
+        return 1.0
+    slower = {name: math.log(seconds / (then[name].value * MICRO)) for name, seconds in look.reference_s.items()}
+    few, many = BATCHES
+    caches = [level.capacity_bytes for level in forecast.hardware.memory[:-1]]
+    if caches and float(forecast.working_set) <= max(caches):
+        share = math.log(min(max(int(forecast.load.batch), few), many) / few) / math.log(many / few)
+        return math.exp((1 - share) * slower[f"small {few}"] + share * slower[f"small {many}"])
+    parts = forecast.parts
+    share = float(parts["memory"]) / float(sum(parts.values()))
+    return math.exp(share * slower[f"large {few}"] + (1 - share) * slower[f"large {many}"])
 
 
 # ---- the batch at which experts lose their advantage ----

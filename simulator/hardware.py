@@ -203,7 +203,6 @@ class EngineSpeeds(Spec):
     """What roofcast's own engine does on a device, measured kernel by kernel, for some thread counts."""
 
     path: str = ""  # the instructions that its kernels are written for
-    clock: float = Field(1.0, gt=0, le=100)  # of the processor, relative to when its kernels were measured
     # A pure read of the working sets that kernels were measured at: in each core's cache, in the shared one, in memory.
     read_gb_per_s: dict[ThreadCount, tuple[Figure, Figure, Figure]] = Field({}, max_length=16)
     kernels: dict[ThreadCount, dict[str, dict[ThreadCount, KernelSpeed]]] = Field({}, max_length=16)  # format, tokens
@@ -213,15 +212,17 @@ class EngineSpeeds(Spec):
     attention: dict[ThreadCount, dict[str, dict[ThreadCount, KernelSpeed]]] = Field(
         {}, max_length=16
     )  # queries of a key
-    # What each matrix in memory takes beside its bytes; the kernels' shares of a read hold for matrices of this size.
+    # What each matrix takes beside its bytes, in memory and in the cache that all share; the kernels' shares of a read hold
+    # for matrices of these sizes.
     start_us: dict[ThreadCount, Figure] = Field({}, max_length=16)
     matrix_mib: float = Field(4.0, gt=0, le=1e6)
+    shared_start_us: dict[ThreadCount, Figure] = Field({}, max_length=16)
+    shared_matrix_mib: float = Field(1.0, gt=0, le=1e6)
     phase_us: dict[ThreadCount, Figure] = Field(
         {}, max_length=16
     )  # starting a kernel on all threads, waiting for the last
-    row_us: dict[ThreadCount, Figure] = Field(
-        {}, max_length=16
-    )  # a further token in the same kernels: by it machines are compared
+    # A step of two small models, by which the machine is compared with itself at another time.
+    reference_us: dict[ThreadCount, dict[str, Figure]] = Field({}, max_length=16)
     step_us: Figure | None = None  # once a step, outside the kernels
     cold_step_us: Figure | None = None  # the same where the weights have left nothing else in the caches
     item_ns: dict[ThreadCount, dict[str, Figure]] = Field({}, max_length=16)  # of one thread; keys as in ops.WORK

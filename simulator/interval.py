@@ -30,6 +30,6 @@ def spread_of(figure: Figure) -> float:
     return 0.0 if figure.source == BY_DEFINITION else SPREAD[figure.provenance]
 
 
-def factor(variances) -> np.ndarray:
+def factor(variances, model_spread: float = MODEL_SPREAD) -> np.ndarray:
     """exp(1.28 sigma), sigma the root of the summed *variances* of ln(seconds): the interval is seconds times / by it."""
-    return np.exp(Z80 * np.sqrt(MODEL_SPREAD**2 + variances))
+    return np.exp(Z80 * np.sqrt(model_spread**2 + variances))

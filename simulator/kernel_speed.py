@@ -71,30 +71,29 @@ def _at(
     op: Op, kernel: dict[int, KernelSpeed], speeds: EngineSpeeds, threads: int, s_per_byte, phases: float
 ) -> tuple[Any, Any]:
     """Seconds in cache, and at a pure read's *s_per_byte*."""
-    cached_s = op.cost.flops / op.sharers * _over_tokens(op.sharers, _seconds_of_token(kernel)) / GIGA / speeds.clock
+    cached_s = op.cost.flops / op.sharers * _over_tokens(op.sharers, _seconds_of_token(kernel)) / GIGA
     reads = [1 / (figure.value * GIGA) for figure in speeds.read_gb_per_s[threads]]
     streamed = op.cost.streamed_bytes
     knots = [(reads[0], cached_s)]
-    slower = cached_s * (1 - speeds.clock)  # by so much the part that is computed
     if all(speed.cache_share for speed in kernel.values()):
         shares = {n: 1 / speed.cache_share.value for n, speed in kernel.items()}
-        knots.append((reads[1], streamed * reads[1] * _over_tokens(op.sharers, shares) + slower))
+        starts_s = _starts(op, speeds.shared_start_us.get(threads), speeds.shared_matrix_mib, phases)
+        knots.append((reads[1], streamed * reads[1] * _over_tokens(op.sharers, shares) + starts_s))
     shares = {n: 1 / speed.memory_share.value for n, speed in kernel.items()}
     beside = next((speed.memory_gb_per_s for speed in kernel.values() if speed.memory_gb_per_s), None)
     read_s = 1 / (beside.value * GIGA) if beside else reads[2]
-    seconds = (
-        streamed * read_s * _over_tokens(op.sharers, shares) + slower + _start_seconds(op, speeds, threads, phases)
-    )
-    knots.append((read_s, seconds))
+    starts_s = _starts(op, speeds.start_us.get(threads), speeds.matrix_mib, phases)
+    if op.part == "cache":
+        starts_s = sum((work_seconds(work, speeds, threads) for work in op.work if work.kind == "run"), 0.0)
+    knots.append((read_s, streamed * read_s * _over_tokens(op.sharers, shares) + starts_s))
     return cached_s, _along(knots, s_per_byte)
 
 
-def _start_seconds(op: Op, speeds: EngineSpeeds, threads: int, phases: float):
-    """What beginning with matrices, or with heads of the cache, takes more from memory than it did where kernels were measured."""
-    if op.part == "cache":
-        return sum((work_seconds(work, speeds, threads) for work in op.work if work.kind == "run"), 0.0)
-    figure = speeds.start_us.get(threads)
-    return figure.value * MICRO * (phases - op.cost.streamed_bytes / (speeds.matrix_mib * MI)) if figure else 0.0
+def _starts(op: Op, figure: Figure | None, matrix_mib: float, phases: float):
+    """What beginning with its matrices takes more than it did where kernels were measured, on matrices of another size."""
+    if figure is None or op.part == "cache":
+        return 0.0
+    return figure.value * MICRO * (phases - op.cost.streamed_bytes / (matrix_mib * MI))
 
 
 def _seconds_of_token(kernel: dict[int, KernelSpeed]) -> dict[int, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections import defaultdict
@@ -11,15 +12,14 @@ from itertools import groupby
 
 import numpy as np
 
-from simulator.engine import cpu
 from simulator.engine.routing import choose_experts
 from simulator.engine.step import Engine
 from simulator.engine.team import Team
 from simulator.matrix import Case
-from simulator.probe.clock import Clock, Progress, repeats_of, time_once
-from simulator.probe.compute import peak_probe
-from simulator.probe.kernels import LOOK_FORMAT, filled, kernel_probe, start_seconds
-from simulator.probe.parts import Tiny
+from simulator.probe.bandwidth import stream_probe
+from simulator.probe.clock import Clock, Progress, time_once
+from simulator.probe.kernels import filled
+from simulator.probe.reference import References, reference_models
 
 BURST_S = 0.05  # of decoding between two looks at the machine
 LEAST_STEPS = 3
@@ -31,19 +31,11 @@ _PARTS = {"store": "cache", "merge": "cache", "route": "router"}
 
 @dataclass(frozen=True)
 class Look:
-    """What the machine gave around one burst of decoding: means of before and after.
+    """What the machine gave around one burst of decoding: geometric means of before and after."""
 
-    The first two are what the engine's own kernel for LOOK_FORMAT reads a second, one token at once, in matrices that follow each
-    other. A pure read would tell less: where two cores come to share no cache, it gets faster, and passing on results slower.
-    """
-
-    memory_bytes_per_s: float  # matrices that no cache holds
-    shared_bytes_per_s: float  # matrices that the last cache holds
-    flops_per_s: float  # int8 dot products in registers
-    start_s: float  # what a matrix in memory takes beside its bytes
-    phase_s: float  # to start a kernel on all threads, and to wait for the last
-    row_s: float  # of a further token in the kernels of a tiny model: how fast cores pass results to each other
-    change: float  # of the memory's rate from before to after, as a logarithm
+    memory_bytes_per_s: float  # a pure read of what no cache holds
+    reference_s: dict[str, float]  # a step of each reference model, by model and batch
+    change: float  # of all the reference models together from before to after, as a logarithm
 
 
 @dataclass(frozen=True)
@@ -66,41 +58,35 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Working sets in bytes that the machine is looked at with: those of the profile."""
+    """Bytes that the machine is looked at with."""
 
-    memory: int
-    shared: int
+    memory: int  # read from end to end
+    cache: int  # of the last cache: the reference models are made for it
 
 
 class Looker:
-    """Looks at a machine with some threads: how fast weights come from memory and from the last cache, and how fast it computes."""
+    """Looks at a machine with some threads: how fast it reads, and how fast it decodes the reference models."""
 
     def __init__(self, team: Team, sizes: Sizes, memory: np.ndarray, clock: Clock):
-        self._clock, path = clock, cpu.choose()
-        self._probes = (
-            kernel_probe("memory", LOOK_FORMAT, 1, team, path, memory[: sizes.memory], "memory"),
-            kernel_probe("shared", LOOK_FORMAT, 1, team, path, memory[: sizes.shared], "shared"),
-            peak_probe("peak", "int8", team, path),
-            kernel_probe("pieces", LOOK_FORMAT, 1, team, path, memory[: sizes.memory], "pieces"),
-        )
-        self._tiny = Tiny(team, clock)
-        for probe in self._probes:
-            probe.run(1)
-        self._repeats = [repeats_of(probe, clock) for probe in self._probes]
+        self._clock = clock
+        self._read = stream_probe("memory", "read", team, memory, sizes.memory)
+        self._read.run(1)
+        self._references = References(reference_models(sizes.cache, sizes.memory), team, clock)
+        self.look()
 
-    def rates(self) -> tuple[float, ...]:
-        """The first six fields of a Look."""
-        memory, shared, peak, pieces = self._probes
-        seconds = [time_once(probe, n, self._clock) for probe, n in zip(self._probes, self._repeats, strict=True)]
-        start = max(1e-8, start_seconds(memory, seconds[0], pieces, seconds[3]))
-        rates = memory.bytes / seconds[0], shared.bytes / seconds[1], peak.flops / seconds[2]
-        return (*rates, start, *self._tiny.look())
+    def look(self) -> Look:
+        """As it is now."""
+        return Look(self._read.bytes / time_once(self._read, 1, self._clock), self._references.seconds(), 0.0)
 
 
-def look_between(before: Sequence[float], after: Sequence[float]) -> Look:
-    """Two looks as one: geometric means, and how much the memory changed."""
-    means = [float(np.sqrt(one * two)) for one, two in zip(before, after, strict=True)]
-    return Look(*means, change=float(np.log(after[0] / before[0])))
+def look_between(before: Look, after: Look) -> Look:
+    """Two looks as one."""
+    pairs = {name: (seconds, after.reference_s[name]) for name, seconds in before.reference_s.items()}
+    return Look(
+        math.sqrt(before.memory_bytes_per_s * after.memory_bytes_per_s),
+        {name: math.sqrt(one * two) for name, (one, two) in pairs.items()},
+        statistics.fmean(math.log(two / one) for one, two in pairs.values()),
+    )
 
 
 def measure_cases(
@@ -144,11 +130,11 @@ def _measure_group(
         looker = Looker(engine.team, sizes, memory, clock)
         bursts = [Burst(engine, case, clock) for case in cases]
         seconds, looks = defaultdict(list), defaultdict(list)
-        before = looker.rates()
+        before = looker.look()
         for number in range(rounds):
             for burst in bursts if number % 2 == 0 else reversed(bursts):
                 seconds[burst.case.id].append(burst.seconds())
-                after = looker.rates()
+                after = looker.look()
                 looks[burst.case.id].append(look_between(before, after))
                 before = after
         return [burst.measurement(seconds[burst.case.id], looks[burst.case.id]) for burst in bursts]

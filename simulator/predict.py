@@ -116,7 +116,7 @@ class Prediction:
             experts = sum(timed.op.count * timed.memory_s for timed in self.ops if timed.op.part == "experts")
             is_batch = np.where(np.asarray(self.load.new_tokens) > 1, 1.0, 0.0)
             variances = variances + (experts / self.seconds_per_step * interval.ROUTING_SPREAD * is_batch) ** 2
-        return interval.factor(variances)
+        return interval.factor(variances, self.runtime.model_spread)
 
     def _seconds_by_figure(self) -> list[tuple[Figure, Any]]:
         """How much of the step rests on each figure of the device and the runtime."""
@@ -170,6 +170,11 @@ class Prediction:
             return None
         kinds = {ffn: layers.count(ffn) for ffn in set(layers)}
         return sum(n * self.load.routing.distinct(ffn, self.load.new_tokens) for ffn, n in kinds.items()) / len(layers)
+
+    @cached_property
+    def working_set(self):
+        """Bytes that come round again step after step: the weights, and one sequence's cache."""
+        return _working_set(self.model, self.load)
 
     @cached_property
     def weight_bytes(self) -> float:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from simulator.errors import InputError, hint
 from simulator.hardware import BY_DEFINITION, PEAK_FORMATS, EngineSpeeds, Figure, Hardware
+from simulator.interval import MODEL_SPREAD
 from simulator.library import find
 from simulator.mixes import parse_weights
 from simulator.quant import FORMATS, Format, parse_cache_format
@@ -112,6 +113,8 @@ class Runtime(Spec):
     split: Literal["tensors", "layers"] = "tensors"  # how it uses several devices: all at once, or one after the other
     scratch_tokens: int = Field(0, ge=0, le=1_000_000)  # rows of logits that its compute buffer holds
     memory_share: float = Field(1.0, gt=0, le=1)
+    # What the timing model leaves out, as a standard deviation of the logarithm.
+    model_spread: float = Field(MODEL_SPREAD, ge=0, le=2)
     is_engine: bool = False  # roofcast's own: what a device file says of it holds before the figures here
     check: str = ""  # the command that measures what was forecast, at batch 1
     check_batch: str = ""  # the same for batches

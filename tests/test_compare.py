@@ -1,15 +1,16 @@
 """Forecasts beside decodes that were timed here: errors, drift taken out, intervals, and the part that was mistimed."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from profiled import machine
 
-from simulator.compare import Comparison, as_seen, compare, crossing, crossings, looked_at
+from simulator.compare import Comparison, compare, crossing, crossings
 from simulator.host import Host
 from simulator.matrix import MIXED, Case, dense, make_matrix, moe, small
-from simulator.measure import Look, Measurement
+from simulator.measure import Look, Measurement, look_between
 from simulator.report.validate import as_record
 from simulator.runtime import load_runtime
 from simulator.units import MI
@@ -17,19 +18,11 @@ from simulator.units import MI
 LARGE = dense(192 * MI)
 
 
-def usual(threads=2, memory=1.0, shared=1.0, clock=1.0, passing=1.0):
-    """What a look at the made-up machine finds, some of it faster than its file says."""
-    hardware = machine()
-    expected = looked_at(hardware.engine, threads)
-    return Look(
-        memory_bytes_per_s=memory * expected.kernel[2],
-        shared_bytes_per_s=shared * expected.kernel[1],
-        flops_per_s=clock * hardware.peak("int8", threads).value,
-        start_s=hardware.engine.start_us[threads].value * 1e-6,
-        phase_s=hardware.engine.phase_us[threads].value * 1e-6 / passing,
-        row_s=hardware.engine.row_us[threads].value * 1e-6 / passing,
-        change=0.0,
-    )
+def usual(threads=2, **slower):
+    """What a look at the made-up machine finds: what its file says, but for reference models that take longer, `large_1=1.2`."""
+    then = machine().engine.reference_us[threads]
+    found = {name: figure.value * 1e-6 * slower.get(name.replace(" ", "_"), 1.0) for name, figure in then.items()}
+    return Look(memory_bytes_per_s=20e9, reference_s=found, change=0.0)
 
 
 def measured(case, seconds, looks, parts=None):
@@ -37,10 +30,15 @@ def measured(case, seconds, looks, parts=None):
     return Measurement(case, tuple(seconds), tuple(looks), parts or {}, 1e6, 0.0, None)
 
 
-def forecast(case, look=None):
-    """Seconds of a step on the made-up machine, as it is in its file or as a look found it."""
-    row = compare(machine(), [measured(case, [1.0], [look or usual(case.threads)])]).rows[0]
-    return float((row.corrected[0] if look else row.forecast).seconds_per_step)
+def forecast(case):
+    """Seconds of a step on the made-up machine, as it is in its file."""
+    return float(row_of(case).forecast.seconds_per_step)
+
+
+def row_of(case, *looks):
+    """A case that took a second in each round."""
+    looks = looks or (usual(case.threads),)
+    return compare(machine(), [measured(case, [1.0] * len(looks), looks)]).rows[0]
 
 
 CASES = [
@@ -54,40 +52,50 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_a_machine_that_has_not_changed_gets_the_same_forecast(case):
+def test_a_machine_that_has_not_changed_has_no_drift(case):
     """A look that finds what the file says changes nothing."""
-    assert forecast(case, usual(case.threads)) == pytest.approx(forecast(case), rel=1e-6)
+    assert row_of(case).drifts == pytest.approx((1.0,))
 
 
-def test_faster_memory_helps_what_memory_limits():
-    """With a kernel twice as fast from memory, one token of a large model takes little more than half of the time."""
-    alone, twice = forecast(CASES[0]), forecast(CASES[0], usual(memory=2.0))
-    assert 0.5 < twice / alone < 0.6
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_a_machine_that_is_slower_in_all_has_that_drift(case):
+    """All reference models take 1.3 times as long: so does everything."""
+    all_slower = dict.fromkeys(("large_1", "large_16", "small_1", "small_16"), 1.3)
+    assert row_of(case, usual(case.threads, **all_slower)).drifts == pytest.approx((1.3,))
 
 
-def test_a_faster_clock_helps_what_arithmetic_limits():
-    """32 tokens of a large model are limited by arithmetic, one is not."""
-    assert forecast(CASES[1], usual(clock=1.5)) < 0.85 * forecast(CASES[1])
-    assert forecast(CASES[0], usual(clock=1.5)) > 0.9 * forecast(CASES[0])
+def test_slower_memory_slows_what_memory_limits():
+    """One token of a large model goes as one token of the large reference, 32 as its 16."""
+    assert row_of(CASES[0], usual(large_1=1.5)).drifts[0] > 1.4
+    assert row_of(CASES[1], usual(large_1=1.5)).drifts[0] < 1.2
+    assert row_of(CASES[1], usual(large_16=1.5)).drifts[0] > 1.3
 
 
-def test_cores_that_pass_on_results_slowly_cost_a_small_model_most():
-    """A model in the last cache has as many phases for a hundredth of the work."""
-    slow = usual(passing=0.25)
-    little = Case(small(5 * MI), "q8_0", threads=2)
-    assert forecast(little, slow) / forecast(little) > 1.15
-    assert forecast(CASES[0], slow) / forecast(CASES[0]) < 1.05
+def test_a_model_that_the_caches_hold_goes_as_the_small_one():
+    """Batch 4 lies half-way between 1 and 16 on the logarithm: the root of 1.44."""
+    assert row_of(CASES[4], usual(small_1=1.44)).drifts[0] == pytest.approx(1.2)
+    assert row_of(CASES[4], usual(large_1=2.0, large_16=2.0)).drifts[0] == pytest.approx(1.0)
 
 
 def test_drift_is_taken_out_of_a_machine_that_drifts():
     """Timings made from forecasts for a drifting machine: the raw error is the drift, the corrected one is nothing."""
-    looks = [usual(memory=factor) for factor in (0.8, 0.9, 0.85)]
     case = CASES[0]
-    row = compare(machine(), [measured(case, [forecast(case, look) for look in looks], looks)]).rows[0]
-    assert row.error == pytest.approx(forecast(case, looks[2]) / forecast(case) - 1)
-    assert row.error > 0.1
+    looks = [usual(large_1=factor, large_16=factor) for factor in (1.2, 1.1, 1.15)]
+    seconds = [factor * forecast(case) for factor in (1.2, 1.1, 1.15)]
+    row = compare(machine(), [measured(case, seconds, looks)]).rows[0]
+    assert row.error == pytest.approx(0.15)
     assert row.corrected_error == pytest.approx(0, abs=1e-9)
     assert row.corrected_held
+
+
+def test_looks_around_a_burst_are_averaged():
+    """Geometric means of both looks; the change is the mean of the reference models' logarithms."""
+    before, after = usual(), usual(large_1=4.0)
+    both = look_between(before, replace(after, memory_bytes_per_s=5e9))
+    assert both.memory_bytes_per_s == pytest.approx(10e9)
+    assert both.reference_s["large 1"] == pytest.approx(12e-3)
+    assert both.reference_s["small 1"] == pytest.approx(200e-6)
+    assert both.change == pytest.approx(math.log(4) / 4)
 
 
 def test_errors_are_forecast_over_measured():
@@ -144,7 +152,7 @@ def test_the_parts_of_a_forecast_make_up_its_kernels():
     """All parts together are the step without what it takes outside its kernels."""
     row = comparison([1.0]).rows[0]
     inside = sum(seconds for _, seconds in row.parts.values())
-    assert inside == pytest.approx(float(row.corrected[0].seconds_per_step - row.corrected[0].step_overhead_s))
+    assert inside == pytest.approx(float(row.forecast.seconds_per_step - row.forecast.step_overhead_s))
 
 
 @pytest.mark.parametrize(
@@ -169,10 +177,10 @@ def test_a_mixture_and_a_dense_model_are_compared_byte_for_byte():
     assert 2 < only.measured < 32
 
 
-def test_a_file_without_measured_kernels_is_not_corrected():
+def test_a_file_without_reference_models_has_no_known_drift():
     """Nothing is known of what a look finds."""
-    hardware = machine(engine=None)
-    assert as_seen(hardware, usual(), 2, 0.1) is hardware
+    row = compare(machine(engine=None), [measured(CASES[0], [1.0], [usual(large_1=2.0)])]).rows[0]
+    assert row.drifts == (1.0,)
 
 
 def test_the_matrix_covers_what_it_says():

@@ -13,7 +13,7 @@ from simulator.host import Host, describe_state
 from simulator.probe.caches import Level, find_levels
 from simulator.probe.clock import Sample, spread_of
 from simulator.probe.device import Readings, kernel_threads
-from simulator.probe.kernels import MATRIX_BYTES, PIECE_BYTES, start_seconds
+from simulator.probe.kernels import MATRIX_BYTES, matrix_sizes, start_seconds
 from simulator.probe.parts import PartSpeed
 from simulator.units import GI, GIGA, KI, MI, TERA, format_bytes
 
@@ -248,24 +248,31 @@ def _engine(readings: Readings) -> dict[str, Any]:
         "kernels": {count: {fmt: _kernel(readings, count, fmt) for fmt in readings.plan.formats} for count in counts},
         "columns": columns,
         "attention": attention,
-        "start_us": {count: _start(readings, count) for count in counts},
+        "start_us": {count: _start(readings, count, "memory", "pieces") for count in counts},
         "matrix_mib": MATRIX_BYTES / MI,
+        "shared_start_us": {count: _start(readings, count, "shared", "shared pieces") for count in counts},
+        "shared_matrix_mib": round(matrix_sizes(readings.plan.shared_bytes)["shared"] / MI, 4),
         "phase_us": {count: _seconds(found["phase"], 1e-6) for count, found in overheads.items()},
-        "row_us": {count: _seconds(found["row"], 1e-6) for count, found in overheads.items()},
+        "reference_us": {count: _references(readings, count) for count in counts},
         "step_us": _seconds(overheads[everyone]["step"], 1e-6, "a step of a model of width 64, outside its kernels"),
         "cold_step_us": _seconds(overheads[everyone]["cold step"], 1e-6, "the same after all of memory was read"),
         "item_ns": {count: _items(readings, count) for count in counts},
     }
 
 
-def _start(readings: Readings, threads: int) -> dict[str, Any]:
-    large, small = (readings.samples[f"start {threads} {where}"] for where in ("memory", "pieces"))
-    found = [
-        max(1e-8, start_seconds(large, one, small, other))
-        for one, other in zip(large.seconds, small.seconds, strict=True)
-    ]
-    how = f"matrices of {format_bytes(PIECE_BYTES)} against {format_bytes(MATRIX_BYTES)}, in memory"
-    return _seconds(Sample(tuple(found)), 1e-6, how)
+def _references(readings: Readings, threads: int) -> dict[str, Any]:
+    prefix = f"reference {threads} "
+    found = {name.removeprefix(prefix): sample for name, sample in readings.samples.items() if name.startswith(prefix)}
+    return {name: _seconds(sample, 1e-6) for name, sample in found.items()}
+
+
+def _start(readings: Readings, threads: int, where: str, pieces: str) -> dict[str, Any]:
+    large, small = (readings.samples[f"start {threads} {each}"] for each in (where, pieces))
+    sizes = matrix_sizes(readings.plan.shared_bytes)
+    pair = sizes[where], sizes[pieces]
+    rounds = zip(large.seconds, small.seconds, strict=True)
+    found = [max(1e-8, start_seconds(large, one, small, other, pair)) for one, other in rounds]
+    return _seconds(Sample(tuple(found)), 1e-6, f"matrices of {format_bytes(pair[1])} against {format_bytes(pair[0])}")
 
 
 def _items(readings: Readings, threads: int) -> dict[str, Any]:

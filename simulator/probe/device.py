@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from simulator.probe.bandwidth import KINDS, random_probe, stream_probe
 from simulator.probe.clock import Clock, Probe, Progress, Sample, measure
 from simulator.probe.compute import peak_probe
 from simulator.probe.kernels import LOOK_FORMAT, filled, kernel_probe
+from simulator.probe.reference import References, reference_models
 from simulator.probe.storage import measure_storage
 from simulator.units import KI, MI
 
@@ -41,6 +42,7 @@ class Plan:
     threads: tuple[int, ...]  # counts; the last is all
     sizes: tuple[int, ...]  # bytes of working sets
     buffer_bytes: int  # more than the caches hold
+    cache_bytes: int  # of the last cache
     cached_bytes: int  # weights that every core's own cache holds
     shared_bytes: int  # weights that the last cache holds, but no core's own
     formats: tuple[str, ...]
@@ -88,6 +90,7 @@ def make_plan(host: Host, quick: bool = False, threads: int | None = None) -> Pl
         threads=_thread_counts(everyone),
         sizes=tuple(dict.fromkeys([*sizes, buffer])),
         buffer_bytes=buffer,
+        cache_bytes=int(last),
         cached_bytes=min(int(0.4 * own[0]) if own else 256 * KI, buffer),
         shared_bytes=min(max(int(last / 6), 512 * KI), buffer) // 4096 * 4096,
         formats=QUICK_FORMATS if quick else tuple(LAYOUTS),
@@ -127,6 +130,9 @@ def read_device(
         memory = filled(plan.buffer_bytes)
         tell(0.02, "compiling kernels (only the first time)")
         probes = device_probes(plan, teams, memory, path)
+        for count in kernel_threads(plan):
+            references = References(reference_models(plan.cache_bytes, plan.buffer_bytes), teams[count], clock)
+            probes += [replace(probe, name=f"reference {count} {name}") for name, probe in references.probes.items()]
         samples = measure(probes, plan.rounds, clock, _part(tell, 0.1, 0.7), plan.budget_s)
     everyone = plan.threads[-1]
     tell(0.7, "the engine's other work")
@@ -175,8 +181,9 @@ def device_probes(plan: Plan, teams: dict[int, Team], memory: np.ndarray, path: 
         probes.append(random_probe(f"random {block}", team, memory, block, RANDOM_BYTES))
     sets = {"cached": plan.cached_bytes, "shared": plan.shared_bytes, "memory": plan.buffer_bytes}
     for count in kernel_threads(plan):
-        for where in ("memory", "pieces"):
-            probes.append(kernel_probe(f"start {count} {where}", LOOK_FORMAT, 1, teams[count], path, memory, where))
+        for where in ("memory", "pieces", "shared", "shared pieces"):
+            weights = memory[: plan.shared_bytes] if where.startswith("shared") else memory
+            probes.append(kernel_probe(f"start {count} {where}", LOOK_FORMAT, 1, teams[count], path, weights, where))
         for fmt in plan.formats:
             for where, nbytes in sets.items():
                 weights = memory[:nbytes]

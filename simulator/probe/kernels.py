@@ -94,12 +94,11 @@ def kernel_probe(name: str, fmt: str, n_tokens: int, team: Team, path: Path, wei
     """The kernel of a format.
 
     *where* says what *weights* fit into: in a core's own cache ("cached") all threads read all of them, again and again; in
-    the "shared" one and in "memory" each thread reads some, as in a decode step. "pieces" is memory in small matrices.
+    the "shared" one and in "memory" each thread reads some, as in a decode step. The "pieces"
+    of either are the same in small matrices.
     """
     groups = _GROUPS if where == "cached" else 1
-    matrix_bytes = {"cached": len(weights), "shared": len(weights) // 4, "memory": MATRIX_BYTES, "pieces": PIECE_BYTES}[
-        where
-    ]
+    matrix_bytes = matrix_sizes(len(weights))[where]
     work = MatrixWork(fmt, weights, n_tokens, team, path, matrix_bytes, groups)
     return Probe(name, work.run, work.bytes, work.flops)
 
@@ -111,7 +110,20 @@ def filled(nbytes: int) -> np.ndarray:
     return weights
 
 
-def start_seconds(memory: Probe | Sample, memory_s: float, pieces: Probe | Sample, pieces_s: float) -> float:
-    """Seconds that each matrix in memory takes beside its bytes, from the same weights in matrices of two sizes."""
-    more = pieces.bytes / PIECE_BYTES - memory.bytes / MATRIX_BYTES
-    return max(0.0, pieces_s - memory_s * pieces.bytes / memory.bytes) / more
+def matrix_sizes(nbytes: int) -> dict[str, int]:
+    """Bytes of each matrix in weights of *nbytes*, by where they are."""
+    return {
+        "cached": nbytes,
+        "shared": nbytes // 4,
+        "shared pieces": nbytes // 32,
+        "memory": MATRIX_BYTES,
+        "pieces": PIECE_BYTES,
+    }
+
+
+def start_seconds(
+    large: Probe | Sample, large_s: float, small: Probe | Sample, small_s: float, sizes: tuple[int, int]
+) -> float:
+    """Seconds that each matrix takes beside its bytes, from about the same weights in matrices of two *sizes*, large and small."""
+    more = small.bytes / sizes[1] - large.bytes / sizes[0]
+    return max(0.0, small_s - large_s * small.bytes / large.bytes) / more

@@ -110,10 +110,10 @@ class Tiny:
             runs.append(self._clock() - start)
         return max(1e-9, statistics.median(runs) - self.kernels_s(n_tokens))
 
-    def look(self) -> tuple[float, float]:
-        """Seconds of a phase with one token, and of each further token in all of them."""
-        one, all_rows = self.kernels_s(1), self.kernels_s(ROWS)
-        return one / self._n_phases, max(1e-9, all_rows - one) / (ROWS - 1)
+    @property
+    def n_phases(self) -> int:
+        """Kernels that follow each other in a step, each begun by all threads."""
+        return self._n_phases
 
     def _timed(self, tape: Tape) -> float:
         start = self._clock()
@@ -129,9 +129,9 @@ def measure_overheads(
 ) -> dict[str, Sample]:
     """Seconds of what a step takes beside the work of its kernels.
 
-    "phase": starting a kernel on all threads, and waiting for the last; "row": a further token in all kernels of a tiny
-    model; "step" and "token": what a step and each of its tokens take outside the kernels; "cold step" and "cold token":
-    the same after *memory* was read, which leaves nothing else in the caches.
+    "phase": starting a kernel on all threads, and waiting for the last; "step" and "token": what a step and each of its
+    tokens take outside the kernels; "cold step" and "cold token": the same after *memory* was read, which leaves nothing
+    else in the caches.
     """
     found = defaultdict(list)
     team = Team(n_threads)
@@ -139,9 +139,7 @@ def measure_overheads(
         tiny = Tiny(team, clock)
         read = stream_probe("read", "read", team, memory, memory.nbytes)
         for _ in range(rounds):
-            phase, row = tiny.look()
-            found["phase"].append(phase)
-            found["row"].append(row)
+            found["phase"].append(tiny.kernels_s(1) / tiny.n_phases)
             for name, before in (("", lambda: None), ("cold ", lambda: read.run(1))):
                 one, many = (tiny.outside_s(n, before) for n in (1, ROWS))
                 found[f"{name}step"].append(one)

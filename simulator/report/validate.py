@@ -30,7 +30,7 @@ def run(given: str | None, quick: bool, json: str | None) -> None:
     everyone = hardware.threads or 1
     plan = make_plan(host, threads=everyone)
     cases = make_matrix(host, everyone, max(host.cache_bytes.values(), default=plan.buffer_bytes / 4), quick)
-    sizes = Sizes(memory=plan.buffer_bytes, shared=plan.shared_bytes)
+    sizes = Sizes(memory=plan.buffer_bytes, cache=plan.cache_bytes)
     with progress_bar("decoding") as progress:
         measured = measure_cases(cases, sizes, QUICK_ROUNDS if quick else ROUNDS, progress)
     found = compare(hardware, measured)
@@ -122,6 +122,7 @@ def _row_record(row: Row) -> dict[str, Any]:
         "bound": str(forecast.bound),
         "seconds": list(row.measurement.seconds),
         "looks": [vars(look) for look in row.measurement.looks],
+        "drifts": list(row.drifts),
         "parts": {part: {"measured": one, "forecast": two} for part, (one, two) in row.parts.items()},
         "bytes": {"weights": row.measurement.weight_bytes, "cache": row.measurement.cache_bytes},
         "distinct_experts": row.measurement.distinct_experts,
@@ -150,7 +151,7 @@ def print_comparison(found: Comparison, hardware: Hardware, notes: tuple[str, ..
     ]
     print_table(head, [_cells(row) for row in found.rows], left=("model", "weights"))
     print(
-        "(tokens/s of the whole batch; drift out: the error of the same forecast for memory, caches and clock as they were just then)\n"
+        "(tokens/s of the whole batch; drift out: the error of the same forecast for the machine as it was just then)\n"
     )
     _print_summary(found)
     for each in crossings(found):

@@ -1,0 +1,82 @@
+"""Two small models that are decoded whenever a machine is looked at: how fast they go says what has changed since it was profiled.
+
+A machine that is shared does not only give less or more bandwidth from one minute to the next. Where its cores come to share no
+cache, memory gets faster and passing on results slower. What that does to decoding is seen best in decoding.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from simulator.engine.step import Engine
+from simulator.engine.team import Team
+from simulator.model import Model
+from simulator.probe.clock import Clock, Probe, repeats_of, time_once
+from simulator.units import MI
+
+LARGE_BYTES = 96 * MI  # weights, at most: three times what the last cache holds
+SMALL_SHARE = 8  # of the last cache: the small model's weights are so much smaller
+BATCHES = (1, 16)
+DEPTH = 64  # tokens in the cache
+BURST_S = 5e-3
+_BYTES_PER_WEIGHT = 34 / 32
+
+
+def reference_models(cache_bytes: float, buffer_bytes: int) -> dict[str, Model]:
+    """By name: one that no cache holds, as far as memory allows, and one that the last cache holds."""
+    large = min(max(3 * cache_bytes, LARGE_BYTES / 4), LARGE_BYTES * 4, buffer_bytes)
+    return {
+        "large": _sized("large", large, 1024, 16, 2816),
+        "small": _sized("small", max(cache_bytes / SMALL_SHARE, MI), 256, 4, 640),
+    }
+
+
+def _sized(name: str, nbytes: float, width: int, n_heads: int, d_ff: int) -> Model:
+    attention = {"kind": "grouped_query", "n_heads": n_heads, "n_kv_heads": n_heads // 4, "head_dim": 64}
+
+    def of(n_layers: int) -> Model:
+        layer = {"count": n_layers, "attention": attention, "ffn": {"kind": "gated", "d_ff": d_ff}}
+        data = {"name": name, "d_model": width, "vocab": 512, "tied_head": True, "layers": [layer]}
+        return Model.model_validate(data | {"max_context": 4096})
+
+    one, two = (of(n).total_params * _BYTES_PER_WEIGHT for n in (1, 2))
+    return of(max(1, round((nbytes - one) / (two - one)) + 1))
+
+
+class References:
+    """The models in memory, decoded by a team of threads."""
+
+    def __init__(self, models: dict[str, Model], team: Team, clock: Clock = time.perf_counter):
+        self._clock = clock
+        self._engines = {
+            name: Engine(model, team=team, batch=max(BATCHES), context=4096, weights="q8_0")
+            for name, model in models.items()
+        }
+        self.probes = {
+            f"{name} {batch}": Probe(f"{name} {batch}", self._decoder(engine, batch), burst_s=BURST_S)
+            for name, engine in self._engines.items()
+            for batch in BATCHES
+        }
+        self._repeats: dict[str, int] = {}
+
+    def _decoder(self, engine: Engine, batch: int):
+        tokens = np.arange(batch) * 7
+
+        def run(repeats: int) -> None:
+            engine.pretend(DEPTH)
+            for number in range(repeats):
+                if number % 1024 == 1023:
+                    engine.pretend(DEPTH)
+                engine.decode(tokens)
+
+        return run
+
+    def seconds(self) -> dict[str, float]:
+        """Of a step of each, by model and batch."""
+        if not self._repeats:
+            for name, probe in self.probes.items():
+                probe.run(2)
+                self._repeats[name] = repeats_of(probe, self._clock)
+        return {name: time_once(probe, self._repeats[name], self._clock) for name, probe in self.probes.items()}
