@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ READ_BYTES = 16 * KI
 MAX_NAME = 200  # characters
 MAX_TEMPERATURE_C = 150  # what reads higher, or 0 and below, is a sensor that is off
 HOT_C = 80  # a Pi 5 begins to slow down here
-BUSY_SHARE = 0.3  # of the cores: other programs at work leave no room to measure
+BUSY_SHARE = 0.15  # of the processor's time: beyond it other programs disturb what is measured
+LOOK_S = 0.4
 MANY_CORES = 32
 PROGRAM_S = 5
 CPUS = "sys/devices/system/cpu"
@@ -134,7 +136,6 @@ class Host:
     throttling: tuple[str, ...] = ()  # sentences
     virtual: str = ""  # the hypervisor
     container: str = ""
-    load: float | None = None  # processes that ran or waited, on average over the last minute
     device_class: DeviceClass = "desktop-cpu"  # a guess
 
     @property
@@ -193,7 +194,6 @@ def read_host(
         throttling=read_throttling(tree, board, run),
         virtual=read_hypervisor(tree, described),
         container=read_container(tree),
-        load=decimal(tree.text("proc/loadavg")),
         device_class=guess_class(
             cpu, vendor, board, n_cores, battery=has_battery(tree), phone=tree.has("system/build.prop")
         ),
@@ -213,9 +213,6 @@ def _remarks(host: Host) -> Iterator[str]:
         yield f"the frequency governor {' and '.join(sorted(slow))} keeps the clock low: {remedy}"
     if host.temperature_c is not None and host.temperature_c >= HOT_C:
         yield f"the processor is at {host.temperature_c:.0f} °C, where it may slow down: let it cool first"
-    n_cores = host.n_cores or host.n_threads
-    if host.load is not None and host.load > BUSY_SHARE * n_cores:
-        yield f"the load average is {host.load:.1f} on {n_cores} cores: stop other programs, they take time and bandwidth"
     if host.cpu_quota is not None:
         most = max(1, int(host.cpu_quota))
         yield f"a control group allows {host.cpu_quota:.3g} of {host.n_threads} hardware threads: measure with at most {most}"
@@ -224,6 +221,30 @@ def _remarks(host: Host) -> Iterator[str]:
 
 
 # ---- files and texts, read without ever raising
+
+
+def remark_on_others(root: Path = Path("/"), sleep: Callable[[float], object] = time.sleep) -> tuple[str, ...]:
+    """A sentence where other programs are at work just now, while this one only waits."""
+    before = _ticks(Tree(root))
+    sleep(LOOK_S)
+    after = _ticks(Tree(root))
+    if before is None or after is None or after[1] <= before[1]:
+        return ()
+    share = 1 - (after[0] - before[0]) / (after[1] - before[1])
+    if share <= BUSY_SHARE:
+        return ()
+    return (
+        f"other programs take {share:.0%} of the processor: stop them, they take time and bandwidth from what is measured",
+    )
+
+
+def _ticks(tree: Tree) -> tuple[int, int] | None:
+    """Ticks that all processors have idled (or waited for a disk), and all their ticks, since the start."""
+    words = tree.text("proc/stat").partition("\n")[0].split()
+    ticks = [natural(word) for word in words[1:9]]
+    if len(ticks) < 5 or words[0] != "cpu" or None in ticks:
+        return None
+    return ticks[3] + ticks[4], sum(ticks)
 
 
 @dataclass(frozen=True)
@@ -589,7 +610,6 @@ def read_mac(run: Run, architecture: str) -> Host:
         caches=_mac_caches(ask, n_threads),
         memory_bytes=natural(ask("hw.memsize")) or None,
         virtual=UNNAMED if natural(ask("kern.hv_vmm_present")) else "",
-        load=decimal(ask("vm.loadavg").lstrip("{ ")),
         device_class=guess_class(cpu, vendor, board, n_cores, battery=portable, phone=False),
     )
 

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from simulator.hardware import DeviceClass, Vendor
-from simulator.host import Cache, Frequency, Host, describe_state, read_host, read_mac, run_program
+from simulator.host import Cache, Frequency, Host, describe_state, read_host, read_mac, remark_on_others, run_program
 from simulator.units import GI, KI, MI
 
 CPU = "sys/devices/system/cpu/cpu"
@@ -116,7 +116,6 @@ def test_a_healthy_pi_5_is_read_whole(tmp_path):
         frequency_driver="cpufreq-dt",
         governor="ondemand",
         temperature_c=48.85,
-        load=0.05,
         device_class="sbc",
     )
     assert host.cache_bytes == {"L1 data": 256 * KI, "L2": 2 * MI, "L3": 2 * MI}
@@ -562,8 +561,6 @@ GOVERNOR = (
         ({"governor": "powersave", "frequency_driver": "amd-pstate-epp"}, ()),
         ({"temperature_c": 79.9}, ()),
         ({"temperature_c": 80.0}, ("the processor is at 80 °C, where it may slow down: let it cool first",)),
-        ({"load": 1.2}, ()),
-        ({"load": 1.3}, ("the load average is 1.3 on 4 cores: stop other programs, they take time and bandwidth",)),
         (
             {"virtual": "KVM"},
             ("this is a virtual machine (KVM): others may share its memory bandwidth, and figures vary",),
@@ -571,7 +568,7 @@ GOVERNOR = (
     ],
 )
 def test_what_disturbs_a_measurement_is_told_with_its_remedy(changes, remarks):
-    """30 % of 4 cores are a load of 1.2; Intel's and AMD's own drivers reach the full clock under `powersave`."""
+    """Intel's and AMD's own drivers reach the full clock under `powersave`."""
     assert describe_state(replace(Host(n_threads=8, n_cores=4), **changes)) == remarks
 
 
@@ -606,7 +603,6 @@ def test_garbage_in_every_file_is_unknown(tmp_path, content):
     assert numbers == (None,) * 5
     assert (host.cpu, host.vendor, host.memory_type, host.caches, host.throttling) == (None, "", None, (), ())
     assert (host.frequency, host.n_threads) == (Frequency(), 4)
-    assert host.load in (None, 0.0)
     assert describe_state(host) == ()
 
 
@@ -675,7 +671,7 @@ def test_a_mac_tells_its_two_kinds_of_cores():
     """M1 Pro: 8 fast cores in two clusters with 12 MiB each, 2 frugal ones with 4 MiB."""
     host = read_mac(sysctl(M1_PRO), "aarch64")
     assert (host.cpu, host.vendor, host.device_class, host.n_cores) == ("Apple M1 Pro", "apple", "apple", 10)
-    assert (host.memory_bytes, host.load, host.board, host.virtual) == (16 * GI, 1.5, "MacBookPro18,3", "")
+    assert (host.memory_bytes, host.board, host.virtual) == (16 * GI, "MacBookPro18,3", "")
     assert host.caches == (
         Cache("L1 data", 128 * KI, 8),
         Cache("L1 data", 64 * KI, 2),
@@ -704,3 +700,26 @@ def test_a_program_that_is_missing_or_fails_says_nothing():
     assert run_program(("roofcast-no-such-program",)) == ""
     assert run_program((sys.executable, "-c", "print('lost'); raise SystemExit(3)")) == ""
     assert run_program((sys.executable, "-c", "print('heard')")).strip() == "heard"
+
+
+@pytest.mark.parametrize(
+    ("idle", "said"), [(90, ""), (80, "other programs take 20% of the processor"), (0, "take 100%")]
+)
+def test_other_programs_at_work_are_told(tmp_path, idle, said):
+    """Of 100 ticks that pass while this program waits, so many are idle."""
+    stat = tmp_path / "proc" / "stat"
+    stat.parent.mkdir()
+    stat.write_text("cpu  100 0 50 1000 10 0 0 0 0 0\ncpu0 1 2 3\n")
+    found = remark_on_others(
+        tmp_path, lambda _: stat.write_text(f"cpu  {200 - idle} 0 50 {1000 + idle} 10 0 0 0 0 0\n")
+    )
+    assert len(found) == bool(said)
+    assert said in "".join(found)
+
+
+@pytest.mark.parametrize("text", ["", "cpu", "cpu a b c d e", "intr 1 2 3 4 5 6 7 8", "cpu " + "9" * 40])
+def test_processor_time_that_cannot_be_read_is_not_remarked_on(tmp_path, text):
+    """A missing or damaged file says nothing."""
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "stat").write_text(text)
+    assert remark_on_others(tmp_path, lambda _: None) == ()

@@ -13,7 +13,7 @@ import yaml
 
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
-from simulator.host import describe_state, read_host
+from simulator.host import describe_state, read_host, remark_on_others
 from simulator.probe.clock import Progress
 from simulator.probe.describe import hardware_fields
 from simulator.probe.device import make_plan, read_device
@@ -33,7 +33,7 @@ def run(output: str, quick: bool, threads: int | None) -> None:
     path = Path(output)
     old = _existing(path)
     host = read_host()
-    for remark in describe_state(host):
+    for remark in (*remark_on_others(), *describe_state(host)):
         print(f"note: {remark}", file=sys.stderr)
     plan = make_plan(host, quick, threads)
     with progress_bar("measuring") as progress:

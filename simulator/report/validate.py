@@ -10,7 +10,7 @@ from typing import Any
 from simulator.compare import Comparison, Crossing, Row, compare, crossings
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
-from simulator.host import Host, describe_state, read_host
+from simulator.host import Host, describe_state, read_host, remark_on_others
 from simulator.matrix import make_matrix
 from simulator.measure import Sizes, measure_cases
 from simulator.probe.device import make_plan
@@ -28,13 +28,13 @@ def run(given: str | None, quick: bool, json: str | None) -> None:
     hardware, host = _hardware(given), read_host()
     _refuse_stranger(hardware, host)
     everyone = hardware.threads or 1
+    notes = (*remark_on_others(), *describe_state(host))
     plan = make_plan(host, threads=everyone)
     cases = make_matrix(host, everyone, max(host.cache_bytes.values(), default=plan.buffer_bytes / 4), quick)
     sizes = Sizes(memory=plan.buffer_bytes, cache=plan.cache_bytes)
     with progress_bar("decoding") as progress:
         measured = measure_cases(cases, sizes, QUICK_ROUNDS if quick else ROUNDS, progress)
     found = compare(hardware, measured)
-    notes = describe_state(host)
     if json is not None:
         write_json(as_record(found, hardware, notes), json)
     if json != "-":

@@ -1,0 +1,131 @@
+"""Decodes in interleaved rounds, on tiny models and a clock that is made up."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from simulator.matrix import Case, small
+from simulator.measure import Sizes, measure_cases
+from simulator.model import Model
+from simulator.probe import reference
+from simulator.probe.reference import reference_models
+from simulator.units import KI, MI
+
+SIZES = Sizes(memory=MI, cache=64 * KI)
+
+
+@pytest.fixture(autouse=True)
+def tiny_references(monkeypatch):
+    """Reference models of one small layer."""
+    monkeypatch.setattr(reference, "LARGE_BYTES", 64 * KI)
+    monkeypatch.setattr(reference, "BURST_S", 0.0)
+
+
+class Clock:
+    """A millisecond passes whenever somebody looks."""
+
+    def __init__(self):
+        self.looks = itertools.count()
+
+    def __call__(self) -> float:
+        return next(self.looks) * 1e-3
+
+
+def tiny(name, ffn):
+    """A model of one layer."""
+    attention = {"kind": "grouped_query", "n_heads": 4, "n_kv_heads": 2, "head_dim": 32}
+    layer = {"count": 1, "attention": attention, "ffn": ffn}
+    return Model.model_validate({"name": name, "d_model": 128, "vocab": 64, "tied_head": True, "layers": [layer]})
+
+
+DENSE = tiny("plain", {"kind": "gated", "d_ff": 128})
+MIXED = tiny("mixed", {"kind": "experts", "n_experts": 8, "n_active": 2, "d_expert": 64})
+CASES = (
+    Case(DENSE, "q8_0"),
+    Case(DENSE, "q8_0", batch=3, context=40),
+    Case(DENSE, "q8_0", sparsity="q-sparse:0.5"),
+    Case(MIXED, "q4_0", batch=4, threads=2),
+    Case(MIXED, "q4_0", batch=4, threads=2, routing="zipf:1.2"),
+)
+
+
+@pytest.fixture(scope="module")
+def found():
+    """All cases, three rounds each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, "LARGE_BYTES", 64 * KI)
+        patch.setattr(reference, "BURST_S", 0.0)
+        told = []
+        measured = measure_cases(CASES, SIZES, 3, lambda share, what: told.append((share, what)), Clock())
+    return measured, told
+
+
+def test_every_case_is_timed_in_every_round(found):
+    """In their order, with a look around each burst."""
+    measured, _ = found
+    assert [each.case.id for each in measured] == [case.id for case in CASES]
+    assert all(len(each.seconds) == len(each.looks) == 3 for each in measured)
+
+
+def test_a_burst_is_timed_from_its_first_step_to_its_last(found):
+    """The clock is looked at before and after a burst: a millisecond over the number of its steps, at least three."""
+    measured, _ = found
+    for each in measured:
+        steps = {round(1e-3 / seconds) for seconds in each.seconds}
+        assert len(steps) == 1
+        assert min(steps) >= 3
+
+
+def test_bytes_read_are_counted(found):
+    """A dense model's weights are read once whatever the batch, sparse inputs save some, experts are distinct ones."""
+    measured, _ = found
+    plain, batch, sparse, mixed, skewed = measured
+    assert batch.weight_bytes == pytest.approx(plain.weight_bytes, rel=0.02)  # two more rows of the embedding
+    assert sparse.weight_bytes < 0.8 * plain.weight_bytes
+    assert plain.distinct_experts is None
+    assert 2 < mixed.distinct_experts <= 8
+    assert skewed.distinct_experts < mixed.distinct_experts
+    assert batch.cache_bytes > plain.cache_bytes / 4
+
+
+def test_parts_of_the_model_are_timed(found):
+    """Each part that the model has, and no other; what routes counts with the router."""
+    measured, _ = found
+    assert set(measured[0].parts) == {"vectors", "attention", "cache", "ffn", "head"}
+    assert set(measured[2].parts) == {"vectors", "attention", "cache", "ffn", "head", "select"}
+    assert set(measured[3].parts) == {"vectors", "attention", "cache", "experts", "router", "head"}
+
+
+def test_looks_find_all_reference_models(found):
+    """Two models at two batches; nothing changes on a clock that goes evenly."""
+    measured, _ = found
+    for each in measured:
+        for look in each.looks:
+            assert set(look.reference_s) == {"large 1", "large 16", "small 1", "small 16"}
+            assert look.change == pytest.approx(0, abs=1e-9)
+
+
+def test_progress_goes_from_nothing_to_all(found):
+    """Told for each loaded model, and at the end."""
+    _, told = found
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] == 1
+
+
+def test_reference_models_suit_the_caches(monkeypatch):
+    """One of three times the last cache, one of an eighth of it; where memory is short, the large one is as large as that allows."""
+    monkeypatch.setattr(reference, "LARGE_BYTES", 96 * MI)
+    models = reference_models(32 * MI, 128 * MI)
+    sizes = {name: model.total_params * 34 / 32 / MI for name, model in models.items()}
+    assert sizes["large"] == pytest.approx(96, rel=0.15)
+    assert sizes["small"] == pytest.approx(4, rel=0.25)
+    assert reference_models(32 * MI, 30 * MI)["large"].total_params < 40 * MI
+
+
+def test_the_small_model_fits_its_cache():
+    """A sixth of the last cache."""
+    assert small(int(32 * MI / 6)).total_params * 34 / 32 < 8 * MI
+    assert np.isfinite(small(MI).total_params)
