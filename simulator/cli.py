@@ -321,16 +321,15 @@ def list_(what: Annotated[str, typer.Argument(help="models, hardware, runtimes o
 def show(
     name: Annotated[str, typer.Argument(help="A model, device, runtime or format: name or file; or engine.")],
     weights: Annotated[str | None, typer.Option(help="For a model: count its bytes in this format.")] = None,
+    plot: Annotated[
+        str | None, typer.Option(metavar="FILE", help="For a device: draw its roofline, as .png, .svg or .pdf.")
+    ] = None,
 ) -> None:
     """Show one entry, with sources."""
-    if name == "engine":
-        from simulator.report.engine import print_engine
-
-        print_engine()
-        return
+    _refuse_empty({"plot": plot})
     from simulator.report import catalogue
 
-    catalogue.show(name, weights)
+    catalogue.show(name, weights, plot)
 
 
 # Typer carries its own copy of click, or uses the installed one: the classes are reached through one it exports.

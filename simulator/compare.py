@@ -18,7 +18,7 @@ import numpy as np
 from simulator import interval
 from simulator.errors import InputError
 from simulator.hardware import Hardware
-from simulator.matrix import DENSE, MIXED, Case
+from simulator.matrix import DENSE, MIXED, SHALLOW, Case
 from simulator.measure import Look, Measurement
 from simulator.mixes import parse_weights
 from simulator.predict import Prediction, predict
@@ -46,6 +46,16 @@ class Row:
     def case(self) -> Case:
         """What was decoded."""
         return self.measurement.case
+
+    @property
+    def kind(self) -> str:
+        """What sort of decode it was: the model, and what is particular about it."""
+        case = self.case
+        if case.sparsity:
+            return "zero inputs left out"
+        if case.context > SHALLOW:
+            return f"{case.model.name}, deep cache"
+        return case.model.name
 
     @property
     def error(self) -> float:
@@ -103,6 +113,10 @@ class Comparison:
     """All cases of a run."""
 
     rows: tuple[Row, ...]
+
+    def only(self, kind: str) -> Comparison:
+        """The cases of one kind."""
+        return Comparison(tuple(row for row in self.rows if row.kind == kind))
 
     def errors(self, corrected: bool) -> list[float]:
         """Of every case."""

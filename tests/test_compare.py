@@ -211,7 +211,7 @@ def test_json_has_every_timing():
     row = record["rows"][1]
     assert row["tokens_per_s_measured"] == pytest.approx(1 / row["seconds"][0])
     assert row["tokens_per_s_low"] <= row["tokens_per_s"] <= row["tokens_per_s_high"] <= row["tokens_per_s_ceiling"]
-    assert set(record["summary"]) == {"n_rows", "raw", "drift_corrected", "crossings"}
+    assert set(record["summary"]) == {"n_rows", "raw", "drift_corrected", "by_kind", "crossings"}
     assert len(row["looks"]) == len(row["seconds"]) == 3
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from simulator.decode import cache_bytes_per_token
-from simulator.errors import InputError, hint
+from simulator.errors import InputError, hint, printable
 from simulator.hardware import Figure, Hardware, load_hardware
 from simulator.library import is_file, names, shelf
 from simulator.mixes import MIXES, base_format, parse_weights
@@ -77,17 +77,23 @@ def print_formats() -> None:
     print("Any size: 2.70bpw. Experts in one, the rest in another: mxfp4+bf16.")
 
 
-def show(name: str, weights: str | None) -> None:
-    """One entry by name or file, whatever it is."""
-    kind = _kind_of(name)
+def show(name: str, weights: str | None, plot: str | None = None) -> None:
+    """One entry by name or file, whatever it is; of a device a picture, too, in the file *plot*."""
+    kind = "engine" if name == "engine" else _kind_of(name)
+    if plot is not None and kind != "hardware":
+        raise InputError(f"--plot: {printable(name)!r} is no device, and only a device has a roofline; leave it out")
     if weights is not None and kind != "model":
         raise InputError(f"--weights: {name!r} is no model, leave it out")
     if kind == "model":
         _show_model(load_model(name), parse_weights(weights) if weights is not None else None)
     elif kind == "hardware":
-        _show_hardware(load_hardware(name))
+        _show_hardware(load_hardware(name), plot)
     elif kind == "runtime":
         _show_runtime(load_runtime(name))
+    elif kind == "engine":
+        from simulator.report.engine import print_engine  # with it comes numba
+
+        print_engine()
     else:
         _show_format(name.lower())
 
@@ -169,7 +175,8 @@ def _describe_params(model: Model) -> list[str]:
     return lines
 
 
-def _show_hardware(device: Hardware) -> None:
+def _show_hardware(device: Hardware, plot: str | None) -> None:
+    drawn = _draw(device, plot) if plot is not None else ""
     print(device.title or device.name)
     if device.description:
         print(f"  {device.description}")
@@ -189,6 +196,14 @@ def _show_hardware(device: Hardware) -> None:
     for link in (*device.links, *device.storage):
         print(f"  {link.name}: {_figure(link.gb_per_s, 'GB/s')}")
     _print_more([f"{key}: {source}" for key, source in device.sources.items()], device.notes, ())
+    if drawn:
+        print(drawn)
+
+
+def _draw(device: Hardware, target: str) -> str:
+    from simulator.report.roofline_plot import check_target, write_plot  # with it comes matplotlib
+
+    return write_plot(device, check_target(target))
 
 
 def _show_runtime(runtime: Runtime) -> None:

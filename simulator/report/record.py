@@ -84,24 +84,25 @@ def write_json(data: Any, target: str) -> None:
         write_whole(Path(target), text)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file so that an interruption leaves the old one or the new one, never a part."""
+    raw = content.encode("utf-8") if isinstance(content, str) else content
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder, a file name is needed")
         if path.exists() and not path.is_file():  # a device or a pipe is written to, not replaced
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(raw)
         else:
-            _replace(path, text)
+            _replace(path, raw)
     except OSError as error:
         raise InputError(f"{str(path)[:100]}: cannot be written ({error.strerror})") from None
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, raw: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
         mask = os.umask(0)
         os.umask(mask)
         Path(name).chmod(0o666 & ~mask)

@@ -85,6 +85,14 @@ def as_record(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()
                 name: _summary_record(found, corrected)
                 for name, corrected in (("raw", False), ("drift_corrected", True))
             },
+            "by_kind": {
+                name: {
+                    "n_rows": len(each.rows),
+                    "raw": _summary_record(each, False),
+                    "drift_corrected": _summary_record(each, True),
+                }
+                for name, each in ((name, found.only(name)) for name in dict.fromkeys(row.kind for row in found.rows))
+            },
             "crossings": [vars(each) | {"agrees": each.agrees} for each in crossings(found)],
         },
     }
@@ -189,18 +197,32 @@ def _cells(row: Row) -> list[str]:
 
 
 def _print_summary(found: Comparison) -> None:
-    rows = [
-        [
-            name,
-            f"{found.median_error(corrected):.1%}",
-            f"{found.tail_error(corrected):.1%}",
-            f"{found.bias(corrected):+.1%}",
-            f"{found.held(corrected):.0%}",
-        ]
-        for name, corrected in (("as forecast", False), ("drift taken out", True))
+    """Errors of all cases, and of each kind of model."""
+    head = [
+        "",
+        "cases",
+        "error: median",
+        "nine in ten within",
+        "bias",
+        "held",
+        "drift out: median",
+        "nine in ten within ",
+        "bias ",
+        "held ",
     ]
-    print_table(["error", "median", "nine in ten within", "bias", "80 % interval held"], rows, left=("error",))
+    groups = {name: found.only(name) for name in dict.fromkeys(row.kind for row in found.rows)} | {"all": found}
+    rows = [[name, str(len(each.rows)), *_errors(each, False), *_errors(each, True)] for name, each in groups.items()]
+    print_table(head, rows, left=("",))
     print()
+
+
+def _errors(found: Comparison, corrected: bool) -> list[str]:
+    return [
+        f"{found.median_error(corrected):.1%}",
+        f"{found.tail_error(corrected):.1%}",
+        f"{found.bias(corrected):+.1%}",
+        f"{found.held(corrected):.0%}",
+    ]
 
 
 def _crossing_line(each: Crossing) -> str:
