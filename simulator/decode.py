@@ -77,6 +77,7 @@ def _tensor_op(load: Workload, layer: Layer, stored: StoredTensor, where: str) -
         cost,
         launches=0 if tensor.is_vector else 1,
         sharers=sharers,
+        touched=read_copies / tensor.copies,
         by_column=bool(load.sparsity and load.sparsity.zeros(tensor.role)),
     )
 

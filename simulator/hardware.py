@@ -45,6 +45,7 @@ class Figure(Spec):
     provenance: Provenance = "estimated"
     source: str = ""
     how: str = ""
+    median: float | None = Field(None, ge=0, le=1e12)  # in the field's unit; value is a mean
     spread: float | None = Field(
         None, ge=0, le=10
     )  # standard deviation of the logarithm, where it was timed repeatedly

@@ -33,7 +33,7 @@ def time_kernel(
     lower = max((count for count in measured if count <= threads), default=measured[0])
     upper = min((count for count in measured if count >= threads), default=measured[-1])
     near = table[lower][op.format.name]
-    figure = near[min(near)].cached_gop_per_s
+    figure = near[max(near)].cached_gop_per_s.times(GIGA)
     found = [_at(op, table[count][op.format.name], speeds, count, s_per_byte, phases) for count in (lower, upper)]
     if lower == upper:
         return figure, *found[0]

@@ -82,6 +82,7 @@ class Op:
     cost: Cost
     launches: float = 1.0  # separate kernels, in a runtime that fuses nothing
     sharers: Any = 1.0  # tokens that are multiplied with each weight read
+    touched: Any = 1.0  # share of the stored weights that one step reads
     by_column: bool = False  # whether weights of zero inputs are left out
     work: tuple[Work, ...] = ()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.bandwidth import bandwidth_of
+from simulator.bandwidth import Bandwidth, bandwidth_of
 from simulator.hardware import Figure, Hardware
 from simulator.kernel_speed import time_kernel, work_seconds
 from simulator.ops import Op
@@ -56,9 +56,23 @@ def time_ops(
     of_cache = curve.seconds_per_byte(all_bytes) if backend.speeds and all_bytes is not None else seconds_per_byte
     found = []
     for op in ops:
-        s_per_byte = of_cache if op.part == "cache" else seconds_per_byte
+        s_per_byte = of_cache if op.part == "cache" else _of_weights(op, hardware, curve, working_set)
         found.append(_time(op, hardware, backend, threads, s_per_byte, activation_s_per_byte, launch))
     return tuple(found)
+
+
+def _of_weights(op: Op, hardware: Hardware, curve: Bandwidth, working_set):
+    """Seconds for each byte of weights.
+
+    What is read in the same order each step is gone from a cache that cannot hold it when it is needed again. Experts come
+    in no order: of those that a step does not read, a measured cache keeps as many as it holds, for another step.
+    """
+    seconds = curve.seconds_per_byte(working_set)
+    caches = [level.capacity_bytes for level in hardware.memory[:-1]]
+    if not (hardware.curve and caches) or op.part != "experts":
+        return seconds
+    kept = np.clip(max(caches) / np.asarray(working_set), 0.0, 1.0) * (1 - np.asarray(op.touched))
+    return kept * np.minimum(seconds, curve.seconds_per_byte(max(caches) / 2)) + (1 - kept) * seconds
 
 
 def _time(

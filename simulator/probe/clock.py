@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 Clock = Callable[[], float]  # seconds from some start
 Progress = Callable[[float, str], None]  # (share done, what is being done)
@@ -36,6 +36,11 @@ class Sample:
         return statistics.median(self.seconds)
 
     @property
+    def typical_s(self) -> float:
+        """Seconds on average, see `typical_of`."""
+        return typical_of(self.seconds)
+
+    @property
     def bytes_per_s(self) -> float:
         """Bytes a second, typically."""
         return self.bytes / self.median_s
@@ -49,6 +54,17 @@ class Sample:
     def spread(self) -> float:
         """How the timings scatter, see `spread_of`."""
         return spread_of(self.seconds)
+
+
+def typical_of(values: Sequence[float]) -> float:
+    """Geometric mean without the tenth at either end, which interruptions make.
+
+    A machine that changes between two states gives medians of one state for some probes and of the other for others; means of
+    the same rounds hold the same mixture of both, so they can be put together.
+    """
+    logs = sorted(math.log(value) for value in values)
+    beyond = len(logs) // 10
+    return math.exp(statistics.fmean(logs[beyond : len(logs) - beyond]))
 
 
 def spread_of(values: Sequence[float]) -> float:
@@ -77,21 +93,16 @@ def measure(
     clock: Clock = time.perf_counter,
     progress: Progress | None = None,
     budget_s: float | None = None,
+    repeats: Mapping[str, int] | None = None,
 ) -> dict[str, Sample]:
     """Samples of every probe by name, one in each of at most *rounds* rounds.
 
-    After *budget_s* seconds no further round is begun, but there are at least LEAST_ROUNDS. Each probe first runs once
-    untimed (what has to be compiled, mapped or fetched is), then until a sample lasts as long as its burst. Every other
-    round goes backwards, so that a drift in one direction cancels.
+    After *budget_s* seconds no further round is begun, but there are at least LEAST_ROUNDS. Every other round goes
+    backwards, so that a drift in one direction cancels. *repeats*: what `calibrate` found, where that was done before.
     """
-    names = [probe.name for probe in probes]
-    if len(set(names)) < len(names):
-        raise ValueError("two probes have the same name")
-    repeats = {}
-    for probe in probes:
-        probe.run(1)
-        repeats[probe.name] = repeats_of(probe, clock)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    if repeats is None:
+        repeats = calibrate(probes, clock)
+    seconds: dict[str, list[float]] = {probe.name: [] for probe in probes}
     start, done = clock(), 0
     for number in range(rounds):
         if budget_s is not None and number >= LEAST_ROUNDS and clock() - start >= budget_s:
@@ -103,6 +114,25 @@ def measure(
             seconds[probe.name].append(time_once(probe, repeats[probe.name], clock))
             done += 1
     return {probe.name: Sample(tuple(seconds[probe.name]), probe.bytes, probe.flops) for probe in probes}
+
+
+def calibrate(probes: Sequence[Probe], clock: Clock = time.perf_counter) -> dict[str, int]:
+    """How often each probe has to run for a sample to last as long as its burst.
+
+    Each first runs once untimed: what has to be compiled, mapped or fetched is.
+    """
+    repeats = {}
+    for probe in probes:
+        if probe.name in repeats:
+            raise ValueError(f"two probes have the name {probe.name}")
+        probe.run(1)
+        repeats[probe.name] = repeats_of(probe, clock)
+    return repeats
+
+
+def join(samples: Sequence[Sample]) -> Sample:
+    """Samples of the same work as one."""
+    return replace(samples[0], seconds=tuple(each for sample in samples for each in sample.seconds))
 
 
 def repeats_of(probe: Probe, clock: Clock) -> int:

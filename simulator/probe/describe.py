@@ -11,7 +11,7 @@ from typing import Any
 from simulator import __version__
 from simulator.host import Host, describe_state
 from simulator.probe.caches import Level, find_levels
-from simulator.probe.clock import Sample, spread_of
+from simulator.probe.clock import Sample, spread_of, typical_of
 from simulator.probe.device import Readings, kernel_threads
 from simulator.probe.kernels import MATRIX_BYTES, matrix_sizes, start_seconds
 from simulator.probe.parts import PartSpeed
@@ -54,7 +54,8 @@ def hardware_fields(readings: Readings, name: str, when: datetime) -> dict[str, 
 def _title(host: Host) -> str:
     cpu = f"{host.cpu or host.architecture or 'unknown processor'}"
     who = f"{host.board}, {cpu}" if host.board else cpu
-    return f"{who}, {host.n_threads} threads" if host.n_threads > 1 else who
+    n_cores = host.n_cores or host.n_threads
+    return f"{who}, {n_cores} core{'s' if n_cores > 1 else ''}"
 
 
 def _describe(host: Host) -> str:
@@ -79,16 +80,16 @@ def format_kib(nbytes: float) -> str:
 def rate(sample: Sample, unit: float, how: str = "", amount: float | None = None) -> dict[str, Any]:
     """A figure of so much a second, in a unit."""
     amount = (sample.bytes or sample.flops) if amount is None else amount
-    best = amount / min(sample.seconds) / unit
-    return _figure(amount / sample.median_s / unit, how, sample.spread, sample.count, best)
+    best, median = amount / min(sample.seconds) / unit, amount / sample.median_s / unit
+    return _figure(amount / sample.typical_s / unit, how, sample.spread, sample.count, median) | {"best": _short(best)}
 
 
-def _figure(value: float, how: str, spread: float, count: int, best: float | None = None) -> dict[str, Any]:
+def _figure(value: float, how: str, spread: float, count: int, median: float | None = None) -> dict[str, Any]:
     found = {"value": _short(value), "provenance": "measured", "source": SOURCE}
     if how:
         found["how"] = how
-    found |= {"spread": round(spread, 4), "count": count}
-    return found if best is None else found | {"best": _short(best)}
+    middle = {} if median is None else {"median": _short(median)}
+    return found | middle | {"spread": round(spread, 4), "count": count}
 
 
 def _short(value: float) -> float:
@@ -155,14 +156,14 @@ def _rates_at(readings: Readings, size: int) -> dict[str, Any]:
 
 def _falling(levels: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without the speeds of caches that seem slower than what is behind them: they were not seen."""
-    most = 0.0
+    behind, most = 0.0, 0.0
     for level in reversed(levels):
         figures = [level["gb_per_s"], *level["gb_per_s_by_threads"].values()]
         best = max(figure.get("best", figure["value"]) for figure in figures)
-        if level["gb_per_s"]["value"] < most or best < most:
+        if level["gb_per_s"]["value"] < behind or best < most:
             del level["gb_per_s"], level["gb_per_s_by_threads"]
         else:
-            most = best
+            behind, most = level["gb_per_s"]["value"], best
     return levels
 
 
@@ -324,11 +325,11 @@ def _paired(kernel: Sample, read: Sample) -> tuple[float, ...]:
 
 
 def _ratio(shares: Sequence[float]) -> dict[str, Any]:
-    return _figure(statistics.median(shares), "", spread_of(shares), len(shares))
+    return _figure(typical_of(shares), "", spread_of(shares), len(shares), statistics.median(shares))
 
 
 def _seconds(sample: Sample, unit: float, how: str = "") -> dict[str, Any]:
-    return _figure(sample.median_s / unit, how, sample.spread, sample.count)
+    return _figure(sample.typical_s / unit, how, sample.spread, sample.count, sample.median_s / unit)
 
 
 # ---- the run ----

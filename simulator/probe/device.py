@@ -16,7 +16,7 @@ from simulator.engine.weights import check_room
 from simulator.host import Host
 from simulator.probe import parts
 from simulator.probe.bandwidth import KINDS, random_probe, stream_probe
-from simulator.probe.clock import Clock, Probe, Progress, Sample, measure
+from simulator.probe.clock import Clock, Probe, Progress, Sample, calibrate, join, measure
 from simulator.probe.compute import peak_probe
 from simulator.probe.kernels import LOOK_FORMAT, filled, kernel_probe
 from simulator.probe.reference import References, reference_models
@@ -50,8 +50,9 @@ class Plan:
     tokens: tuple[int, ...] = TOKENS
     budget_s: float = 30.0
     rounds: int = MOST_ROUNDS
-    small_rounds: int = 7
-    part_rounds: int = 3
+    passes: int = 3  # so often everything is begun anew, so that no figure rests on one moment
+    small_rounds: int = 3
+    part_rounds: int = 2
     storage_bytes: int = 256 * MI
 
 
@@ -96,7 +97,7 @@ def make_plan(host: Host, quick: bool = False, threads: int | None = None) -> Pl
         formats=QUICK_FORMATS if quick else tuple(LAYOUTS),
         columns=COLUMN_FORMATS[:1] if quick else COLUMN_FORMATS,
         budget_s=5.0 if quick else 30.0,
-        small_rounds=3 if quick else 7,
+        passes=1 if quick else 3,
         storage_bytes=(64 if quick else 256) * MI,
     )
 
@@ -133,19 +134,16 @@ def read_device(
         for count in kernel_threads(plan):
             references = References(reference_models(plan.cache_bytes, plan.buffer_bytes), teams[count], clock)
             probes += [replace(probe, name=f"reference {count} {name}") for name, probe in references.probes.items()]
-        samples = measure(probes, plan.rounds, clock, _part(tell, 0.1, 0.7), plan.budget_s)
-    everyone = plan.threads[-1]
-    tell(0.7, "the engine's other work")
-    items = {count: parts.measure_items(count, plan.small_rounds, clock) for count in kernel_threads(plan)}
-    overheads = {
-        count: parts.measure_overheads(count, memory, plan.part_rounds, clock) for count in kernel_threads(plan)
-    }
-    columns, attention = {}, {}
-    for number, count in enumerate(kernel_threads(plan)):
-        tell(0.74 + 0.08 * number, f"attention, {count} threads")
-        attention[count] = parts.measure_attention(count, memory, plan.shared_bytes, plan.part_rounds, clock)
+        repeats = calibrate(probes, clock)
+        passes = []
+        for number in range(plan.passes):
+            inside = _part(tell, 0.1 + 0.75 * number / plan.passes, 0.1 + 0.75 * (number + 1) / plan.passes)
+            passes.append(_one_pass(plan, probes, repeats, memory, inside, clock))
+    samples, items, overheads, attention = (_joined([each[part] for each in passes]) for part in range(4))
+    columns = {}
     for fmt in plan.columns:
-        tell(0.82, f"{fmt} with zero inputs")
+        tell(0.86, f"{fmt} with zero inputs")
+        everyone = plan.threads[-1]
         speeds = parts.measure_columns(fmt, everyone, memory, plan.tokens, plan.part_rounds, clock)
         columns.setdefault(everyone, {})[fmt] = speeds
     tell(0.9, "the disk")
@@ -155,6 +153,31 @@ def read_device(
     tell(1.0, "done")
     seconds = time.perf_counter() - start
     return Readings(host, plan, path.name, samples, items, overheads, columns, attention, storage, how, seconds)
+
+
+def _one_pass(
+    plan: Plan, probes: list[Probe], repeats: dict[str, int], memory: np.ndarray, tell: Progress, clock: Clock
+) -> tuple[dict, dict, dict, dict]:
+    """Some rounds of all probes, then what the engine times inside itself; by threads where that counts."""
+    rounds, budget_s = -(-plan.rounds // plan.passes), plan.budget_s / plan.passes
+    samples = measure(probes, rounds, clock, _part(tell, 0.0, 0.7), budget_s, repeats)
+    counts = kernel_threads(plan)
+    tell(0.7, "the engine's other work")
+    items = {count: parts.measure_items(count, plan.small_rounds, clock) for count in counts}
+    overheads = {count: parts.measure_overheads(count, memory, plan.small_rounds, clock) for count in counts}
+    tell(0.85, "attention")
+    attention = {
+        count: parts.measure_attention(count, memory, plan.shared_bytes, plan.part_rounds, clock) for count in counts
+    }
+    return samples, items, overheads, attention
+
+
+def _joined(found: list) -> dict:
+    """What was found in each pass as one: mappings of samples, however deep."""
+    first = found[0]
+    if isinstance(first, dict):
+        return {key: _joined([each[key] for each in found]) for key in first}
+    return join(found) if isinstance(first, Sample) else parts.join_attention(found)
 
 
 def _part(tell: Progress, start: float, end: float) -> Progress:

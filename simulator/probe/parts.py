@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from simulator.engine.step import Engine
 from simulator.engine.team import Tape, Team, idle_tape
 from simulator.model import Model
 from simulator.probe.bandwidth import stream_probe
-from simulator.probe.clock import Clock, Probe, Sample, time_once
+from simulator.probe.clock import Clock, Probe, Sample, join, time_once
 from simulator.quant import FORMATS
 
 ROWS = 16  # tokens at once
@@ -220,6 +220,20 @@ class Attention:
 
     speeds: dict[int, PartSpeed]
     run: Sample  # seconds, on one thread, to begin with a key head whose cache lies in memory
+
+
+def join_attention(found: Sequence[Attention]) -> Attention:
+    """Several measurings as one."""
+    speeds = {}
+    for queries in found[0].speeds:
+        each = [one.speeds[queries] for one in found]
+        speeds[queries] = PartSpeed(
+            join([speed.cached for speed in each]),
+            tuple(share for speed in each for share in speed.memory_share),
+            join([speed.read for speed in each]),
+            tuple(share for speed in each for share in speed.cache_share),
+        )
+    return Attention(speeds, join([one.run for one in found]))
 
 
 def measure_attention(
