@@ -287,18 +287,37 @@ def _validate_against(
 @app.command()
 def profile(
     output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FILE.yaml", help="Where to; an existing file is merged with.")
-    ] = "mine.yaml",
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE.yaml",
+            help="Where to; an existing file is merged with. [default: mine.yaml, of a GPU gpu.yaml]",
+        ),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="15 seconds instead of a minute, with wider spreads.")] = False,
     threads: Annotated[
         int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: all cores]")
     ] = None,
+    gpu: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number, metavar="[INDEX]", help="Measure an NVIDIA GPU instead, the first or this one."
+        ),
+    ] = None,
 ) -> None:
     """Measure this machine, and write it down as a hardware file."""
-    from simulator.report.profile import run
-
     _refuse_empty({"output": output})
-    run(output, quick, threads)
+    if gpu is not None:
+        if threads is not None:
+            raise InputError("--threads counts those of the CPU, which --gpu does not measure: leave one of them out")
+        from simulator.report.profile_gpu import run_gpu
+
+        run_gpu(output, quick, gpu)
+        return
+    from simulator.report.profile import DEFAULT_FILE, run
+
+    run(output or DEFAULT_FILE, quick, threads)
 
 
 @app.command("list")
@@ -340,6 +359,7 @@ _ClickException = _UsageError.__base__
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; every mistake of the user's ends as one sentence on stderr and exit status 2."""
     _prepare_output()
+    arguments = with_index(sys.argv[1:] if arguments is None else arguments)
     try:
         status = app(args=arguments, prog_name="roofcast", standalone_mode=False)
         sys.stdout.flush()
@@ -349,7 +369,7 @@ def main(arguments: list[str] | None = None) -> None:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.format_message(), file=sys.stderr)
             sys.exit(2)
-        _fail(_usage(error, sys.argv[1:] if arguments is None else arguments))
+        _fail(_usage(error, arguments))
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     except BrokenPipeError:  # the reader, such as head, has seen enough
@@ -361,6 +381,20 @@ def main(arguments: list[str] | None = None) -> None:
     if status == 130:  # typer turns an interrupt into this, or lets it through
         print("interrupted", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def with_index(arguments: list[str]) -> list[str]:
+    """The same with `--gpu` alone as `--gpu 0`: the parser knows no option whose value may be left out."""
+    found = []
+    for number, argument in enumerate(arguments):
+        found.append(argument)
+        if (
+            argument == "--gpu"
+            and arguments[0] == "profile"
+            and not re.match(r"-[0-9]|[^-]", "".join(arguments[number + 1 : number + 2]))
+        ):
+            found.append("0")
+    return found
 
 
 def _prepare_output() -> None:

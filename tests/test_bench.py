@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulator.bench import decode, synthetic
+from simulator.bench import rows, synthetic
 from simulator.engine.step import Engine
 from simulator.importers.gguf import load_gguf
 from simulator.model import weight_bytes
@@ -27,5 +27,11 @@ def test_a_synthetic_file_is_a_model_that_decodes(tmp_path, make, weights):
 
 def test_a_row_has_the_median_and_the_spread():
     """Values 1, 2, 9 and their ratios."""
-    row = decode._row("case", np.array([1.0, 9.0, 2.0]), np.array([0.5, 3.0, 1.0]), "other", ">= 1", "s")
-    assert (row["value"], row["ratio"], row["ratio_low"], row["ratio_high"], row["rounds"]) == (2.0, 1.0, 0.5, 3.0, 3)
+    found = rows.row("case", np.array([1.0, 9.0, 2.0]), np.array([0.5, 3.0, 1.0]), "other", ">= 1", "s")
+    assert (found["value"], found["ratio"], found["ratio_low"], found["ratio_high"], found["rounds"]) == (
+        2.0,
+        1.0,
+        0.5,
+        3.0,
+        3,
+    )

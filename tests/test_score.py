@@ -358,7 +358,6 @@ def test_a_collection_names_its_devices(run, tmp_path):
 @pytest.mark.parametrize(
     ("text", "arguments", "message"),
     [
-        ("", [], "give --against FILE, what llama-bench -o jsonl prints or a CSV of measurements"),
         ("", ["--against", ""], "--against: nothing is given after it; leave it out for the default"),
         ("", ["--against", "none.csv"], "none.csv: no such file"),
         ("", ["--against", "."], ".: is a folder, a file is needed"),

@@ -13,11 +13,11 @@ from simulator.report.table import print_table
 def main() -> None:
     """Parse the arguments, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m simulator.bench", description="Time roofcast itself.")
-    parser.add_argument("what", choices=["forecast", "decode"])
+    parser.add_argument("what", choices=["forecast", "decode", "bandwidth"])
     parser.add_argument("--rounds", type=int, default=9, help="pairs that count (default 9)")
     parser.add_argument("--json", help="write JSON to a file, or - for standard output")
-    parser.add_argument("--threads", type=int, help="decode: CPU threads (default: all cores)")
-    parser.add_argument("--only", help="decode: cases whose name contains this")
+    parser.add_argument("--threads", type=int, help="decode, bandwidth: CPU threads (default: all cores)")
+    parser.add_argument("--only", help="decode, bandwidth: cases whose name contains this")
     parser.add_argument("--folder", help="decode: keep the model files here (default: a temporary folder)")
     arguments = parser.parse_args()
     try:
@@ -32,6 +32,10 @@ def _measure(arguments: argparse.Namespace) -> None:
         from simulator.bench.forecast import forecast_rows
 
         rows, notes = forecast_rows(arguments.rounds), []
+    elif arguments.what == "bandwidth":
+        from simulator.bench.bandwidth import bandwidth_rows
+
+        rows, notes = bandwidth_rows(arguments.rounds, arguments.threads, arguments.only)
     else:
         from simulator.bench.decode import decode_rows
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from simulator.bench import synthetic
+from simulator.bench.rows import row
 from simulator.engine import cpu
 from simulator.engine.step import Engine
 from simulator.engine.team import cores
@@ -84,11 +85,11 @@ def _case(name: str, path: Path, threads: int, share: float, rounds: int, notes:
                     others.append(theirs.decode(prompt, ours.n_steps + 1).seconds_per_token)
         reads = ours.bytes_read / np.array(steps[1:])
         around = (np.array(befores[1:]) + np.array(afters[1:])) / 2
-        rows.append(_row(f"{name}-batch1", reads, reads / around, "pure-read", f">= {share:.2f}", "B/s"))
-        rows.append(_row(f"{name}-batch1", reads, reads / max(befores + afters), "best pure-read", "", "B/s"))
+        rows.append(row(f"{name}-batch1", reads, reads / around, "pure-read", f">= {share:.2f}", "B/s"))
+        rows.append(row(f"{name}-batch1", reads, reads / max(befores + afters), "best pure-read", "", "B/s"))
         if theirs:
             rates = 1 / np.array(steps[1:])
-            rows.append(_row(f"{name}-batch1", rates, np.array(others[1:]) * rates, "llama.cpp", ">= 1.00", "tokens/s"))
+            rows.append(row(f"{name}-batch1", rates, np.array(others[1:]) * rates, "llama.cpp", ">= 1.00", "tokens/s"))
         elif "llama.cpp" not in "".join(notes):
             notes.append("llama.cpp was not compared: pip install roofcast[bench]")
         if name == BATCH_CASE:
@@ -102,7 +103,7 @@ def _batch_row(name: str, engine: Engine, rounds: int) -> dict:
     pairs = [(one.seconds(), many.seconds()) for _ in range(rounds + 1)][1:]
     rates = BATCH / np.array([each for _, each in pairs])
     ratios = np.array([BATCH * alone / together for alone, together in pairs])
-    return _row(f"{name}-batch{BATCH}", rates, ratios, "batch 1", ">= 4.00", "tokens/s")
+    return row(f"{name}-batch{BATCH}", rates, ratios, "batch 1", ">= 4.00", "tokens/s")
 
 
 class _Burst:
@@ -166,21 +167,7 @@ def _start(path: Path, threads: int) -> list[dict]:
     first = np.array([each["first_s"] for each in found])
     grown = np.array([each["grown"] - each["buffers"] for each in found], float)
     return [
-        _row("load", rates, rates / 1e9, "1 GB/s", ">= 1.00", "B/s"),
-        _row("first-token", first, first / 5, "5 s", "<= 1.00", "s"),
-        _row("memory", grown, grown / size, "file size, buffers left out", "<= 1.05", "B"),
+        row("load", rates, rates / 1e9, "1 GB/s", ">= 1.00", "B/s"),
+        row("first-token", first, first / 5, "5 s", "<= 1.00", "s"),
+        row("memory", grown, grown / size, "file size, buffers left out", "<= 1.05", "B"),
     ]
-
-
-def _row(case: str, values: np.ndarray, ratios: np.ndarray, against: str, target: str, unit: str) -> dict:
-    return {
-        "case": case,
-        "value": float(np.median(values)),
-        "unit": unit,
-        "ratio": float(np.median(ratios)),
-        "ratio_low": float(ratios.min()),
-        "ratio_high": float(ratios.max()),
-        "against": against,
-        "target": target,
-        "rounds": len(ratios),
-    }

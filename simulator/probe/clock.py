@@ -13,6 +13,7 @@ Progress = Callable[[float, str], None]  # (share done, what is being done)
 
 BURST_S = 2e-3  # what one sample lasts at least: far above a timer's step, far below the drift of a machine
 MAX_REPEATS = 1_000_000
+TICK_S = 1e-9  # what anything takes at least: no timer sees less
 LEAST_ROUNDS = 3
 Z_QUARTILE = 0.6745  # a normal variable lies within this many standard deviations with 50 % probability
 
@@ -113,6 +114,8 @@ def measure(
                 progress(min(1.0, max(by_time, done / (rounds * len(probes)))), probe.name)
             seconds[probe.name].append(time_once(probe, repeats[probe.name], clock))
             done += 1
+    if progress and probes:
+        progress(1.0, probes[-1].name)
     return {probe.name: Sample(tuple(seconds[probe.name]), probe.bytes, probe.flops) for probe in probes}
 
 
@@ -142,12 +145,12 @@ def repeats_of(probe: Probe, clock: Clock) -> int:
         taken = repeats * time_once(probe, repeats, clock)
         if taken >= probe.burst_s or repeats >= MAX_REPEATS:
             return repeats
-        factor = probe.burst_s / taken if taken > 0 else 10.0
-        repeats = min(MAX_REPEATS, math.ceil(repeats * min(10.0, max(1.2, 1.1 * factor))))
+        factor = 1.1 * probe.burst_s / taken
+        repeats = min(MAX_REPEATS, math.ceil(repeats * min(10.0, max(1.2, factor))))
 
 
 def time_once(probe: Probe, repeats: int, clock: Clock) -> float:
     """Seconds of the work done once, from *repeats* of it in a row."""
     start = clock()
     probe.run(repeats)
-    return (clock() - start) / repeats
+    return max(TICK_S, clock() - start) / repeats

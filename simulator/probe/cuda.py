@@ -34,7 +34,7 @@ from simulator.probe.cuda_describe import (
     product_name,
     stream_name,
 )
-from simulator.probe.cuda_device import Gpu, describe_gpu_state, errors_told, find_gpus, why_not
+from simulator.probe.cuda_device import Gpu, describe_gpu_state, errors_told, find_gpus, gpu_notes, why_not
 from simulator.probe.cuda_libraries import (
     PRODUCTS,
     CallError,
@@ -46,7 +46,7 @@ from simulator.probe.cuda_libraries import (
 )
 from simulator.units import MI, format_gib
 
-__all__ = ["Gpu", "describe_gpu_state", "find_gpus", "gpu_hardware", "gpu_probes", "why_not"]
+__all__ = ["Gpu", "describe_gpu_state", "find_gpus", "gpu_hardware", "gpu_notes", "gpu_probes", "why_not"]
 
 QUICK_STEP = 2  # of the sizes, with --quick
 FREE_SHARE = 4  # the largest working set takes at most one part in so many of the free memory, matrices another

@@ -63,6 +63,14 @@ def why_not() -> str | None:
     return None if cuda.is_available() else f"the compiler for GPUs (NVVM) is missing: {INSTALL}"
 
 
+def gpu_notes(run: Run = run_program) -> tuple[str, ...]:
+    """What somebody who measures the CPU should know of a GPU beside it; nothing where there is none."""
+    why = why_not()
+    if why is None:
+        return ("there is an NVIDIA GPU, too: roofcast profile --gpu measures it",)
+    return (f"there is an NVIDIA GPU, too; {why}",) if run(("nvidia-smi", "-L")).startswith("GPU ") else ()
+
+
 def find_gpus(run: Run = run_program) -> tuple[Gpu, ...]:
     """The GPUs that can be measured, with their state at this moment; none where `why_not` has something to say.
 

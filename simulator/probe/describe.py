@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 from collections.abc import Sequence
@@ -10,15 +11,16 @@ from typing import Any
 
 from simulator import __version__
 from simulator.host import Host, describe_state
-from simulator.probe.caches import Level, find_levels
+from simulator.probe.caches import find_levels
 from simulator.probe.clock import Sample, spread_of, typical_of
 from simulator.probe.device import Readings, kernel_threads
-from simulator.probe.kernels import MATRIX_BYTES, matrix_sizes, start_seconds
+from simulator.probe.kernels import LOOK_FORMAT, MATRIX_BYTES, matrix_sizes, start_seconds, whole_panels
 from simulator.probe.parts import PartSpeed
 from simulator.units import GI, GIGA, KI, MI, TERA, format_bytes
 
 SOURCE = "profile"  # the key under which a file names where its figures come from
 NOISY = 0.08  # standard deviation of the logarithm: beyond it, single runs say little
+LEAST = 1e-4  # of any figure, in the unit of its field
 AGREES = 1.5  # a cache's size as found and as told differ by less than this factor
 
 
@@ -31,11 +33,7 @@ def hardware_fields(readings: Readings, name: str, when: datetime) -> dict[str, 
         "name": name,
         "title": _title(host),
         "class": host.device_class,
-        "kind": "cpu",
-        "vendor": host.vendor,
-        "cores": host.n_cores,
-        "threads": everyone,
-        "description": _describe(host),
+        **identity(host, everyone),
         "sources": {SOURCE: f"roofcast profile {__version__} on this machine"},
         "memory": memory,
         "peaks_tflops": {kind: _peak(readings, kind, everyone) for kind in ("f32", "int8")},
@@ -49,6 +47,17 @@ def hardware_fields(readings: Readings, name: str, when: datetime) -> dict[str, 
         "runs": [_run(readings, when, (*describe_state(host), *notes, *noise_of(readings)))],
     }
     return {key: value for key, value in data.items() if value not in (None, "", [], {})}
+
+
+def identity(host: Host, threads: int) -> dict[str, Any]:
+    """The fields by which a file is known to be of this machine, and which need no measuring."""
+    return {
+        "kind": "cpu",
+        "vendor": host.vendor,
+        "cores": host.n_cores,
+        "threads": threads,
+        "description": _describe(host),
+    }
 
 
 def _title(host: Host) -> str:
@@ -93,7 +102,8 @@ def _figure(value: float, how: str, spread: float, count: int, median: float | N
 
 
 def _short(value: float) -> float:
-    return float(f"{value:.4g}")
+    # What a restless machine seems to do in no time at all still has to be a figure.
+    return float(f"{max(value, LEAST):.4g}")
 
 
 def _told(value: float, how: str) -> dict[str, Any]:
@@ -107,7 +117,9 @@ def _memory(readings: Readings) -> tuple[list[dict[str, Any]], list[str]]:
     """Caches with what the system says and what was read off the curve, then the memory; and where they disagree."""
     host, plan = readings.host, readings.plan
     found = find_levels(*_points(readings, plan.threads[-1]))
-    sizes = _cache_sizes(host, found)
+    told = _told_caches(host, plan.threads[-1])
+    seen = [level.capacity for level in found if level.capacity]
+    sizes = told or [(f"cache {number}", size, "read off the curve") for number, size in enumerate(seen, 1)]
     levels, below = [], 0.0
     for name, nbytes, how in sizes:
         if nbytes >= plan.buffer_bytes:
@@ -116,21 +128,23 @@ def _memory(readings: Readings) -> tuple[list[dict[str, Any]], list[str]]:
         below = nbytes
     memory = host.memory_bytes or 2 * plan.buffer_bytes
     main = {"name": host.memory_type or "memory", "capacity_gib": _told(memory / GI, "as the system says")}
-    if host.available_bytes and host.memory_bytes and 0 < host.memory_bytes - host.available_bytes < 0.9 * memory:
+    if host.available_bytes and host.memory_bytes and host.available_bytes < host.memory_bytes:
         used = host.memory_bytes - host.available_bytes
         main["reserved_gib"] = _figure(max(used / GI, 1e-3), "in use when it was measured", 0.0, 1)
     main |= _rates_at(readings, plan.buffer_bytes)
-    return _falling([*levels, main]), _disagreements(host, found)
+    shown = [each for each in told if each[1] <= plan.buffer_bytes / 2]
+    return _falling([*levels, main]), _disagreements(shown, seen)
 
 
-def _cache_sizes(host: Host, found: tuple[Level, ...]) -> list[tuple[str, float, str]]:
-    if host.caches:
-        told = [
-            (c.name, float(c.nbytes), f"{c.n} x {format_kib(c.nbytes_each)}, as the system says") for c in host.caches
-        ]
-        return sorted(told, key=lambda each: each[1])
-    seen = [level.capacity for level in found if level.capacity]
-    return [(f"cache {number}", size, "read off the curve") for number, size in enumerate(seen, 1)]
+def _told_caches(host: Host, threads: int) -> list[tuple[str, float, str]]:
+    """Name, bytes and make-up of the caches that *threads* threads have, those of a level together, smallest first."""
+    found: dict[str, tuple[float, list[str]]] = {}
+    for cache in host.caches:
+        nbytes, parts = found.get(cache.name, (0.0, []))
+        n = min(cache.n, threads)
+        found[cache.name] = nbytes + n * cache.nbytes_each, [*parts, f"{n} x {format_kib(cache.nbytes_each)}"]
+    told = [(name, nbytes, f"{', '.join(parts)}, as the system says") for name, (nbytes, parts) in found.items()]
+    return sorted(told, key=lambda each: each[1])
 
 
 def _capacity(nbytes: float, how: str) -> dict[str, Any]:
@@ -167,16 +181,15 @@ def _falling(levels: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return levels
 
 
-def _disagreements(host: Host, found: tuple[Level, ...]) -> list[str]:
+def _disagreements(caches: list[tuple[str, float, str]], seen: list[float]) -> list[str]:
     """Sentences on caches that the curve shows elsewhere than the system says, or does not show."""
-    seen = [level.capacity for level in found if level.capacity]
     notes = []
-    for cache in host.caches:
-        if any(1 / AGREES < capacity / cache.nbytes < AGREES for capacity in seen):
+    for name, nbytes, _ in caches:
+        if any(1 / AGREES < capacity / nbytes < AGREES for capacity in seen):
             continue
-        told = f"{cache.name}: the system says {format_kib(cache.nbytes)}"
-        nearest = min(seen, key=lambda capacity: abs(capacity - cache.nbytes), default=None)
-        if nearest is not None and 1 / 4 < nearest / cache.nbytes < 4:
+        told = f"{name}: the system says {format_kib(nbytes)}"
+        nearest = min(seen, key=lambda capacity: abs(math.log(capacity / nbytes)), default=None)
+        if nearest is not None and 1 / 4 < nearest / nbytes < 4:
             notes.append(f"{told}, reading slows down from {format_bytes(nearest)} on")
         else:
             notes.append(f"{told}, the curve shows no step there")
@@ -270,7 +283,7 @@ def _references(readings: Readings, threads: int) -> dict[str, Any]:
 def _start(readings: Readings, threads: int, where: str, pieces: str) -> dict[str, Any]:
     large, small = (readings.samples[f"start {threads} {each}"] for each in (where, pieces))
     sizes = matrix_sizes(readings.plan.shared_bytes)
-    pair = sizes[where], sizes[pieces]
+    pair = whole_panels(LOOK_FORMAT, sizes[where]), whole_panels(LOOK_FORMAT, sizes[pieces])
     rounds = zip(large.seconds, small.seconds, strict=True)
     found = [max(1e-8, start_seconds(large, one, small, other, pair)) for one, other in rounds]
     return _seconds(Sample(tuple(found)), 1e-6, f"matrices of {format_bytes(pair[1])} against {format_bytes(pair[0])}")

@@ -21,12 +21,15 @@ from simulator.probe.compute import peak_probe
 from simulator.probe.kernels import LOOK_FORMAT, filled, kernel_probe
 from simulator.probe.reference import References, reference_models
 from simulator.probe.storage import measure_storage
+from simulator.quant import FORMATS
 from simulator.units import KI, MI
 
 SMALLEST = 16 * KI  # working set
 LEAST_BUFFER = 64 * MI  # what is read as main memory, unless there is less memory
 MOST_BUFFER = 4096 * MI
 UNKNOWN_CACHE = 32 * MI  # where the system does not tell
+UNKNOWN_MEMORY = 512 * MI
+LEAST_CACHED = 128 * KI  # weights: 16 rows of float32
 BLOCKS = (64, 256, 1024, 4096, 16 * KI, 64 * KI)  # bytes, read in random order
 TOKENS = (1, 2, 4, 8, 16)  # at once
 RANDOM_BYTES = 4 * MI  # a sample
@@ -82,8 +85,8 @@ def make_plan(host: Host, quick: bool = False, threads: int | None = None) -> Pl
     """What suits a machine: sizes up to four times its last cache, as far as its memory goes, and threads as its quota allows."""
     last = max(host.cache_bytes.values(), default=UNKNOWN_CACHE)
     everyone = threads or max(1, int(min(host.n_threads, host.cpu_quota or host.n_threads)))
-    free = host.available_bytes or 512 * MI
-    buffer = int(min(max(4 * last, LEAST_BUFFER), MOST_BUFFER, max(4 * MI, free / 4))) // 4096 * 4096
+    free = host.available_bytes or UNKNOWN_MEMORY
+    buffer = int(min(max(4 * last, LEAST_BUFFER), MOST_BUFFER, max(4 * MI, free / 8))) // 4096 * 4096
     n_sizes = int(np.floor(np.log2(buffer / SMALLEST) * 2)) + 1
     sizes = [int(SMALLEST * 2 ** (number / 2)) // 4096 * 4096 for number in range(n_sizes)]
     own = [cache.nbytes_each for cache in host.caches if cache.name == "L2"]
@@ -92,7 +95,7 @@ def make_plan(host: Host, quick: bool = False, threads: int | None = None) -> Pl
         sizes=tuple(dict.fromkeys([*sizes, buffer])),
         buffer_bytes=buffer,
         cache_bytes=int(last),
-        cached_bytes=min(int(0.4 * own[0]) if own else 256 * KI, buffer),
+        cached_bytes=min(max(LEAST_CACHED, int(0.4 * own[0])) if own else 256 * KI, buffer),
         shared_bytes=min(max(int(last / 6), 512 * KI), buffer) // 4096 * 4096,
         formats=QUICK_FORMATS if quick else tuple(LAYOUTS),
         columns=COLUMN_FORMATS[:1] if quick else COLUMN_FORMATS,
@@ -103,11 +106,11 @@ def make_plan(host: Host, quick: bool = False, threads: int | None = None) -> Pl
 
 
 def _thread_counts(n_threads: int) -> tuple[int, ...]:
-    """All counts of a few cores; of more, powers of two and all."""
+    """All counts of a few cores; of more, powers of two, half of them and all."""
     if n_threads <= 4:
         return tuple(range(1, n_threads + 1))
     powers = [2**power for power in range(16) if 2**power < n_threads]
-    return (*powers, n_threads)
+    return tuple(sorted({*powers, n_threads // 2, n_threads}))
 
 
 def read_device(
@@ -121,7 +124,7 @@ def read_device(
     start = time.perf_counter()
     tell = progress or (lambda _share, _what: None)
     path = cpu.choose()
-    check_room("profiling needs", 2 * plan.buffer_bytes)
+    check_room("profiling needs", room_for(plan))
     tell(0.0, "preparing")
     with ExitStack() as stack:
         teams = {}
@@ -153,6 +156,13 @@ def read_device(
     tell(1.0, "done")
     seconds = time.perf_counter() - start
     return Readings(host, plan, path.name, samples, items, overheads, columns, attention, storage, how, seconds)
+
+
+def room_for(plan: Plan) -> int:
+    """Bytes of memory that measuring takes at most: what is read, and models for each team; then matrices as large."""
+    models = reference_models(plan.cache_bytes, plan.buffer_bytes).values()
+    weights = sum(model.total_params * FORMATS["q8_0"].bits / 8 for model in models)
+    return int(2.2 * plan.buffer_bytes + len(kernel_threads(plan)) * weights)  # 0.2: the order of blocks read at random
 
 
 def _one_pass(

@@ -33,9 +33,11 @@ class MatrixWork:
     ):
         layout = LAYOUTS[fmt]
         self._team = team
-        rows = max(1, min(matrix_bytes, len(weights)) // layout.panel_bytes(COLUMNS)) * LANES
-        nbytes = layout.matrix_bytes(rows, COLUMNS)
-        n_matrices = max(1, len(weights) // nbytes)
+        nbytes = whole_panels(fmt, min(matrix_bytes, len(weights)))
+        rows = nbytes // layout.panel_bytes(COLUMNS) * LANES
+        n_matrices = len(weights) // nbytes
+        if not n_matrices:
+            raise ValueError(f"{len(weights)} bytes hold no 16 rows of {fmt}")
         input_stride = record_bytes(COLUMNS) if layout.is_quantised else 4 * COLUMNS
         inputs = aligned(input_stride * n_tokens)
         inputs[:] = _FILL
@@ -119,6 +121,12 @@ def matrix_sizes(nbytes: int) -> dict[str, int]:
         "memory": MATRIX_BYTES,
         "pieces": PIECE_BYTES,
     }
+
+
+def whole_panels(fmt: str, nbytes: int) -> int:
+    """Bytes of a matrix that is to have *nbytes*: it has whole panels of 16 rows, and one at least."""
+    panel_bytes = LAYOUTS[fmt].panel_bytes(COLUMNS)
+    return max(1, nbytes // panel_bytes) * panel_bytes
 
 
 def start_seconds(

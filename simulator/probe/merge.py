@@ -9,14 +9,7 @@ from simulator.errors import InputError
 from simulator.probe.describe import SOURCE
 
 KEPT_RUNS = 100
-_MINE = (
-    "name",
-    "title",
-    "class",
-    "notes",
-    "aliases",
-    "links",
-)  # what the file says of these holds before a new measuring
+_MINE = ("name", "title", "class", "notes", "aliases")  # what the file says of these holds before a new measuring
 
 
 def merge(old: dict[str, Any], new: dict[str, Any], where: str) -> dict[str, Any]:
@@ -27,9 +20,12 @@ def merge(old: dict[str, Any], new: dict[str, Any], where: str) -> dict[str, Any
     merged["sources"] = {**old.get("sources", {}), **new["sources"]}
     merged["memory"] = _levels(old.get("memory", []), new["memory"])
     for key in ("peaks_tflops", "peaks_tflops_by_threads", "traffic", "engine"):
-        merged[key] = _pooled_tree(old.get(key, {}), new[key])
-    merged["curve"] = _points(old.get("curve", []), new["curve"])
-    merged["storage"] = _named(old.get("storage", []), new.get("storage", []))
+        merged[key] = _pooled_tree(old.get(key, {}), new.get(key, {}))
+    if "launch_us" in new:
+        merged["launch_us"] = _pooled_tree(old.get("launch_us"), new["launch_us"])
+    merged["curve"] = _points(old.get("curve", []), new.get("curve", []))
+    for key in ("links", "storage"):
+        merged[key] = _named(old.get(key, []), new.get(key, []))
     merged["runs"] = [*old.get("runs", []), *new["runs"]][-KEPT_RUNS:]
     return {key: value for key, value in merged.items() if value not in (None, [], {})}
 
@@ -97,16 +93,12 @@ def _levels(old: list[dict], new: list[dict]) -> list[dict]:
 
 
 def _points(old: list[dict], new: list[dict]) -> list[dict]:
-    before = {(point["threads"], point["working_set_kib"]): point for point in old}
-    return [
-        {
-            **point,
-            "gb_per_s": _pooled_tree(
-                before.get((point["threads"], point["working_set_kib"]), {}).get("gb_per_s"), point["gb_per_s"]
-            ),
-        }
-        for point in new
-    ]
+    """Points of the curve: a quick measuring has fewer of a GPU, and those that it left out stay."""
+    points = {(point["threads"], point["working_set_kib"]): point for point in old}
+    for point in new:
+        place = point["threads"], point["working_set_kib"]
+        points[place] = {**point, "gb_per_s": _pooled_tree(points.get(place, {}).get("gb_per_s"), point["gb_per_s"])}
+    return [points[place] for place in sorted(points)]
 
 
 def _named(old: list[dict], new: list[dict]) -> list[dict]:

@@ -20,6 +20,7 @@ LARGE_BYTES = 96 * MI  # weights, at most: three times what the last cache holds
 SMALL_SHARE = 8  # of the last cache: the small model's weights are so much smaller
 BATCHES = (1, 16)
 DEPTH = 64  # tokens in the cache
+CONTEXT = 2048  # room for those, and for what a burst adds
 BURST_S = 5e-3
 _BYTES_PER_WEIGHT = 34 / 32
 
@@ -51,7 +52,7 @@ class References:
     def __init__(self, models: dict[str, Model], team: Team, clock: Clock = time.perf_counter):
         self._clock = clock
         self._engines = {
-            name: Engine(model, team=team, batch=max(BATCHES), context=4096, weights="q8_0")
+            name: Engine(model, team=team, batch=max(BATCHES), context=CONTEXT, weights="q8_0")
             for name, model in models.items()
         }
         self.probes = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import os
 import shutil
@@ -26,52 +27,42 @@ def measure_storage(
         nbytes = min(nbytes, room) // BLOCK * BLOCK
         if nbytes < 4 * BLOCK:
             return None, f"not measured: {folder} has too little free space"
-        with _test_file(folder, nbytes) as path:
-            seconds = [_read(path, clock) for _ in range(rounds)]
-        how = "past the page cache (O_DIRECT)" if hasattr(os, "O_DIRECT") else "page cache not avoided"
+        with _test_file(folder, nbytes) as handle:
+            how = _leave_cache(handle)
+            seconds = [_read(handle, clock) for _ in range(rounds)]
         return Sample(tuple(seconds), bytes=nbytes), how
     except OSError as error:
         return None, f"not measured: {error.strerror or error}"
 
 
 @contextlib.contextmanager
-def _test_file(folder: Path, nbytes: int) -> Iterator[Path]:
-    """A file that is really on the disk, gone afterwards whatever happens."""
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".roofcast-")
+def _test_file(folder: Path, nbytes: int) -> Iterator[int]:
+    """A file that is really on the disk, as its handle. It has no name, so that it is gone however this process ends."""
+    with tempfile.TemporaryFile(dir=folder, prefix=".roofcast-") as file:
+        block = os.urandom(BLOCK)  # a disk that compresses must not gain by it
+        for _ in range(nbytes // BLOCK):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+        yield file.fileno()
+
+
+def _leave_cache(handle: int) -> str:
+    """Has the file read from the disk itself, if its file system can, and says so."""
+    direct = getattr(os, "O_DIRECT", 0)
     try:
-        with os.fdopen(handle, "wb") as file:
-            block = os.urandom(BLOCK)  # a disk that compresses must not gain by it
-            for _ in range(nbytes // BLOCK):
-                file.write(block)
-            file.flush()
-            os.fsync(file.fileno())
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        fcntl.fcntl(handle, fcntl.F_SETFL, fcntl.fcntl(handle, fcntl.F_GETFL) | direct)
+    except OSError:  # such as tmpfs before Linux 6.6
+        direct = 0
+    return "past the page cache (O_DIRECT)" if direct else "perhaps from the page cache: no O_DIRECT here"
 
 
-def _read(path: Path, clock: Clock) -> float:
-    with (
-        mmap.mmap(-1, BLOCK) as buffer,
-        _opened(path) as handle,
-    ):  # anonymous memory starts on a page, as O_DIRECT wants
+def _read(handle: int, clock: Clock) -> float:
+    os.lseek(handle, 0, os.SEEK_SET)
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    with mmap.mmap(-1, BLOCK) as buffer:  # anonymous memory starts on a page, as O_DIRECT wants
         start = clock()
         while os.readv(handle, [buffer]):
             pass
         return clock() - start
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    """A file opened so that what is read comes from the disk, as far as the system and the file system allow."""
-    flags = os.O_RDONLY
-    try:
-        handle = os.open(path, flags | getattr(os, "O_DIRECT", 0))
-    except OSError:  # such as tmpfs
-        handle = os.open(path, flags)
-    try:
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        yield handle
-    finally:
-        os.close(handle)

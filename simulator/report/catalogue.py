@@ -183,7 +183,10 @@ def _show_hardware(device: Hardware, plot: str | None) -> None:
     for level in device.memory:
         print(f"  {level.name}: {format_gib(level.capacity_bytes)}")
         figures = {"sustained": level.gb_per_s, "datasheet": level.datasheet_gb_per_s}
-        figures |= {f"{threads} threads": figure for threads, figure in level.gb_per_s_by_threads.items()}
+        figures |= {
+            f"{threads} thread{'s' if threads > 1 else ''}": figure
+            for threads, figure in level.gb_per_s_by_threads.items()
+        }
         for label, figure in figures.items():
             if figure:
                 print(f"    {label}: {_figure(figure, 'GB/s')}")

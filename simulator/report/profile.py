@@ -15,6 +15,7 @@ from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.host import describe_state, read_host, remark_on_others
 from simulator.probe.clock import Progress
+from simulator.probe.cuda import gpu_notes
 from simulator.probe.describe import hardware_fields
 from simulator.probe.device import make_plan, read_device
 from simulator.probe.merge import merge
@@ -22,44 +23,59 @@ from simulator.report.record import write_whole
 from simulator.report.table import print_table
 from simulator.schema import check
 from simulator.textfiles import read_yaml
-from simulator.units import format_bytes, format_number
+from simulator.units import KI, format_bytes, format_number
 
 DEFAULT_FILE = "mine.yaml"
 BAR = 30  # characters
+FILE_BYTES = 128 * KI  # of a profile, at most
 
 
 def run(output: str, quick: bool, threads: int | None) -> None:
     """Measure, merge with what the file already holds, write, and print a summary."""
     path = Path(output)
-    old = _existing(path)
+    old = existing_fields(path)
     host = read_host()
-    for remark in (*remark_on_others(), *describe_state(host)):
+    for remark in (*remark_on_others(), *describe_state(host), *gpu_notes()):
         print(f"note: {remark}", file=sys.stderr)
     plan = make_plan(host, quick, threads)
     with progress_bar("measuring") as progress:
         readings = read_device(host, plan, _folder_of(path), progress)
     fields = hardware_fields(readings, path.stem, datetime.now())
+    print_profile(save(path, old, fields), output)
+
+
+def save(path: Path, old: dict[str, Any], fields: dict[str, Any]) -> Hardware:
+    """Writes what was measured, together with what the file held before."""
     if old:
-        fields = merge(old, fields, output)
-    hardware = check(fields, Hardware, output)
+        fields = merge(old, fields, str(path))
+    hardware = check(fields, Hardware, str(path))
     write_whole(path, to_yaml(fields))
-    print_profile(hardware, output)
+    return hardware
 
 
-def _existing(path: Path) -> dict[str, Any]:
+def existing_fields(path: Path) -> dict[str, Any]:
     """What the file holds already; InputError if it cannot be gone on with, or not be written, before time is spent."""
     if path.suffix not in (".yaml", ".yml"):
         raise InputError(f"-o {printable(path)}: a hardware file ends in .yaml, as in {DEFAULT_FILE}")
     if not path.parent.is_dir():
         raise InputError(f"-o {printable(path)}: there is no folder {printable(path.parent)}")
     if not path.exists():
-        write_whole(path.with_name(f".{path.name[:80]}.test"), "")
-        path.with_name(f".{path.name[:80]}.test").unlink()
+        _try_to_write(path)
         return {}
     load_hardware(path)
     data = read_yaml(path)
-    write_whole(path, path.read_text(encoding="utf-8"))
+    _try_to_write(path)
     return data
+
+
+def _try_to_write(path: Path) -> None:
+    """InputError where a file of the size to come cannot be written beside *path*."""
+    trial = path.with_name(f".{path.name[:80]}.test")
+    try:
+        write_whole(trial, "#" * FILE_BYTES)
+    except InputError as error:
+        raise InputError(str(error).replace(str(trial), str(path))) from None
+    trial.unlink(missing_ok=True)
 
 
 def _folder_of(path: Path) -> Path:

@@ -1,0 +1,91 @@
+"""The command `profile --gpu`: measures an NVIDIA GPU, writes the hardware file, and says what was found."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from simulator.errors import InputError
+from simulator.hardware import Figure, Hardware
+from simulator.probe.clock import measure
+from simulator.probe.cuda import Gpu, describe_gpu_state, find_gpus, gpu_hardware, gpu_probes, why_not
+from simulator.report.profile import existing_fields, progress_bar, save
+from simulator.report.table import print_table
+from simulator.units import TERA, format_bytes, format_number, format_rate
+
+ROUNDS = 21
+BUDGET_S, QUICK_BUDGET_S = 15.0, 5.0  # after which no further round begins
+
+
+def run_gpu(output: str | None, quick: bool, index: int) -> None:
+    """Measure a GPU, merge with what the file already holds, write, and print a summary."""
+    gpu = _chosen(index)
+    output = output or ("gpu.yaml" if index == 0 else f"gpu{index}.yaml")
+    path = Path(output)
+    old = existing_fields(path)
+    if old.get("kind", "gpu") != "gpu":
+        raise InputError(f"{output}: describes a CPU; give -o another file name")
+    for remark in describe_gpu_state(gpu):
+        print(f"note: {remark}", file=sys.stderr)
+    start = time.perf_counter()
+    with progress_bar("measuring") as progress:
+        probes = gpu_probes(gpu, quick)
+        samples = measure(probes, ROUNDS, progress=progress, budget_s=QUICK_BUDGET_S if quick else BUDGET_S)
+    fields = gpu_hardware(_as_it_is_now(gpu), samples, datetime.now().strftime("%Y-%m-%d %H:%M"))
+    fields["runs"][-1]["seconds"] = round(time.perf_counter() - start, 1)
+    print_gpu_profile(save(path, old, fields), output)
+
+
+def _chosen(index: int) -> Gpu:
+    why = why_not()
+    if why:
+        raise InputError(why)
+    gpus = {gpu.index: gpu for gpu in find_gpus()}
+    if index not in gpus:
+        there = "there is one GPU, number 0" if len(gpus) == 1 else f"the GPUs are numbered 0 to {len(gpus) - 1}"
+        raise InputError(f"--gpu {index}: {there}")
+    return gpus[index]
+
+
+def _as_it_is_now(gpu: Gpu) -> Gpu:
+    """Whether it had to slow down is known afterwards; its memory is full of our own arrays then, which does not count."""
+    found = next((each for each in find_gpus() if each.index == gpu.index), gpu)
+    return replace(found, free_bytes=gpu.free_bytes)
+
+
+# ---- telling ----
+
+
+def print_gpu_profile(hardware: Hardware, path: str) -> None:
+    """What the figures are, and what to do with them."""
+    run = hardware.runs[-1]
+    print(f"{hardware.title}\n{hardware.description}\n")
+    rows = [[level.name, format_bytes(level.capacity_bytes), *_cells(level.gb_per_s)] for level in hardware.memory]
+    print_table(["read", "holds", "GB/s", "spread"], rows, left=("read",))
+    print()
+    for line in _lines(hardware):
+        print(line)
+    for note in run.notes:
+        print(f"note: {note}")
+    times = f"{len(hardware.runs)} times, pooled" if len(hardware.runs) > 1 else "once"
+    print(f"\n{path}: measured {times}; last in {run.seconds:.0f} s, {run.rounds} rounds")
+    print(f"next: roofcast simulate llama-3-8b {path}    roofcast show {path} --plot roofline.png")
+
+
+def _cells(figure: Figure | None) -> list[str]:
+    return [format_number(figure.value), f"{figure.spread or 0:.0%}"] if figure else ["", ""]
+
+
+def _lines(hardware: Hardware) -> list[str]:
+    """Other traffic at its largest, peaks, starting a kernel, and the way in."""
+    traffic = {name.split()[0]: (name, figure) for name, figure in hardware.traffic.items()}  # the largest comes last
+    told = {
+        "memory, GB/s": [f"{name} {format_number(figure.value)}" for name, figure in traffic.values()],
+        "operations": [f"{name} {format_rate(figure.value * TERA)}" for name, figure in hardware.peaks_tflops.items()],
+        "starting a kernel": [f"{hardware.launch_us.value:g} us"] if hardware.launch_us else [],
+        "host memory, GB/s": [f"{link.name} {format_number(link.gb_per_s.value)}" for link in hardware.links],
+    }
+    return [f"{label}: {', '.join(parts)}" for label, parts in told.items() if parts]

@@ -1,0 +1,156 @@
+"""What the engine does beside its matrices, on tiny sizes and a clock that gains a millisecond whenever somebody looks."""
+
+import itertools
+
+import pytest
+
+from simulator.engine.step import Engine
+from simulator.engine.team import Team
+from simulator.ops import WORK
+from simulator.probe import parts
+from simulator.probe.clock import Sample
+from simulator.probe.kernels import filled
+from simulator.probe.parts import (
+    ROWS,
+    Attention,
+    PartSpeed,
+    Tiny,
+    join_attention,
+    measure_attention,
+    measure_columns,
+    measure_items,
+    measure_overheads,
+    small_models,
+)
+
+MS = 1e-3
+PHASE = 0.9 * MS  # as the engine times a phase: a look before and one after, less a tenth of a look for starting
+MIB = 2**20
+
+
+class Clock:
+    """A millisecond passes whenever somebody looks."""
+
+    def __init__(self):
+        self.looks = itertools.count()
+
+    def __call__(self) -> float:
+        return next(self.looks) * MS
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_an_item_is_a_share_of_the_phases_that_handle_it(n_threads):
+    """The seconds of all phases of its parts, over the items that one thread has to do."""
+    found = measure_items(n_threads, 2, Clock())
+    small = small_models(n_threads)
+    assert list(found) == list(small)
+    for work, sample in found.items():
+        with Engine(small[work].model, threads=1, batch=ROWS, context=64, sparsity=small[work].sparsity) as engine:
+            phases = sum(phase[0].part in small[work].parts for phase in engine.tape.phases)
+        assert phases > 0
+        assert sample.seconds == pytest.approx((phases * PHASE / small[work].items,) * 2), work
+
+
+def test_kinds_of_work_are_those_that_forecasts_know():
+    """All of them but what a step and its tokens take, and beginning with a head's cache, which are timed elsewhere."""
+    assert set(small_models(1)) == set(WORK) - {"token", "cold token", "run"}
+
+
+def test_items_of_one_thread_are_counted_by_hand():
+    """16 tokens on 3 threads: 6 rows for the busiest, 5.33 of what is shared finely.
+
+    Norms: 6 rows of 1024, five times (two a layer, and the last). Heads: 32 in 2 layers. Activation: 8192 in 2 layers.
+    Routing is one thread's: 16 * 64 in 2 layers. Selecting: 64, 256, 64 and 8192 values of 6 rows in 2 layers.
+    """
+    items = {work: small.items for work, small in small_models(3).items()}
+    assert items == pytest.approx({
+        "norm": 6 * 1024 * 5, "head": 16 / 3 * 32 * 2, "activation": 16 / 3 * 8192 * 2, "route": 16 * 64 * 2,
+        "select": 6 * (64 + 256 + 64 + 8192) * 2,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_overheads_are_what_is_left_of_a_step(n_threads):
+    """By this clock kernels take nothing more than an empty tape, so a step is one look: a ms, and nothing for more tokens."""
+    found = measure_overheads(n_threads, filled(64 * 1024), 2, Clock())
+    assert set(found) == {"phase", "step", "token", "cold step", "cold token"}
+    assert all(sample.count == 2 for sample in found.values())
+    for name in ("step", "cold step"):
+        assert found[name].seconds == pytest.approx((MS, MS), rel=1e-3)
+    for name in ("phase", "token", "cold token"):
+        assert all(0 < seconds < 1e-9 for seconds in found[name].seconds)
+
+
+def test_memory_is_read_before_each_cold_step(monkeypatch):
+    """As often as there are runs: before 15 steps of one token and 15 of many, in each round; before warm ones never."""
+    reads, stream_probe = [], parts.stream_probe
+
+    def counted(*arguments):
+        probe = stream_probe(*arguments)
+        return type(probe)(probe.name, lambda n: reads.append(n) or probe.run(n), probe.bytes)
+
+    monkeypatch.setattr(parts, "stream_probe", counted)
+    measure_overheads(1, filled(64 * 1024), 2, Clock())
+    assert reads == [1] * (2 * 2 * 15)
+
+
+def test_a_tiny_model_counts_its_kernels():
+    """As many as its tape has phases; no kernel takes less than nothing."""
+    team = Team(2)
+    tiny = Tiny(team, Clock())
+    assert tiny.n_phases == len(tiny._engine.tape.phases) > 10
+    assert tiny.kernels_s(1) == 1e-9
+    team.close()
+
+
+def test_columns_are_timed_in_cache_and_beside_a_read():
+    """512 * 512 weights three times, half of the inputs zero; two tokens need more columns than one, by as much more bytes."""
+    memory = filled(MIB)
+    found = measure_columns("q8_0", 2, memory, (1, 2), 3, Clock())
+    assert list(found) == [1, 2]
+    for n, speed in found.items():
+        assert speed.cached.flops == 2 * 3 * 512 * 512 * 0.5 * n
+        assert speed.cached.count == len(speed.memory_share) == 3
+        assert speed.cached.seconds == pytest.approx((2 * PHASE,) * 3)  # gate and up together, then down
+        assert speed.cache_share == ()
+        assert speed.read.bytes == MIB
+        assert speed.read.seconds == pytest.approx(
+            (MS / 2,) * 6
+        )  # two reads in a row, of each round and number of tokens
+    one, two = (found[n].memory_share[0] for n in (1, 2))
+    # 512 * 2048 weights three times with 34 bytes for 32, or a little more: rows of columns are filled up.
+    read_bytes = one * 2 * PHASE * MIB / (MS / 2)
+    assert read_bytes == pytest.approx(3 * 512 * 2048 / 2 * 34 / 32, rel=0.1)
+    assert 1.2 < two / one < 2
+
+
+def test_attention_is_what_a_deeper_cache_adds():
+    """4080 tokens more of 4 key heads of 64 halves twice, in no time at all by this clock, beside reads of 1 MiB in 1/128 ms.
+
+    One sequence, since a MiB holds not even the 4 MiB of one.
+    """
+    memory = filled(MIB)
+    found = measure_attention(2, memory, MIB // 2, 2, Clock())
+    assert list(found.speeds) == [1, 4, 8]
+    for queries, speed in found.speeds.items():
+        read_s = MS / 128
+        assert speed.cached.flops == 4 * 4 * queries * 64 * 240
+        assert speed.cached.seconds == (1e-9, 1e-9)
+        assert speed.memory_share == pytest.approx((4080 * 1024 / 1e-9 / (MIB / read_s),) * 2)
+        # Half a MiB holds 512 tokens: 496 more than the shallow cache; read 256 times in a ms.
+        assert speed.cache_share == pytest.approx((496 * 1024 / 1e-9 / (MIB / 2 / (MS / 256)),) * 2)
+        assert speed.read == Sample(pytest.approx((read_s, read_s)), bytes=MIB)
+    # One phase of 0.9 ms by two threads for 4 heads, in two rounds of three.
+    assert found.run.seconds == pytest.approx((PHASE * 2 / 4,) * 6)
+
+
+def test_several_measurings_of_attention_are_one():
+    """Timings and shares follow each other, by queries of a key."""
+
+    def once(seconds, share):
+        part = PartSpeed(Sample((seconds,), flops=8.0), (share,), Sample((3 * seconds,), bytes=4.0), (2 * share,))
+        return Attention({1: part, 4: part}, Sample((5 * seconds,)))
+
+    joined = join_attention([once(1.0, 0.1), once(2.0, 0.2)])
+    both = PartSpeed(Sample((1.0, 2.0), flops=8.0), (0.1, 0.2), Sample((3.0, 6.0), bytes=4.0), (0.2, 0.4))
+    assert joined == Attention({1: both, 4: both}, Sample((5.0, 10.0)))
