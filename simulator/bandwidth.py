@@ -20,6 +20,7 @@ class Bandwidth:
 
     levels: tuple[tuple[float, Figure, float], ...]
     curve: tuple[tuple[float, float], ...] = ()  # measured: (working set in bytes, bytes per second), smallest first
+    cache_bytes: float = 0.0  # of the last cache, whether its speed is known or not
 
     @property
     def main(self) -> Figure:
@@ -33,19 +34,29 @@ class Bandwidth:
         nothing of it.
         """
         if self.curve:
-            return self._read_off(working_set)
+            return self._read_off(working_set, self._curve_seconds)
         return self._blend(working_set, [figure.value for _, figure, _ in self.levels])
 
-    def _read_off(self, working_set):
-        """Between measured points over the logarithm of the size; beyond the last one the main memory's rate."""
-        sizes, rates = (np.array(each) for each in zip(*self.curve, strict=True))
-        seconds = np.append(1 / rates, 1 / self.main.value)
-        sizes = np.log(np.append(sizes, 2 * sizes[-1]))
+    @property
+    def _curve_seconds(self) -> np.ndarray:
+        """Seconds for a byte at the curve's points, and beyond the last one at the main memory's rate."""
+        return 1 / np.array([*(rate for _, rate in self.curve), self.main.value])
+
+    def _read_off(self, working_set, seconds: np.ndarray):
+        """Between measured points over the logarithm of the size."""
+        sizes = np.log([*(size for size, _ in self.curve), 2 * self.curve[-1][0]])
         return np.interp(np.log(np.maximum(working_set, 1.0)), sizes, seconds)
 
     def ceiling_seconds_per_byte(self, working_set):
-        """The same at datasheet rates."""
-        return self._blend(working_set, [most for _, _, most in self.levels])
+        """The same at datasheet rates; where a curve was measured, no more than it shows if a cache keeps all that it holds."""
+        told = self._blend(working_set, [most for _, _, most in self.levels])
+        if not self.curve:
+            return told
+        # A reading that was slower than one of a larger set was disturbed.
+        fastest = np.minimum.accumulate(self._curve_seconds[::-1])[::-1]
+        kept = np.clip(self.cache_bytes / np.maximum(working_set, 1.0), 0.0, 1.0)
+        inside, outside = (self._read_off(size, fastest) for size in (self.cache_bytes / 2, working_set))
+        return np.minimum(told, kept * np.minimum(inside, outside) + (1 - kept) * outside)
 
     def _blend(self, working_set, rates: Sequence[float]):
         seconds = 1 / rates[-1]
@@ -63,16 +74,23 @@ def bandwidth_of(hardware: Hardware, threads: int | None) -> Bandwidth:
         if levels and sustained.value < levels[0][1].value:
             sustained = levels[0][1]  # a cache known for few threads only is no slower than the memory behind it
         levels.insert(0, (level.capacity_bytes, sustained, max(level.ceiling_bytes_per_s(), sustained.value)))
-    return Bandwidth(tuple(levels), _curve(hardware, threads, levels[-1][1].value))
+    cache_bytes = max((level.capacity_bytes for level in hardware.memory[:-1]), default=0.0)
+    return Bandwidth(tuple(levels), _curve(hardware, threads, levels[-1][1].value), cache_bytes)
 
 
 def _curve(hardware: Hardware, threads: int | None, main: float) -> tuple[tuple[float, float], ...]:
-    """The measured curve with *threads* threads: of the nearest count that was measured, in proportion to the main memory's rate."""
+    """The measured curve with *threads* threads: between two measured counts in a straight line, with fewer shared out."""
     if not hardware.curve:
         return ()
+    counts = sorted({point.threads for point in hardware.curve})
     wanted = threads or hardware.threads or hardware.cores or 1
-    counts = {point.threads for point in hardware.curve}
-    nearest = min(counts, key=lambda count: (abs(count - wanted), count))
-    scale = 1.0 if nearest == wanted else wanted / nearest
-    points = sorted((p.working_set_kib * KI, p.gb_per_s.value * GIGA) for p in hardware.curve if p.threads == nearest)
-    return tuple((size, max(rate * scale, main)) for size, rate in points)
+    lower = max((count for count in counts if count <= wanted), default=counts[0])
+    upper = min((count for count in counts if count >= wanted), default=counts[-1])
+    less, more = (
+        {point.working_set_kib * KI: point.gb_per_s.value * GIGA for point in hardware.curve if point.threads == count}
+        for count in (lower, upper)
+    )
+    share = (wanted - lower) / (upper - lower) if upper > lower else 0.0
+    scale = min(1.0, wanted / lower)
+    sizes = sorted(less.keys() & more.keys())
+    return tuple((size, max(scale * ((1 - share) * less[size] + share * more[size]), main)) for size in sizes)

@@ -86,7 +86,8 @@ def _at(
     if op.part == "cache":
         starts_s = sum((work_seconds(work, speeds, threads) for work in op.work if work.kind == "run"), 0.0)
     knots.append((read_s, streamed * read_s * _over_tokens(op.sharers, shares) + starts_s))
-    return cached_s, _along(knots, s_per_byte)
+    # Where sharing a machine made a kernel seem to read faster than reading alone does, it is not.
+    return cached_s, np.maximum(_along(knots, s_per_byte), streamed * s_per_byte)
 
 
 def _starts(op: Op, figure: Figure | None, matrix_mib: float, phases: float):
@@ -108,15 +109,21 @@ def _over_tokens(tokens, values: dict[int, float]):
 
 
 def _along(knots: list[tuple[float, Any]], read_s) -> Any:
-    """Straight lines through (read, kernel) points that never fall; beyond the last the last line goes on."""
-    seconds = [knots[0][1]]
+    """Straight lines through (read, kernel) points that never fall; beyond the last the last line goes on.
+
+    A point where reading was no faster than at one further out is left out: that cache was not seen.
+    """
+    (_, least), kept = knots[0], [knots[-1]]
+    for knot in knots[-2::-1]:
+        if knot[0] < kept[0][0]:
+            kept.insert(0, knot)
+    knots = kept if len(kept) > 1 else [(0.0, least), *kept]
+    seconds = [np.maximum(least, knots[0][1])]
     for _, value in knots[1:]:
         seconds.append(np.maximum(seconds[-1], value))
     result = seconds[0] + 0.0 * np.asarray(read_s)
     for number in range(1, len(knots)):
         start, end = knots[number - 1][0], knots[number][0]
-        if end <= start:
-            continue
         share = (np.asarray(read_s) - start) / (end - start)
         share = np.maximum(share, 0.0) if number + 1 == len(knots) else np.clip(share, 0.0, 1.0)
         result = result + share * (seconds[number] - seconds[number - 1])

@@ -5,7 +5,7 @@ import math
 from simulator.host import Cache, Host
 from simulator.probe.clock import Sample
 from simulator.probe.device import BLOCKS, RANDOM_BYTES, Plan, Readings, kernel_threads, make_plan
-from simulator.probe.kernels import LOOK_FORMAT, matrix_sizes
+from simulator.probe.kernels import matrix_sizes
 from simulator.probe.parts import QUERIES, Attention, PartSpeed, small_models
 from simulator.units import GI, KI, MI
 
@@ -38,8 +38,14 @@ HOSTS = {
     "server": SERVER,
     "unknown": Host(n_threads=2),
     "small": Host(n_threads=4, n_cores=4, caches=PI5.caches, memory_bytes=GI, available_bytes=600 * MI),
-    "nearly full": Host(n_threads=2, n_cores=2, caches=PI5.caches, memory_bytes=GI, available_bytes=100 * MI),
-    "quota": Host(n_threads=8, n_cores=8, cpu_quota=2.5, caches=SERVER.caches[:2], memory_bytes=4 * GI, available_bytes=3 * GI),
+    "nearly full": Host(
+        n_threads=2, n_cores=2, memory_bytes=GI, available_bytes=100 * MI,
+        caches=(Cache("L1 data", 64 * KI, 2), Cache("L2", 512 * KI, 2), Cache("L3", 2 * MI, 1)),
+    ),
+    "quota": Host(
+        n_threads=8, n_cores=8, cpu_quota=2.5, memory_bytes=4 * GI, available_bytes=3 * GI,
+        caches=(Cache("L1 data", 32 * KI, 8), Cache("L2", MI, 8), Cache("L3", 32 * MI, 1)),
+    ),
     "hybrid": Host(
         n_threads=20, n_cores=14, memory_bytes=32 * GI, available_bytes=30 * GI, device_class="laptop-cpu",
         caches=(Cache("L1 data", 48 * KI, 6), Cache("L1 data", 32 * KI, 8), Cache("L2", 2 * MI, 2), Cache("L2", MI, 6),
@@ -66,20 +72,16 @@ def bytes_per_s(host, threads, size):
     return 20e9 * threads / (threads + 1)
 
 
-def plan_of(host, quick=True, threads=None) -> Plan:
-    """What is measured on a host."""
-    return make_plan(host, quick, threads)
-
-
-def readings_of(host, quick=True, threads=None, noise=0.02, seen=None, faster=1.0) -> Readings:
+def readings_of(host, quick=True, threads=None, plan=None, noise=0.02, seen=None, faster=1.0) -> Readings:
     """All that would be timed.
 
     Args:
+        plan: what is measured, if not what suits the host.
         noise: spread of what is read from memory; half of it elsewhere.
         seen: the host whose caches are felt, where its system tells other ones.
         faster: factor of all speeds.
     """
-    felt, plan, half = seen or host, make_plan(host, quick, threads), noise / 2
+    felt, plan, half = seen or host, plan or make_plan(host, quick, threads), noise / 2
     everyone, counts = plan.threads[-1], kernel_threads(plan)
     samples = {}
 
@@ -151,4 +153,9 @@ def _attention(plan, count, faster, noise):
     return Attention(speeds, timed(1e-6 / faster, noise))
 
 
-__all__ = ["HOSTS", "LOOK_FORMAT", "PI5", "SERVER", "bytes_per_s", "plan_of", "readings_of", "timed"]
+def tiny_plan(**changes) -> Plan:
+    """What can be measured in two seconds: two threads, a MiB of memory, two formats."""
+    small = {"threads": (1, 2), "sizes": (16 * KI, 64 * KI, 256 * KI, MI), "buffer_bytes": MI, "cache_bytes": 256 * KI}
+    small |= {"cached_bytes": 128 * KI, "shared_bytes": 512 * KI, "formats": ("f32", "q8_0"), "columns": ("q8_0",)}
+    small |= {"tokens": (1, 2), "budget_s": 0.5, "rounds": 3, "passes": 1, "small_rounds": 1, "part_rounds": 1}
+    return Plan(**{**small, "storage_bytes": 16 * MI, **changes})

@@ -133,7 +133,7 @@ def _memory(readings: Readings) -> tuple[list[dict[str, Any]], list[str]]:
         main["reserved_gib"] = _figure(max(used / GI, 1e-3), "in use when it was measured", 0.0, 1)
     main |= _rates_at(readings, plan.buffer_bytes)
     shown = [each for each in told if each[1] <= plan.buffer_bytes / 2]
-    return _falling([*levels, main]), _disagreements(shown, seen)
+    return without_slow_caches([*levels, main]), _disagreements(shown, seen)
 
 
 def _told_caches(host: Host, threads: int) -> list[tuple[str, float, str]]:
@@ -168,17 +168,20 @@ def _rates_at(readings: Readings, size: int) -> dict[str, Any]:
     return {"gb_per_s": by_threads[readings.plan.threads[-1]], "gb_per_s_by_threads": by_threads}
 
 
-def _falling(levels: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the speeds of caches that seem slower than what is behind them: they were not seen."""
-    behind, most = 0.0, 0.0
+def without_slow_caches(levels: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Levels without the speeds of caches that seem slower than what is behind them: they were not seen."""
+    behind, most, kept = 0.0, 0.0, []
     for level in reversed(levels):
-        figures = [level["gb_per_s"], *level["gb_per_s_by_threads"].values()]
-        best = max(figure.get("best", figure["value"]) for figure in figures)
-        if level["gb_per_s"]["value"] < behind or best < most:
-            del level["gb_per_s"], level["gb_per_s_by_threads"]
-        else:
-            behind, most = level["gb_per_s"]["value"], best
-    return levels
+        figures = [level.get("gb_per_s"), *level.get("gb_per_s_by_threads", {}).values()]
+        timed = [figure for figure in figures if isinstance(figure, dict)]
+        best = max((figure.get("best", figure["value"]) for figure in timed), default=0.0)
+        typical = timed[0]["value"] if timed else 0.0
+        if kept and timed and (typical < behind or best < most):
+            level = {key: value for key, value in level.items() if key not in ("gb_per_s", "gb_per_s_by_threads")}
+        elif timed:
+            behind, most = typical, best
+        kept.insert(0, level)
+    return kept
 
 
 def _disagreements(caches: list[tuple[str, float, str]], seen: list[float]) -> list[str]:

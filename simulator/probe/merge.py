@@ -6,19 +6,20 @@ import math
 from typing import Any
 
 from simulator.errors import InputError
-from simulator.probe.describe import SOURCE
+from simulator.probe.describe import SOURCE, without_slow_caches
 
-KEPT_RUNS = 100
+KEPT_RUNS = 50  # with all their notes they are a fifth of what a file may have
 _MINE = ("name", "title", "class", "notes", "aliases")  # what the file says of these holds before a new measuring
+_CAPACITIES = ("capacity_kib", "capacity_mib", "capacity_gib")
 
 
 def merge(old: dict[str, Any], new: dict[str, Any], where: str) -> dict[str, Any]:
     """The fields of a hardware file after another measuring; InputError if *old* (from *where*) is of another machine."""
-    _refuse_stranger(old, new, where)
+    refuse_stranger(old, new, where)
     merged = {**old, **new}
     merged |= {key: old[key] for key in _MINE if key in old}
     merged["sources"] = {**old.get("sources", {}), **new["sources"]}
-    merged["memory"] = _levels(old.get("memory", []), new["memory"])
+    merged["memory"] = without_slow_caches(_levels(old.get("memory", []), new["memory"]))
     for key in ("peaks_tflops", "peaks_tflops_by_threads", "traffic", "engine"):
         merged[key] = _pooled_tree(old.get(key, {}), new.get(key, {}))
     if "launch_us" in new:
@@ -30,25 +31,29 @@ def merge(old: dict[str, Any], new: dict[str, Any], where: str) -> dict[str, Any
     return {key: value for key, value in merged.items() if value not in (None, [], {})}
 
 
-def _refuse_stranger(old: dict[str, Any], new: dict[str, Any], where: str) -> None:
+def refuse_stranger(old: dict[str, Any], new: dict[str, Any], where: str) -> None:
+    """InputError if *old*, from the file *where*, is of another machine than *new*, which may be an `identity` alone."""
     for key in ("kind", "vendor", "cores", "threads"):
-        if key in old and old[key] != new.get(key):
+        here = new.get(key) or "unknown"
+        if old.get(key) and str(old[key]).lower() != str(here).lower():
             raise InputError(
-                f"{where}: describes another machine ({key} {old[key]}, here it is {new.get(key)}); give -o another file name"
+                f"{where}: describes another machine ({key} {old[key]}, here it is {here}); give -o another file name"
             )
-    if (
-        old.get("runs")
-        and old.get("description")
-        and old["description"].split(";")[:2] != new["description"].split(";")[:2]
-    ):
+    was, here = old.get("description", ""), new.get("description", "")
+    if old.get("runs") and was and was.split(";")[:2] != here.split(";")[:2]:
         raise InputError(
-            f"{where}: describes another machine ({old['description'][:80]}; here: {new['description'][:80]}); give -o another file name"
+            f"{where}: describes another machine ({was[:80]}; here: {here[:80] or 'unknown'}); give -o another file name"
         )
 
 
 def is_measured(figure: Any) -> bool:
-    """Whether a figure of a file comes from profiling."""
-    return isinstance(figure, dict) and figure.get("source") == SOURCE and "spread" in figure and "count" in figure
+    """Whether a figure of a file comes from profiling, and was timed."""
+    return is_ours(figure) and all(isinstance(figure.get(key), int | float) for key in ("value", "spread", "count"))
+
+
+def is_ours(figure: Any) -> bool:
+    """Whether a figure was written by profiling: anything else somebody wrote by hand."""
+    return isinstance(figure, dict) and figure.get("source") == SOURCE
 
 
 def pooled(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +63,8 @@ def pooled(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     mean = (n * one + m * two) / (n + m)
     within = (n * old["spread"] ** 2 + m * new["spread"] ** 2) / (n + m)
     between = (n * (one - mean) ** 2 + m * (two - mean) ** 2) / (n + m)
-    together = new | {
+    # The median of both is not known.
+    together = {key: value for key, value in new.items() if key != "median"} | {
         "value": float(f"{math.exp(mean):.4g}"),
         "spread": round(math.sqrt(within + between), 4),
         "count": n + m,
@@ -69,27 +75,38 @@ def pooled(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pooled_tree(old: Any, new: Any) -> Any:
-    """Mappings of figures, however deep; what only one of them has is kept."""
-    if is_measured(new):
-        return pooled(old, new) if is_measured(old) else new
+    """Mappings and lists of figures, however deep; what only one of them has is kept, and so is what was written by hand."""
+    if old is None:
+        return new
+    if is_ours(new):
+        if is_measured(old) and is_measured(new):
+            return pooled(old, new)
+        return new if is_ours(old) else old
     if isinstance(new, dict) and isinstance(old, dict):
         return {key: _pooled_tree(old.get(key), new[key]) if key in new else old[key] for key in {**old, **new}}
+    if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        return [_pooled_tree(was, now) for was, now in zip(old, new, strict=True)]
     return new
 
 
 def _levels(old: list[dict], new: list[dict]) -> list[dict]:
-    """Levels by name: what was measured is pooled, what is only in the old file (a datasheet's bandwidth) stays."""
+    """Levels one by one, or by name if there are fewer or more now: each may have been given a better name.
+
+    What was measured is pooled, what is only in the old file (a datasheet's bandwidth) stays.
+    """
+    if len(old) == len(new):
+        return [_level(was, now) for was, now in zip(old, new, strict=True)]
     before = {level.get("name"): level for level in old[:-1]}
-    pairs = [(before.get(level["name"], {}), level) for level in new[:-1]]
-    if new:
-        pairs.append((old[-1] if old else {}, new[-1]))  # the main memory may have been given a better name
-    merged = []
-    for was, level in pairs:
-        together = {**was, **_pooled_tree(was, level)}
-        if "name" in was:
-            together["name"] = was["name"]
-        merged.append(together)
-    return merged
+    return [*(_level(before.get(now["name"], {}), now) for now in new[:-1]), _level(old[-1] if old else {}, new[-1])]
+
+
+def _level(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    told = [key for key in _CAPACITIES if key in old]
+    if any(not is_ours(old[key]) for key in told):
+        new = {key: value for key, value in new.items() if key not in _CAPACITIES}
+    else:  # in another unit, perhaps
+        old = {key: value for key, value in old.items() if key not in told}
+    return {**old, **_pooled_tree(old, new), "name": old.get("name", new["name"])}
 
 
 def _points(old: list[dict], new: list[dict]) -> list[dict]:

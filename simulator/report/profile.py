@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,9 +17,9 @@ from simulator.hardware import Hardware, load_hardware
 from simulator.host import describe_state, read_host, remark_on_others
 from simulator.probe.clock import Progress
 from simulator.probe.cuda import gpu_notes
-from simulator.probe.describe import hardware_fields
+from simulator.probe.describe import hardware_fields, identity
 from simulator.probe.device import make_plan, read_device
-from simulator.probe.merge import merge
+from simulator.probe.merge import merge, refuse_stranger
 from simulator.report.record import write_whole
 from simulator.report.table import print_table
 from simulator.schema import check
@@ -35,12 +36,21 @@ def run(output: str, quick: bool, threads: int | None) -> None:
     path = Path(output)
     old = existing_fields(path)
     host = read_host()
+    if threads is not None and not 1 <= threads <= host.n_threads:
+        raise InputError(f"--threads {threads:,}: between 1 and {host.n_threads:,} are possible on this machine")
+    plan = make_plan(host, quick, threads)
+    if old:
+        refuse_stranger(old, identity(host, plan.threads[-1]), output)
     for remark in (*remark_on_others(), *describe_state(host), *gpu_notes()):
         print(f"note: {remark}", file=sys.stderr)
-    plan = make_plan(host, quick, threads)
-    with progress_bar("measuring") as progress:
-        readings = read_device(host, plan, _folder_of(path), progress)
-    fields = hardware_fields(readings, path.stem, datetime.now())
+    try:
+        with progress_bar("measuring") as progress:
+            readings = read_device(host, plan, _folder_of(path), progress)
+    except MemoryError:  # there is some, but this process may not have it
+        raise InputError(
+            "profiling needs more memory than this process may have: raise its limit (ulimit -v)"
+        ) from None
+    fields = hardware_fields(readings, printable(path.stem), datetime.now())
     print_profile(save(path, old, fields), output)
 
 
@@ -70,12 +80,11 @@ def existing_fields(path: Path) -> dict[str, Any]:
 
 def _try_to_write(path: Path) -> None:
     """InputError where a file of the size to come cannot be written beside *path*."""
-    trial = path.with_name(f".{path.name[:80]}.test")
     try:
-        write_whole(trial, "#" * FILE_BYTES)
-    except InputError as error:
-        raise InputError(str(error).replace(str(trial), str(path))) from None
-    trial.unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent) as trial:  # which has no name, so that nothing is left of it
+            trial.write(b"#" * FILE_BYTES)
+    except OSError as error:
+        raise InputError(f"-o {printable(path)}: cannot be written ({error.strerror})") from None
 
 
 def _folder_of(path: Path) -> Path:
