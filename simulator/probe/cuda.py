@@ -31,6 +31,7 @@ from simulator.probe.cuda_describe import (
     SIZES,
     TRANSFERS,
     gpu_hardware,
+    gpu_identity,
     product_name,
     stream_name,
 )
@@ -46,7 +47,16 @@ from simulator.probe.cuda_libraries import (
 )
 from simulator.units import MI, format_gib
 
-__all__ = ["Gpu", "describe_gpu_state", "find_gpus", "gpu_hardware", "gpu_notes", "gpu_probes", "why_not"]
+__all__ = [
+    "Gpu",
+    "describe_gpu_state",
+    "find_gpus",
+    "gpu_hardware",
+    "gpu_identity",
+    "gpu_notes",
+    "gpu_probes",
+    "why_not",
+]
 
 QUICK_STEP = 2  # of the sizes, with --quick
 FREE_SHARE = 4  # the largest working set takes at most one part in so many of the free memory, matrices another

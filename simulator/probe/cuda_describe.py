@@ -53,10 +53,7 @@ def gpu_hardware(gpu: Gpu, samples: Mapping[str, Sample], when: str) -> dict[str
         "name": guess_name(gpu.name),
         "title": gpu.name,
         "class": guess_class(gpu),
-        "kind": "gpu",
-        "vendor": "nvidia",
-        "cores": gpu.n_multiprocessors,
-        "description": _description(gpu),
+        **gpu_identity(gpu),
         "sources": {SOURCE: f"roofcast profile {__version__} on this machine, {when}"},
         "memory": _memory(gpu, samples),
         "peaks_tflops": _peaks(samples),
@@ -67,6 +64,11 @@ def gpu_hardware(gpu: Gpu, samples: Mapping[str, Sample], when: str) -> dict[str
         "runs": [_run(gpu, samples, when)],
     }
     return {key: value for key, value in data.items() if value not in (None, "", [], {})}
+
+
+def gpu_identity(gpu: Gpu) -> dict[str, Any]:
+    """The fields by which a file is known to be of this GPU, and which need no measuring."""
+    return {"kind": "gpu", "vendor": "nvidia", "cores": gpu.n_multiprocessors, "description": _description(gpu)}
 
 
 def guess_name(title: str) -> str:

@@ -11,7 +11,16 @@ from pathlib import Path
 from simulator.errors import InputError
 from simulator.hardware import Figure, Hardware
 from simulator.probe.clock import measure
-from simulator.probe.cuda import Gpu, describe_gpu_state, find_gpus, gpu_hardware, gpu_probes, why_not
+from simulator.probe.cuda import (
+    Gpu,
+    describe_gpu_state,
+    find_gpus,
+    gpu_hardware,
+    gpu_identity,
+    gpu_probes,
+    why_not,
+)
+from simulator.probe.merge import refuse_stranger
 from simulator.report.profile import existing_fields, progress_bar, save
 from simulator.report.table import print_table
 from simulator.units import TERA, format_bytes, format_number, format_rate
@@ -26,8 +35,8 @@ def run_gpu(output: str | None, quick: bool, index: int) -> None:
     output = output or ("gpu.yaml" if index == 0 else f"gpu{index}.yaml")
     path = Path(output)
     old = existing_fields(path)
-    if old.get("kind", "gpu") != "gpu":
-        raise InputError(f"{output}: describes a CPU; give -o another file name")
+    if old:
+        refuse_stranger(old, gpu_identity(gpu), output)
     for remark in describe_gpu_state(gpu):
         print(f"note: {remark}", file=sys.stderr)
     start = time.perf_counter()

@@ -127,16 +127,18 @@ def test_a_file_of_something_else_is_refused_and_kept(card, capsys, tmp_path):
     text = "name: plain\nclass: sbc\nkind: cpu\nmemory: [{name: DRAM, capacity_gib: 1, gb_per_s: 1}]\n"
     path.write_text(text)
     status, out, err = run(capsys, "profile", "--gpu", "-o", str(path))
-    assert (status, out, err) == (2, "", f"roofcast: {path}: describes a CPU; give -o another file name\n")
+    assert (status, out) == (2, "")
+    assert "describes another machine (kind cpu, here it is gpu); give -o another file name" in err
     assert path.read_text() == text
     other = tmp_path / "gpu.yaml"
     run(capsys, "profile", "--gpu", "-o", str(other))
     before = other.read_text()
-    card["gpus"] = card["after"] = (replace(CARD, n_multiprocessors=114),)
+    card["gpus"] = (replace(CARD, n_multiprocessors=114),)
     status, out, err = run(capsys, "profile", "--gpu", "-o", str(other))
     assert (status, out) == (2, "")
     assert "describes another machine (cores 132, here it is 114)" in err
     assert other.read_text() == before
+    assert not card["measured"]
 
 
 def test_the_gpu_is_chosen_by_its_number(card, capsys, tmp_path, monkeypatch):
