@@ -35,7 +35,7 @@ def test_every_case_has_a_row_with_the_ratio_of_both(monkeypatch):
         assert set(row) == fields
         assert (row["unit"], row["against"], row["target"], row["rounds"]) == ("B/s", "C", ">= 0.95", 2)
         assert 0 < row["ratio_low"] <= row["ratio"] <= row["ratio_high"]
-    assert notes[0].startswith("1 threads; small 65.5 kB, small 197 kB; C: ")
+    assert notes[0].startswith("1 thread; small 65.5 kB, small 197 kB; C: ")
     assert "-O3" in notes[0]
     assert [row["case"] for row in bandwidth_rows(1, 1, "triad", SMALL)[0]] == ["triad-small"]
 

@@ -56,7 +56,7 @@ def bandwidth_rows(
         program, command = compile_c(Path(folder))
         rows = [_case(case, program, threads, max(1, rounds)) for case in chosen]
     sizes = ", ".join(dict.fromkeys(f"{case.name.split('-')[1]} {format_bytes(case.nbytes)}" for case in chosen))
-    return rows, [f"{threads} threads; {sizes}; C: {command}"]
+    return rows, [f"{threads} thread{'s' if threads > 1 else ''}; {sizes}; C: {command}"]
 
 
 def default_cases(threads: int) -> list[Case]:
