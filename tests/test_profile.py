@@ -1,0 +1,526 @@
+"""The command `profile`: a tiny measuring from end to end, what it refuses before any time is spent, and how it may be cut short."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from readings import PI5, readings_of, tiny_plan
+from test_messages import message_of
+
+from simulator import host as hosts
+from simulator.cli import main
+from simulator.hardware import load_hardware
+from simulator.probe import device, storage
+from simulator.report import profile
+from simulator.report.profile import to_yaml
+from simulator.units import KI
+
+HERE = Path(__file__).parent
+
+# What a child process does: the command on a plan that takes two seconds, after a change of its own.
+CHILD = """
+import os, sys
+sys.path[:0] = [{here!r}]
+from readings import readings_of, tiny_plan
+from simulator import cli, host
+from simulator.probe import device, storage
+from simulator.report import profile
+storage.BLOCK = 65536
+profile.make_plan = lambda machine, quick, threads: tiny_plan(
+    threads=tuple(range(1, machine.n_threads + 1))[:2], budget_s=0.1, storage_bytes=2**20
+)
+profile.remark_on_others = lambda: ()
+{change}
+cli.main(["profile", "--quick", "-o", "mine.yaml"])
+"""
+
+
+def run(*arguments):
+    """The exit status of the command."""
+    with pytest.raises(SystemExit) as ended:
+        main(["profile", *map(str, arguments)])
+    return ended.value.code or 0
+
+
+def child(change="", cwd=None):
+    """The command in a process of its own, after a change of its code."""
+    code = CHILD.format(here=str(HERE), change=change)
+    environment, pipe = os.environ | {"PYTHONPATH": str(HERE.parent)}, subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True, env=environment, cwd=cwd)
+
+
+def ended(process):
+    """Its exit status, and what it said."""
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def quickly(folder, monkeypatch):
+    """This machine measured in no time: readings of a made-up Pi 5, which it is taken for; noted how often."""
+    taken = []
+
+    def read(host, plan, where, progress):
+        taken.append(where)
+        progress(1.0, "done")
+        return readings_of(PI5, quick=True, faster=len(taken))
+
+    monkeypatch.setattr(profile, "read_host", lambda: PI5)
+    monkeypatch.setattr(profile, "remark_on_others", lambda: ())
+    monkeypatch.setattr(profile, "gpu_notes", lambda: ())
+    monkeypatch.setattr(profile, "read_device", read)
+    return taken
+
+
+@pytest.fixture
+def refusal(quickly, capsys):
+    """A function that runs the command, which must say one sentence before anything is measured."""
+
+    def refuse(*arguments):
+        assert run(*arguments) == 2
+        assert quickly == []
+        out, err = capsys.readouterr()
+        assert out == ""
+        (line,) = err.splitlines()
+        return message_of(line)
+
+    return refuse
+
+
+# ---- from end to end ----
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """This machine really measured, if only a little: the folder, and what was said."""
+    folder = tmp_path_factory.mktemp("profile")
+    status, out, err = ended(child(cwd=folder))
+    assert status == 0, err
+    return folder, out, err
+
+
+def test_this_machine_is_measured_and_written(measured):
+    """A hardware file of its threads, caches and kernels; nothing else is left in the folder."""
+    folder, out, _ = measured
+    assert [path.name for path in folder.iterdir()] == ["mine.yaml"]
+    hardware = load_hardware(folder / "mine.yaml")
+    assert hardware.kind == "cpu"
+    assert hardware.main_memory.gb_per_s.provenance == "measured"
+    assert set(hardware.engine.kernels[1]) == {"f32", "q8_0"}
+    assert hardware.runs[0].rounds == 3
+    assert hardware.name == "mine"
+    assert "mine.yaml: measured once; last with" in out
+    assert "next: roofcast simulate qwen3-30b-a3b mine.yaml    roofcast validate mine.yaml" in out
+
+
+def test_the_file_forecasts_and_is_shown(measured, capsys, monkeypatch):
+    """By the commands that were named, and for the engine itself."""
+    folder, _, _ = measured
+    monkeypatch.chdir(folder)
+    for arguments in (
+        ["simulate", "smollm2-135m", "mine.yaml", "--json", "-"],
+        [
+            "simulate",
+            "smollm2-135m",
+            "mine.yaml",
+            "--runtime",
+            "roofcast",
+            "--weights",
+            "q8_0",
+            "--batch",
+            "1",
+            "--json",
+            "-",
+        ],
+        ["show", "mine.yaml"],
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        out, err = capsys.readouterr()
+        assert (end.value.code or 0, err) == (0, "")
+        if arguments[0] == "simulate":
+            assert all(row["tokens_per_s"] > 0 for row in json.loads(out)["predictions"])
+        else:
+            assert "measured" in out
+
+
+def test_measuring_again_pools(measured):
+    """Twice the rounds, two runs, and what was changed by hand stays."""
+    folder, _, _ = measured
+    path = folder / "mine.yaml"
+    path.write_text(path.read_text().replace("name: mine", "name: mine\nnotes: on my desk", 1))
+    status, out, err = ended(child(cwd=folder))
+    assert status == 0, err
+    hardware = load_hardware(path)
+    assert len(hardware.runs) == 2
+    assert hardware.main_memory.gb_per_s.count == 6
+    assert hardware.notes == "on my desk"
+    assert "measured 2 times, pooled" in out
+    assert [path.name for path in folder.iterdir()] == ["mine.yaml"]
+
+
+def test_figures_of_all_times_are_pooled(quickly, folder):
+    """The second time everything goes twice, the third time three times as fast: 16 GB/s times the third root of 6."""
+    for _ in range(3):
+        assert run("--quick") == 0
+    main_memory = load_hardware(folder / "mine.yaml").main_memory
+    assert main_memory.gb_per_s.value == pytest.approx(16 * 6 ** (1 / 3), rel=1e-3)
+    assert main_memory.gb_per_s.count == 15
+    assert quickly == [Path()] * 3
+
+
+def test_the_file_is_named_after_its_name(quickly, folder, capsys):
+    """Also in another folder, where the disk is measured too; names that are no names are made to be."""
+    (folder / "there").mkdir()
+    odd = folder / "there" / ("x" * 240 + ".yaml")
+    assert run("-o", "there/pi.yml") == 0
+    assert run("-o", str(odd)) == 0
+    assert run("-o", "a\nb.yaml") == 0
+    assert quickly == [Path("there"), folder / "there", Path()]
+    assert load_hardware(folder / "there" / "pi.yml").name == "pi"
+    assert load_hardware(odd).name == "x" * 57 + "..."
+    assert load_hardware(folder / "a\nb.yaml").name == r"a\nb"
+
+
+def test_what_disturbs_is_said_before_measuring_and_kept(quickly, folder, monkeypatch, capsys):
+    """On standard error, and the state of the machine in the file as well."""
+    hot = "the processor is at 85 °C, where it may slow down: let it cool first"
+    monkeypatch.setattr(profile, "describe_state", lambda _host: (hot,))
+    monkeypatch.setattr(profile, "remark_on_others", lambda: ("other programs take 50% of the processor",))
+    assert run() == 0
+    assert capsys.readouterr().err.splitlines() == ["note: other programs take 50% of the processor", f"note: {hot}"]
+
+
+# ---- what is refused ----
+
+
+def test_a_name_without_yaml_is_refused(refusal, folder):
+    """A folder's name, too."""
+    (folder / "there").mkdir()
+    assert refusal("-o", "mine.json") == "-o mine.json: a hardware file ends in .yaml, as in mine.yaml"
+    assert refusal("-o", "there") == "-o there: a hardware file ends in .yaml, as in mine.yaml"
+    assert refusal("-o", "there/.yaml") == "-o there/.yaml: a hardware file ends in .yaml, as in mine.yaml"
+    assert refusal("-o", "") == "--output: nothing is given after it; leave it out for the default"
+
+
+def test_a_missing_folder_is_refused(refusal):
+    """Nothing is made."""
+    assert refusal("-o", "nowhere/mine.yaml") == "-o nowhere/mine.yaml: there is no folder nowhere"
+    assert not Path("nowhere").exists()
+
+
+def test_a_folder_is_refused(refusal, folder):
+    """Even one that is called like a file."""
+    (folder / "mine.yaml").mkdir()
+    assert refusal() == "mine.yaml: is a folder, a file is needed"
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_folder_that_must_not_be_written_is_refused(refusal, folder, monkeypatch, exists):
+    """Whether there is such a file already or not."""
+    if exists:
+        write_profile()
+
+    def refuse(*_arguments, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert refusal() == "-o mine.yaml: cannot be written (Permission denied)"
+
+
+def test_a_disk_without_room_is_refused(folder):
+    """Here a limit of 4 KiB a file: told at once, not after a minute."""
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+    status, out, err = ended(child(limit + "profile.read_device = lambda *_: sys.exit('too late')", cwd=folder))
+    assert (status, out) == (2, "")
+    assert err == "roofcast: -o mine.yaml: cannot be written (File too large)\n"
+    assert list(folder.iterdir()) == []
+
+
+BROKEN = [
+    ("name: [", "mine.yaml:2: not valid YAML: "),
+    ("", "mine.yaml: "),
+    ("name: x\nclass: sbc\nkind: cpu\nmemory: []\n", "mine.yaml:4: memory: "),
+    (
+        "name: x\nclass: sbc\nkind: cpu\nmemory: [{name: m, capacity_gib: 1, gb_per_s: 1}]\nspeed: 3\n",
+        "mine.yaml:5: speed: unknown field",
+    ),
+    ("name: x\nd_model: 64\nlayers: []\n", "mine.yaml: this is a model file, hardware fields are needed here"),
+    ("\x00\x01", "mine.yaml"),
+]
+
+
+@pytest.mark.parametrize(("text", "start"), BROKEN)
+def test_a_file_that_cannot_be_gone_on_with_is_refused(refusal, folder, text, start):
+    """A broken YAML, an empty one, one of a model: told by line and field, and left as it is."""
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    before = path.stat()
+    assert refusal().startswith(start)
+    assert (path.read_text(), path.stat().st_mtime_ns) == (text, before.st_mtime_ns)
+
+
+def write_profile(**changes):
+    """A profile of the Pi 5, as mine.yaml; its text."""
+    fields = profile.hardware_fields(readings_of(PI5), "mine", profile.datetime.now()) | changes
+    Path("mine.yaml").write_text(to_yaml(fields))
+    return Path("mine.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"kind": "gpu"}, "kind gpu, here it is cpu"),
+        ({"vendor": "intel"}, "vendor intel, here it is arm"),
+        ({"cores": 16}, "cores 16, here it is 4"),
+        (
+            {"description": "a; b; c"},
+            "a; b; c; here: 4 cores; 4 x 64 KiB L1 data, 4 x 512 KiB L2, 1 x 2 MiB L3; 8.0 GiB LPDDR4X",
+        ),
+    ],
+)
+def test_a_file_of_another_machine_is_refused(refusal, folder, changes, what):
+    """Before measuring, and left as it is."""
+    text = write_profile(**changes)
+    before = Path("mine.yaml").stat()
+    assert refusal() == f"mine.yaml: describes another machine ({what}); give -o another file name"
+    assert (Path("mine.yaml").read_text(), Path("mine.yaml").stat().st_mtime_ns) == (text, before.st_mtime_ns)
+
+
+def test_another_number_of_threads_is_another_machine(refusal, folder):
+    """Its figures cannot be pooled."""
+    write_profile()
+    assert refusal("--threads", "2") == (
+        "mine.yaml: describes another machine (threads 4, here it is 2); give -o another file name"
+    )
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "5", "100000"])
+def test_threads_that_there_are_not_are_refused(refusal, threads):
+    """More than there are would wait for each other."""
+    assert refusal("--threads", threads) == f"--threads {int(threads):,}: between 1 and 4 are possible on this machine"
+
+
+def test_line_ends_and_marks_of_other_systems_survive_a_refusal(refusal, folder):
+    """The trial of writing is made beside the file, not in it."""
+    text = write_profile(cores=16).replace("\n", "\r\n")
+    Path("mine.yaml").write_bytes(text.encode())
+    refusal()
+    assert Path("mine.yaml").read_bytes() == text.encode()
+
+
+# ---- cut short ----
+
+
+STAGES = (
+    "preparing",
+    "compiling",
+    "read 1 16384",
+    "the engine's other work",
+    "attention",
+    "with zero inputs",
+    "the disk",
+    "done",
+)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_interrupt_leaves_the_old_file_and_nothing_else(folder, monkeypatch, capsys, stage):
+    """At any stage: the file is as it was, no test file and no part of a file remains, and the status is 130."""
+    monkeypatch.setattr(profile, "read_host", lambda: PI5)
+    little = {"threads": (1,), "formats": ("q8_0",), "tokens": (1,), "storage_bytes": 2**20, "rounds": 1}
+    monkeypatch.setattr(profile, "make_plan", lambda *_: tiny_plan(**little))
+    monkeypatch.setattr(profile, "refuse_stranger", lambda *_: None)
+    monkeypatch.setattr(profile, "remark_on_others", lambda: ())
+    monkeypatch.setattr(storage, "BLOCK", 64 * KI)
+    monkeypatch.setattr(device, "RANDOM_BYTES", 64 * KI)
+    text, reached = write_profile(), []
+
+    class Bar:
+        """Interrupts when a stage is told."""
+
+        def __init__(self, _label):
+            """Whatever it is called."""
+
+        def __enter__(self):
+            def tell(_share, what):
+                if stage in what:
+                    reached.append(what)
+                    raise KeyboardInterrupt
+
+            return tell
+
+        def __exit__(self, *_):
+            return False
+
+    monkeypatch.setattr(profile, "progress_bar", Bar)
+    assert run("--quick") == 130
+    assert reached
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
+    assert Path("mine.yaml").read_text() == text
+    assert [path.name for path in folder.iterdir()] == ["mine.yaml"]
+
+
+def test_an_interrupt_while_the_disk_is_read_leaves_nothing(folder, monkeypatch):
+    """The test file has no name by then; nor has it one while it is written."""
+    for name in ("readv", "fsync"):
+        process = child(
+            "profile.read_device = lambda _host, _plan, where, _tell: storage.measure_storage(where, 2**20, 1)\n"
+            f"{name} = os.{name}\ndef waits(*arguments):\n    print('here', flush=True)\n    import time\n    time.sleep(60)\n"
+            f"os.{name} = waits",
+            cwd=folder,
+        )
+        assert process.stdout.readline() == "here\n"
+        assert list(folder.iterdir()) == []
+        process.send_signal(signal.SIGINT)
+        status, _, err = ended(process)
+        assert (status, err.splitlines()[-1]) == (130, "interrupted")
+        assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
+def test_a_signal_while_measuring_leaves_the_old_file(folder, kind):
+    """Sent for real, a moment after the measuring has begun."""
+    write_profile(cores=os.cpu_count())
+    text = Path("mine.yaml").read_text()
+    process = child(
+        "profile.refuse_stranger = lambda *_: None\n"
+        "measure = device.measure\n"
+        "def begins(*arguments):\n    print('here', flush=True)\n    return measure(*arguments)\n"
+        "device.measure = begins",
+        cwd=folder,
+    )
+    assert process.stdout.readline() == "here\n"
+    time.sleep(0.2)
+    process.send_signal(kind)
+    status, _, err = ended(process)
+    assert status == (130 if kind == signal.SIGINT else -kind)
+    assert "Traceback" not in err
+    assert Path("mine.yaml").read_text() == text
+    assert [path.name for path in folder.iterdir()] == ["mine.yaml"]
+
+
+def test_being_killed_while_writing_leaves_the_old_file_whole(folder):
+    """At the last moment before the new one takes its name."""
+    write_profile(cores=os.cpu_count())
+    text = Path("mine.yaml").read_text()
+    process = child(
+        "from pathlib import Path\n"
+        "profile.read_device = lambda host, plan, *_: readings_of(host, plan=plan)\n"
+        "profile.refuse_stranger = lambda *_: None\n"
+        "profile.merge = lambda _old, new, _where: new\n"
+        "Path.replace = lambda *_: os.kill(os.getpid(), 9)",
+        cwd=folder,
+    )
+    assert ended(process)[0] == -signal.SIGKILL
+    assert Path("mine.yaml").read_text() == text
+
+
+def test_a_disk_that_fills_up_while_measuring_is_told(folder):
+    """The old file stays, and no part of the new one."""
+    write_profile(cores=os.cpu_count())
+    text = Path("mine.yaml").read_text()
+    process = child(
+        "import resource\n"
+        "profile.refuse_stranger = lambda *_: None\n"
+        "profile.merge = lambda _old, new, _where: new\n"
+        "def fills(host, plan, *_):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "    return readings_of(host, plan=plan)\n"
+        "profile.read_device = fills",
+        cwd=folder,
+    )
+    status, out, err = ended(process)
+    assert (status, out) == (2, "")
+    assert err.splitlines()[-1] == "roofcast: mine.yaml: cannot be written (File too large)"
+    assert Path("mine.yaml").read_text() == text
+    assert [path.name for path in folder.iterdir()] == ["mine.yaml"]
+
+
+# ---- machines of other sorts ----
+
+
+def test_one_core_is_enough(folder):
+    """A process that may use one: one thread is measured, and the file says so."""
+    status, _, err = ended(child("os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})", cwd=folder))
+    assert status == 0, err
+    hardware = load_hardware("mine.yaml")
+    assert hardware.threads == 1
+    assert set(hardware.engine.kernels) == set(hardware.main_memory.gb_per_s_by_threads) == {1}
+
+
+def test_a_system_that_tells_nothing_is_measured_all_the_same(folder):
+    """Neither /proc nor /sys: no caches, no memory, no name, and still a usable file."""
+    (folder / "nothing").mkdir()
+    process = child("read = host.read_host\nprofile.read_host = lambda: read(host.Path('nothing'))", cwd=folder)
+    status, out, err = ended(process)
+    assert status == 0, err
+    hardware = load_hardware("mine.yaml")
+    assert hardware.main_memory.name == "memory"
+    assert hardware.description == ""
+    assert out
+
+
+def test_a_process_without_memory_is_told_so(quickly, folder, monkeypatch, capsys):
+    """Numpy and the system say it in their own ways."""
+
+    def fails(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(profile, "read_device", fails)
+    assert run() == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert message_of(line) == "profiling needs more memory than this process may have: raise its limit (ulimit -v)"
+    assert list(folder.iterdir()) == []
+
+
+def test_a_limit_on_memory_ends_in_a_sentence_or_a_file(folder):
+    """1.5 GB of addresses, which the libraries alone take a third of; the plan is that of the machine, but ends before the first probe."""
+    process = child(
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (1_500_000_000,) * 2)\n"
+        "profile.make_plan = device.make_plan\n"
+        "device.calibrate = lambda *_: sys.exit(0)\n",
+        cwd=folder,
+    )
+    status, _, err = ended(process)
+    assert "Traceback" not in err
+    assert status == 0 or (status == 2 and "more memory" in err.splitlines()[-1])
+
+
+# ---- the text ----
+
+
+def test_the_bar_is_for_terminals(monkeypatch, capsys):
+    """Nothing anywhere else; on a terminal one line, which is wiped in the end."""
+    with profile.progress_bar("measuring") as tell:
+        tell(0.5, "half")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with profile.progress_bar("measuring") as tell:
+        tell(0.5, "half " * 40)
+    drawn = capsys.readouterr().err.split("\r")
+    assert drawn[1].startswith("measuring [###############...............]  50% half")
+    assert {len(line) for line in drawn[1:-1]} == {78}
+    assert drawn[-2].strip() == drawn[-1] == ""
+
+
+def test_the_text_is_what_was_said(folder):
+    """Numbers, names with accents, and nothing that another reader of YAML would take for something else."""
+    data = yaml.safe_load(to_yaml({"name": "é: 1", "notes": "yes", "memory": ({"value": 1.5, "how": "x, y"},)}))
+    assert data == {"name": "é: 1", "notes": "yes", "memory": [{"value": 1.5, "how": "x, y"}]}
+    assert hosts.Host(n_threads=1).caches == ()
