@@ -74,18 +74,18 @@ def _at(
     cached_s = op.cost.flops / op.sharers * _over_tokens(op.sharers, _seconds_of_token(kernel)) / GIGA
     reads = [1 / (figure.value * GIGA) for figure in speeds.read_gb_per_s[threads]]
     streamed = op.cost.streamed_bytes
-    knots = [(reads[0], cached_s)]
+    knots = [(reads[0], cached_s, 0.0)]
     if all(speed.cache_share for speed in kernel.values()):
         shares = {n: 1 / speed.cache_share.value for n, speed in kernel.items()}
         starts_s = _starts(op, speeds.shared_start_us.get(threads), speeds.shared_matrix_mib, phases)
-        knots.append((reads[1], streamed * reads[1] * _over_tokens(op.sharers, shares) + starts_s))
+        knots.append((reads[1], streamed * reads[1] * _over_tokens(op.sharers, shares), starts_s))
     shares = {n: 1 / speed.memory_share.value for n, speed in kernel.items()}
     beside = next((speed.memory_gb_per_s for speed in kernel.values() if speed.memory_gb_per_s), None)
     read_s = 1 / (beside.value * GIGA) if beside else reads[2]
     starts_s = _starts(op, speeds.start_us.get(threads), speeds.matrix_mib, phases)
     if op.part == "cache":
         starts_s = sum((work_seconds(work, speeds, threads) for work in op.work if work.kind == "run"), 0.0)
-    knots.append((read_s, streamed * read_s * _over_tokens(op.sharers, shares) + starts_s))
+    knots.append((read_s, streamed * read_s * _over_tokens(op.sharers, shares), starts_s))
     # Where sharing a machine made a kernel seem to read faster than reading alone does, it is not.
     return cached_s, np.maximum(_along(knots, s_per_byte), streamed * s_per_byte)
 
@@ -108,23 +108,24 @@ def _over_tokens(tokens, values: dict[int, float]):
     return np.interp(inside, counts, [values[n] for n in counts]) * np.maximum(np.asarray(tokens) / counts[-1], 1.0)
 
 
-def _along(knots: list[tuple[float, Any]], read_s) -> Any:
-    """Straight lines through (read, kernel) points that never fall; beyond the last the last line goes on.
+def _along(knots: list[tuple[float, Any, Any]], read_s) -> Any:
+    """Straight lines through points (read, kernel, starts) whose kernel and starts together never fall.
 
+    Beyond the last point the last line goes on, without the starts: those do not grow as memory gets slower.
     A point where reading was no faster than at one further out is left out: that cache was not seen.
     """
-    (_, least), kept = knots[0], [knots[-1]]
+    (_, least, _), kept = knots[0], [knots[-1]]
     for knot in knots[-2::-1]:
         if knot[0] < kept[0][0]:
             kept.insert(0, knot)
-    knots = kept if len(kept) > 1 else [(0.0, least), *kept]
-    seconds = [np.maximum(least, knots[0][1])]
-    for _, value in knots[1:]:
-        seconds.append(np.maximum(seconds[-1], value))
+    knots = kept if len(kept) > 1 else [(0.0, least, 0.0), *kept]
+    reads, kernels, starts = zip(*knots, strict=True)
+    seconds = [np.maximum(least, kernels[0] + starts[0])]
+    for number in range(1, len(knots)):
+        seconds.append(np.maximum(seconds[-1], kernels[number] + starts[number]))
+    growth = np.maximum(np.maximum(kernels[-1], least) - np.maximum(kernels[-2], least), 0.0)
     result = seconds[0] + 0.0 * np.asarray(read_s)
     for number in range(1, len(knots)):
-        start, end = knots[number - 1][0], knots[number][0]
-        share = (np.asarray(read_s) - start) / (end - start)
-        share = np.maximum(share, 0.0) if number + 1 == len(knots) else np.clip(share, 0.0, 1.0)
-        result = result + share * (seconds[number] - seconds[number - 1])
-    return result
+        share = (np.asarray(read_s) - reads[number - 1]) / (reads[number] - reads[number - 1])
+        result = result + np.clip(share, 0.0, 1.0) * (seconds[number] - seconds[number - 1])
+    return result + np.maximum(share - 1.0, 0.0) * growth

@@ -166,6 +166,19 @@ def test_attention_is_timed_by_the_queries_of_a_key():
     assert seconds(attention(runs=10), 20, phases=7.0) == pytest.approx(MI / 8e9 + 10 * 1.5e-6 / 2)
 
 
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_beginning_takes_no_longer_where_memory_is_slower_than_measured(factor):
+    """A read at a third of the memory's: three times the bytes' share of the line, but the 5 us of beginning once."""
+    op = attention(runs=5e-6 / (1.5e-6 / 2))
+    data = SPEEDS.model_dump(exclude_none=True)
+    for read in data["read_gb_per_s"][2]:
+        read["value"] *= factor
+    speeds = EngineSpeeds.model_validate(data)
+    rates = np.array([20, 20 / 3]) * factor
+    plain = seconds(attention(), rates, speeds=speeds)
+    assert seconds(op, rates, speeds=speeds) == pytest.approx(plain + 5e-6)
+
+
 def test_attention_is_compared_with_the_read_beside_it():
     """That read went at 40 GB/s, while the one beside the matrices went at 20."""
     data = SPEEDS.model_dump(exclude_none=True)
