@@ -1,6 +1,7 @@
 """Small values that several tests share, and real model files."""
 
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -11,6 +12,10 @@ import pytest
 from simulator.hardware import Hardware
 from simulator.model import Model
 from simulator.runtime import Runtime
+
+# A shell without job control lets what it starts in the background ignore interrupts, and so would what the tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
