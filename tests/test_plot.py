@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from simulator.cli import main
 from simulator.hardware import Hardware, load_hardware
-from simulator.report import roofline_plot
+from simulator.report import style
 from simulator.report.roofline_data import ceilings_of, dots_of, format_binary, origin, spread_apart
 from simulator.report.roofline_plot import draw, write_plot
 
@@ -257,7 +257,7 @@ def test_an_interrupted_drawing_leaves_the_old_file(box, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(roofline_plot, "picture", interrupt)
+    monkeypatch.setattr(style, "encode", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_plot(box, path)
     assert path.read_bytes() == b"old"

@@ -204,7 +204,8 @@ def _show_hardware(device: Hardware, plot: str | None) -> None:
 
 
 def _draw(device: Hardware, target: str) -> str:
-    from simulator.report.roofline_plot import check_target, write_plot  # with it comes matplotlib
+    from simulator.report.roofline_plot import write_plot
+    from simulator.report.style import check_target
 
     return write_plot(device, check_target(target))
 
