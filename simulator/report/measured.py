@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.errors import InputError, printable
+from simulator.hardware import Hardware
+from simulator.importers.measurements import MAX_ROWS, load_measurements
+from simulator.model import Loaded
+from simulator.probe.clock import spread_of
+from simulator.score import Row, Score, score
+from simulator.textfiles import read_json
+
+if TYPE_CHECKING:
+    from simulator.compare import Comparison
+    from simulator.compare import Row as Case
 
 
 @dataclass(frozen=True)
@@ -31,3 +48,111 @@ class Measured:
     def error(self) -> float:
         """Forecast over measurement, minus 1."""
         return self.forecast / self.tokens_per_s - 1
+
+
+def load_measured(
+    path: Path, devices: Sequence[Hardware] = (), models: Sequence[Loaded] = (), weights: str | None = None
+) -> list[Measured]:
+    """What `validate --json` or `validate --against --json` wrote, or anything that `--against` reads.
+
+    Where the file does not say on which device or of which model it is, the only one of *devices* or *models* is meant.
+    InputError where nothing of it can be shown.
+    """
+    found = _of_json(path)
+    if found is None:
+        device, model = (each[0] if len(each) == 1 else None for each in (devices, models))
+        measured = load_measurements(path, device, model, weights)
+        scored = score(measured.published, device)
+        found = of_score(scored)
+        if not found:
+            reasons = Counter(each.reason for each in (*measured.skipped, *scored.skipped))
+            raise InputError(f"{printable(path)}: nothing of it can be shown: {reasons.most_common(1)[0][0]}")
+    return found
+
+
+def of_score(found: Score) -> list[Measured]:
+    """Somebody's measurements, with the forecasts they were compared with."""
+    return [_of_row(row) for row in found.rows]
+
+
+def _of_row(row: Row) -> Measured:
+    rate, spread = row.tokens_per_s_measured, row.spread or 0.0
+    return Measured(
+        row.id, row.model, row.hardware, row.weights, row.batch, row.context, row.threads, "uniform", None,
+        rate, rate * math.exp(-spread), rate * math.exp(spread), row.tokens_per_s, row.low, row.high,
+    )  # fmt: skip
+
+
+def of_comparison(found: Comparison) -> list[Measured]:
+    """What was decoded on this machine, with the forecasts as they stood."""
+    return [_of_case(row) for row in found.rows]
+
+
+def _of_case(row: Case) -> Measured:
+    case, forecast = row.case, row.forecast
+    rate, spread = row.measurement.tokens_per_s, spread_of(row.measurement.seconds)
+    return Measured(
+        case.id, case.model.name, forecast.hardware.name, case.weights, case.batch, case.context, case.threads, case.routing,
+        case.sparsity, rate, rate * math.exp(-spread), rate * math.exp(spread),
+        float(forecast.tokens_per_s), float(forecast.tokens_per_s_low), float(forecast.tokens_per_s_high),
+    )  # fmt: skip
+
+
+# ---- our own JSON ----
+
+
+def _of_json(path: Path) -> list[Measured] | None:
+    """The rows of a file that `validate` wrote; None where it is something else."""
+    if path.suffix != ".json":
+        return None
+    data = read_json(path)
+    rows = data.get("rows") if isinstance(data, dict) else None
+    if not (isinstance(rows, list) and rows and isinstance(rows[0], dict) and "tokens_per_s_measured" in rows[0]):
+        return None
+    if len(rows) > MAX_ROWS:
+        raise InputError(f"{path}: more than {MAX_ROWS:,} rows are too many")
+    return [_of_record(row, data, f"{path}: row {number}") for number, row in enumerate(rows, 1)]
+
+
+def _of_record(row: Any, data: Mapping[str, Any], where: str) -> Measured:
+    if not isinstance(row, dict):
+        raise InputError(f"{where}: is no object with the fields of a measurement")
+    rates = [
+        _rate(row, name, where)
+        for name in ("tokens_per_s_measured", "tokens_per_s", "tokens_per_s_low", "tokens_per_s_high")
+    ]
+    seconds = row.get("seconds")
+    is_timed = isinstance(seconds, list) and seconds and all(_is_rate(each) for each in seconds)
+    spread = spread_of(seconds) if is_timed else row.get("spread") if _is_rate(row.get("spread")) else 0.0
+    texts = {name: _text(row, name, where) for name in ("model", "weights")}
+    hardware = row.get("hardware", data.get("hardware"))
+    threads, sparsity = row.get("threads"), row.get("sparsity")
+    return Measured(
+        str(row.get("id", where)), texts["model"], str(hardware), texts["weights"], _count(row, "batch", 1, where),
+        _count(row, "context", 0, where), threads if isinstance(threads, int) else None, str(row.get("routing") or "uniform"),
+        str(sparsity) if sparsity else None, rates[0], rates[0] * math.exp(-min(spread, 5.0)), rates[0] * math.exp(min(spread, 5.0)),
+        *rates[1:],
+    )  # fmt: skip
+
+
+def _is_rate(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e15
+
+
+def _rate(row: Mapping[str, Any], name: str, where: str) -> float:
+    if not _is_rate(row.get(name)):
+        raise InputError(f"{where}: {name} is {printable(str(row.get(name)), 40)}, a number above 0 is needed")
+    return float(row[name])
+
+
+def _count(row: Mapping[str, Any], name: str, lowest: int, where: str) -> int:
+    value = row.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= 10**9:
+        raise InputError(f"{where}: {name} is {printable(str(value), 40)}, a whole number from {lowest} is needed")
+    return value
+
+
+def _text(row: Mapping[str, Any], name: str, where: str) -> str:
+    if not isinstance(row.get(name), str):
+        raise InputError(f"{where}: {name} is {printable(str(row.get(name)), 40)}, a name is needed")
+    return row[name]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +13,11 @@ import yaml
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.host import describe_state, read_host, remark_on_others
-from simulator.probe.clock import Progress
 from simulator.probe.cuda import gpu_notes
 from simulator.probe.describe import hardware_fields, identity
 from simulator.probe.device import make_plan, read_device
 from simulator.probe.merge import merge, refuse_stranger
+from simulator.report.progress import progress_bar
 from simulator.report.record import write_whole
 from simulator.report.table import print_table
 from simulator.schema import check
@@ -27,7 +25,6 @@ from simulator.textfiles import read_yaml
 from simulator.units import KI, format_bytes, format_number
 
 DEFAULT_FILE = "mine.yaml"
-BAR = 30  # characters
 FILE_BYTES = 128 * KI  # of a profile, at most
 
 
@@ -89,24 +86,6 @@ def _try_to_write(path: Path) -> None:
 
 def _folder_of(path: Path) -> Path:
     return path.parent if str(path.parent) else Path()
-
-
-@contextmanager
-def progress_bar(label: str) -> Iterator[Progress]:
-    """A bar on a terminal's standard error; nothing anywhere else."""
-    if not sys.stderr.isatty():
-        yield lambda _share, _what: None
-        return
-
-    def show(share: float, what: str) -> None:
-        done = round(BAR * share)
-        text = f"{label} [{'#' * done}{'.' * (BAR - done)}] {share:4.0%} {what}"
-        print(f"\r{text[:78]:<78}", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield show
-    finally:
-        print(f"\r{'':<78}\r", end="", file=sys.stderr, flush=True)
 
 
 # ---- writing ----

@@ -21,7 +21,8 @@ from simulator.probe.cuda import (
     why_not,
 )
 from simulator.probe.merge import refuse_stranger
-from simulator.report.profile import existing_fields, progress_bar, save
+from simulator.report.profile import existing_fields, save
+from simulator.report.progress import progress_bar
 from simulator.report.table import print_table
 from simulator.units import TERA, format_bytes, format_number, format_rate
 

@@ -24,9 +24,9 @@ from simulator.report.style import (
     colour_of,
     count,
     one_two_five,
-    part_labels,
     power_ticks,
     save,
+    settle,
     sign,
 )
 from simulator.units import GIGA, TERA, format_number, format_rate
@@ -76,7 +76,7 @@ def draw(device: Hardware) -> Canvas:
             if blocks:
                 _draw_random(figure.add_subplot(rows[1], label="random"), device, blocks, colour_of(len(stretches) - 1))
     sign(figure, device.title or device.name, data.origin(device))
-    part_labels(figure)
+    settle(figure)
     return figure
 
 
@@ -92,26 +92,37 @@ def _threads(count: int | None) -> str:
 
 
 def _draw_roofline(axes: Axes, device: Hardware) -> None:
-    roofs, ceilings, dots = data.roofs_of(device), data.ceilings_of(device), data.dots_of(device)
-    rates, highest = [roof.bytes_per_s for roof in roofs], ceilings[-1].ops_per_s
-    left, right = _span(roofs, ceilings, dots)
+    dots = data.dots_of(device)
+    draw_roofs(axes, device, [(dot.ops_per_byte, dot.ops_per_s) for dot in dots])
+    _draw_dots(axes, dots)
+    axes.set(title="Roofline", xlabel="operations per byte read", ylabel="attainable operations per second")
+
+
+def draw_roofs(axes: Axes, device: Hardware, points: Sequence[tuple[float, float]]) -> None:
+    """Roofs and ceilings of a device, with room for *points* (operations per byte, operations per second)."""
+    roofs, ceilings = data.roofs_of(device), data.ceilings_of(device)
+    rates = [roof.bytes_per_s for roof in roofs]
+    peaks = [ceiling.ops_per_s for ceiling in ceilings] or [2 * max([max(rates), *(rate for _, rate in points)])]
+    left, right = _span(rates, peaks, points)
     names = [f"{printable(roof.name, 30)}, {format_number(roof.figure.value)} GB/s" for roof in roofs]
     columns = 2 if len(roofs) > 2 and max(map(len, names)) <= NARROW else 1
-    lowest = min([min(rates) * left, *(dot.ops_per_s for dot in dots)]) / 1.6
+    lowest = min([min(rates) * left, *(rate for _, rate in points)]) / 1.6
     room = 0.07 + 0.05 * math.ceil(len(roofs) / columns)  # of the height, above the ceilings, where the roofs are named
-    top = highest * (highest / lowest) ** (room / (1 - room))
-    axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(lowest, top))
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlim=(left, right),
+        ylim=(lowest, peaks[-1] * (peaks[-1] / lowest) ** (room / (1 - room))),
+    )
     for ceiling in ceilings:
         start, formats = max(left, ceiling.ops_per_s / max(rates)), ", ".join(ceiling.formats)
         axes.plot([start, right], [ceiling.ops_per_s] * 2, color=INK, lw=1.2, label=f"_{formats}")
         beside(axes, f"{formats} {format_rate(ceiling.ops_per_s)}", ceiling.ops_per_s)
     for number, (rate, name) in enumerate(zip(rates, names, strict=True)):
         colour, width = _shade(number, len(roofs)), 2.4 if number == len(roofs) - 1 else 1.6
-        axes.plot([left, highest / rate], [left * rate, highest], color=colour, lw=width, label=name)
+        axes.plot([left, peaks[-1] / rate], [left * rate, peaks[-1]], color=colour, lw=width, label=name)
     title = ", ".join(part for part in ("reading from", _threads(device.threads)) if part)
     _legend(axes, axes.lines[len(ceilings) :], title=title, loc="upper left", ncols=columns)
-    _draw_dots(axes, dots)
-    axes.set(title="Roofline", xlabel="operations per byte read", ylabel="attainable operations per second")
     power_ticks(axes.xaxis, left, right, 2, count)
     _rate_ticks(axes)
 
@@ -124,14 +135,11 @@ def _legend(axes: Axes, handles: Sequence[Line2D], **options: object) -> None:
     axes.add_artist(Legend(axes, handles, labels, borderaxespad=0.2, frameon=False, alignment="left", **options))
 
 
-def _span(
-    roofs: Sequence[data.Roof], ceilings: Sequence[data.Ceiling], dots: Sequence[data.Dot]
-) -> tuple[float, float]:
+def _span(rates: Sequence[float], peaks: Sequence[float], points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Operations per byte, in powers of two, from well below the first corner to well beyond the last."""
-    rates = [roof.bytes_per_s for roof in roofs]
-    first, last = ceilings[0].ops_per_s / max(rates), ceilings[-1].ops_per_s / min(rates)
-    left = min([LEAST_OPS_PER_BYTE, first / 2, *(dot.ops_per_byte / 2 for dot in dots)])
-    right = max([MOST_OPS_PER_BYTE, 4 * last, *(2 * dot.ops_per_byte for dot in dots)])
+    first, last = peaks[0] / max(rates), peaks[-1] / min(rates)
+    left = min([LEAST_OPS_PER_BYTE, first / 2, *(place / 2 for place, _ in points)])
+    right = max([MOST_OPS_PER_BYTE, 4 * last, *(2 * place for place, _ in points)])
     return 2.0 ** math.floor(math.log2(left)), 2.0 ** math.ceil(math.log2(right))
 
 

@@ -103,13 +103,16 @@ def encode(figure: Canvas, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def sign(figure: Canvas, title: str, source: str) -> None:
-    """The title above, where the figures come from and the version below."""
-    room = figure.get_figwidth()
-    figure.text(0.008, 0.985, _cut(title, room * 7.6), ha="left", va="top", fontsize=13, fontweight="bold", color=INK)
+def sign(figure: Canvas, title: str, source: str, subtitle: str = "") -> None:
+    """The title above with what it is of, where the figures come from and the version below."""
+    wide, tall = figure.get_size_inches()
+    top = {"ha": "left", "va": "top"}
+    figure.text(0.008, 1 - 0.08 / tall, _cut(title, wide * 8.4), fontsize=13, fontweight="bold", color=INK, **top)
+    if subtitle:
+        figure.text(0.008, 1 - 0.32 / tall, _cut(subtitle, wide * 11), fontsize=10.5, color=INK, **top)
     small = {"va": "bottom", "fontsize": 8.5, "color": GREY}
-    figure.text(0.008, 0.01, _cut(source, room * 12.2 - 8), ha="left", **small)
-    figure.text(0.992, 0.01, f"roofcast {__version__}", ha="right", **small)
+    figure.text(0.008, 0.05 / tall, _cut(source, wide * 16 - 16), ha="left", **small)
+    figure.text(0.992, 0.05 / tall, f"roofcast {__version__}", ha="right", **small)
 
 
 def _cut(text: str, most: float) -> str:
@@ -156,12 +159,14 @@ def one_two_five(axes: Axes, low: float, high: float) -> None:
 # ---- labels ----
 
 
-def beside(axes: Axes, text: str, height: float, colour: str = INK, place: float | None = None) -> None:
-    """A label to the right of the axes, at a height; with a *place* its line leads to that point inside."""
-    transform = axes.transData if place is not None else axes.get_yaxis_transform()
+def beside(axes: Axes, text: str, height: float, place: float | None = None, colour: str = GREY) -> None:
+    """A label to the right of the axes, at a height; its line leads to a *place* along the axes, or to their edge."""
+    transform = axes.get_yaxis_transform() if place is None else axes.transData
+    width = 0.6 if place is None else 0.9
     axes.annotate(
-        text, (1 if place is None else place, height), (8, 0), transform, "offset points", va="center", fontsize=9.5, color=colour,
-        arrowprops={"arrowstyle": "-", "lw": 0.6, "color": GREY, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}, gid="beside",
+        text, (1 if place is None else place, height), (8, 0), transform, "offset points", va="center", fontsize=9.5, color=INK,
+        arrowprops={"arrowstyle": "-", "lw": width, "color": colour, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}, gid="beside",
+        annotation_clip=False,
     )  # fmt: skip
 
 
@@ -173,9 +178,10 @@ def above(axes: Axes, text: str, place: float) -> None:
     )  # fmt: skip
 
 
-def part_labels(figure: Canvas) -> None:
-    """Moves labels that stand on each other apart, which can only be told after the layout."""
+def settle(figure: Canvas) -> None:
+    """Lays everything out once and for all, and moves labels that stand on each other apart, which can only be told then."""
     figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     for axes in figure.axes:
         for name, direction in (("beside", 1), ("above", 0)):
             labels = [text for text in axes.texts if text.get_gid() == name]
@@ -193,6 +199,7 @@ def _part(axes: Axes, labels: Sequence[Annotation], direction: int) -> None:
     pixels = axes.transData.transform([(place, place) for place in data_place])[:, direction]
     wanted = [float(pixel) * points for pixel in pixels]
     for label, place, centre in zip(labels, wanted, spread_apart(wanted, sizes, low, high), strict=True):
-        offset = [8.0, 0.0] if direction else [0.0, 4.0]
+        inside = (axes.bbox.x1 - label.xycoords.transform(label.xy)[0]) * points if direction else 0.0
+        offset = [inside + 8.0, 0.0] if direction else [0.0, 4.0]
         offset[direction] = centre - place
         label.set_position(tuple(offset))

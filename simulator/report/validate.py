@@ -14,7 +14,8 @@ from simulator.host import Host, describe_state, read_host, remark_on_others
 from simulator.matrix import make_matrix
 from simulator.measure import Sizes, measure_cases
 from simulator.probe.device import make_plan
-from simulator.report.profile import DEFAULT_FILE, progress_bar
+from simulator.report.profile import DEFAULT_FILE
+from simulator.report.progress import progress_bar
 from simulator.report.record import write_json
 from simulator.report.table import print_table
 from simulator.units import format_number, format_seconds

@@ -1,0 +1,326 @@
+"""Charts for somebody at a terminal: lines of braille dots, bars of blocks; and where neither can be shown, a table."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+from plotille import Canvas
+
+from simulator.errors import printable
+from simulator.report import roofline_data
+from simulator.report.charts import Chart, Panel, Series, table_of
+from simulator.report.table import print_table
+from simulator.units import GIGA, KI, MI, format_bytes, format_number
+
+HEIGHT, MIN_HEIGHT = 16, 6  # lines of a panel
+MAX_WIDTH = 110
+COLOURS = ("blue", "red", "green", "magenta", "yellow", "cyan", "white")
+CODES = {"blue": 34, "red": 31, "green": 32, "magenta": 35, "yellow": 33, "cyan": 36, "white": 37}
+BLOCKS = " ▏▎▍▌▋▊▉█"
+FILLS = "█▓▒░"
+
+
+def print_chart(chart: Chart) -> None:
+    """Draws on a terminal that can show it; prints the values where it cannot, or where a program reads."""
+    if not can_draw():
+        print_values(chart)
+        return
+    print(chart.title + (f": {chart.subtitle}" if chart.subtitle else ""))
+    for panel in chart.panels:
+        print()
+        if panel.title:
+            print(printable(panel.title, 100))
+        for line in _DRAWERS[chart.form](chart, panel):
+            print(line.rstrip())
+    print(f"\n{printable(chart.source, 200)}")
+
+
+def can_draw() -> bool:
+    """Whether a terminal reads along that knows the signs."""
+    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        "⣿█▏".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def print_values(chart: Chart) -> None:
+    """Every value in a table."""
+    print(chart.title + (f": {chart.subtitle}" if chart.subtitle else ""))
+    print(f"x: {chart.x}; y: {chart.panels[0].y or chart.x}\n")
+    rows = table_of(chart)
+    names = [
+        name
+        for name in ("panel", "series", "x", "y", "low", "high", "ceiling", "note")
+        if any(row.get(name) not in (None, "") for row in rows)
+    ]
+    cells = [[_cell(row.get(name)) for name in names] for row in rows]
+    print_table(names, cells, left=("panel", "series", "note") + (("x",) if chart.form == "bars" else ()))
+    print(f"\n{chart.source}")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return format_number(value) if isinstance(value, float) else printable(str(value), 60)
+
+
+def _size() -> tuple[int, int]:
+    """Columns, and lines of a panel."""
+    columns, lines = shutil.get_terminal_size((80, 24))
+    return max(40, min(columns, MAX_WIDTH)), max(MIN_HEIGHT, min(HEIGHT, lines - 8))
+
+
+def _coloured(text: str, colour: str) -> str:
+    return text if _is_plain() else f"\033[{CODES[colour]}m{text}\033[0m"
+
+
+def _is_plain() -> bool:
+    return bool(os.environ.get("NO_COLOR"))
+
+
+# ---- lines and points ----
+
+
+class _Scale:
+    """Places along one axis: linear or logarithmic, with round ticks."""
+
+    def __init__(self, values: Sequence[float], is_log: bool, told: Callable[[float], str], base: int = 10):
+        self.is_log, self.told, self.base = is_log, told, base
+        low, high = (min(values), max(values)) if values else (0.0, 1.0)
+        self.low, self.high = self._at(low), self._at(high)
+        if self.high <= self.low:
+            self.low, self.high = self.low - 0.5, self.high + 0.5
+
+    def _at(self, value: float) -> float:
+        return math.log(value) if self.is_log else value
+
+    def __call__(self, value: float) -> float:
+        """Where a value stands."""
+        return self._at(value)
+
+    def places(self, most: int) -> list[float]:
+        """At most so many round values inside."""
+        found = list(self._round())
+        return found[:: -(-len(found) // max(1, most))]
+
+    def _round(self) -> Iterator[float]:
+        if not self.is_log:
+            step = 10.0 ** math.floor(math.log10(self.high - self.low))
+            step = next(step * part for part in (0.2, 0.5, 1.0) if (self.high - self.low) / (step * part) <= 8)
+            yield from (step * n for n in range(math.ceil(self.low / step), math.floor(self.high / step) + 1))
+            return
+        base = math.log(self.base)
+        digits = (1,) if self.base == 2 or self.high - self.low > 4 * math.log(10) else (1, 2, 5)
+        for power in range(math.floor(self.low / base) - 1, math.ceil(self.high / base) + 1):
+            for digit in digits:
+                value = digit * float(self.base) ** power
+                if self.low - 1e-9 <= math.log(value) <= self.high + 1e-9:
+                    yield value
+
+
+def _lines(chart: Chart, panel: Panel) -> Iterator[str]:
+    few = len(panel.series) == 1
+    values = [
+        y
+        for each in panel.series
+        for y in (*each.y, *(each.ceiling if few else ()), *(p.y for p in each.measured))
+        if y
+    ]
+    if not values:
+        yield "  does not fit in memory"
+        return
+    x = _Scale([x for each in panel.series for x, y in zip(each.x, each.y, strict=True) if y], chart.x_log, _tokens, 2)
+    y = _Scale([*values, *([] if chart.y_log else [0.0])], chart.y_log, _rate)
+    paths = [(each, _along(each.x, each.y)) for each in panel.series]
+    marks = [(p.x, p.y, "*") for each in panel.series for p in each.measured]
+    marks += [(mark.x, mark.y, "o") for each in panel.series for mark in each.marks]
+    dotted = [_along(each.x, each.ceiling) for each in panel.series if few and each.ceiling]
+    yield from _canvas(
+        x, y, [(path, COLOURS[each.colour % 7]) for each, path in paths], dotted, marks, panel.y, chart.x
+    )
+    yield from _keys(panel.series)
+    yield from (f"  o {mark.text}{'' if few else f' ({each.label})'}" for each in panel.series for mark in each.marks)
+    if few and panel.series[0].low:
+        yield from _interval(panel.series[0])
+
+
+def _interval(each: Series) -> Iterator[str]:
+    """The ends of the line in numbers."""
+    known = [n for n, y in enumerate(each.y) if y]
+    for n in dict.fromkeys((known[0], known[-1])):
+        low, high = format_number(each.low[n]), format_number(each.high[n])
+        yield f"  at {_tokens(each.x[n])}: {format_number(each.y[n])}, 80 % interval {low} - {high}"
+
+
+def _along(x: Sequence[float], y: Sequence[float | None]) -> list[tuple[float, float]]:
+    return [(one, two) for one, two in zip(x, y, strict=True) if two]
+
+
+def _keys(series: Sequence[Series]) -> Iterator[str]:
+    for number, each in enumerate(series):
+        sign = chr(ord("a") + number % 26)
+        yield f"  {_coloured(sign, COLOURS[each.colour % 7])} {printable(each.label, 70)}"
+
+
+def _canvas(
+    x: _Scale,
+    y: _Scale,
+    paths: Sequence[tuple[list[tuple[float, float]], str]],
+    dotted: Sequence[list[tuple[float, float]]],
+    marks: Sequence[tuple[float, float, str]],
+    y_name: str,
+    x_name: str,
+) -> Iterator[str]:
+    """Lines in axes, each ending in its letter."""
+    columns, lines = _size()
+    names = {place: y.told(place) for place in y.places(lines // 2)}
+    margin = max(map(len, names.values()), default=0) + 1
+    canvas = Canvas(columns - margin - 2, lines, x.low, y.low, x.high, y.high, mode="names")
+    for path in dotted:
+        for place, value in _dots(path, x, y, columns):
+            canvas.point(place, value)
+    for path, colour in paths:
+        shade = None if _is_plain() else colour
+        for (x0, y0), (x1, y1) in pairwise(path):
+            canvas.line(x(x0), y(y0), x(x1), y(y1), color=shade)
+    letters = [
+        (path[-1][0], path[-1][1], chr(ord("a") + n % 26), colour) for n, (path, colour) in enumerate(paths) if path
+    ]
+    for place, value, sign, colour in [*((*mark, None) for mark in marks), *letters]:
+        canvas.text(x(place), y(value), sign, color=None if _is_plain() else colour)
+    rows = {round((1 - (y(place) - y.low) / (y.high - y.low)) * (lines - 1)): name for place, name in names.items()}
+    yield f"{'':{margin}} {y_name}"
+    for number, line in enumerate(canvas.plot().splitlines()[:lines]):
+        yield f"{rows.get(number, ''):>{margin}}│{line}"
+    yield f"{'':{margin}}└{'─' * (columns - margin - 2)}"
+    yield f"{'':{margin}} {_ticks(x, columns - margin - 2)}"
+    yield f"{'':{margin}} {x_name:^{columns - margin - 2}}"
+
+
+def _dots(path: list[tuple[float, float]], x: _Scale, y: _Scale, columns: int) -> Iterator[tuple[float, float]]:
+    """Points along a path, so far apart that it looks dotted."""
+    for (x0, y0), (x1, y1) in pairwise(path):
+        count = max(2, round((x(x1) - x(x0)) / (x.high - x.low) * columns / 2))
+        for step in range(count):
+            share = step / count
+            yield x(x0) + share * (x(x1) - x(x0)), y(y0) + share * (y(y1) - y(y0))
+
+
+def _ticks(x: _Scale, width: int) -> str:
+    """Numbers under the axis, none on another."""
+    line = [" "] * (width + 8)
+    end = -1
+    for place in x.places(width // 8):
+        name = x.told(place)
+        start = max(0, round((x(place) - x.low) / (x.high - x.low) * (width - 1)) - len(name) // 2)
+        if start > end and start + len(name) <= width:
+            line[start : start + len(name)] = name
+            end = start + len(name)
+    return "".join(line).rstrip()
+
+
+def _tokens(value: float) -> str:
+    for size, letter in ((MI, "M"), (KI, "k")):
+        if value >= size and value % size == 0:
+            return f"{value / size:,.0f}{letter}"
+    return f"{value:,.10g}"
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.6g}"
+
+
+def _points(chart: Chart, panel: Panel) -> Iterator[str]:
+    """Measurements: the letter of each group at every point, and where both are equal a line."""
+    everything = [value for each in panel.series for value in (*each.x, *each.y)]
+    both = _Scale(everything, True, _rate)
+    low, high = min(everything), max(everything)
+    marks = [
+        (x, y, chr(ord("a") + number % 26))
+        for number, each in enumerate(panel.series)
+        for x, y in zip(each.x, each.y, strict=True)
+    ]
+    yield from _canvas(both, both, [], [[(low, low), (high, high)]], marks, panel.y, chart.x)
+    yield from _keys(panel.series)
+
+
+def _roofline(chart: Chart, panel: Panel) -> Iterator[str]:
+    """The roofs of the device, and the letter of each part at every batch."""
+    roofs, ceilings = roofline_data.roofs_of(panel.device), roofline_data.ceilings_of(panel.device)
+    points = [(x, y) for each in panel.series for x, y in zip(each.x, each.y, strict=True)]
+    peak = max([ceiling.ops_per_s for ceiling in ceilings] or [2 * max(y for _, y in points)])
+    rates = [roof.bytes_per_s for roof in roofs]
+    left, right = min([0.25, *(x for x, _ in points)]), max([4 * peak / min(rates), *(x for x, _ in points)])
+    lowest = min([min(rates) * left, *(y for _, y in points)])
+    x, y = _Scale([left, right], True, _tokens, 2), _Scale([lowest / GIGA, peak / GIGA], True, _rate)
+    paths = [
+        ([(left, rate * left / GIGA), (peak / rate, peak / GIGA), (right, peak / GIGA)], "white") for rate in rates
+    ]
+    marks = [
+        (x_, y_ / GIGA, chr(ord("a") + number % 26))
+        for number, each in enumerate(panel.series)
+        for x_, y_ in zip(each.x, each.y, strict=True)
+    ]
+    yield from _canvas(x, y, [], [path for path, _ in paths], marks, "Gop/s", chart.x)
+    yield from _keys(panel.series)
+    yield from (f"  . {printable(roof.name, 40)}, {format_number(roof.figure.value)} GB/s" for roof in roofs)
+
+
+# ---- bars ----
+
+
+def _bars(_chart: Chart, panel: Panel) -> Iterator[str]:
+    (each,) = panel.series
+    columns, _ = _size()
+    known = [y for y in each.y if y]
+    margin = min(max(map(len, each.x)), columns // 2)
+    room = columns - margin - max(map(len, each.notes)) - 4 if known else 0
+    for name, value, note in zip(each.x, each.y, each.notes, strict=True):
+        bar = _blocks(value / max(known) * max(room, 8)) if value else ""
+        yield f"{printable(name, margin):>{margin}} │{_coloured(bar, COLOURS[each.colour % 7])} {note}"
+
+
+def _blocks(length: float) -> str:
+    whole = int(length)
+    return "█" * whole + BLOCKS[round((length - whole) * 8)].strip()
+
+
+def _stacks(chart: Chart, panel: Panel) -> Iterator[str]:
+    """A line for each batch, its components one after the other."""
+    columns, _ = _size()
+    totals = [sum(each.y[n] for each in panel.series) for n in range(len(panel.series[0].x))]
+    names = [_tokens(value) for value in panel.series[0].x]
+    margin = max(map(len, names))
+    room = columns - margin - 14
+    for n, name in enumerate(names):
+        ends = [0.0]
+        for each in panel.series:
+            ends.append(ends[-1] + each.y[n] / max(totals) * room)
+        parts = "".join(
+            _coloured(FILLS[each.colour % 4] * (round(end) - round(start)), COLOURS[each.colour % 7])
+            for each, start, end in zip(panel.series, ends[:-1], ends[1:], strict=True)
+        )
+        yield f"{name:>{margin}} │{parts} {format_bytes(totals[n])}"
+    yield f"{'':{margin}}  " + "  ".join(
+        f"{_coloured(FILLS[each.colour % 4], COLOURS[each.colour % 7])} {each.label}" for each in panel.series
+    )
+    yield f"{'':{margin}}  each line: {chart.x}"
+
+
+_DRAWERS: dict[str, Callable[[Chart, Panel], Iterator[str]]] = {
+    "lines": _lines,
+    "scatter": _points,
+    "roofline": _roofline,
+    "bars": _bars,
+    "stacks": _stacks,
+}
