@@ -32,6 +32,20 @@ _RANGE = re.compile(rf"{_NUMBER}\.\.{_NUMBER}(?:([*+]){_NUMBER})?")
 _UNITS = {"k": 1024, "m": 1024**2}
 MAX_VALUES = 10_000
 MAX_POINTS = 2_000
+MAX_SHOWN = 64  # batches or contexts of a picture
+PLOTS = (
+    "speed",
+    "batch",
+    "context",
+    "experts",
+    "bytes",
+    "formats",
+    "roofline",
+    "sparsity",
+    "routing",
+    "measured",
+    "device",
+)
 
 
 def parse_counts(text: str, option: str, highest: int) -> list[int]:
@@ -127,13 +141,17 @@ def simulate(
         typer.Option(parser=whole_number, metavar="INTEGER", help="So many devices that hold the model together."),
     ] = 1,
     json: Annotated[str | None, typer.Option(help="Write JSON to a file, or - for standard output.")] = None,
+    plot: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
+    ] = None,
 ) -> None:
     """Forecast tokens per second of MODEL on HARDWARE."""
     from simulator.simulate import DEFAULT_CONTEXT, scenario, sweep
     from simulator.workload import MAX_BATCH, MAX_CONTEXT
 
-    texts = {"batch": batch, "context": context, "weights": weights, "cache": cache, "runtime": runtime}
+    texts = {"batch": batch, "context": context, "weights": weights, "cache": cache, "runtime": runtime, "plot": plot}
     _refuse_empty(texts | {"routing": routing, "sparsity": sparsity, "density": density, "json": json})
+    picture = _picture(plot, json)
     batches = parse_counts(batch, "--batch", MAX_BATCH)
     contexts = parse_counts(context, "--context", MAX_CONTEXT) if context else [DEFAULT_CONTEXT]
     if min(batches) < 1:
@@ -150,6 +168,21 @@ def simulate(
         raise InputError(f"--weights {printable(weights)!r}: a format is missing at a comma")
     bases = [scenario(model, hardware, weights=name, **shared) for name in names]
     _report([(base, sweep(base, batches, contexts)) for base in bases], density, json)
+    if plot is not None:
+        from simulator.report.plot import show, simulated_chart
+
+        show(simulated_chart(bases, batches, contexts), picture, json == "-")
+
+
+def _picture(plot: str | None, json: str | None):
+    """The path of a picture, checked before anything else is done; None for the terminal."""
+    if plot is None:
+        return None
+    if plot == "-" and json == "-":
+        raise InputError("--plot - and --json - both want the standard output: give one of them a file")
+    from simulator.report.plot import check_path
+
+    return check_path(plot, "--plot")
 
 
 def _refuse_empty(texts: dict[str, str | None]) -> None:
@@ -320,6 +353,91 @@ def profile(
     run(output or DEFAULT_FILE, quick, threads)
 
 
+@app.command()
+def plot(
+    kind: Annotated[str, typer.Argument(help=f"{', '.join(PLOTS[:-1])} or {PLOTS[-1]}.")],
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL...]", help="Names (roofcast list models), YAML, GGUF or config.json."),
+    ] = None,
+    on: Annotated[
+        list[str] | None, typer.Option("--on", metavar="HARDWARE...", help="Names (roofcast list hardware) or YAML.")
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", help="A .png, .svg or .pdf. [default: drawn in the terminal]"),
+    ] = None,
+    batch: Annotated[str | None, typer.Option(help="Sequences decoded at once: 1,2,4 or 1..64*2.")] = None,
+    context: Annotated[str | None, typer.Option(help="Tokens already in each cache: 1024,8k.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Formats: q4_k_m,q8_0. [default: what fits]")] = None,
+    cache: Annotated[str | None, typer.Option(help="Format of the cache. [default: the runtime's]")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="llama.cpp, vllm, roofcast, roofline or YAML. [default: by device]")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: the device's]")
+    ] = None,
+    routing: Annotated[
+        str | None,
+        typer.Option(help="Of experts: uniform,zipf:1.2,worst. [default: uniform, or for plot routing several]"),
+    ] = None,
+    sparsity: Annotated[str | None, typer.Option(help="Zero inputs of the linear layers: q-sparse:0.5.")] = None,
+    devices: Annotated[
+        int,
+        typer.Option(parser=whole_number, metavar="INTEGER", help="So many devices that hold the model together."),
+    ] = 1,
+    measured: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Measurements to show, of validate --json, llama-bench or a CSV.")
+    ] = None,
+) -> None:
+    """Draw one kind of picture, in a file or in the terminal."""
+    from simulator.report.plot import Request, run
+
+    texts = {
+        "on": " ".join(on) if on else None,
+        "output": output,
+        "batch": batch,
+        "context": context,
+        "weights": weights,
+    }
+    _refuse_empty(
+        texts | {"cache": cache, "runtime": runtime, "routing": routing, "sparsity": sparsity, "measured": measured}
+    )
+    request = Request(
+        kind=kind,
+        models=tuple(models or ()),
+        devices=tuple(name for each in on or () for name in each.split(",")),
+        **_counts(batch, context),
+        weights=_names("--weights", weights),
+        routings=_names("--routing", routing),
+        measured=measured,
+        more={"cache": cache, "runtime": runtime, "threads": threads, "sparsity": sparsity, "devices": devices},
+    )
+    run(request, output)
+
+
+def _counts(batch: str | None, context: str | None) -> dict[str, tuple[int, ...] | None]:
+    """Batches and contexts, None where nothing was given."""
+    from simulator.workload import MAX_BATCH, MAX_CONTEXT
+
+    batches = tuple(parse_counts(batch, "--batch", MAX_BATCH)) if batch else None
+    contexts = tuple(parse_counts(context, "--context", MAX_CONTEXT)) if context else None
+    if batches and min(batches) < 1:
+        raise InputError("--batch: at least 1 sequence is needed")
+    for option, counts in (("--batch", batches), ("--context", contexts)):
+        if counts and len(counts) > MAX_SHOWN:
+            raise InputError(f"{option}: {len(counts):,} values are too many to show, at most {MAX_SHOWN}")
+    return {"batches": batches, "contexts": contexts}
+
+
+def _names(option: str, text: str | None) -> tuple[str, ...]:
+    """What commas set apart."""
+    found = tuple(each.strip() for each in text.split(",")) if text else ()
+    if not all(found):
+        raise InputError(f"{option} {printable(text)!r}: a name is missing at a comma")
+    return found
+
+
 @app.command("list")
 def list_(what: Annotated[str, typer.Argument(help="models, hardware, runtimes or formats.")]) -> None:
     """List what roofcast knows by name."""
@@ -360,6 +478,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command; every mistake of the user's ends as one sentence on stderr and exit status 2."""
     _prepare_output()
     arguments = with_index(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] and arguments[0] in ("plot", "report"):
+        arguments = with_every_device(arguments)
     try:
         status = app(args=arguments, prog_name="roofcast", standalone_mode=False)
         sys.stdout.flush()
@@ -381,6 +501,18 @@ def main(arguments: list[str] | None = None) -> None:
     if status == 130:  # typer turns an interrupt into this, or lets it through
         print("interrupted", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def with_every_device(arguments: list[str]) -> list[str]:
+    """The same with `--on` before each of the names that follow one: the parser knows no option of several values."""
+    found, follows = [], False
+    for argument in arguments:
+        if argument.startswith("-") and argument != "-":
+            follows = argument == "--on"
+        elif follows:
+            found += ["--on"] if found[-1] != "--on" else []
+        found.append(argument)
+    return found
 
 
 def with_index(arguments: list[str]) -> list[str]:
@@ -421,7 +553,7 @@ def _usage(error: Exception, arguments: list[str]) -> str:
             *(
                 each
                 for each in arguments[:1]
-                if each in ("simulate", "generate", "profile", "validate", "list", "show")
+                if each in ("simulate", "generate", "profile", "validate", "plot", "report", "list", "show")
             ),
         ]
     )

@@ -108,6 +108,7 @@ class Runtime(Spec):
     backends: dict[str, Backend] = Field(min_length=1, max_length=64)
     same_as: dict[str, str] = Field({}, max_length=64)  # devices that take another backend's figures: {amd: nvidia}
     weights: tuple[str, ...] = Field(min_length=1)  # what to load where the user names no format, best first
+    compared: tuple[str, ...] = ()  # formats that people choose among, besides the first of `weights` that fits
     native_weights: dict[str, str] = Field({}, max_length=64)  # a checkpoint's own format, and what it is loaded as
     cache: str = "f16"
     split: Literal["tensors", "layers"] = "tensors"  # how it uses several devices: all at once, or one after the other
@@ -127,7 +128,7 @@ class Runtime(Spec):
                 raise ValueError(f"same_as: {key}: there is no backend {other}, {hint(other, self.backends)}")
         return self
 
-    @field_validator("weights", "native_weights")
+    @field_validator("weights", "compared", "native_weights")
     @classmethod
     def _check_weights(cls, names: tuple[str, ...] | dict[str, str]) -> tuple[str, ...] | dict[str, str]:
         for name in names.values() if isinstance(names, dict) else names:

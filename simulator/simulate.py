@@ -130,6 +130,22 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
     return replace(smallest, choice=f"{smallest.load.weights.name}: the smallest of {listed}; none of them fits")
 
 
+def usual_formats(base: Scenario) -> list[Weights]:
+    """The formats that people would choose among for a scenario's model and runtime, its own with them, the smallest first."""
+    model, runtime = base.loaded.model, base.runtime
+    names = [*(runtime.compared or runtime.weights), runtime.native_weights.get(model.native_weights or "")]
+    known = {base.load.weights.name: base.load.weights} | {
+        weights.name: weights for weights in (parse_weights(name) for name in names if name)
+    }
+    sizes = {}
+    for name, weights in known.items():
+        try:
+            sizes[name] = weight_bytes(model, weights)
+        except ValueError:
+            continue  # rows that do not divide into this format's blocks: no such file exists
+    return [known[name] for name in sorted(sizes, key=sizes.__getitem__)]
+
+
 def _reason(tried: list[Scenario], model: Model, runtime: Runtime) -> str:
     name = tried[-1].load.weights.name
     if len(tried) > 1:

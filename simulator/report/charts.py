@@ -12,12 +12,13 @@ from simulator.errors import InputError
 from simulator.hardware import Hardware
 from simulator.model import Experts
 from simulator.predict import Prediction
+from simulator.report import roofline_data
 from simulator.report.crossings import crossings
 from simulator.report.measured import Measured
 from simulator.routing import Routing, Uniform, parse_routing
 from simulator.simulate import Scenario, largest_batch, largest_context
 from simulator.sparsity import parse_sparsity
-from simulator.units import format_gib, format_number
+from simulator.units import format_gib
 
 Form = Literal["lines", "bars", "stacks", "roofline", "scatter"]
 ZERO_SHARES = tuple(round(0.05 * step, 2) for step in range(20))  # of inputs
@@ -100,6 +101,13 @@ def table_of(chart: Chart) -> list[dict[str, Any]]:
     """A row for each value that is drawn: for CSV, and where no picture can be shown."""
     rows = []
     for panel in chart.panels:
+        if panel.device:
+            roofs, ceilings = roofline_data.roofs_of(panel.device), roofline_data.ceilings_of(panel.device)
+            rows += [{"panel": panel.title, "series": f"{roof.name}, bytes/s", "y": roof.bytes_per_s} for roof in roofs]
+            rows += [
+                {"panel": panel.title, "series": f"peak {', '.join(top.formats)}", "y": top.ops_per_s}
+                for top in ceilings
+            ]
         for each in panel.series:
             for number, x in enumerate(each.x):
                 ends = {
@@ -441,7 +449,7 @@ def _apart(names: Sequence[str]) -> list[str]:
 def _bar_note(point: Prediction) -> str:
     if not point.fits:
         return f"does not fit: needs {format_gib(float(point.memory_bytes))} of {format_gib(point.memory_limit_bytes)}"
-    return f"{format_number(float(point.tokens_per_s))}, {point.bound}-bound"
+    return f"{point.bound}-bound"
 
 
 # ---- experts, bytes ----
@@ -587,9 +595,10 @@ def roofline_chart(bases: Sequence[Scenario], batches: Sequence[int], context: i
         panels.append(
             Panel(title if len(groups) > 1 else "", tuple(series), "operations per second", device=group[0].hardware)
         )
-    told = f"batch {min(batches):,} (hollow) to {max(batches):,}" if len(batches) > 1 else f"batch {batches[0]:,}"
+    told = f"batch {min(batches):,} to {max(batches):,}" if len(batches) > 1 else f"batch {batches[0]:,}"
+    hollow = f"hollow: batch {min(batches):,}" if len(batches) > 1 else ""
     return Chart("roofline", "roofline", "What holds it back", "operations per byte moved", tuple(panels),
-                 _source(bases, told, f"context {context:,}"), _subtitle(bases), legend=told)  # fmt: skip
+                 _source(bases, told, f"context {context:,}"), _subtitle(bases), legend=hollow)  # fmt: skip
 
 
 def _operations(base: Scenario, batches: Sequence[int], context: int) -> dict[str, tuple[np.ndarray, ...]]:
@@ -611,6 +620,20 @@ def _operations(base: Scenario, batches: Sequence[int], context: int) -> dict[st
 def _step(parts: dict[str, tuple[np.ndarray, ...]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     flops, moved, seconds = (sum(sums[number] for sums in parts.values()) for number in range(3))
     return _floats(flops / moved, len(flops)), _floats(flops / seconds, len(flops))
+
+
+def device_chart(device: Hardware) -> Chart:
+    """The roofs of a device, and where the engine's kernels were measured under them."""
+    found: dict[str, list[roofline_data.Dot]] = {}
+    for dot in roofline_data.dots_of(device):
+        found.setdefault(dot.format, []).append(dot)
+    series = [
+        Series(name, tuple(dot.ops_per_byte for dot in dots), tuple(dot.ops_per_s for dot in dots), colour=number)
+        for number, (name, dots) in enumerate(found.items())
+    ]
+    panel = Panel("", tuple(series), "operations per second", device)
+    return Chart("device", "roofline", "Roofline", "operations per byte read", (panel,), roofline_data.origin(device),
+                 device.title or device.name)  # fmt: skip
 
 
 # ---- measured ----

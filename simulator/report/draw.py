@@ -12,7 +12,7 @@ from simulator.report import style
 from simulator.report.charts import CHANGES, Chart, Panel, Series
 from simulator.report.roofline_plot import draw_roofs
 from simulator.report.style import GREY, INK, colour_of, count, line_of, marker_of
-from simulator.units import KI, MI, format_bytes
+from simulator.units import KI, MI, format_bytes, format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -335,6 +335,7 @@ def _draw_roofline(axes: Axes, chart: Chart, panel: Panel) -> None:
             label=f"_first {each.label}",
         )
     axes.set(xlabel=chart.x, ylabel=panel.y)
+    axes.set_title(chart.legend, loc="right", fontsize=8.5, color=GREY)
 
 
 _DRAWERS: dict[str, Callable[[Axes, Chart, Panel], None]] = {

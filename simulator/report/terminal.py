@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
@@ -23,6 +24,7 @@ COLOURS = ("blue", "red", "green", "magenta", "yellow", "cyan", "white")
 CODES = {"blue": 34, "red": 31, "green": 32, "magenta": 35, "yellow": 33, "cyan": 36, "white": 37}
 BLOCKS = " ▏▎▍▌▋▊▉█"
 FILLS = "█▓▒░"
+BLANK = "\u2800"  # a sign of braille without dots
 
 
 def print_chart(chart: Chart) -> None:
@@ -30,14 +32,16 @@ def print_chart(chart: Chart) -> None:
     if not can_draw():
         print_values(chart)
         return
-    print(chart.title + (f": {chart.subtitle}" if chart.subtitle else ""))
+    print(chart.title)
+    if chart.subtitle:
+        print(printable(chart.subtitle, 100))
     for panel in chart.panels:
         print()
         if panel.title:
             print(printable(panel.title, 100))
         for line in _DRAWERS[chart.form](chart, panel):
-            print(line.rstrip())
-    print(f"\n{printable(chart.source, 200)}")
+            print(line.replace(BLANK, " ").rstrip())
+    print("\n" + textwrap.fill(printable(chart.source, 300), _size()[0], break_on_hyphens=False))
 
 
 def can_draw() -> bool:
@@ -116,7 +120,7 @@ class _Scale:
     def _round(self) -> Iterator[float]:
         if not self.is_log:
             step = 10.0 ** math.floor(math.log10(self.high - self.low))
-            step = next(step * part for part in (0.2, 0.5, 1.0) if (self.high - self.low) / (step * part) <= 8)
+            step = next(step * part for part in (0.2, 0.5, 1.0, 2.0) if (self.high - self.low) / (step * part) <= 8)
             yield from (step * n for n in range(math.ceil(self.low / step), math.floor(self.high / step) + 1))
             return
         base = math.log(self.base)
@@ -185,7 +189,10 @@ def _canvas(
     columns, lines = _size()
     names = {place: y.told(place) for place in y.places(lines // 2)}
     margin = max(map(len, names.values()), default=0) + 1
-    canvas = Canvas(columns - margin - 2, lines, x.low, y.low, x.high, y.high, mode="names")
+    width = columns - margin - 2
+    # The last column and line are part of the axes: what stands at the very end is in them.
+    right, top = x.high + (x.high - x.low) / (width - 1), y.high + (y.high - y.low) / (lines - 1)
+    canvas = Canvas(width, lines, x.low, y.low, right, top, mode="names")
     for path in dotted:
         for place, value in _dots(path, x, y, columns):
             canvas.point(place, value)
@@ -202,9 +209,9 @@ def _canvas(
     yield f"{'':{margin}} {y_name}"
     for number, line in enumerate(canvas.plot().splitlines()[:lines]):
         yield f"{rows.get(number, ''):>{margin}}│{line}"
-    yield f"{'':{margin}}└{'─' * (columns - margin - 2)}"
-    yield f"{'':{margin}} {_ticks(x, columns - margin - 2)}"
-    yield f"{'':{margin}} {x_name:^{columns - margin - 2}}"
+    yield f"{'':{margin}}└{'─' * width}"
+    yield f"{'':{margin}} {_ticks(x, width)}"
+    yield f"{'':{margin}} {x_name:^{width}}"
 
 
 def _dots(path: list[tuple[float, float]], x: _Scale, y: _Scale, columns: int) -> Iterator[tuple[float, float]]:
@@ -284,8 +291,9 @@ def _bars(_chart: Chart, panel: Panel) -> Iterator[str]:
     columns, _ = _size()
     known = [y for y in each.y if y]
     margin = min(max(map(len, each.x)), columns // 2)
-    room = columns - margin - max(map(len, each.notes)) - 4 if known else 0
-    for name, value, note in zip(each.x, each.y, each.notes, strict=True):
+    notes = [f"{format_number(y)}, {note}" if y else note for y, note in zip(each.y, each.notes, strict=True)]
+    room = columns - margin - max(map(len, notes)) - 4
+    for name, value, note in zip(each.x, each.y, notes, strict=True):
         bar = _blocks(value / max(known) * max(room, 8)) if value else ""
         yield f"{printable(name, margin):>{margin}} │{_coloured(bar, COLOURS[each.colour % 7])} {note}"
 
