@@ -41,12 +41,11 @@ def draw_chart(chart: Chart) -> Canvas:
     width = ONE_WIDTH if columns == 1 else TWO_WIDTH
     names = _legend_names(chart)
     entries = math.ceil(len(names) / _legend_columns(names, width)) if names else 0
-    foot = 0.28 + 0.2 * entries
-    figure = Canvas(figsize=(width, sum(heights) + 0.5 + foot + 0.1 * len(rows)), layout="constrained")
-    tall = figure.get_figheight()
-    figure.get_layout_engine().set(
-        w_pad=0.08, h_pad=0.06, wspace=0.04, rect=(0, foot / tall, 1, 1 - (foot + 0.4) / tall)
-    )
+    head, foot = 0.6 if chart.subtitle else 0.4, 0.28 + 0.2 * entries
+    tall = sum(heights) + head + foot
+    figure = Canvas(figsize=(width, tall), layout="constrained")
+    rect = (0, foot / tall, 1, 1 - (foot + head) / tall)
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06, wspace=0.04, rect=rect)
     grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
     for number, panel in enumerate(chart.panels):
         axes = figure.add_subplot(grid[number // columns, number % columns], label=f"panel {number}")
@@ -225,7 +224,7 @@ def _draw_bars(axes: Axes, chart: Chart, panel: Panel) -> None:
         axes.errorbar(point.y, point.x, xerr=[[point.y - point.low], [point.high - point.y]], fmt="*", ms=10, color=INK,
                       mfc="white", elinewidth=1.1, capsize=2.5, zorder=5, label="_measured")  # fmt: skip
     most = max(known, default=1.0)
-    room = (most / start) ** 1.34 * start if start else most * 1.3  # so that the words beside the bars have a place
+    room = (most / start) ** 1.4 * start if start else most * 1.4  # so that the words beside the bars have a place
     axes.set(xlim=(start, room), ylim=(len(each.x) - 0.4, -0.6), xlabel=chart.x)
     if start:
         axes.set_xscale("log")
@@ -238,15 +237,10 @@ def _draw_bars(axes: Axes, chart: Chart, panel: Panel) -> None:
     for place in places:
         reach = [each.y[place], each.high[place], each.ceiling[place]] if each.y[place] else [start]
         reach += [point.high for point in each.measured if point.x == place]
-        colour = INK if each.y[place] else GREY
+        value, note = each.y[place], each.notes[place]
+        colour, note = (INK, f"{format_number(value)}, {note}") if value else (GREY, note)
         axes.annotate(
-            each.notes[place],
-            (max(reach), place),
-            (5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            color=colour,
+            note, (max(reach), place), (5, 0), textcoords="offset points", va="center", fontsize=9, color=colour
         )
     is_first = axes.get_label() == "panel 0"
     if is_first and chart.legend:

@@ -181,12 +181,22 @@ def above(axes: Axes, text: str, place: float) -> None:
 def settle(figure: Canvas) -> None:
     """Lays everything out once and for all, and moves labels that stand on each other apart, which can only be told then."""
     figure.draw_without_rendering()
+    if _part_all(figure):  # labels have moved: once more, with room for them where they stand now
+        figure.draw_without_rendering()
+        _part_all(figure)
     figure.set_layout_engine("none")
+
+
+def _part_all(figure: Canvas) -> bool:
+    """Whether there was any label."""
+    found = False
     for axes in figure.axes:
         for name, direction in (("beside", 1), ("above", 0)):
             labels = [text for text in axes.texts if text.get_gid() == name]
             if labels:
                 _part(axes, labels, direction)
+                found = True
+    return found
 
 
 def _part(axes: Axes, labels: Sequence[Annotation], direction: int) -> None:
