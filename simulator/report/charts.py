@@ -14,7 +14,7 @@ from simulator.model import Experts
 from simulator.predict import Prediction
 from simulator.report import roofline_data
 from simulator.report.crossings import crossings
-from simulator.report.measured import Measured
+from simulator.report.measured import Measured, told_errors
 from simulator.routing import Routing, Uniform, parse_routing
 from simulator.simulate import Scenario, largest_batch, largest_context
 from simulator.sparsity import parse_sparsity
@@ -665,11 +665,3 @@ def measured_chart(measured: Sequence[Measured], what: str) -> Chart:
     panel = Panel("", tuple(series), "forecast, tokens/s")
     return Chart("measured", "scatter", "Forecast against measured", "measured, tokens/s", (panel,), told_errors(measured), what,
                  legend="bars: 80 % interval, and what the measurements scatter")  # fmt: skip
-
-
-def told_errors(measured: Sequence[Measured]) -> str:
-    """How far off, in a line."""
-    errors = [abs(each.error) for each in measured]
-    held = sum(each.forecast_low <= each.tokens_per_s <= each.forecast_high for each in measured)
-    n = len(measured)
-    return f"{n:,} measurement{'s' * (n > 1)}: median error {np.median(errors):.1%}, {held:,} inside the 80 % interval ({held / n:.0%})"

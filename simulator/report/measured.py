@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import InputError, printable
-from simulator.hardware import Hardware
+from simulator.hardware import Hardware, load_hardware
 from simulator.importers.measurements import MAX_ROWS, load_measurements
 from simulator.model import Loaded
 from simulator.probe.clock import spread_of
@@ -156,3 +157,32 @@ def _text(row: Mapping[str, Any], name: str, where: str) -> str:
     if not isinstance(row.get(name), str):
         raise InputError(f"{where}: {name} is {printable(str(row.get(name)), 40)}, a name is needed")
     return row[name]
+
+
+# ---- how far to trust it ----
+
+
+def published_path() -> Path:
+    """Published measurements that no figure of the package was taken from."""
+    return Path(__file__).parent.parent / "published.csv"
+
+
+def accuracy(device_classes: Sequence[str]) -> list[str]:
+    """How far off forecasts for such devices were, in sentences, computed from the published measurements now."""
+    found = load_measured(published_path())
+    device = {name: load_hardware(name).device_class for name in {each.hardware for each in found}}
+    told = [f"On published measurements that no figure was taken from: {told_errors(found)}."]
+    for name in dict.fromkeys(device_classes):
+        rows = [each for each in found if device[each.hardware] == name]
+        said = told_errors(rows) if rows else "none among them, so nothing is known of how far off such forecasts are"
+        told.append(f"Of devices of the class {name}: {said}.")
+    return told
+
+
+def told_errors(measured: Sequence[Measured]) -> str:
+    """How far off, in a line."""
+    errors = [abs(each.error) for each in measured]
+    held = sum(each.forecast_low <= each.tokens_per_s <= each.forecast_high for each in measured)
+    n, median = len(measured), statistics.median(errors)
+    count = f"{n:,} measurement{'s' * (n > 1)}"
+    return f"{count}: median error {median:.1%}, {held:,} inside the 80 % interval ({held / n:.0%})"

@@ -1,0 +1,91 @@
+"""The pictures of a report: one of each kind that its models and devices allow, drawn by two processes at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from simulator.report import charts
+from simulator.report.charts import Chart, by_device
+from simulator.report.measured import Measured
+from simulator.report.progress import Progress
+from simulator.report.record import write_whole
+from simulator.simulate import Scenario, usual_formats
+
+WORKERS = 2
+MOST = 4  # panels where each pair of a model and a device has one of its own
+FEW_BATCHES, ROOF_BATCHES = (1, 4, 16), (1, 2, 4, 8, 16, 32, 64)
+KINDS = ("png", "svg")
+
+
+def report_charts(
+    bases: Sequence[Scenario],
+    batches: Sequence[int],
+    contexts: Sequence[int],
+    context: int,
+    measured: Sequence[Measured],
+) -> list[Chart]:
+    """In the order in which a reader asks; those with a panel for each pair show the first device only."""
+    first = next(iter(by_device(bases).values()))[:MOST]
+    mixtures = [base for base in bases if base.loaded.model.experts]
+    formats = [base for pair in first for base in _in_formats(pair)]
+    found = [
+        charts.speed_chart(bases, 1, context, measured),
+        charts.roofline_chart(bases, ROOF_BATCHES, context),
+        charts.batch_chart(bases, batches, context, measured),
+        *([charts.experts_chart(mixtures, batches)] if mixtures else []),
+        charts.context_chart(bases, contexts, 1, measured),
+        charts.bytes_chart(first, batches, context),
+        charts.formats_chart(formats, 1, context, measured),
+        charts.sparsity_chart(first, FEW_BATCHES, context),
+    ]
+    skewed = [base for base in first if base.loaded.model.experts]
+    found += [charts.routing_chart(skewed, batches, context)] if skewed else []
+    return [*found, *([charts.measured_chart(measured, "")] if measured else [])]
+
+
+def _in_formats(base: Scenario) -> list[Scenario]:
+    return [charts.replace(base, load=charts.replace(base.load, weights=each)) for each in usual_formats(base)]
+
+
+def draw_all(found: Sequence[Chart], folder: Path, progress: Progress) -> list[str]:
+    """Every chart as PNG and SVG, each file whole or not at all; the names of the PNG files."""
+    workers = min(WORKERS, os.cpu_count() or 1)
+    if workers < 2:
+        for number, chart in enumerate(found):
+            progress(number / len(found), chart.title)
+            draw_both(chart, folder)
+        return _names(found)
+    with ProcessPoolExecutor(workers, initializer=_leave_interrupts) as pool:
+        waiting = {pool.submit(draw_both, chart, folder): chart for chart in found}
+        try:
+            for number, done in enumerate(as_completed(waiting), 1):
+                done.result()
+                progress(number / len(found), waiting[done].title)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return _names(found)
+
+
+def _names(found: Sequence[Chart]) -> list[str]:
+    return [f"{chart.kind}.png" for chart in found]
+
+
+def draw_both(chart: Chart, folder: Path) -> None:
+    """One layout, two files."""
+    from simulator.report import style
+    from simulator.report.draw import draw_chart
+
+    with style.styled():
+        figure = draw_chart(chart)
+        for kind in KINDS:
+            write_whole(folder / f"{chart.kind}.{kind}", style.encode(figure, kind))
+
+
+def _leave_interrupts() -> None:
+    """An interrupt is for the parent, which tells its helpers to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
