@@ -439,9 +439,23 @@ def _names(option: str, text: str | None) -> tuple[str, ...]:
 
 
 @app.command("list")
-def list_(what: Annotated[str, typer.Argument(help="models, hardware, runtimes or formats.")]) -> None:
+def list_(
+    what: Annotated[str, typer.Argument(help="models, hardware, runtimes or formats.")],
+    on: Annotated[
+        str | None, typer.Option("--on", metavar="HARDWARE", help="For models: those that fit there, and how fast.")
+    ] = None,
+) -> None:
     """List what roofcast knows by name."""
     from simulator.report import catalogue
+
+    _refuse_empty({"on": on})
+    if on is not None:
+        if what != "models":
+            raise InputError(f"list {printable(what)} --on {printable(on)}: only models are listed on a device")
+        from simulator.hardware import load_hardware
+
+        catalogue.print_models_on(load_hardware(on))
+        return
 
     kinds = {
         "models": catalogue.print_models,

@@ -12,10 +12,12 @@ from simulator.hardware import Figure, Hardware, load_hardware
 from simulator.library import is_file, names, shelf
 from simulator.mixes import MIXES, base_format, parse_weights
 from simulator.model import CONVENTIONS, Loaded, Model, load_model, weight_bytes
+from simulator.predict import Prediction
 from simulator.quant import FORMATS, Weights
 from simulator.report.remarks import oddities
 from simulator.report.table import print_table
-from simulator.runtime import RUNTIMES, Runtime, load_runtime
+from simulator.runtime import RUNTIMES, Runtime, default_runtime, load_runtime
+from simulator.simulate import DEFAULT_CONTEXT, Scenario, scenario
 from simulator.textfiles import read_yaml
 from simulator.units import GIGA, format_bytes, format_gib, format_number, format_params
 
@@ -29,6 +31,45 @@ def print_models() -> None:
         experts = f"{model.experts[0].n_active} of {model.experts[0].n_experts}" if model.experts else ""
         rows.append([name, format_params(model.total_params), active, experts, _attention(model)])
     print_table(["model", "weights", "read a token", "experts", "attention"], rows, left=("model", "attention"))
+
+
+def print_models_on(device: Hardware) -> None:
+    """Every shipped model in the best format that fits the device, the fastest first; those that do not fit in a line."""
+    found, too_large = [], []
+    for name in names(shelf("models")):
+        try:
+            base = scenario(name, device)
+            point = base.at(1, DEFAULT_CONTEXT)
+        except InputError:
+            continue  # no format of this runtime suits its shapes
+        if point.fits:
+            found.append((base, point))
+        else:
+            too_large.append(name)
+    found.sort(key=lambda each: -float(each[1].tokens_per_s))
+    print(f"{device.title or device.name}: one user, {DEFAULT_CONTEXT:,} tokens in the cache")
+    print(f"with {load_runtime(default_runtime(device)).title}, each model in the first of its formats that fits\n")
+    print_table(
+        ["model", "weights", "tokens/s", "80 % interval", "limited by", "memory", "size"],
+        [_fitting_row(base, point) for base, point in found],
+        left=("model", "weights", "limited by"),
+    )
+    limit = format_gib(point.memory_limit_bytes)
+    print()
+    if too_large:
+        text = (
+            f"Too large for the {limit} that can be had, even in the smallest of these formats: {', '.join(too_large)}"
+        )
+        print(textwrap.fill(text, 80, break_on_hyphens=False))
+    print("How good a model's answers are, and what fewer bits cost them, is not forecast.")
+
+
+def _fitting_row(base: Scenario, point: Prediction) -> list[str]:
+    low, high = (format_number(float(rate)) for rate in (point.tokens_per_s_low, point.tokens_per_s_high))
+    model = base.loaded.model
+    memory, rate = format_gib(float(point.memory_bytes)), format_number(float(point.tokens_per_s))
+    size = format_params(model.total_params)
+    return [model.name, base.load.weights.name, rate, f"{low} - {high}", str(point.bound), memory, size]
 
 
 def _attention(model: Model) -> str:

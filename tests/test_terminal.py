@@ -1,0 +1,110 @@
+"""Charts at a terminal: as wide as it is, plain where no colour is wanted, values where a program reads."""
+
+import io
+import os
+import re
+from contextlib import redirect_stdout
+
+import pytest
+from samples import BATCHES, sample
+
+from simulator.report import terminal
+from simulator.report.charts import Chart, Panel, Series
+from simulator.report.terminal import print_chart
+
+KINDS = ("speed", "batch", "context", "bytes", "formats", "roofline", "sparsity", "measured", "device")
+COLOUR = re.compile("\033\\[[0-9;]*m")
+
+
+class Screen(io.StringIO):
+    """A terminal that knows every sign."""
+
+    encoding = "utf-8"
+
+    def isatty(self):
+        """Somebody reads."""
+        return True
+
+
+@pytest.fixture
+def show(monkeypatch):
+    """What a terminal of 80 columns shows of a chart."""
+    monkeypatch.setattr(terminal.shutil, "get_terminal_size", lambda _=None: os.terminal_size((80, 24)))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    def shown(chart):
+        screen = Screen()
+        with redirect_stdout(screen):
+            print_chart(chart)
+        return screen.getvalue()
+
+    return shown
+
+
+def lines_of(text):
+    """Without colours."""
+    return COLOUR.sub("", text).splitlines()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_wider_than_the_terminal(show, kind):
+    """Every kind, in 80 columns."""
+    assert max(map(len, lines_of(show(sample(kind))))) <= 80
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_colour_where_none_is_wanted(show, monkeypatch, kind):
+    """The same signs without."""
+    coloured = lines_of(show(sample(kind)))
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = show(sample(kind))
+    assert "\033" not in plain
+    assert plain.splitlines() == coloured
+
+
+def test_a_pipe_gets_values(capsys):
+    """Every point in a table, and no drawing."""
+    print_chart(sample("batch"))
+    printed = capsys.readouterr().out
+    assert "⠤" not in printed
+    rows = [line for line in printed.splitlines() if line.startswith("All sequences together")]
+    assert len(rows) == 7
+    assert re.search(r"a mixture +1 +8\.00 +6\.00 +10\.0 +16\.0", rows[0])
+
+
+@pytest.mark.parametrize(("term", "encoding"), [("dumb", "utf-8"), ("xterm", "ascii"), ("xterm", "latin-1")])
+def test_a_terminal_without_the_signs_gets_values(show, monkeypatch, term, encoding):
+    """As a pipe does."""
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(Screen, "encoding", encoding)
+    assert "series" in show(sample("batch")).encode(encoding).decode(encoding)
+
+
+def test_a_line_rises_where_its_values_do(show):
+    """A letter at its end, at the height of the last value; round numbers beside."""
+    y = tuple(float(batch) for batch in BATCHES)
+    line = Series("doubling", BATCHES, y)
+    found = show(Chart("batch", "lines", "Doubling", "batch", (Panel("", (line,), "tokens/s"),), "made up"))
+    drawn = [line for line in lines_of(found) if "│" in line]
+    assert drawn[0].endswith("a")
+    assert drawn[0].startswith("   │")
+    assert drawn[-1].startswith("  1│")
+    starts = [len(line) - len(line.split("│")[1].lstrip()) for line in drawn]
+    assert starts == sorted(starts, reverse=True)
+
+
+def test_bars_are_as_long_as_their_values(show):
+    """A quarter of the value, a quarter of the blocks; words where it does not fit."""
+    lines = lines_of(show(sample("speed")))
+    a, b, c = (next(line for line in lines if line.startswith(f"{name} │")) for name in "abc")
+    assert a.count("█") == pytest.approx(4 * b.count("█"), abs=4)
+    assert "5.00, memory-bound" in b
+    assert c == "c │ does not fit: needs 30 GiB of 15 GiB"
+
+
+def test_nothing_that_fits_is_said(show):
+    """No axes without values."""
+    line = Series("large", BATCHES, (None,) * 6)
+    found = show(Chart("batch", "lines", "Large", "batch", (Panel("", (line,), "tokens/s"),), "made up"))
+    assert "does not fit in memory" in found
