@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from simulator.cli import main
 from simulator.hardware import load_hardware
@@ -24,26 +26,45 @@ def run(script, *arguments, cwd):
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=cwd, env=environment).stdout
 
 
+SCRIPTS = {  # and the pictures they draw
+    "pi5.py": ("pi5_models", "pi5_batch", "pi5_cpu_gpu", "pi5_formats"),
+    "moe_in_a_batch.py": ("moe_experts", "moe_advantage"),
+    "sparsity.py": ("sparsity", "density"),
+    "capacity.py": ("capacity",),
+}
+
+
 def test_every_example_has_a_test():
-    """No script lies there untried."""
-    assert {path.name for path in (ROOT / "examples").glob("*.py")} == {
-        "published.py",
-        "moe_on_a_pi.py",
-        "own_board.py",
-    }
+    """No script lies there untried, no picture is of nothing."""
+    known = {*SCRIPTS, "published.py", "own_board.py", "profile_and_validate.py"}
+    assert {path.name for path in (ROOT / "examples").glob("*.py")} == known
+    pictures = {f"{name}.png" for names in SCRIPTS.values() for name in names} | {"published.png"}
+    assert {path.name for path in (ROOT / "examples").glob("*.png")} == pictures
+
+
+def test_the_gallery_shows_every_picture():
+    """Each script and each picture is linked from it."""
+    gallery = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    for path in (ROOT / "examples").iterdir():
+        assert path.name == "README.md" or path.suffix not in (".py", ".png") or f"({path.name})" in gallery, path.name
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_pictures_are_drawn_as_they_are_shown(script, tmp_path):
+    """Of the same size as those in the gallery, and hardly another dot: they are drawn anew when a forecast changes."""
+    run(script, str(tmp_path), cwd=tmp_path)
+    for name in SCRIPTS[script]:
+        drawn, shown = (imread(folder / f"{name}.png")[..., :3] for folder in (tmp_path, ROOT / "examples"))
+        assert drawn.shape == shown.shape, name
+        assert np.mean(np.abs(drawn - shown)) < 0.01, name
 
 
 def test_published_measurements_are_shown_as_in_the_readme(tmp_path):
     """The accuracy that the README states is what the example prints today."""
-    summary = run("published.py", cwd=tmp_path).strip().splitlines()[-1]
-    assert re.fullmatch(r"median error \d+%, \d+ of 14 measurements inside the interval", summary)
+    summary = run("published.py", "published.png", cwd=tmp_path).strip().splitlines()[-1]
+    assert re.fullmatch(r"14 measurements: median error [\d.]+%, \d+ inside the 80 % interval \(\d+%\)", summary)
     assert summary in README
-
-
-def test_the_picture_is_drawn(tmp_path):
-    """A PNG of some size."""
-    run("moe_on_a_pi.py", "picture.png", cwd=tmp_path)
-    assert (tmp_path / "picture.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "published.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_board_of_ones_own(tmp_path):
@@ -77,8 +98,9 @@ def commands():
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_the_readmes_commands_run(command, capsys, request):
+def test_the_readmes_commands_run(command, capsys, request, tmp_path, monkeypatch):
     """Each prints something and ends well; the model file is fetched where it is named."""
+    monkeypatch.chdir(tmp_path)
     arguments = [str(request.getfixturevalue("smollm2_file")) if ".gguf" in word else word for word in command[1:]]
     with pytest.raises(SystemExit) as end:
         main(arguments)
