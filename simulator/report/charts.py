@@ -120,15 +120,7 @@ def table_of(chart: Chart) -> list[dict[str, Any]]:
                     | ({"note": each.notes[number]} if each.notes and each.notes[number] else {})
                 )
             rows += [
-                {
-                    "panel": panel.title,
-                    "series": f"{each.label}, measured",
-                    "x": p.x,
-                    "y": p.y,
-                    "low": p.low,
-                    "high": p.high,
-                }
-                for p in each.measured
+                {"panel": panel.title, "series": f"{each.label}, measured", **vars(point)} for point in each.measured
             ]
     return rows
 
@@ -142,10 +134,8 @@ def model_name(base: Scenario) -> str:
 
 
 def device_name(base: Scenario) -> str:
-    """As people call it; several of them are told."""
-    hardware = base.hardware
-    title = hardware.title or hardware.name
-    return f"{hardware.n_devices} x {title}" if hardware.n_devices > 1 and "x" not in title else title
+    """As people call it."""
+    return base.hardware.title or base.hardware.name
 
 
 def _format(base: Scenario) -> str:
@@ -190,6 +180,8 @@ def _source(bases: Sequence[Scenario], *more: str) -> str:
         names = kinds.setdefault(figure.provenance, [])
         if base.hardware.name not in names:
             names.append(base.hardware.name)
+    if any(base.hardware.n_devices > 1 and base.runtime.split == "tensors" for base in bases):
+        more = (*more, "what devices tell each other left out: an upper bound")
     known = "; ".join(kind if len(kinds) == 1 else f"{kind} for {_listed(names)}" for kind, names in kinds.items())
     return ", ".join(text for text in (f"forecast for {runtimes}", *more, f"memory bandwidth {known}") if text)
 
@@ -258,19 +250,13 @@ def _panel_title(base: Scenario, bases: Sequence[Scenario], names: Sequence[Call
 
 def _line_name(base: Scenario, bases: Sequence[Scenario]) -> str:
     """What tells a scenario from the others: its model, where that is shared its device, and the format where it differs."""
-    models, devices = ({name(each) for each in bases} for name in (model_name, device_name))
-    name = model_name(base) if len(models) > 1 or len(devices) == 1 else device_name(base)
-    same = [
-        each
-        for each in bases
-        if (model_name(each) if len(models) > 1 or len(devices) == 1 else device_name(each)) == name
-    ]
-    formats = dict.fromkeys(map(_format, same))
+    name_of = device_name if _one(map(model_name, bases)) and not _one(map(device_name, bases)) else model_name
     if _one(map(_format, bases)):
-        return name
+        return name_of(base)
+    same = [each for each in bases if name_of(each) == name_of(base)]
     # A model in another format on every device is one colour; the formats are told in the order of the devices.
     apart = len(same) > len({device_name(each) for each in same})
-    return f"{name}, {_format(base) if apart else ' / '.join(formats)}"
+    return f"{name_of(base)}, {_format(base) if apart else ' / '.join(dict.fromkeys(map(_format, same)))}"
 
 
 def _over_batch(
@@ -280,12 +266,11 @@ def _over_batch(
     found = crossings(base, context, most)
     sizes = sorted({*batches, *([found.fits_to] if found.fits_to else [])})
     point = base.at(np.array(sizes), context)
-    shared = {"colour": colour}
     points = [each for each in _matching(measured, base) if _near(each.context, context)]
     together = tuple(_bar(each.batch, each) for each in points)
     alone = tuple(_bar(each.batch, each, 1 / each.batch) for each in points)
-    total = _rates(label, sizes, point, measured=together, **shared)
-    each = _rates(label, sizes, point, 1 / np.array(sizes), measured=alone, **shared)
+    total = _rates(label, sizes, point, measured=together, colour=colour)
+    each = _rates(label, sizes, point, 1 / np.array(sizes), measured=alone, colour=colour)
     return replace(total, marks=_marks(base, context, found)), replace(each, marks=_marks(base, context, found, True))
 
 
@@ -424,13 +409,14 @@ def _bars(
     fitting = [bool(point.fits) for point in points]
 
     def known(values: Iterable[Any]) -> tuple[float | None, ...]:
-        return tuple(float(value) if fits else None for value, fits in zip(values, fitting, strict=True))
+        found = zip(values, fitting, strict=True)
+        return tuple(float(value) if fits and value is not None else None for value, fits in found)
 
     return Series(
         "tokens/s",
         tuple(_apart([name(base) for base in bases])),
         known(point.tokens_per_s for point in points),
-        known(point.tokens_per_s_low for point in points),
+        known(None if point.is_upper_bound else point.tokens_per_s_low for point in points),
         known(point.tokens_per_s_high for point in points),
         known(point.tokens_per_s_ceiling for point in points),
         tuple(_bar_note(point) for point in points),

@@ -258,7 +258,8 @@ def _bar(axes: Axes, each: Series, place: int, start: float) -> None:
         alpha=0.85,
         label=f"_{each.x[place]}",
     )
-    axes.errorbar(value, place, xerr=[[value - low], [high - value]], color=INK, elinewidth=1.2, capsize=3)
+    if low is not None:
+        axes.errorbar(value, place, xerr=[[value - low], [high - value]], color=INK, elinewidth=1.2, capsize=3)
     axes.plot([ceiling, ceiling], [place - 0.31, place + 0.31], color=GREY, lw=2, label=f"_ceiling {each.x[place]}")
 
 
