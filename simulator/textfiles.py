@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import re
@@ -51,10 +52,13 @@ def read_text(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
         raise InputError(f"{path}: is a GGUF file, a text file is needed here")
     if len(raw) > max_bytes:
         raise InputError(f"{path}: too large for such a file (at most {max_bytes:,} bytes)")
+    # A byte-order mark is no part of the text; before UTF-16, which PowerShell's > writes, it tells the encoding.
+    is_wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return raw.decode("utf-8-sig")  # a byte-order mark is no part of the text
+        return raw.decode("utf-16" if is_wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from None
+        encoding = "UTF-16" if is_wide else "UTF-8"
+        raise InputError(f"{path}: not a text file (byte {error.start} is not {encoding})") from None
 
 
 def read_yaml(path: Path) -> Any:
@@ -67,18 +71,19 @@ def read_json(path: Path) -> Any:
     text = read_text(path)
     if not text.strip():
         raise InputError(f"{path}: the file is empty")
-    return _parse_json(text, path)
+    return parse_json(text, path)
 
 
-def read_json_lines(path: Path, max_rows: int) -> list[tuple[int, Any]]:
-    """The plain data of a file with a JSON object on each line, as (line, data); lines that start otherwise are left out."""
-    lines = [(n, line) for n, line in enumerate(read_text(path).splitlines(), 1) if line.lstrip().startswith("{")]
+def parse_json_lines(text: str, path: Path, max_rows: int) -> list[tuple[int, Any]]:
+    """The plain data of text with a JSON object on each line, as (line, data); lines that start otherwise are left out."""
+    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.lstrip().startswith("{")]
     if len(lines) > max_rows:
         raise InputError(f"{path}: more than {max_rows:,} rows are too many")
-    return [(n, _parse_json(line, path, n)) for n, line in lines]
+    return [(n, parse_json(line, path, n)) for n, line in lines]
 
 
-def _parse_json(text: str, path: Path, first_line: int = 1) -> Any:
+def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
+    """The plain data of JSON text that stands in the file *path*."""
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
@@ -92,12 +97,23 @@ def _parse_json(text: str, path: Path, first_line: int = 1) -> Any:
 
 def read_csv(path: Path, max_rows: int) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The columns of a CSV file, and its rows as (line, value by column); missing values are empty text."""
-    reader = csv.DictReader(read_text(path).splitlines(), restval="")
+    return parse_csv(read_text(path), path, max_rows)
+
+
+def parse_csv(text: str, path: Path, max_rows: int) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The same of text that stands in the file *path*."""
+    reader = csv.DictReader(text.splitlines(), restval="")
     rows = []
     try:
         columns = [column.strip() for column in reader.fieldnames or []]
+        _check_columns(columns, f"{path}:{max(1, reader.line_num)}")
         reader.fieldnames = columns
         for row in reader:
+            if None in row:  # where DictReader puts what is too much
+                n_cells = len(columns) + len(row[None])
+                raise InputError(
+                    f"{path}:{reader.line_num}: has {n_cells} cells, the header has {len(columns)}; put text with commas in quotes"
+                )
             rows.append((reader.line_num, row))
             if len(rows) > max_rows:
                 raise InputError(f"{path}: more than {max_rows:,} rows are too many")
@@ -106,11 +122,26 @@ def read_csv(path: Path, max_rows: int) -> tuple[list[str], list[tuple[int, dict
     return columns, rows
 
 
+def _check_columns(columns: list[str], where: str) -> None:
+    if len(columns) == 1 and ";" in columns[0]:
+        raise InputError(f"{where}: the columns are separated by semicolons; separate them by commas")
+    repeated = next((name for name in columns if name and columns.count(name) > 1), None)
+    if repeated is not None:
+        raise InputError(f"{where}: the column {printable(repeated)} is given twice, keep one")
+
+
+def parse_number(text: str, kind: type = float) -> Any:
+    """Text as a number; ValueError for what is none, and for 1_6, which Python takes for 16."""
+    if "_" in text:
+        raise ValueError(f"{printable(text)} is not a number")
+    return kind(text)
+
+
 def csv_number(path: Path, line: int, row: dict[str, str], column: str, kind: type = float) -> Any:
     """One value of a CSV row as a number; InputError names line and column."""
     text = row[column].strip()
     try:
-        return kind(text)
+        return parse_number(text, kind)
     except ValueError:
         needed = "a whole number" if kind is int else "a number"
         found = f"{column} is {text[:40]!r}, {needed} is needed" if text else f"{column} is missing"

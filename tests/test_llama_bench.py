@@ -1,7 +1,9 @@
 """What llama.cpp's benchmarks print, in every format and of several versions: which runs are taken, as what, and which not."""
 
 import json
+import os
 import struct
+from pathlib import Path
 
 import pytest
 from test_gguf import write as write_gguf
@@ -400,19 +402,19 @@ def test_batches_need_to_be_told_which_model_ran(read):
         ('{\n "predictions": []\n}', "bench: is a mapping, the list of runs that llama-bench -o json prints is needed"),
         ('{"predictions": []}', "bench:1: has neither llama-bench's fields (n_prompt, n_gen, avg_ts) nor "
                                 "llama-batched-bench's (tg, speed_tg)"),
-        (as_json([RUN | {"avg_ts": 0}]), "bench: run 1: avg_ts is 0, a rate above 0 and up to 1,000,000,000 tokens/s is needed; "
+        (as_json([RUN | {"avg_ts": 0}]), "bench: run 1: avg_ts is 0, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
                                          "correct the row or leave it out"),
-        (as_json([RUN | {"avg_ts": -1.5}]), "bench: run 1: avg_ts is -1.5, a rate above 0 and up to 1,000,000,000 tokens/s is needed; "
+        (as_json([RUN | {"avg_ts": -1.5}]), "bench: run 1: avg_ts is -1.5, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
                                             "correct the row or leave it out"),
-        (as_json([RUN | {"avg_ts": [1]}]), "bench: run 1: avg_ts is a list, a rate above 0 and up to 1,000,000,000 tokens/s is needed; "
+        (as_json([RUN | {"avg_ts": [1]}]), "bench: run 1: avg_ts is a list, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
                                            "correct the row or leave it out"),
-        (as_json([RUN | {"avg_ts": True}]), "bench: run 1: avg_ts is true, a rate above 0 and up to 1,000,000,000 tokens/s is needed; "
+        (as_json([RUN | {"avg_ts": True}]), "bench: run 1: avg_ts is true, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
                                             "correct the row or leave it out"),
         (as_json([RUN | {"avg_ts": None}]), "bench: run 1: avg_ts is missing"),
         (as_json([RUN]).replace("106.08,", "NaN,", 1), "bench: not valid JSON: NaN is not a number"),
-        (as_csv([RUN | {"avg_ts": "nan"}]), "bench:2: avg_ts is 'nan', a rate above 0 and up to 1,000,000,000 tokens/s is needed; "
+        (as_csv([RUN | {"avg_ts": "nan"}]), "bench:2: avg_ts is 'nan', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
                                             "correct the row or leave it out"),
-        (as_csv([RUN | {"avg_ts": "inf"}]), "bench:2: avg_ts is 'inf', a rate above 0 and up to 1,000,000,000 tokens/s is needed; "
+        (as_csv([RUN | {"avg_ts": "inf"}]), "bench:2: avg_ts is 'inf', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
                                             "correct the row or leave it out"),
         (as_json([RUN | {"n_gen": 10**12}]), "bench: run 1: n_gen is 1000000000000, a number from 0 to 100,000,000 is needed; "
                                              "correct the row or leave it out"),
@@ -427,16 +429,19 @@ def test_batches_need_to_be_told_which_model_ran(read):
         (as_json([RUN | {"stddev_ts": -1}]), "bench: run 1: stddev_ts is -1, a number from 0 to 1,000,000,000 is needed; "
                                              "correct the row or leave it out"),
         (TABLE.replace("12.2 ± 0.07", "fast"), "bench:15: t/s is 'fast', a rate such as 12.34 ± 0.56 is needed"),
-        (TABLE.replace("12.2 ± 0.07", "0.00 ± 0.00"), "bench:15: t/s is '0.00', a rate above 0 and up to 1,000,000,000 "
+        (TABLE.replace("12.2 ± 0.07", "0.00 ± 0.00"), "bench:15: t/s is '0.00', a rate from 0.000001 to 1,000,000,000 "
                                                       "tokens/s is needed; correct the row or leave it out"),
         (TABLE.replace("tg 16 ", "gen 16"), "bench:15: test is 'gen 16', one such as tg128 or tg128 @ d4096 is needed"),
         (TABLE.replace("6.74 B", "6.74 billion"), "bench:15: params is '6.74 billion', a count such as 8030261248 or 8.03 B is "
                                                   "needed"),
         (BATCHED_LINES.replace('"pl": 4', '"pl": 0'), "bench:3: pl is 0, a number from 1 to 1,000,000 is needed; correct the "
                                                       "row or leave it out"),
-        (BATCHED_LINES.replace("128.0,", "0.0,"), "bench:3: speed_tg is 0.0, a rate above 0 and up to 1,000,000,000 tokens/s is needed; "
+        (BATCHED_LINES.replace("128.0,", "0.0,"), "bench:3: speed_tg is 0.0, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
                                                   "correct the row or leave it out"),
-        (BATCHED_LINES[:-20], "bench:3: not valid JSON: expecting value"),
+        (BATCHED_LINES.replace("128.0,", "128.0;"), "bench:3: not valid JSON: expecting ',' delimiter"),
+        (as_csv([RUN]).replace(",", ";"), "bench:1: the columns are separated by semicolons; separate them by commas"),
+        (as_csv([RUN | {"avg_ts": "1_6"}]), "bench:2: avg_ts is '1_6', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
+                                            "correct the row or leave it out"),
         (as_csv([RUN]).replace('"128"', "a" * 500), "bench:2: n_gen is '" + "a" * 50 + "...', a number from 0 to 100,000,000 is "
                                                     "needed; correct the row or leave it out"),
         ("[" * 100_000 + "]" * 100_000, "bench: nested too deeply"),
@@ -452,6 +457,39 @@ def test_a_list_that_was_cut_short_says_so(refuse):
     assert refuse(as_json([RUN, RUN])[:-200]) == (
         "bench: the list of runs has no end, as if the run had been cut short; llama-bench -o jsonl leaves whole lines"
     )
+
+
+@pytest.mark.parametrize("cut", [2, 20, 200])
+def test_a_last_line_that_was_cut_short_is_left_out(read, cut):
+    """The other lines are whole, and which one is missing is said; the same where it is the only one."""
+    found = read(as_json_lines([RUN, RUN])[:-cut])
+    assert [each.id for each in found.published] == ["bench:2"]
+    reason = "the last line is unfinished, as if the run had been cut short"
+    assert [(each.id, each.reason) for each in found.skipped] == [("bench:3", reason)]
+    alone = read(json.dumps(RUN)[:-cut])
+    assert (alone.published, [each.id for each in alone.skipped]) == ((), ["bench:1"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("text", [as_json([RUN]), as_json_lines([RUN]), as_csv([RUN]), TABLE])
+def test_a_byte_order_mark_tells_the_encoding(tmp_path, encoding, text):
+    """As PowerShell's > writes it, with its line ends; a list, lines, a CSV and a table."""
+    path = tmp_path / "bench"
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    path.write_bytes(mark + text.replace("\n", "\r\n").encode(encoding))
+    assert load_measurements(path, load_hardware(GPU)).published
+
+
+@pytest.mark.parametrize("text", [as_json([RUN]), as_json_lines([RUN]), as_csv([RUN]), TABLE])
+def test_a_pipe_is_read_once(text):
+    """As of --against /dev/stdin or <(...): what was read from a pipe is gone."""
+    source, sink = os.pipe()
+    with os.fdopen(sink, "w", encoding="utf-8") as file:
+        file.write(text)
+    try:
+        assert load_measurements(Path(f"/dev/fd/{source}"), load_hardware(GPU)).published
+    finally:
+        os.close(source)
 
 
 def test_a_csv_that_lost_columns(refuse):

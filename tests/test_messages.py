@@ -580,8 +580,9 @@ def test_text_that_is_no_device_is_told(files, refusal, text, message):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"\xff\xfe\xfd", "device.yaml: not a text file (byte 0 is not UTF-8)"),
-        (DEVICE.encode("utf-16"), "device.yaml: not a text file (byte 0 is not UTF-8)"),
+        (b"\xff\xfe\xfd", "device.yaml: not a text file (byte 2 is not UTF-16)"),
+        (DEVICE.encode("utf-16-le"), "device.yaml: "),
+        (b"\xfd" + DEVICE.encode(), "device.yaml: not a text file (byte 0 is not UTF-8)"),
         ("name: Gr\u00f6\u00dfe\n".encode("latin-1"), "device.yaml: not a text file (byte 8 is not UTF-8)"),
         (b"PK\x03\x04\x00\x00", "device.yaml: "),
         (bytes(100), "device.yaml: "),
@@ -777,7 +778,7 @@ def test_a_wrong_forecast_leaves_the_old_file(files, refusal):
     ("name", "text", "message"),
     [
         ("r.csv", "", "r.csv: needs the columns expert,count (a histogram) or token,layer,expert (a trace)"),
-        ("r.csv", "expert;count\n0;1\n", "r.csv: needs the columns expert,count"),
+        ("r.csv", "expert;count\n0;1\n", "r.csv:1: the columns are separated by semicolons; separate them by commas"),
         ("r.csv", "expert,count\n0\n", "r.csv:2: count is missing"),
         ("r.csv", "expert,count\n0,1\n1,x\n", "r.csv:3: count is 'x', a number is needed"),
         ("r.csv", "expert,count\n0,1\nx,1\n", "r.csv:3: expert is 'x', a whole number is needed"),

@@ -235,13 +235,13 @@ def test_a_chosen_device_and_model_leave_out_the_others(read):
         ("", "the file is empty"),
         (HEAD, "has columns but no rows"),
         ("model,tokens_per_s\nphi-4,1\n", "the columns weights, batch, context, device must be there, too"),
-        (csv_of({"tokens_per_s": "0"}), "2: tokens_per_s is '0', a rate above 0 and up to 1,000,000,000 tokens/s is needed; "
+        (csv_of({"tokens_per_s": "0"}), "2: tokens_per_s is '0', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
                                         "correct the row or leave it out"),
-        (csv_of({}, {"tokens_per_s": "-3"}), "3: tokens_per_s is '-3', a rate above 0 and up to 1,000,000,000 tokens/s is needed; "
+        (csv_of({}, {"tokens_per_s": "-3"}), "3: tokens_per_s is '-3', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
                                              "correct the row or leave it out"),
-        (csv_of({"tokens_per_s": "nan"}), "2: tokens_per_s is 'nan', a rate above 0 and up to 1,000,000,000 tokens/s is needed; "
+        (csv_of({"tokens_per_s": "nan"}), "2: tokens_per_s is 'nan', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
                                           "correct the row or leave it out"),
-        (csv_of({"tokens_per_s": "fast"}), "2: tokens_per_s is 'fast', a rate above 0 and up to 1,000,000,000 tokens/s is needed; "
+        (csv_of({"tokens_per_s": "fast"}), "2: tokens_per_s is 'fast', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
                                            "correct the row or leave it out"),
         (csv_of({"tokens_per_s": ""}), "2: tokens_per_s is missing"),
         (csv_of({"batch": "0"}), "2: batch is '0', a number from 1 to 1,000,000 is needed; correct the row or leave it out"),
@@ -252,6 +252,13 @@ def test_a_chosen_device_and_model_leave_out_the_others(read):
                                    "it out"),
         (csv_of({"threads": "all"}), "2: threads is 'all', a number from 1 to 100,000 is needed; correct the row or leave it "
                                      "out"),
+        (csv_of({"tokens_per_s": "1e-320"}), "2: tokens_per_s is '1e-320', a rate from 0.000001 to 1,000,000,000 tokens/s is "
+                                             "needed; correct the row or leave it out"),
+        (csv_of({"batch": "1_6"}), "2: batch is '1_6', a number from 1 to 1,000,000 is needed; correct the row or leave it out"),
+        (csv_of({"stddev": "20.1"}), "2: stddev is '20.1', more than 10 times the rate itself, 2; correct the row or leave it out"),
+        (csv_of({}, {"tokens_per_s": "1,6"}), "3: has 19 cells, the header has 18; put text with commas in quotes"),
+        (csv_of({}).replace("threads", "batch"), "1: the column batch is given twice, keep one"),
+        (csv_of({}).replace(",", ";"), "1: the columns are separated by semicolons; separate them by commas"),
         (csv_of(*[{}] * 30_000), "more than 10,000 rows are too many"),
         (csv_of(*[{}] * 100_000), "too large for such a file (at most 4,194,304 bytes)"),
     ],

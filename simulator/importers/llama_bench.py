@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +23,12 @@ from simulator.importers.measurements import (
     Processor,
     Published,
     Record,
+    Skipped,
     cache_format,
     collect,
 )
 from simulator.model import Loaded
-from simulator.textfiles import read_csv, read_json, read_json_lines, read_text
+from simulator.textfiles import parse_csv, parse_json, parse_json_lines
 from simulator.units import GI, GIGA, KILO, MEGA, MI, TERA
 from simulator.workload import MAX_BATCH, MAX_CONTEXT
 
@@ -69,23 +71,33 @@ def is_llama_bench(text: str) -> bool:
     return bool(_JSON_LINE.search(text)) or next(_table_rows(text), None) is not None
 
 
-def load_llama_bench(path: Path, model: Loaded | None = None, weights: str | None = None) -> Measurements:
-    """The decode runs in a file of either program; *model* and *weights* instead of what the file says of them."""
-    records = _records(path)
-    if not records:
+def load_llama_bench(text: str, path: Path, model: Loaded | None = None, weights: str | None = None) -> Measurements:
+    """The decode runs in *text*, which either program wrote to *path*; *model* and *weights* instead of what it says of them."""
+    text, unfinished = _without_unfinished_line(text, path)
+    records = _records(text, path)
+    if not records and not unfinished:
         raise InputError(f"{path}: holds no runs")
     given = _Given(model, weights)
-    return collect(records, lambda record: _run(record, given), _made_with(records))
+    found = collect(records, lambda record: _run(record, given), _made_with(records))
+    return replace(found, skipped=(*found.skipped, *unfinished))
 
 
 # ---- rows of every kind of file ----
 
 
-def _records(path: Path) -> list[Record]:
-    text = read_text(path)
+def _without_unfinished_line(text: str, path: Path) -> tuple[str, list[Skipped]]:
+    """Text without a last line of JSON that has no end: the run was stopped, or still goes on."""
+    lines = text.rstrip().splitlines()
+    if not lines or not _JSON_LINE.match(lines[-1]) or lines[-1].endswith("}"):
+        return text, []
+    skipped = Skipped(f"{path.name}:{len(lines)}", "the last line is unfinished, as if the run had been cut short")
+    return "\n".join(lines[:-1]), [skipped]
+
+
+def _records(text: str, path: Path) -> list[Record]:
     start = text.lstrip()
     if start.startswith("[") or start.partition("\n")[0].strip() == "{":
-        return _json_records(path)
+        return _json_records(text, path)
     # A document may quote lines of JSON between its tables, but not the other way round.
     rows = [] if start.startswith("{") else list(_table_rows(text))
     if len(rows) > MAX_ROWS:
@@ -93,16 +105,16 @@ def _records(path: Path) -> list[Record]:
     if rows:
         return [Record(f"{path}:{n}", f"{path.name}:{n}", _named(path, n, cells), _SHOWN) for n, cells in rows]
     if _JSON_LINE.search(text):
-        return [_record(path, line, data) for line, data in read_json_lines(path, MAX_ROWS)]
-    return [_record(path, line, row) for line, row in read_csv(path, MAX_ROWS)[1]]
+        return [_record(path, line, data) for line, data in parse_json_lines(text, path, MAX_ROWS)]
+    return [_record(path, line, row) for line, row in parse_csv(text, path, MAX_ROWS)[1]]
 
 
-def _json_records(path: Path) -> list[Record]:
-    text = read_text(path).strip()
-    if text.startswith("[") and not text.endswith("]"):
+def _json_records(text: str, path: Path) -> list[Record]:
+    whole = text.strip()
+    if whole.startswith("[") and not whole.endswith("]"):
         cut = "the list of runs has no end, as if the run had been cut short; llama-bench -o jsonl leaves whole lines"
         raise InputError(f"{path}: {cut}")
-    data = read_json(path)
+    data = parse_json(text, path)
     if not isinstance(data, list):
         raise InputError(f"{path}: is {describe(data)}, the list of runs that llama-bench -o json prints is needed")
     if len(data) > MAX_ROWS:

@@ -15,12 +15,13 @@ from simulator.mixes import parse_weights
 from simulator.model import Loaded, load_model
 from simulator.quant import parse_cache_format
 from simulator.runtime import Runtime, default_runtime, load_runtime
-from simulator.textfiles import read_csv, read_text
+from simulator.textfiles import parse_csv, parse_number, read_text
 from simulator.units import GI
 from simulator.workload import MAX_BATCH, MAX_CONTEXT
 
 MAX_ROWS = 10_000
-MAX_RATE = 1e9  # tokens per second: what exceeds it is a misprint
+MIN_RATE, MAX_RATE = 1e-6, 1e9  # tokens per second: what lies beyond is a misprint
+MAX_SPREAD = 10.0
 MAX_THREADS = 100_000
 UNSTATED_CONTEXT = 128  # tokens, where nobody says: most short tests generate that many or a few times more
 SPLIT = "weights split between GPU and CPU memory"
@@ -108,18 +109,23 @@ class Record:
         return int(number)
 
     def rate(self, name: str) -> float:
-        """A field as tokens per second: above 0 and below what any machine does."""
+        """A field as tokens per second: no less and no more than any machine does."""
         value = self._given(name)
         number = _as_number(value)
-        if number is None or not 0 < number <= MAX_RATE:
-            needed = f"a rate above 0 and up to {MAX_RATE:,.0f} tokens/s is needed; correct the row or leave it out"
+        if number is None or not MIN_RATE <= number <= MAX_RATE:
+            needed = f"a rate from {MIN_RATE:f} to {MAX_RATE:,.0f} tokens/s is needed; correct the row or leave it out"
             raise InputError(f"{self.where}: {self.called(name)} is {describe(value)}, {needed}")
         return number
 
     def spread(self, name: str, rate: float) -> float | None:
         """A standard deviation as a share of *rate*; None where it is missing or, from a single run, 0."""
-        deviation = self.number(name, 0, MAX_RATE) if self.text(name) else 0.0
-        return deviation / rate or None
+        spread = self.number(name, 0, MAX_RATE) / rate if self.text(name) else 0.0
+        if spread > MAX_SPREAD:
+            many = f"more than {MAX_SPREAD:g} times the rate itself, {rate:g}"
+            raise InputError(
+                f"{self.where}: {self.called(name)} is {describe(self.fields[name])}, {many}; correct the row or leave it out"
+            )
+        return spread or None
 
     def _given(self, name: str) -> Any:
         if not self.text(name):
@@ -131,7 +137,7 @@ def _as_number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        return float(value)
+        return parse_number(value) if isinstance(value, str) else float(value)
     except (ValueError, OverflowError):
         return None
 
@@ -160,7 +166,9 @@ def load_measurements(
     if not text.strip():
         raise InputError(f"{path}: the file is empty")
     found = (
-        load_llama_bench(path, model, weights) if is_llama_bench(text) else _load_csv(path, hardware, model, weights)
+        load_llama_bench(text, path, model, weights)
+        if is_llama_bench(text)
+        else _load_csv(text, path, hardware, model, weights)
     )
     if hardware is None and any(each.hardware is None for each in found.published):
         made_with = f" ({found.made_with})" if found.made_with else ""
@@ -170,8 +178,10 @@ def load_measurements(
     return found
 
 
-def _load_csv(path: Path, hardware: Hardware | None, model: Loaded | None, weights: str | None) -> Measurements:
-    columns, rows = read_csv(path, MAX_ROWS)
+def _load_csv(
+    text: str, path: Path, hardware: Hardware | None, model: Loaded | None, weights: str | None
+) -> Measurements:
+    columns, rows = parse_csv(text, path, MAX_ROWS)
     if "tokens_per_s" not in columns:
         raise InputError(
             f"{path}: no measurements are recognised in it; give what llama-bench (-o json, jsonl, csv or md) or "
