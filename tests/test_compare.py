@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from profiled import machine
 
-from simulator.compare import Comparison, compare, crossing, crossings
+from simulator.compare import compare, crossing, crossings
 from simulator.host import Host
 from simulator.matrix import MIXED, Case, dense, make_matrix, moe, small
 from simulator.measure import Look, Measurement, look_between
@@ -126,7 +126,6 @@ def test_summaries_are_of_all_cases():
 
 def test_an_interval_holds_as_often_as_it_says():
     """Measurements that scatter around the forecast with the interval's own sigma lie inside in about 80 of 100 cases."""
-    case = CASES[0]
     row = comparison([1.0]).rows[0]
     sigma = math.log(float(row.forecast.tokens_per_s / row.forecast.tokens_per_s_low)) / 1.2816
     rng = np.random.default_rng(3)
@@ -134,7 +133,6 @@ def test_an_interval_holds_as_often_as_it_says():
     # The upper end stops at the ceiling; here that lies further off.
     assert float(row.forecast.tokens_per_s_ceiling) > float(row.forecast.tokens_per_s) * math.exp(1.3 * sigma)
     assert 0.75 < found.held(False) < 0.85
-    assert case.id == "dense q8_0 b1 c128 t2"
 
 
 def test_the_worst_part_is_the_one_mistimed_most():
@@ -218,4 +216,4 @@ def test_json_has_every_timing():
 def test_the_runtime_is_the_engine():
     """Forecasts are for roofcast's own engine, whose file says so."""
     assert load_runtime("roofcast").is_engine
-    assert isinstance(comparison([1.0]), Comparison)
+    assert comparison([1.0]).rows[0].forecast.runtime.is_engine
