@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -15,7 +17,7 @@ from simulator.model import CONVENTIONS, Loaded, Model, load_model, weight_bytes
 from simulator.predict import Prediction
 from simulator.quant import FORMATS, Weights
 from simulator.report.remarks import oddities
-from simulator.report.table import print_table
+from simulator.report.table import print_table, text_width
 from simulator.runtime import RUNTIMES, Runtime, default_runtime, load_runtime
 from simulator.simulate import DEFAULT_CONTEXT, Scenario, scenario
 from simulator.textfiles import read_yaml
@@ -53,6 +55,7 @@ def print_models_on(device: Hardware) -> None:
         ["model", "weights", "tokens/s", "80 % interval", "limited by", "memory", "size"],
         [_fitting_row(base, point) for base, point in found],
         left=("model", "weights", "limited by"),
+        spared=("size", "limited by"),
     )
     limit = format_gib(point.memory_limit_bytes)
     print()
@@ -119,16 +122,30 @@ def print_formats() -> None:
 
 
 def show(name: str, weights: str | None, plot: str | None = None) -> None:
-    """One entry by name or file, whatever it is; of a device a picture, too, in the file *plot*."""
+    """One entry by name or file, whatever it is; of a device a picture, too, in the file *plot*. Long lines are folded."""
     kind = "engine" if name == "engine" else _kind_of(name)
     if plot is not None and kind != "hardware":
         raise InputError(f"--plot: {printable(name)!r} is no device, and only a device has a roofline; leave it out")
     if weights is not None and kind != "model":
         raise InputError(f"--weights: {name!r} is no model, leave it out")
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        _show(kind, name, weights)
+    drawn = _draw(load_hardware(name), plot) if plot is not None else ""
+    for line in text.getvalue().splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        print(
+            textwrap.fill(line, text_width(), subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+        )
+    if drawn:
+        print(drawn)
+
+
+def _show(kind: str, name: str, weights: str | None) -> None:
     if kind == "model":
         _show_model(load_model(name), parse_weights(weights) if weights is not None else None)
     elif kind == "hardware":
-        _show_hardware(load_hardware(name), plot)
+        _show_hardware(load_hardware(name))
     elif kind == "runtime":
         _show_runtime(load_runtime(name))
     elif kind == "engine":
@@ -216,8 +233,7 @@ def _describe_params(model: Model) -> list[str]:
     return lines
 
 
-def _show_hardware(device: Hardware, plot: str | None) -> None:
-    drawn = _draw(device, plot) if plot is not None else ""
+def _show_hardware(device: Hardware) -> None:
     print(device.title or device.name)
     if device.description:
         print(f"  {device.description}")
@@ -240,8 +256,6 @@ def _show_hardware(device: Hardware, plot: str | None) -> None:
     for link in (*device.links, *device.storage):
         print(f"  {link.name}: {_figure(link.gb_per_s, 'GB/s')}")
     _print_more([f"{key}: {source}" for key, source in device.sources.items()], device.notes, ())
-    if drawn:
-        print(drawn)
 
 
 def _draw(device: Hardware, target: str) -> str:

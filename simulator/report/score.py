@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +11,7 @@ from typing import Any
 
 from simulator.errors import InputError
 from simulator.report.record import write_json
-from simulator.report.table import print_table
+from simulator.report.table import print_table, text_width
 from simulator.score import Row, Score
 from simulator.units import format_number
 
@@ -101,7 +99,7 @@ def print_score(found: Score, made_with: str = "") -> None:
     rows = found.rows if len(found.rows) <= MAX_SHOWN else tuple(found.worst(MAX_SHOWN))
     if len(rows) < len(found.rows):
         print(f"the {len(rows)} rows of {len(found.rows):,} that are furthest off (--json FILE writes all):")
-    print_table(shown, [[_CELLS[name](row) for name in shown] for row in rows], left=_LEFT)
+    print_table(shown, [[_CELLS[name](row) for name in shown] for row in rows], left=_LEFT, spared=_SPARED)
     print()
     _print_classes(found)
     for label, lines in _sections(found):
@@ -133,6 +131,7 @@ _CELLS: dict[str, Callable[[Row], str]] = {
     "inside": lambda row: "yes" if row.held else "no",
 }
 _ALWAYS = ("row", "measured", "forecast", "error", "80 % interval", "inside")
+_SPARED = ("cache", "threads", "runtime", "80 % interval", "row", "context")
 _LEFT = ("row", "model", "hardware", "runtime", "weights", "cache", "inside")
 
 
@@ -193,8 +192,7 @@ def _counted(counts: Counter[str]) -> list[str]:
 
 
 def _print_section(label: str, lines: Sequence[str]) -> None:
-    width = shutil.get_terminal_size((110, 24)).columns if sys.stdout.isatty() else 110
     for number, line in enumerate(lines):
         indent = f"{label if number == 0 else '':<9} "
-        print(textwrap.fill(line, max(60, min(width, 110)), initial_indent=indent, subsequent_indent=" " * 12,
+        print(textwrap.fill(line, text_width(), initial_indent=indent, subsequent_indent=" " * 12,
                             break_on_hyphens=False, break_long_words=False))  # fmt: skip

@@ -14,6 +14,7 @@ from simulator.report import remarks
 from simulator.simulate import DensityForecast, Scenario
 from simulator.units import format_bytes, format_gib, format_number, format_seconds
 
+LEAST_TEXT = 12  # characters that a cut text keeps
 Sweep = tuple[Scenario, list[Prediction]]  # one format, and the points at which it was forecast
 
 
@@ -27,11 +28,14 @@ def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = ()) -> None:
     threads = f", {first.threads} threads" if first.threads else ""
     print(f"on {hardware.title or hardware.name}{threads}, with {base.runtime.title or base.runtime.name}")
     everything = [point for _, each in sweeps for point in each]
-    shown = _fitting(_columns(everything), everything)
+    shown = _columns(everything)
     context = "" if "context" in shown else f"context {int(first.load.context):,}, "
     print(f"{context}cache {first.load.cache.name}\n")
     print_table(
-        shown, [[_CELLS[name](point) for name in shown] for point in everything], left=("weights", "limited by")
+        shown,
+        [[_CELLS[name](point) for name in shown] for point in everything],
+        left=("weights", "limited by"),
+        spared=_SPARED,
     )
     print()
     for label, lines in _sections(sweeps, extra):
@@ -74,17 +78,6 @@ def _columns(points: list[Prediction]) -> list[str]:
 
 
 _SPARED = ("memory", "each", "ceiling", "experts")  # columns to go, in this order, where the terminal is too narrow
-
-
-def _fitting(shown: list[str], points: list[Prediction]) -> list[str]:
-    """The columns that a terminal has room for: a number is shown whole or not at all."""
-    if not sys.stdout.isatty():
-        return shown
-    spared = [name for name in _SPARED if name in shown]
-    while spared and table_width(shown, [[_CELLS[name](point) for name in shown] for point in points]) > _width():
-        shown = [name for name in shown if name != spared[0]]
-        spared.pop(0)
-    return shown
 
 
 def _sections(sweeps: Sequence[Sweep], extra: Sequence[str]) -> Iterable[tuple[str, list[str]]]:
@@ -148,8 +141,16 @@ def density_lines(found: Sequence[tuple[Prediction, DensityForecast]], name: str
     return [*lines, WARNING]
 
 
-def print_table(head: list[str], rows: list[list[str]], left: Sequence[str] = ("limited by",)) -> None:
-    """Aligned columns; on a terminal with a bold head."""
+def print_table(
+    head: list[str], rows: list[list[str]], left: Sequence[str] = ("limited by",), spared: Sequence[str] = ()
+) -> None:
+    """Aligned columns; on a terminal with a bold head, and no wider than it is.
+
+    Where it is too narrow, the columns *spared* go in this order, and the longest texts on the *left* are cut: a number is
+    shown whole or not at all.
+    """
+    if sys.stdout.isatty():
+        head, rows = _fitted(head, rows, left, spared)
     widths = _widths(head, rows)
     for cells in (head, *rows):
         line = "  ".join(
@@ -158,6 +159,27 @@ def print_table(head: list[str], rows: list[list[str]], left: Sequence[str] = ("
         ).rstrip()
         is_bold = cells is head and sys.stdout.isatty() and "NO_COLOR" not in os.environ
         print(f"\033[1m{line}\033[0m" if is_bold else line)
+
+
+def _fitted(
+    head: list[str], rows: list[list[str]], left: Sequence[str], spared: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """The table as far as the terminal has room for it."""
+    room = _width()
+    for name in spared:
+        if table_width(head, rows) > room and name in head:
+            place = head.index(name)
+            head, *rows = ([*cells[:place], *cells[place + 1 :]] for cells in (head, *rows))
+    for place in sorted((head.index(name) for name in left if name in head), key=lambda n: -_widths(head, rows)[n]):
+        excess = table_width(head, rows) - room
+        most = max(LEAST_TEXT, len(head[place]), _widths(head, rows)[place] - excess)
+        if excess > 0:
+            rows = [[*cells[:place], _cut(cells[place], most), *cells[place + 1 :]] for cells in rows]
+    return head, rows
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 2].rstrip() + ".."
 
 
 def table_width(head: list[str], rows: list[list[str]]) -> int:
@@ -173,7 +195,7 @@ def _print_section(label: str, lines: list[str]) -> None:
     lines = [line for line in lines if line]
     if not lines:
         return
-    width = max(60, min(_width(), 110))
+    width = text_width()
     for number, line in enumerate(lines):
         # A command must stay in one piece, so that it can be copied.
         indent = f"{label if number == 0 else '':<9} "
@@ -182,6 +204,11 @@ def _print_section(label: str, lines: list[str]) -> None:
         else:
             print(textwrap.fill(line, width, initial_indent=indent, subsequent_indent=" " * 12, break_on_hyphens=False,
                                 break_long_words=False))  # fmt: skip
+
+
+def text_width() -> int:
+    """Columns that running text takes: those of the terminal, 80 in a pipe, but neither few nor very many."""
+    return max(60, min(_width(), 110))
 
 
 def _width() -> int:
