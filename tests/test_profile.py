@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -183,6 +185,80 @@ def test_figures_of_all_times_are_pooled(quickly, folder):
     assert quickly == [Path()] * 3
 
 
+def test_numbers_in_quotes_are_pooled_all_the_same(quickly, folder):
+    """Thread counts, sizes and values that somebody's editor put in quotes: the next measuring, and the one after it."""
+    assert run("--quick") == 0
+    path = folder / "mine.yaml"
+    quoted = re.sub(r"(working_set_kib|threads|value|best): ([\d.]+)", r"\1: '\2'", path.read_text())
+    path.write_text(re.sub(r"^( +)(\d+):", r"\1'\2':", quoted, flags=re.MULTILINE))
+    assert run("--quick") == run("--quick") == 0
+    hardware = load_hardware(path)
+    assert hardware.main_memory.gb_per_s_by_threads[4].count == 15
+    assert {point.gb_per_s.count for point in hardware.curve} == {15}
+
+
+def test_what_was_measured_is_kept_where_it_cannot_be_pooled(quickly, folder, capsys):
+    """A datasheet's 17.1 GB/s, and 16 and 32 measured, 22.6 together: the file stays, and the 32 stand beside it."""
+    assert run("--quick") == 0
+    path = folder / "mine.yaml"
+    path.write_text(path.read_text().replace("- name: LPDDR4X", "- name: LPDDR4X\n  datasheet_gb_per_s: 17.1"))
+    before = path.read_text()
+    for beside in ("mine-new.yaml", "mine-new1.yaml"):
+        assert run("--quick") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "exceeds datasheet_gb_per_s 17.1" in line
+        assert line.endswith(f"; what was measured is in {beside}")
+    assert path.read_text() == before
+    assert load_hardware(folder / "mine-new.yaml").main_memory.gb_per_s.value == pytest.approx(32, rel=1e-3)
+
+
+def test_a_link_and_permissions_stay(quickly, folder):
+    """The file that the link points to gets the new figures, and nobody else may read it, as before."""
+    (folder / "mine.yaml").symlink_to("real.yaml")
+    assert run("--quick") == 0
+    (folder / "real.yaml").chmod(0o600)
+    assert run("--quick") == 0
+    assert (folder / "mine.yaml").is_symlink()
+    assert len(load_hardware(folder / "real.yaml").runs) == 2
+    assert stat.S_IMODE((folder / "real.yaml").stat().st_mode) == 0o600
+
+
+def test_a_figure_of_ones_own_stays_as_the_file_says(quickly, folder):
+    """As a bare number, or with another source; what says that it is from profiling is pooled, whatever its value."""
+    assert run("--quick") == 0
+    path = folder / "mine.yaml"
+    rule = "To keep a figure of your own, write it as a bare number or give it another source; comments are not kept."
+    assert rule in path.read_text()
+    data = yaml.safe_load(path.read_text())
+    data["peaks_tflops"]["f32"] = 0.25
+    data["peaks_tflops"]["int8"]["source"] = "mine"
+    data["engine"]["step_us"]["value"] *= 16
+    path.write_text(yaml.safe_dump(data))
+    assert run("--quick") == 0
+    found = yaml.safe_load(path.read_text())
+    assert found["peaks_tflops"] == data["peaks_tflops"]
+    assert found["engine"]["step_us"]["count"] == 10
+
+
+def test_a_speed_that_changes_nothing_is_remarked_on(quickly, folder, capsys):
+    """gb_per_s by hand in a profile, where the figures by threads decide; not where it nearly agrees with them."""
+    assert run("--quick") == 0
+    path, said = folder / "mine.yaml", {}
+    for speed in (18, 32):
+        data = yaml.safe_load(path.read_text())
+        data["memory"][-1]["gb_per_s"] = speed
+        path.write_text(yaml.safe_dump(data))
+        capsys.readouterr()
+        with pytest.raises(SystemExit):
+            main(["simulate", "smollm2-135m", "mine.yaml", "--batch", "1"])
+        said[speed] = " ".join(capsys.readouterr().out.split())
+    assert "changes little" not in said[18]
+    assert (
+        "gb_per_s 32.0 of LPDDR4X changes little, since mine also has for 4 threads gb_per_s_by_threads 16.0, curve 16.0, "
+        "engine.read_gb_per_s 16.0: change those, too"
+    ) in said[32]
+
+
 def test_the_file_is_named_after_its_name(quickly, folder, capsys):
     """Also in another folder, where the disk is measured too; names that are no names are made to be."""
     (folder / "there").mkdir()
@@ -301,12 +377,34 @@ def test_a_file_of_another_machine_is_refused(refusal, folder, changes, what):
     assert (Path("mine.yaml").read_text(), Path("mine.yaml").stat().st_mtime_ns) == (text, before.st_mtime_ns)
 
 
-def test_another_number_of_threads_is_another_machine(refusal, folder):
+def test_a_pipe_is_refused(refusal):
+    """It is not waited for."""
+    os.mkfifo("mine.yaml")
+    assert refusal() == "-o mine.yaml: is a pipe or a device, a hardware file is needed"
+
+
+def test_a_protected_file_is_refused(refusal, monkeypatch):
+    """Although its folder may be written."""
+    write_profile()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert refusal() == "mine.yaml: is write-protected; give another file name, or allow writing with chmod u+w"
+
+
+def test_figures_that_cannot_be_pooled_are_refused(refusal):
+    """A count that has no room for more: told before a minute of measuring."""
+    fields = profile.hardware_fields(readings_of(PI5), "mine", profile.datetime.now())
+    fields["storage"][0]["gb_per_s"]["count"] = 1_000_000_000
+    write_profile(storage=fields["storage"])
+    assert refusal() == (
+        "mine.yaml: pooled with another measuring: storage[0].gb_per_s.count: at most 1,000,000,000 is possible, got 2000000000"
+    )
+
+
+def test_another_number_of_threads_is_not_pooled(refusal, folder):
     """Its figures cannot be pooled."""
     write_profile()
-    assert refusal("--threads", "2") == (
-        "mine.yaml: describes another machine (threads 4, here it is 2); give -o another file name"
-    )
+    told = "mine.yaml: was measured with 4 threads, not 2: give --threads 4, or another -o"
+    assert refusal("--threads", "2") == told
 
 
 @pytest.mark.parametrize("threads", ["0", "-1", "5", "100000"])

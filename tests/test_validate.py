@@ -1,7 +1,9 @@
 """The command `validate` without --against: what it refuses, and what it prints and writes."""
 
 import json
+import os
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +13,7 @@ from test_compare import CASES, forecast, measured, usual
 from simulator import compare as comparing
 from simulator import host as hosts
 from simulator.cli import main
+from simulator.probe.describe import identity
 from simulator.report import validate
 from simulator.report.profile import to_yaml
 
@@ -35,6 +38,7 @@ def profiled(tmp_path, monkeypatch):
         return [measured(case, [1.1 * forecast(case)] * rounds, [usual(case.threads)] * rounds) for case in cases[:12]]
 
     monkeypatch.setattr(validate, "measure_cases", decode)
+    monkeypatch.setenv("ROOFCAST_CPU_PATH", "portable")
     return tmp_path / "mine.yaml"
 
 
@@ -65,6 +69,66 @@ def test_a_device_without_measured_kernels_is_refused(profiled, capsys):
     del data["engine"]
     profiled.write_text(yaml.safe_dump(data))
     assert "no measured kernels" in refused(capsys)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"vendor": "intel"}, "vendor intel, here it is amd"),
+        ({"cores": 1}, "cores 1, here it is 2"),
+        ({"threads": 3}, "threads 3, here are 2"),
+        ({"description": "2 cores; 2 x 48 KiB L1 data; 8.0 GiB memory"},
+         "2 cores; 2 x 48 KiB L1 data; 8.0 GiB memory; here: 2 cores; 2 x 32 KiB L1 data; 8.0 GiB memory"),
+    ],
+)  # fmt: skip
+def test_a_profile_of_another_machine_is_refused(profiled, monkeypatch, capsys, changes, what):
+    """Also where it has as many cores and threads; its own is not."""
+    here = hosts.Host(
+        n_threads=2, n_cores=2, vendor="amd", caches=(hosts.Cache("L1 data", 2**15, 2),), memory_bytes=2**33
+    )
+    monkeypatch.setattr(validate, "read_host", lambda: here)
+    data = yaml.safe_load(profiled.read_text()) | identity(here, 2) | {"runs": [{"when": "2026-11-23", "rounds": 3}]}
+    profiled.write_text(yaml.safe_dump(data | changes))
+    assert f"is another machine than this one ({what}); profile this one first" in refused(capsys)
+    profiled.write_text(yaml.safe_dump(data))
+    assert run("--json", "-") == 0
+
+
+def test_kernels_of_other_instructions_are_refused(profiled, monkeypatch, capsys):
+    """The same machine in name, but its figures are those of other kernels."""
+    data = yaml.safe_load(profiled.read_text())
+    data["engine"]["path"] = "avx512-vnni"
+    profiled.write_text(yaml.safe_dump(data))
+    assert "was measured with the engine's path avx512-vnni, here portable runs; profile" in refused(capsys)
+
+
+def test_a_target_that_cannot_be_written_is_refused_before_decoding(profiled, monkeypatch, capsys):
+    """No minutes are spent for nothing: a missing folder, a folder, a protected file, and the profile itself by any name."""
+    monkeypatch.setattr(validate, "measure_cases", lambda *_: pytest.fail("too late"))
+    assert "--json none/f.json: cannot be written (No such file or directory)" in refused(
+        capsys, "--json", "none/f.json"
+    )
+    assert "is a folder, a file name is needed" in refused(capsys, "--json", ".")
+    text = profiled.read_text()
+    (profiled.parent / "link.json").symlink_to("mine.yaml")
+    for name in ("mine.yaml", "./mine.yaml", "link.json"):
+        told = f"--json {name}: would overwrite what is read from mine.yaml; give another file name"
+        assert told in refused(capsys, "--json", name)
+        assert told in refused(capsys, "mine.yaml", "--json", name)
+    assert profiled.read_text() == text
+    (profiled.parent / "f.json").write_text("old")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "f.json: is write-protected" in refused(capsys, "--json", "f.json")
+
+
+def test_the_table_is_there_although_the_file_cannot_be_written(profiled, capsys):
+    """A disk that is full in the end: what took minutes is not lost."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no such device here")
+    assert run("--json", "/dev/full") == 2
+    said = capsys.readouterr()
+    assert "worst:" in said.out
+    assert "/dev/full: cannot be written (No space left on device)" in said.err
 
 
 def test_options_that_belong_to_against_are_refused(capsys):

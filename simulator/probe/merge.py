@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from simulator.errors import InputError
+from simulator.hardware import Figure, Hardware
 from simulator.probe.describe import SOURCE, without_slow_caches
 
 KEPT_RUNS = 50  # with all their notes they are a fifth of what a file may have
@@ -18,7 +19,7 @@ def merge(old: dict[str, Any], new: dict[str, Any], where: str) -> dict[str, Any
     refuse_stranger(old, new, where)
     merged = {**old, **new}
     merged |= {key: old[key] for key in _MINE if key in old}
-    merged["sources"] = {**old.get("sources", {}), **new["sources"]}
+    merged["sources"] = {**old.get("sources", {}), **new.get("sources", {})}
     merged["memory"] = without_slow_caches(_levels(old.get("memory", []), new["memory"]))
     for key in ("peaks_tflops", "peaks_tflops_by_threads", "traffic", "engine"):
         merged[key] = _pooled_tree(old.get(key, {}), new.get(key, {}))
@@ -27,23 +28,46 @@ def merge(old: dict[str, Any], new: dict[str, Any], where: str) -> dict[str, Any
     merged["curve"] = _points(old.get("curve", []), new.get("curve", []))
     for key in ("links", "storage"):
         merged[key] = _named(old.get(key, []), new.get(key, []))
-    merged["runs"] = [*old.get("runs", []), *new["runs"]][-KEPT_RUNS:]
+    merged["runs"] = [*old.get("runs", []), *new.get("runs", [])][-KEPT_RUNS:]
     return {key: value for key, value in merged.items() if value not in (None, [], {})}
 
 
 def refuse_stranger(old: dict[str, Any], new: dict[str, Any], where: str) -> None:
-    """InputError if *old*, from the file *where*, is of another machine than *new*, which may be an `identity` alone."""
-    for key in ("kind", "vendor", "cores", "threads"):
+    """InputError if *old*, from the file *where*, is of another machine than *new*, or was measured with other threads."""
+    other = difference(old, new)
+    if other:
+        raise InputError(f"{where}: describes another machine ({other}); give -o another file name")
+    then, now = old.get("threads"), new.get("threads")
+    if then and now and then != now:
+        raise InputError(
+            f"{where}: was measured with {then} thread{'s' * (then > 1)}, not {now}: give --threads {then}, or another -o"
+        )
+
+
+def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """By what a file's fields show another machine than *new*, which may be an `identity` alone; empty where they do not."""
+    for key in ("kind", "vendor", "cores"):
         here = new.get(key) or "unknown"
         if old.get(key) and str(old[key]).lower() != str(here).lower():
-            raise InputError(
-                f"{where}: describes another machine ({key} {old[key]}, here it is {here}); give -o another file name"
-            )
+            return f"{key} {old[key]}, here it is {here}"
     was, here = old.get("description", ""), new.get("description", "")
-    if old.get("runs") and was and was.split(";")[:2] != here.split(";")[:2]:
-        raise InputError(
-            f"{where}: describes another machine ({was[:80]}; here: {here[:80] or 'unknown'}); give -o another file name"
-        )
+    is_measured_here = old.get("runs") and was  # before, a description is somebody's own words
+    if is_measured_here and was.split(";")[:2] != here.split(";")[:2]:
+        return f"{was[:80]}; here: {here[:80] or 'unknown'}"
+    return ""
+
+
+def fields_of(hardware: Hardware) -> dict[str, Any]:
+    """What a file says, with numbers where it has them as text, so that they can be pooled; bare figures stay bare."""
+    return _bare_again(hardware.model_dump(by_alias=True, exclude_unset=True, exclude_none=True))
+
+
+def _bare_again(data: Any) -> Any:
+    if isinstance(data, dict):
+        if data.keys() == {"value", "how"} and Figure.model_validate(data) == Figure.model_validate(data["value"]):
+            return data["value"]
+        return {key: _bare_again(value) for key, value in data.items()}
+    return [_bare_again(each) for each in data] if isinstance(data, list | tuple) else data
 
 
 def is_measured(figure: Any) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-import tempfile
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,18 @@ from simulator.host import describe_state, read_host, remark_on_others
 from simulator.probe.cuda import gpu_notes
 from simulator.probe.describe import hardware_fields, identity
 from simulator.probe.device import make_plan, read_device
-from simulator.probe.merge import merge, refuse_stranger
+from simulator.probe.merge import fields_of, merge, refuse_stranger
 from simulator.report.progress import progress_bar
-from simulator.report.record import write_whole
+from simulator.report.record import check_target, write_whole
 from simulator.report.table import print_table
 from simulator.schema import check
-from simulator.textfiles import read_yaml
-from simulator.units import KI, format_bytes, format_number
+from simulator.units import format_bytes, format_number
 
 DEFAULT_FILE = "mine.yaml"
-FILE_BYTES = 128 * KI  # of a profile, at most
+HEAD = """\
+# Measured by `roofcast profile`, which may be run again: its figures (source: profile) are pooled, all else stays.
+# To keep a figure of your own, write it as a bare number or give it another source; comments are not kept.
+"""
 
 
 def run(output: str, quick: bool, threads: int | None) -> None:
@@ -52,12 +55,20 @@ def run(output: str, quick: bool, threads: int | None) -> None:
 
 
 def save(path: Path, old: dict[str, Any], fields: dict[str, Any]) -> Hardware:
-    """Writes what was measured, together with what the file held before."""
-    if old:
-        fields = merge(old, fields, str(path))
-    hardware = check(fields, Hardware, str(path))
-    write_whole(path, to_yaml(fields))
+    """Writes what was measured, together with what the file held before; where that does not go together, beside it."""
+    try:
+        together = merge(old, fields, str(path)) if old else fields
+        hardware = check(together, Hardware, str(path))
+    except InputError as reason:
+        beside = next(name for name in _names_beside(path) if not name.exists())
+        write_whole(beside, to_yaml(fields))
+        raise InputError(f"{reason}; what was measured is in {printable(beside)}") from None
+    write_whole(path, to_yaml(together))
     return hardware
+
+
+def _names_beside(path: Path) -> Iterator[Path]:
+    return (path.with_stem(f"{path.stem}-new{number or ''}") for number in count())
 
 
 def existing_fields(path: Path) -> dict[str, Any]:
@@ -66,22 +77,17 @@ def existing_fields(path: Path) -> dict[str, Any]:
         raise InputError(f"-o {printable(path)}: a hardware file ends in .yaml, as in {DEFAULT_FILE}")
     if not path.parent.is_dir():
         raise InputError(f"-o {printable(path)}: there is no folder {printable(path.parent)}")
-    if not path.exists():
-        _try_to_write(path)
-        return {}
-    load_hardware(path)
-    data = read_yaml(path)
-    _try_to_write(path)
-    return data
+    old = _read_old(path) if path.exists() else {}
+    check_target(str(path), "-o")
+    return old
 
 
-def _try_to_write(path: Path) -> None:
-    """InputError where a file of the size to come cannot be written beside *path*."""
-    try:
-        with tempfile.TemporaryFile(dir=path.parent) as trial:  # which has no name, so that nothing is left of it
-            trial.write(b"#" * FILE_BYTES)
-    except OSError as error:
-        raise InputError(f"-o {printable(path)}: cannot be written ({error.strerror})") from None
+def _read_old(path: Path) -> dict[str, Any]:
+    if not path.is_file() and not path.is_dir():  # reading a pipe would wait for ever
+        raise InputError(f"-o {printable(path)}: is a pipe or a device, a hardware file is needed")
+    old = fields_of(load_hardware(path))
+    check(merge(old, old, str(path)), Hardware, f"{path}: pooled with another measuring")
+    return old
 
 
 def _folder_of(path: Path) -> Path:
@@ -110,8 +116,7 @@ _Dumper.add_representer(
 
 def to_yaml(fields: dict[str, Any]) -> str:
     """The text of a hardware file."""
-    head = "# Measured by `roofcast profile`, which may be run again: figures are pooled, and what you change here by hand stays.\n"
-    return head + yaml.dump(_flowing(fields), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
+    return HEAD + yaml.dump(_flowing(fields), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
 
 
 def _flowing(data: Any) -> Any:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from simulator.density import WARNING
-from simulator.errors import InputError
+from simulator.errors import InputError, printable
 from simulator.predict import Prediction
 from simulator.simulate import DensityForecast
+from simulator.units import KI
+
+TRIAL_BYTES = 128 * KI  # of a profile, at most
 
 
 def record(
@@ -85,17 +89,46 @@ def write_json(data: Any, target: str) -> None:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that an interruption leaves the old one or the new one, never a part."""
+    """Write a file so that an interruption leaves the old one or the new one, never a part.
+
+    A link goes on pointing to the file, which keeps its permissions.
+    """
     raw = content.encode("utf-8") if isinstance(content, str) else content
     try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder, a file name is needed")
-        if path.exists() and not path.is_file():  # a device or a pipe is written to, not replaced
-            path.write_bytes(raw)
+        if _is_replaced(path):
+            _replace(Path(os.path.realpath(path)), raw)
         else:
-            _replace(path, raw)
+            path.write_bytes(raw)
     except OSError as error:
         raise InputError(f"{str(path)[:100]}: cannot be written ({error.strerror})") from None
+
+
+def check_target(target: str | None, option: str, *inputs: str | None) -> None:
+    """InputError, before any time is spent, where the *target* of an option cannot be written or is one of the *inputs*."""
+    if target in (None, "-"):
+        return
+    path, shown = Path(target), f"{option} {printable(target, 100)}"
+    try:
+        for given in filter(None, inputs):
+            if path.exists() and Path(given).exists() and path.samefile(given):
+                raise InputError(
+                    f"{shown}: would overwrite what is read from {printable(given)}; give another file name"
+                )
+        if _is_replaced(path):
+            folder = Path(os.path.realpath(path)).parent
+            with tempfile.TemporaryFile(dir=folder) as trial:  # which has no name, so that nothing is left of it
+                trial.write(b"#" * TRIAL_BYTES)
+    except OSError as error:
+        raise InputError(f"{shown}: cannot be written ({error.strerror})") from None
+
+
+def _is_replaced(path: Path) -> bool:
+    """Whether a new file takes the place of *path*: a device or a pipe is written to; folders and protected files are refused."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, a file name is needed")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"{path}: is write-protected; give another file name, or allow writing with chmod u+w")
+    return path.is_file() or not path.exists()
 
 
 def _replace(path: Path, raw: bytes) -> None:
@@ -103,9 +136,16 @@ def _replace(path: Path, raw: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(raw)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
+        Path(name).chmod(_permissions(path))
         Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _permissions(path: Path) -> int:
+    """Those of the file that is there, or else those of any new file."""
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

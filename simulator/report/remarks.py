@@ -18,6 +18,7 @@ from simulator.simulate import Scenario, largest_batch, largest_context
 from simulator.units import GIGA, format_bytes, format_gib, format_number, format_rate
 
 MAX_CHECKED = 8
+CONTRADICTS = 1.25  # factor between two figures of one speed
 NOTABLE_SHARE = 0.05  # of a step's time: what matters less is not told
 NOT_MODELLED = (
     "reading the prompt, sampling and tokenising, speculative decoding, thermal throttling, other programs, paging"
@@ -71,6 +72,7 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
         covered, zeros = load.sparsity.covered(counts), load.sparsity.overall(counts)
         yield f"{load.sparsity.name}: {zeros:.0%} of the weights meet a zero; {covered:.0%} of the layers' weights are in sparse matrices"
         yield from (f"{load.sparsity.name}: {note}" for note in load.sparsity.notes)
+    yield from _overruled(hardware)
     yield from _unknown(points, hardware)
     deepest = max(int(np.max(point.load.context)) for point in points)
     if model.max_context and deepest > model.max_context:
@@ -114,6 +116,35 @@ def _several(base: Scenario) -> Iterator[str]:
         yield f"{n_devices} devices hold a part of the layers each and work one after the other: the speed of one, the memory of all"
     elif n_devices > 1:
         yield f"{n_devices} devices work at once and tell each other nothing: an upper bound, without an interval"
+
+
+def _overruled(hardware: Hardware) -> Iterator[str]:
+    """A speed of memory that somebody wrote into a profile, in which other figures of the same speed go on deciding."""
+    main, threads, engine = hardware.main_memory, hardware.threads, hardware.engine
+    if main.gb_per_s is None or hardware.n_devices > 1:
+        return
+    curve = {point.working_set_kib: point.gb_per_s for point in hardware.curve if point.threads == threads}
+    reads = engine.read_gb_per_s.get(threads) if engine else None
+    others = {
+        "gb_per_s_by_threads": main.gb_per_s_by_threads.get(threads),
+        "curve": curve[max(curve)] if curve else None,
+        "engine.read_gb_per_s": reads[-1] if reads else None,
+    }
+    told = [
+        f"{name} {format_number(other.value)}"
+        for name, other in others.items()
+        if other and _contradict(main.gb_per_s, other)
+    ]
+    if told:
+        yield (
+            f"gb_per_s {format_number(main.gb_per_s.value)} of {main.name} changes little, since {hardware.name} also has for "
+            f"{threads} threads {', '.join(told)}: change those, too"
+        )
+
+
+def _contradict(one: Figure, other: Figure) -> bool:
+    """Whether two figures of one speed are of different origin, and far apart."""
+    return one.source != other.source and max(one.value, other.value) > CONTRADICTS * min(one.value, other.value)
 
 
 def _unknown(points: list[Prediction], hardware: Hardware) -> Iterator[str]:

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from simulator.compare import Comparison, Crossing, Row, compare, crossings
+from simulator.engine import cpu
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.host import Host, describe_state, read_host, remark_on_others
 from simulator.matrix import make_matrix
 from simulator.measure import Sizes, measure_cases
+from simulator.probe.describe import identity
 from simulator.probe.device import make_plan
+from simulator.probe.merge import difference, fields_of
 from simulator.report.profile import DEFAULT_FILE
 from simulator.report.progress import progress_bar
-from simulator.report.record import write_json
+from simulator.report.record import check_target, write_json
 from simulator.report.table import print_table
 from simulator.units import format_number, format_seconds
 
@@ -26,6 +29,7 @@ N_WORST = 5
 
 def run(given: str | None, quick: bool, json: str | None) -> None:
     """Decode, compare, print; InputError where the file is not of this machine."""
+    check_target(json, "--json", given or DEFAULT_FILE)
     hardware, host = _hardware(given), read_host()
     _refuse_stranger(hardware, host)
     everyone = hardware.threads or 1
@@ -36,10 +40,10 @@ def run(given: str | None, quick: bool, json: str | None) -> None:
     with progress_bar("decoding") as progress:
         measured = measure_cases(cases, sizes, QUICK_ROUNDS if quick else ROUNDS, progress)
     found = compare(hardware, measured)
-    if json is not None:
-        write_json(as_record(found, hardware, notes), json)
     if json != "-":
         print_comparison(found, hardware, notes)
+    if json is not None:  # after the table, which took minutes: should the disk be full by now, that much remains
+        write_json(as_record(found, hardware, notes), json)
 
 
 def _hardware(given: str | None) -> Hardware:
@@ -59,13 +63,20 @@ def _refuse_stranger(hardware: Hardware, host: Host) -> None:
         raise InputError(
             f"{name} is a GPU; roofcast's engine decodes on CPUs, so give --against FILE with somebody's measurements"
         )
-    if (hardware.threads or 1) > host.n_threads or (hardware.cores and host.n_cores and hardware.cores != host.n_cores):
-        here = f"{hardware.cores or hardware.threads} cores, here are {host.n_cores or host.n_threads}"
-        raise InputError(f"{name} is another machine than this one ({here}); {remedy}, or give --against FILE")
+    everyone = hardware.threads or 1
+    other = difference(fields_of(hardware), identity(host, everyone))
+    if everyone > host.n_threads:
+        other = other or f"threads {everyone}, here are {host.n_threads}"
+    if other:
+        raise InputError(f"{name} is another machine than this one ({other}); {remedy}, or give --against FILE")
     if hardware.engine is None or not hardware.engine.kernels:
         raise InputError(
             f"{name} has no measured kernels, so nothing of this machine is known; {remedy}, or give --against FILE"
         )
+    path = cpu.choose().name
+    if hardware.engine.path != path:
+        then = printable(hardware.engine.path) or "unknown"
+        raise InputError(f"{name} was measured with the engine's path {then}, here {path} runs; {remedy}")
 
 
 # ---- for programs ----

@@ -12,7 +12,7 @@ from simulator.errors import InputError
 from simulator.hardware import Hardware, load_hardware
 from simulator.host import Cache
 from simulator.probe.describe import hardware_fields, identity
-from simulator.probe.merge import KEPT_RUNS, is_measured, merge, pooled, refuse_stranger
+from simulator.probe.merge import KEPT_RUNS, fields_of, is_measured, merge, pooled, refuse_stranger
 from simulator.report.profile import to_yaml
 from simulator.schema import check
 from simulator.textfiles import read_yaml
@@ -295,6 +295,30 @@ def test_what_was_given_is_left_as_it_was():
     assert (old, new) == before
 
 
+def test_numbers_as_text_are_numbers(tmp_path):
+    """Quoted thread counts, sizes, values and an empty best are what a file may have; a name of digits stays a name."""
+    old = described()
+    memory = old["memory"][-1]
+    memory["name"] = "5090"
+    memory["gb_per_s_by_threads"] = {str(count): figure for count, figure in memory["gb_per_s_by_threads"].items()}
+    memory["gb_per_s"] |= {"value": str(memory["gb_per_s"]["value"]), "best": "16.9"}
+    old["traffic"]["random 64 B"]["best"] = None
+    old["curve"] = [
+        {key: str(value) if key != "gb_per_s" else value for key, value in each.items()} for each in old["curve"]
+    ]
+    old["peaks_tflops"]["f32"] = 0.5
+    path = tmp_path / "mine.yaml"
+    path.write_text(to_yaml(old))
+    found = merge(fields_of(load_hardware(path)), described(), "mine.yaml")
+    assert list(found["memory"][-1]["gb_per_s_by_threads"]) == [1, 2, 3, 4]
+    assert found["memory"][-1]["name"] == "5090"
+    assert (found["memory"][-1]["gb_per_s"]["best"], found["memory"][-1]["gb_per_s"]["count"]) == (16.9, 10)
+    assert {point["gb_per_s"]["count"] for point in found["curve"]} == {10}
+    assert found["peaks_tflops"]["f32"] == 0.5
+    path.write_text(to_yaml(found))
+    assert fields_of(load_hardware(path)) == found
+
+
 # ---- caches ----
 
 
@@ -329,7 +353,6 @@ OTHERS = [
     ({"kind": "gpu"}, "kind gpu, here it is cpu"),
     ({"vendor": "intel"}, "vendor intel, here it is arm"),
     ({"cores": 8}, "cores 8, here it is 4"),
-    ({"threads": 3}, "threads 3, here it is 4"),
     ({"description": "4 cores; 4 x 32 KiB L1 data; 8.0 GiB LPDDR4X"},
      "4 cores; 4 x 32 KiB L1 data; 8.0 GiB LPDDR4X; here: 4 cores; 4 x 64 KiB L1 data, 4 x 512 KiB L2, 1 x 2 MiB L3; 8.0 GiB LPDDR4X"),
 ]  # fmt: skip
@@ -346,6 +369,18 @@ def test_another_machine_is_refused(change, what):
     with pytest.raises(InputError) as told:
         merge(old, described(), "mine.yaml")
     assert str(told.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("then", "said"), [(3, "3 threads, not 4: give --threads 3"), (1, "1 thread, not 4: give --threads 1")]
+)
+def test_other_threads_are_no_other_machine(then, said):
+    """Their figures cannot be pooled all the same; how to go on is said. A machine that differs, too, is said first."""
+    with pytest.raises(InputError) as told:
+        refuse_stranger(described() | {"threads": then}, identity(PI5, 4), "mine.yaml")
+    assert str(told.value) == f"mine.yaml: was measured with {said}, or another -o"
+    with pytest.raises(InputError, match=r"another machine \(cores 8"):
+        refuse_stranger(described() | {"threads": then, "cores": 8}, identity(PI5, 4), "mine.yaml")
 
 
 def test_what_is_not_known_here_is_told_so():
