@@ -10,11 +10,16 @@ gc.set_threshold(100_000)
 import os
 import re
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from simulator.errors import InputError, hint, printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from simulator.score import Score
 
 app = typer.Typer(
     name="roofcast",
@@ -174,7 +179,7 @@ def simulate(
         show(simulated_chart(bases, batches, contexts), picture, json == "-")
 
 
-def _picture(plot: str | None, json: str | None):
+def _picture(plot: str | None, json: str | None) -> Path | None:
     """The path of a picture, checked before anything else is done; None for the terminal."""
     if plot is None:
         return None
@@ -281,24 +286,35 @@ def validate(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A dozen decodes of small models.")] = False,
     json: Annotated[str | None, typer.Option(help="Write JSON to a file, or - for standard output.")] = None,
+    plot: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
+    ] = None,
 ) -> None:
     """Decode on this machine, or take somebody's measurements, and set the forecasts beside them."""
-    _refuse_empty({"hardware": hardware, "against": against, "model": model, "weights": weights, "json": json})
+    texts = {"hardware": hardware, "against": against, "model": model, "weights": weights, "json": json, "plot": plot}
+    _refuse_empty(texts)
+    picture = _picture(plot, json)
     if against is None:
         if model or weights:
             raise InputError("--model and --weights tell what --against FILE was measured with; give that too")
         from simulator.report.validate import run
 
-        run(hardware, quick, json)
+        run(hardware, quick, json, plot)
         return
     if quick:
         raise InputError("--quick: nothing is decoded with --against, leave it out")
-    _validate_against(against, hardware, model, weights, json)
+    found = _validate_against(against, hardware, model, weights, json)
+    if plot is not None:
+        from simulator.report.charts import measured_chart
+        from simulator.report.measured import of_score
+        from simulator.report.plot import show
+
+        show(measured_chart(of_score(found), printable(against)), picture, json == "-")
 
 
 def _validate_against(
     against: str, hardware: str | None, model: str | None, weights: str | None, json: str | None
-) -> None:
+) -> Score:
     from dataclasses import replace
     from pathlib import Path
 
@@ -306,15 +322,18 @@ def _validate_against(
     from simulator.importers.measurements import load_measurements
     from simulator.mixes import parse_weights
     from simulator.model import load_model
+    from simulator.report.record import check_target
     from simulator.report.score import report
     from simulator.score import score
 
+    check_target(json, "--json", against, hardware)
     device = load_hardware(hardware) if hardware is not None else None
     named = parse_weights(weights).name if weights is not None else None
     measured = load_measurements(Path(against), device, load_model(model) if model is not None else None, named)
     found = score(measured.published, device)
     found = replace(found, skipped=(*measured.skipped, *found.skipped))
     report(found, against, measured.made_with, json)
+    return found
 
 
 @app.command()
@@ -338,19 +357,22 @@ def profile(
             parser=whole_number, metavar="[INDEX]", help="Measure an NVIDIA GPU instead, the first or this one."
         ),
     ] = None,
+    plot: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
+    ] = None,
 ) -> None:
     """Measure this machine, and write it down as a hardware file."""
-    _refuse_empty({"output": output})
+    _refuse_empty({"output": output, "plot": plot})
     if gpu is not None:
         if threads is not None:
             raise InputError("--threads counts those of the CPU, which --gpu does not measure: leave one of them out")
         from simulator.report.profile_gpu import run_gpu
 
-        run_gpu(output, quick, gpu)
+        run_gpu(output, quick, gpu, plot)
         return
     from simulator.report.profile import DEFAULT_FILE, run
 
-    run(output or DEFAULT_FILE, quick, threads)
+    run(output or DEFAULT_FILE, quick, threads, plot)
 
 
 @app.command()

@@ -160,10 +160,13 @@ KINDS: dict[str, Callable[[Request, list[Scenario], list[Measured]], Chart]] = {
 
 
 def _device(request: Request, path: Path | None) -> None:
-    """The roofline of a device, and in a file also how fast it reads."""
     if len(request.devices) != 1:
         raise InputError("plot device: name one device with --on, as in: roofcast plot device --on pi5-16gb")
-    hardware = load_hardware(request.devices[0])
+    show_device(load_hardware(request.devices[0]), path)
+
+
+def show_device(hardware: Hardware, path: Path | None) -> None:
+    """The roofline of a device, and in a file also how fast it reads."""
     if path is None:
         show(charts.device_chart(hardware), None)
         return

@@ -18,6 +18,7 @@ from simulator.probe.cuda import gpu_notes
 from simulator.probe.describe import hardware_fields, identity
 from simulator.probe.device import make_plan, read_device
 from simulator.probe.merge import fields_of, merge, refuse_stranger
+from simulator.report.plot import check_path, show_device
 from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_whole
 from simulator.report.table import print_table
@@ -31,9 +32,10 @@ HEAD = """\
 """
 
 
-def run(output: str, quick: bool, threads: int | None) -> None:
-    """Measure, merge with what the file already holds, write, and print a summary."""
+def run(output: str, quick: bool, threads: int | None, plot: str | None = None) -> None:
+    """Measure, merge with what the file already holds, write, print a summary, and draw."""
     path = Path(output)
+    picture = check_path(plot, "--plot") if plot is not None else None
     old = existing_fields(path)
     host = read_host()
     if threads is not None and not 1 <= threads <= host.n_threads:
@@ -51,7 +53,10 @@ def run(output: str, quick: bool, threads: int | None) -> None:
             "profiling needs more memory than this process may have: raise its limit (ulimit -v)"
         ) from None
     fields = hardware_fields(readings, printable(path.stem), datetime.now())
-    print_profile(save(path, old, fields), output)
+    hardware = save(path, old, fields)
+    print_profile(hardware, output)
+    if plot is not None:
+        show_device(hardware, picture)
 
 
 def save(path: Path, old: dict[str, Any], fields: dict[str, Any]) -> Hardware:

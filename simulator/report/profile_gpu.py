@@ -21,6 +21,7 @@ from simulator.probe.cuda import (
     why_not,
 )
 from simulator.probe.merge import refuse_stranger
+from simulator.report.plot import check_path, show_device
 from simulator.report.profile import existing_fields, save
 from simulator.report.progress import progress_bar
 from simulator.report.table import print_table
@@ -30,8 +31,9 @@ ROUNDS = 21
 BUDGET_S, QUICK_BUDGET_S = 15.0, 5.0  # after which no further round begins
 
 
-def run_gpu(output: str | None, quick: bool, index: int) -> None:
-    """Measure a GPU, merge with what the file already holds, write, and print a summary."""
+def run_gpu(output: str | None, quick: bool, index: int, plot: str | None = None) -> None:
+    """Measure a GPU, merge with what the file already holds, write, print a summary, and draw."""
+    picture = check_path(plot, "--plot") if plot is not None else None
     gpu = _chosen(index)
     output = output or ("gpu.yaml" if index == 0 else f"gpu{index}.yaml")
     path = Path(output)
@@ -46,7 +48,10 @@ def run_gpu(output: str | None, quick: bool, index: int) -> None:
         samples = measure(probes, ROUNDS, progress=progress, budget_s=QUICK_BUDGET_S if quick else BUDGET_S)
     fields = gpu_hardware(_as_it_is_now(gpu), samples, datetime.now().strftime("%Y-%m-%d %H:%M"))
     fields["runs"][-1]["seconds"] = round(time.perf_counter() - start, 1)
-    print_gpu_profile(save(path, old, fields), output)
+    hardware = save(path, old, fields)
+    print_gpu_profile(hardware, output)
+    if plot is not None:
+        show_device(hardware, picture)
 
 
 def _chosen(index: int) -> Gpu:

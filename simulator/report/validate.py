@@ -17,6 +17,9 @@ from simulator.measure import Sizes, measure_cases
 from simulator.probe.describe import identity
 from simulator.probe.device import make_plan
 from simulator.probe.merge import difference, fields_of
+from simulator.report.charts import measured_chart
+from simulator.report.measured import of_comparison
+from simulator.report.plot import check_path, show
 from simulator.report.profile import DEFAULT_FILE
 from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_json
@@ -27,9 +30,10 @@ ROUNDS, QUICK_ROUNDS = 9, 3
 N_WORST = 5
 
 
-def run(given: str | None, quick: bool, json: str | None) -> None:
-    """Decode, compare, print; InputError where the file is not of this machine."""
+def run(given: str | None, quick: bool, json: str | None, plot: str | None = None) -> None:
+    """Decode, compare, print, and draw; InputError where the file is not of this machine."""
     check_target(json, "--json", given or DEFAULT_FILE)
+    picture = check_path(plot, "--plot") if plot is not None else None
     hardware, host = _hardware(given), read_host()
     _refuse_stranger(hardware, host)
     everyone = hardware.threads or 1
@@ -44,6 +48,8 @@ def run(given: str | None, quick: bool, json: str | None) -> None:
         print_comparison(found, hardware, notes)
     if json is not None:  # after the table, which took minutes: should the disk be full by now, that much remains
         write_json(as_record(found, hardware, notes), json)
+    if plot is not None:
+        show(measured_chart(of_comparison(found), hardware.title or hardware.name), picture, json == "-")
 
 
 def _hardware(given: str | None) -> Hardware:
