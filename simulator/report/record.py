@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
 import stat
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from simulator.density import WARNING
 from simulator.errors import InputError, printable
@@ -27,9 +32,27 @@ def record(
 
     Several devices whose communication is left out have no lower end of the interval: the rate is an upper bound.
     """
-    load, fits = prediction.load, bool(prediction.fits)
-    distinct = prediction.distinct_experts
-    return {
+    (found,) = records(prediction)
+    return found | ({"density": _density(density, profile)} if profile is not None else {})
+
+
+def records(prediction: Prediction) -> list[dict[str, Any]]:
+    """Every point of a forecast over arrays of batches and contexts, in the order of the arrays."""
+    load, distinct = prediction.load, prediction.distinct_experts
+    shape = np.broadcast_shapes(np.shape(load.batch), np.shape(load.context))
+
+    def flat(value: Any) -> list[Any]:
+        return np.broadcast_to(value, shape).ravel().tolist()
+
+    def rate(value: Any, known: bool = True) -> list[float | None]:
+        fitting = flat(prediction.fits) if known else [False] * n
+        return [number if fits else None for number, fits in zip(numbers(value), fitting, strict=True)]
+
+    def numbers(value: Any) -> list[float | None]:
+        return [number if math.isfinite(number) else None for number in map(float, flat(value))]
+
+    n = int(np.prod(shape))
+    names = {
         "model": prediction.model.name,
         "hardware": prediction.hardware.name,
         "devices": prediction.hardware.n_devices,
@@ -38,27 +61,34 @@ def record(
         "cache": load.cache.name,
         "routing": load.routing.name,
         "sparsity": load.sparsity.name if load.sparsity else None,
-        "batch": int(load.batch),
-        "context": int(load.context),
-        "threads": prediction.threads,
-        "tokens_per_s": _number(prediction.tokens_per_s, fits),
-        "tokens_per_s_low": _number(prediction.tokens_per_s_low, fits and not prediction.is_upper_bound),
-        "tokens_per_s_high": _number(prediction.tokens_per_s_high, fits),
-        "tokens_per_s_ceiling": _number(prediction.tokens_per_s_ceiling, fits),
-        "tokens_per_s_per_sequence": _number(prediction.tokens_per_s / load.batch, fits),
-        "seconds_per_step": _number(prediction.seconds_per_step, fits),
-        "seconds": {name: _number(value, fits) for name, value in prediction.parts.items()},
-        "bound": prediction.bound,
-        "fits": fits,
-        "memory_bytes": _number(prediction.memory_bytes),
-        "memory_limit_bytes": _number(prediction.memory_limit_bytes),
-        "weight_bytes": _number(prediction.weight_bytes),
-        "bytes": {name: _number(value) for name, value in prediction.bytes.items()},
-        "distinct_experts": None if distinct is None else _number(distinct),
-        "flops": _number(prediction.cost.flops),
-        "bandwidth_utilisation": _number(prediction.bandwidth_utilisation, fits),
-        **({"density": _density(density, profile)} if profile is not None else {}),
     }
+    columns = {
+        "batch": flat(load.batch),
+        "context": flat(load.context),
+        "threads": [prediction.threads] * n,
+        "tokens_per_s": rate(prediction.tokens_per_s),
+        "tokens_per_s_low": rate(prediction.tokens_per_s_low, not prediction.is_upper_bound),
+        "tokens_per_s_high": rate(prediction.tokens_per_s_high),
+        "tokens_per_s_ceiling": rate(prediction.tokens_per_s_ceiling),
+        "tokens_per_s_per_sequence": rate(prediction.tokens_per_s / load.batch),
+        "seconds_per_step": rate(prediction.seconds_per_step),
+        "seconds": _rows({name: rate(value) for name, value in prediction.parts.items()}),
+        "bound": flat(prediction.bound),
+        "fits": flat(prediction.fits),
+        "memory_bytes": numbers(prediction.memory_bytes),
+        "memory_limit_bytes": numbers(prediction.memory_limit_bytes),
+        "weight_bytes": numbers(prediction.weight_bytes),
+        "bytes": _rows({name: numbers(value) for name, value in prediction.bytes.items()}),
+        "distinct_experts": [None] * n if distinct is None else numbers(distinct),
+        "flops": numbers(prediction.cost.flops),
+        "bandwidth_utilisation": rate(prediction.bandwidth_utilisation),
+    }
+    return [names | row for row in _rows(columns)]
+
+
+def _rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """A table by rows."""
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def _density(found: DensityForecast | None, profile: str) -> dict[str, Any] | None:
@@ -74,9 +104,21 @@ def _density(found: DensityForecast | None, profile: str) -> dict[str, Any] | No
     }
 
 
-def _number(value: Any, known: bool = True) -> float | None:
-    number = float(value)
-    return number if known and math.isfinite(number) else None
+def flattened(row: dict[str, Any]) -> dict[str, Any]:
+    """The same without values within values, as a CSV needs it: `bytes_weights`."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        found |= {f"{name}_{key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
+    return found
+
+
+def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Rows of the same columns, whole or not at all; what is unknown is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
 
 
 def write_json(data: Any, target: str) -> None:
