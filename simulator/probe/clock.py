@@ -47,11 +47,6 @@ class Sample:
         return self.bytes / self.median_s
 
     @property
-    def flops_per_s(self) -> float:
-        """Operations a second, typically."""
-        return self.flops / self.median_s
-
-    @property
     def spread(self) -> float:
         """How the timings scatter, see `spread_of`."""
         return spread_of(self.seconds)
