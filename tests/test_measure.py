@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
+from simulator import measure
 from simulator.matrix import Case, small
-from simulator.measure import Sizes, measure_cases
+from simulator.measure import STEPS_AT_DEPTH, Sizes, measure_cases
 from simulator.model import Model
 from simulator.probe import reference
 from simulator.probe.reference import reference_models
@@ -87,6 +88,32 @@ def test_bytes_read_are_counted(found):
     assert 2 < mixed.distinct_experts <= 8
     assert skewed.distinct_experts < mixed.distinct_experts
     assert batch.cache_bytes > plain.cache_bytes / 4
+
+
+def test_a_burst_stays_at_the_depth_of_its_case(found):
+    """A token's key and its value are 2 heads of 32 halves: 128 bytes each.
+
+    Values are read of the 128 or 40 tokens and of the new one, keys of 16 tokens at a time.
+    """
+    measured, _ = found
+    for each, values, keys in ((measured[0], 128 + 1, 144), (measured[1], 40 + 1, 48)):
+        deeper = each.cache_bytes / (128 * each.case.batch) - values - keys
+        assert 0 <= deeper < STEPS_AT_DEPTH
+        assert 1e-3 / each.seconds[0] > 10 * STEPS_AT_DEPTH  # steps
+
+
+def test_no_cache_has_more_room_than_its_cases_need(monkeypatch):
+    """A large batch and a deep cache each have an engine: 8 x 128 and 2 x 900 tokens, not 8 x 900."""
+    rooms, make = [], measure.Engine
+
+    def recorded(model, **how):
+        rooms.append((how["batch"], how["context"]))
+        return make(model, **how)
+
+    monkeypatch.setattr(measure, "Engine", recorded)
+    cases = [Case(DENSE, "q8_0", batch=1), Case(DENSE, "q8_0", batch=8), Case(DENSE, "q8_0", batch=2, context=900)]
+    assert len(measure_cases(cases, SIZES, 1, clock=Clock())) == 3
+    assert rooms == [(8, 128 + STEPS_AT_DEPTH), (2, 900 + STEPS_AT_DEPTH)]
 
 
 def test_parts_of_the_model_are_timed(found):
