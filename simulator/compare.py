@@ -18,6 +18,7 @@ import numpy as np
 from simulator import interval
 from simulator.errors import InputError
 from simulator.hardware import Hardware
+from simulator.importers.measurements import Skipped
 from simulator.matrix import DENSE, MIXED, SHALLOW, Case
 from simulator.measure import Look, Measurement
 from simulator.mixes import parse_weights
@@ -110,9 +111,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All cases of a run."""
+    """All cases of a run, and those that were left out."""
 
     rows: tuple[Row, ...]
+    skipped: tuple[Skipped, ...] = ()
 
     def only(self, kind: str) -> Comparison:
         """The cases of one kind."""
@@ -144,10 +146,10 @@ class Comparison:
         return sorted(self.rows, key=lambda row: -abs(math.log1p(row.corrected_error)))
 
 
-def compare(hardware: Hardware, measurements: Sequence[Measurement]) -> Comparison:
+def compare(hardware: Hardware, measurements: Sequence[Measurement], skipped: Sequence[Skipped] = ()) -> Comparison:
     """Every measurement beside its forecast."""
     runtime = load_runtime("roofcast")
-    return Comparison(tuple(_row(hardware, each, runtime) for each in measurements))
+    return Comparison(tuple(_row(hardware, each, runtime) for each in measurements), tuple(skipped))
 
 
 def _row(hardware: Hardware, measurement: Measurement, runtime: Runtime) -> Row:

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from simulator.host import Host
-from simulator.model import Model
-from simulator.units import MI
+from simulator.mixes import parse_weights
+from simulator.model import Model, weight_bytes
+from simulator.units import MI, format_bytes
 
-LEAST_LARGE, TIMES_CACHE = (
-    192 * MI,
-    6,
-)  # weights of the large models, in q8_0: no cache holds a part of them worth naming
+# Weights of the large models, in q8_0: no cache holds a part of them worth naming.
+LEAST_LARGE, TIMES_CACHE = 192 * MI, 6
 QUICK_LARGE = 48 * MI
 SMALL_SHARE = 1 / 6  # of the last cache: the small model's weights
 MEMORY_SHARE = 1 / 6  # of the free memory: bf16 needs twice the bytes, and loading some more
+ROOM_SHARE = 1 / 2  # of the free memory: weights and cache of a case; looking at the machine and loading take some more
 BATCHES = (1, 2, 4, 8, 16, 32)
 SHALLOW = 128  # tokens in the cache where the depth does not matter
 
@@ -46,10 +46,28 @@ def make_matrix(host: Host, threads: int, cache_bytes: float, quick: bool = Fals
 
     *cache_bytes*: of the last cache. The quick matrix is a part of the full one, on smaller models.
     """
-    free = host.available_bytes or 1024 * MI
-    large = QUICK_LARGE if quick else int(min(max(LEAST_LARGE, TIMES_CACHE * cache_bytes), free * MEMORY_SHARE))
+    room = _free(host) * MEMORY_SHARE
+    large = QUICK_LARGE if quick else int(min(max(LEAST_LARGE, TIMES_CACHE * cache_bytes), room))
     models = (dense(large), moe(large), few_experts(large), small(int(max(MI, cache_bytes * SMALL_SHARE))))
     return tuple(_quick_cases(models, threads) if quick else _cases(models, threads))
+
+
+def needed_bytes(case: Case) -> int:
+    """Weights, and a cache of halves for every sequence at its depth."""
+    width = sum(layer.attention.cache_width for layer in case.model.stack)
+    return int(weight_bytes(case.model, parse_weights(case.weights))) + 2 * width * case.batch * case.context
+
+
+def lack_of_memory(case: Case, host: Host) -> str:
+    """Why a case cannot be run on a machine; empty where it can."""
+    needed, room = needed_bytes(case), int(_free(host) * ROOM_SHARE)
+    if needed <= room:
+        return ""
+    return f"takes {format_bytes(needed)} of memory, at most {format_bytes(room)} are for it"
+
+
+def _free(host: Host) -> int:
+    return host.available_bytes or 1024 * MI
 
 
 def _cases(models: tuple[Model, Model, Model, Model], threads: int) -> Iterator[Case]:

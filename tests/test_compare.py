@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from profiled import machine
 
 from simulator.compare import compare, crossing, crossings
 from simulator.host import Host
-from simulator.matrix import MIXED, Case, dense, make_matrix, moe, small
-from simulator.measure import Look, Measurement, look_between
-from simulator.report.validate import as_record
+from simulator.importers.measurements import Skipped
+from simulator.matrix import MIXED, Case, dense, lack_of_memory, make_matrix, moe, needed_bytes, small
+from simulator.measure import Look, Measurement, _loaded_together, look_between
+from simulator.report.validate import as_record, print_comparison
 from simulator.runtime import load_runtime
 from simulator.units import MI
 
@@ -196,11 +198,45 @@ def test_the_matrix_covers_what_it_says():
     assert sizes["dense"] > 4 * 32 * MI
 
 
-def test_the_matrix_suits_a_machine_of_little_memory():
-    """A sixth of 600 MB at most for the weights of a model in q8_0, a layer more at worst."""
-    cases = make_matrix(Host(n_threads=1, available_bytes=600 * MI), 1, 2 * MI)
-    assert max(case.model.total_params for case in cases) < 170e6
+def together_bytes(cases):
+    """Most of what is in memory at once, by hand: the weights, and for each of the largest batch the tokens of the deepest cache."""
+    bits = {"q8_0": 8.5, "q4_0": 4.5, "bf16": 16}
+    largest = 0
+    for _, group in groupby(cases, key=_loaded_together):
+        members = list(group)
+        first = members[0]
+        kv = sum(2 * layer.attention.n_kv_heads * layer.attention.head_dim for layer in first.model.stack)
+        tokens = max(case.batch for case in members) * max(case.context for case in members)
+        largest = max(largest, first.model.total_params * bits[first.weights] / 8 + 2 * kv * tokens)
+    return largest
+
+
+@pytest.mark.parametrize(("free_mb", "cache_mb"), [(600, 2), (1400, 32), (1400, 384), (23_000, 32), (380_000, 384)])
+def test_the_matrix_suits_the_free_memory(free_mb, cache_mb):
+    """Whatever the caches, weights and cache of what is loaded together take half of the free memory, and few cases are left out."""
+    host = Host(n_threads=1, available_bytes=free_mb * MI)
+    cases = make_matrix(host, 1, cache_mb * MI)
+    kept = [case for case in cases if not lack_of_memory(case, host)]
+    assert together_bytes(kept) <= free_mb * MI / 2
+    assert len(kept) >= len(cases) - 2
     assert all(case.threads == 1 for case in cases)
+
+
+def test_a_usual_machine_needs_less_than_a_gigabyte():
+    """192 MiB of weights in q8_0, twice as much in bf16, 300 MB of cache at the deepest: whatever memory there is."""
+    cases = make_matrix(Host(n_threads=2, available_bytes=10**12), 2, 32 * MI)
+    assert together_bytes(cases) < 600e6
+
+
+def test_a_case_that_does_not_fit_says_why():
+    """Weights of 34 bytes for 32, and in each layer 1792 bytes (7 keys and values of 64 halves) for all of 4 x 8192 tokens."""
+    host = Host(n_threads=1, available_bytes=10**9)
+    model = dense(700 * MI)
+    case = Case(model, "q8_0", batch=4, context=8192)
+    cache = len(model.stack) * 1792 * 4 * 8192
+    assert needed_bytes(case) == pytest.approx(model.total_params * 34 / 32 + cache, rel=1e-2)
+    assert lack_of_memory(case, host) == f"takes {needed_bytes(case) / 1e9:.2f} GB of memory, at most 500 MB are for it"
+    assert lack_of_memory(Case(dense(100 * MI), "q8_0"), host) == ""
 
 
 def test_json_has_every_timing():
@@ -211,6 +247,14 @@ def test_json_has_every_timing():
     assert row["tokens_per_s_low"] <= row["tokens_per_s"] <= row["tokens_per_s_high"] <= row["tokens_per_s_ceiling"]
     assert set(record["summary"]) == {"n_rows", "raw", "drift_corrected", "by_kind", "crossings"}
     assert len(row["looks"]) == len(row["seconds"]) == 3
+
+
+def test_what_was_left_out_is_listed(capsys):
+    """With its reason, in the JSON and below the table."""
+    found = compare(machine(), [measured(CASES[0], [1.0], [usual()])], [Skipped("a deep one", "takes 9 GB of memory")])
+    assert as_record(found, machine())["skipped"] == [{"id": "a deep one", "reason": "takes 9 GB of memory"}]
+    print_comparison(found, machine())
+    assert "left out: a deep one: takes 9 GB of memory\n" in capsys.readouterr().out
 
 
 def test_the_runtime_is_the_engine():

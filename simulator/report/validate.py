@@ -12,7 +12,8 @@ from simulator.engine import cpu
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.host import Host, describe_state, read_host, remark_on_others
-from simulator.matrix import make_matrix
+from simulator.importers.measurements import Skipped
+from simulator.matrix import lack_of_memory, make_matrix
 from simulator.measure import Sizes, measure_cases
 from simulator.probe.describe import identity
 from simulator.probe.device import make_plan
@@ -39,11 +40,15 @@ def run(given: str | None, quick: bool, json: str | None, plot: str | None = Non
     everyone = hardware.threads or 1
     notes = (*remark_on_others(), *describe_state(host))
     plan = make_plan(host, threads=everyone)
-    cases = make_matrix(host, everyone, max(host.cache_bytes.values(), default=plan.buffer_bytes / 4), quick)
+    every = make_matrix(host, everyone, max(host.cache_bytes.values(), default=plan.buffer_bytes / 4), quick)
+    skipped = [Skipped(case.id, reason) for case in every if (reason := lack_of_memory(case, host))]
+    cases = [case for case in every if not lack_of_memory(case, host)]
+    if not cases:
+        raise InputError(f"no decode fits in the free memory: {skipped[-1].id} {skipped[-1].reason}")
     sizes = Sizes(memory=plan.buffer_bytes, cache=plan.cache_bytes)
     with progress_bar("decoding") as progress:
         measured = measure_cases(cases, sizes, QUICK_ROUNDS if quick else ROUNDS, progress)
-    found = compare(hardware, measured)
+    found = compare(hardware, measured, skipped)
     if json != "-":
         print_comparison(found, hardware, notes)
     if json is not None:  # after the table, which took minutes: should the disk be full by now, that much remains
@@ -96,7 +101,7 @@ def as_record(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()
         "profile": hardware.runs[-1].when if hardware.runs else None,
         "notes": list(notes),
         "rows": [_row_record(row) for row in found.rows],
-        "skipped": [],
+        "skipped": [vars(each) for each in found.skipped],
         "summary": {
             "n_rows": len(found.rows),
             **{
@@ -185,6 +190,8 @@ def print_comparison(found: Comparison, hardware: Hardware, notes: tuple[str, ..
     print()
     for line in _worst_lines(found):
         print(line)
+    for each in found.skipped:
+        print(f"left out: {each.id}: {each.reason}")
     for note in notes:
         print(f"note: {note}")
 
