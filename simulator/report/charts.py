@@ -582,7 +582,7 @@ def roofline_chart(bases: Sequence[Scenario], batches: Sequence[int], context: i
             Panel(title if len(groups) > 1 else "", tuple(series), "operations per second", device=group[0].hardware)
         )
     told = f"batch {min(batches):,} to {max(batches):,}" if len(batches) > 1 else f"batch {batches[0]:,}"
-    hollow = f"hollow: batch {min(batches):,}" if len(batches) > 1 else ""
+    hollow = f"batch {min(batches):,}" if len(batches) > 1 else ""
     return Chart("roofline", "roofline", "What holds it back", "operations per byte moved", tuple(panels),
                  _source(bases, told, f"context {context:,}"), _subtitle(bases), legend=hollow)  # fmt: skip
 

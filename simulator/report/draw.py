@@ -50,7 +50,7 @@ def draw_chart(chart: Chart) -> Canvas:
     for number, panel in enumerate(chart.panels):
         axes = figure.add_subplot(grid[number // columns, number % columns], label=f"panel {number}")
         _DRAWERS[chart.form](axes, chart, panel)
-        axes.set_title(printable(panel.title, 48 if columns == 2 else 80))
+        axes.set_title(printable(panel.title, 42 if columns == 2 else 56))
     if names:
         _legend(figure, chart, names)
     style.sign(figure, chart.title, chart.source, chart.subtitle)
@@ -72,7 +72,9 @@ def _legend_names(chart: Chart) -> list[str]:
     names = list(dict.fromkeys(each.label for panel in chart.panels for each in panel.series))
     if chart.form == "lines" and (len(chart.panels) == 1 or len(names) == 1):
         return []
-    return [] if chart.form == "bars" else names
+    return (
+        [] if chart.form == "bars" else [*names, *([chart.legend] if chart.form == "roofline" and chart.legend else [])]
+    )
 
 
 def _legend_columns(names: Sequence[str], width: float) -> int:
@@ -87,8 +89,10 @@ def _legend(figure: Canvas, chart: Chart, names: Sequence[str]) -> None:
     series = {each.label: each for panel in chart.panels for each in panel.series}
     handles = []
     for name in names:
-        each = series[name]
-        if chart.form == "stacks":
+        each = series.get(name)
+        if each is None:
+            handles.append(Line2D([], [], color=INK, ls="", marker="o", mfc="white", mew=1.5, ms=6))
+        elif chart.form == "stacks":
             handles.append(Patch(facecolor=colour_of(each.colour), hatch=TEXTURES[each.colour % 6], edgecolor="white"))
         else:
             line = "" if chart.form in ("scatter", "roofline") else line_of(each.colour)
@@ -315,7 +319,8 @@ def _draw_scatter(axes: Axes, chart: Chart, panel: Panel) -> None:
 
 
 def _draw_roofline(axes: Axes, chart: Chart, panel: Panel) -> None:
-    draw_roofs(axes, panel.device, [(x, y) for each in panel.series for x, y in zip(each.x, each.y, strict=True)])
+    points = [(x, y) for each in panel.series for x, y in zip(each.x, each.y, strict=True)]
+    draw_roofs(axes, panel.device, points, n_ticks=6 if len(chart.panels) == 1 else 4)
     for each in panel.series:
         colour, marker = colour_of(each.colour), marker_of(each.colour)
         axes.plot(each.x, each.y, color=colour, lw=0.9, marker=marker, ms=5.5, mec="white", mew=0.6, label=each.label)
@@ -330,7 +335,6 @@ def _draw_roofline(axes: Axes, chart: Chart, panel: Panel) -> None:
             label=f"_first {each.label}",
         )
     axes.set(xlabel=chart.x, ylabel=panel.y)
-    axes.set_title(chart.legend, loc="right", fontsize=8.5, color=GREY)
 
 
 _DRAWERS: dict[str, Callable[[Axes, Chart, Panel], None]] = {

@@ -98,7 +98,7 @@ def _draw_roofline(axes: Axes, device: Hardware) -> None:
     axes.set(title="Roofline", xlabel="operations per byte read", ylabel="attainable operations per second")
 
 
-def draw_roofs(axes: Axes, device: Hardware, points: Sequence[tuple[float, float]]) -> None:
+def draw_roofs(axes: Axes, device: Hardware, points: Sequence[tuple[float, float]], n_ticks: int = 6) -> None:
     """Roofs and ceilings of a device, with room for *points* (operations per byte, operations per second)."""
     roofs, ceilings = data.roofs_of(device), data.ceilings_of(device)
     rates = [roof.bytes_per_s for roof in roofs]
@@ -123,7 +123,7 @@ def draw_roofs(axes: Axes, device: Hardware, points: Sequence[tuple[float, float
         axes.plot([left, peaks[-1] / rate], [left * rate, peaks[-1]], color=colour, lw=width, label=name)
     title = ", ".join(part for part in ("reading from", _threads(device.threads)) if part)
     _legend(axes, axes.lines[len(ceilings) :], title=title, loc="upper left", ncols=columns)
-    power_ticks(axes.xaxis, left, right, 2, count)
+    power_ticks(axes.xaxis, left, right, 2, count, n_ticks)
     _rate_ticks(axes)
 
 

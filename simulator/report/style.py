@@ -124,10 +124,10 @@ def _cut(text: str, most: float) -> str:
 # ---- axes ----
 
 
-def power_ticks(axis: Axis, low: float, high: float, base: int, told: Callable[[float], str]) -> None:
+def power_ticks(axis: Axis, low: float, high: float, base: int, told: Callable[[float], str], most: int = 6) -> None:
     """Ticks at powers, so many that they do not touch."""
     first, last = (math.ceil(math.log(low, base) - 1e-9), math.floor(math.log(high, base) + 1e-9))
-    step = -(-(last - first) // 6) or 1
+    step = -(-(last - first) // most) or 1
     places = [float(base) ** power for power in range(first, last + 1, step)]
     axis.set_ticks(places, [told(place) for place in places])
     axis.set_ticks([], minor=True)
