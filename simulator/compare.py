@@ -20,7 +20,7 @@ from simulator.errors import InputError
 from simulator.hardware import Hardware
 from simulator.importers.measurements import Skipped
 from simulator.matrix import DENSE, MIXED, SHALLOW, Case
-from simulator.measure import Look, Measurement
+from simulator.measure import OUTSIDE, Look, Measurement
 from simulator.mixes import parse_weights
 from simulator.predict import Prediction, predict
 from simulator.probe.clock import spread_of
@@ -33,6 +33,7 @@ from simulator.units import MICRO
 from simulator.workload import Workload
 
 HALVED = 0.5  # of its advantage at batch 1
+BLAMED = 0.5  # share of all parts' errors that one of them has to account for
 
 
 @dataclass(frozen=True)
@@ -96,17 +97,27 @@ class Row:
 
     @cached_property
     def parts(self) -> dict[str, tuple[float, float]]:
-        """Seconds of each part of the model, as (measured, forecast for the machine as it was)."""
-        measured, guessed = self.measurement.parts, defaultdict(float)
-        drift = statistics.median(self.drifts)
+        """Seconds of each part of the model and outside its kernels, as (measured, forecast for the machine as it was).
+
+        Parts were timed one by one, at another moment than the step: they have the shares of then and make up the step.
+        """
+        timed_s = sum(self.measurement.parts.values())
+        if not timed_s:
+            return {}
+        step_s = statistics.median(self.measurement.seconds)
+        drift = step_s / ((1 + self.corrected_error) * float(self.forecast.seconds_per_step))
+        measured = {part: seconds * step_s / timed_s for part, seconds in self.measurement.parts.items()}
+        guessed = defaultdict(float, {OUTSIDE: float(self.forecast.step_overhead_s) * drift})
         for timed in self.forecast.ops:
             guessed[timed.op.part] += timed.op.count * float(timed.seconds) * drift
-        return {part: (measured.get(part, 0.0), guessed.get(part, 0.0)) for part in {**measured, **guessed}}
+        return {part: (measured.get(part, 0.0), guessed[part]) for part in {**measured, **guessed}}
 
     @property
-    def worst_part(self) -> str:
-        """The part whose forecast is furthest off, in seconds."""
-        return max(self.parts, key=lambda part: abs(self.parts[part][0] - self.parts[part][1]))
+    def worst_part(self) -> str | None:
+        """The part that accounts for more than half of the error, in its direction; None where several share in it."""
+        gaps = {part: measured - forecast for part, (measured, forecast) in self.parts.items()}
+        error, blamed_s = sum(gaps.values()), BLAMED * sum(abs(gap) for gap in gaps.values())
+        return next((part for part, gap in gaps.items() if abs(gap) > blamed_s and gap * error > 0), None)
 
 
 @dataclass(frozen=True)

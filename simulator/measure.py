@@ -28,6 +28,7 @@ PART_RUNS = 3
 
 # The parts that the engine times, and what a forecast calls them.
 _PARTS = {"store": "cache", "merge": "cache", "route": "router"}
+OUTSIDE = "outside its kernels"  # the part of a step that is left
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Measurement:
     case: Case
     seconds: tuple[float, ...]  # of a step, one in each round
     looks: tuple[Look, ...]  # as many
-    parts: dict[str, float]  # seconds of a step by part of the model, each timed on its own
+    parts: dict[str, float]  # seconds of a step by part of the model, each timed on its own later, and of what is left
     weight_bytes: float  # read in a step, on average
     cache_bytes: float
     distinct_experts: float | None  # in a layer, on average
@@ -192,11 +193,25 @@ class Burst:
     def _parts(self) -> dict[str, float]:
         found = defaultdict(list)
         for _ in range(PART_RUNS):
-            self._engine.pretend(self.case.context)
-            together: dict[str, float] = defaultdict(float)
-            tokens, experts = self._draw()
-            for part, seconds in self._engine.decode(tokens, routing=experts, clock=self._clock).seconds.items():
-                together[_PARTS.get(part, part)] += seconds
-            for part, seconds in together.items():
+            whole = self._whole_s()
+            parts = self._parts_once()
+            for part, seconds in parts.items():
                 found[part].append(seconds)
-        return {part: statistics.median(seconds) for part, seconds in found.items()}
+            found[OUTSIDE].append(whole - sum(parts.values()))
+        return {part: max(0.0, statistics.median(seconds)) for part, seconds in found.items()}
+
+    def _whole_s(self) -> float:
+        """Seconds of one step that is not taken apart."""
+        self._engine.pretend(self.case.context)
+        tokens, experts = self._draw()
+        start = self._clock()
+        self._engine.decode(tokens, routing=experts)
+        return self._clock() - start
+
+    def _parts_once(self) -> dict[str, float]:
+        self._engine.pretend(self.case.context)
+        together: dict[str, float] = defaultdict(float)
+        tokens, experts = self._draw()
+        for part, seconds in self._engine.decode(tokens, routing=experts, clock=self._clock).seconds.items():
+            together[_PARTS.get(part, part)] += seconds
+        return together

@@ -1,6 +1,7 @@
 """Forecasts beside decodes that were timed here: errors, drift taken out, intervals, and the part that was mistimed."""
 
 import math
+import re
 from dataclasses import replace
 from itertools import groupby
 
@@ -8,11 +9,11 @@ import numpy as np
 import pytest
 from profiled import machine
 
-from simulator.compare import compare, crossing, crossings
+from simulator.compare import Comparison, compare, crossing, crossings
 from simulator.host import Host
 from simulator.importers.measurements import Skipped
 from simulator.matrix import MIXED, Case, dense, lack_of_memory, make_matrix, moe, needed_bytes, small
-from simulator.measure import Look, Measurement, _loaded_together, look_between
+from simulator.measure import OUTSIDE, Look, Measurement, _loaded_together, look_between
 from simulator.report.validate import as_record, print_comparison
 from simulator.runtime import load_runtime
 from simulator.units import MI
@@ -137,22 +138,70 @@ def test_an_interval_holds_as_often_as_it_says():
     assert 0.75 < found.held(False) < 0.85
 
 
-def test_the_worst_part_is_the_one_mistimed_most():
-    """Attention is off by 3 ms, the rest by less."""
+def taken_apart(more, moment=1.0, drift=1.0):
+    """A step that takes as long as forecast for a machine that is *drift* times slower, some parts *more* seconds.
+
+    Its parts were timed when everything took *moment* times as long.
+    """
     case = CASES[0]
-    row = comparison([1.0]).rows[0]
-    parts = {part: seconds for part, (_, seconds) in row.parts.items()}
-    parts["attention"] += 3e-3
-    parts["ffn"] += 1e-3
-    again = compare(machine(), [measured(case, [1.0], [usual()], parts)]).rows[0]
-    assert again.worst_part == "attention"
+    parts = {}
+    for timed in row_of(case).forecast.ops:
+        parts[timed.op.part] = parts.get(timed.op.part, 0.0) + timed.op.count * float(timed.seconds)
+    parts[OUTSIDE] = float(row_of(case).forecast.step_overhead_s)
+    parts = {part: seconds * drift + more.get(part, 0.0) for part, seconds in parts.items()}
+    looks = [usual(large_1=drift, large_16=drift)] * 3
+    then = {part: seconds * moment for part, seconds in parts.items()}
+    return compare(machine(), [measured(case, [sum(parts.values())] * 3, looks, then)]).rows[0]
 
 
-def test_the_parts_of_a_forecast_make_up_its_kernels():
-    """All parts together are the step without what it takes outside its kernels."""
-    row = comparison([1.0]).rows[0]
-    inside = sum(seconds for _, seconds in row.parts.values())
-    assert inside == pytest.approx(float(row.forecast.seconds_per_step - row.forecast.step_overhead_s))
+@pytest.mark.parametrize(
+    ("more", "worst"),
+    [
+        ({"attention": 3e-3, "ffn": 1e-3}, "attention"),
+        ({"attention": 1e-3, "ffn": 3e-3}, "ffn"),
+        ({"attention": -3e-3, "ffn": -1e-3}, "attention"),
+        ({"attention": -1e-3, "ffn": 3e-3}, "ffn"),
+        ({OUTSIDE: 3e-3, "ffn": 1e-3}, OUTSIDE),
+        ({"attention": 1e-3, "ffn": 1e-3, OUTSIDE: 1e-3}, None),
+        ({"attention": 3e-3, "ffn": 2e-3, OUTSIDE: -4e-3}, None),
+    ],
+)
+@pytest.mark.parametrize("moment", [1.0, 0.5, 3.0])
+@pytest.mark.parametrize("drift", [1.0, 1.3])
+def test_a_part_is_blamed_for_more_than_half_of_the_error(more, worst, moment, drift):
+    """Whatever the machine did when the parts were timed, and however slow it was altogether."""
+    row = taken_apart(more, moment, drift)
+    assert row.worst_part == worst
+    for part, (one, two) in row.parts.items():
+        assert one - two == pytest.approx(more.get(part, 0.0), abs=1e-9)
+
+
+def test_parts_make_up_the_step():
+    """Of the measurement and of the forecast, times the drift."""
+    row = taken_apart({"ffn": 1e-3}, moment=0.7, drift=1.3)
+    assert sum(one for one, _ in row.parts.values()) == pytest.approx(row.measurement.seconds[0])
+    assert sum(two for _, two in row.parts.values()) == pytest.approx(1.3 * float(row.forecast.seconds_per_step))
+
+
+def test_parts_that_were_not_timed_are_blamed_for_nothing():
+    """As in the cases above."""
+    row = row_of(CASES[0])
+    assert row.parts == {}
+    assert row.worst_part is None
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"ffn": 3e-3}, r"most of it in ffn: .* ms measured, .* ms forecast"),
+        ({OUTSIDE: 3e-3}, r"most of it outside its kernels: 3\.\d+ ms measured, \d+ us forecast"),
+        ({"ffn": 1e-3, "attention": 1e-3, OUTSIDE: 1e-3}, "spread over several parts"),
+    ],
+)
+def test_the_worst_lines_say_where_an_error_comes_from(capsys, more, words):
+    """Only where it is so."""
+    print_comparison(Comparison((taken_apart(more),)), machine())
+    assert re.search(rf"worst: dense q8_0 b1 c128 t2: \d+% too fast \(.*\); {words}\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

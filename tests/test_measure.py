@@ -1,13 +1,14 @@
 """Decodes in interleaved rounds, on tiny models and a clock that is made up."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from simulator import measure
 from simulator.matrix import Case, small
-from simulator.measure import STEPS_AT_DEPTH, Sizes, measure_cases
+from simulator.measure import OUTSIDE, STEPS_AT_DEPTH, Burst, Sizes, measure_cases
 from simulator.model import Model
 from simulator.probe import reference
 from simulator.probe.reference import reference_models
@@ -117,11 +118,41 @@ def test_no_cache_has_more_room_than_its_cases_need(monkeypatch):
 
 
 def test_parts_of_the_model_are_timed(found):
-    """Each part that the model has, and no other; what routes counts with the router."""
+    """Each part that the model has, no other, and what is left; what routes counts with the router."""
     measured, _ = found
-    assert set(measured[0].parts) == {"vectors", "attention", "cache", "ffn", "head"}
-    assert set(measured[2].parts) == {"vectors", "attention", "cache", "ffn", "head", "select"}
-    assert set(measured[3].parts) == {"vectors", "attention", "cache", "experts", "router", "head"}
+    assert set(measured[0].parts) == {"vectors", "attention", "cache", "ffn", "head", OUTSIDE}
+    assert set(measured[2].parts) == {"vectors", "attention", "cache", "ffn", "head", "select", OUTSIDE}
+    assert set(measured[3].parts) == {"vectors", "attention", "cache", "experts", "router", "head", OUTSIDE}
+    assert measured[0].parts[OUTSIDE] == 0  # by this clock a step takes no longer than one of its parts
+
+
+class Slowing:
+    """In place of an engine: each step takes a tenth longer than the last; 6 tenths in its matrices, 1 in norms, 3 elsewhere."""
+
+    def __init__(self):
+        self.model, self.now, self.step_s = DENSE, 0.0, 1e-3
+
+    def pretend(self, _tokens):
+        """Nothing has a depth."""
+
+    def decode(self, _tokens, routing=None, clock=None):
+        """Takes its time."""
+        self.now += self.step_s
+        parts = {"ffn": 0.6 * self.step_s, "vectors": 0.1 * self.step_s}
+        self.step_s *= 1.1
+        return SimpleNamespace(
+            seconds=parts if clock else None, read=SimpleNamespace(weights=1, cache=1), distinct_experts=()
+        )
+
+
+def test_what_is_left_of_a_step_is_timed_beside_its_parts():
+    """Each whole step next to one taken apart, which takes 1.1 times as long: 1 - 1.1 * 0.7 of a step against 0.66 and 0.11."""
+    engine = Slowing()
+    burst = Burst(engine, Case(DENSE, "q8_0"), lambda: engine.now)
+    parts = burst.measurement([burst.seconds()], []).parts
+    assert set(parts) == {"ffn", "vectors", OUTSIDE}
+    assert parts["vectors"] / parts["ffn"] == pytest.approx(1 / 6)
+    assert parts[OUTSIDE] / parts["ffn"] == pytest.approx((1 - 0.77) / 0.66)
 
 
 def test_looks_find_all_reference_models(found):

@@ -14,7 +14,7 @@ from simulator.hardware import Hardware, load_hardware
 from simulator.host import Host, describe_state, read_host, remark_on_others
 from simulator.importers.measurements import Skipped
 from simulator.matrix import lack_of_memory, make_matrix
-from simulator.measure import Sizes, measure_cases
+from simulator.measure import OUTSIDE, Sizes, measure_cases
 from simulator.probe.describe import identity
 from simulator.probe.device import make_plan
 from simulator.probe.merge import difference, fields_of
@@ -262,12 +262,17 @@ def _crossing_line(each: Crossing) -> str:
 
 
 def _worst_lines(found: Comparison) -> Iterator[str]:
-    """The cases that are furthest off once drift is out, with the part that was mistimed most."""
+    """The cases that are furthest off once drift is out, with the part that most of it comes from."""
     for row in found.worst[:N_WORST]:
-        measured, forecast = row.parts[row.worst_part]
         step = statistics.median(row.measurement.seconds)
         direction = "fast" if row.corrected_error > 0 else "slow"
-        yield (
-            f"worst: {row.case.id}: {abs(row.corrected_error):.0%} too {direction} ({format_seconds(step)} a step); most of it in "
-            f"{row.worst_part}: {format_seconds(measured)} measured, {format_seconds(forecast)} forecast"
-        )
+        error = f"{abs(row.corrected_error):.0%} too {direction} ({format_seconds(step)} a step)"
+        yield f"worst: {row.case.id}: {error}; {_blame(row)}"
+
+
+def _blame(row: Row) -> str:
+    if row.worst_part is None:
+        return "spread over several parts"
+    measured, forecast = row.parts[row.worst_part]
+    where = row.worst_part if row.worst_part == OUTSIDE else f"in {row.worst_part}"
+    return f"most of it {where}: {format_seconds(measured)} measured, {format_seconds(forecast)} forecast"
