@@ -14,6 +14,8 @@ Progress = Callable[[float, str], None]  # (share done, what is being done)
 BURST_S = 2e-3  # what one sample lasts at least: far above a timer's step, far below the drift of a machine
 MAX_REPEATS = 1_000_000
 TICK_S = 1e-9  # what anything takes at least: no timer sees less
+LEAST_DIFFERENCE_S = 1e-8  # what one thing takes longer than another where that is lost in noise
+MOST_SPREAD = 1.0  # of a difference: beyond it no more is known than that it is about so large
 LEAST_ROUNDS = 3
 Z_QUARTILE = 0.6745  # a normal variable lies within this many standard deviations with 50 % probability
 
@@ -67,8 +69,22 @@ def spread_of(values: Sequence[float]) -> float:
     """Standard deviation of the logarithm, from the quartiles, so that a single interruption does not count; 0 of one value."""
     if len(values) < 2:
         return 0.0
-    logs = sorted(math.log(value) for value in values)
-    low, _, high = statistics.quantiles(logs, n=4, method="inclusive")
+    return _deviation_of([math.log(value) for value in values])
+
+
+def difference_of(sample: Sample) -> tuple[float, float]:
+    """Seconds by which one thing takes longer than another, and their spread as a share of them.
+
+    Single differences may be below 0. They stay what they are until the middle one is taken: raised to a least value each, those
+    that noise has made small would drag down the mean of the logarithms.
+    """
+    value = max(LEAST_DIFFERENCE_S, sample.median_s)
+    deviation = _deviation_of(sample.seconds) if sample.count > 1 else 0.0
+    return value, min(MOST_SPREAD, deviation / value)
+
+
+def _deviation_of(values: Sequence[float]) -> float:
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
     return (high - low) / (2 * Z_QUARTILE)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from simulator import __version__
 from simulator.host import Host, describe_state
 from simulator.probe.caches import find_levels
-from simulator.probe.clock import Sample, spread_of, typical_of
+from simulator.probe.clock import Sample, difference_of, spread_of, typical_of
 from simulator.probe.device import Readings, kernel_threads
 from simulator.probe.kernels import LOOK_FORMAT, MATRIX_BYTES, matrix_sizes, start_seconds, whole_panels
 from simulator.probe.parts import PartSpeed
@@ -288,18 +288,20 @@ def _start(readings: Readings, threads: int, where: str, pieces: str) -> dict[st
     sizes = matrix_sizes(readings.plan.shared_bytes)
     pair = whole_panels(LOOK_FORMAT, sizes[where]), whole_panels(LOOK_FORMAT, sizes[pieces])
     rounds = zip(large.seconds, small.seconds, strict=True)
-    found = [max(1e-8, start_seconds(large, one, small, other, pair)) for one, other in rounds]
-    return _seconds(Sample(tuple(found)), 1e-6, f"matrices of {format_bytes(pair[1])} against {format_bytes(pair[0])}")
+    found = [start_seconds(large, one, small, other, pair) for one, other in rounds]
+    return _difference(
+        Sample(tuple(found)), 1e-6, f"matrices of {format_bytes(pair[1])} against {format_bytes(pair[0])}"
+    )
 
 
 def _items(readings: Readings, threads: int) -> dict[str, Any]:
-    found = dict(readings.items[threads])
+    items, differences = readings.items[threads], {}
     if threads in readings.attention:
-        found["run"] = readings.attention[threads].run
+        differences["run"] = readings.attention[threads].run
     if threads == 1:
-        found["token"] = readings.overheads[threads]["token"]
-        found["cold token"] = readings.overheads[threads]["cold token"]
-    return {work: _seconds(sample, 1e-9) for work, sample in found.items()}
+        differences |= {name: readings.overheads[threads][name] for name in ("token", "cold token")}
+    found = {work: _seconds(sample, 1e-9) for work, sample in items.items()}
+    return found | {work: _difference(sample, 1e-9) for work, sample in differences.items()}
 
 
 def _reads(readings: Readings, threads: int) -> list[dict[str, Any]]:
@@ -346,6 +348,11 @@ def _ratio(shares: Sequence[float]) -> dict[str, Any]:
 
 def _seconds(sample: Sample, unit: float, how: str = "") -> dict[str, Any]:
     return _figure(sample.typical_s / unit, how, sample.spread, sample.count, sample.median_s / unit)
+
+
+def _difference(sample: Sample, unit: float, how: str = "") -> dict[str, Any]:
+    value, spread = difference_of(sample)
+    return _figure(value / unit, how, spread, sample.count)
 
 
 # ---- the run ----

@@ -11,6 +11,7 @@ from simulator.probe.clock import (
     Probe,
     Sample,
     calibrate,
+    difference_of,
     join,
     measure,
     repeats_of,
@@ -178,6 +179,26 @@ def test_a_typical_value_is_the_mean_of_logarithms():
     assert typical_of([1e-9, *[5.0] * 8, 1e9]) == pytest.approx(5)
     assert typical_of([5.0] * 8 + [5.0 * 2**9]) == pytest.approx(10)
     assert Sample((1.0, 4.0)).typical_s == pytest.approx(2)
+
+
+def test_a_difference_is_the_middle_one():
+    """Two of these lie below nothing and three more below 0.1 us, 0.43 us is in the middle."""
+    found = Sample(tuple(each * 1e-6 for each in (-2.0, 0.83, 0.43, 0.03, 3.0, -1.0, 0.09, 0.63, 0.73, 0.03, 0.93)))
+    value, spread = difference_of(found)
+    assert value == pytest.approx(0.43e-6)
+    assert spread == 1.0  # at most
+
+
+def test_the_spread_of_a_difference_is_a_share_of_it():
+    """Quartiles of 1, 2, 3, 4 and 5 us are 2 and 4, the middle is 3: a standard deviation of 1 / 0.6745."""
+    value, spread = difference_of(Sample((5e-6, 1e-6, 4e-6, 2e-6, 3e-6)))
+    assert (value, spread) == pytest.approx((3e-6, 1 / 0.6745 / 3))
+    assert difference_of(Sample((3e-6,))) == (3e-6, 0.0)
+
+
+def test_a_difference_that_is_lost_in_noise_is_the_least_one():
+    """Half of it below 0: ten nanoseconds, of which nothing more is known."""
+    assert difference_of(Sample((-3e-6, -1e-6, 2e-6))) == (1e-8, 1.0)
 
 
 def test_samples_of_the_same_work_are_one():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from statistics import NormalDist
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from simulator.host import Cache, Host
 from simulator.ops import WORK
 from simulator.probe.clock import Sample
 from simulator.probe.describe import NOISY, format_kib, hardware_fields, identity, noise_of, rate, without_slow_caches
+from simulator.probe.kernels import MATRIX_BYTES, PIECE_BYTES, whole_panels
 from simulator.probe.parts import QUERIES
 from simulator.report.profile import print_profile, to_yaml
 from simulator.schema import check
@@ -222,6 +224,35 @@ def test_starting_a_matrix_takes_what_the_formula_says():
     for key in ("start_us", "shared_start_us"):
         assert set(engine[key]) == {1, 48, 96}
         assert engine[key][96]["value"] == pytest.approx(2, rel=0.1)
+
+
+@pytest.mark.parametrize(("noise_us", "spread"), [(0.1, 0.1 / 0.43), (2.0, 1.0)])
+def test_a_start_is_seen_through_noise(noise_us, spread):
+    """0.43 us for each matrix, whether single rounds scatter by 0.1 us or by 2: then four in ten find less than nothing."""
+    readings = readings_of(PI5)
+    large, small = (readings.samples[f"start 4 {where}"] for where in ("memory", "pieces"))
+    more = small.bytes / whole_panels("q8_0", PIECE_BYTES) - large.bytes / whole_panels("q8_0", MATRIX_BYTES)
+    normal = [NormalDist(0.43e-6, noise_us * 1e-6).inv_cdf((number + 0.5) / 41) for number in range(41)]
+    readings.samples["start 4 memory"] = replace(large, seconds=(8e-3,) * 41)
+    readings.samples["start 4 pieces"] = replace(small, seconds=tuple(8e-3 + more * each for each in normal))
+    found = hardware_fields(readings, "mine", WHEN)["engine"]["start_us"][4]
+    assert found["value"] == pytest.approx(0.43, rel=1e-3)
+    assert found["spread"] == pytest.approx(spread, rel=0.05)
+    assert found["count"] == 41
+
+
+def test_tokens_and_runs_are_seen_through_noise():
+    """Three of seven rounds found less than nothing: the middle one counts, 1 and 2 us."""
+    readings = readings_of(PI5)
+    noisy = Sample(tuple(each * 1e-6 for each in (-3, 1, 4, -1, 5, 7, -2)))
+    twice = Sample(tuple(2 * each for each in noisy.seconds))
+    readings.overheads[1] |= {"token": noisy, "cold token": twice}
+    readings.attention[1] = replace(readings.attention[1], run=twice)
+    items = hardware_fields(readings, "mine", WHEN)["engine"]["item_ns"][1]
+    assert {work: items[work]["value"] for work in ("token", "cold token", "run")} == pytest.approx(
+        {"token": 1000, "cold token": 2000, "run": 2000}
+    )
+    assert items["token"]["spread"] == 1.0
 
 
 def test_work_is_that_which_forecasts_ask_for():
