@@ -30,8 +30,8 @@ def main(folder: Path) -> None:
     pair = [scenario(name, "pi5-16gb", weights="2.70bpw") for name in ("qwen3-30b-a3b", "qwen3-32b")]
     point = pair[0].at(1, CONTEXT)
     measured = Measured(
-        "geerlingguy 47", "qwen3-30b-a3b", "pi5-16gb", "2.70bpw", 1, CONTEXT, None, "uniform", None, MEASURED, MEASURED, MEASURED,
-        float(point.tokens_per_s), float(point.tokens_per_s_low), float(point.tokens_per_s_high),
+        "geerlingguy 47", "qwen3-30b-a3b", "pi5-16gb", "llama.cpp", "2.70bpw", 1, CONTEXT, None, "uniform", None,
+        MEASURED, MEASURED, MEASURED, float(point.tokens_per_s), float(point.tokens_per_s_low), float(point.tokens_per_s_high),
     )  # fmt: skip
     save_chart(batch_chart(pair, BATCHES, CONTEXT, [measured]), folder / "pi5_batch.png")
 

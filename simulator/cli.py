@@ -19,8 +19,6 @@ from simulator.errors import InputError, hint, printable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from simulator.score import Score
-
 app = typer.Typer(
     name="roofcast",
     help="Forecast how many tokens per second a language model decodes on a machine, and what holds it back.",
@@ -181,13 +179,17 @@ def simulate(
 
 def _picture(plot: str | None, json: str | None) -> Path | None:
     """The path of a picture, checked before anything else is done; None for the terminal."""
+    _refuse_both(plot, json)
     if plot is None:
         return None
-    if plot == "-" and json == "-":
-        raise InputError("--plot - and --json - both want the standard output: give one of them a file")
     from simulator.report.plot import check_path
 
     return check_path(plot, "--plot")
+
+
+def _refuse_both(plot: str | None, json: str | None) -> None:
+    if plot == "-" and json == "-":
+        raise InputError("--plot - and --json - both want the standard output: give one of them a file")
 
 
 def _refuse_empty(texts: dict[str, str | None]) -> None:
@@ -289,51 +291,27 @@ def validate(
     plot: Annotated[
         str | None, typer.Option(metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
     ] = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write a page of it, as the command report does.")
+    ] = None,
 ) -> None:
     """Decode on this machine, or take somebody's measurements, and set the forecasts beside them."""
     texts = {"hardware": hardware, "against": against, "model": model, "weights": weights, "json": json, "plot": plot}
-    _refuse_empty(texts)
-    picture = _picture(plot, json)
+    _refuse_empty(texts | {"report": report})
+    _refuse_both(plot, json)
     if against is None:
         if model or weights:
             raise InputError("--model and --weights tell what --against FILE was measured with; give that too")
         from simulator.report.validate import run
 
-        run(hardware, quick, json, plot)
+        run(hardware, quick, json, plot, report)
         return
     if quick:
         raise InputError("--quick: nothing is decoded with --against, leave it out")
-    found = _validate_against(against, hardware, model, weights, json)
-    if plot is not None:
-        from simulator.report.charts import measured_chart
-        from simulator.report.measured import of_score
-        from simulator.report.plot import show
+    from simulator.report.against import Request
+    from simulator.report.against import run as run_against
 
-        show(measured_chart(of_score(found), printable(against)), picture, json == "-")
-
-
-def _validate_against(
-    against: str, hardware: str | None, model: str | None, weights: str | None, json: str | None
-) -> Score:
-    from dataclasses import replace
-    from pathlib import Path
-
-    from simulator.hardware import load_hardware
-    from simulator.importers.measurements import load_measurements
-    from simulator.mixes import parse_weights
-    from simulator.model import load_model
-    from simulator.report.record import check_target
-    from simulator.report.score import report
-    from simulator.score import score
-
-    check_target(json, "--json", against, hardware)
-    device = load_hardware(hardware) if hardware is not None else None
-    named = parse_weights(weights).name if weights is not None else None
-    measured = load_measurements(Path(against), device, load_model(model) if model is not None else None, named)
-    found = score(measured.published, device)
-    found = replace(found, skipped=(*measured.skipped, *found.skipped))
-    report(found, against, measured.made_with, json)
-    return found
+    run_against(Request(against, hardware, model, weights, json, plot, report))
 
 
 @app.command()
@@ -436,6 +414,50 @@ def plot(
         more={"cache": cache, "runtime": runtime, "threads": threads, "sparsity": sparsity, "devices": devices},
     )
     run(request, output)
+
+
+@app.command()
+def report(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODEL...", help="Names (roofcast list models), YAML, GGUF or config.json."),
+    ] = None,
+    on: Annotated[
+        list[str] | None, typer.Option("--on", metavar="HARDWARE...", help="Names (roofcast list hardware) or YAML.")
+    ] = None,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="DIR", help="The folder, made if needed.")
+    ] = "report",
+    batch: Annotated[str | None, typer.Option(help="Batches to choose from. [default: 1..256*2]")] = None,
+    context: Annotated[str | None, typer.Option(help="Contexts to choose from. [default: 128 to 128k]")] = None,
+    weights: Annotated[str | None, typer.Option(help="Formats to choose from. [default: what people use]")] = None,
+    cache: Annotated[str | None, typer.Option(help="Format of the cache. [default: the runtime's]")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="llama.cpp, vllm, roofcast, roofline or YAML. [default: by device]")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: the device's]")
+    ] = None,
+    measured: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Measurements to show, of validate --json, llama-bench or a CSV.")
+    ] = None,
+) -> None:
+    """Write a page that answers what readers ask about MODELs on HARDWARE, with pictures and data beside it."""
+    from simulator.report.report import Request, run
+
+    texts = {"on": " ".join(on) if on is not None else None, "output": output, "batch": batch, "context": context}
+    _refuse_empty(texts | {"weights": weights, "cache": cache, "runtime": runtime, "measured": measured})
+    run(
+        Request(
+            models=models or [],
+            devices=[name for each in on or () for name in each.split(",")],
+            folder=output,
+            **_counts(batch, context),
+            weights=_names("--weights", weights),
+            measured=measured,
+            more={"cache": cache, "runtime": runtime, "threads": threads},
+        )
+    )
 
 
 def _counts(batch: str | None, context: str | None) -> dict[str, tuple[int, ...] | None]:

@@ -87,9 +87,7 @@ def sample(kind: str) -> Chart:
     if kind == "roofline":
         points = (Series("attention", (1.0, 8.0), (10e9, 70e9)), Series("cache", (2.0, 2.1), (15e9, 16e9), colour=1))
         panel = Panel("", points, "operations per second", machine())
-        return Chart(
-            kind, "roofline", "What holds it back", "operations per byte", (panel,), source, legend="batch 1"
-        )
+        return Chart(kind, "roofline", "What holds it back", "operations per byte", (panel,), source, legend="batch 1")
     if kind == "measured":
         x = tuple(10.0 * 1.3**n for n in range(12))
         y = tuple(v * (1.1 if n % 2 else 0.9) for n, v in enumerate(x))

@@ -52,8 +52,8 @@ def dense():
 
 def measurement(base, rate, batch=1, context=1024):
     """Somebody's measurement of a scenario."""
-    return Measured("row 1", base.loaded.model.name, base.hardware.name, base.load.weights.name, batch, context, None, "uniform", None,
-                    rate, rate * 0.9, rate * 1.1, rate, rate * 0.8, rate * 1.2)  # fmt: skip
+    return Measured("row 1", base.loaded.model.name, base.hardware.name, base.runtime.name, base.load.weights.name,
+                    batch, context, None, "uniform", None, rate, rate * 0.9, rate * 1.1, rate, rate * 0.8, rate * 1.2)  # fmt: skip
 
 
 # ---- what is computed ----

@@ -30,6 +30,7 @@ class Measured:
     id: str
     model: str
     hardware: str
+    runtime: str
     weights: str
     batch: int
     context: int
@@ -79,7 +80,7 @@ def of_score(found: Score) -> list[Measured]:
 def _of_row(row: Row) -> Measured:
     rate, spread = row.tokens_per_s_measured, row.spread or 0.0
     return Measured(
-        row.id, row.model, row.hardware, row.weights, row.batch, row.context, row.threads, "uniform", None,
+        row.id, row.model, row.hardware, row.runtime, row.weights, row.batch, row.context, row.threads, "uniform", None,
         rate, rate * math.exp(-spread), rate * math.exp(spread), row.tokens_per_s, row.low, row.high,
     )  # fmt: skip
 
@@ -93,8 +94,8 @@ def _of_case(row: Case) -> Measured:
     case, forecast = row.case, row.forecast
     rate, spread = row.measurement.tokens_per_s, spread_of(row.measurement.seconds)
     return Measured(
-        case.id, case.model.name, forecast.hardware.name, case.weights, case.batch, case.context, case.threads, case.routing,
-        case.sparsity, rate, rate * math.exp(-spread), rate * math.exp(spread),
+        case.id, case.model.name, forecast.hardware.name, forecast.runtime.name, case.weights, case.batch, case.context,
+        case.threads, case.routing, case.sparsity, rate, rate * math.exp(-spread), rate * math.exp(spread),
         float(forecast.tokens_per_s), float(forecast.tokens_per_s_low), float(forecast.tokens_per_s_high),
     )  # fmt: skip
 
@@ -129,7 +130,8 @@ def _of_record(row: Any, data: Mapping[str, Any], where: str) -> Measured:
     hardware = row.get("hardware", data.get("hardware"))
     threads, sparsity = row.get("threads"), row.get("sparsity")
     return Measured(
-        str(row.get("id", where)), texts["model"], str(hardware), texts["weights"], _count(row, "batch", 1, where),
+        str(row.get("id", where)), texts["model"], str(hardware), str(row.get("runtime") or "roofcast"), texts["weights"],
+        _count(row, "batch", 1, where),
         _count(row, "context", 0, where), threads if isinstance(threads, int) else None, str(row.get("routing") or "uniform"),
         str(sparsity) if sparsity else None, rates[0], rates[0] * math.exp(-min(spread, 5.0)), rates[0] * math.exp(min(spread, 5.0)),
         *rates[1:],

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from simulator.compare import Comparison, Crossing, Row, compare, crossings
 from simulator.engine import cpu
@@ -23,7 +26,8 @@ from simulator.report.measured import of_comparison
 from simulator.report.plot import check_path, show
 from simulator.report.profile import DEFAULT_FILE
 from simulator.report.progress import progress_bar
-from simulator.report.record import check_target, write_json
+from simulator.report.record import check_target, write_json, write_whole
+from simulator.report.report import check_folder, report_measured
 from simulator.report.table import print_table
 from simulator.units import format_number, format_seconds
 
@@ -31,10 +35,11 @@ ROUNDS, QUICK_ROUNDS = 9, 3
 N_WORST = 5
 
 
-def run(given: str | None, quick: bool, json: str | None, plot: str | None = None) -> None:
+def run(given: str | None, quick: bool, json: str | None, plot: str | None = None, report: str | None = None) -> None:
     """Decode, compare, print, and draw; InputError where the file is not of this machine."""
     check_target(json, "--json", given or DEFAULT_FILE)
     picture = check_path(plot, "--plot") if plot is not None else None
+    folder = check_folder(report, "--report") if report is not None else None
     hardware, host = _hardware(given), read_host()
     _refuse_stranger(hardware, host)
     everyone = hardware.threads or 1
@@ -55,6 +60,20 @@ def run(given: str | None, quick: bool, json: str | None, plot: str | None = Non
         write_json(as_record(found, hardware, notes), json)
     if plot is not None:
         show(measured_chart(of_comparison(found), hardware.title or hardware.name), picture, json == "-")
+    if folder is not None:
+        models = _write_models(found, folder / "models")
+        told = report_measured(of_comparison(found), models, {hardware.name: given or DEFAULT_FILE}, folder)
+        print(told, file=sys.stderr if json == "-" else sys.stdout)
+
+
+def _write_models(found: Comparison, folder: Path) -> dict[str, str]:
+    """The models of a run as files, which the commands in its report name; their paths by name."""
+    folder.mkdir(exist_ok=True)
+    paths = {row.case.model.name: folder / f"{row.case.model.name}.yaml" for row in found.rows}
+    for row in found.rows:
+        fields = row.case.model.model_dump(mode="json", exclude_defaults=True)
+        write_whole(paths[row.case.model.name], yaml.safe_dump(fields, sort_keys=False))
+    return {name: str(path) for name, path in paths.items()}
 
 
 def _hardware(given: str | None) -> Hardware:

@@ -1,0 +1,181 @@
+"""The command `report`: a page, pictures and data in a folder; what they hold is what `simulate` says."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from test_measured import ROW, written
+
+from simulator.cli import main
+from simulator.report import report as report_module
+
+KINDS = ("speed", "roofline", "batch", "experts", "context", "bytes", "formats", "sparsity", "routing")
+
+
+def run(capsys, *arguments):
+    """Exit status, standard output and standard error of the command."""
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    printed = capsys.readouterr()
+    return end.value.code, printed.out, printed.err
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_report_is_a_page_with_pictures_and_data(capsys):
+    """One of each kind as PNG and SVG, forecasts as CSV and JSON, nothing else; a second one replaces it."""
+    arguments = ["report", "qwen3-30b-a3b", "llama-3-8b", "--on", "pi5-16gb", "rtx-4090", "-o", "out/deep"]
+    assert run(capsys, *arguments) == (
+        0,
+        "out/deep/index.html: 2 models on 2 devices; beside it 9 pictures as .png and .svg, forecasts.csv and forecasts.json\n",
+        "",
+    )
+    made = {path.name: path.read_bytes() for path in Path("out/deep").iterdir()}
+    pictures = {f"{kind}.{suffix}" for kind in KINDS for suffix in ("png", "svg")}
+    assert set(made) == {*pictures, "index.html", "forecasts.csv", "forecasts.json"}
+    assert len(made["index.html"]) < 1_000_000
+    run(capsys, *arguments)
+    assert {path.name: path.read_bytes() for path in Path("out/deep").iterdir()} == made
+
+
+def test_the_data_is_what_simulate_says(capsys):
+    """Every number of a row of both files, at a point picked from the middle."""
+    run(
+        capsys,
+        "report",
+        "qwen3-30b-a3b",
+        "--on",
+        "pi5-16gb",
+        "--batch",
+        "1,3",
+        "--context",
+        "512,2k",
+        "--weights",
+        "q3_k_m,q2_k",
+    )
+    rows = json.loads(Path("report/forecasts.json").read_text())["predictions"]
+    assert len(rows) == 8
+    _, out, _ = run(
+        capsys,
+        "simulate",
+        "qwen3-30b-a3b",
+        "pi5-16gb",
+        "--batch",
+        "3",
+        "--context",
+        "2k",
+        "--weights",
+        "q3_k_m",
+        "--json",
+        "-",
+    )
+    (told,) = json.loads(out)["predictions"]
+    (found,) = [row for row in rows if (row["batch"], row["context"], row["weights"]) == (3, 2048, "q3_k_m")]
+    assert set(found) == set(told)
+    for name, value in told.items():
+        assert found[name] == (pytest.approx(value) if isinstance(value, float | dict) else value), name
+    with Path("report/forecasts.csv").open() as file:
+        table = list(csv.DictReader(file))
+    (line,) = [row for row in table if (row["batch"], row["context"], row["weights"]) == ("3", "2048", "q3_k_m")]
+    assert float(line["bytes_experts"]) == pytest.approx(told["bytes"]["experts"])
+    assert float(line["tokens_per_s"]) == pytest.approx(told["tokens_per_s"])
+
+
+def test_measurements_stand_beside(capsys):
+    """A picture and a table more."""
+    row = {"model": "llama-3-8b", "hardware": "pi5-16gb", "weights": "q4_k_m", "threads": 4}
+    written(Path("run.json"), [ROW | row])
+    status, out, _ = run(capsys, "report", "llama-3-8b", "--on", "pi5-16gb", "--measured", "run.json")
+    assert status == 0
+    assert "8 pictures" in out
+    assert Path("report/measured.csv").read_text().splitlines()[1].startswith("dense q8_0 b1,llama-3-8b,pi5-16gb,")
+    assert Path("report/measured.svg").exists()
+
+
+def test_somebody_elses_measurements_make_a_report(capsys):
+    """`validate --against` writes the same."""
+    Path("mine.csv").write_text(
+        "device,model,weights,batch,context,tokens_per_s\npi5-16gb,llama-3-8b,q4_k_m,1,128,2.17\npi5-16gb,qwen3-4b,q4_k_m,1,128,3.9\n"
+    )
+    status, out, _ = run(capsys, "validate", "--against", "mine.csv", "--report", "out", "--plot", "a.png")
+    assert status == 0
+    assert "a.png: forecast against measured\n" in out
+    assert out.splitlines()[-1].startswith("out/index.html: 2 models on 1 device; ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["report", "--on", "pi5-16gb"], "report: name models before --on, as in: roofcast report qwen3-30b-a3b --on pi5-16gb -o report"),
+        (["report", "llama-3-8b"], "report: name devices with --on, as in: --on pi5-16gb rtx-4090 (roofcast list hardware)"),
+        (["report", "llama-3-8b", "--on", "pi5-16gb", "-o", "file"], "-o file: is a file, a folder is needed"),
+        (["report", "llama-3-8b", "--on", "pi5-16gb", "-o", "file/deep"], "-o file/deep: cannot be made (Not a directory)"),
+        (["report", *["llama-3-8b"] * 13, "--on", *["pi5-16gb"] * 5],
+         "report: 13 models on 5 devices are 65 pairs, at most 64 are readable on a page: make several reports"),
+        (["report", "llama-3-8b", "--on", "pi5-16gb", "--measured", "none.csv"], "none.csv: no such file"),
+        (["validate", "--against", "none.csv", "--report", "file"], "--report file: is a file, a folder is needed"),
+    ],
+)  # fmt: skip
+def test_mistakes_get_one_sentence(capsys, arguments, message):
+    """Before any time is spent."""
+    Path("file").write_text("mine")
+    status, _, err = run(capsys, *arguments)
+    assert (status, err) == (2, f"roofcast: {message}\n")
+    assert Path("file").read_text() == "mine"
+
+
+def test_the_page_comes_last_and_whole(capsys, monkeypatch):
+    """Where drawing is interrupted, the old page stays."""
+    Path("report").mkdir()
+    Path("report/index.html").write_text("old")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report_module, "draw_all", interrupt)
+    status, _, err = run(capsys, "report", "llama-3-8b", "--on", "pi5-16gb")
+    assert (status, err) == (130, "interrupted\n")
+    assert [path.name for path in Path("report").iterdir()] == ["index.html"]
+    assert Path("report/index.html").read_text() == "old"
+
+
+def test_an_interrupt_ends_the_drawing_processes(tmp_path):
+    """Sent for real: one word, no traceback, no half file, nobody left."""
+    root = Path(__file__).parent.parent
+    command = [
+        sys.executable,
+        "-m",
+        "simulator",
+        "report",
+        *["qwen3-30b-a3b", "llama-3-8b", "mixtral-8x7b"],
+        "--on",
+        "pi5-16gb",
+        "rtx-4090",
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(root)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    folder = tmp_path / "report"
+    for _ in range(600):
+        if folder.exists() and list(folder.glob("*.png")):
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+    assert not (folder / "index.html").exists()
+    assert all(path.suffix in (".png", ".svg") for path in folder.iterdir())
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
