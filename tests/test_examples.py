@@ -1,5 +1,6 @@
 """The examples run, and what the README shows is what the program says."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -120,3 +121,12 @@ def test_the_readme_shows_the_first_forecast(capsys):
         main(["simulate", "qwen3-30b-a3b", "pi5-16gb", "--weights", "2.70bpw"])
     printed = capsys.readouterr().out.split("\n\n")[1]
     assert printed in README
+
+
+def test_a_machine_is_measured_and_judged(tmp_path):
+    """The quick way, from the command to both pictures."""
+    printed = run("profile_and_validate.py", str(tmp_path), cwd=tmp_path)
+    assert re.search(r"\d+ decodes, the machine's drift taken out: median error [\d.]+%$", printed.strip())
+    for name in ("profile.png", "validate.png"):
+        assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
+    assert json.loads((tmp_path / "run.json").read_text())["rows"]
