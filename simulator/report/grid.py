@@ -418,7 +418,8 @@ def _pair_data(pair: Pair, grids: Grids, pool: Pool) -> dict[str, Any]:
     return {
         "model": pair.model,
         "device": pair.device,
-        "runtime": base.runtime.title or base.runtime.name,
+        "runtime": base.runtime.name,
+        "software": base.runtime.title or base.runtime.name,
         "threads": point.threads,
         "limit": base.memory_limit_bytes,
         "held": pool.add(held, *shape),

@@ -78,7 +78,7 @@ function measuredOf(shown) {
   return data.measured.filter(
     (row) =>
       row.model === shown.model.name && row.hardware === shown.device.name && row.weights === shown.format.name &&
-      row.routing === shown.surface.name && !row.sparsity && [null, shown.pair.threads].includes(row.threads),
+      row.runtime === shown.pair.runtime && row.routing === shown.surface.name && !row.sparsity && [null, shown.pair.threads].includes(row.threads),
   );
 }
 
@@ -545,7 +545,7 @@ function speedRows(found, batch) {
 function remarkOf(shown) {
   const deepest = shown.model.deepest, context = data.contexts[chosen.context];
   const beyond = deepest && context > deepest ? ` The model was made for ${whole(deepest)} tokens of context.` : "";
-  return `${shown.pair.runtime}. Weights ${shown.pair.formats[shown.pair.default] === shown.format && shown.pair.why ? shown.pair.why : shown.format.name}.${beyond}`;
+  return `${shown.pair.software}. Weights ${shown.pair.formats[shown.pair.default] === shown.format && shown.pair.why ? shown.pair.why : shown.format.name}.${beyond}`;
 }
 
 // ---- the sections ----

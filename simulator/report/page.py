@@ -206,7 +206,7 @@ def _share(rate: float, rates: dict[int, float]) -> float:
 
 def _measured_data(row: Measured) -> dict[str, Any]:
     return {
-        "id": row.id, "model": row.model, "hardware": row.hardware, "weights": row.weights, "batch": row.batch,
+        "id": row.id, "model": row.model, "hardware": row.hardware, "runtime": row.runtime, "weights": row.weights, "batch": row.batch,
         "context": row.context, "threads": row.threads, "routing": row.routing, "sparsity": row.sparsity,
         "rate": _digits(row.tokens_per_s), "low": _digits(row.tokens_per_s_low), "high": _digits(row.tokens_per_s_high),
         "forecast": _digits(row.forecast), "forecast_low": _digits(row.forecast_low),
