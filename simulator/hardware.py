@@ -197,7 +197,9 @@ class KernelSpeed(Spec):
     cached_gop_per_s: Figure  # operations with the weights in each core's own cache; a multiply-add is two
     cache_share: Figure | None = None  # of a pure read's speed, weights in the cache that all share
     memory_share: Figure  # the same, weights in main memory
-    memory_gb_per_s: Figure | None = None  # of the pure read beside it, where that was not the one of `read_gb_per_s`
+    # Of the pure reads beside it, where those were not the ones of `read_gb_per_s`.
+    cache_gb_per_s: Figure | None = None
+    memory_gb_per_s: Figure | None = None
 
 
 class EngineSpeeds(Spec):

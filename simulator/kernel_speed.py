@@ -76,18 +76,26 @@ def _at(
     streamed = op.cost.streamed_bytes
     knots = [(reads[0], cached_s, 0.0)]
     if all(speed.cache_share for speed in kernel.values()):
-        shares = {n: 1 / speed.cache_share.value for n, speed in kernel.items()}
+        found = {n: (speed.cache_share, speed.cache_gb_per_s) for n, speed in kernel.items()}
         starts_s = _starts(op, speeds.shared_start_us.get(threads), speeds.shared_matrix_mib, phases)
-        knots.append((reads[1], streamed * reads[1] * _over_tokens(op.sharers, shares), starts_s))
-    shares = {n: 1 / speed.memory_share.value for n, speed in kernel.items()}
-    beside = next((speed.memory_gb_per_s for speed in kernel.values() if speed.memory_gb_per_s), None)
-    read_s = 1 / (beside.value * GIGA) if beside else reads[2]
+        knots.append((*_beside_reads(op, found, reads[1]), starts_s))
+    found = {n: (speed.memory_share, speed.memory_gb_per_s) for n, speed in kernel.items()}
     starts_s = _starts(op, speeds.start_us.get(threads), speeds.matrix_mib, phases)
     if op.part == "cache":
         starts_s = sum((work_seconds(work, speeds, threads) for work in op.work if work.kind == "run"), 0.0)
-    knots.append((read_s, streamed * read_s * _over_tokens(op.sharers, shares), starts_s))
+    knots.append((*_beside_reads(op, found, reads[2]), starts_s))
     # Where sharing a machine made a kernel seem to read faster than reading alone does, it is not.
     return cached_s, np.maximum(_along(knots, s_per_byte), streamed * s_per_byte)
+
+
+def _beside_reads(op: Op, found: dict[int, tuple[Figure, Figure | None]], read_s: float) -> tuple[Any, Any]:
+    """Seconds for a byte of a pure read, and the kernel's seconds; *found*: its share of a read, and that read if not *read_s*.
+
+    Each number of tokens was timed beside a read of its own, so it is seconds that lie between them, not shares.
+    """
+    reads = {n: 1 / (beside.value * GIGA) if beside else read_s for n, (_, beside) in found.items()}
+    kernels = {n: reads[n] / share.value for n, (share, _) in found.items()}
+    return _between(op.sharers, reads), op.cost.streamed_bytes * _over_tokens(op.sharers, kernels)
 
 
 def _starts(op: Op, figure: Figure | None, matrix_mib: float, phases: float):
@@ -103,29 +111,46 @@ def _seconds_of_token(kernel: dict[int, KernelSpeed]) -> dict[int, float]:
 
 def _over_tokens(tokens, values: dict[int, float]):
     """Interpolated over the tokens at once; beyond what was measured, kernels pass over the weights again."""
+    return _between(tokens, values) * np.maximum(np.asarray(tokens) / max(values), 1.0)
+
+
+def _between(tokens, values: dict[int, float]):
     counts = sorted(values)
-    inside = np.clip(tokens, counts[0], counts[-1])
-    return np.interp(inside, counts, [values[n] for n in counts]) * np.maximum(np.asarray(tokens) / counts[-1], 1.0)
+    return np.interp(tokens, counts, [values[n] for n in counts])
 
 
-def _along(knots: list[tuple[float, Any, Any]], read_s) -> Any:
+def _along(knots: list[tuple[Any, Any, Any]], read_s) -> Any:
     """Straight lines through points (read, kernel, starts) whose kernel and starts together never fall.
 
     Beyond the last point the last line goes on, without the starts: those do not grow as memory gets slower.
-    A point where reading was no faster than at one further out is left out: that cache was not seen.
     """
-    (_, least, _), kept = knots[0], [knots[-1]]
+    read_s, least = np.asarray(read_s), knots[0][1]
+    (near, kernel, starts), *further = _in_order(knots)
+    reached = np.maximum(least, kernel + starts)
+    seconds, slope = reached + 0.0 * read_s, 0.0
+    for far, following, starts in further:
+        width = far - near
+        is_line, width = width > 0, np.where(width > 0, width, 1.0)
+        growth = np.maximum(following + starts - reached, 0.0)
+        seconds = seconds + np.clip((read_s - near) / width, 0.0, 1.0) * growth
+        rise = np.maximum(np.maximum(following, least) - np.maximum(kernel, least), 0.0)
+        slope = np.where(is_line, rise / width, slope)
+        near, kernel, reached = far, following, reached + growth
+    return seconds + slope * np.maximum(read_s - near, 0.0)
+
+
+def _in_order(knots: list[tuple[Any, Any, Any]]) -> list[tuple[Any, Any, Any]]:
+    """The points with the next one in place of each where reading was no faster than further out: that cache was not seen.
+
+    Where none was, the line to memory begins with what a kernel takes in a cache.
+    """
+    kept, any_seen = [knots[-1]], False
     for knot in knots[-2::-1]:
-        if knot[0] < kept[0][0]:
-            kept.insert(0, knot)
-    knots = kept if len(kept) > 1 else [(0.0, least, 0.0), *kept]
-    reads, kernels, starts = zip(*knots, strict=True)
-    seconds = [np.maximum(least, kernels[0] + starts[0])]
-    for number in range(1, len(knots)):
-        seconds.append(np.maximum(seconds[-1], kernels[number] + starts[number]))
-    growth = np.maximum(np.maximum(kernels[-1], least) - np.maximum(kernels[-2], least), 0.0)
-    result = seconds[0] + 0.0 * np.asarray(read_s)
-    for number in range(1, len(knots)):
-        share = (np.asarray(read_s) - reads[number - 1]) / (reads[number] - reads[number - 1])
-        result = result + np.clip(share, 0.0, 1.0) * (seconds[number] - seconds[number - 1])
-    return result + np.maximum(share - 1.0, 0.0) * growth
+        seen = knot[0] < kept[0][0]
+        any_seen = any_seen | seen
+        kept.insert(0, _where(seen, knot, kept[0]))
+    return [_where(any_seen, kept[0], (0.0, knots[0][1], 0.0)), *kept[1:]]
+
+
+def _where(condition, one: tuple[Any, Any, Any], other: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+    return tuple(np.where(condition, *pair) for pair in zip(one, other, strict=True))

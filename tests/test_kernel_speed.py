@@ -187,6 +187,44 @@ def test_attention_is_compared_with_the_read_beside_it():
     assert seconds(attention(), 40, speeds=speeds) == pytest.approx(MI / (0.4 * 40e9))
 
 
+# By queries of a key: 0.5 and 0.4 of reads in the shared cache, 0.4 and 0.3 of reads in memory, all at other times.
+UNEQUAL = {
+    1: kernel(1000, 0.5, 0.4) | {"cache_gb_per_s": figure(80), "memory_gb_per_s": figure(40)},
+    8: kernel(8000, 0.4, 0.3) | {"cache_gb_per_s": figure(60), "memory_gb_per_s": figure(10)},
+}
+
+
+def unequal(**of_eight):
+    """Attention that was timed beside reads of those speeds, with other ones for eight queries."""
+    table = UNEQUAL | {8: UNEQUAL[8] | {name: figure(rate) for name, rate in of_eight.items()}}
+    return EngineSpeeds.model_validate(SPEEDS.model_dump(exclude_none=True) | {"attention": {2: {"f16": table}}})
+
+
+@pytest.mark.parametrize(
+    ("queries", "reads", "kernels"),
+    [
+        (1, (80, 40), (1 / 40, 1 / 16)),
+        (8, (60, 10), (1 / 24, 1 / 3)),
+        (4.5, (2 / (1 / 80 + 1 / 60), 2 / (1 / 40 + 1 / 10)), ((1 / 40 + 1 / 24) / 2, (1 / 16 + 1 / 3) / 2)),
+        (16, (60, 10), (2 / 24, 2 / 3)),  # twice over the cache
+    ],
+)
+def test_each_share_is_of_the_read_beside_it(queries, reads, kernels):
+    """Where reading goes as it did then, a kernel takes what it took then; half-way between two that were measured, the mean."""
+    assert seconds(attention(queries), reads, speeds=unequal()) * GIGA / MI == pytest.approx(kernels)
+
+
+@pytest.mark.parametrize("of_eight", [{}, {"memory_gb_per_s": 70}, {"cache_gb_per_s": 300}, {"memory_gb_per_s": 300}])
+def test_a_grid_of_unequal_reads_equals_its_points(of_eight):
+    """Also where only with some queries a cache was seen, or none."""
+    queries, bandwidths = np.array([1.0, 3.0, 6.0, 8.0, 20.0]), np.array([2.0, 15.0, 50.0, 70.0, 150.0, 400.0])
+    speeds = unequal(**of_eight)
+    grid = seconds(attention(queries[:, None]), bandwidths[None, :], speeds=speeds)
+    alone = [[float(seconds(attention(n), rate, speeds=speeds)) for rate in bandwidths] for n in queries]
+    assert grid == pytest.approx(np.array(alone))
+    assert (np.diff(grid) <= 0).all()
+
+
 # ---- disorder ----
 
 
@@ -241,11 +279,17 @@ shares = st.floats(0.02, 2.0)
     rates,
     st.floats(0.5, 40),
     st.lists(rates, min_size=2, max_size=9),
+    st.none() | st.tuples(rates, rates, rates, rates),
 )
-def test_more_bandwidth_is_never_slower_for_a_kernel(reads, shared, memory, cached, tokens, faster):
+def test_more_bandwidth_is_never_slower_for_a_kernel(reads, shared, memory, cached, tokens, faster, beside):
     """Whatever was measured, in whatever disorder: nor does a kernel ever take less than reading its weights, or than computing."""
+    own = [{}, {}]
+    if beside:
+        pairs = beside[:2], beside[2:]
+        own = [{"cache_gb_per_s": figure(one), "memory_gb_per_s": figure(two)} for one, two in pairs]
+    table = {1: kernel(cached, shared, memory) | own[0], 8: kernel(2 * cached, shared, memory) | own[1]}
     data = {"read_gb_per_s": {2: [figure(rate) for rate in reads]}, "start_us": {2: figure(3)},
-            "kernels": {2: {"q8_0": {1: kernel(cached, shared, memory), 8: kernel(2 * cached, shared, memory)}}}}  # fmt: skip
+            "kernels": {2: {"q8_0": table}}}  # fmt: skip
     speeds, faster = EngineSpeeds.model_validate(data), np.sort(faster)
     op = matrix(tokens)
     found = seconds(op, faster, speeds=speeds)
@@ -345,10 +389,18 @@ def devices(draw):
             for tokens in (1, 4, 16)
         }
 
+    def beside(n):
+        """What else was read when attention was timed."""
+        _, shared_rate, memory_rate = rates_of
+        return {
+            "cache_gb_per_s": noisy(shared_rate * n / 2, next(noise)),
+            "memory_gb_per_s": noisy(memory_rate * n / 2, next(noise)),
+        }
+
     engine = machine().engine.model_dump(exclude_none=True) | {
         "read_gb_per_s": {n: [noisy(rate * n / 2, next(noise)) for rate in rates_of] for n in (1, 2)},
         "kernels": {n: {fmt: speeds(n) for fmt in MEASURED} for n in (1, 2)},
-        "attention": {n: {"f16": speeds(n)} for n in (1, 2)},
+        "attention": {n: {"f16": {tokens: speed | beside(n) for tokens, speed in speeds(n).items()}} for n in (1, 2)},
     }
     peaks = {"f32": figure(peak / 1000), "int8": figure(peak / 1000)}
     return machine(memory=levels, curve=curve, engine=engine, peaks_tflops=peaks, peaks_tflops_by_threads={})
@@ -381,6 +433,8 @@ def faster(device, factor):
     ]
     reads += [point["gb_per_s"] for point in data["curve"]]
     reads += [figure for figures in data["engine"]["read_gb_per_s"].values() for figure in figures]
+    attention = [speed for formats in data["engine"]["attention"].values() for speed in formats["f16"].values()]
+    reads += [speed[name] for speed in attention for name in ("cache_gb_per_s", "memory_gb_per_s")]
     for figure_ in reads:
         figure_["value"] *= factor
         figure_["best"] *= factor

@@ -333,6 +333,8 @@ def _part(speed: PartSpeed) -> dict[str, Any]:
     found = {"cached_gop_per_s": rate(speed.cached, GIGA)}
     if speed.cache_share:
         found["cache_share"] = _ratio(speed.cache_share)
+    if speed.cache_read:
+        found["cache_gb_per_s"] = rate(speed.cache_read, GIGA)
     return found | {"memory_share": _ratio(speed.memory_share), "memory_gb_per_s": rate(speed.read, GIGA)}
 
 

@@ -157,6 +157,7 @@ class PartSpeed:
     memory_share: tuple[float, ...]  # of a pure read beside it, counting the bytes that were really read
     read: Sample  # that pure read
     cache_share: tuple[float, ...] = ()  # the same as memory_share, in the cache that all share
+    cache_read: Sample | None = None
 
 
 ZEROS = 0.5  # share of zero inputs
@@ -232,6 +233,7 @@ def join_attention(found: Sequence[Attention]) -> Attention:
             tuple(share for speed in each for share in speed.memory_share),
             join([speed.read for speed in each]),
             tuple(share for speed in each for share in speed.cache_share),
+            join([speed.cache_read for speed in each]),
         )
     return Attention(speeds, join([one.run for one in found]))
 
@@ -265,6 +267,7 @@ def measure_attention(
             tuple(share for share, _, _ in far),
             Sample(tuple(taken for _, taken, _ in far), bytes=read.bytes),
             tuple(share for share, _, _ in shared),
+            Sample(tuple(taken for _, taken, _ in shared), bytes=beside.bytes),
         )
     return Attention(speeds, Sample(tuple(starts)))
 

@@ -218,6 +218,17 @@ def test_kernels_are_shares_of_the_reads_beside_them():
     assert [figure["value"] for figure in engine["read_gb_per_s"][4]] == pytest.approx([400, 240, 16], rel=1e-3)
 
 
+def test_attention_keeps_both_reads_that_it_was_timed_beside():
+    """2 MB in 10 us in the shared cache, for four queries alone; memory's were read at 15 GB/s."""
+    readings = readings_of(PI5)
+    speeds = readings.attention[4].speeds
+    speeds[4] = replace(speeds[4], cache_read=timed(1e-5, bytes=2e6))
+    found = hardware_fields(readings, "mine", WHEN)["engine"]["attention"][4]["f16"]
+    assert found[4]["cache_gb_per_s"]["value"] == 200
+    assert "cache_gb_per_s" not in found[1]
+    assert found[1]["memory_gb_per_s"]["value"] == pytest.approx(15)
+
+
 def test_starting_a_matrix_takes_what_the_formula_says():
     """2 us for each, in memory and in the shared cache, whatever whole panels make of the sizes."""
     engine = described(SERVER)["engine"]

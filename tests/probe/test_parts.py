@@ -158,6 +158,7 @@ def test_attention_is_what_a_deeper_cache_adds():
         # Half a MiB holds 512 tokens: 496 more than the shallow cache; read 256 times in a ms.
         assert speed.cache_share == pytest.approx((496 * 1024 / 1e-9 / (MIB / 2 / (MS / 256)),) * 2)
         assert speed.read == Sample(pytest.approx((read_s, read_s)), bytes=MIB)
+        assert speed.cache_read == Sample(pytest.approx((MS / 256, MS / 256)), bytes=MIB // 2)
     # One phase of 0.9 ms by two threads for 4 heads, in two rounds of three.
     assert found.run.seconds == pytest.approx((PHASE * 2 / 4,) * 6)
 
@@ -166,9 +167,11 @@ def test_several_measurings_of_attention_are_one():
     """Timings and shares follow each other, by queries of a key."""
 
     def once(seconds, share):
-        part = PartSpeed(Sample((seconds,), flops=8.0), (share,), Sample((3 * seconds,), bytes=4.0), (2 * share,))
+        reads = Sample((3 * seconds,), bytes=4.0), Sample((7 * seconds,), bytes=2.0)
+        part = PartSpeed(Sample((seconds,), flops=8.0), (share,), reads[0], (2 * share,), reads[1])
         return Attention({1: part, 4: part}, Sample((5 * seconds,)))
 
     joined = join_attention([once(1.0, 0.1), once(2.0, 0.2)])
-    both = PartSpeed(Sample((1.0, 2.0), flops=8.0), (0.1, 0.2), Sample((3.0, 6.0), bytes=4.0), (0.2, 0.4))
+    reads = Sample((3.0, 6.0), bytes=4.0), Sample((7.0, 14.0), bytes=2.0)
+    both = PartSpeed(Sample((1.0, 2.0), flops=8.0), (0.1, 0.2), reads[0], (0.2, 0.4), reads[1])
     assert joined == Attention({1: both, 4: both}, Sample((5.0, 10.0)))
