@@ -143,13 +143,12 @@ def test_what_fits_nowhere_is_said():
 
 
 def test_a_page_of_many_stays_small():
-    """12 models on 5 devices: thinned as far as the budget says, and told; with thousands of measurements, too."""
+    """Seven models on five devices: thinned as far as the budget says, and told; with thousands of measurements, too."""
     models = [
-        "qwen3-30b-a3b", "llama-3-8b", "gpt-oss-20b", "gpt-oss-120b", "gemma-3-4b", "qwen3-0.6b", "deepseek-v3",
-        "qwen3-next-80b-a3b", "mixtral-8x7b", "nemotron-h-9b", "llama-4-scout", "phi-4",
+        "qwen3-30b-a3b", "llama-3-8b", "gpt-oss-20b", "gemma-3-4b", "qwen3-0.6b", "deepseek-v3", "mixtral-8x7b",
     ]  # fmt: skip
     grids = build_grids(
-        models, ["pi5-16gb", "rtx-4090", "m4-max-40", "h100-sxm", "epyc-9654"], budget_bytes=300_000, **SMALL
+        models, ["pi5-16gb", "rtx-4090", "m4-max-40", "h100-sxm", "epyc-9654"], budget_bytes=150_000, **SMALL
     )
     text = page(grids, [measured(number) for number in range(5_000)], "roofcast report")
     assert len(text.encode()) < 2_000_000

@@ -1,5 +1,6 @@
 "use strict";
-// Shows the forecasts that the page holds at the selection of its controls. Text from files only ever becomes text nodes.
+// Shows the forecasts that the page holds, at the selection of its controls.
+// Text from files only ever becomes text nodes.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const find = (id) => document.getElementById(id);
@@ -9,9 +10,9 @@ const LIMITS = ["memory", "arithmetic", "overhead"];
 const BOUND = { m: "memory", c: "arithmetic", o: "overhead" };
 const COMPONENTS = ["weights", "experts", "cache", "activations"];
 const PARTS = {
-  attention: "attention matrices", ffn: "feed-forward", experts: "routed experts", shared: "shared experts", router: "router",
-  head: "output head", cache: "attention over the cache", recurrent: "recurrent state", vectors: "norms and vectors",
-  embedding: "embedding", step: "between steps",
+  attention: "attention matrices", ffn: "feed-forward", experts: "routed experts", shared: "shared experts",
+  router: "router", head: "output head", cache: "attention over the cache", recurrent: "recurrent state",
+  vectors: "norms and vectors", embedding: "embedding", step: "between steps",
 };
 
 // ---- numbers for a reader ----
@@ -34,7 +35,8 @@ function scaled(value, sizes, least) {
 const bytes = (value) =>
   scaled(value, [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"]], (n) => `${n.toFixed(0)} B`);
 const seconds = (value) => scaled(value, [[1, "s"], [1e-3, "ms"], [1e-6, "µs"]], (n) => `${(n * 1e9).toFixed(0)} ns`);
-const operations = (value) => scaled(value, [[1e12, "Top/s"], [1e9, "Gop/s"], [1e6, "Mop/s"]], (n) => `${number(n)} op/s`);
+const operations = (value) =>
+  scaled(value, [[1e12, "Top/s"], [1e9, "Gop/s"], [1e6, "Mop/s"]], (n) => `${number(n)} op/s`);
 function gib(value) {
   if (value >= 1000 * GI) return `${whole(Math.round(value / GI))} GiB`;
   return value >= 0.1 * GI ? `${(value / GI).toFixed(1)} GiB` : `${(value / MI).toFixed(1)} MiB`;
@@ -69,16 +71,13 @@ function rate(shown, batch, context, surface = shown.surface) {
 
 const misfit = (found) => `does not fit: needs ${gib(found.memory)}, ${gib(found.limit)} can be had`;
 
-function stepSeconds(surface, batch, context) {
-  return surface.limits.map((place) => at(place, batch, context));
-}
-
 /** What measurements were made of this model on this device in this format. */
 function measuredOf(shown) {
   return data.measured.filter(
     (row) =>
       row.model === shown.model.name && row.hardware === shown.device.name && row.weights === shown.format.name &&
-      row.runtime === shown.pair.runtime && row.routing === shown.surface.name && !row.sparsity && [null, shown.pair.threads].includes(row.threads),
+      row.runtime === shown.pair.runtime && row.routing === shown.surface.name && !row.sparsity &&
+      [null, shown.pair.threads].includes(row.threads),
   );
 }
 
@@ -107,7 +106,8 @@ function fillControls(shown) {
 
 function choose(control) {
   const select = find(control);
-  chosen[control] = control === "format" || control === "routing" ? select.selectedOptions[0].text : select.selectedIndex;
+  const isNamed = control === "format" || control === "routing";
+  chosen[control] = isNamed ? select.selectedOptions[0].text : select.selectedIndex;
   history.replaceState(null, "", `#${new URLSearchParams(asWords())}`);
   redraw();
 }
@@ -167,6 +167,11 @@ function cut(text, room, size = 12) {
   return `${text.slice(0, end)}…`;
 }
 
+function plus(u) {
+  const [right, left, up, down] = [`h${2 * u}`, `h${-2 * u}`, `v${-2 * u}`, `v${2 * u}`];
+  return `M${-3 * u} ${-u}${right}${up}${right}${down}${right}${down}${left}${down}${left}${up}${left}z`;
+}
+
 /** Shapes and fillings that can be told apart without colour. */
 const SHAPES = [
   (r) => `M${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`,
@@ -174,22 +179,31 @@ const SHAPES = [
   (r) => `M0 ${-r * 1.2}L${r * 1.15} ${r * 0.85}H${-r * 1.15}z`,
   (r) => `M0 ${-r * 1.25}L${r * 1.25} 0L0 ${r * 1.25}L${-r * 1.25} 0z`,
   (r) => `M0 ${r * 1.2}L${r * 1.15} ${-r * 0.85}H${-r * 1.15}z`,
-  (r) => `M${-r * 1.2} ${-r * 0.45}h${r * 0.75}v${-r * 0.75}h${r * 0.9}v${r * 0.75}h${r * 0.75}v${r * 0.9}h${-r * 0.75}v${r * 0.75}h${-r * 0.9}v${-r * 0.75}h${-r * 0.75}z`,
+  (r) => plus(r * 0.4),
 ];
-const HATCHES = ["", "M0 8L8 0", "M0 0L8 8", "M0 4H8", "M4 0V8", "M0 4H8M4 0V8", "M0 0L8 8M0 8L8 0", "M2 2h2v2h-2z"];
+const HATCHES = [
+  "", "M0 8L8 0", "M0 0L8 8", "M0 4H8", "M4 0V8", "M0 4H8M4 0V8", "M0 0L8 8M0 8L8 0", "M2 2h3v3h-3z",
+  "M0 0L8 8", "M4 0V8", "M0 4H8", "M0 8L8 0",
+];
 
 function dot(parent, x, y, place, radius = 4.5, style = "dot") {
-  const path = SHAPES[place % SHAPES.length](radius);
-  return draw(parent, "path", { d: path, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, class: `${style} k${place % 8}` });
+  const d = SHAPES[place % SHAPES.length](radius), transform = `translate(${x.toFixed(1)} ${y.toFixed(1)})`;
+  return draw(parent, "path", { d, transform, class: `${style} k${place % 8}` });
 }
 
 function definePatterns() {
   const defs = draw(find("patterns"), "defs");
   HATCHES.forEach((path, place) => {
-    const pattern = draw(defs, "pattern", { id: `p${place}`, width: 8, height: 8, patternUnits: "userSpaceOnUse", class: `k${place}` });
+    const attributes = { id: `p${place}`, class: `k${place % 8}`, patternUnits: "userSpaceOnUse", width: 8, height: 8 };
+    const pattern = draw(defs, "pattern", attributes);
     draw(pattern, "rect", { width: 8, height: 8, style: "fill: var(--c)" });
     draw(pattern, "path", { d: path, style: "stroke: var(--paper); stroke-width: 1.4; opacity: .75; fill: none" });
   });
+}
+
+function canvas(plot, width, height, label) {
+  const named = { role: "img", "aria-label": label, tabindex: "0" };
+  return draw(plot, "svg", { width, height, viewBox: `0 0 ${width} ${height}`, ...named });
 }
 
 /** Empties a figure and gives it a title; returns where its chart goes. */
@@ -204,8 +218,9 @@ function open(id, title, subtitle, legend) {
 }
 
 function legendEntry({ name, place = 0, kind = "line" }) {
-  const item = make("li"), sample = draw(item, "svg", { width: kind === "fill" ? 14 : 24, height: 14, "aria-hidden": "true" });
-  if (kind === "fill") draw(sample, "rect", { width: 14, height: 14, rx: 2, fill: `url(#p${place % 8})` });
+  const item = make("li"), width = kind === "fill" ? 14 : 24;
+  const sample = draw(item, "svg", { width, height: 14, "aria-hidden": "true" });
+  if (kind === "fill") draw(sample, "rect", { width: 14, height: 14, rx: 2, fill: `url(#p${place})` });
   if (kind === "line") draw(sample, "path", { d: "M0 7H24", class: `curve k${place % 8}` });
   if (kind === "roof") draw(sample, "path", { d: "M0 7H24", class: "roof" });
   if (kind === "ceiling") draw(sample, "path", { d: "M1 7H24", class: "ceiling k6" });
@@ -261,7 +276,7 @@ function frame(plot, x, y, { label, top = 8, height = 0 }) {
   const yTicks = y.ticks || ticksOf(y.low, y.high, y.isLog, 7);
   const left = Math.max(...yTicks.map((each) => widthOf(y.show(each)))) + 12;
   const edge = { left, right: width - 14, top: top + 22, bottom: tall - 40 };
-  const svg = draw(plot, "svg", { width, height: tall, viewBox: `0 0 ${width} ${tall}`, role: "img", "aria-label": label, tabindex: "0" });
+  const svg = canvas(plot, width, tall, label);
   const px = scaleOf(x, edge.left, edge.right), py = scaleOf(y, edge.bottom, edge.top);
   for (const tick of yTicks) {
     draw(svg, "line", { x1: edge.left, x2: edge.right, y1: py(tick), y2: py(tick), class: "grid" });
@@ -281,7 +296,8 @@ function drawTicks(svg, x, px, edge) {
     if (place < edge.left - 1 || place > edge.right + 1) continue;
     draw(svg, "line", { x1: place, x2: place, y1: edge.bottom, y2: edge.bottom + 4, class: "axis" });
     if (place - half < taken + 8) continue;
-    draw(svg, "text", { x: Math.min(place, edge.right + 14 - half), y: edge.bottom + 17, "text-anchor": "middle" }, text);
+    const middle = Math.min(place, edge.right + 14 - half);
+    draw(svg, "text", { x: middle, y: edge.bottom + 17, "text-anchor": "middle" }, text);
     taken = place + half;
   }
 }
@@ -332,8 +348,8 @@ function showTip(stop, client) {
   tip.replaceChildren(make("b", {}, stop.title), ...stop.lines.map((line) => make("span", {}, line)));
   tip.hidden = false;
   const left = Math.min(Math.max(6, client.x + 14), innerWidth - tip.offsetWidth - 6);
-  const under = client.y + 18 + tip.offsetHeight < innerHeight;
-  tip.style.transform = `translate(${left}px, ${under ? client.y + 18 : Math.max(6, client.y - tip.offsetHeight - 12)}px)`;
+  const under = client.y + 18, over = Math.max(6, client.y - tip.offsetHeight - 12);
+  tip.style.transform = `translate(${left}px, ${under + tip.offsetHeight < innerHeight ? under : over}px)`;
 }
 
 // ---- charts ----
@@ -344,8 +360,8 @@ function lineChart(plot, { label, x, y, lines, marks = [], measured = [], beyond
   const view = frame(plot, x, y, { label, top: 15 * marks.length });
   const { svg, px, py, edge } = view;
   if (beyond < x.high) {
-    const from = Math.max(edge.left, px(beyond));
-    draw(svg, "rect", { x: from, y: edge.top, width: edge.right - from, height: edge.bottom - edge.top, class: "beyond" });
+    const from = Math.max(edge.left, px(beyond)), height = edge.bottom - edge.top;
+    draw(svg, "rect", { x: from, y: edge.top, width: edge.right - from, height, class: "beyond" });
   }
   drawMarks(view, marks);
   const path = (points, key) =>
@@ -369,8 +385,9 @@ function lineChart(plot, { label, x, y, lines, marks = [], measured = [], beyond
 function stopsOf(lines, measured, x, px, edge) {
   const places = [...new Set([...lines.flatMap((line) => line.points), ...measured].map((each) => each.x))];
   return places.sort((a, b) => a - b).map((value) => {
-    const told = lines.flatMap((line) => line.points.filter((each) => each.x === value).map((each) => `${line.name}: ${each.text}`));
-    const also = measured.filter((each) => each.x === value).map((each) => each.text);
+    const here = (points) => points.filter((each) => each.x === value).map((each) => each.text);
+    const told = lines.flatMap((line) => here(line.points).map((text) => `${line.name}: ${text}`));
+    const also = here(measured);
     return { x: px(value), y: edge.top, title: x.tell(value), lines: [...told, ...also] };
   });
 }
@@ -384,70 +401,82 @@ function errorDot(svg, x, y, low, high, place) {
 function drawMarks({ svg, px, edge, width }, marks) {
   marks.forEach(({ x, text }, n) => {
     const place = px(x), y = edge.top - 5 - 15 * (marks.length - 1 - n);
-    const isLeft = place + widthOf(text) + 8 > width;
+    const wide = widthOf(text), sides = [place + 5, place - 5 - wide, Math.max(0, width - wide - 2)];
+    const start = sides.find((x) => x >= 0 && x + wide <= width);
     draw(svg, "line", { x1: place, x2: place, y1: y - 9, y2: edge.bottom, class: "mark" });
-    draw(svg, "text", { x: isLeft ? place - 5 : place + 5, y, "text-anchor": isLeft ? "end" : "start", class: "halo" }, text);
+    draw(svg, "text", { x: start ?? 0, y, class: "halo" }, cut(text, width));
   });
 }
 
-/** Rows {name, detail, value, low, high, ceiling, note, chosen}, one bar each; where there is no value the note is read. */
+/** Rows {name, detail, value, low, high, ceiling, note, chosen}, a bar each, or where there is no value the note. */
 function barChart(plot, rows, label) {
-  const width = plot.clientWidth || 320;
-  const shown = rows.filter((row) => row.value);
-  const values = shown.flatMap((row) => [row.value, row.low || row.value, row.high, row.ceiling]);
-  const axis = axisFor(values.length ? values : [1], "tokens/s", values.length > 0 && Math.max(...values) > 30 * Math.min(...values));
+  const width = plot.clientWidth || 320, axis = barScale(rows);
   const full = (row) => (row.detail ? `${row.name}, ${row.detail}` : row.name);
-  const room = Math.max(...rows.map((row) => widthOf(full(row), 14))) + 22, isNarrow = room > width * 0.38;
-  const left = isNarrow ? 2 : room, height = isNarrow ? 44 : 28, right = width - 56;
-  const tall = rows.length * height + 44;
-  const svg = draw(plot, "svg", { width, height: tall, viewBox: `0 0 ${width} ${tall}`, role: "img", "aria-label": label, tabindex: "0" });
-  const edge = { left, right, top: 2, bottom: tall - 40 }, px = scaleOf(axis, left, right);
-  if (values.length) barAxis(svg, axis, px, edge);
+  const room = Math.max(...rows.map((row) => widthOf(full(row), 14))) + 22;
+  const longest = Math.max(...rows.map((row) => (row.value ? 0 : widthOf(row.note, 13))));
+  const isNarrow = room > width * 0.38 || room + longest > width;
+  const left = isNarrow ? 2 : room, height = isNarrow ? 44 : 28, tall = rows.length * height + 44;
+  const svg = canvas(plot, width, tall, label);
+  const edge = { left, right: width - 56, top: 2, bottom: tall - 40 }, px = axis && scaleOf(axis, left, edge.right);
+  if (axis) barAxis(svg, axis, px, edge);
   const stops = rows.map((row, place) => {
-    const top = place * height + 4, y = top + (isNarrow ? 25 : 10);
+    const top = place * height + 4, y = top + (isNarrow ? 25 : 10), name = isNarrow ? top + 10 : y + 5;
     const group = draw(svg, "g", { class: `k0${row.chosen ? " chosen" : ""}` });
-    const room = isNarrow ? width - 4 : left - 10;
-    draw(group, "text", { x: 0, y: isNarrow ? top + 10 : y + 5, class: "name", ...(row.chosen && { "font-weight": 650 }) }, cut(full(row), room, row.chosen ? 14 : 13));
+    draw(group, "text", { x: 0, y: name, class: "name" }, cut(full(row), isNarrow ? width - 24 : width, 14));
     if (row.value) drawBar(group, row, px, y, left, width);
     else draw(group, "text", { x: left, y: y + 5, class: "misfit" }, cut(row.note, width - left - 4, 12.5));
-    return { x: left, y, title: full(row), lines: row.value ? [`${number(row.value)} tokens/s (${span(row)})`, `ceiling ${number(row.ceiling)} tokens/s`, row.note] : [row.note] };
+    const rates = [`${number(row.value)} tokens/s (${span(row)})`, `ceiling ${number(row.ceiling)} tokens/s`];
+    return { x: left, y, title: full(row), lines: [...(row.value ? rates : []), row.note] };
   });
   explain(svg, stops, "y", edge);
 }
 
+function barScale(rows) {
+  const values = rows.filter((row) => row.value).flatMap((row) => [row.value, row.low || row.value, row.ceiling]);
+  return values.length ? axisFor(values, "tokens/s", Math.max(...values) > 30 * Math.min(...values)) : null;
+}
+
 function barAxis(svg, axis, px, edge) {
-  const ticks = ticksOf(axis.low, axis.high, axis.isLog, Math.min(8, Math.max(2, Math.floor((edge.right - edge.left) / 60))));
-  for (const tick of ticks) draw(svg, "line", { x1: px(tick), x2: px(tick), y1: edge.top, y2: edge.bottom, class: "grid" });
+  const most = Math.min(8, Math.max(2, Math.floor((edge.right - edge.left) / 60)));
+  const ticks = ticksOf(axis.low, axis.high, axis.isLog, most);
+  for (const tick of ticks) {
+    draw(svg, "line", { x1: px(tick), x2: px(tick), y1: edge.top, y2: edge.bottom, class: "grid" });
+  }
   drawTicks(svg, { ticks, show: brief }, px, edge);
-  draw(svg, "text", { x: edge.right, y: edge.bottom + 34, "text-anchor": "end" }, `tokens/s${axis.isLog ? ", logarithmic" : ""}`);
+  const label = `tokens/s${axis.isLog ? ", logarithmic" : ""}`;
+  draw(svg, "text", { x: edge.right, y: edge.bottom + 34, "text-anchor": "end" }, label);
 }
 
 function drawBar(group, row, px, y, left, width) {
-  const end = px(row.value);
+  const end = px(row.value), [low, high] = [px(row.low), px(row.high)];
   draw(group, "rect", { x: left, y: y - 6, width: Math.max(1, end - left), height: 12, rx: 2, class: "rod" });
-  if (row.low > 0) draw(group, "path", { d: `M${px(row.low)} ${y}H${px(row.high)}M${px(row.low)} ${y - 4}v8M${px(row.high)} ${y - 4}v8`, class: "error" });
+  const whisker = `M${low} ${y}H${high}M${low} ${y - 4}v8M${high} ${y - 4}v8`;
+  if (row.low > 0) draw(group, "path", { d: whisker, class: "error" });
   draw(group, "path", { d: `M${px(row.ceiling)} ${y - 7}v14`, class: "ceiling" });
   dot(group, end, y, 0, 4);
-  for (const each of row.measured || []) dot(group, px(each.tokens_per_s), y, 1, 4.5, "hollow");
+  for (const each of row.measured) dot(group, px(each), y, 1, 4.5, "hollow");
   draw(group, "text", { x: width - 2, y: y + 5, "text-anchor": "end", class: "value" }, number(row.value));
 }
 
-/** Columns {x, title, parts: [{name, value}]} of stacked bytes. */
-function stackChart(plot, { label, x, columns, names, unit }) {
-  const totals = columns.map((column) => column.parts.reduce((sum, value) => sum + value, 0));
-  const y = { low: 0, high: Math.max(...totals) * 1.05, isLog: false, label: unit.label, show: (value) => brief(value) };
-  const view = frame(plot, x, y, { label });
-  const { svg, px, py, edge } = view;
-  const wide = Math.min(46, Math.max(6, ((edge.right - edge.left) / data.batches.length) * 0.66));
+/** Columns {x, title, parts} of stacked bytes, a part for each name. */
+function stackChart(plot, { label, x, columns, names }) {
+  const totals = columns.map((column) => sum(column.parts)), most = Math.max(...totals);
+  const [size, unit] = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"]].find(([each]) => most >= each) || [1e3, "kB"];
+  const show = (value) => brief(value / size);
+  const ticks = ticksOf(0, (most * 1.05) / size, false, 7).map((each) => each * size);
+  const y = { low: 0, high: most * 1.05, isLog: false, ticks, show, label: `${unit} read and written in a step` };
+  const { svg, px, py, edge } = frame(plot, x, y, { label });
+  const width = Math.min(46, Math.max(6, ((edge.right - edge.left) / data.batches.length) * 0.66));
   const stops = columns.map((column, n) => {
-    let below = 0;
+    let top = 0;
     column.parts.forEach((value, place) => {
-      const height = py(below) - py(below + value);
-      if (height > 0.3) draw(svg, "rect", { x: px(column.x) - wide / 2, y: py(below + value), width: wide, height, fill: `url(#p${place})` });
-      below += value;
+      top += value;
+      const height = py(top - value) - py(top), fill = `url(#p${place})`;
+      if (height > 0.3) draw(svg, "rect", { x: px(column.x) - width / 2, y: py(top), width, height, fill });
     });
-    const told = names.map((name, place) => `${name}: ${unit.tell(column.parts[place])}, ${percent(column.parts[place] / totals[n])}`);
-    return { x: px(column.x), y: edge.top, title: `${column.title}: ${unit.tell(totals[n])}`, lines: told.filter((_, place) => column.parts[place]) };
+    const tell = (value, place) => value && `${names[place]}: ${bytes(value)}, ${percent(value / totals[n])}`;
+    const title = `${column.title}: ${bytes(totals[n])}`;
+    return { x: px(column.x), y: edge.top, title, lines: column.parts.map(tell).filter(Boolean) };
   });
   explain(svg, stops, "x", edge);
 }
@@ -455,16 +484,17 @@ function stackChart(plot, { label, x, columns, names, unit }) {
 /** One bar from 0 to 100 % for each row {title, parts: [{name, place, value}]}. */
 function shareChart(plot, rows, label) {
   const width = plot.clientWidth || 320, height = 56, tall = rows.length * height + 2;
-  const svg = draw(plot, "svg", { width, height: tall, viewBox: `0 0 ${width} ${tall}`, role: "img", "aria-label": label, tabindex: "0" });
+  const svg = canvas(plot, width, tall, label);
   const stops = rows.flatMap(({ title, parts }, row) => {
     const top = row * height, total = parts.reduce((sum, part) => sum + part.value, 0);
     draw(svg, "text", { x: 0, y: top + 13, class: "name" }, title);
     let before = 0;
     return parts.map((part) => {
       const x = (before / total) * width, wide = (part.value / total) * width;
-      draw(svg, "rect", { x, y: top + 20, width: Math.max(0.5, wide - 1), height: 24, fill: `url(#p${part.place % 8})` });
+      const fill = `url(#p${part.place})`, told = `${seconds(part.value)}, ${percent(part.value / total)}`;
+      draw(svg, "rect", { x, y: top + 20, width: Math.max(0.5, wide - 1), height: 24, fill });
       before += part.value;
-      return { x: x + wide / 2, y: top + 32, title: part.name, lines: [`${seconds(part.value)}, ${percent(part.value / total)}`] };
+      return { x: x + wide / 2, y: top + 32, title: part.name, lines: [told] };
     });
   });
   explain(svg, stops, "xy", { top: 0, bottom: tall });
@@ -482,7 +512,7 @@ function dotChart(plot, { label, x, y, dots, behind, height }) {
   explain(view.svg, dots.map((each) => ({ ...each, x: view.px(each.x), y: view.py(each.y) })), "xy", view.edge);
 }
 
-// ---- axes of the page ----
+// ---- what the sections share ----
 
 /** Along a dimension of the grid, from its first value, or from *first* where that is 0, to a little beyond *room*. */
 function gridAxis(ticks, room, first, edge) {
@@ -499,40 +529,80 @@ const lowestContext = () => data.contexts[0] || (data.contexts[1] || 4) / 4;
 
 function contextAxis(room) {
   const told = { label: "tokens in the cache of each sequence (context)", show: tokens };
-  return { ...gridAxis(data.contexts, room, lowestContext(), 1.15), ...told, tell: (context) => `context ${whole(context)}` };
+  const axis = gridAxis(data.contexts, room, lowestContext(), 1.15);
+  return { ...axis, ...told, tell: (context) => `context ${whole(context)}` };
 }
 
+const theBatch = () => data.batches[chosen.batch];
+const theContext = () => data.contexts[chosen.context];
+const atBatch = () => `batch ${whole(theBatch())}`;
+const atContext = () => `context ${whole(theContext())}`;
+const roomOf = (shown, context) => shown.surface.crossings[context][2];
 const titled = (shown, ...more) => [shown.model.title, shown.device.title, shown.format.name, ...more].join(", ");
-const atContext = () => `context ${whole(data.contexts[chosen.context])}`;
-const atBatch = () => `batch ${whole(data.batches[chosen.batch])}`;
+const upper = (text) => text[0].toUpperCase() + text.slice(1);
+const sum = (values) => values.reduce((total, value) => total + value, 0);
+
+/** The forecasts over the batches that fit at a context. */
+function overBatches(shown, context, surface = shown.surface) {
+  const found = data.batches.map((batch, place) => ({ batch, place, ...rate(shown, place, context, surface) }));
+  return found.filter((each) => each.fits);
+}
+
+/** A forecast as a point of a line, or a share of it. */
+function pointOf(x, { total, low, high, ceiling }, share = 1) {
+  const own = { total: total * share, low: low * share, high: high * share, ceiling: ceiling * share };
+  const text = `${number(own.total)} tokens/s (${span(own)}), ceiling ${number(own.ceiling)}`;
+  return { x, y: own.total, low: own.low, high: own.high, ceiling: own.ceiling, text };
+}
+
+const extremes = (point) => [point.y, point.low || point.y, point.high || point.y, point.ceiling || point.y];
+
+function rateAxis(lines, measured = []) {
+  return axisFor([...lines.flatMap((line) => line.points), ...measured].flatMap(extremes), "tokens/s");
+}
+
+function isNear(row) {
+  return Math.abs(row.context - theContext()) <= Math.max(128, theContext() / 4);
+}
+
+function measuredPoint(row, x) {
+  return { x, y: row.rate, low: row.low, high: row.high, place: 2, text: `measured: ${number(row.rate)} tokens/s` };
+}
+
+function lineLegend(lines, measured) {
+  const hasBand = lines.some((line) => line.points.some((each) => each.low > 0));
+  const band = hasBand ? [{ name: "80 % interval", kind: "band" }] : [];
+  const also = measured.length ? [{ name: "measured", place: 2, kind: "measured" }] : [];
+  return [...lines, ...band, { name: "ceiling", kind: "ceiling" }, ...also];
+}
 
 // ---- the readout ----
 
-function commandOf(shown) {
-  const at = `--batch ${data.batches[chosen.batch]} --context ${data.contexts[chosen.context]}`;
-  const routing = shown.model.experts ? shown.surface.option : "";
-  return `roofcast simulate ${shown.model.argument} ${shown.device.argument} ${at}${shown.format.option}${routing}${data.options}`;
+function commandOf({ model, device, format, surface }) {
+  const point = `--batch ${theBatch()} --context ${theContext()}`;
+  const options = `${format.option}${model.experts ? surface.option : ""}${data.options}`;
+  return `roofcast simulate ${model.argument} ${device.argument} ${point}${options}`;
 }
 
 function readOut(shown) {
-  const batch = data.batches[chosen.batch], found = rate(shown, chosen.batch, chosen.context);
-  const rows = found.fits ? speedRows(found, batch) : [["Tokens per second", "does not fit", ""]];
+  const found = rate(shown, chosen.batch, chosen.context);
+  const rows = found.fits ? speedRows(found) : [["Tokens per second", "does not fit", ""]];
   rows.push(["Memory", `${gib(found.memory)} needed`, `${gib(found.limit)} can be had`]);
   if (shown.model.experts) {
-    const distinct = at(shown.surface.distinct, chosen.batch);
-    rows.push(["Experts that a step touches", `${count(distinct)} of ${whole(shown.model.experts)}`, "in each layer, on average"]);
+    const touched = `${count(at(shown.surface.distinct, chosen.batch))} of ${whole(shown.model.experts)}`;
+    rows.push(["Experts that a step touches", touched, "in each layer, on average"]);
   }
-  find("readout").firstElementChild.replaceChildren(
-    ...rows.map(([term, value, detail]) => make("div", {}, make("dt", {}, term), make("dd", {}, value, make("small", {}, detail)))),
-  );
+  const told = ([term, value, detail]) => [make("dt", {}, term), make("dd", {}, value, make("small", {}, detail))];
+  find("readout").firstElementChild.replaceChildren(...rows.map((row) => make("div", {}, ...told(row))));
   find("short").textContent = found.fits
     ? `${number(found.total)} tokens/s (${span(found)}), limited by ${found.bound}`
-    : misfit(found)[0].toUpperCase() + misfit(found).slice(1);
+    : upper(misfit(found));
   find("command").textContent = commandOf(shown);
   find("remark").textContent = remarkOf(shown);
 }
 
-function speedRows(found, batch) {
+function speedRows(found) {
+  const batch = theBatch();
   const each = batch > 1 ? `${number(found.total / batch)} for each of ${whole(batch)} sequences` : "one sequence";
   return [
     ["Tokens per second", number(found.total), each],
@@ -542,56 +612,56 @@ function speedRows(found, batch) {
   ];
 }
 
-function remarkOf(shown) {
-  const deepest = shown.model.deepest, context = data.contexts[chosen.context];
-  const beyond = deepest && context > deepest ? ` The model was made for ${whole(deepest)} tokens of context.` : "";
-  return `${shown.pair.software}. Weights ${shown.pair.formats[shown.pair.default] === shown.format && shown.pair.why ? shown.pair.why : shown.format.name}.${beyond}`;
+function remarkOf({ pair, format, model }) {
+  const isDefault = pair.formats[pair.default] === format;
+  const isBeyond = model.deepest && theContext() > model.deepest;
+  const beyond = isBeyond ? ` The model was made for ${whole(model.deepest)} tokens of context.` : "";
+  return `${pair.software}. Weights ${(isDefault && pair.why) || format.name}.${beyond}`;
 }
 
-// ---- the sections ----
+// ---- what holds it back ----
 
 function heldBack(shown) {
-  const { surface } = shown, { batch, context } = chosen, found = rate(shown, batch, context);
-  const subtitle = titled(shown, atBatch(), atContext());
-  if (!found.fits) {
-    say("held", `Memory that is too small: it ${misfit(found)}.`);
-    for (const id of ["roofline", "step"]) find(id).hidden = true;
-    return;
-  }
-  const order = Object.keys(PARTS);
-  const parts = Object.entries(surface.parts).map(([name, places]) => {
-    const [taken, operationsDone, moved] = places.map((each) => at(each, batch, context));
-    return { name: PARTS[name] || name, place: Math.max(0, order.indexOf(name)), value: taken, operations: operationsDone, moved };
-  });
-  const timed = parts.filter((part) => part.value > 0), limits = stepSeconds(surface, batch, context);
-  const total = timed.reduce((sum, part) => sum + part.value, 0);
-  const longest = timed.reduce((best, part) => (part.value > best.value ? part : best));
-  const waits = limits.map((value, place) => `${percent(value / total)} ${["waits for memory", "for arithmetic", "is overhead"][place]}`);
-  say("held", `A step takes ${seconds(total)}: ${waits[0]}, ${waits[1]} and ${waits[2]}. The largest part is ${longest.name}, ${percent(longest.value / total)} of it.`);
-  drawRoofline(shown, timed, total, subtitle);
-  const told = [...timed].sort((a, b) => b.value - a.value);
-  const legend = told.map((part) => ({ name: `${part.name}: ${seconds(part.value)}, ${percent(part.value / total)}`, place: part.place, kind: "fill" }));
+  const found = rate(shown, chosen.batch, chosen.context), subtitle = titled(shown, atBatch(), atContext());
+  for (const id of ["roofline", "step"]) find(id).hidden = !found.fits;
+  if (!found.fits) return say("held", `Memory that is too small: it ${misfit(found)}.`);
+  const parts = partsOf(shown.surface), total = sum(parts.map((part) => part.value));
+  const limits = shown.surface.limits.map((place) => at(place, chosen.batch, chosen.context));
+  const [memory, arithmetic, overhead] = limits.map((value) => percent(value / total));
+  const waits = `${memory} waits for memory, ${arithmetic} for arithmetic and ${overhead} is overhead`;
+  const longest = `The largest part is ${parts[0].name}, ${percent(parts[0].value / total)} of it.`;
+  say("held", `A step takes ${seconds(total)}: ${waits}. ${longest}`);
+  drawRoofline(shown, parts, total, subtitle);
+  const legend = parts.map(({ name, place, value }) => ({
+    name: `${name}: ${seconds(value)}, ${percent(value / total)}`, place, kind: "fill",
+  }));
+  const limited = limits.map((value, n) => ({ name: LIMITS[n], place: [0, 1, 6][n], value }));
   const rows = [
-    { title: "by part", parts: timed },
-    { title: "by what limits: memory, arithmetic, overhead", parts: limits.map((value, place) => ({ name: LIMITS[place], place: [0, 1, 6][place], value })) },
+    { title: "by part", parts },
+    { title: `by what limits: ${LIMITS.join(", ")}`, parts: limited },
   ];
-  shareChart(open("step", `Where the ${seconds(total)} of a step go`, subtitle, legend), rows, `Seconds of a step: ${waits.join(", ")}`);
+  shareChart(open("step", `Where the ${seconds(total)} of a step go`, subtitle, legend), rows, `Of a step ${waits}`);
 }
 
-function drawRoofline(shown, parts, total, subtitle) {
-  const { device } = shown, peaks = device.peaks;
-  const dots = parts.filter((part) => part.operations > 0 && part.moved > 0).sort((a, b) => b.value - a.value).map((part) => ({
-    x: part.operations / part.moved, y: part.operations / part.value, place: part.place, radius: 4 + 6 * Math.sqrt(part.value / total),
-    title: part.name, lines: [
-      `${number(part.operations / part.moved)} operations a byte`, operations(part.operations / part.value),
-      `${bytes(part.moved)} in ${seconds(part.value)}, ${percent(part.value / total)} of the step`,
-    ],
-  }));
-  const most = Math.max(...peaks.map((peak) => peak.rate), ...dots.map((each) => each.y)), across = dots.map((each) => each.x);
-  const ridge = most / device.bandwidth;
-  const x = { low: Math.min(...across, ridge) / 3, high: Math.max(...across, ridge) * 4, isLog: true, label: "operations for each byte from memory", show: brief };
+/** The parts of the step, the longest first. */
+function partsOf(surface) {
+  const order = Object.keys(PARTS);
+  const parts = Object.entries(surface.parts).map(([part, places]) => {
+    const [value, done, moved] = places.map((place) => at(place, chosen.batch, chosen.context));
+    return { name: PARTS[part] || part, place: Math.max(0, order.indexOf(part)), value, done, moved };
+  });
+  return parts.filter((part) => part.value > 0).sort((a, b) => b.value - a.value);
+}
+
+function drawRoofline({ device }, parts, total, subtitle) {
+  const dots = parts.filter((part) => part.done > 0 && part.moved > 0).map((part) => roofDot(part, total));
+  const most = Math.max(...device.peaks.map((peak) => peak.rate), ...dots.map((each) => each.y));
+  const across = [...dots.map((each) => each.x), most / device.bandwidth];
+  const label = "operations for each byte from memory";
+  const x = { low: Math.min(...across) / 3, high: Math.max(...across) * 4, isLog: true, show: brief, label };
   const low = Math.min(...dots.map((each) => each.y), x.low * device.bandwidth);
-  const y = { low: low / 1.5, high: most * 2.2, isLog: true, label: "operations per second", show: (value) => scaled(value, [[1e12, "T"], [1e9, "G"], [1e6, "M"]], brief).replace(/\.0+ /, " ") };
+  const prefixed = (value) => scaled(value, [[1e12, "T"], [1e9, "G"], [1e6, "M"]], brief).replace(/\.0+ /, " ");
+  const y = { low: low / 1.5, high: most * 2.2, isLog: true, label: "operations per second", show: prefixed };
   const legend = [
     ...dots.map((each) => ({ name: each.title, place: each.place, kind: "dot" })),
     { name: `${device.memory}, ${number(device.bandwidth / 1e9)} GB/s`, kind: "roof" },
@@ -600,6 +670,15 @@ function drawRoofline(shown, parts, total, subtitle) {
   const plot = open("roofline", "Roofline: larger dots take longer", subtitle, legend);
   const behind = (view) => drawRoofs(view, device, x, most);
   dotChart(plot, { label: `Roofline of ${device.title}`, x, y, dots, behind });
+}
+
+function roofDot({ name, place, value, done, moved }, total) {
+  const share = value / total;
+  const lines = [
+    `${number(done / moved)} operations a byte`, operations(done / value),
+    `${bytes(moved)} in ${seconds(value)}, ${percent(share)} of the step`,
+  ];
+  return { x: done / moved, y: done / value, place, radius: 4 + 6 * Math.sqrt(share), title: name, lines };
 }
 
 function drawRoofs({ svg, px, py, edge }, device, x, most) {
@@ -622,160 +701,148 @@ function drawRoofs({ svg, px, py, edge }, device, x, most) {
   }
 }
 
+// ---- over batches and contexts ----
+
 function batches(shown) {
-  const { context } = chosen, found = data.batches.map((batch, place) => ({ batch, ...rate(shown, place, context) }));
-  const fitting = found.filter((each) => each.fits), crossed = shown.surface.crossings[context];
+  const found = overBatches(shown, chosen.context), crossed = shown.surface.crossings[chosen.context];
   drawExperts(shown);
-  if (!fitting.length) {
-    say("batches", `Nothing: at ${atContext()} not even one sequence fits.`);
-    find("throughput").hidden = true;
-    return;
+  find("throughput").hidden = !found.length;
+  if (!found.length) return say("batches", `Nothing: at ${atContext()} not even one sequence fits.`);
+  say("batches", batchAnswer(found, crossed));
+  const lines = [{ name: "all together", place: 0, points: found.map((each) => pointOf(each.batch, each)) }];
+  if (data.batches.length > 1) {
+    const points = found.map((each) => pointOf(each.batch, each, 1 / each.batch));
+    lines.push({ name: "each sequence", place: 1, points });
   }
-  say("batches", batchAnswer(fitting, crossed));
-  const line = (name, place, share) => ({
-    name, place, points: fitting.map((each) => {
-      const part = share(each.batch), own = { total: each.total * part, low: each.low * part, high: each.high * part };
-      return { x: each.batch, y: own.total, low: own.low, high: own.high, ceiling: each.ceiling * part, text: `${number(own.total)} tokens/s (${span(own)}), ceiling ${number(each.ceiling * part)}` };
-    }),
-  });
-  const lines = [line("all together", 0, () => 1), ...(data.batches.length > 1 ? [line("each sequence", 1, (batch) => 1 / batch)] : [])];
-  const near = Math.max(128, data.contexts[context] / 4);
-  const measured = measuredOf(shown).filter((row) => Math.abs(row.context - data.contexts[context]) <= near).map((row) => measuredPoint(row, row.batch));
-  const legend = [...lines, ...notes(lines), ...(measured.length ? [{ name: "measured", place: 2, kind: "measured" }] : [])];
-  const plot = open("throughput", "Tokens per second against the batch", titled(shown, atContext()), legend);
-  const y = axisFor([...lines.flatMap((each) => each.points.flatMap(extremes)), ...measured.flatMap(extremes)], "tokens/s");
-  lineChart(plot, {
-    label: "Tokens per second against the batch", x: batchAxis(crossed[2]), y, lines, measured, marks: batchMarks(crossed),
-    beyond: crossed[2] ?? Infinity,
-  });
-}
-
-const extremes = (point) => [point.y, point.low || point.y, point.high || point.y, point.ceiling || point.y];
-const notes = (lines) => [
-  ...(lines.some((line) => line.points.some((each) => each.low > 0)) ? [{ name: "80 % interval", kind: "band" }] : []),
-  { name: "ceiling", kind: "ceiling" },
-];
-
-function measuredPoint(row, x) {
-  return { x, y: row.rate, low: row.low, high: row.high, place: 2, text: `measured: ${number(row.rate)} tokens/s` };
+  const measured = measuredOf(shown).filter(isNear).map((row) => measuredPoint(row, row.batch));
+  const label = "Tokens per second against the batch";
+  const plot = open("throughput", label, titled(shown, atContext()), lineLegend(lines, measured));
+  const x = batchAxis(crossed[2]), y = rateAxis(lines, measured), beyond = crossed[2] ?? Infinity;
+  lineChart(plot, { label, x, y, lines, measured, marks: batchMarks(crossed), beyond });
 }
 
 function batchMarks([computes, cached, room]) {
   const marks = [
-    { x: computes, text: `arithmetic takes over at ${computes}` }, { x: cached, text: `cache outweighs weights at ${cached}` },
+    { x: computes, text: `arithmetic takes over at ${computes}` },
+    { x: cached, text: `cache outweighs weights at ${cached}` },
     { x: room, text: `fits up to ${room}` },
   ];
   return marks.filter((mark) => mark.x);
 }
 
-function batchAnswer(fitting, [computes, cached, room]) {
-  const first = fitting[0], best = last(fitting);
-  const grows = fitting.length > 1
-    ? `From batch ${whole(first.batch)} to ${whole(best.batch)} the total grows ${number(best.total / first.total)} times, to ${number(best.total)} tokens/s; each sequence gets ${number(best.total / best.batch)} instead of ${number(first.total / first.batch)}.`
-    : `Batch ${whole(first.batch)} gives ${number(first.total)} tokens/s.`;
+function batchAnswer(found, [computes, cached, room]) {
+  const [first, best] = [found[0], last(found)];
+  const when = (batch) => (batch > 1 ? `at batch ${whole(batch)}` : "from the start");
   const turns = [
-    computes && (computes > 1 ? `arithmetic takes over at batch ${whole(computes)}` : "arithmetic limits from the start"),
-    cached && (cached > 1 ? `the cache outweighs the weights at ${whole(cached)}` : "the cache outweighs the weights from the start"),
+    computes && `arithmetic takes over ${when(computes)}`, cached && `the cache outweighs the weights ${when(cached)}`,
     room && `memory is full at ${whole(room)}`,
   ].filter(Boolean);
-  const told = turns.join(", ");
-  return turns.length ? `${grows} ${told[0].toUpperCase()}${told.slice(1)}.` : grows;
+  const also = turns.length ? ` ${upper(turns.join(", "))}.` : "";
+  if (found.length < 2) return `Batch ${whole(first.batch)} gives ${number(first.total)} tokens/s.${also}`;
+  const grows = `the total grows ${number(best.total / first.total)} times, to ${number(best.total)} tokens/s`;
+  const each = `each sequence gets ${number(best.total / best.batch)} instead of ${number(first.total / first.batch)}`;
+  return `From batch ${whole(first.batch)} to ${whole(best.batch)} ${grows}; ${each}.${also}`;
 }
 
-function drawExperts(shown) {
-  const { experts } = shown.model;
-  find("experts").hidden = !experts;
-  if (!experts) return;
-  const lines = shown.format.routings.map((surface, place) => ({
-    name: surface.name, place, points: data.batches.map((batch, n) => {
-      const y = at(surface.distinct, n);
-      return { x: batch, y, text: `${number(y)} of ${whole(experts)}` };
-    }),
-  }));
-  const plot = open("experts", "Distinct experts that a step touches", `${shown.model.title}, of ${whole(experts)} in each layer`, lines);
-  const y = { low: 0, high: experts * 1.04, isLog: false, label: "experts of a layer", show: brief };
-  lineChart(plot, { label: "Distinct experts against the batch", x: batchAxis(), y, lines });
+function drawExperts({ model, format }) {
+  find("experts").hidden = !model.experts;
+  if (!model.experts) return;
+  const lines = format.routings.map((surface, place) => {
+    const touched = data.batches.map((batch, n) => [batch, at(surface.distinct, n)]);
+    const points = touched.map(([x, y]) => ({ x, y, text: `${count(y)} of ${whole(model.experts)}` }));
+    return { name: surface.name, place, points };
+  });
+  const label = "Distinct experts that a step touches";
+  const y = { low: 0, high: model.experts * 1.04, isLog: false, label: "experts of a layer", show: brief };
+  const plot = open("experts", label, `${model.title}, of ${whole(model.experts)} in each layer`, lines);
+  lineChart(plot, { label, x: batchAxis(), y, lines });
 }
 
 function contexts(shown) {
-  const { batch } = chosen, room = shown.format.deepest[batch], floor = lowestContext();
-  const found = data.contexts.map((context, place) => ({ context, ...rate(shown, batch, place) })).filter((each) => each.fits);
-  if (!found.length) {
-    say("contexts", `Nothing of the kind fits at ${atBatch()}.`);
-    find("depth").hidden = true;
-    return;
-  }
-  const first = found[0], deep = last(found);
-  const cost = found.length > 1
-    ? `At ${atBatch()}, ${whole(deep.context)} tokens of context leave ${percent(deep.total / first.total)} of the speed at ${whole(first.context)}: ${number(deep.total)} instead of ${number(first.total)} tokens/s.`
-    : `At ${atBatch()} and context ${whole(first.context)} it decodes ${number(first.total)} tokens/s.`;
-  const limit = room === null ? "Memory does not grow with the context." : `There is memory for ${whole(room)} tokens${data.batches[batch] > 1 ? " of each sequence" : ""}.`;
-  say("contexts", `${cost} ${limit}`);
-  const points = found.map((each) => ({
-    x: each.context || floor, y: each.total, low: each.low, high: each.high, ceiling: each.ceiling,
-    text: `${number(each.total)} tokens/s (${span(each)}), ceiling ${number(each.ceiling)}`,
-  }));
-  const lines = [{ name: "forecast", place: 0, points }];
-  const measured = measuredOf(shown).filter((row) => row.batch === data.batches[batch]).map((row) => measuredPoint(row, row.context || floor));
-  const x = contextAxis(room), y = axisFor([...points, ...measured].flatMap(extremes), "tokens/s");
+  const { batch } = chosen, room = shown.format.deepest[batch], { deepest } = shown.model;
+  const all = data.contexts.map((context, place) => ({ context, ...rate(shown, batch, place) }));
+  const found = all.filter((each) => each.fits), placed = (context) => context || lowestContext();
+  find("depth").hidden = !found.length;
+  if (!found.length) return say("contexts", `Nothing of the kind fits at ${atBatch()}.`);
+  say("contexts", contextAnswer(found, room));
+  const lines = [{ name: "forecast", place: 0, points: found.map((each) => pointOf(placed(each.context), each)) }];
+  const rows = measuredOf(shown).filter((row) => row.batch === theBatch());
+  const measured = rows.map((row) => measuredPoint(row, placed(row.context)));
+  const x = contextAxis(room), label = "Tokens per second against context";
   const marks = [
-    { x: room, text: `fits up to ${whole(room ?? 0)}` }, { x: shown.model.deepest, text: `made for up to ${whole(shown.model.deepest ?? 0)}` },
+    { x: room, text: `fits up to ${whole(room ?? 0)}` }, { x: deepest, text: `made for up to ${whole(deepest ?? 0)}` },
   ].filter((mark) => mark.x && mark.x > x.low && mark.x < x.high);
-  const legend = [...lines, ...notes(lines), ...(measured.length ? [{ name: "measured", place: 2, kind: "measured" }] : [])];
-  const plot = open("depth", "Tokens per second against context", titled(shown, atBatch()), legend);
-  lineChart(plot, { label: "Tokens per second against context", x, y, lines, marks, measured, beyond: room ?? Infinity });
+  const plot = open("depth", label, titled(shown, atBatch()), lineLegend(lines, measured));
+  lineChart(plot, { label, x, y: rateAxis(lines, measured), lines, marks, measured, beyond: room ?? Infinity });
+}
+
+function contextAnswer(found, room) {
+  const [first, deep] = [found[0], last(found)], each = theBatch() > 1 ? " of each sequence" : "";
+  const limit = room === null ? "Memory does not grow with it." : `There is memory for ${whole(room)} tokens${each}.`;
+  if (found.length < 2) return `Context ${whole(first.context)} leaves ${number(first.total)} tokens/s. ${limit}`;
+  const leaves = `leave ${percent(deep.total / first.total)} of the speed at ${whole(first.context)}`;
+  const rates = `${number(deep.total)} instead of ${number(first.total)} tokens/s`;
+  return `At ${atBatch()}, ${whole(deep.context)} tokens of context ${leaves}: ${rates}. ${limit}`;
 }
 
 function traffic(shown) {
   const { context } = chosen, read = (batch) => shown.surface.bytes.map((place) => at(place, batch, context));
-  const parts = read(chosen.batch), total = parts.reduce((sum, value) => sum + value, 0);
-  const order = parts.map((value, place) => [value, place]).sort((a, b) => b[0] - a[0]).filter(([value]) => value > 0);
-  const told = order.map(([value, place]) => `${percent(value / total)} ${COMPONENTS[place]}`);
-  say("bytes", `At ${atBatch()} a step moves ${bytes(total)}: ${told.join(", ")}.`);
-  const fitting = data.batches.map((batch, place) => ({ batch, place })).filter(({ place }) => rate(shown, place, context).fits);
-  const plot = open("traffic", "Bytes of a step by what they are", titled(shown, atContext()),
-    COMPONENTS.map((name, place) => ({ name, place, kind: "fill" })).filter((_, place) => parts[place] > 0));
-  if (!fitting.length) return refuse(plot, "No batch fits in memory.");
-  const columns = fitting.map(({ batch, place }) => ({ x: batch, title: `batch ${whole(batch)}`, parts: read(place) }));
-  const largest = Math.max(...columns.map((column) => column.parts.reduce((sum, value) => sum + value, 0)));
-  const [size, unit] = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"]].find(([each]) => largest >= each) || [1e3, "kB"];
-  for (const column of columns) column.parts = column.parts.map((value) => value / size);
-  const x = batchAxis(shown.surface.crossings[context][2], 1.45);
-  stackChart(plot, { label: "Bytes of a step against the batch", x, columns, names: COMPONENTS, unit: { label: `${unit} read and written in a step`, tell: (value) => bytes(value * size) } });
+  const now = read(chosen.batch), total = sum(now);
+  const order = COMPONENTS.map((name, n) => [now[n], name]).filter(([value]) => value > 0).sort(([a], [b]) => b - a);
+  const told = order.map(([value, name]) => `${percent(value / total)} ${name}`).join(", ");
+  say("bytes", `At ${atBatch()} a step moves ${bytes(total)}: ${told}.`);
+  const columns = overBatches(shown, context).map(({ batch, place }) => ({
+    x: batch, title: `batch ${whole(batch)}`, parts: read(place),
+  }));
+  const legend = COMPONENTS.map((name, place) => ({ name, place, kind: "fill" })).filter((_, n) => now[n] > 0);
+  const label = "Bytes of a step by what they are";
+  const plot = open("traffic", label, titled(shown, atContext()), columns.length && legend);
+  const x = batchAxis(roomOf(shown, context), 1.45);
+  if (columns.length) stackChart(plot, { label, x, columns, names: COMPONENTS });
+  else refuse(plot, "No batch fits in memory.");
 }
 
+// ---- beside others ----
+
 function rowOf(shown, name, detail, isChosen) {
-  const found = rate(shown, chosen.batch, chosen.context), fits = found.fits;
+  const found = rate(shown, chosen.batch, chosen.context);
+  const measured = measuredOf(shown).filter((row) => row.batch === theBatch() && isNear(row)).map((row) => row.rate);
   const need = `${gib(found.memory)} of ${gib(found.limit)}`;
-  const near = Math.max(128, data.contexts[chosen.context] / 4);
-  const measured = measuredOf(shown).filter((row) => row.batch === data.batches[chosen.batch] && Math.abs(row.context - data.contexts[chosen.context]) <= near);
-  return {
-    name, detail, chosen: isChosen, value: fits ? found.total : 0, low: found.low, high: found.high, ceiling: found.ceiling, need,
-    measured: measured.map((row) => ({ tokens_per_s: row.rate })), note: fits ? `limited by ${found.bound}, ${need}` : misfit(found),
-  };
+  const note = found.fits ? `limited by ${found.bound}, ${need}` : misfit(found);
+  return { ...found, name, detail, chosen: isChosen, value: found.fits ? found.total : 0, measured, note };
 }
 
 const fastest = (rows) => rows.filter((row) => row.value).sort((a, b) => b.value - a.value);
 
+function drawBars(id, title, on, rows) {
+  const legend = [
+    { name: "forecast with 80 % interval", place: 0, kind: "dot" }, { name: "ceiling", kind: "ceiling" },
+    ...(rows.some((row) => row.measured.length) ? [{ name: "measured", place: 1, kind: "measured" }] : []),
+  ];
+  const plot = open(id, title, `${on}, ${atBatch()}, ${atContext()}`, rows.some((row) => row.value) && legend);
+  barChart(plot, rows, title);
+}
+
 function formats(shown) {
   const rows = shown.pair.formats.map((format) => {
     const surface = format.routings.find((each) => each.name === shown.surface.name) || format.routings[0];
-    const found = rate({ ...shown, format }, chosen.batch, chosen.context, surface);
-    return rowOf({ ...shown, format, surface }, format.name, gib(found.memory), format === shown.format);
+    const other = { ...shown, format, surface }, { memory } = rate(other, chosen.batch, chosen.context);
+    return rowOf(other, format.name, gib(memory), format === shown.format);
   });
-  const [best, ...others] = fastest(rows), out = rows.filter((row) => !row.value).map((row) => row.name);
-  const left = best && out.length ? ` ${out.join(", ")} ${out.length > 1 ? "do" : "does"} not fit in the ${gib(shown.pair.limit)} that can be had.` : "";
-  const told = !best ? `None fits: ${rows[0].name}, the smallest, ${rows[0].note.replace(/^.*: /, "")}.` : others.length
-    ? `${best.name} is the fastest at ${number(best.value)} tokens/s; ${last(others).name}, the slowest that fits, has ${number(last(others).value)}.`
-    : `${best.name} gives ${number(best.value)} tokens/s${rows.length > 1 ? ", and is the only one that fits" : ""}.`;
-  say("formats", `${told}${left}`);
-  barChart(open("by-format", "Tokens per second by format, with the memory needed", `${shown.model.title}, ${shown.device.title}, ${atBatch()}, ${atContext()}`, barLegend(rows)), rows, "Tokens per second by format");
+  say("formats", formatAnswer(rows));
+  const title = "Tokens per second by format, with the memory needed";
+  drawBars("by-format", title, `${shown.model.title}, ${shown.device.title}`, rows);
 }
 
-const barLegend = (rows) => rows.some((row) => row.value) && [
-  { name: "forecast with 80 % interval", place: 0, kind: "dot" }, { name: "ceiling", kind: "ceiling" },
-  ...(rows.some((row) => row.measured.length) ? [{ name: "measured", place: 1, kind: "measured" }] : []),
-];
+function formatAnswer(rows) {
+  const [best, ...less] = fastest(rows), out = rows.filter((row) => !row.value).map((row) => row.name);
+  if (!best) return `None fits: ${rows[0].name}, the smallest, ${rows[0].note.replace(/^.*: /, "")}.`;
+  const slowest = less.length ? `; ${last(less).name}, the slowest that fits, has ${number(last(less).value)}` : "";
+  const does = out.length > 1 ? "do" : "does", limit = gib(rows[0].limit);
+  const left = out.length ? ` ${out.join(", ")} ${does} not fit in the ${limit} that can be had.` : "";
+  const first = `${best.name} is the fastest${out.length ? " that fits" : ""}`;
+  return `${first} at ${number(best.value)} tokens/s${slowest}.${left}`;
+}
 
 function others(shown) {
   const across = (list, of) => list.map((each, place) => {
@@ -784,76 +851,81 @@ function others(shown) {
   });
   const models = across(data.models, (place) => forecast(place, chosen.device, chosen.format, chosen.routing));
   const devices = across(data.devices, (place) => forecast(chosen.model, place, chosen.format, chosen.routing));
-  const compare = (rows, on) => {
-    const [best, ...less] = fastest(rows), slowest = last(less);
-    if (!best) return `${on}, none fits.`;
-    return `${on}, ${best.name} is the fastest at ${number(best.value)} tokens/s${slowest ? `, ${number(best.value / slowest.value)} times as fast as ${slowest.name}` : rows.length > 1 ? ", the only one that fits" : ""}.`;
-  };
-  const answers = [
-    data.models.length > 1 && compare(models, `On ${shown.device.title}`),
-    data.devices.length > 1 && compare(devices, `For ${shown.model.title}`),
-  ].filter(Boolean);
   const same = chosen.format ? `In ${chosen.format} where that is offered, else` : "Each in";
-  say("others", `${answers.join(" ")} ${same} the format that fits.`);
-  drawOthers("by-model", models, "Models", shown.device.title);
-  drawOthers("by-device", devices, "Devices", shown.model.title);
-  find("others").hidden = !answers.length;
+  const answers = [compareAll(models, `On ${shown.device.title}`), compareAll(devices, `For ${shown.model.title}`)];
+  say("others", `${answers.join("")}${same} the format that fits.`);
+  find("others").hidden = models.length + devices.length < 3;
+  for (const [id, rows, title, on] of [
+    ["by-model", models, "Models: tokens per second", shown.device.title],
+    ["by-device", devices, "Devices: tokens per second", shown.model.title],
+  ]) {
+    find(id).hidden = rows.length < 2;
+    if (rows.length > 1) drawBars(id, title, on, rows);
+  }
 }
 
-function drawOthers(id, rows, what, on) {
-  find(id).hidden = rows.length < 2;
-  if (rows.length > 1) barChart(open(id, `${what}: tokens per second`, `${on}, ${atBatch()}, ${atContext()}`, barLegend(rows)), rows, `Tokens per second by ${what}`);
+function compareAll(rows, on) {
+  const [best, ...less] = fastest(rows), slowest = last(less);
+  if (rows.length < 2) return "";
+  if (!best) return `${on}, none fits. `;
+  const times = slowest
+    ? `${number(best.value / slowest.value)} times as fast as ${slowest.name}`
+    : "the only one that fits";
+  return `${on}, ${best.name} is the fastest at ${number(best.value)} tokens/s, ${times}. `;
 }
+
+// ---- what if ----
 
 function whatIf(shown) {
   const format = shown.pair.formats[shown.pair.default], context = data.contexts.indexOf(data.context);
-  const base = { ...shown, format, surface: format.routings[0] };
-  const fitting = data.batches.map((batch, place) => ({ batch, place })).filter(({ place }) => rate(base, place, context).fits);
-  const lines = data.zeros.map((share, place) => ({
-    name: share ? `${Math.round(100 * share)} % zeros` : "none", place,
-    points: fitting.map((each) => {
-      const y = at(shown.pair.sparse[place], each.place);
-      return { x: each.batch, y, text: `${number(y)} tokens/s` };
-    }),
+  const base = { ...shown, format, surface: format.routings[0] }, found = overBatches(base, context);
+  say("what-if", `${sparseAnswer(shown, found)} ${skewAnswer(shown)}`.trim());
+  const zeros = data.zeros.map((share, place) => ({
+    name: share ? `${percent(share)} zeros` : "none", place,
+    points: found.map((each) => ({ x: each.batch, y: at(shown.pair.sparse[place], each.place) })),
   }));
-  say("what-if", `${sparseAnswer(shown, fitting)} ${skewAnswer(shown)}`.trim());
-  const subtitle = `${shown.model.title}, ${shown.device.title}, ${format.name}, context ${whole(data.context)}; a what-if: no published model reaches any share, and Q-Sparse reports none above 80 %`;
-  const plot = open("zeros", "Zero inputs whose weights are not read", subtitle, fitting.length && lines);
-  if (!fitting.length) refuse(plot, "The model does not fit.");
-  else lineChart(plot, { label: "Tokens per second with zero inputs", x: batchAxis(base.surface.crossings[context][2]), y: axisFor(lines.flatMap((line) => line.points.map((each) => each.y)), "tokens/s"), lines });
-  drawSkew(shown);
+  const caveat = "a what-if: no published model reaches any share, and Q-Sparse reports none above 80%";
+  const subtitle = `${titled(base, `context ${whole(data.context)}`)}; ${caveat}`;
+  compareLines("zeros", "Zero inputs whose weights are not read", subtitle, zeros, roomOf(base, context));
+  const { routings } = shown.format;
+  find("skew").hidden = routings.length < 2;
+  if (routings.length < 2) return;
+  const skews = routings.map((surface, place) => ({
+    name: surface.name, place,
+    points: overBatches(shown, chosen.context, surface).map((each) => ({ x: each.batch, y: each.total })),
+  }));
+  const room = roomOf(shown, chosen.context);
+  compareLines("skew", "Routings: which experts a batch shares", titled(shown, atContext()), skews, room);
 }
 
-function sparseAnswer(shown, fitting) {
+function compareLines(id, title, subtitle, lines, room) {
+  const isEmpty = !lines[0].points.length, plot = open(id, title, subtitle, !isEmpty && lines);
+  for (const point of lines.flatMap((line) => line.points)) point.text = `${number(point.y)} tokens/s`;
+  if (isEmpty) refuse(plot, "No batch fits in memory.");
+  else lineChart(plot, { label: title, x: batchAxis(room), y: rateAxis(lines), lines });
+}
+
+function sparseAnswer({ pair }, found) {
   const half = data.zeros.indexOf(0.5);
-  if (!fitting.length || half < 0) return "";
-  const gain = (each) => at(shown.pair.sparse[half], each.place) / at(shown.pair.sparse[0], each.place);
-  const [first, final] = [fitting[0], last(fitting)];
-  const later = fitting.length > 1 ? `, ${number(gain(final))} at batch ${whole(final.batch)}, since different tokens need different weights` : "";
-  return `With half of the inputs zero, batch ${whole(first.batch)} decodes ${number(gain(first))} times as many tokens${later}.`;
+  if (!found.length || half < 0) return "";
+  const gain = (each) => at(pair.sparse[half], each.place) / at(pair.sparse[0], each.place);
+  const [first, final] = [found[0], last(found)], isLess = gain(final) < gain(first);
+  const why = isLess ? "since different tokens need different weights" : "since arithmetic is saved as well";
+  const later = found.length > 1 ? `, ${number(gain(final))} at batch ${whole(final.batch)}, ${why}` : "";
+  const now = `batch ${whole(first.batch)} decodes ${number(gain(first))} times as many tokens`;
+  return `With half of the inputs zero, ${now}${later}.`;
 }
 
 function skewAnswer(shown) {
   const { routings } = shown.format;
+  const total = (surface) => number(rate(shown, chosen.batch, chosen.context, surface).total);
   if (routings.length < 2 || !rate(shown, chosen.batch, chosen.context).fits) return "";
-  if (data.batches[chosen.batch] === 1) return "Routing matters only in a batch: one token touches the same number of experts anyway.";
-  const told = routings.map((surface) => `${number(rate(shown, chosen.batch, chosen.context, surface).total)} tokens/s if routing is ${surface.name}`);
+  if (theBatch() === 1) return "Routing matters only in a batch: one token touches the same number of experts anyway.";
+  const told = routings.map((surface) => `${total(surface)} tokens/s if routing is ${surface.name}`);
   return `At ${atBatch()} it is ${told.join(", ")}.`;
 }
 
-function drawSkew(shown) {
-  const { routings } = shown.format;
-  find("skew").hidden = routings.length < 2;
-  if (routings.length < 2) return;
-  const lines = routings.map((surface, place) => ({
-    name: surface.name, place, points: data.batches.map((batch, n) => ({ batch, ...rate(shown, n, chosen.context, surface) }))
-      .filter((each) => each.fits).map((each) => ({ x: each.batch, y: each.total, text: `${number(each.total)} tokens/s (${span(each)})` })),
-  }));
-  const points = lines.flatMap((line) => line.points);
-  const plot = open("skew", "Routings: which experts a batch shares", titled(shown, atContext()), points.length && lines);
-  if (!points.length) refuse(plot, "No batch fits in memory.");
-  else lineChart(plot, { label: "Tokens per second by routing", x: batchAxis(shown.surface.crossings[chosen.context][2]), y: axisFor(points.map((each) => each.y), "tokens/s"), lines });
-}
+// ---- measured ----
 
 function drawMeasured() {
   if (!find("scatter")) return;
@@ -862,16 +934,19 @@ function drawMeasured() {
     x: row.forecast, y: row.rate, low: row.low, high: row.high, place: devices.indexOf(row.hardware), title: row.id,
     lines: [
       `${row.model} on ${row.hardware}, ${row.weights}`, `batch ${whole(row.batch)}, context ${whole(row.context)}`,
-      `measured ${number(row.rate)} tokens/s`, `forecast ${number(row.forecast)} (${number(row.forecast_low)} to ${number(row.forecast_high)})`,
+      `measured ${number(row.rate)} tokens/s`,
+      `forecast ${number(row.forecast)} (${number(row.forecast_low)} to ${number(row.forecast_high)})`,
     ],
   }));
   const ends = dots.flatMap((each) => [each.x, each.y, each.low, each.high]);
-  const axis = { low: Math.min(...ends) / 1.3, high: Math.max(...ends) * 1.3, isLog: true, show: brief };
+  const low = Math.min(...ends) / 1.3, high = Math.max(...ends) * 1.3, axis = { low, high, isLog: true, show: brief };
   const legend = devices.slice(0, 12).map((name, place) => ({ name, place, kind: "measured" }));
   const plot = open("scatter", "Measured against forecast", "on the line both agree", legend);
-  const behind = ({ svg, px, py }) => draw(svg, "path", { d: `M${px(axis.low)} ${py(axis.low)}L${px(axis.high)} ${py(axis.high)}`, class: "mark" });
+  const behind = ({ svg, px, py }) =>
+    draw(svg, "path", { d: `M${px(low)} ${py(low)}L${px(high)} ${py(high)}`, class: "mark" });
   const x = { ...axis, label: "forecast, tokens/s" }, y = { ...axis, label: "measured, tokens/s" };
-  dotChart(plot, { label: "Measured tokens per second against forecast", x, y, dots, behind, height: Math.min(420, plot.clientWidth) });
+  const label = "Measured tokens per second against forecast", height = Math.min(420, plot.clientWidth);
+  dotChart(plot, { label, x, y, dots, behind, height });
 }
 
 // ---- all of it ----

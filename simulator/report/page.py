@@ -246,7 +246,7 @@ def _measured_row(row: Measured) -> str:
     interval = f"({format_number(row.forecast_low)} to {format_number(row.forecast_high)})"
     numbers = (
         f"{row.batch:,}", f"{row.context:,}", format_number(row.tokens_per_s),
-        f"{format_number(row.forecast)} {interval}", f"{row.error:+.0%}",
+        f"{format_number(row.forecast)} {interval}", f"{round(row.error, 2) + 0.0:+.0%}",
     )  # fmt: skip
     cells = "".join(f"<td>{escape(text)}</td>" for text in (row.model, row.hardware, row.weights))
     return f"<tr>{cells}{''.join(f'<td{_NUMBER}>{text}</td>' for text in numbers)}</tr>"
