@@ -24,7 +24,7 @@ from simulator.probe.reference import References, reference_models
 BURST_S = 0.05  # of decoding between two looks at the machine
 LEAST_STEPS = 3
 STEPS_AT_DEPTH = 4  # steps until a burst begins again at its depth: so much deeper does it get at most
-PART_RUNS = 3
+PART_RUNS = 5
 
 # The parts that the engine times, and what a forecast calls them.
 _PARTS = {"store": "cache", "merge": "cache", "route": "router"}
