@@ -287,12 +287,13 @@ def _marks(base: Scenario, context: int, found: Any, each: bool = False) -> tupl
 
 
 def _matching(measured: Sequence[Measured], base: Scenario) -> list[Measured]:
-    """Measurements of a scenario's model, device and format, with its routing and sparsity."""
+    """Measurements of a scenario's model, device, runtime and format, with its routing and sparsity."""
     load = base.load
     return [
         each
         for each in measured
-        if (each.model, each.hardware, each.weights) == (base.loaded.model.name, base.hardware.name, load.weights.name)
+        if (each.model, each.hardware) == (base.loaded.model.name, base.hardware.name)
+        and (each.runtime, each.weights) == (base.runtime.name, load.weights.name)
         and (each.routing, each.sparsity) == (load.routing.name, load.sparsity.name if load.sparsity else None)
         and each.threads in (None, load.threads or base.hardware.threads or base.hardware.cores)
     ]

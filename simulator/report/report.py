@@ -95,11 +95,11 @@ def write_report(request: Request, folder: Path, measured: Sequence[Measured]) -
         charts = report_charts(bases, grids.batches, grids.contexts, grids.shown_context, measured)
         pictures = draw_all(charts, folder, _part(progress, 0.3, 0.9))
         progress(0.9, "data")
-        _write_data(grids, measured, folder)
+        files = _write_data(grids, measured, folder)
         progress(0.95, PAGE)
         told = accuracy([base.hardware.device_class for base in bases])
         titles = [(name, chart.title) for name, chart in zip(pictures, charts, strict=True)]
-        write_whole(folder / PAGE, page(grids, measured, _command(request), titles, told))
+        write_whole(folder / PAGE, page(grids, measured, _command(request), titles, told, files))
     several = len(grids.models), len(grids.devices), len(charts)
     return (
         f"{folder / PAGE}: {_counted(several[0], 'model')} on {_counted(several[1], 'device')}; beside it "
@@ -141,8 +141,8 @@ def _counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'s' * (n != 1)}"
 
 
-def _write_data(grids: Grids, measured: Sequence[Measured], folder: Path) -> None:
-    """The page's forecasts with the first routing, as `simulate --json` has them and as a table; the measurements as a table."""
+def _write_data(grids: Grids, measured: Sequence[Measured], folder: Path) -> list[tuple[str, str]]:
+    """Forecasts with the first routing as `simulate --json` has them and as a table, and measurements; the files' names."""
     batches, contexts = np.array(grids.batches)[None, :], np.array(grids.contexts)[:, None]
     found = [
         row
@@ -155,6 +155,11 @@ def _write_data(grids: Grids, measured: Sequence[Measured], folder: Path) -> Non
     write_csv([flattened(row) for row in found], folder / "forecasts.csv")
     if measured:
         write_csv([vars(each) for each in measured], folder / "measured.csv")
+    files = [
+        ("forecasts.csv", "every format, batch and context, as a table"),
+        ("forecasts.json", "the same for programs"),
+    ]
+    return [*files, *([("measured.csv", "the measurements with their forecasts")] if measured else [])]
 
 
 def _command(request: Request) -> str:
