@@ -12,14 +12,12 @@ from pathlib import Path
 from simulator import scenario
 from simulator.report.charts import batch_chart, formats_chart, speed_chart
 from simulator.report.draw import save_chart
-from simulator.report.measured import Measured
-from simulator.simulate import usual_formats
+from simulator.report.measured import load_measured, published_path
 
 MODELS = ("qwen3-0.6b", "qwen3-1.7b", "qwen3-4b", "qwen3-8b", "qwen3-14b", "qwen3-30b-a3b", "qwen3-32b", "gpt-oss-20b")
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 CONTEXT = 1024
-# tokens/s of Qwen3-30B-A3B at 2.70 bits per weight, batch 1: github.com/geerlingguy/ai-benchmarks/issues/47
-MEASURED = 7.99
+FORMATS = ("iq2_xxs", "2.70bpw", "q2_k", "q3_k_m", "q4_k_m")
 
 
 def main(folder: Path) -> None:
@@ -28,20 +26,13 @@ def main(folder: Path) -> None:
     save_chart(speed_chart(board, 1, CONTEXT), folder / "pi5_models.png")
 
     pair = [scenario(name, "pi5-16gb", weights="2.70bpw") for name in ("qwen3-30b-a3b", "qwen3-32b")]
-    point = pair[0].at(1, CONTEXT)
-    measured = Measured(
-        "geerlingguy 47", "qwen3-30b-a3b", "pi5-16gb", "llama.cpp", "2.70bpw", 1, CONTEXT, None, "uniform", None,
-        MEASURED, MEASURED, MEASURED, float(point.tokens_per_s), float(point.tokens_per_s_low), float(point.tokens_per_s_high),
-    )  # fmt: skip
-    save_chart(batch_chart(pair, BATCHES, CONTEXT, [measured]), folder / "pi5_batch.png")
+    measured = [each for each in load_measured(published_path()) if each.weights == "2.70bpw"]
+    save_chart(batch_chart(pair, BATCHES, measured[0].context, measured), folder / "pi5_batch.png")
 
     processors = [scenario("qwen3-4b", name, weights="q4_0") for name in ("pi5-16gb", "pi5-videocore7")]
     save_chart(batch_chart(processors, BATCHES, CONTEXT), folder / "pi5_cpu_gpu.png")
 
-    mixture = scenario("qwen3-30b-a3b", "pi5-16gb")
-    formats = [
-        scenario("qwen3-30b-a3b", "pi5-16gb", weights=each) for each in ("iq2_xxs", "2.70bpw", *usual_formats(mixture))
-    ]
+    formats = [scenario("qwen3-30b-a3b", "pi5-16gb", weights=each) for each in FORMATS]
     save_chart(formats_chart(formats, 1, CONTEXT), folder / "pi5_formats.png")
 
 

@@ -155,6 +155,8 @@ def simulate(
     texts = {"batch": batch, "context": context, "weights": weights, "cache": cache, "runtime": runtime, "plot": plot}
     _refuse_empty(texts | {"routing": routing, "sparsity": sparsity, "density": density, "json": json})
     picture = _picture(plot, json)
+    if plot is not None and density is not None:
+        raise InputError("--density gives a distribution for each point, which has no picture: leave --plot out")
     batches = parse_counts(batch, "--batch", MAX_BATCH)
     contexts = parse_counts(context, "--context", MAX_CONTEXT) if context else [DEFAULT_CONTEXT]
     if min(batches) < 1:
@@ -194,6 +196,8 @@ def _refuse_both(plot: str | None, json: str | None) -> None:
 
 def _refuse_empty(texts: dict[str, str | None]) -> None:
     for option, text in texts.items():
+        if option == "on" and text is not None and not text.strip():
+            raise InputError("--on: name a device after it, as in --on pi5-16gb (roofcast list hardware)")
         if text is not None and not text.strip():
             raise InputError(f"--{option}: nothing is given after it; leave it out for the default")
 
@@ -438,6 +442,14 @@ def report(
     threads: Annotated[
         int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: the device's]")
     ] = None,
+    routing: Annotated[
+        str | None, typer.Option(help="Routings of experts to choose from. [default: uniform,zipf:1.2,worst]")
+    ] = None,
+    sparsity: Annotated[str | None, typer.Option(help="Zero inputs of the linear layers: q-sparse:0.5.")] = None,
+    devices: Annotated[
+        int,
+        typer.Option(parser=whole_number, metavar="INTEGER", help="So many of each device hold a model together."),
+    ] = 1,
     measured: Annotated[
         str | None, typer.Option(metavar="FILE", help="Measurements to show, of validate --json, llama-bench or a CSV.")
     ] = None,
@@ -446,16 +458,18 @@ def report(
     from simulator.report.report import Request, run
 
     texts = {"on": " ".join(on) if on is not None else None, "output": output, "batch": batch, "context": context}
-    _refuse_empty(texts | {"weights": weights, "cache": cache, "runtime": runtime, "measured": measured})
+    texts |= {"weights": weights, "cache": cache, "runtime": runtime, "measured": measured, "routing": routing}
+    _refuse_empty(texts | {"sparsity": sparsity})
+    more = {"cache": cache, "runtime": runtime, "threads": threads, "sparsity": sparsity, "n_devices": devices}
     run(
         Request(
-            models=models or [],
-            devices=[name for each in on or () for name in each.split(",")],
+            models=list(dict.fromkeys(models or [])),
+            devices=list(dict.fromkeys(name for each in on or () for name in each.split(","))),
             folder=output,
             **_counts(batch, context),
             weights=_names("--weights", weights),
             measured=measured,
-            more={"cache": cache, "runtime": runtime, "threads": threads},
+            more=more | ({"routings": _names("--routing", routing)} if routing else {}),
         )
     )
 

@@ -47,6 +47,14 @@ def format_number(value: float) -> str:
     return f"{value:.2f}" if size >= 0.1 or value == 0 else f"{value:.3g}"
 
 
+def format_count(count: float) -> str:
+    """A number of tokens or sequences for a reader: `512`, `8k`, `1M`."""
+    for size, letter in ((MI, "M"), (KI, "k")):
+        if count >= size and count % size == 0:
+            return f"{count / size:,.0f}{letter}"
+    return f"{count:,.10g}"
+
+
 def format_params(count: float) -> str:
     """A number of weights for a reader: `30.53 B`, `134.5 M`."""
     return f"{count / GIGA:,.2f} B" if count >= GIGA else f"{count / MEGA:.1f} M"

@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from matplotlib.image import imread
+from PIL import Image
 
 from simulator.cli import main
 from simulator.hardware import load_hardware
@@ -24,7 +23,9 @@ def run(script, *arguments, cwd):
     """What an example prints."""
     command = [sys.executable, str(ROOT / "examples" / script), *arguments]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "", "MPLCONFIGDIR": str(cwd), "HOME": str(cwd)}
-    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=cwd, env=environment).stdout
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 SCRIPTS = {  # and the pictures they draw
@@ -52,12 +53,15 @@ def test_the_gallery_shows_every_picture():
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_pictures_are_drawn_as_they_are_shown(script, tmp_path):
-    """Of the same size as those in the gallery, and hardly another dot: they are drawn anew when a forecast changes."""
+    """With the numbers of those in the gallery, which each PNG carries: they are drawn anew when a forecast changes."""
     run(script, str(tmp_path), cwd=tmp_path)
     for name in SCRIPTS[script]:
-        drawn, shown = (imread(folder / f"{name}.png")[..., :3] for folder in (tmp_path, ROOT / "examples"))
-        assert drawn.shape == shown.shape, name
-        assert np.mean(np.abs(drawn - shown)) < 0.01, name
+        drawn, shown = (
+            json.loads(Image.open(folder / f"{name}.png").text["Description"])
+            for folder in (tmp_path, ROOT / "examples")
+        )
+        assert len(drawn["rows"]) > 3
+        assert drawn == shown, name
 
 
 def test_published_measurements_are_shown_as_in_the_readme(tmp_path):

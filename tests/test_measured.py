@@ -79,6 +79,7 @@ def test_the_only_device_is_meant_where_the_file_names_none(tmp_path):
         ({"tokens_per_s_measured": 0}, "row 2: tokens_per_s_measured is 0, a number above 0 is needed"),
         ({"tokens_per_s": None}, "row 2: tokens_per_s is None, a number above 0 is needed"),
         ({"tokens_per_s_high": "fast"}, "row 2: tokens_per_s_high is fast, a number above 0 is needed"),
+        ({"tokens_per_s_low": 115.0}, "row 2: tokens_per_s lies outside tokens_per_s_low to tokens_per_s_high"),
         ({"batch": 0}, "row 2: batch is 0, a whole number from 1 is needed"),
         ({"context": 1.5}, "row 2: context is 1.5, a whole number from 0 is needed"),
         ({"model": 7}, "row 2: model is 7, a name is needed"),

@@ -118,7 +118,7 @@ def test_json_stays_alone_on_standard_output(capsys):
         (["plot", "batch", "llama-3-8b", "--on", "pi5-16gb", "--batch", "1..100"], "--batch: 100 values are too many to show, at most 64"),
         (["plot", "batch", "llama-3-8b", "--on", "pi5-16gb", "--batch", "0"], "--batch: at least 1 sequence is needed"),
         (["plot", "batch", "llama-3-8b", "--on", "pi5-16gb", "--weights", "q4_0,"], "--weights 'q4_0,': a name is missing at a comma"),
-        (["plot", "batch", *["llama-3-8b"] * 25, "--on", "pi5-16gb"],
+        (["plot", "batch", "llama-3-8b", "--weights", ",".join(["q4_0", "q8_0", "q2_k", "q6_k", "f16"] * 5), "--on", "pi5-16gb"],
          "plot batch: 25 models on devices are too many for one picture, at most 24"),
         (["simulate", "llama-3-8b", "pi5-16gb", "--json", "-", "--plot", "-"],
          "--plot - and --json - both want the standard output: give one of them a file"),

@@ -13,8 +13,12 @@ import pytest
 from test_measured import ROW, written
 
 from simulator.cli import main
+from simulator.library import names, shelf
 from simulator.report import report as report_module
 
+MODELS = names(shelf("models"))[:13]
+DEVICES = names(shelf("hardware"))[:5]
+SEVEN = ("qwen3-0.6b", "qwen3-1.7b", "qwen3-4b", "qwen3-8b", "llama-3-8b", "gemma-3-1b", "gemma-3-4b")
 KINDS = ("speed", "roofline", "batch", "experts", "context", "bytes", "formats", "sparsity", "routing")
 
 
@@ -120,10 +124,13 @@ def test_somebody_elses_measurements_make_a_report(capsys):
         (["report", "--on", "pi5-16gb"], "report: name models before --on, as in: roofcast report qwen3-30b-a3b --on pi5-16gb -o report"),
         (["report", "llama-3-8b"], "report: name devices with --on, as in: --on pi5-16gb rtx-4090 (roofcast list hardware)"),
         (["report", "llama-3-8b", "--on", "pi5-16gb", "-o", "file"], "-o file: is a file, a folder is needed"),
-        (["report", "llama-3-8b", "--on", "pi5-16gb", "-o", "file/deep"], "-o file/deep: cannot be made (Not a directory)"),
-        (["report", *["llama-3-8b"] * 13, "--on", *["pi5-16gb"] * 5],
+        (["report", *MODELS, "--on", *DEVICES],
          "report: 13 models on 5 devices are 65 pairs, at most 64 are readable on a page: make several reports"),
         (["report", "llama-3-8b", "--on", "pi5-16gb", "--measured", "none.csv"], "none.csv: no such file"),
+        (["report", "llama-3-8b", "--on", "pi5-16gb", "-o", "."], "-o .: holds file, which is of no report; give a new or empty folder"),
+        (["report", "llama-3-8b", "--on", "pi5-16gb", "--measured", "file", "-o", "."],
+         "-o .: file is read from this folder; give another one"),
+        (["report", "llama-3-8b", "--on", " "], "--on: name a device after it, as in --on pi5-16gb (roofcast list hardware)"),
         (["validate", "--against", "none.csv", "--report", "file"], "--report file: is a file, a folder is needed"),
     ],
 )  # fmt: skip
@@ -138,7 +145,8 @@ def test_mistakes_get_one_sentence(capsys, arguments, message):
 def test_the_page_comes_last_and_whole(capsys, monkeypatch):
     """Where drawing is interrupted, the old page stays."""
     Path("report").mkdir()
-    Path("report/index.html").write_text("old")
+    old = "<html>Made by roofcast 0.0.1</html>"
+    Path("report/index.html").write_text(old)
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -147,7 +155,28 @@ def test_the_page_comes_last_and_whole(capsys, monkeypatch):
     status, _, err = run(capsys, "report", "llama-3-8b", "--on", "pi5-16gb")
     assert (status, err) == (130, "interrupted\n")
     assert [path.name for path in Path("report").iterdir()] == ["index.html"]
-    assert Path("report/index.html").read_text() == "old"
+    assert Path("report/index.html").read_text() == old
+
+
+@pytest.mark.parametrize(("name", "text"), [("index.html", "my own page"), ("notes.txt", "")])
+def test_nobody_elses_files_are_written_over(capsys, name, text):
+    """A folder with anything but an earlier report is refused."""
+    Path("mine").mkdir()
+    Path("mine", name).write_text(text)
+    status, _, err = run(capsys, "report", "llama-3-8b", "--on", "pi5-16gb", "-o", "mine")
+    assert (status, err) == (2, f"roofcast: -o mine: holds {name}, which is of no report; give a new or empty folder\n")
+    assert [path.name for path in Path("mine").iterdir()] == [name]
+
+
+def test_a_report_says_what_made_it_and_what_it_leaves_out(capsys):
+    """Of seven models measured once each, six are shown; the command is that of the validation."""
+    lines = ["device,model,weights,batch,context,tokens_per_s"]
+    lines += [f"pi5-16gb,{name},q4_k_m,1,128,2.0" for name in SEVEN]
+    Path("mine.csv").write_text("\n".join(lines) + "\n")
+    assert run(capsys, "validate", "--against", "mine.csv", "--report", "out")[0] == 0
+    page = Path("out/index.html").read_text()
+    assert "roofcast validate --against mine.csv --report out" in page
+    assert "1 models with fewer measurements" in page
 
 
 def test_an_interrupt_ends_the_drawing_processes(tmp_path):

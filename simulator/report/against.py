@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,7 +51,19 @@ def run(request: Request) -> None:
         from simulator.report.report import report_measured
 
         models, devices = _sources(measured, request, device)
-        print(report_measured(of_score(found), models, devices, folder))
+        told = report_measured(of_score(found), models, devices, folder, _command(request))
+        print(told, file=sys.stderr if request.json == "-" else sys.stdout)
+
+
+def _command(request: Request) -> str:
+    given = {
+        "--against": request.file,
+        "--model": request.model,
+        "--weights": request.weights,
+        "--report": request.folder,
+    }
+    options = [part for name, value in given.items() if value for part in (name, value)]
+    return shlex.join(["roofcast", "validate", *([request.hardware] if request.hardware else []), *options])
 
 
 def _places(request: Request) -> tuple[Path | None, Path | None]:
@@ -62,7 +76,7 @@ def _places(request: Request) -> tuple[Path | None, Path | None]:
     if request.folder is not None:
         from simulator.report.report import check_folder
 
-        folder = check_folder(request.folder, "--report")
+        folder = check_folder(request.folder, "--report", request.file, request.hardware, request.model)
     return picture, folder
 
 

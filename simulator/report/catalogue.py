@@ -260,9 +260,9 @@ def _show_hardware(device: Hardware) -> None:
 
 def _draw(device: Hardware, target: str) -> str:
     from simulator.report.roofline_plot import write_plot
-    from simulator.report.style import check_target
+    from simulator.report.style import check_picture
 
-    return write_plot(device, check_target(target))
+    return write_plot(device, check_picture(target))
 
 
 def _show_runtime(runtime: Runtime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,12 +15,15 @@ from simulator.predict import Prediction
 from simulator.report import roofline_data
 from simulator.report.crossings import crossings
 from simulator.report.measured import Measured, told_errors
-from simulator.routing import Routing, Uniform, parse_routing
+from simulator.routing import Routing, parse_routing
 from simulator.simulate import Scenario, largest_batch, largest_context
 from simulator.sparsity import parse_sparsity
 from simulator.units import format_gib
 
 Form = Literal["lines", "bars", "stacks", "roofline", "scatter"]
+BATCHES = tuple(2**power for power in range(9))
+FEW_BATCHES = (1, 4, 16)  # where each is a line of its own
+ROOF_BATCHES = (1, 2, 4, 8, 16, 32, 64)
 ZERO_SHARES = tuple(round(0.05 * step, 2) for step in range(20))  # of inputs
 ROUTINGS = ("uniform", "zipf:0.6", "zipf:1.2", "worst")
 COMPONENTS = ("weights", "experts", "cache", "activations")
@@ -119,10 +122,26 @@ def table_of(chart: Chart) -> list[dict[str, Any]]:
                     {"panel": panel.title, "series": each.label, "x": x, "y": each.y[number], **ends}
                     | ({"note": each.notes[number]} if each.notes and each.notes[number] else {})
                 )
-            rows += [
-                {"panel": panel.title, "series": f"{each.label}, measured", **vars(point)} for point in each.measured
-            ]
+            if chart.form != "scatter":  # there x is what was measured
+                rows += [
+                    {"panel": panel.title, "series": f"{each.label}, measured", **vars(point)}
+                    | ({"x": each.x[int(point.x)]} if chart.form == "bars" else {})
+                    for point in each.measured
+                ]
     return rows
+
+
+def without_zero(chart: Chart) -> Chart:
+    """The same for drawing: what stands at 0 of a logarithmic axis, such as an empty cache, goes to 1."""
+    if not chart.x_log or chart.form not in ("lines", "stacks"):
+        return chart
+    panels = (replace(panel, series=tuple(map(_from_one, panel.series))) for panel in chart.panels)
+    return replace(chart, panels=tuple(panels))
+
+
+def _from_one(each: Series) -> Series:
+    marks, measured = (tuple(replace(one, x=max(one.x, 1)) for one in many) for many in (each.marks, each.measured))
+    return replace(each, x=tuple(max(x, 1) for x in each.x), marks=marks, measured=measured)
 
 
 # ---- names ----
@@ -140,6 +159,28 @@ def device_name(base: Scenario) -> str:
 
 def _format(base: Scenario) -> str:
     return base.load.weights.name
+
+
+def told_apart(bases: Sequence[Scenario]) -> list[Scenario]:
+    """The same scenarios, with its name in the title of each device and model that shares its title with another one."""
+    devices = {base.hardware.name: device_name(base) for base in bases}
+    models = {base.loaded.model.name: model_name(base) for base in bases}
+    return [
+        replace(
+            base,
+            hardware=_titled(base.hardware, devices),
+            loaded=replace(base.loaded, model=_titled(base.loaded.model, models)),
+        )
+        for base in bases
+    ]
+
+
+def _titled(entry: Any, titles: dict[str, str]) -> Any:
+    """A device or a model; *titles* are all there are, by name."""
+    title = titles[entry.name]
+    if list(titles.values()).count(title) == 1:
+        return entry
+    return entry.model_copy(update={"title": f"{title} ({entry.name})"})
 
 
 def by_device(bases: Sequence[Scenario]) -> dict[str, list[Scenario]]:
@@ -164,7 +205,8 @@ def _one(names: Iterable[str]) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def _listed(names: Iterable[str], most: int = 3) -> str:
+def listed(names: Iterable[str], most: int = 3) -> str:
+    """So many names, and how many more there are."""
     found = list(dict.fromkeys(names))
     return (
         ", ".join(found) if len(found) <= most else f"{', '.join(found[: most - 1])} and {len(found) - most + 1} more"
@@ -173,7 +215,8 @@ def _listed(names: Iterable[str], most: int = 3) -> str:
 
 def _source(bases: Sequence[Scenario], *more: str) -> str:
     """Runtimes, what was taken for granted, and how well the memory of each device is known."""
-    runtimes = _listed(base.runtime.title or base.runtime.name for base in bases)
+    runtimes = listed(base.runtime.title or base.runtime.name for base in bases)
+    more = (*more, *_assumed(bases))
     kinds: dict[str, list[str]] = {}
     for base in bases:
         figure = base.hardware.main_memory.sustained(base.hardware.device_class, None)
@@ -182,8 +225,18 @@ def _source(bases: Sequence[Scenario], *more: str) -> str:
             names.append(base.hardware.name)
     if any(base.hardware.n_devices > 1 and base.runtime.split == "tensors" for base in bases):
         more = (*more, "what devices tell each other left out: an upper bound")
-    known = "; ".join(kind if len(kinds) == 1 else f"{kind} for {_listed(names)}" for kind, names in kinds.items())
+    known = "; ".join(kind if len(kinds) == 1 else f"{kind} for {listed(names)}" for kind, names in kinds.items())
     return ", ".join(text for text in (f"forecast for {runtimes}", *more, f"memory bandwidth {known}") if text)
+
+
+def _assumed(bases: Sequence[Scenario]) -> Iterator[str]:
+    """What was asked for besides the usual."""
+    loads = [base.load for base in bases]
+    routings = {base.load.routing.name for base in bases if base.loaded.model.experts} - {"uniform"}
+    yield from (f"routing {name}" for name in sorted(routings))
+    yield from sorted({load.sparsity.name for load in loads if load.sparsity})
+    yield from sorted({f"cache {base.load.cache.name}" for base in bases if base.load.cache.name != base.runtime.cache})
+    yield from sorted({f"{load.threads:,} thread{'s' * (load.threads > 1)}" for load in loads if load.threads})
 
 
 # ---- tokens per second over something ----
@@ -229,7 +282,7 @@ def batch_chart(
         panels.append(
             Panel(title if len(devices) > 1 else "All sequences together", tuple(together), "tokens/s, all together")
         )
-        panels.append(Panel("" if len(devices) > 1 else "Each sequence", tuple(alone), "tokens/s, each"))
+        panels.append(Panel(f"{title}, each" if len(devices) > 1 else "Each sequence", tuple(alone), "tokens/s, each"))
     return Chart(
         "batch", "lines", "Tokens per second against the batch", BATCH,
         tuple(panels), _source(bases, f"context {context:,}"), _subtitle(bases), legend=BAND,
@@ -269,6 +322,7 @@ def _over_batch(
     points = [each for each in _matching(measured, base) if _near(each.context, context)]
     together = tuple(_bar(each.batch, each) for each in points)
     alone = tuple(_bar(each.batch, each, 1 / each.batch) for each in points)
+    label = label if found.fits_to != 0 else f"{label}: does not fit"
     total = _rates(label, sizes, point, measured=together, colour=colour)
     each = _rates(label, sizes, point, 1 / np.array(sizes), measured=alone, colour=colour)
     return replace(total, marks=_marks(base, context, found)), replace(each, marks=_marks(base, context, found, True))
@@ -339,6 +393,7 @@ def _over_context(
     deepest = min(each for each in (max(contexts), room, known) if each is not None)
     depths = sorted({each for each in contexts if each <= deepest} | {max(deepest, min(contexts))})
     points = tuple(_bar(each.context, each) for each in _matching(measured, base) if each.batch == batch)
+    label = label if room != 0 else f"{label}: does not fit"
     line = _rates(label, depths, base.at(batch, np.array(depths)), colour=colour, measured=points)
     if room != deepest or not line.y[-1]:
         return line
@@ -388,7 +443,11 @@ def _bar_chart(
     x = "tokens/s" + (", all sequences together" if batch > 1 else "")
     source = _source(bases, f"batch {batch:,}", f"context {context:,}")
     is_wide = bool(rates) and max(rates) > 30 * min(rates)
-    shared = {"x_log": is_wide, "y_log": False, "legend": "bar: 80 % interval; tick: ceiling"}
+    has_low = any(low for panel in panels for each in panel.series for low in each.low)
+    has_stars = any(each.measured for panel in panels for each in panel.series)
+    told = (*(["bar: 80 % interval"] if has_low else []), "tick: ceiling", *(["star: measured"] if has_stars else []))
+    x = f"{x}, logarithmic" if is_wide else x
+    shared = {"x_log": is_wide, "y_log": False, "legend": "; ".join(told)}
     return Chart(kind, "bars", title, x, tuple(panels), source, _subtitle(bases), **shared)
 
 
@@ -446,7 +505,7 @@ def mixtures_of(bases: Sequence[Scenario]) -> list[Scenario]:
     """The scenarios of models with experts; InputError if there is none."""
     found = [base for base in bases if base.loaded.model.experts]
     if not found:
-        names = _listed(map(model_name, bases))
+        names = listed(map(model_name, bases))
         raise InputError(f"{names}: without experts, and only a mixture of experts has this picture")
     return found
 
@@ -459,17 +518,15 @@ def experts_chart(bases: Sequence[Scenario], batches: Sequence[int], routings: S
     for base in mixtures:
         layer = base.loaded.model.experts[0]
         name = f"{model_name(base)}, {layer.n_active} of {layer.n_experts}"
-        for way in [_routing(each) for each in routings] or [base.load.routing]:
+        for way in [parse_routing(each) for each in routings] or [base.load.routing]:
             label = way.name if len(mixtures) == 1 else f"{name}, {way.name}" if routings else name
             found = np.broadcast_to(_distinct(base.loaded.model.experts, way, sizes), sizes.shape)
             series.append(Series(label, _whole(sizes), tuple(map(float, found)), colour=len(series)))
-    ways = _listed(routings or dict.fromkeys(base.load.routing.name for base in mixtures), 5)
+    plain = listed(model_name(base) for base in bases if not base.loaded.model.experts)
+    ways = listed(routings or dict.fromkeys(base.load.routing.name for base in mixtures), 5)
+    source = f"computed from how tokens pick experts: {ways}" + (f"; without experts: {plain}" if plain else "")
     return Chart("experts", "lines", "Distinct experts that a step reads in a layer", BATCH, (Panel("", tuple(series), "experts"),),
-                 f"computed from how tokens pick experts: {ways}", name if len(mixtures) == 1 else "")  # fmt: skip
-
-
-def _routing(name: str) -> Routing:
-    return Uniform() if name == "uniform" else parse_routing(name)
+                 source, name if len(mixtures) == 1 else "")  # fmt: skip
 
 
 def _whole(values: Iterable[Any]) -> tuple[int, ...]:
@@ -500,7 +557,7 @@ def bytes_chart(bases: Sequence[Scenario], batches: Sequence[int], context: int)
             )
         )
     shared = _subtitle(distinct).partition(" on ")[0] if len(distinct) == 1 else ""
-    source = f"counted: context {context:,}, cache {_listed(base.load.cache.name for base in bases)}"
+    source = f"counted: context {context:,}, cache {listed(base.load.cache.name for base in bases)}"
     return Chart("bytes", "stacks", "Where the bytes of a step go", BATCH, tuple(panels), source, shared, y_log=False)
 
 
@@ -515,20 +572,24 @@ def sparsity_chart(bases: Sequence[Scenario], batches: Sequence[int], context: i
     """How many times as fast a model gets where so many inputs of its linear layers are zero and their weights are not read."""
     panels = []
     for base in bases:
-        rates = np.array(
-            [_with_zeros(base, share).at(np.array(batches), context).tokens_per_s for share in ZERO_SHARES]
-        )
-        series = [
-            Series(f"batch {batch:,}", tuple(100 * share for share in ZERO_SHARES), _floats(column / column[0], len(column)), colour=n)
-            for n, (batch, column) in enumerate(zip(batches, rates.T, strict=True))
-        ]  # fmt: skip
+        fitting = [batch for batch in batches if batch <= largest_batch(base, context)]
+        series = []
+        if fitting:
+            points = (with_zeros(base, share).at(np.array(fitting), context) for share in ZERO_SHARES)
+            rates = np.array([point.tokens_per_s for point in points])
+            x = tuple(100 * share for share in ZERO_SHARES)
+            series = [
+                Series(f"batch {batch:,}", x, _floats(column / column[0], len(column)), colour=n)
+                for n, (batch, column) in enumerate(zip(fitting, rates.T, strict=True))
+            ]
         panels.append(Panel(_panel_title(base, bases), tuple(series), "times as fast as without"))
     source = _source(bases, f"context {context:,}", "zeros independent of each other")
     return Chart("sparsity", "lines", "What zero inputs buy", "inputs of the linear layers that are zero, %", tuple(panels), source,
                  _subtitle(bases), x_log=False, y_log=False)  # fmt: skip
 
 
-def _with_zeros(base: Scenario, share: float) -> Scenario:
+def with_zeros(base: Scenario, share: float) -> Scenario:
+    """The same with a share of zero inputs in every linear layer; sparsity that it had gives way."""
     zeros = parse_sparsity(f"columns:{share:g}") if share else None
     return replace(base, load=replace(base.load, sparsity=zeros))
 
@@ -542,12 +603,13 @@ def routing_chart(
     for base in mixtures:
         series = []
         for number, name in enumerate(routings):
-            skewed = replace(base, load=replace(base.load, routing=_routing(name)))
+            skewed = replace(base, load=replace(base.load, routing=parse_routing(name)))
             line = _rates(name, batches, skewed.at(np.array(batches), context), colour=number)
             series.append(replace(line, low=(), high=(), ceiling=()))
         panels.append(Panel(_panel_title(base, mixtures), tuple(series), "tokens/s, all together"))
-    return Chart("routing", "lines", "What skewed routing changes", BATCH, tuple(panels), _source(mixtures, f"context {context:,}"),
-                 _subtitle(mixtures))  # fmt: skip
+    plain = listed(model_name(base) for base in bases if not base.loaded.model.experts)
+    source = _source(mixtures, f"context {context:,}", f"without experts: {plain}" if plain else "")
+    return Chart("routing", "lines", "What skewed routing changes", BATCH, tuple(panels), source, _subtitle(mixtures))  # fmt: skip
 
 
 # ---- rooflines ----
@@ -556,12 +618,16 @@ def routing_chart(
 def roofline_chart(bases: Sequence[Scenario], batches: Sequence[int], context: int) -> Chart:
     """Under the roof of each device: the parts of a model's step, or of several models the whole step, batch by batch."""
     groups = by_device(bases)
-    panels = []
+    panels, shown = [], set()
     colour = _colours(_line_name(base, bases) for base in bases)
     for title, group in groups.items():
         series: list[Series] = []
         for base in group:
-            fitting = tuple(batch for batch in batches if batch <= max(1, largest_batch(base, context)))
+            room = largest_batch(base, context)
+            fitting = tuple(batch for batch in batches if batch <= room)
+            if not fitting:
+                continue
+            shown |= set(fitting)
             found = _operations(base, fitting, context)
             if len(group) > 1:
                 x, y = _step(found)
@@ -582,8 +648,9 @@ def roofline_chart(bases: Sequence[Scenario], batches: Sequence[int], context: i
         panels.append(
             Panel(title if len(groups) > 1 else "", tuple(series), "operations per second", device=group[0].hardware)
         )
-    told = f"batch {min(batches):,} to {max(batches):,}" if len(batches) > 1 else f"batch {batches[0]:,}"
-    hollow = f"batch {min(batches):,}" if len(batches) > 1 else ""
+    shown = shown or set(batches)
+    told = f"batch {min(shown):,} to {max(shown):,}" if len(shown) > 1 else f"batch {min(shown):,}"
+    hollow = f"batch {min(shown):,}" if len(shown) > 1 else ""
     return Chart("roofline", "roofline", "What holds it back", "operations per byte moved", tuple(panels),
                  _source(bases, told, f"context {context:,}"), _subtitle(bases), legend=hollow)  # fmt: skip
 
@@ -651,4 +718,4 @@ def measured_chart(measured: Sequence[Measured], what: str) -> Chart:
         )
     panel = Panel("", tuple(series), "forecast, tokens/s")
     return Chart("measured", "scatter", "Forecast against measured", "measured, tokens/s", (panel,), told_errors(measured), what,
-                 legend="bars: 80 % interval, and what the measurements scatter")  # fmt: skip
+                 legend="bars: 80 % interval, spread of the measurement")  # fmt: skip

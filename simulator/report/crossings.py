@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from simulator.simulate import Scenario, largest_batch
+
+AT_ONCE = 1024  # batches that are looked at together
 
 
 @dataclass(frozen=True)
@@ -22,15 +25,28 @@ def crossings(base: Scenario, context: int, most: int) -> Crossings:
     """Those between batch 1 and *most*, to the sequence, as far as it fits in memory."""
     room = largest_batch(base, context)
     fits_to = room if room < most else None
-    batches = np.arange(1, min(most, room) + 1)
     if not room:
         return Crossings(None, None, fits_to)
-    point = base.at(batches, context)
-    weights, experts = point.bytes["weights"], point.bytes["experts"]
-    computes, cached = point.parts["compute"] > point.parts["memory"], point.bytes["cache"] > weights + experts
-    return Crossings(_first(batches, computes), _first(batches, cached), fits_to)
+    last = min(most, room)
+
+    def computes(batches: np.ndarray) -> np.ndarray:
+        parts = base.at(batches, context).parts
+        return parts["compute"] > parts["memory"]
+
+    def cached(batches: np.ndarray) -> np.ndarray:
+        found = base.at(batches, context).bytes
+        return found["cache"] > found["weights"] + found["experts"]
+
+    return Crossings(_first(computes, 1, last), _first(cached, 1, last), fits_to)
 
 
-def _first(batches: np.ndarray, holds: np.ndarray) -> int | None:
-    found = batches[np.broadcast_to(holds, batches.shape)]
-    return int(found[0]) if found.size else None
+def _first(holds: Callable[[np.ndarray], np.ndarray], low: int, high: int) -> int | None:
+    """The first number from *low* to *high* for which something holds; of many numbers some are looked at, then those between."""
+    batches = np.unique(np.linspace(low, high, AT_ONCE).round().astype(int))
+    found = np.broadcast_to(holds(batches), batches.shape)
+    if not found.any():
+        return None
+    place = int(np.argmax(found))
+    if place == 0 or batches[place] == batches[place - 1] + 1:
+        return int(batches[place])
+    return _first(holds, int(batches[place - 1]) + 1, int(batches[place]))

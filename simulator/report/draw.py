@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.errors import printable
 from simulator.report import style
-from simulator.report.charts import CHANGES, Chart, Panel, Series
+from simulator.report.charts import CHANGES, Chart, Panel, Series, table_of, without_zero
 from simulator.report.roofline_plot import draw_roofs
 from simulator.report.style import GREY, INK, colour_of, count, line_of, marker_of
-from simulator.units import KI, MI, format_bytes, format_number
+from simulator.units import format_bytes, format_count, format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 ONE_WIDTH, TWO_WIDTH = 7.2, 10.0  # inches
 LINES_HEIGHT, ROOF_HEIGHT, BAR_HEIGHT = 3.3, 4.6, 0.36  # of a panel, and of each bar
 FEW = 3  # lines in a panel that leave room for their bands, ceilings and words
+NO_ROOM = "does not fit in memory"
 MANY = 150  # points that want smaller markers
 SHAPES = dict(zip(CHANGES, ("D", "^", "s"), strict=True))
 TEXTURES = ("", "//", "..", "xx", "\\\\", "++")
@@ -28,13 +30,24 @@ TEXTURES = ("", "//", "..", "xx", "\\\\", "++")
 
 def save_chart(chart: Chart, path: Path) -> None:
     """The picture of a chart in a file, whole or not at all."""
-    style.save(lambda: draw_chart(chart), path)
+    style.save(lambda: draw_chart(chart), path, values_of(chart))
+
+
+def values_of(chart: Chart) -> str:
+    """Every value of a chart as JSON, to four digits: a picture that is passed on keeps the numbers that it shows."""
+    rows = [{name: _short(value) for name, value in row.items()} for row in table_of(chart)]
+    return json.dumps({"kind": chart.kind, "x": chart.x, "rows": rows})
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def draw_chart(chart: Chart) -> Canvas:
     """The figure: panels in one or two columns, with a legend below where lines need one."""
     from matplotlib.figure import Figure as Canvas
 
+    chart = without_zero(chart)
     columns = 1 if len(chart.panels) == 1 or chart.form == "bars" else 2
     rows = [chart.panels[n : n + columns] for n in range(0, len(chart.panels), columns)]
     heights = [max(_height(chart, panel) for panel in row) for row in rows]
@@ -115,7 +128,7 @@ def _draw_lines(axes: Axes, chart: Chart, panel: Panel) -> None:
     values = [value for each in panel.series for value in _seen(each, few)]
     _scale_y(axes, chart, values)
     if not values:
-        axes.text(0.5, 0.5, "does not fit in memory", transform=axes.transAxes, ha="center", color=GREY)
+        axes.text(0.5, 0.5, NO_ROOM, transform=axes.transAxes, ha="center", color=GREY)
     axes.set(ylabel=panel.y)
     if len(chart.panels) == 1 and len(panel.series) > 1:
         for each in panel.series:
@@ -159,32 +172,28 @@ def _seen(each: Series, few: bool) -> list[float]:
 
 
 def _scale_x(axes: Axes, chart: Chart, series: Sequence[Series]) -> None:
-    places = sorted(
-        {x for each in series for x, y in zip(each.x, each.y, strict=True) if y is not None}
-        | {point.x for each in series for point in each.measured}
-    ) or sorted(series[0].x)
+    places = (
+        sorted(
+            {x for each in series for x, y in zip(each.x, each.y, strict=True) if y is not None}
+            | {point.x for each in series for point in each.measured}
+        )
+        or [x for each in series[:1] for x in sorted(each.x)]
+        or [1, 2]
+    )
     low, high = places[0], places[-1]
     axes.set_xlabel(chart.x)
     if not chart.x_log:
         axes.set_xlim(low, high)
         return
-    low = max(low, 1)
     axes.set_xscale("log", base=2)
     axes.set_xlim(low / 1.12, max(high, low * 2) * 1.12)
-    style.power_ticks(axes.xaxis, low, max(high, low * 2), 2, tokens)
-
-
-def tokens(value: float) -> str:
-    """A count as people write it: 512, 8k, 1M."""
-    for size, letter in ((MI, "M"), (KI, "k")):
-        if value >= size and value % size == 0:
-            return f"{value / size:,.0f}{letter}"
-    return count(value)
+    style.power_ticks(axes.xaxis, low, max(high, low * 2), 2, format_count)
 
 
 def _scale_y(axes: Axes, chart: Chart, values: Sequence[float]) -> None:
     if not values:
         axes.set_yticks([])
+        axes.grid(visible=False)
     elif chart.y_log:
         axes.set_yscale("log")
         style.one_two_five(axes, min(values) / 1.04, max(values) * 1.04)
@@ -206,7 +215,8 @@ def _explain(axes: Axes, chart: Chart, panel: Panel, few: bool) -> None:
     if any(each.measured for each in panel.series):
         handles.append(Line2D([], [], ls="", marker="*", color=INK, ms=10, label="measured"))
     is_first = axes.get_label() == "panel 0"
-    title = chart.legend if few and is_first else None
+    drawn = any(each.low or each.ceiling for each in panel.series) and any(len(each.x) > 1 for each in panel.series)
+    title = chart.legend if few and is_first and drawn else None
     if handles or title:
         axes.legend(handles=handles, title=title, loc="best", frameon=True, framealpha=0.8, fontsize=8.5, title_fontsize=8.5,
                     alignment="left", handletextpad=0.3, borderpad=0.3)  # fmt: skip
@@ -219,6 +229,8 @@ def _draw_bars(axes: Axes, chart: Chart, panel: Panel) -> None:
     (each,) = panel.series
     places = range(len(each.x))
     known = [y for y in (*each.y, *each.ceiling, *each.high, *(p.high for p in each.measured)) if y]
+    if not known:
+        axes.tick_params(axis="x", labelbottom=False, length=0)
     lows = [y for y in (*each.low, *(p.low for p in each.measured)) if y]
     start = min(lows) / 2 if chart.x_log and lows else 0.0
     for place in places:
@@ -278,7 +290,7 @@ def _draw_stacks(axes: Axes, chart: Chart, panel: Panel) -> None:
         axes.bar(places, each.y, 0.78, below, color=colour_of(each.colour), hatch=TEXTURES[each.colour % 6], edgecolor="white", lw=0.4,
                  label=each.label)  # fmt: skip
         below = [one + two for one, two in zip(below, each.y, strict=True)]
-    axes.set_xticks(list(places), [tokens(value) for value in x])
+    axes.set_xticks(list(places), [format_count(value) for value in x])
     axes.set(xlabel=chart.x, ylabel=panel.y, ylim=(0, max(below) * 1.06))
     axes.grid(axis="x", visible=False)
     axes.yaxis.set_major_formatter(lambda value, _: format_bytes(value) if value else "0")
@@ -334,6 +346,8 @@ def _draw_roofline(axes: Axes, chart: Chart, panel: Panel) -> None:
             mew=1.5,
             label=f"_first {each.label}",
         )
+    if not points:
+        axes.text(0.5, 0.3, NO_ROOM, transform=axes.transAxes, ha="center", color=GREY)
     axes.set(xlabel=chart.x, ylabel=panel.y)
 
 

@@ -17,19 +17,17 @@ from simulator.hardware import Hardware, load_hardware
 from simulator.model import Loaded, load_model
 from simulator.predict import BOUNDS, Prediction
 from simulator.quant import Weights
+from simulator.report.charts import BATCHES, with_zeros
 from simulator.report.crossings import Crossings, crossings
 from simulator.report.progress import Progress
 from simulator.report.roofline_data import ceilings_of
 from simulator.routing import Routing, Uniform, parse_routing
 from simulator.simulate import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
-from simulator.sparsity import Sparsity, parse_sparsity
 from simulator.workload import MAX_CONTEXT
 
-BATCHES = tuple(2**power for power in range(9))
 CONTEXTS = (128, 1024, 4096, 8192, 16384, 32768, 65536, 131072)
 ROUTINGS = ("uniform", "zipf:1.2", "worst")
 ZERO_SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)  # of the inputs of linear layers
-ZEROS = "columns"  # the family that allows any share
 BUDGET_BYTES = 2_000_000  # of all forecasts, as the page writes them
 BOUND_LETTERS = {"memory": "m", "compute": "c", "overhead": "o", "does_not_fit": "x"}
 MOST_AT_ONCE = 2_000  # batches
@@ -285,7 +283,7 @@ def _pair(job: Job, extent: Extent, batches: tuple[int, ...], shown: int) -> Pai
         formats.append(_in_format(base, kinds, np.array(batches), np.array(extent.contexts)))
     first = formats[0]
     formats.sort(key=lambda each: float(each.surfaces[0].point.weight_bytes))
-    sparse = tuple(_with_zeros(first.base, share).at(np.array(batches)[:, None], shown) for share in ZERO_SHARES)
+    sparse = tuple(with_zeros(first.base, share).at(np.array(batches)[:, None], shown) for share in ZERO_SHARES)
     return Pair(job.model, job.device, tuple(formats), formats.index(first), sparse)
 
 
@@ -319,12 +317,6 @@ def _first(holds: np.ndarray) -> list[int | None]:
     """For each context the first batch at which something holds."""
     found = zip(holds.any(axis=0), holds.argmax(axis=0), strict=True)
     return [int(place) + 1 if any_ else None for any_, place in found]
-
-
-def _with_zeros(base: Scenario, share: float) -> Scenario:
-    """The same with a share of zero inputs; sparsity that was asked for gives way."""
-    zeros: Sparsity | None = parse_sparsity(f"{ZEROS}:{share}") if share else None
-    return replace(base, load=replace(base.load, sparsity=zeros))
 
 
 def _deepest(base: Scenario, batches: np.ndarray) -> tuple[int | None, ...]:

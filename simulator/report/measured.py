@@ -123,6 +123,8 @@ def _of_record(row: Any, data: Mapping[str, Any], where: str) -> Measured:
         _rate(row, name, where)
         for name in ("tokens_per_s_measured", "tokens_per_s", "tokens_per_s_low", "tokens_per_s_high")
     ]
+    if not rates[2] <= rates[1] <= rates[3]:
+        raise InputError(f"{where}: tokens_per_s lies outside tokens_per_s_low to tokens_per_s_high")
     seconds = row.get("seconds")
     is_timed = isinstance(seconds, list) and seconds and all(_is_rate(each) for each in seconds)
     spread = spread_of(seconds) if is_timed else row.get("spread") if _is_rate(row.get("spread")) else 0.0

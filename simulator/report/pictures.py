@@ -6,19 +6,21 @@ import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 
 from simulator.report import charts
-from simulator.report.charts import Chart, by_device
+from simulator.report.charts import FEW_BATCHES, ROOF_BATCHES, Chart, by_device
 from simulator.report.measured import Measured
 from simulator.report.progress import Progress
 from simulator.report.record import write_whole
 from simulator.simulate import Scenario, usual_formats
 
 WORKERS = 2
+PARTIAL = ("formats", "sparsity", "routing")
 MOST = 4  # panels where each pair of a model and a device has one of its own
-FEW_BATCHES, ROOF_BATCHES = (1, 4, 16), (1, 2, 4, 8, 16, 32, 64)
-KINDS = ("png", "svg")
+SUFFIXES = ("png", "svg")
+CHARTS = ("speed", "roofline", "batch", "experts", "context", "bytes", "formats", "sparsity", "routing", "measured")
 
 
 def report_charts(
@@ -29,6 +31,7 @@ def report_charts(
     measured: Sequence[Measured],
 ) -> list[Chart]:
     """In the order in which a reader asks; those with a panel for each pair show the first device only."""
+    bases = charts.told_apart(bases)
     first = next(iter(by_device(bases).values()))[:MOST]
     mixtures = [base for base in bases if base.loaded.model.experts]
     formats = [base for pair in first for base in _in_formats(pair)]
@@ -44,11 +47,23 @@ def report_charts(
     ]
     skewed = [base for base in first if base.loaded.model.experts]
     found += [charts.routing_chart(skewed, batches, context)] if skewed else []
+    several = len(by_device(bases)) > 1 or len(first) < len(bases)
+    found = [
+        replace(each, title=f"{each.title}: {_shown(first, bases)}") if several and each.kind in PARTIAL else each
+        for each in found
+    ]
     return [*found, *([charts.measured_chart(measured, "")] if measured else [])]
 
 
+def _shown(first: Sequence[Scenario], bases: Sequence[Scenario]) -> str:
+    """Which of the pairs a picture with a panel for each shows."""
+    n_models = len({charts.model_name(base) for base in bases})
+    models = f"the first {len(first)} models on " if len(first) < n_models else ""
+    return f"{models}{charts.device_name(first[0])}"
+
+
 def _in_formats(base: Scenario) -> list[Scenario]:
-    return [charts.replace(base, load=charts.replace(base.load, weights=each)) for each in usual_formats(base)]
+    return [replace(base, load=replace(base.load, weights=each)) for each in usual_formats(base)]
 
 
 def draw_all(found: Sequence[Chart], folder: Path, progress: Progress) -> list[str]:
@@ -78,12 +93,12 @@ def _names(found: Sequence[Chart]) -> list[str]:
 def draw_both(chart: Chart, folder: Path) -> None:
     """One layout, two files."""
     from simulator.report import style
-    from simulator.report.draw import draw_chart
+    from simulator.report.draw import draw_chart, values_of
 
     with style.styled():
         figure = draw_chart(chart)
-        for kind in KINDS:
-            write_whole(folder / f"{chart.kind}.{kind}", style.encode(figure, kind))
+        for kind in SUFFIXES:
+            write_whole(folder / f"{chart.kind}.{kind}", style.encode(figure, kind, values_of(chart)))
 
 
 def _leave_interrupts() -> None:

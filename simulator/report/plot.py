@@ -12,15 +12,12 @@ from simulator.errors import InputError, hint, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.model import Loaded, load_model
 from simulator.report import charts
-from simulator.report.charts import Chart
+from simulator.report.charts import BATCHES, FEW_BATCHES, ROOF_BATCHES, Chart
 from simulator.report.measured import Measured, load_measured
 from simulator.report.progress import progress_bar
 from simulator.simulate import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
 
-BATCHES = tuple(2**power for power in range(9))
 CONTEXTS = (128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
-FEW_BATCHES = (1, 4, 16)  # where each is a line of its own
-ROOF_BATCHES = (1, 2, 4, 8, 16, 32, 64)
 MAX_SCENARIOS, MAX_BARS = 24, 96  # of a picture
 
 
@@ -64,15 +61,17 @@ def check_path(target: str, option: str) -> Path | None:
     """Where a picture goes: a file, or for `-` the terminal."""
     if target == "-":
         return None
-    from simulator.report.style import check_target
+    from simulator.report.style import check_picture
 
-    return check_target(target, option)
+    return check_picture(target, option)
 
 
 def simulated_chart(bases: Sequence[Scenario], batches: Sequence[int], contexts: Sequence[int]) -> Chart:
     """The picture that shows what was asked: over the batch, over the context, of formats, or of what holds one step back."""
+    bases = charts.told_apart(bases)
     if len(batches) > 1:
-        return charts.batch_chart(bases, batches, contexts[0])
+        chart = charts.batch_chart(bases, batches, contexts[0])
+        return replace(chart, title=f"{chart.title}, context {contexts[0]:,}") if len(contexts) > 1 else chart
     if len(contexts) > 1:
         return charts.context_chart(bases, contexts, batches[0])
     if len(bases) > 1:
@@ -122,8 +121,10 @@ def scenarios(request: Request) -> list[Scenario]:
         )
     if not request.devices:
         raise InputError(f"plot {request.kind}: name a device with --on, as in: --on pi5-16gb (roofcast list hardware)")
-    models, devices = [load_model(each) for each in request.models], [load_hardware(each) for each in request.devices]
+    models = [load_model(each) for each in dict.fromkeys(request.models)]
+    devices = [load_hardware(each) for each in dict.fromkeys(request.devices)]
     found = [base for device in devices for model in models for base in _in_formats(model, device, request)]
+    found = charts.told_apart(found)
     most = MAX_BARS if request.kind in ("formats", "speed") else MAX_SCENARIOS
     if len(found) > most:
         raise InputError(
@@ -160,6 +161,10 @@ KINDS: dict[str, Callable[[Request, list[Scenario], list[Measured]], Chart]] = {
 
 
 def _device(request: Request, path: Path | None) -> None:
+    if request.models:
+        raise InputError(
+            "plot device: a device alone is drawn, leave the model out; plot roofline puts one under the roof"
+        )
     if len(request.devices) != 1:
         raise InputError("plot device: name one device with --on, as in: roofcast plot device --on pi5-16gb")
     show_device(load_hardware(request.devices[0]), path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,16 +15,22 @@ import numpy as np
 
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
-from simulator.model import Loaded, load_model
-from simulator.report.grid import BATCHES, CONTEXTS, Grids, build_grids
+from simulator.mixes import parse_weights
+from simulator.model import Loaded, load_model, weight_bytes
+from simulator.report.charts import BATCHES
+from simulator.report.grid import CONTEXTS, Grids, build_grids, device_argument, model_argument
 from simulator.report.measured import Measured, accuracy, load_measured
 from simulator.report.page import page
-from simulator.report.pictures import draw_all, report_charts
+from simulator.report.pictures import CHARTS, SUFFIXES, draw_all, report_charts
 from simulator.report.progress import Progress, progress_bar
-from simulator.report.record import check_target, flattened, records, write_csv, write_whole
+from simulator.report.record import flattened, records, write_csv, write_whole
 
 MAX_PAIRS = 64
 PAGE = "index.html"
+MARK, MARK_BYTES = b"Made by roofcast", 4096  # at the end of a page
+NAMES = {PAGE, "forecasts.csv", "forecasts.json", "measured.csv", "models"} | {
+    f"{kind}.{suffix}" for kind in CHARTS for suffix in SUFFIXES
+}
 MEASURED_MODELS, MEASURED_DEVICES, MEASURED_FORMATS = 6, 4, 8  # that a report of measurements is of
 
 
@@ -38,12 +45,13 @@ class Request:
     contexts: Sequence[int] | None = None
     weights: Sequence[str] = ()
     measured: str | None = None
-    more: dict[str, Any] = field(default_factory=dict)  # cache, runtime, threads: as `scenario` takes them
+    more: dict[str, Any] = field(default_factory=dict)  # as `build_grids` takes them: cache, runtime, threads ...
+    command: str = ""  # that made it, where it was not `report`
+    left_out: tuple[str, ...] = ()  # of what was measured
 
 
 def run(request: Request) -> None:
     """Reads the measurements, if there are any, and writes the report."""
-    folder = check_folder(request.folder)
     if not request.models:
         raise InputError(
             "report: name models before --on, as in: roofcast report qwen3-30b-a3b --on pi5-16gb -o report"
@@ -56,6 +64,7 @@ def run(request: Request) -> None:
             f"report: {len(request.models)} models on {len(request.devices)} devices are {n_pairs} pairs, at most "
             f"{MAX_PAIRS} are readable on a page: make several reports"
         )
+    folder = check_folder(request.folder, "-o", request.measured, *request.models, *request.devices)
     measured = []
     if request.measured:
         devices, models = (
@@ -66,21 +75,35 @@ def run(request: Request) -> None:
     print(write_report(request, folder, measured))
 
 
-def check_folder(given: str, option: str = "-o") -> Path:
-    """The folder of a report, made if it is not there; InputError if nothing can be written in it."""
-    folder = Path(given)
+def check_folder(given: str, option: str, *inputs: Any) -> Path:
+    """The folder of a report; InputError if it cannot be made or written in, or holds anything but an earlier report.
+
+    None of the *inputs* may lie in it: another report would be written over what it reads.
+    """
+    folder, shown = Path(given), f"{option} {printable(given, 100)}"
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{option} {printable(given, 100)}: is a file, a folder is needed")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{option} {printable(given, 100)}: cannot be made ({error.strerror})") from None
-    check_target(str(folder / PAGE), option)
+        raise InputError(f"{shown}: is a file, a folder is needed")
+    there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), folder)
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"{shown}: cannot be made, {there} {'is write-protected' if there.is_dir() else 'is a file'}")
+    for name in inputs:
+        if isinstance(name, str | Path) and Path(name).is_file() and Path(name).resolve().parent == folder.resolve():
+            raise InputError(f"{shown}: {printable(name, 100)} is read from this folder; give another one")
+    if folder.is_dir():
+        strange = next((path.name for path in folder.iterdir() if path.name not in NAMES), None)
+        page_path = folder / PAGE
+        if strange is None and page_path.is_file() and MARK not in page_path.read_bytes()[-MARK_BYTES:]:
+            strange = PAGE
+        if strange is not None:
+            raise InputError(
+                f"{shown}: holds {printable(strange, 60)}, which is of no report; give a new or empty folder"
+            )
     return folder
 
 
 def write_report(request: Request, folder: Path, measured: Sequence[Measured]) -> str:
     """Pictures and data first, the page last, each file whole or not at all; returns a sentence on what was written."""
+    _make(folder)
     with progress_bar("report") as progress:
         grids = build_grids(
             request.models,
@@ -91,6 +114,7 @@ def write_report(request: Request, folder: Path, measured: Sequence[Measured]) -
             progress=_part(progress, 0.0, 0.3),
             **request.more,
         )
+        grids = replace(grids, thinned=(*grids.thinned, *request.left_out))
         bases = [pair.base for pair in grids.pairs]
         charts = report_charts(bases, grids.batches, grids.contexts, grids.shown_context, measured)
         pictures = draw_all(charts, folder, _part(progress, 0.3, 0.9))
@@ -99,7 +123,7 @@ def write_report(request: Request, folder: Path, measured: Sequence[Measured]) -
         progress(0.95, PAGE)
         told = accuracy([base.hardware.device_class for base in bases])
         titles = [(name, chart.title) for name, chart in zip(pictures, charts, strict=True)]
-        write_whole(folder / PAGE, page(grids, measured, _command(request), titles, told, files))
+        write_whole(folder / PAGE, page(grids, measured, request.command or _command(request), titles, told, files))
     several = len(grids.models), len(grids.devices), len(charts)
     return (
         f"{folder / PAGE}: {_counted(several[0], 'model')} on {_counted(several[1], 'device')}; beside it "
@@ -112,25 +136,49 @@ def report_measured(
     models: Mapping[str, str | Loaded],
     devices: Mapping[str, str | Hardware],
     folder: Path,
+    command: str,
 ) -> str:
     """The report of what was measured most: *models* and *devices* by the names that the measurements have for them."""
-    names, places = (
-        [name for name, _ in Counter(getattr(each, field) for each in measured).most_common(most)]
-        for field, most in (("model", MEASURED_MODELS), ("hardware", MEASURED_DEVICES))
-    )
+    kinds = (("model", MEASURED_MODELS), ("hardware", MEASURED_DEVICES))
+    counts = {field: Counter(getattr(each, field) for each in measured) for field, _ in kinds}
+    names, places = ([name for name, _ in counts[field].most_common(most)] for field, most in kinds)
     shown = [each for each in measured if each.model in names and each.hardware in places]
-    formats = [name for name, _ in Counter(each.weights for each in shown).most_common(MEASURED_FORMATS)]
+    runtimes = {each.runtime for each in shown}
     request = Request(
         [models[name] for name in names],
         [devices[name] for name in places],
         str(folder),
-        weights=formats,
-        more={"runtime": shown[0].runtime} if len({each.runtime for each in shown}) == 1 else {},
-    )
+        weights=_formats_of_all(shown, [models[name] for name in names]),
+        more={"runtime": runtimes.pop()} if len(runtimes) == 1 else {},
+        command=command,
+        left_out=tuple(
+            f"{len(counts[field]) - most:,} {what} with fewer measurements" for (field, most), what in
+            zip(kinds, ("models", "devices"), strict=True) if len(counts[field]) > most
+        ),
+    )  # fmt: skip
+    return write_report(request, folder, measured)
+
+
+def _formats_of_all(measured: Sequence[Measured], models: Sequence[str | Loaded]) -> list[str]:
+    """The formats that were measured most, as far as the rows of every model divide into their blocks."""
+    loaded = [each if isinstance(each, Loaded) else load_model(each) for each in models]
+    names = [name for name, _ in Counter(each.weights for each in measured).most_common()]
+    return [name for name in names if all(_suits(each, name) for each in loaded)][:MEASURED_FORMATS]
+
+
+def _suits(model: Loaded, name: str) -> bool:
     try:
-        return write_report(request, folder, measured)
-    except InputError:  # a format of one model does not suit the shapes of another
-        return write_report(replace(request, weights=()), folder, measured)
+        weight_bytes(model.model, parse_weights(name))
+    except (InputError, ValueError):
+        return False
+    return True
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{printable(folder, 100)}: cannot be made ({error.strerror})") from None
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:
@@ -164,8 +212,7 @@ def _write_data(grids: Grids, measured: Sequence[Measured], folder: Path) -> lis
 
 def _command(request: Request) -> str:
     """What makes the same report again."""
-    names = [str(each.path or each.model.name) if isinstance(each, Loaded) else each for each in request.models]
-    devices = [each.name if isinstance(each, Hardware) else each for each in request.devices]
+    names, devices = map(model_argument, request.models), map(device_argument, request.devices)
     given = {
         "batch": ",".join(map(str, request.batches or ())),
         "context": ",".join(map(str, request.contexts or ())),

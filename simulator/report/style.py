@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from simulator import __version__
 from simulator.errors import InputError, printable
-from simulator.report.record import write_whole
+from simulator.report.record import check_target, write_whole
 from simulator.report.roofline_data import spread_apart
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def marker_of(number: int) -> str:
 # ---- files ----
 
 
-def check_target(target: str, option: str = "--plot") -> Path:
+def check_picture(target: str, option: str = "--plot") -> Path:
     """The path of a picture; InputError if none can be written there, before anything is drawn."""
     path = Path(target)
     if path.suffix.lower() not in SUFFIXES:
@@ -75,14 +75,15 @@ def check_target(target: str, option: str = "--plot") -> Path:
         )
     if not path.parent.is_dir():
         raise InputError(f"{option} {printable(target)}: there is no folder {printable(path.parent)}")
+    check_target(target, option)
     return path
 
 
-def save(draw: Callable[[], Canvas], path: Path) -> None:
-    """Draws in the common style, and writes the file whole or not at all."""
+def save(draw: Callable[[], Canvas], path: Path, values: str = "") -> None:
+    """Draws in the common style, and writes the file whole or not at all; a PNG also carries its *values* as text."""
     with styled():
         figure = draw()
-        write_whole(path, encode(figure, path.suffix.lower().removeprefix(".")))
+        write_whole(path, encode(figure, path.suffix.lower().removeprefix("."), values))
 
 
 @contextmanager
@@ -95,9 +96,10 @@ def styled() -> Iterator[None]:
         yield
 
 
-def encode(figure: Canvas, kind: str) -> bytes:
+def encode(figure: Canvas, kind: str, values: str = "") -> bytes:
     """The picture as a file of *kind* png, svg or pdf; the same twice."""
-    dated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    told = {"Description": values} if values else {}
+    dated = {"png": {"Software": None, **told}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=DPI, metadata=dated[kind])
     return buffer.getvalue()

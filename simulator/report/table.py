@@ -157,8 +157,12 @@ def print_table(
             cell.ljust(width) if name in left else cell.rjust(width)
             for cell, width, name in zip(cells, widths, head, strict=True)
         ).rstrip()
-        is_bold = cells is head and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        is_bold = cells is head and _knows_bold()
         print(f"\033[1m{line}\033[0m" if is_bold else line)
+
+
+def _knows_bold() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def _fitted(

@@ -14,9 +14,9 @@ from plotille import Canvas
 
 from simulator.errors import printable
 from simulator.report import roofline_data
-from simulator.report.charts import Chart, Panel, Series, table_of
+from simulator.report.charts import Chart, Panel, Series, table_of, without_zero
 from simulator.report.table import print_table
-from simulator.units import GIGA, KI, MI, format_bytes, format_number
+from simulator.units import GIGA, format_bytes, format_count, format_number
 
 HEIGHT, MIN_HEIGHT = 16, 6  # lines of a panel
 MAX_WIDTH = 110
@@ -32,6 +32,7 @@ def print_chart(chart: Chart) -> None:
     if not can_draw():
         print_values(chart)
         return
+    chart = without_zero(chart)
     print(chart.title)
     if chart.subtitle:
         print(printable(chart.subtitle, 100))
@@ -58,7 +59,7 @@ def can_draw() -> bool:
 def print_values(chart: Chart) -> None:
     """Every value in a table."""
     print(chart.title + (f": {chart.subtitle}" if chart.subtitle else ""))
-    print(f"x: {chart.x}; y: {chart.panels[0].y or chart.x}\n")
+    print(f"x: {chart.x}" + (f"; y: {chart.panels[0].y or chart.x}" if _same_y(chart) else "") + "\n")
     rows = table_of(chart)
     names = [
         name
@@ -68,6 +69,10 @@ def print_values(chart: Chart) -> None:
     cells = [[_cell(row.get(name)) for name in names] for row in rows]
     print_table(names, cells, left=("panel", "series", "note") + (("x",) if chart.form == "bars" else ()))
     print(f"\n{chart.source}")
+
+
+def _same_y(chart: Chart) -> bool:
+    return len({panel.y for panel in chart.panels}) == 1
 
 
 def _cell(value: object) -> str:
@@ -106,7 +111,7 @@ class _Scale:
             self.low, self.high = self.low - 0.5, self.high + 0.5
 
     def _at(self, value: float) -> float:
-        return math.log(value) if self.is_log else value
+        return math.log(max(value, 1e-9)) if self.is_log else value
 
     def __call__(self, value: float) -> float:
         """Where a value stands."""
@@ -115,7 +120,7 @@ class _Scale:
     def places(self, most: int) -> list[float]:
         """At most so many round values inside."""
         found = list(self._round())
-        return found[:: -(-len(found) // max(1, most))]
+        return found[:: -(-len(found) // max(1, most)) or 1] or [math.exp(self.low) if self.is_log else self.low]
 
     def _round(self) -> Iterator[float]:
         if not self.is_log:
@@ -143,7 +148,9 @@ def _lines(chart: Chart, panel: Panel) -> Iterator[str]:
     if not values:
         yield "  does not fit in memory"
         return
-    x = _Scale([x for each in panel.series for x, y in zip(each.x, each.y, strict=True) if y], chart.x_log, _tokens, 2)
+    places = [x for each in panel.series for x, y in zip(each.x, each.y, strict=True) if y]
+    places += [point.x for each in panel.series for point in each.measured]
+    x = _Scale(places, chart.x_log, format_count, 2)
     y = _Scale([*values, *([] if chart.y_log else [0.0])], chart.y_log, _rate)
     paths = [(each, _along(each.x, each.y)) for each in panel.series]
     marks = [(p.x, p.y, "*") for each in panel.series for p in each.measured]
@@ -161,9 +168,9 @@ def _lines(chart: Chart, panel: Panel) -> Iterator[str]:
 def _interval(each: Series) -> Iterator[str]:
     """The ends of the line in numbers."""
     known = [n for n, y in enumerate(each.y) if y]
-    for n in dict.fromkeys((known[0], known[-1])):
+    for n in dict.fromkeys((*known[:1], *known[-1:])):
         low, high = format_number(each.low[n]), format_number(each.high[n])
-        yield f"  at {_tokens(each.x[n])}: {format_number(each.y[n])}, 80 % interval {low} - {high}"
+        yield f"  at {format_count(each.x[n])}: {format_number(each.y[n])}, 80 % interval {low} - {high}"
 
 
 def _along(x: Sequence[float], y: Sequence[float | None]) -> list[tuple[float, float]]:
@@ -236,13 +243,6 @@ def _ticks(x: _Scale, width: int) -> str:
     return "".join(line).rstrip()
 
 
-def _tokens(value: float) -> str:
-    for size, letter in ((MI, "M"), (KI, "k")):
-        if value >= size and value % size == 0:
-            return f"{value / size:,.0f}{letter}"
-    return f"{value:,.10g}"
-
-
 def _rate(value: float) -> str:
     return f"{value:,.6g}"
 
@@ -269,7 +269,7 @@ def _roofline(chart: Chart, panel: Panel) -> Iterator[str]:
     rates = [roof.bytes_per_s for roof in roofs]
     left, right = min([0.25, *(x for x, _ in points)]), max([4 * peak / min(rates), *(x for x, _ in points)])
     lowest = min([min(rates) * left, *(y for _, y in points)])
-    x, y = _Scale([left, right], True, _tokens, 2), _Scale([lowest / GIGA, peak / GIGA], True, _rate)
+    x, y = _Scale([left, right], True, format_count, 2), _Scale([lowest / GIGA, peak / GIGA], True, _rate)
     paths = [
         ([(left, rate * left / GIGA), (peak / rate, peak / GIGA), (right, peak / GIGA)], "white") for rate in rates
     ]
@@ -280,6 +280,8 @@ def _roofline(chart: Chart, panel: Panel) -> Iterator[str]:
     ]
     yield from _canvas(x, y, [], [path for path, _ in paths], marks, "Gop/s", chart.x)
     yield from _keys(panel.series)
+    if not panel.series and chart.kind != "device":
+        yield "  does not fit in memory"
     yield from (f"  . {printable(roof.name, 40)}, {format_number(roof.figure.value)} GB/s" for roof in roofs)
 
 
@@ -307,7 +309,7 @@ def _stacks(chart: Chart, panel: Panel) -> Iterator[str]:
     """A line for each batch, its components one after the other."""
     columns, _ = _size()
     totals = [sum(each.y[n] for each in panel.series) for n in range(len(panel.series[0].x))]
-    names = [_tokens(value) for value in panel.series[0].x]
+    names = [format_count(value) for value in panel.series[0].x]
     margin = max(map(len, names))
     room = columns - margin - 14
     for n, name in enumerate(names):

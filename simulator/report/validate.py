@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 import sys
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ def run(given: str | None, quick: bool, json: str | None, plot: str | None = Non
     """Decode, compare, print, and draw; InputError where the file is not of this machine."""
     check_target(json, "--json", given or DEFAULT_FILE)
     picture = check_path(plot, "--plot") if plot is not None else None
-    folder = check_folder(report, "--report") if report is not None else None
+    folder = check_folder(report, "--report", given or DEFAULT_FILE) if report is not None else None
     hardware, host = _hardware(given), read_host()
     _refuse_stranger(hardware, host)
     everyone = hardware.threads or 1
@@ -62,16 +63,19 @@ def run(given: str | None, quick: bool, json: str | None, plot: str | None = Non
         show(measured_chart(of_comparison(found), hardware.title or hardware.name), picture, json == "-")
     if folder is not None:
         models = _write_models(found, folder / "models")
-        told = report_measured(of_comparison(found), models, {hardware.name: given or DEFAULT_FILE}, folder)
+        command = shlex.join(
+            ["roofcast", "validate", given or DEFAULT_FILE, *(["--quick"] * quick), "--report", report]
+        )
+        told = report_measured(of_comparison(found), models, {hardware.name: given or DEFAULT_FILE}, folder, command)
         print(told, file=sys.stderr if json == "-" else sys.stdout)
 
 
 def _write_models(found: Comparison, folder: Path) -> dict[str, str]:
     """The models of a run as files, which the commands in its report name; their paths by name."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     paths = {row.case.model.name: folder / f"{row.case.model.name}.yaml" for row in found.rows}
     for row in found.rows:
-        fields = row.case.model.model_dump(mode="json", exclude_defaults=True)
+        fields = row.case.model.model_dump(mode="json", exclude_unset=True)
         write_whole(paths[row.case.model.name], yaml.safe_dump(fields, sort_keys=False))
     return {name: str(path) for name, path in paths.items()}
 
