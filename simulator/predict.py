@@ -68,8 +68,9 @@ class Prediction:
 
     @property
     def tokens_per_s_ceiling(self):
-        """What datasheet bandwidth and peak allow."""
-        return self.load.new_tokens / self.seconds_ceiling
+        """What datasheet bandwidth and peak allow; where the best that was measured stands in for a datasheet, at least the forecast."""
+        told = self.load.new_tokens / self.seconds_ceiling
+        return told if self.hardware.main_memory.datasheet_gb_per_s else np.maximum(told, self.tokens_per_s)
 
     @property
     def is_upper_bound(self) -> bool:

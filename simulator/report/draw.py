@@ -307,8 +307,8 @@ def _draw_scatter(axes: Axes, chart: Chart, panel: Panel) -> None:
     for each in panel.series:
         colour, x = colour_of(each.colour), each.x
         interval = [
-            [y - low for y, low in zip(each.y, each.low, strict=True)],
-            [h - y for y, h in zip(each.y, each.high, strict=True)],
+            [max(0.0, y - low) for y, low in zip(each.y, each.low, strict=True)],
+            [max(0.0, high - y) for y, high in zip(each.y, each.high, strict=True)],
         ]
         spread = [[p.x - p.low for p in each.measured], [p.high - p.x for p in each.measured]]
         axes.errorbar(x, each.y, yerr=interval, xerr=spread, fmt=marker_of(each.colour), ms=size, color=colour, alpha=0.8, elinewidth=0.8,
