@@ -130,8 +130,13 @@ def _speed_answer(grids: Grids, points: dict[int, Prediction]) -> str:
     left = len(grids.pairs) - len(fitting)
     more = [f"the slowest that fits, {_named(worst)}, {_told(points[id(worst)])}"] if worst is not best else []
     more += [f"{left} of {len(grids.pairs)} {'do' if left > 1 else 'does'} not fit"] if left else []
-    text = f"The fastest, {text}"
-    return f"{text} {_upper('; '.join(more))}." if more else text
+    text = f"The fastest, {text}" + (f" {_upper('; '.join(more))}." if more else "")
+    kinds = {(pair.base.load.weights.name, pair.base.runtime.name) for pair in fitting}
+    if len(kinds) > 1 and len({pair.device for pair in fitting}) > 1:
+        text += (
+            " Formats and software differ, as people run them there: to compare devices alone, name one with --weights."
+        )
+    return text
 
 
 def _upper(text: str) -> str:
@@ -140,7 +145,8 @@ def _upper(text: str) -> str:
 
 def _named(pair: Pair) -> str:
     base = pair.base
-    return f"{base.loaded.model.title or base.loaded.model.name} on {base.hardware.title or base.hardware.name}"
+    model, device = base.loaded.model.title or base.loaded.model.name, base.hardware.title or base.hardware.name
+    return f"{model} in {base.load.weights.name} on {device}"
 
 
 def _told(point: Prediction) -> str:
@@ -248,8 +254,15 @@ def _measured_row(row: Measured) -> str:
         f"{row.batch:,}", f"{row.context:,}", format_number(row.tokens_per_s),
         f"{format_number(row.forecast)} {interval}", f"{round(row.error, 2) + 0.0:+.0%}",
     )  # fmt: skip
-    cells = "".join(f"<td>{escape(text)}</td>" for text in (row.model, row.hardware, row.weights))
+    cells = "".join(f"<td>{escape(text)}</td>" for text in (row.model, row.hardware, _how(row)))
     return f"<tr>{cells}{''.join(f'<td{_NUMBER}>{text}</td>' for text in numbers)}</tr>"
+
+
+def _how(row: Measured) -> str:
+    """The format, and what else was particular about a decode."""
+    threads = f"{row.threads:,} thread{'s' * (row.threads > 1)}" if row.threads else ""
+    routing = row.routing if row.routing != "uniform" else ""
+    return ", ".join(part for part in (row.weights, threads, routing, row.sparsity) if part)
 
 
 # ---- what it rests on ----
@@ -295,7 +308,7 @@ def _pair_details(grids: Grids, pair: Pair, points: list[Prediction]) -> str:
     speed = f"{format_number(first.tokens_per_s)} tokens/s" if first.fits else "does not fit"
     lists = "\n".join(f"<h3>{name}</h3>\n{_list(texts)}" for name, texts in groups.items())
     return (
-        f"<details><summary>{escape(_named(pair))} <small>{escape(base.load.weights.name)}, {speed}</small></summary>\n"
+        f"<details><summary>{escape(_named(pair))} <small>{speed}</small></summary>\n"
         f"{lists}\n{_checks(grids, pair, points)}</details>"
     )
 
