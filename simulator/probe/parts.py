@@ -308,5 +308,4 @@ def _deeper(engine: Engine, n_sequences: int, depth: int, clock: Clock) -> tuple
             runs.append((step.seconds["cache"], step.read.cache))
         found.append(sorted(runs)[1])
     (short, few), (long, many) = found
-    # The deep cache is several times the shallow one: where the difference is less than half, something held up the shallow one.
-    return max(1e-9, long / 2, long - short), many - few
+    return max(1e-9, long - short), many - few
