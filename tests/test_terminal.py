@@ -7,9 +7,12 @@ from contextlib import redirect_stdout
 
 import pytest
 from samples import BATCHES, sample
+from test_charts import measurement
 
-from simulator.report import terminal
+from simulator import scenario
+from simulator.report import charts, style, terminal
 from simulator.report.charts import Chart, Panel, Series
+from simulator.report.draw import draw_chart
 from simulator.report.terminal import print_chart
 
 KINDS = ("speed", "batch", "context", "bytes", "formats", "roofline", "sparsity", "measured", "device")
@@ -108,3 +111,26 @@ def test_nothing_that_fits_is_said(show):
     line = Series("large", BATCHES, (None,) * 6)
     found = show(Chart("batch", "lines", "Large", "batch", (Panel("", (line,), "tokens/s"),), "made up"))
     assert "does not fit in memory" in found
+
+
+@pytest.mark.parametrize(
+    "chart",
+    [
+        lambda base: charts.batch_chart([base], (1,), 1024),
+        lambda base: charts.batch_chart([base], (1, 2), 1024),
+        lambda base: charts.batch_chart([base], (16, 32), 1024),
+        lambda base: charts.context_chart([base], (0, 1024), 1),
+        lambda base: charts.context_chart([base], (0,), 1),
+        lambda base: charts.context_chart([base], (1024, 4096), 1, [measurement(base, 2.0, context=16)]),
+        lambda base: charts.batch_chart([base], (4096,), 131072, [measurement(base, 2.0, context=131072)]),
+        lambda base: charts.roofline_chart([base], (4096,), 131072),
+        lambda base: charts.sparsity_chart([base], (4096,), 131072),
+        lambda base: charts.measured_chart([measurement(base, 2.0)], "one row"),
+    ],
+)
+def test_narrow_and_empty_axes_are_drawn(show, chart):
+    """One point, no round number, an empty cache, a measurement beside the line, nothing that fits: on a screen and in a file."""
+    found = chart(scenario("llama-3-8b", "pi5-8gb"))
+    assert max(map(len, lines_of(show(found)))) <= 80
+    with style.styled():
+        assert draw_chart(found).axes

@@ -325,7 +325,10 @@ def _over_batch(
     label = label if found.fits_to != 0 else f"{label}: does not fit"
     total = _rates(label, sizes, point, measured=together, colour=colour)
     each = _rates(label, sizes, point, 1 / np.array(sizes), measured=alone, colour=colour)
-    return replace(total, marks=_marks(base, context, found)), replace(each, marks=_marks(base, context, found, True))
+    marks = [
+        tuple(mark for mark in _marks(base, context, found, alone) if mark.x >= sizes[0]) for alone in (False, True)
+    ]
+    return replace(total, marks=marks[0]), replace(each, marks=marks[1])
 
 
 def _marks(base: Scenario, context: int, found: Any, each: bool = False) -> tuple[Mark, ...]:

@@ -396,6 +396,7 @@ def _device_data(base: Scenario, argument: str) -> dict[str, Any]:
         "memory": device.main_memory.name,
         "bandwidth": bandwidth_of(device, threads).main.value,
         "ceiling": device.main_memory.ceiling_bytes_per_s(),
+        "source": "the datasheet" if device.main_memory.datasheet_gb_per_s else "the best measured",
         "peaks": [
             {"formats": ", ".join(each.formats), "rate": each.ops_per_s * device.thread_share(base.load.threads)}
             for each in ceilings_of(device)

@@ -586,7 +586,7 @@ function commandOf({ model, device, format, surface }) {
 
 function readOut(shown) {
   const found = rate(shown, chosen.batch, chosen.context);
-  const rows = found.fits ? speedRows(found) : [["Tokens per second", "does not fit", ""]];
+  const rows = found.fits ? speedRows(found, shown.device.source) : [["Tokens per second", "does not fit", ""]];
   rows.push(["Memory", `${gib(found.memory)} needed`, `${gib(found.limit)} can be had`]);
   if (shown.model.experts) {
     const touched = `${count(at(shown.surface.distinct, chosen.batch))} of ${whole(shown.model.experts)}`;
@@ -601,13 +601,13 @@ function readOut(shown) {
   find("remark").textContent = remarkOf(shown);
 }
 
-function speedRows(found) {
+function speedRows(found, source) {
   const batch = theBatch();
   const each = batch > 1 ? `${number(found.total / batch)} for each of ${whole(batch)} sequences` : "one sequence";
   return [
     ["Tokens per second", number(found.total), each],
     ["80 % interval", span(found), "tokens/s"],
-    ["Ceiling", number(found.ceiling), "tokens/s by the datasheet"],
+    ["Ceiling", number(found.ceiling), `tokens/s by ${source}`],
     ["Limited by", found.bound, ""],
   ];
 }
@@ -665,7 +665,7 @@ function drawRoofline({ device }, parts, total, subtitle) {
   const legend = [
     ...dots.map((each) => ({ name: each.title, place: each.place, kind: "dot" })),
     { name: `${device.memory}, ${number(device.bandwidth / 1e9)} GB/s`, kind: "roof" },
-    { name: `${number(device.ceiling / 1e9)} GB/s by the datasheet`, kind: "ceiling" },
+    { name: `${number(device.ceiling / 1e9)} GB/s by ${device.source}`, kind: "ceiling" },
   ];
   const plot = open("roofline", "Roofline: larger dots take longer", subtitle, legend);
   const behind = (view) => drawRoofs(view, device, x, most);
