@@ -102,5 +102,5 @@ def draw_both(chart: Chart, folder: Path) -> None:
 
 
 def _leave_interrupts() -> None:
-    """An interrupt is for the parent, which tells its helpers to stop."""
+    """An interrupt is for the parent, which ends the pool."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
