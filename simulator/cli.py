@@ -101,6 +101,26 @@ def whole_number(text: str) -> int:
         raise typer.BadParameter(f"{printable(text)!r}: a whole number is needed") from None
 
 
+# What several commands take alike.
+_Models = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="MODEL...", help="Names (roofcast list models), YAML, GGUF or config.json."),
+]
+_Devices = Annotated[
+    list[str] | None, typer.Option("--on", metavar="HARDWARE...", help="Names (roofcast list hardware) or YAML.")
+]
+_Threads = Annotated[
+    int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: the device's]")
+]
+_Measured = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Measurements to show, of validate --json, llama-bench or a CSV.")
+]
+_Plot = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
+]
+_Json = Annotated[str | None, typer.Option(help="Write JSON to a file, or - for standard output.")]
+
+
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
@@ -127,9 +147,7 @@ def simulate(
         str | None,
         typer.Option(help="llama.cpp, vllm, roofcast, roofline (hardware alone) or YAML. [default: by device]"),
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: the device's]")
-    ] = None,
+    threads: _Threads = None,
     routing: Annotated[
         str, typer.Option(help="How a batch picks experts: uniform, worst, zipf:1.2, switch:1.25, FILE.json, FILE.csv.")
     ] = "uniform",
@@ -143,10 +161,8 @@ def simulate(
         int,
         typer.Option(parser=whole_number, metavar="INTEGER", help="So many devices that hold the model together."),
     ] = 1,
-    json: Annotated[str | None, typer.Option(help="Write JSON to a file, or - for standard output.")] = None,
-    plot: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
-    ] = None,
+    json: _Json = None,
+    plot: _Plot = None,
 ) -> None:
     """Forecast tokens per second of MODEL on HARDWARE."""
     from simulator.simulate import DEFAULT_CONTEXT, scenario, sweep
@@ -249,7 +265,7 @@ def generate(
     routing: Annotated[
         str, typer.Option(help="Who picks experts: own (the router), uniform, zipf:1.2, FILE.json, FILE.csv.")
     ] = "own",
-    json: Annotated[str | None, typer.Option(help="Write JSON to a file, or - for standard output.")] = None,
+    json: _Json = None,
 ) -> None:
     """Decode real tokens with the engine, and say how fast."""
     from simulator.report.generation import Request, run
@@ -291,10 +307,8 @@ def validate(
         str | None, typer.Option(help="Its format, where neither FILE nor a GGUF tells: q4_k_m.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A dozen decodes of small models.")] = False,
-    json: Annotated[str | None, typer.Option(help="Write JSON to a file, or - for standard output.")] = None,
-    plot: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
-    ] = None,
+    json: _Json = None,
+    plot: _Plot = None,
     report: Annotated[
         str | None, typer.Option(metavar="DIR", help="Write a page of it, as the command report does.")
     ] = None,
@@ -339,9 +353,7 @@ def profile(
             parser=whole_number, metavar="[INDEX]", help="Measure an NVIDIA GPU instead, the first or this one."
         ),
     ] = None,
-    plot: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
-    ] = None,
+    plot: _Plot = None,
 ) -> None:
     """Measure this machine, and write it down as a hardware file."""
     _refuse_empty({"output": output, "plot": plot})
@@ -360,13 +372,8 @@ def profile(
 @app.command()
 def plot(
     kind: Annotated[str, typer.Argument(help=f"{', '.join(PLOTS[:-1])} or {PLOTS[-1]}.")],
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[MODEL...]", help="Names (roofcast list models), YAML, GGUF or config.json."),
-    ] = None,
-    on: Annotated[
-        list[str] | None, typer.Option("--on", metavar="HARDWARE...", help="Names (roofcast list hardware) or YAML.")
-    ] = None,
+    models: _Models = None,
+    on: _Devices = None,
     output: Annotated[
         str | None,
         typer.Option("-o", "--output", metavar="FILE", help="A .png, .svg or .pdf. [default: drawn in the terminal]"),
@@ -378,9 +385,7 @@ def plot(
     runtime: Annotated[
         str | None, typer.Option(help="llama.cpp, vllm, roofcast, roofline or YAML. [default: by device]")
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: the device's]")
-    ] = None,
+    threads: _Threads = None,
     routing: Annotated[
         str | None,
         typer.Option(help="Of experts: uniform,zipf:1.2,worst. [default: uniform, or for plot routing several]"),
@@ -390,9 +395,7 @@ def plot(
         int,
         typer.Option(parser=whole_number, metavar="INTEGER", help="So many devices that hold the model together."),
     ] = 1,
-    measured: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Measurements to show, of validate --json, llama-bench or a CSV.")
-    ] = None,
+    measured: _Measured = None,
 ) -> None:
     """Draw one kind of picture, in a file or in the terminal."""
     from simulator.report.plot import Request, run
@@ -422,13 +425,8 @@ def plot(
 
 @app.command()
 def report(
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="MODEL...", help="Names (roofcast list models), YAML, GGUF or config.json."),
-    ] = None,
-    on: Annotated[
-        list[str] | None, typer.Option("--on", metavar="HARDWARE...", help="Names (roofcast list hardware) or YAML.")
-    ] = None,
+    models: _Models = None,
+    on: _Devices = None,
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="DIR", help="The folder, made if needed.")
     ] = "report",
@@ -439,9 +437,7 @@ def report(
     runtime: Annotated[
         str | None, typer.Option(help="llama.cpp, vllm, roofcast, roofline or YAML. [default: by device]")
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: the device's]")
-    ] = None,
+    threads: _Threads = None,
     routing: Annotated[
         str | None, typer.Option(help="Routings of experts to choose from. [default: uniform,zipf:1.2,worst]")
     ] = None,
@@ -450,9 +446,7 @@ def report(
         int,
         typer.Option(parser=whole_number, metavar="INTEGER", help="So many of each device hold a model together."),
     ] = 1,
-    measured: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Measurements to show, of validate --json, llama-bench or a CSV.")
-    ] = None,
+    measured: _Measured = None,
 ) -> None:
     """Write a page that answers what readers ask about MODELs on HARDWARE, with pictures and data beside it."""
     from simulator.report.report import Request, run

@@ -3,10 +3,13 @@
 import csv
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -49,7 +52,7 @@ def test_a_report_is_a_page_with_pictures_and_data(capsys):
     pictures = {f"{kind}.{suffix}" for kind in KINDS for suffix in ("png", "svg")}
     assert set(made) == {*pictures, "index.html", "forecasts.csv", "forecasts.json"}
     assert len(made["index.html"]) < 1_000_000
-    run(capsys, *arguments)
+    assert run(capsys, *arguments)[0] == 0
     assert {path.name: path.read_bytes() for path in Path("out/deep").iterdir()} == made
 
 
@@ -130,6 +133,8 @@ def test_somebody_elses_measurements_make_a_report(capsys):
         (["report", "llama-3-8b", "--on", "pi5-16gb", "-o", "."], "-o .: holds file, which is of no report; give a new or empty folder"),
         (["report", "llama-3-8b", "--on", "pi5-16gb", "--measured", "file", "-o", "."],
          "-o .: file is read from this folder; give another one"),
+        (["report", "llama-3-8b", "--on", "pi5-16gb", "--weights", "q4_km"],
+         "weights 'q4_km' are unknown (see roofcast list formats, or write a size such as 4.5bpw); did you mean q4_k_m, q4_k or q5_k_m?"),
         (["report", "llama-3-8b", "--on", " "], "--on: name a device after it, as in --on pi5-16gb (roofcast list hardware)"),
         (["validate", "--against", "none.csv", "--report", "file"], "--report file: is a file, a folder is needed"),
     ],
@@ -140,12 +145,13 @@ def test_mistakes_get_one_sentence(capsys, arguments, message):
     status, _, err = run(capsys, *arguments)
     assert (status, err) == (2, f"roofcast: {message}\n")
     assert Path("file").read_text() == "mine"
+    assert not Path("report").exists()
 
 
 def test_the_page_comes_last_and_whole(capsys, monkeypatch):
     """Where drawing is interrupted, the old page stays."""
     Path("report").mkdir()
-    old = "<html>Made by roofcast 0.0.1</html>"
+    old = '<html><meta name="generator" content="roofcast"></html>'
     Path("report/index.html").write_text(old)
 
     def interrupt(*_):
@@ -176,7 +182,25 @@ def test_a_report_says_what_made_it_and_what_it_leaves_out(capsys):
     assert run(capsys, "validate", "--against", "mine.csv", "--report", "out")[0] == 0
     page = Path("out/index.html").read_text()
     assert "roofcast validate --against mine.csv --report out" in page
-    assert "1 models with fewer measurements" in page
+    assert "1 model with fewer measurements" in page
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--batch", "1,4", "--context", "512", "--weights", "q4_0,q8_0", "--threads", "2", "--cache", "q8_0"],
+        ["--routing", "uniform,worst", "--sparsity", "q-sparse:0.5", "--devices", "2", "--runtime", "roofline"],
+    ],
+)
+def test_the_command_on_the_page_makes_the_same_report(capsys, options):
+    """Every option is one of the command's own, with its value; what was left out stays left out."""
+    run(capsys, "report", "qwen3-30b-a3b", "--on", "pi5-16gb", *options)
+    first = Path("report/index.html").read_text()
+    command = shlex.split(unescape(re.search(r"roofcast report [^<]*", first)[0]))
+    assert sorted(command[1:]) == sorted(["report", "qwen3-30b-a3b", "--on", "pi5-16gb", *options, "-o", "report"])
+    assert run(capsys, *command[1:])[0] == 0
+    assert Path("report/index.html").read_text() == first
 
 
 def test_an_interrupt_ends_the_drawing_processes(tmp_path):

@@ -29,7 +29,7 @@ ROUTINGS = ("uniform", "zipf:0.6", "zipf:1.2", "worst")
 COMPONENTS = ("weights", "experts", "cache", "activations")
 PARTS = {
     "attention": "attention matrices", "ffn": "feed-forward", "experts": "routed experts", "shared": "shared experts",
-    "router": "router", "head": "output head", "cache": "attention over the cache", "recurrent": "recurrent state",
+    "router": "router", "head": "output head", "cache": "attention over the cache",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ const BOUND = { m: "memory", c: "arithmetic", o: "overhead" };
 const COMPONENTS = ["weights", "experts", "cache", "activations"];
 const PARTS = {
   attention: "attention matrices", ffn: "feed-forward", experts: "routed experts", shared: "shared experts",
-  router: "router", head: "output head", cache: "attention over the cache", recurrent: "recurrent state",
+  router: "router", head: "output head", cache: "attention over the cache",
   vectors: "norms and vectors", embedding: "embedding", step: "between steps",
 };
 

@@ -143,7 +143,7 @@ def _in_formats(model: Loaded, device: Hardware, request: Request) -> list[Scena
     return found
 
 
-KINDS: dict[str, Callable[[Request, list[Scenario], list[Measured]], Chart]] = {
+KINDS: dict[str, Callable[[Request, list[Scenario], list[Measured]], Chart] | None] = {
     "speed": lambda r, bases, measured: charts.speed_chart(bases, r.batch, r.context, measured),
     "batch": lambda r, bases, measured: charts.batch_chart(bases, r.batches or BATCHES, r.context, measured),
     "context": lambda r, bases, measured: charts.context_chart(bases, r.contexts or CONTEXTS, r.batch, measured),
@@ -155,8 +155,8 @@ KINDS: dict[str, Callable[[Request, list[Scenario], list[Measured]], Chart]] = {
     "routing": lambda r, bases, _: charts.routing_chart(
         bases, r.batches or BATCHES, r.context, r.routings or charts.ROUTINGS
     ),
-    "measured": lambda _r, _bases, measured: charts.measured_chart(measured, ""),
-    "device": lambda *_: None,
+    "measured": None,  # these two are of no model on a device
+    "device": None,
 }
 
 

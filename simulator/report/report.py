@@ -27,7 +27,7 @@ from simulator.report.record import flattened, records, write_csv, write_whole
 
 MAX_PAIRS = 64
 PAGE = "index.html"
-MARK, MARK_BYTES = b"Made by roofcast", 4096  # at the end of a page
+MARK, MARK_BYTES = b'name="generator" content="roofcast"', 1024  # at the beginning of a page
 NAMES = {PAGE, "forecasts.csv", "forecasts.json", "measured.csv", "models"} | {
     f"{kind}.{suffix}" for kind in CHARTS for suffix in SUFFIXES
 }
@@ -92,7 +92,7 @@ def check_folder(given: str, option: str, *inputs: Any) -> Path:
     if folder.is_dir():
         strange = next((path.name for path in folder.iterdir() if path.name not in NAMES), None)
         page_path = folder / PAGE
-        if strange is None and page_path.is_file() and MARK not in page_path.read_bytes()[-MARK_BYTES:]:
+        if strange is None and page_path.is_file() and not _is_ours(page_path):
             strange = PAGE
         if strange is not None:
             raise InputError(
@@ -101,9 +101,13 @@ def check_folder(given: str, option: str, *inputs: Any) -> Path:
     return folder
 
 
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        return MARK in file.read(MARK_BYTES)
+
+
 def write_report(request: Request, folder: Path, measured: Sequence[Measured]) -> str:
     """Pictures and data first, the page last, each file whole or not at all; returns a sentence on what was written."""
-    _make(folder)
     with progress_bar("report") as progress:
         grids = build_grids(
             request.models,
@@ -117,6 +121,7 @@ def write_report(request: Request, folder: Path, measured: Sequence[Measured]) -
         grids = replace(grids, thinned=(*grids.thinned, *request.left_out))
         bases = [pair.base for pair in grids.pairs]
         charts = report_charts(bases, grids.batches, grids.contexts, grids.shown_context, measured)
+        _make(folder)
         pictures = draw_all(charts, folder, _part(progress, 0.3, 0.9))
         progress(0.9, "data")
         files = _write_data(grids, measured, folder)
@@ -152,8 +157,8 @@ def report_measured(
         more={"runtime": runtimes.pop()} if len(runtimes) == 1 else {},
         command=command,
         left_out=tuple(
-            f"{len(counts[field]) - most:,} {what} with fewer measurements" for (field, most), what in
-            zip(kinds, ("models", "devices"), strict=True) if len(counts[field]) > most
+            f"{_counted(len(counts[field]) - most, what)} with fewer measurements" for (field, most), what in
+            zip(kinds, ("model", "device"), strict=True) if len(counts[field]) > most
         ),
     )  # fmt: skip
     return write_report(request, folder, measured)
@@ -213,12 +218,15 @@ def _write_data(grids: Grids, measured: Sequence[Measured], folder: Path) -> lis
 def _command(request: Request) -> str:
     """What makes the same report again."""
     names, devices = map(model_argument, request.models), map(device_argument, request.devices)
+    more = request.more
     given = {
         "batch": ",".join(map(str, request.batches or ())),
         "context": ",".join(map(str, request.contexts or ())),
         "weights": ",".join(request.weights),
         "measured": request.measured,
-        **request.more,
+        **{name: more.get(name) for name in ("cache", "runtime", "threads", "sparsity")},
+        "routing": ",".join(more.get("routings", ())),
+        "devices": more["n_devices"] if more.get("n_devices", 1) > 1 else None,
     }
     options = [part for name, value in given.items() if value for part in (f"--{name}", str(value))]
     return shlex.join(["roofcast", "report", *names, "--on", *devices, *options, "-o", request.folder])
