@@ -29,6 +29,12 @@ def pytest_configure(config):
     amount.is_thorough = config.getoption("--thorough")
 
 
+@pytest.fixture(scope="session")
+def is_thorough(request) -> bool:
+    """Whether the run may take its time."""
+    return request.config.getoption("--thorough")
+
+
 @pytest.fixture
 def tiny_dense() -> Model:
     """Two layers of width 256: small enough to count by hand."""
