@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 GAP = 2  # columns between two
 INDENT = 4  # of a further line of a row
-COMFORTABLE = 24  # columns of text that are given up only where nothing else can be
+COMFORTABLE = 16  # columns of text that are given up only where nothing else can be
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Line:
 
 @dataclass(frozen=True)
 class _Column:
-    """How narrow a column can be without breaking a word or a number, how narrow it may well be, and how wide it is at most."""
+    """How narrow a column can be without breaking a word or a number, how narrow it is well read, and how wide it is."""
 
     least: int
     comfortable: int
@@ -49,10 +49,11 @@ def lay_out(
 
 
 def _column(name: str, cells: Sequence[str], is_text: bool) -> _Column:
-    most = max(map(len, (name, *cells)))
-    words = [word for text in ((name, *cells) if is_text else (name,)) for word in text.split()]
-    least = max([len(word) for word in words] + ([] if is_text else [len(cell) for cell in cells]), default=1) or 1
-    return _Column(least, max(least, min(most, COMFORTABLE)) if is_text else least, max(most, 1), is_text)
+    longest = max(map(len, cells), default=0)
+    words = [word for text in (name, *(cells if is_text else ())) for word in text.split()]
+    least = max([1, *map(len, words), *([] if is_text else [longest])])
+    comfortable = max(least, min(longest, COMFORTABLE)) if is_text else least
+    return _Column(least, comfortable, max(1, longest, len(name)), is_text)
 
 
 def _side_by_side(columns: Sequence[_Column], waiting: Sequence[int], spared: Sequence[int], room: int) -> list[int]:

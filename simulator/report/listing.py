@@ -104,8 +104,9 @@ def parse_size(text: str | None, option: str, default: float) -> float:
 
 def _print_models(asked: Asked) -> None:
     """With size and what they are made of."""
-    head = ["model", "weights", "read a token", "experts", "attention", "released"]
-    _print_rows(head, [_model_row(each.model) for each in _models(asked)], ("model", "attention"), asked)
+    head = ["model", "weights", "read a token", "experts", "attention", "came out"]
+    rows = [_model_row(each.model) for each in _models(asked)]
+    _print_rows(head, rows, ("model", "attention"), asked, spared=("attention",))
 
 
 def _model_row(model: Model) -> list[str]:
@@ -135,12 +136,11 @@ def _print_models_on(device: Hardware, asked: Asked) -> None:
     # Of one month the fastest first.
     found.sort(key=lambda each: (_age(each[0].loaded.model), -float(each[1].tokens_per_s)))
     print_line(f"{device.title or device.name}: one user, {DEFAULT_CONTEXT:,} tokens in the cache")
-    print_line(
-        f"with {load_runtime(default_runtime(device)).title}, each model in the first of its formats that fits\n"
-    )
-    head = ["model", "weights", "tokens/s", "80 % interval", "limited by", "memory", "size", "released"]
+    print_line(f"with {load_runtime(default_runtime(device)).title}, each model in the first of its formats that fits")
+    print()
+    head = ["model", "weights", "tokens/s", "80 % interval", "limited by", "memory", "came out"]
     rows = [_fitting_row(base, point) for base, point in found]
-    _print_rows(head, rows, ("model", "weights", "limited by"), asked, spared=("released", "size", "limited by"))
+    _print_rows(head, rows, ("model", "weights", "limited by"), asked, spared=("came out", "limited by"))
     print()
     if too_large:
         few = too_large if asked.most is None else too_large[:NAMED]
@@ -158,8 +158,7 @@ def _fitting_row(base: Scenario, point: Prediction) -> list[str]:
     low, high = (format_number(float(rate)) for rate in (point.tokens_per_s_low, point.tokens_per_s_high))
     model = base.loaded.model
     memory, rate = format_gib(float(point.memory_bytes)), format_number(float(point.tokens_per_s))
-    size = format_params(model.total_params)
-    return [model.name, base.load.weights.name, rate, f"{low} - {high}", str(point.bound), memory, size, _month(model)]
+    return [model.name, base.load.weights.name, rate, f"{low} - {high}", str(point.bound), memory, _month(model)]
 
 
 def _attention(model: Model) -> str:
@@ -185,7 +184,7 @@ def _print_hardware(asked: Asked) -> None:
     if not found:
         raise InputError(f"{asked.command}: none of the {len(devices)} devices is such a one; leave something out")
     head = ["hardware", "memory", "GB/s", "sustained", "is"]
-    _print_rows(head, [_device_row(each) for each in found], ("hardware", "sustained", "is"), asked)
+    _print_rows(head, [_device_row(each) for each in found], ("hardware", "sustained", "is"), asked, spared=("is",))
 
 
 def _device_row(device: Hardware) -> list[str]:
@@ -237,8 +236,12 @@ def _print_rows(
 
 
 def _remedies(asked: Asked) -> Iterator[str]:
+    narrower = {
+        "a word such as qwen" if asked.what == "models" else "a word such as rtx": not asked.words,
+        "--min-params 7b": asked.what == "models" and asked.min_params is None,
+        "--max-params 70b": asked.what == "models" and asked.max_params is None,
+        "--moe": asked.what == "models" and not asked.moe,
+    }
+    *most, last = [name for name, is_open in narrower.items() if is_open] or ["a further word"]
     yield f"{asked.command} --all shows them;"
-    if asked.what == "models":
-        yield "a word such as qwen, --min-params 7b, --max-params 70b or --moe narrows the list"
-    else:
-        yield "a word such as rtx or apple narrows the list"
+    yield f"{', '.join(most)}{' or ' if most else ''}{last} narrows the list"

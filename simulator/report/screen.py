@@ -72,7 +72,7 @@ def print_line(text: str, rest: str = "    ", stream: TextIO | None = None) -> N
 def fold(text: str, first: str = "", rest: str = "", width: int | None = None) -> str:
     """Text in lines broken between words, so that numbers, names and addresses stay whole."""
     width = width or text_width()
-    rest = rest if len(rest) <= width // 4 else " " * (width // 4)
+    rest = rest if len(rest) <= width // 3 else " " * (width // 3)
     return textwrap.fill(
         text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
     )

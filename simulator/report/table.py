@@ -170,14 +170,14 @@ def _print_folded(head: list[str], rows: list[list[str]], left: Sequence[str], s
     console = screen.console()
     # Rows of one line make one table, and those of several lines a table for each.
     bodies = [rows] if len(lines) == 1 else [[row] for row in rows]
-    for line in lines:
-        console.print(_grid(line, head, [head], left, "bold"))
+    for number, line in enumerate(lines):
+        console.print(_grid(line, head, [head], left), style="bold dim" if number else "bold")
     for body in bodies:
-        for line in lines:
-            console.print(_grid(line, head, body, left, ""))
+        for number, line in enumerate(lines):
+            console.print(_grid(line, head, body, left), style="dim" if number else None)
 
 
-def _grid(line: Line, head: list[str], rows: list[list[str]], left: Sequence[str], style: str) -> RenderableType:
+def _grid(line: Line, head: list[str], rows: list[list[str]], left: Sequence[str]) -> RenderableType:
     """Some columns of some rows, in the widths that were found for them."""
     from rich.padding import Padding
     from rich.table import Table
@@ -187,10 +187,8 @@ def _grid(line: Line, head: list[str], rows: list[list[str]], left: Sequence[str
     for place, width in zip(line.places, line.widths, strict=True):
         grid.add_column(width=width, justify="left" if head[place] in left else "right", overflow="fold")
     for row in rows:
-        cells = (
-            (row[place], style or _STYLES.get(head[place].strip(), {}).get(row[place], "")) for place in line.places
-        )
-        grid.add_row(*(Text(text, each) for text, each in cells))
+        styles = [_STYLES.get(head[place].strip(), {}).get(row[place], "") for place in line.places]
+        grid.add_row(*(Text(row[place], style) for place, style in zip(line.places, styles, strict=True)))
     return Padding(grid, (0, 0, 0, line.indent))
 
 
