@@ -21,6 +21,7 @@ from simulator.errors import InputError
 from simulator.model import load_model, starts_with_gguf
 from simulator.report.progress import progress_bar
 from simulator.report.record import write_json
+from simulator.report.screen import print_line
 from simulator.units import format_bytes, format_seconds
 
 MAX_TOKENS = 1_000_000
@@ -189,27 +190,27 @@ def _report(
         return
     out = sys.stderr if tokenizer else sys.stdout  # text alone on standard output
     if found.tokens_per_s is None:
-        print(f"{len(found.tokens)} tokens: too few to time", file=out)
+        print_line(f"{len(found.tokens)} tokens: too few to time", stream=out)
         return
     parts = {name: size for name, size in (found.bytes_per_token or {}).items() if size >= 1e4}
-    print(
+    print_line(
         f"{found.tokens_per_s:.1f} tokens/s over {len(found.seconds)} tokens, {format_seconds(found.seconds_per_token)} each "
         f"({engine.n_threads} threads, {engine.cpu.name})",
-        file=out,
+        stream=out,
     )
-    print(
+    print_line(
         f"{found.bytes_per_s / 1e9:.1f} GB/s: {share:.0%} of the {speed / 1e9:.1f} GB/s at which this machine reads the same "
         "weights and does nothing else",
-        file=out,
+        stream=out,
     )
-    print(f"per token: {', '.join(f'{name} {format_bytes(size)}' for name, size in parts.items())}", file=out)
+    print_line(f"per token: {', '.join(f'{name} {format_bytes(size)}' for name, size in parts.items())}", stream=out)
     if found.experts:
         means = [sum(layers) / len(layers) for layers in found.experts if layers]
         if means:
-            print(f"experts touched per layer: {sum(means) / len(means):.1f}", file=out)
-    print(
+            print_line(f"experts touched per layer: {sum(means) / len(means):.1f}", stream=out)
+    print_line(
         f"prompt of {found.prompt_tokens} tokens in {format_seconds(found.prompt_seconds)}; ready after {format_seconds(load_seconds)}",
-        file=out,
+        stream=out,
     )
 
 
