@@ -47,10 +47,12 @@ def progress_bar(label: str, clock: Callable[[], float] = time.monotonic) -> Ite
 
     def show(share: float, what: str) -> None:
         nonlocal drawn
-        words = _words(clock() - begun, shown.tasks[0].time_remaining, what, room - len(f"{label} {'':{bar}} 100% "))
-        due = clock() - drawn >= REDRAW_S
+        now = clock()
+        left_s = (now - begun) * (1 - share) / share if share else None
+        words = _words(now - begun, left_s, what, room - len(f"{label} {'':{bar}} 100% "))
+        due = now - drawn >= REDRAW_S
         shown.update(task, completed=share, words=words, refresh=due)
-        drawn = clock() if due else drawn
+        drawn = now if due else drawn
 
     with shown:
         yield show

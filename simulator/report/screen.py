@@ -23,7 +23,9 @@ STYLES = {
     "overhead": "yellow",
     "does not fit": "red",
 }  # of what holds a step back
-_PART = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")  # of a command: what quotes hold together is one
+# Parts of a command: what quotes hold together is one, and so is an option with its value.
+_WORD = r"""(?:[^\s"']|"[^"]*"|'[^']*')+"""
+_PART = re.compile(rf"(-{_WORD} (?!-){_WORD}|{_WORD})")
 
 
 def is_screen(stream: TextIO | None = None) -> bool:

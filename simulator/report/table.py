@@ -189,7 +189,7 @@ def _grid(line: Line, head: list[str], rows: list[list[str]], left: Sequence[str
     for row in rows:
         styles = [_STYLES.get(head[place].strip(), {}).get(row[place], "") for place in line.places]
         grid.add_row(*(Text(row[place], style) for place, style in zip(line.places, styles, strict=True)))
-    return Padding(grid, (0, 0, 0, line.indent))
+    return Padding(grid, (0, 0, 0, line.indent), expand=False)
 
 
 _WRONG = {"no": "red"}
