@@ -144,6 +144,13 @@ def test_texts_break_between_words_and_hang():
     )
 
 
+def test_a_number_stays_with_its_unit_on_a_terminal(monkeypatch):
+    """`4.40 GB/s` is not torn apart, though its line would hold the number alone."""
+    with screen(monkeypatch, columns=20):
+        assert fold("reads at up to 4.40 GB/s now") == "reads at up to\n4.40 GB/s now"
+    assert fold("reads at up to 4.40 GB/s now", width=20) == "reads at up to 4.40\nGB/s now"
+
+
 def test_a_command_can_be_copied_at_any_width(monkeypatch):
     """In lines that end in a backslash, which a shell puts together again; what quotes hold together stays so."""
     command = "llama-bench -m 'my models/a b.gguf' -p 0 -n 128 -d 1024"

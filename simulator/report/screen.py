@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ STYLES = {
     "overhead": "yellow",
     "does not fit": "red",
 }  # of what holds a step back
+HELD = "\u00a0"  # a space at which no line is broken
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[kMGT]?B(?:/s)?|[KMGT]iB|[GT]op/s|[mun]?s|tokens(?:/s)?|threads?)(?:\W|$))")
 # Parts of a command: what quotes hold together is one, and so is an option with its value.
 _WORD = r"""(?:[^\s"']|"[^"]*"|'[^']*')+"""
 _PART = re.compile(rf"(-{_WORD} (?!-){_WORD}|{_WORD})")
@@ -72,12 +74,14 @@ def print_line(text: str, rest: str = "    ", stream: TextIO | None = None) -> N
 
 
 def fold(text: str, first: str = "", rest: str = "", width: int | None = None) -> str:
-    """Text in lines broken between words, so that numbers, names and addresses stay whole."""
+    """Text in lines broken between words: numbers, names and addresses stay whole, and on a terminal a number with its unit."""
     width = width or text_width()
     rest = rest if len(rest) <= width // 3 else " " * (width // 3)
-    return textwrap.fill(
+    text = _BEFORE_UNIT.sub(HELD, text) if is_screen() else text
+    found = textwrap.fill(
         text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
     )
+    return found.replace(HELD, " ")
 
 
 def print_section(label: str, lines: Iterable[str]) -> None:
@@ -94,6 +98,14 @@ def print_commands(label: str, commands: Iterable[str]) -> None:
         if is_screen():
             command = _folded_command(command, columns() - len(indent)).replace("\n", "\n" + indent)
         _print_labelled(f"{label:<9} {command}", label, "")
+
+
+def print_next(commands: Sequence[str]) -> None:
+    """What may be done next: a command a line on a terminal, all of them in one line in a pipe."""
+    if is_screen():
+        print_commands("next:", commands)
+    else:
+        print(f"next: {'    '.join(commands)}")
 
 
 def _folded_command(command: str, room: int) -> str:
