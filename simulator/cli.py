@@ -9,6 +9,7 @@ gc.set_threshold(100_000)
 
 import os
 import re
+import shutil
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,13 @@ from simulator.errors import InputError, hint, printable
 if TYPE_CHECKING:
     from pathlib import Path
 
+
+def _narrow_width() -> int | None:
+    """Columns of a terminal that the help is too wide for if nobody tells it; None of any other."""
+    width = shutil.get_terminal_size().columns
+    return width if sys.stdout is not None and sys.stdout.isatty() and 20 <= width < 52 else None
+
+
 app = typer.Typer(
     name="roofcast",
     help="Forecast how many tokens per second a language model decodes on a machine, and what holds it back.",
@@ -26,7 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _narrow_width()},
 )
 
 _NUMBER = r"(\d{1,12}[kKmM]?)"
@@ -495,7 +503,7 @@ def list_(
     what: Annotated[str, typer.Argument(help="models, hardware, runtimes or formats.")],
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[WORD]...", help="Of models and hardware only those whose name holds each of these."),
+        typer.Argument(metavar="WORD", help="Of models and hardware only those whose name holds each of these."),
     ] = None,
     on: Annotated[
         str | None, typer.Option("--on", metavar="HARDWARE", help="For models: those that fit there, and how fast.")

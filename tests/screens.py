@@ -58,7 +58,7 @@ def screen(monkeypatch, columns=80, stream="stdout", **environment):
 def shown_at(widths, commands, folder, **environment):
     """What a real terminal gets, {(width, command): text}, all of it from one process."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, widths[0], 0, 0))
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
     child = subprocess.Popen(
         [sys.executable, "-c", RUN, " ".join(map(str, widths)), *commands],

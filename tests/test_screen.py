@@ -75,10 +75,11 @@ def test_a_pipe_gets_no_signs_of_a_terminal(piped):
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_no_colour_where_none_is_wanted(shown, environment):
-    """The same signs without any escape."""
-    text = shown_at((50,), COMMANDS[:1], ROOT, **environment)[50, COMMANDS[0]]
-    assert "\033" not in text
-    assert words(text) == words(shown[50, COMMANDS[0]])
+    """The same signs without any escape; the help, too, is as wide as the terminal."""
+    found = shown_at((50,), [COMMANDS[0], "list --help"], ROOT, **environment)
+    assert not any("\033" in text for text in found.values())
+    assert words(found[50, COMMANDS[0]]) == words(shown[50, COMMANDS[0]])
+    assert max(map(len, found[50, "list --help"].splitlines())) <= 50
 
 
 def test_nothing_that_a_file_says_is_taken_for_markup(monkeypatch):

@@ -209,7 +209,7 @@ def _print_runtimes(_asked: Asked) -> None:
 def _print_formats(_asked: Asked) -> None:
     """Number formats with their bits per weight, and the named mixes of them."""
     rows = [
-        [name, f"{fmt.bits:.4g}", f"{fmt.block_bytes:g} bytes for {fmt.block}"]
+        [name, f"{fmt.bits:.4g}", f"{fmt.block_bytes:g} byte{'s' * (fmt.block_bytes != 1)} for {fmt.block}"]
         for name, fmt in sorted(FORMATS.items(), key=lambda item: item[1].bits)
     ]
     print_table(["format", "bits", "block"], rows, left=("format", "block"))
