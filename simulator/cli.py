@@ -9,6 +9,7 @@ gc.set_threshold(100_000)
 
 import os
 import re
+import shutil
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,13 @@ from simulator.errors import InputError, hint, printable
 if TYPE_CHECKING:
     from pathlib import Path
 
+
+def _narrow_width() -> int | None:
+    """Columns of a terminal that the help is too wide for if nobody tells it; None of any other."""
+    width = shutil.get_terminal_size().columns
+    return width if sys.stdout is not None and sys.stdout.isatty() and 20 <= width < 52 else None
+
+
 app = typer.Typer(
     name="roofcast",
     help="Forecast how many tokens per second a language model decodes on a machine, and what holds it back.",
@@ -26,7 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _narrow_width()},
 )
 
 _NUMBER = r"(\d{1,12}[kKmM]?)"
@@ -493,31 +501,37 @@ def _names(option: str, text: str | None) -> tuple[str, ...]:
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(help="models, hardware, runtimes or formats.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WORD", help="Of models and hardware only those whose name holds each of these."),
+    ] = None,
     on: Annotated[
         str | None, typer.Option("--on", metavar="HARDWARE", help="For models: those that fit there, and how fast.")
     ] = None,
+    min_params: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="For models: of so many weights or more, such as 7b or 500m.")
+    ] = None,
+    max_params: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="For models: of so many weights or fewer.")
+    ] = None,
+    moe: Annotated[bool, typer.Option("--moe", help="For models: mixtures of experts only.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every line; a terminal shows the first 20, a pipe or a file always gets all.")
+    ] = False,
 ) -> None:
-    """List what roofcast knows by name."""
-    from simulator.report import catalogue
+    """List what roofcast knows by name: models that people measure first, and of these the newest."""
+    from simulator.report.listing import LISTS, Asked, print_list
 
-    _refuse_empty({"on": on})
-    if on is not None:
-        if what != "models":
-            raise InputError(f"list {printable(what)} --on {printable(on)}: only models are listed on a device")
-        from simulator.hardware import load_hardware
-
-        catalogue.print_models_on(load_hardware(on))
-        return
-
-    kinds = {
-        "models": catalogue.print_models,
-        "hardware": catalogue.print_hardware,
-        "runtimes": catalogue.print_runtimes,
-        "formats": catalogue.print_formats,
-    }
-    if what not in kinds:
-        raise InputError(f"list {what!r} is unknown, {hint(what, kinds)}")
-    kinds[what]()
+    _refuse_empty({"on": on, "min-params": min_params, "max-params": max_params})
+    if what not in LISTS:
+        raise InputError(f"list {what!r} is unknown, {hint(what, LISTS)}")
+    if on is not None and what != "models":
+        raise InputError(f"list {printable(what)} --on {printable(on)}: only models are listed on a device")
+    if what != "models" and (moe or min_params is not None or max_params is not None):
+        raise InputError(f"list {what}: --min-params, --max-params and --moe choose among models, leave them out")
+    if words and what in ("runtimes", "formats"):
+        raise InputError(f"list {what} {printable(words[0])}: the list is short, leave the word out")
+    print_list(Asked(what, tuple(words or ()), on, min_params, max_params, moe, everything))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from simulator.errors import InputError
+from simulator.errors import InputError, printable
 from simulator.layers.attention import CrossAttention, GroupedQuery, Latent
 from simulator.layers.ffn import Experts, Gated, Plain
 from simulator.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
@@ -85,9 +86,24 @@ class PublishedCount(Spec):
     )  # our count over it, minus 1, where no convention fits: see the notes
 
 
-class Published(Spec):
-    """What the model's makers, or tools that read its files, say of its size."""
+class Released(Spec):
+    """When a model came out, or its paper did, where no more is known."""
 
+    month: str
+    source: str
+
+    @model_validator(mode="after")
+    def _check(self) -> Released:
+        if not re.fullmatch(r"(19|20)\d\d-(0[1-9]|1[0-2])", self.month):
+            raise ValueError(f"month is a year and a month as in 2025-04, got {printable(self.month)!r}")
+        return self
+
+
+class Published(Spec):
+    """What the model's makers, or tools that read its files, say of it."""
+
+    released: Released | None = None
+    measured: bool = False  # whether measurements of its speed are known, which says that people use it
     total_params_b: PublishedCount | None = None
     active_params_b: PublishedCount | None = None
 

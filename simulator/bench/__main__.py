@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from simulator.errors import InputError
+from simulator.report.progress import Progress, progress_bar
 from simulator.report.record import write_json
+from simulator.report.screen import is_screen, print_line
 from simulator.report.table import print_table
 
 
@@ -28,18 +32,21 @@ def main() -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> None:
-    if arguments.what == "forecast":
-        from simulator.bench.forecast import forecast_rows
+    with _telling() as progress:
+        if arguments.what == "forecast":
+            from simulator.bench.forecast import forecast_rows
 
-        rows, notes = forecast_rows(arguments.rounds), []
-    elif arguments.what == "bandwidth":
-        from simulator.bench.bandwidth import bandwidth_rows
+            rows, notes = forecast_rows(arguments.rounds, progress), []
+        elif arguments.what == "bandwidth":
+            from simulator.bench.bandwidth import bandwidth_rows
 
-        rows, notes = bandwidth_rows(arguments.rounds, arguments.threads, arguments.only)
-    else:
-        from simulator.bench.decode import decode_rows
+            rows, notes = bandwidth_rows(arguments.rounds, arguments.threads, arguments.only, progress=progress)
+        else:
+            from simulator.bench.decode import decode_rows
 
-        rows, notes = decode_rows(arguments.rounds, arguments.threads, arguments.only, arguments.folder)
+            rows, notes = decode_rows(
+                arguments.rounds, arguments.threads, arguments.only, arguments.folder, progress=progress
+            )
     if arguments.json:
         write_json({"rows": rows, "notes": notes}, arguments.json)
     if arguments.json == "-":
@@ -54,7 +61,25 @@ def _measure(arguments: argparse.Namespace) -> None:
         left=("case", "against"),
     )  # fmt: skip
     for note in notes:
-        print(note)
+        print_line(note)
+
+
+@contextmanager
+def _telling() -> Iterator[Progress]:
+    """A bar on a terminal; elsewhere a line whenever something else is done."""
+    if is_screen(sys.stderr):
+        with progress_bar("timing") as progress:
+            yield progress
+        return
+    told = ""
+
+    def tell(_share: float, what: str) -> None:
+        nonlocal told
+        if what != told:
+            print(what, file=sys.stderr)
+        told = what
+
+    yield tell
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from simulator.engine import cpu
 from simulator.engine.step import Engine
 from simulator.engine.team import cores
 from simulator.probe.read import ReadProbe
+from simulator.report.progress import Progress
 
 BURST_S = 0.6  # of decoding between two looks at the memory
 DEPTH = 64  # tokens that each sequence has before
@@ -35,19 +36,24 @@ CASES = {
 BATCH_CASE = "dense-q8_0"  # also with 8 sequences, and for loading
 
 
-def decode_rows(rounds: int, threads: int | None, only: str | None, folder: str | None) -> tuple[list[dict], list[str]]:
+def decode_rows(
+    rounds: int,
+    threads: int | None,
+    only: str | None,
+    folder: str | None,
+    progress: Progress = lambda _share, _what: None,
+) -> tuple[list[dict], list[str]]:
     """Every case with the spread of its rounds, and what to know beside them."""
     threads = threads or cores()
     rows, notes = [], [f"{cpu.machine()}, {threads} threads, kernels {cpu.choose().name}"]
     with _folder(folder) as place:
-        for name, (make, weights, share) in CASES.items():
-            if only and only not in name:
-                continue
+        chosen = {name: case for name, case in CASES.items() if not only or only in name}
+        for number, (name, (make, weights, share)) in enumerate(chosen.items()):
             path = place / f"{name}.gguf"
             if not path.exists():
-                print(f"writing {path.name}", file=sys.stderr)
+                progress(number / len(chosen), f"writing {path.name}")
                 synthetic.write(make(), weights, path)
-            print(f"timing {name}", file=sys.stderr)
+            progress((number + 0.3) / len(chosen), f"timing {name}")
             rows += _case(name, path, threads, share, max(1, rounds), notes)
             if name == BATCH_CASE:
                 rows += _start(path, threads)

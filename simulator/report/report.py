@@ -24,6 +24,7 @@ from simulator.report.page import page
 from simulator.report.pictures import CHARTS, SUFFIXES, draw_all, report_charts
 from simulator.report.progress import Progress, progress_bar
 from simulator.report.record import flattened, records, write_csv, write_whole
+from simulator.report.screen import print_line
 
 MAX_PAIRS = 64
 PAGE = "index.html"
@@ -72,7 +73,7 @@ def run(request: Request) -> None:
             [load_model(each) for each in request.models],
         )
         measured = load_measured(Path(request.measured), devices, models)
-    print(write_report(request, folder, measured))
+    print_line(write_report(request, folder, measured))
 
 
 def check_folder(given: str, option: str, *inputs: Any) -> Path:
