@@ -135,7 +135,7 @@ class _KernelCache(_Cache):
         try:
             _write(self._file(key), self._digest(key, content) + content)
         except OSError as error:
-            _say_once(f"{printable(self.cache_path)} cannot be written ({error.strerror or error})")
+            _say_once(f"{printable(self.cache_path, 200)} cannot be written ({error.strerror or error})")
 
     def _key(self, signature, codegen) -> str:
         """What tells an entry from the others that there can be at a time."""
