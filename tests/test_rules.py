@@ -87,6 +87,13 @@ def test_lower_stages_do_not_import_higher_ones():
         assert not reachable(name) & set(order[place + 1 :]), name
 
 
+def test_machine_code_is_made_in_one_place():
+    """Only there are the options and the cache the same for all; what is compiled elsewhere has whichever numba takes."""
+    makers = {f"numba.{name}" for name in ("njit", "jit", "cfunc", "vectorize", "guvectorize", "stencil")}
+    found = {name for name, path in modules().items() if imports(path) & (makers | {"numba.core.ccallback"})}
+    assert found == {"engine.compiled"}
+
+
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
 def test_ruff_has_nothing_to_say(command):
     """Linter and formatter agree with what is written."""
