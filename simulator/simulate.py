@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from simulator.model import Loaded, Model, load_model, weight_bytes
 from simulator.predict import Prediction, memory_limit, memory_needed, predict
 from simulator.quant import Weights, parse_cache_format
 from simulator.routing import Routing, Uniform, parse_routing
-from simulator.runtime import Runtime, default_runtime, load_runtime
+from simulator.runtime import Runtime, default_runtime, load_runtime, passed_over
 from simulator.sparsity import Sparsity, parse_sparsity
 from simulator.workload import Workload
 
@@ -37,6 +37,7 @@ class Scenario:
     runtime: Runtime
     load: Workload
     choice: str = ""  # why these weights, where nobody named them
+    passed_over: tuple[str, ...] = ()  # why not the runtime that is usual for such a device, where nobody named one
 
     def at(self, batch: Any, context: Any) -> Prediction:
         """The forecast at a batch and context, both numbers or arrays; InputError if the formats do not fit the shapes."""
@@ -80,21 +81,33 @@ def scenario(
         raise InputError(f"--devices must be between 1 and 100,000, got {devices:,}")
     software = runtime if isinstance(runtime, Runtime) else load_runtime(runtime or default_runtime(device))
     software.backend(device)
+    why_not_usual = () if runtime else tuple(passed_over(device))
     device = device.times(devices, software.split)
     _check_threads(threads, device)
     load = Workload(
         weights=loaded.weights or parse_weights("f16"),
-        cache=parse_cache_format(cache or software.cache),
+        cache=parse_cache_format(cache or software.suited(software.cache, device)),
         routing=parse_routing(routing) if isinstance(routing, str) else routing or Uniform(),
         sparsity=parse_sparsity(sparsity) if isinstance(sparsity, str) else sparsity,
         threads=threads,
     )
+    _check_format(software, device, load.cache.name, "cache")
+    base = Scenario(loaded, device, software, load, passed_over=why_not_usual)
     if weights is not None:
         chosen = parse_weights(weights) if isinstance(weights, str) else weights
-        return Scenario(loaded, device, software, replace(load, weights=chosen))
+        _check_format(software, device, chosen.name, "weights")
+        return replace(base, load=replace(load, weights=chosen))
     if loaded.weights is not None:
-        return Scenario(loaded, device, software, load, "the file's own formats")
-    return _choose_weights(Scenario(loaded, device, software, load), batch, context)
+        return replace(base, choice="the file's own formats")
+    return _choose_weights(base, batch, context)
+
+
+def _check_format(runtime: Runtime, hardware: Hardware, name: str, option: str) -> None:
+    refusal = runtime.refusal(hardware, name)
+    if refusal:
+        suited = runtime.suited(name, hardware)
+        remedy = f"--{option} {suited}" if suited != name else f"other --{option}, or another --runtime"
+        raise InputError(f"{refusal}; take {remedy}")
 
 
 def _check_threads(threads: int | None, hardware: Hardware) -> None:
@@ -113,8 +126,9 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
     names = list(runtime.weights)
     if model.native_weights in runtime.native_weights:
         names.insert(0, runtime.native_weights[model.native_weights])
+    names = _suited(runtime, base.hardware, names)
     tried: list[Scenario] = []
-    for name in dict.fromkeys(names):
+    for name in names:
         candidate = replace(base, load=replace(base.load, weights=parse_weights(name)))
         try:
             fits = candidate.memory_bytes(batch, context) <= candidate.memory_limit_bytes
@@ -130,12 +144,18 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
     return replace(smallest, choice=f"{smallest.load.weights.name}: the smallest of {listed}; none of them fits")
 
 
+def _suited(runtime: Runtime, hardware: Hardware, names: Iterable[str]) -> list[str]:
+    """Formats of *names*, each once, that the runtime can run on a device."""
+    suited = dict.fromkeys(runtime.suited(name, hardware) for name in names)
+    return [name for name in suited if not runtime.refusal(hardware, name)]
+
+
 def usual_formats(base: Scenario) -> list[Weights]:
     """The formats that people would choose among for a scenario's model and runtime, its own with them, the smallest first."""
     model, runtime = base.loaded.model, base.runtime
     names = [*(runtime.compared or runtime.weights), runtime.native_weights.get(model.native_weights or "")]
     known = {base.load.weights.name: base.load.weights} | {
-        weights.name: weights for weights in (parse_weights(name) for name in names if name)
+        weights.name: weights for weights in map(parse_weights, _suited(runtime, base.hardware, filter(None, names)))
     }
     sizes = {}
     for name, weights in known.items():

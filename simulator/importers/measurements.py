@@ -214,7 +214,7 @@ def _measurement(record: Record, hardware: Hardware | None, model: Loaded | None
         id=record.id,
         loaded=choice.loaded,
         weights=choice.weights,
-        cache=_cache(record.text("cache"), runtime, assumed),
+        cache=_cache(record.text("cache"), runtime, device, assumed),
         batch=_stated(record, "batch", MAX_BATCH),
         context=_context(record, assumed),
         tokens_per_s=rate,
@@ -316,10 +316,11 @@ def _formats(record: Record, loaded: Loaded) -> Choice:
     return with_formats(loaded, label, 8 * size / loaded.model.total_params if size else None)
 
 
-def _cache(name: str, runtime: Runtime, assumed: list[str]) -> str:
+def _cache(name: str, runtime: Runtime, device: Hardware, assumed: list[str]) -> str:
     if not name:
-        assumed.append(f"format of the cache not stated: {runtime.cache}")
-        return runtime.cache
+        usual = runtime.suited(runtime.cache, device)
+        assumed.append(f"format of the cache not stated: {usual}")
+        return usual
     return cache_format(name)
 
 

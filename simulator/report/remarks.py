@@ -58,6 +58,10 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     model, hardware, load = base.loaded.model, base.hardware, base.load
     if base.choice:
         yield f"weights {base.choice}"
+    if base.passed_over:
+        yield f"{base.runtime.title or base.runtime.name}, since {'; '.join(base.passed_over)}"
+    if not base.runtime.is_sure(hardware):
+        yield f"whether {base.runtime.title or base.runtime.name} runs on {hardware.name} is not known: its file gives no architecture"
     if load.weights.name.endswith("bpw"):
         yield f"{load.weights.name}: the same for every tensor; real mixes differ by tensor, so bytes are good to about 15 %"
     if model.experts and any(point.load.batch > 1 for point in points):
