@@ -18,7 +18,7 @@ import numpy as np
 from simulator import interval
 from simulator.errors import InputError
 from simulator.hardware import Hardware
-from simulator.importers.measurements import Skipped
+from simulator.importers.measurements import DOES_NOT_FIT, Skipped
 from simulator.matrix import DENSE, MIXED, SHALLOW, Case
 from simulator.measure import OUTSIDE, Look, Measurement
 from simulator.mixes import parse_weights
@@ -158,9 +158,11 @@ class Comparison:
 
 
 def compare(hardware: Hardware, measurements: Sequence[Measurement], skipped: Sequence[Skipped] = ()) -> Comparison:
-    """Every measurement beside its forecast."""
+    """Every measurement beside its forecast; those of what should not fit are left out, since they have none."""
     runtime = load_runtime("roofcast")
-    return Comparison(tuple(_row(hardware, each, runtime) for each in measurements), tuple(skipped))
+    rows = [_row(hardware, each, runtime) for each in measurements]
+    unfit = [Skipped(row.case.id, DOES_NOT_FIT) for row in rows if not row.forecast.fits]
+    return Comparison(tuple(row for row in rows if row.forecast.fits), (*skipped, *unfit))
 
 
 def _row(hardware: Hardware, measurement: Measurement, runtime: Runtime) -> Row:
@@ -204,7 +206,7 @@ def drift(forecast: Prediction, look: Look) -> float:
     if caches and float(forecast.working_set) <= max(caches):
         share = math.log(min(max(int(forecast.load.batch), few), many) / few) / math.log(many / few)
         return math.exp((1 - share) * slower[f"small {few}"] + share * slower[f"small {many}"])
-    parts = forecast.parts
+    parts = forecast.parts_given_memory
     share = float(parts["memory"]) / float(sum(parts.values()))
     return math.exp(share * slower[f"large {few}"] + (1 - share) * slower[f"large {many}"])
 

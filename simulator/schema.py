@@ -17,7 +17,17 @@ MAX_SHOWN = 5  # messages printed for one file
 T = TypeVar("T", bound=BaseModel)
 
 
-class Spec(BaseModel):
+class _Telling(type(BaseModel)):
+    """Makes whoever builds a value in Python read the same sentences as whoever writes a file."""
+
+    def __call__(cls, **fields: Any) -> Any:
+        try:
+            return super().__call__(**fields)
+        except ValidationError as error:
+            raise InputError(_told(error, fields, cls.__name__, None, cls)) from None
+
+
+class Spec(BaseModel, metaclass=_Telling):
     """A frozen value read from a file; an unknown field is refused with the nearest known one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
@@ -63,15 +73,19 @@ def check(data: Any, kind: type[T], where: str, node: yaml.Node | None = None) -
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        # A union's inner mistakes come with the union's tag in the path; a field is reported once.
-        causes = _causes(error.errors(include_url=False))
-        first = [_sentence(each, data, where, node, kind) for each in causes[: 4 * MAX_SHOWN]]
-        messages = list(dict.fromkeys(first))
-        if len(messages) > MAX_SHOWN:
-            messages = [*messages[:MAX_SHOWN], f"{where}: {len(causes) - MAX_SHOWN:,} more mistakes"]
-        raise InputError("\n".join(messages)) from None
+        raise InputError(_told(error, data, where, node, kind)) from None
     except RecursionError:
         raise InputError(f"{where}: nested too deeply") from None
+
+
+def _told(error: ValidationError, data: Any, where: str, node: yaml.Node | None, kind: type[Spec]) -> str:
+    # A union's inner mistakes come with the union's tag in the path; a field is reported once.
+    causes = _causes(error.errors(include_url=False))
+    first = [_sentence(each, data, where, node, kind) for each in causes[: 4 * MAX_SHOWN]]
+    messages = list(dict.fromkeys(first))
+    if len(messages) > MAX_SHOWN:
+        messages = [*messages[:MAX_SHOWN], f"{where}: {len(causes) - MAX_SHOWN:,} more mistakes"]
+    return "\n".join(messages)
 
 
 def _causes(errors: list[dict]) -> list[dict]:

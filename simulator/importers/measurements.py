@@ -23,6 +23,9 @@ MAX_ROWS = 10_000
 MIN_RATE, MAX_RATE = 1e-6, 1e9  # tokens per second: what lies beyond is a misprint
 MAX_SPREAD = 10.0
 MAX_THREADS = 100_000
+DOES_NOT_FIT = (
+    "does not fit in the device's memory, as it is counted here"  # so that there is no forecast to set beside it
+)
 UNSTATED_CONTEXT = 128  # tokens, where nobody says: most short tests generate that many or a few times more
 SPLIT = "weights split between GPU and CPU memory"
 # Programs that run llama.cpp's kernels under another name.

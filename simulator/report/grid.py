@@ -306,7 +306,8 @@ def _crossings(base: Scenario, most: int, contexts: np.ndarray) -> tuple[Crossin
     point = base.at(np.arange(1, most + 1)[:, None], contexts[None, :])
     shape = (most, len(contexts))
     fits = np.broadcast_to(point.fits, shape)
-    computes = fits & (point.parts["compute"] > point.parts["memory"])
+    parts = point.parts_given_memory
+    computes = fits & (parts["compute"] > parts["memory"])
     cached = fits & (point.bytes["cache"] > point.bytes["weights"] + point.bytes["experts"])
     room = fits.sum(axis=0)
     rows = zip(_first(computes), _first(cached), room, strict=True)
@@ -344,9 +345,9 @@ class Pool:
     def add(self, values: Any, n_rows: int, n_columns: int = 1) -> int:
         """The place of an array in the pool."""
         table = np.broadcast_to(np.asarray(values, dtype="<f4"), (n_rows, n_columns))
-        if np.array_equal(table, np.broadcast_to(table[:, :1], table.shape)):
+        if np.array_equal(table, np.broadcast_to(table[:, :1], table.shape), equal_nan=True):
             table = table[:, :1]
-        if np.array_equal(table, np.broadcast_to(table[:1], table.shape)):
+        if np.array_equal(table, np.broadcast_to(table[:1], table.shape), equal_nan=True):
             table = table[:1]
         packed = (*table.shape, base64.b64encode(np.ascontiguousarray(table).tobytes()).decode("ascii"))
         return self.places.setdefault(packed, len(self.places))
@@ -444,7 +445,7 @@ def _surface_data(surface: Surface, pool: Pool, shape: tuple[int, int]) -> dict[
         "name": routing,
         "option": "" if routing == "uniform" else f" --routing {shlex.quote(routing)}",
         "rates": [pool.add(values, *shape) for values in rates],
-        "limits": [pool.add(point.parts[name], *shape) for name in BOUNDS],
+        "limits": [pool.add(point.parts_given_memory[name], *shape) for name in BOUNDS],
         "bound": "".join(BOUND_LETTERS[str(name)] for name in np.broadcast_to(point.bound, shape).flat),
         "bytes": [pool.add(values, *shape) for values in point.bytes.values()],
         "parts": {name: [pool.add(values, *shape) for values in row] for name, row in _by_part(point).items()},

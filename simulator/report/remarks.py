@@ -46,7 +46,7 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     fmt, share, peak = heaviest.op.format, heaviest.bandwidth_share, heaviest.peak
     if share.source != BY_DEFINITION:
         yield f"{software} reaches {share.value:.0%} of that bandwidth with {fmt.name} ({share.provenance})"
-    if peak and float(last.parts["compute"]) > NOTABLE_SHARE * float(last.seconds_per_step):
+    if peak and float(last.parts_given_memory["compute"]) > NOTABLE_SHARE * float(last.seconds_given_memory):
         yield f"arithmetic {format_rate(peak.value)} {_origin(peak, hardware)}"
         if heaviest.peak_share.source != BY_DEFINITION:
             reached = f"{heaviest.peak_share.value:.1%} of that peak with {fmt.name} ({heaviest.peak_share.provenance})"

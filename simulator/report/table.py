@@ -60,7 +60,7 @@ _CELLS: dict[str, Callable[[Prediction], str]] = {
     "tokens/s": lambda point: _rate(point, point.tokens_per_s),
     "80 % interval": _interval,
     "ceiling": lambda point: _rate(point, point.tokens_per_s_ceiling),
-    "each": lambda point: _rate(point, point.tokens_per_s / point.load.batch),
+    "each": lambda point: _rate(point, point.tokens_per_s_per_sequence),
     "limited by": lambda point: point.bound.replace("_", " "),
     "experts": lambda point: format_number(float(point.distinct_experts)),
     "memory": lambda point: format_gib(float(point.memory_bytes)),
