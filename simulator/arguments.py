@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -39,9 +39,9 @@ def whole(name: str, value: Any, lowest: int, highest: int) -> int:
 
 
 def positive(name: str, value: Any) -> float:
-    """A single number above 0 and not infinite; InputError for anything else."""
+    """A single number above 0 that a float can hold; InputError for anything else."""
     number = value.item() if isinstance(value, np.generic) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < math.inf:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number <= sys.float_info.max:
         raise InputError(f"{name} must be a number above 0, got {_what(value)}")
     return float(number)
 

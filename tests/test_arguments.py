@@ -50,7 +50,9 @@ def calls():
     found = {name: (getattr(simulator, name), arguments) for name, arguments in CALLS.items()} | METHODS
     for name, (function, arguments) in found.items():
         fields = getattr(function, "model_fields", None)
-        names = [field.alias or key for key, field in fields.items()] if fields else inspect.signature(function).parameters
+        names = (
+            [field.alias or key for key, field in fields.items()] if fields else inspect.signature(function).parameters
+        )
         yield from ((name, function, arguments, parameter) for parameter in names)
 
 
@@ -70,7 +72,7 @@ def test_an_object_of_another_kind_is_refused_by_the_name_of_its_parameter(funct
     kinds = {"given": ("model", "hardware", "runtime")}  # `find` says what sort of name it looked for
     assert any(name in str(told.value) for name in kinds.get(parameter, (parameter,)))
     assert "\n" not in str(told.value)
-    assert len(str(told.value)) < 200
+    assert len(str(told.value)) < 250
 
 
 @pytest.mark.parametrize(("function", "arguments", "parameter"), SWEEP)
@@ -141,9 +143,9 @@ class Frame:
         return np.array([1, 2], np.int16)
 
 
-@pytest.mark.parametrize("given", [[1, 2], (1, 2), range(1, 3), Frame(), np.matrix([1, 2]), np.ma.array([1, 2])])
+@pytest.mark.parametrize("given", [[1, 2], (1, 2), range(1, 3), Frame(), np.ma.array([1, 2])])
 def test_what_numpy_makes_an_array_of_is_taken(given):
-    """Lists, tuples, ranges, tables' columns, masked arrays without a mask: all are an array of int64."""
+    """Lists, tuples, ranges, tables' columns, masked arrays in which nothing is masked: all are an array of int64."""
     found = BASE.at(given, 128)
     assert np.ravel(found.load.batch).tolist() == [1, 2]
     assert np.ravel(found.tokens_per_s).tolist() == [float(BASE.at(batch, 128).tokens_per_s) for batch in (1, 2)]
@@ -198,11 +200,10 @@ def test_a_density_belongs_to_a_single_point():
 
 
 def test_a_format_that_does_not_suit_is_an_input_error_of_every_method():
-    """Rows of 1,000 values do not divide into blocks of 256: forecast and memory say so alike."""
-    fields = LOADED.model.model_dump(exclude_unset=True) | {"d_model": 1000}
-    odd = scenario(simulator.Model(**fields), "pi5-16gb", weights="q4_0")
+    """Rows of 2,880 values do not divide into blocks of 128: forecast and memory say so alike."""
+    odd = scenario("gpt-oss-20b", "h100-sxm", weights="int4-g128")
     for method in (odd.at, odd.memory_bytes):
-        with pytest.raises(InputError, match="does not divide into q4_0 blocks of 32"):
+        with pytest.raises(InputError, match="2880 elements does not divide into int4-g128 blocks of 128"):
             method(1, 128)
 
 

@@ -54,6 +54,19 @@ CASES = [
 ]
 
 
+def test_a_measured_decode_that_should_not_fit_is_left_out(monkeypatch):
+    """It has no forecast to stand beside: it is told with the reason, as in `score`, and no error becomes not a number."""
+    few, more = (measured(case, [1.0], [usual()]) for case in CASES[:2])
+    whole = compare(machine(), [few, more])
+    assert len(whole.rows) == 2
+    needed = sorted(float(row.forecast.memory_bytes) for row in whole.rows)
+    monkeypatch.setattr("simulator.predict.memory_limit", lambda *_: needed[0])
+    found = compare(machine(), [few, more])
+    assert len(found.rows) == 1
+    assert [each.reason for each in found.skipped] == ["does not fit in the device's memory, as it is counted here"]
+    assert np.isfinite(found.errors(corrected=False)).all()
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_machine_that_has_not_changed_has_no_drift(case):
     """A look that finds what the file says changes nothing."""
