@@ -19,7 +19,7 @@ from simulator.model import Model, weight_bytes
 from simulator.ops import Cost, total
 from simulator.roofline import TimedOp, ceiling_seconds, time_ops
 from simulator.runtime import Backend, Runtime, launch_seconds
-from simulator.units import MICRO, format_gib, format_number
+from simulator.units import MICRO, counted, format_gib, format_number
 from simulator.workload import MAX_CONTEXT, Workload
 
 BOUNDS = ("memory", "compute", "overhead")
@@ -257,7 +257,7 @@ def _point_line(point: Prediction) -> str:
 def _grid_line(grid: Prediction, shape: tuple[int, ...]) -> str:
     fitting, size = np.count_nonzero(np.broadcast_to(grid.fits, shape)), math.prod(shape)
     spans = (f"{name} {_span(values)}" for name, values in (("batch", grid.load.batch), ("context", grid.load.context)))
-    return f"{', '.join(spans)}: grid of shape {shape}, {fitting:,} of {size:,} {'point fits' if size == 1 else 'points fit'}"
+    return f"{', '.join(spans)}: grid of shape {shape}, fits at {fitting:,} of {counted(size, 'point')}"
 
 
 def _span(values: Any) -> str:

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from simulator.errors import InputError, describe, hint, printable
 from simulator.textfiles import MAX_YAML_BYTES, parse_yaml, read_text
+from simulator.units import counted
 
 MAX_SHOWN = 5  # messages printed for one file
 
@@ -84,7 +85,7 @@ def _told(error: ValidationError, data: Any, where: str, node: yaml.Node | None,
     first = [_sentence(each, data, where, node, kind) for each in causes[: 4 * MAX_SHOWN]]
     messages = list(dict.fromkeys(first))
     if len(messages) > MAX_SHOWN:
-        messages = [*messages[:MAX_SHOWN], f"{where}: {len(causes) - MAX_SHOWN:,} more mistakes"]
+        messages = [*messages[:MAX_SHOWN], f"{where}: {counted(len(causes) - MAX_SHOWN, 'more mistake')}"]
     return "\n".join(messages)
 
 
@@ -181,7 +182,7 @@ def _plain(kind: str, message: str, context: dict) -> str:
         limit = context["min_length"]
         return f"at least {limit:,} {'item is' if limit == 1 else 'items are'} needed"
     if kind == "too_long":
-        return f"at most {context['max_length']:,} items are possible"
+        return f"at most {counted(context['max_length'], 'item')} can be given"
     message = message.removeprefix("Input ").removeprefix("String ")
     return message[:1].lower() + message[1:]
 

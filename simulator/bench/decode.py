@@ -21,6 +21,7 @@ from simulator.engine import cpu
 from simulator.engine.step import Engine
 from simulator.engine.team import cores
 from simulator.probe.read import ReadProbe
+from simulator.units import counted
 
 BURST_S = 0.6  # of decoding between two looks at the memory
 DEPTH = 64  # tokens that each sequence has before
@@ -38,7 +39,7 @@ BATCH_CASE = "dense-q8_0"  # also with 8 sequences, and for loading
 def decode_rows(rounds: int, threads: int | None, only: str | None, folder: str | None) -> tuple[list[dict], list[str]]:
     """Every case with the spread of its rounds, and what to know beside them."""
     threads = threads or cores()
-    rows, notes = [], [f"{cpu.machine()}, {threads} threads, kernels {cpu.choose().name}"]
+    rows, notes = [], [f"{cpu.machine()}, {counted(threads, 'thread')}, kernels {cpu.choose().name}"]
     with _folder(folder) as place:
         for name, (make, weights, share) in CASES.items():
             if only and only not in name:

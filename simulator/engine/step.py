@@ -25,6 +25,7 @@ from simulator.mixes import parse_weights
 from simulator.model import Model, load_model
 from simulator.quant import Weights
 from simulator.sparsity import Sparsity, parse_sparsity
+from simulator.units import counted
 from simulator.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
 
 PROMPT_ROWS = 16  # tokens of a prompt that go through the weights together
@@ -215,7 +216,7 @@ class Engine:
     def pretend(self, n_tokens: int) -> None:
         """Makes every sequence *n_tokens* long, with whatever the cache holds: for timing at a depth, not for text."""
         if not 0 <= whole("n_tokens", n_tokens, -MAX_CONTEXT, MAX_CONTEXT) < self.context:
-            raise InputError(f"a depth of {n_tokens} tokens is outside the context of {self.context}")
+            raise InputError(f"a depth of {counted(n_tokens, 'token')} is outside the context of {self.context}")
         self.lengths[:] = n_tokens
 
     def fill_cache(self) -> None:
@@ -249,7 +250,9 @@ class Engine:
             raise InputError("the engine is closed, open another one")
         limits = self.network.limits
         if tokens.ndim != 1 or tokens.shape != sequences.shape or not 1 <= len(tokens) <= limits.rows:
-            raise InputError(f"{tokens.size} tokens for {sequences.size} sequences; 1 to {limits.rows} are possible")
+            raise InputError(
+                f"{counted(tokens.size, 'token')} for {counted(sequences.size, 'sequence')}; 1 to {limits.rows} are possible"
+            )
         _check_range(tokens, self.model.vocab, "token {} is outside the vocabulary of {:,}")
         _check_range(sequences, limits.sequences, "sequence {} is outside the batch of {:,}")
 
@@ -258,7 +261,7 @@ class Engine:
         earlier = (sequences[None, :] == sequences[:, None]) & np.tri(len(sequences), k=-1, dtype=bool)
         positions = self.lengths[sequences] + earlier.sum(axis=1)
         if positions.max() >= self.context:
-            raise InputError(f"the context of {self.context} tokens is full; give a larger one")
+            raise InputError(f"the context of {counted(self.context, 'token')} is full; give a larger one")
         return positions
 
     def choose(self, routing: Routing, n: int) -> Chosen:

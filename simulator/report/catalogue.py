@@ -15,13 +15,13 @@ from simulator.library import is_file, names, shelf
 from simulator.mixes import MIXES, base_format, parse_weights
 from simulator.model import CONVENTIONS, Loaded, Model, load_model, weight_bytes
 from simulator.predict import Prediction
-from simulator.quant import FORMATS, Weights
+from simulator.quant import FORMATS, Format, Weights
 from simulator.report.remarks import oddities
 from simulator.report.table import print_table, text_width
 from simulator.runtime import RUNTIMES, Runtime, default_runtime, load_runtime
 from simulator.simulate import DEFAULT_CONTEXT, Scenario, scenario
 from simulator.textfiles import read_yaml
-from simulator.units import GIGA, format_bytes, format_gib, format_number, format_params
+from simulator.units import GIGA, counted, format_bytes, format_gib, format_number, format_params
 
 
 def print_models() -> None:
@@ -107,10 +107,14 @@ def print_runtimes() -> None:
     print_table(["runtime", "is"], rows, left=("runtime", "is"))
 
 
+def _bytes(fmt: Format) -> str:
+    return f"{fmt.block_bytes:g} byte{'' if fmt.block_bytes == 1 else 's'}"
+
+
 def print_formats() -> None:
     """Number formats with their bits per weight, and the named mixes of them."""
     rows = [
-        [name, f"{fmt.bits:.4g}", f"{fmt.block_bytes:g} bytes for {fmt.block}"]
+        [name, f"{fmt.bits:.4g}", f"{_bytes(fmt)} for {fmt.block}"]
         for name, fmt in sorted(FORMATS.items(), key=lambda item: item[1].bits)
     ]
     print_table(["format", "bits", "block"], rows, left=("format", "block"))
@@ -190,7 +194,7 @@ def _show_format(name: str) -> None:
         )
     if name in FORMATS:
         fmt = FORMATS[name]
-        print(f"{name}: blocks of {fmt.block} weights in {fmt.block_bytes:g} bytes, {fmt.bits:.4g} bits each")
+        print(f"{name}: blocks of {counted(fmt.block, 'weight')} in {_bytes(fmt)}, {fmt.bits:.4g} bits each")
 
 
 def _show_model(loaded: Loaded, weights: Weights | None) -> None:
@@ -200,7 +204,9 @@ def _show_model(loaded: Loaded, weights: Weights | None) -> None:
         size = weight_bytes(model, chosen) if chosen else None
     except ValueError as error:
         raise InputError(f"{model.name} with weights {chosen.name}: {error}") from None
-    print(f"{model.title or model.name}: {len(model.stack)} layers, width {model.d_model}, vocabulary {model.vocab:,}")
+    print(
+        f"{model.title or model.name}: {counted(len(model.stack), 'layer')}, width {model.d_model}, vocabulary {model.vocab:,}"
+    )
     for line in _describe_params(model):
         print(f"  {line}")
     per_token = cache_bytes_per_token(model, FORMATS["f16"])
@@ -240,10 +246,7 @@ def _show_hardware(device: Hardware) -> None:
     for level in device.memory:
         print(f"  {level.name}: {format_gib(level.capacity_bytes)}")
         figures = {"sustained": level.gb_per_s, "datasheet": level.datasheet_gb_per_s}
-        figures |= {
-            f"{threads} thread{'s' if threads > 1 else ''}": figure
-            for threads, figure in level.gb_per_s_by_threads.items()
-        }
+        figures |= {f"{counted(threads, 'thread')}": figure for threads, figure in level.gb_per_s_by_threads.items()}
         for label, figure in figures.items():
             if figure:
                 print(f"    {label}: {_figure(figure, 'GB/s')}")

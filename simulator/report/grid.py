@@ -23,6 +23,7 @@ from simulator.report.progress import Progress
 from simulator.report.roofline_data import ceilings_of
 from simulator.routing import Routing, Uniform, parse_routing
 from simulator.simulate import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
+from simulator.units import counted
 from simulator.workload import MAX_CONTEXT
 
 CONTEXTS = (128, 1024, 4096, 8192, 16384, 32768, 65536, 131072)
@@ -264,7 +265,7 @@ def _thinned(jobs: Sequence[Job], extent: Extent, contexts: Sequence[int]) -> It
     """What a page leaves out, in sentences."""
     n_formats = max(len(job.weights) for job in jobs)
     if extent.most_formats < n_formats:
-        yield f"at most {extent.most_formats} of {n_formats} formats of each model on each device"
+        yield f"at most {extent.most_formats} of {counted(n_formats, 'format')} of each model on each device"
     n_routings = max(len(job.routings) for job in jobs)
     if extent.all_routings < min(n_formats, extent.most_formats) and n_routings > 1:
         yield "only the first routing" + (" in formats other than the first" if extent.all_routings else "")

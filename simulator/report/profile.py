@@ -23,7 +23,7 @@ from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_whole
 from simulator.report.table import print_table
 from simulator.schema import check
-from simulator.units import format_bytes, format_number
+from simulator.units import counted, format_bytes, format_number
 
 DEFAULT_FILE = "mine.yaml"
 HEAD = """\
@@ -150,7 +150,9 @@ def print_profile(hardware: Hardware, path: str) -> None:
     for note in run.notes:
         print(f"note: {note}")
     times = f"{len(hardware.runs)} times, pooled" if len(hardware.runs) > 1 else "once"
-    print(f"\n{path}: measured {times}; last with {everyone} threads in {run.seconds:.0f} s, {run.rounds} rounds")
+    print(
+        f"\n{path}: measured {times}; last with {counted(everyone, 'thread')} in {run.seconds:.0f} s, {counted(run.rounds, 'round')}"
+    )
     print(
         f"next: roofcast simulate qwen3-30b-a3b {path}    roofcast validate {path}    roofcast show {path} --plot roofline.png"
     )
@@ -164,9 +166,7 @@ def _print_levels(hardware: Hardware) -> None:
         spread = max((figure.spread or 0 for figure in figures if figure), default=0)
         cells = [format_number(figure.value) if figure else "" for figure in figures]
         rows.append([level.name, format_bytes(level.capacity_bytes), *cells, f"{spread:.0%}" if any(figures) else ""])
-    print_table(
-        ["read", "holds", *(f"{n} thread{'s' if n > 1 else ''}" for n in counts), "spread"], rows, left=("read",)
-    )
+    print_table(["read", "holds", *(f"{counted(n, 'thread')}" for n in counts), "spread"], rows, left=("read",))
     print("(GB/s; spread: the standard deviation of a reading)\n")
 
 

@@ -12,7 +12,7 @@ from simulator.density import WARNING
 from simulator.predict import Prediction
 from simulator.report import remarks
 from simulator.simulate import DensityForecast, Scenario
-from simulator.units import format_bytes, format_gib, format_number, format_seconds
+from simulator.units import counted, format_bytes, format_gib, format_number, format_seconds
 
 LEAST_TEXT = 12  # characters that a cut text keeps
 Sweep = tuple[Scenario, list[Prediction]]  # one format, and the points at which it was forecast
@@ -25,7 +25,7 @@ def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = ()) -> None:
     model, hardware = base.loaded.model, base.hardware
     sizes = ", ".join(f"{each[0].load.weights.name} ({format_gib(each[0].weight_bytes)})" for _, each in sweeps)
     print(f"{model.title or model.name}, weights {sizes}")
-    threads = f", {first.threads} threads" if first.threads else ""
+    threads = f", {counted(first.threads, 'thread')}" if first.threads else ""
     print(f"on {hardware.title or hardware.name}{threads}, with {base.runtime.title or base.runtime.name}")
     everything = [point for _, each in sweeps for point in each]
     shown = _columns(everything)
