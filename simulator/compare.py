@@ -29,7 +29,7 @@ from simulator.quant import FORMATS
 from simulator.routing import parse_routing
 from simulator.runtime import Runtime, load_runtime
 from simulator.sparsity import parse_sparsity
-from simulator.units import MICRO
+from simulator.units import MICRO, format_gib
 from simulator.workload import Workload
 
 HALVED = 0.5  # of its advantage at batch 1
@@ -161,8 +161,14 @@ def compare(hardware: Hardware, measurements: Sequence[Measurement], skipped: Se
     """Every measurement beside its forecast; those of what should not fit are left out, since they have none."""
     runtime = load_runtime("roofcast")
     rows = [_row(hardware, each, runtime) for each in measurements]
+    fitting = [row for row in rows if row.forecast.fits]
+    if rows and not fitting:
+        limit = format_gib(rows[0].forecast.memory_limit_bytes)
+        raise InputError(
+            f"{hardware.name}: no decode that ran should fit in the {limit} that can be had by its file: correct its capacity"
+        )
     unfit = [Skipped(row.case.id, DOES_NOT_FIT) for row in rows if not row.forecast.fits]
-    return Comparison(tuple(row for row in rows if row.forecast.fits), (*skipped, *unfit))
+    return Comparison(tuple(fitting), (*skipped, *unfit))
 
 
 def _row(hardware: Hardware, measurement: Measurement, runtime: Runtime) -> Row:
