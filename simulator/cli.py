@@ -37,7 +37,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _narrow_width()},
 )
 
-_NUMBER = r"(\d{1,12}[kKmM]?)"
+_NUMBER = r"(\d+[kKmM]?)"
+_MAX_DIGITS = 12
 _SINGLE = re.compile(_NUMBER)
 _RANGE = re.compile(rf"{_NUMBER}\.\.{_NUMBER}(?:([*+]){_NUMBER})?")
 _UNITS = {"k": 1024, "m": 1024**2}
@@ -63,6 +64,9 @@ def parse_counts(text: str, option: str, highest: int) -> list[int]:
     """`1,2,4`, `1..8`, `1..64*2` (doubling), `0..32k+4k`; k is 1024, m 1024 k. InputError names the option."""
     counts: list[int] = []
     for part in (each.strip() for each in text.split(",")):
+        is_number = _SINGLE.fullmatch(part) or _RANGE.fullmatch(part)
+        if is_number and any(len(digits.lstrip("0")) > _MAX_DIGITS for digits in re.findall(r"\d+", part)):
+            raise InputError(f"{option} {printable(part, 30)}: too large, at most {highest:,}")
         counts += _counts_of(part, text, option)
         if len(counts) > MAX_VALUES:
             raise InputError(f"{option} {text[:60]!r}: more than {MAX_VALUES:,} values")

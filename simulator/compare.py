@@ -18,7 +18,7 @@ import numpy as np
 from simulator import interval
 from simulator.errors import InputError
 from simulator.hardware import Hardware
-from simulator.importers.measurements import Skipped
+from simulator.importers.measurements import DOES_NOT_FIT, Skipped
 from simulator.matrix import DENSE, MIXED, SHALLOW, Case
 from simulator.measure import OUTSIDE, Look, Measurement
 from simulator.mixes import parse_weights
@@ -29,7 +29,7 @@ from simulator.quant import FORMATS
 from simulator.routing import parse_routing
 from simulator.runtime import Runtime, load_runtime
 from simulator.sparsity import parse_sparsity
-from simulator.units import MICRO
+from simulator.units import MICRO, format_gib
 from simulator.workload import Workload
 
 HALVED = 0.5  # of its advantage at batch 1
@@ -158,9 +158,17 @@ class Comparison:
 
 
 def compare(hardware: Hardware, measurements: Sequence[Measurement], skipped: Sequence[Skipped] = ()) -> Comparison:
-    """Every measurement beside its forecast."""
+    """Every measurement beside its forecast; those of what should not fit are left out, since they have none."""
     runtime = load_runtime("roofcast")
-    return Comparison(tuple(_row(hardware, each, runtime) for each in measurements), tuple(skipped))
+    rows = [_row(hardware, each, runtime) for each in measurements]
+    fitting = [row for row in rows if row.forecast.fits]
+    if rows and not fitting:
+        limit = format_gib(rows[0].forecast.memory_limit_bytes)
+        raise InputError(
+            f"{hardware.name}: no decode that ran should fit in the {limit} that can be had by its file: correct its capacity"
+        )
+    unfit = [Skipped(row.case.id, DOES_NOT_FIT) for row in rows if not row.forecast.fits]
+    return Comparison(tuple(fitting), (*skipped, *unfit))
 
 
 def _row(hardware: Hardware, measurement: Measurement, runtime: Runtime) -> Row:
@@ -204,7 +212,7 @@ def drift(forecast: Prediction, look: Look) -> float:
     if caches and float(forecast.working_set) <= max(caches):
         share = math.log(min(max(int(forecast.load.batch), few), many) / few) / math.log(many / few)
         return math.exp((1 - share) * slower[f"small {few}"] + share * slower[f"small {many}"])
-    parts = forecast.parts
+    parts = forecast.parts_given_memory
     share = float(parts["memory"]) / float(sum(parts.values()))
     return math.exp(share * slower[f"large {few}"] + (1 - share) * slower[f"large {many}"])
 

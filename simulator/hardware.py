@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -242,6 +243,25 @@ class EngineSpeeds(Spec):
         return kernels
 
 
+class Architecture(Spec):
+    """What compilers call a GPU's kind, by which a runtime has kernels for it or has none: sm_86, gfx1100."""
+
+    name: str = Field(pattern=r"^[a-z0-9_.-]{1,40}$")
+    source: str = ""
+    how: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_bare_name(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+    @property
+    def compute_capability(self) -> float | None:
+        """NVIDIA's number for it: 8.6 of sm_86; None for a GPU of another maker."""
+        digits = re.fullmatch(r"sm_(\d+)(\d)", self.name)
+        return float(f"{digits[1]}.{digits[2]}") if digits else None
+
+
 class Run(Spec):
     """One measuring of a device: what is kept of it when the next one is merged in."""
 
@@ -262,6 +282,7 @@ class Hardware(Spec):
     device_class: DeviceClass = Field(alias="class")
     kind: Literal["cpu", "gpu"]
     vendor: Vendor = ""  # who makes the compute unit; it decides which figures of a runtime hold for a GPU
+    architecture: Architecture | None = None
     cores: int | None = Field(None, ge=1, le=1_000_000)
     threads: int | None = Field(None, ge=1, le=100_000)
     description: str = ""
@@ -297,6 +318,10 @@ class Hardware(Spec):
         sizes = [level.capacity_bytes for level in self.memory]
         if sizes != sorted(sizes):
             raise ValueError("memory: list the levels from the smallest to the largest, the model's own last")
+        if self.vendor == "nvidia" and self.architecture and self.architecture.compute_capability is None:
+            raise ValueError(
+                f"architecture: an NVIDIA GPU's is sm_ and its compute capability, as sm_86 for 8.6, got {self.architecture.name}"
+            )
         if not self.main_memory.has_bandwidth:
             raise ValueError(
                 f"memory: {self.main_memory.name} holds the model, so its speed is needed: give datasheet_gb_per_s or gb_per_s"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.hardware import DeviceClass, Vendor
-from simulator.units import GI, KI, MEGA, MI
+from simulator.units import GI, KI, MEGA, MI, counted
 
 Run = Callable[[Sequence[str]], str]  # what a program prints; empty if it is missing or fails
 
@@ -215,7 +215,7 @@ def _remarks(host: Host) -> Iterator[str]:
         yield f"the processor is at {host.temperature_c:.0f} °C, where it may slow down: let it cool first"
     if host.cpu_quota is not None:
         most = max(1, int(host.cpu_quota))
-        yield f"a control group allows {host.cpu_quota:.3g} of {host.n_threads} hardware threads: measure with at most {most}"
+        yield f"a control group allows {host.cpu_quota:.3g} of {counted(host.n_threads, 'hardware thread')}: measure with at most {most}"
     if host.virtual:
         yield f"this is a virtual machine ({host.virtual}): others may share its memory bandwidth, and figures vary"
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
+from simulator.arguments import expect_path
 from simulator.errors import InputError, hint
 
 _PACKAGE = Path(__file__).parent
@@ -35,6 +36,7 @@ def find(given: str | Path, folder: Path, what: str) -> Path:
 
     Something with a folder or a suffix in it is a path; anything else is a shipped name first.
     """
+    expect_path(what, given)
     text = str(given)
     if not text.strip() or "\0" in text:
         raise InputError(f"{what} {text!r} is not a name; see roofcast list {_PLURAL[what]}")

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from simulator.arguments import expect
 from simulator.errors import InputError, printable
 from simulator.layers.attention import CrossAttention, GroupedQuery, Latent
 from simulator.layers.ffn import Experts, Gated, Plain
@@ -284,6 +285,12 @@ class Loaded:
     weights: Weights | None = None  # None: the source has no weights, only shapes
     notes: tuple[str, ...] = ()
     path: Path | None = None  # the file that holds the weights, where one was read
+
+    def __post_init__(self):
+        expect("model", self.model, Model, "a Model, as load_model(...).model is")
+        expect("weights", self.weights, (Weights, type(None)), "a Weights or None")
+        expect("notes", self.notes, tuple, "a tuple of texts")
+        expect("path", self.path, (Path, type(None)), "a Path or None")
 
 
 def load_model(given: str | Path) -> Loaded:

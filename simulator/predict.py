@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from simulator import interval
+from simulator.arguments import expect, positive, whole
 from simulator.bandwidth import bandwidth_of
 from simulator.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
 from simulator.hardware import Figure, Hardware
@@ -17,15 +19,19 @@ from simulator.model import Model, weight_bytes
 from simulator.ops import Cost, total
 from simulator.roofline import TimedOp, ceiling_seconds, time_ops
 from simulator.runtime import Backend, Runtime, launch_seconds
-from simulator.units import MICRO
-from simulator.workload import Workload
+from simulator.units import MICRO, counted, format_gib, format_number
+from simulator.workload import MAX_CONTEXT, Workload
 
 BOUNDS = ("memory", "compute", "overhead")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
-    """One step of a workload, forecast. Every result is a number, or an array over the workload's grid."""
+    """One step of a workload, forecast. Every result is a number, or an array over the workload's grid.
+
+    What does not fit in memory has no speed: rates and times are NaN there, and `bound` is does_not_fit. What is counted
+    (bytes, operations, memory) stays.
+    """
 
     model: Model
     hardware: Hardware
@@ -57,9 +63,14 @@ class Prediction:
         return figure.value * MICRO if figure else 0.0
 
     @cached_property
+    def seconds_given_memory(self):
+        """Seconds of a step on such a device with memory enough: what is left to time where storage has to help."""
+        return self.step_overhead_s + sum(timed.op.count * timed.seconds for timed in self.ops)
+
+    @cached_property
     def seconds_per_step(self):
         """Seconds to give each sequence its next token."""
-        return self.step_overhead_s + sum(timed.op.count * timed.seconds for timed in self.ops)
+        return self._where_it_fits(self.seconds_given_memory)
 
     @cached_property
     def tokens_per_s(self):
@@ -67,9 +78,14 @@ class Prediction:
         return self.load.new_tokens / self.seconds_per_step
 
     @property
+    def tokens_per_s_per_sequence(self):
+        """New tokens per second of each sequence."""
+        return self.tokens_per_s / self.load.batch
+
+    @property
     def tokens_per_s_ceiling(self):
         """What datasheet bandwidth and peak allow; where the best that was measured stands in for a datasheet, at least the forecast."""
-        told = self.load.new_tokens / self.seconds_ceiling
+        told = self._where_it_fits(self.load.new_tokens / self.seconds_ceiling)
         return told if self.hardware.main_memory.datasheet_gb_per_s else np.maximum(told, self.tokens_per_s)
 
     @property
@@ -90,6 +106,11 @@ class Prediction:
     @cached_property
     def parts(self) -> dict[str, Any]:
         """Seconds by what limits them: an operation's time counts where its larger term lies."""
+        return {name: self._where_it_fits(seconds) for name, seconds in self.parts_given_memory.items()}
+
+    @cached_property
+    def parts_given_memory(self) -> dict[str, Any]:
+        """The same of `seconds_given_memory`."""
         seconds = dict.fromkeys(BOUNDS, 0.0)
         seconds["overhead"] = self.step_overhead_s
         for timed in self.ops:
@@ -102,7 +123,7 @@ class Prediction:
     @property
     def bound(self):
         """What takes the largest part of the step (memory, compute, overhead), or does_not_fit."""
-        stacked = np.stack(np.broadcast_arrays(*(self.parts[name] for name in BOUNDS)))
+        stacked = np.stack(np.broadcast_arrays(*(self.parts_given_memory[name] for name in BOUNDS)))
         names = np.where(self.fits, np.asarray(BOUNDS)[np.argmax(stacked, axis=0)], "does_not_fit")
         return str(names) if names.ndim == 0 else names
 
@@ -112,11 +133,11 @@ class Prediction:
         # doubt is weighed with the share of the step that rests on it, and the squares are added.
         variances = 0.0
         for figure, seconds in self._seconds_by_figure():
-            variances = variances + (seconds / self.seconds_per_step * interval.spread_of(figure)) ** 2
+            variances = variances + (seconds / self.seconds_given_memory * interval.spread_of(figure)) ** 2
         if self.model.experts:
             experts = sum(timed.op.count * timed.memory_s for timed in self.ops if timed.op.part == "experts")
             is_batch = np.where(np.asarray(self.load.new_tokens) > 1, 1.0, 0.0)
-            variances = variances + (experts / self.seconds_per_step * interval.ROUTING_SPREAD * is_batch) ** 2
+            variances = variances + (experts / self.seconds_given_memory * interval.ROUTING_SPREAD * is_batch) ** 2
         return interval.factor(variances, self.runtime.model_spread)
 
     def _seconds_by_figure(self) -> list[tuple[Figure, Any]]:
@@ -197,15 +218,51 @@ class Prediction:
         """Whether it all goes into the device's memory."""
         return self.memory_bytes <= self.memory_limit_bytes
 
+    def _where_it_fits(self, value: Any) -> Any:
+        fits = self.fits
+        return value if np.all(fits) else np.where(fits, value, np.nan)[()]
+
+    def __repr__(self) -> str:
+        """One line: what was forecast, of how many points, and at a single one how fast and why."""
+        load, software = self.load, self.runtime.title or self.runtime.name
+        several = f"{self.hardware.n_devices} x " if self.hardware.n_devices > 1 else ""
+        where = f"{self.model.name} in {load.weights.name} on {several}{self.hardware.name} with {software}"
+        shape = np.broadcast_shapes(np.shape(load.batch), np.shape(load.context))
+        if shape:
+            return f"<Prediction: {where}, {_grid_line(self, shape)}>"
+        return f"<Prediction: {where}, batch {int(load.batch):,}, context {int(load.context):,}: {_point_line(self)}>"
+
     def tokens_per_s_from(self, bytes_per_s: float, keeps_what_fits: bool = True):
         """Tokens per second where memory cannot hold it all and storage gives *bytes_per_s*.
 
         At best the part that fits stays in memory, and the rest of a step's weights (as much of them as of the whole
         model) is read each time. At worst nothing stays: pages replaced in the order of their use are gone when needed.
         """
+        bytes_per_s = positive("bytes_per_s", bytes_per_s)
         too_much = np.clip((self.memory_bytes - self.memory_limit_bytes) / self.weight_bytes, 0.0, 1.0)
         missing = too_much if keeps_what_fits else np.where(too_much > 0, 1.0, 0.0)
-        return self.load.new_tokens / (self.seconds_per_step + missing * self.cost.weight_bytes / bytes_per_s)
+        return self.load.new_tokens / (self.seconds_given_memory + missing * self.cost.weight_bytes / bytes_per_s)
+
+
+def _point_line(point: Prediction) -> str:
+    if not point.fits:
+        return f"does not fit, needs {format_gib(point.memory_bytes)} of {format_gib(point.memory_limit_bytes)}"
+    rate = format_number(float(point.tokens_per_s))
+    if point.is_upper_bound:
+        return f"at most {rate} tokens/s, limited by {point.bound}"
+    low, high = (format_number(float(each)) for each in (point.tokens_per_s_low, point.tokens_per_s_high))
+    return f"{rate} tokens/s (80 % interval {low} - {high}), limited by {point.bound}"
+
+
+def _grid_line(grid: Prediction, shape: tuple[int, ...]) -> str:
+    fitting, size = np.count_nonzero(np.broadcast_to(grid.fits, shape)), math.prod(shape)
+    spans = (f"{name} {_span(values)}" for name, values in (("batch", grid.load.batch), ("context", grid.load.context)))
+    return f"{', '.join(spans)}: grid of shape {shape}, fits at {fitting:,} of {counted(size, 'point')}"
+
+
+def _span(values: Any) -> str:
+    low, high = int(np.min(values)), int(np.max(values))
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def bandwidth_utilisation(n_bytes, seconds, bytes_per_s):
@@ -230,6 +287,10 @@ def threads_of(hardware: Hardware, load: Workload) -> int | None:
 
 def predict(model: Model, hardware: Hardware, load: Workload, runtime: Runtime) -> Prediction:
     """The forecast for one step; ValueError where a tensor's rows do not divide into the blocks of its format."""
+    expect("model", model, Model, "a Model, as load_model(...).model is")
+    expect("hardware", hardware, Hardware, "a Hardware, as load_hardware gives one")
+    expect("load", load, Workload, "a Workload")
+    expect("runtime", runtime, Runtime, "a Runtime, as load_runtime gives one")
     ops = decode_ops(model, load)
     backend = runtime.backend(hardware)
     threads = threads_of(hardware, load)
@@ -249,7 +310,9 @@ def _working_set(model: Model, load: Workload):
 
 
 def prompt_seconds(model: Model, hardware: Hardware, load: Workload, runtime: Runtime, chunk: int = 512):
-    """Seconds to read a prompt of `load.tokens` tokens into an empty cache, in passes of *chunk* tokens."""
+    """Seconds to read a prompt of `load.tokens` tokens into an empty cache, in passes of *chunk* tokens; NaN where it does not fit."""
+    chunk = whole("chunk", chunk, 1, MAX_CONTEXT)
+    expect("load", load, Workload, "a Workload")
     seconds = 0.0
     for start in range(0, load.tokens, chunk):
         part = replace(load, context=start, tokens=min(chunk, load.tokens - start))

@@ -16,6 +16,7 @@ import numpy as np
 
 from simulator.errors import InputError, hint
 from simulator.layers.ffn import Experts
+from simulator.units import counted
 
 
 class Routing(Protocol):
@@ -88,11 +89,11 @@ class Popular(_Dropless):
             weight = np.asarray(self.popularity, dtype=float)
             if len(weight) != ffn.n_experts:
                 raise InputError(
-                    f"routing {self.name}: the file has {len(weight)} experts, the model {ffn.n_experts}: one count per expert"
+                    f"routing {self.name}: the file has {counted(len(weight), 'expert')}, the model {ffn.n_experts}: one count per expert"
                 )
             if np.count_nonzero(weight) < ffn.n_active:
                 raise InputError(
-                    f"routing {self.name}: fewer than {ffn.n_active} experts are ever used, the model needs that many"
+                    f"routing {self.name}: fewer experts are ever used than the {ffn.n_active} that the model needs"
                 )
         return inclusion_chances(weight, ffn.n_active)
 
@@ -150,7 +151,9 @@ class Trace:
     def distinct(self, ffn: Experts, batch):
         """Mean over the recorded layers."""
         if any(len(layer) > ffn.n_experts for layer in self.uses):
-            raise InputError(f"routing {self.name}: the trace names more than the model's {ffn.n_experts} experts")
+            raise InputError(
+                f"routing {self.name}: the trace names more than the model's {counted(ffn.n_experts, 'expert')}"
+            )
         batch = np.asarray(batch, dtype=float)
         total = np.zeros_like(batch)
         counts, times = np.unique([count for layer in self.uses for count in layer if count], return_counts=True)

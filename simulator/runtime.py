@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import string
+from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -99,6 +101,34 @@ def ceiling_peak(fmt: Format, hardware: Hardware, threads: int | None, chosen: F
     return max((figure.value for figure in (*found, chosen) if figure), default=None)
 
 
+class Requirement(Spec):
+    """What a GPU must be for a runtime, or a format of it, to have kernels for it; with neither field there are none."""
+
+    at_least: float | None = Field(None, gt=0, le=1_000)  # compute capability
+    one_of: tuple[str, ...] = Field((), max_length=100)  # architectures
+    source: str = Field(min_length=1)
+    how: str = ""
+
+    def is_met_by(self, hardware: Hardware) -> bool | None:
+        """Whether *hardware* will do; None where its file does not say what it is."""
+        if self.at_least is None and not self.one_of:
+            return False
+        if hardware.architecture is None:
+            return None
+        if self.at_least is not None:
+            capability = hardware.architecture.compute_capability
+            return None if capability is None else capability >= self.at_least
+        return hardware.architecture.name in self.one_of
+
+    def unmet(self, hardware: Hardware) -> str:
+        """In words, what is needed and what is there."""
+        if hardware.architecture is None or (self.at_least is None and not self.one_of):
+            return self.how
+        if self.at_least is not None:
+            return f"compute capability {self.at_least:.1f} is needed, this GPU has {hardware.architecture.compute_capability:.1f}"
+        return f"{' or '.join(self.one_of)} is needed, this GPU is {hardware.architecture.name}"
+
+
 class Runtime(Spec):
     """Software that decodes: `backends` by vendor or kind of device, the most particular first."""
 
@@ -107,6 +137,11 @@ class Runtime(Spec):
     sources: dict[str, str] = Field({}, max_length=200)
     backends: dict[str, Backend] = Field(min_length=1, max_length=64)
     same_as: dict[str, str] = Field({}, max_length=64)  # devices that take another backend's figures: {amd: nvidia}
+    requires: dict[str, Requirement] = Field({}, max_length=64)  # of GPUs, by vendor
+    formats_require: dict[str, dict[str, Requirement]] = Field(
+        {}, max_length=64
+    )  # by format of weights or cache, vendor
+    instead: dict[str, str] = Field({}, max_length=64)  # of a format that a device cannot have: {bf16: f16}
     weights: tuple[str, ...] = Field(min_length=1)  # what to load where the user names no format, best first
     compared: tuple[str, ...] = ()  # formats that people choose among, besides the first of `weights` that fits
     native_weights: dict[str, str] = Field({}, max_length=64)  # a checkpoint's own format, and what it is loaded as
@@ -126,6 +161,9 @@ class Runtime(Spec):
         for key, other in self.same_as.items():
             if other not in self.backends:
                 raise ValueError(f"same_as: {key}: there is no backend {other}, {hint(other, self.backends)}")
+        for name in (*self.formats_require, *self.instead, *self.instead.values()):
+            if name not in FORMATS:
+                raise ValueError(f"formats_require and instead: {name}: unknown format, {hint(name, FORMATS)}")
         return self
 
     @field_validator("weights", "compared", "native_weights")
@@ -154,22 +192,55 @@ class Runtime(Spec):
         return template
 
     def backend(self, hardware: Hardware) -> Backend:
-        """The part for a device; InputError where this runtime has no figures for such a device.
+        """The part for a device; InputError where this runtime has no figures for such a device or does not run on it.
 
         A GPU's is looked for by vendor and kind of memory, then vendor, then among all GPUs; `default` holds for any device.
         """
+        refusal = self.refusal(hardware)
+        if refusal:
+            others = "" if load_runtime("llama.cpp").refusal(hardware) else "llama.cpp, or "
+            raise InputError(f"{refusal}; take {others}roofline for the hardware alone")
+        found = self._backend(hardware)
+        assert found is not None, "refused above"
+        return _with_speeds(found, hardware.engine) if self.is_engine and hardware.engine else found
+
+    def _backend(self, hardware: Hardware) -> Backend | None:
         keys = ("cpu", "default")
         if hardware.kind == "gpu":
             memory = "hbm" if hardware.main_memory.name.upper().startswith("HBM") else "gddr"
             keys = (f"{hardware.vendor}-{memory}", hardware.vendor, "gpu", "default")
         names = (self.same_as.get(key, key) for key in keys)
-        found = next((self.backends[name] for name in names if name in self.backends), None)
-        if found is None:
+        return next((self.backends[name] for name in names if name in self.backends), None)
+
+    def refusal(self, hardware: Hardware, formats: str = "") -> str:
+        """Why this runtime cannot run on a device, or not with *formats* (a name, as in mxfp4+bf16); empty where it can.
+
+        What is not known of a device is not held against it.
+        """
+        if self._backend(hardware) is None:
             what = "CPUs" if hardware.kind == "cpu" else f"GPUs of {hardware.vendor or 'an unnamed vendor'}"
-            raise InputError(
-                f"runtime {self.name} has no figures for {what}; take llama.cpp, or roofline for the hardware alone"
-            )
-        return _with_speeds(found, hardware.engine) if self.is_engine and hardware.engine else found
+            return f"runtime {self.name} has no figures for {what}"
+        needed = self._required(hardware)
+        if needed and needed.is_met_by(hardware) is False:
+            return f"runtime {self.name} does not run on {hardware.name}: {needed.unmet(hardware)}"
+        for name in formats.split("+"):
+            needed = self._required(hardware, name)
+            if needed and needed.is_met_by(hardware) is False:
+                return f"runtime {self.name} does not run {name} on {hardware.name}: {needed.unmet(hardware)}"
+        return ""
+
+    def is_sure(self, hardware: Hardware) -> bool:
+        """Whether the device's file says enough to know that this runtime runs on it, or that it does not."""
+        needed = self._required(hardware)
+        return needed is None or needed.is_met_by(hardware) is not None
+
+    def _required(self, hardware: Hardware, name: str | None = None) -> Requirement | None:
+        by_vendor = self.requires if name is None else self.formats_require.get(name, {})
+        return by_vendor.get(hardware.vendor) if hardware.kind == "gpu" else None
+
+    def suited(self, formats: str, hardware: Hardware) -> str:
+        """*formats*, or what is loaded in their place where the device has no kernels for them."""
+        return self.instead.get(formats, formats) if self.refusal(hardware, formats) else formats
 
     def scratch_bytes(self, vocab: int) -> float:
         """Working memory beside weights and cache: the logits of its largest step dominate."""
@@ -210,10 +281,26 @@ def _weaker(one: Figure, other: Figure, value: float) -> Figure:
 
 def load_runtime(given: str | Path) -> Runtime:
     """A runtime by shipped name or YAML file; InputError if it is unusable."""
-    return load_spec(find(given, RUNTIMES, "runtime"), Runtime)
+    path = find(given, RUNTIMES, "runtime")
+    return _shipped(path) if path.parent == RUNTIMES else load_spec(path, Runtime)
+
+
+@cache
+def _shipped(path: Path) -> Runtime:
+    return load_spec(path, Runtime)
 
 
 def default_runtime(hardware: Hardware) -> str:
-    """What people run on such a device when they name nothing."""
+    """What people run on such a device when they name nothing: the first that can run on it, at last the hardware alone."""
+    return next(name for name in _usual(hardware) if not load_runtime(name).refusal(hardware))
+
+
+def passed_over(hardware: Hardware) -> list[str]:
+    """Why the default is not what people run on most devices of its class."""
+    refusals = (load_runtime(name).refusal(hardware) for name in _usual(hardware))
+    return list(takewhile(bool, refusals))
+
+
+def _usual(hardware: Hardware) -> tuple[str, ...]:
     is_server = hardware.device_class == "datacenter-gpu" and hardware.vendor in ("nvidia", "amd")
-    return "vllm" if is_server else "llama.cpp"
+    return ("vllm", "llama.cpp", "roofline") if is_server else ("llama.cpp", "roofline")

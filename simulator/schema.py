@@ -11,13 +11,24 @@ from pydantic_core import PydanticCustomError
 
 from simulator.errors import InputError, describe, hint, printable
 from simulator.textfiles import MAX_YAML_BYTES, parse_yaml, read_text
+from simulator.units import counted
 
 MAX_SHOWN = 5  # messages printed for one file
 
 T = TypeVar("T", bound=BaseModel)
 
 
-class Spec(BaseModel):
+class _Telling(type(BaseModel)):
+    """Makes whoever builds a value in Python read the same sentences as whoever writes a file."""
+
+    def __call__(cls, **fields: Any) -> Any:
+        try:
+            return super().__call__(**fields)
+        except ValidationError as error:
+            raise InputError(_told(error, fields, cls.__name__, None, cls)) from None
+
+
+class Spec(BaseModel, metaclass=_Telling):
     """A frozen value read from a file; an unknown field is refused with the nearest known one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
@@ -63,15 +74,19 @@ def check(data: Any, kind: type[T], where: str, node: yaml.Node | None = None) -
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        # A union's inner mistakes come with the union's tag in the path; a field is reported once.
-        causes = _causes(error.errors(include_url=False))
-        first = [_sentence(each, data, where, node, kind) for each in causes[: 4 * MAX_SHOWN]]
-        messages = list(dict.fromkeys(first))
-        if len(messages) > MAX_SHOWN:
-            messages = [*messages[:MAX_SHOWN], f"{where}: {len(causes) - MAX_SHOWN:,} more mistakes"]
-        raise InputError("\n".join(messages)) from None
+        raise InputError(_told(error, data, where, node, kind)) from None
     except RecursionError:
         raise InputError(f"{where}: nested too deeply") from None
+
+
+def _told(error: ValidationError, data: Any, where: str, node: yaml.Node | None, kind: type[Spec]) -> str:
+    # A union's inner mistakes come with the union's tag in the path; a field is reported once.
+    causes = _causes(error.errors(include_url=False))
+    first = [_sentence(each, data, where, node, kind) for each in causes[: 4 * MAX_SHOWN]]
+    messages = list(dict.fromkeys(first))
+    if len(messages) > MAX_SHOWN:
+        messages = [*messages[:MAX_SHOWN], f"{where}: {counted(len(causes) - MAX_SHOWN, 'more mistake')}"]
+    return "\n".join(messages)
 
 
 def _causes(errors: list[dict]) -> list[dict]:
@@ -167,7 +182,7 @@ def _plain(kind: str, message: str, context: dict) -> str:
         limit = context["min_length"]
         return f"at least {limit:,} {'item is' if limit == 1 else 'items are'} needed"
     if kind == "too_long":
-        return f"at most {context['max_length']:,} items are possible"
+        return f"at most {counted(context['max_length'], 'item')} can be given"
     message = message.removeprefix("Input ").removeprefix("String ")
     return message[:1].lower() + message[1:]
 

@@ -14,7 +14,7 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.hardware import Hardware
 from simulator.importers.labels import Unusable
-from simulator.importers.measurements import Published, Skipped
+from simulator.importers.measurements import DOES_NOT_FIT, Published, Skipped
 from simulator.predict import Prediction
 from simulator.runtime import Runtime
 from simulator.simulate import Scenario, scenario
@@ -168,7 +168,7 @@ def _rows(group: list[Published], base: Scenario, points: Prediction) -> list[Ro
     found: list[Row | Skipped] = []
     for place, each in enumerate(group):
         if bounds[place] == "does_not_fit":
-            found.append(Skipped(each.id, "does not fit in the device's memory, as it is counted here"))
+            found.append(Skipped(each.id, DOES_NOT_FIT))
             continue
         rate, low, high, ceiling = (float(values[place]) for values in rates)
         found.append(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.arguments import counts, expect, expect_path, whole
 from simulator.decode import cache_bytes_held
 from simulator.errors import InputError
 from simulator.hardware import Hardware, load_hardware
@@ -17,14 +19,15 @@ from simulator.model import Loaded, Model, load_model, weight_bytes
 from simulator.predict import Prediction, memory_limit, memory_needed, predict
 from simulator.quant import Weights, parse_cache_format
 from simulator.routing import Routing, Uniform, parse_routing
-from simulator.runtime import Runtime, default_runtime, load_runtime
+from simulator.runtime import Runtime, default_runtime, load_runtime, passed_over
 from simulator.sparsity import Sparsity, parse_sparsity
-from simulator.workload import Workload
+from simulator.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS, Workload
 
 if TYPE_CHECKING:
     from simulator.density import Density
 
 DEFAULT_CONTEXT = 1024
+MAX_DEVICES = 100_000
 PERCENTILES = (10, 50, 90)
 
 
@@ -37,21 +40,36 @@ class Scenario:
     runtime: Runtime
     load: Workload
     choice: str = ""  # why these weights, where nobody named them
+    passed_over: tuple[str, ...] = ()  # why not the runtime that is usual for such a device, where nobody named one
+
+    def __post_init__(self):
+        expect("loaded", self.loaded, Loaded, "a Loaded, as load_model gives one")
+        expect("hardware", self.hardware, Hardware, "a Hardware, as load_hardware gives one")
+        expect("runtime", self.runtime, Runtime, "a Runtime, as load_runtime gives one")
+        expect("load", self.load, Workload, "a Workload")
+        expect("choice", self.choice, str, "a text")
+        expect("passed_over", self.passed_over, tuple, "a tuple of texts")
 
     def at(self, batch: Any, context: Any) -> Prediction:
         """The forecast at a batch and context, both numbers or arrays; InputError if the formats do not fit the shapes."""
-        _check_point(self, batch, context)
         load = replace(self.load, batch=batch, context=context)
-        try:
+        with self._naming_formats():
             return predict(self.loaded.model, self.hardware, load, self.runtime)
+
+    def memory_bytes(self, batch: Any, context: Any):
+        """What has to fit, without timing anything."""
+        load = replace(self.load, batch=batch, context=context)
+        with self._naming_formats():
+            return memory_needed(self.loaded.model, load, self.runtime)
+
+    @contextmanager
+    def _naming_formats(self) -> Iterator[None]:
+        try:
+            yield
         except InputError:
             raise
         except ValueError as error:
             raise InputError(f"{self.loaded.model.name} with weights {self.load.weights.name}: {error}") from None
-
-    def memory_bytes(self, batch: Any, context: Any):
-        """What has to fit, without timing anything."""
-        return memory_needed(self.loaded.model, replace(self.load, batch=batch, context=context), self.runtime)
 
     @property
     def memory_limit_bytes(self) -> float:
@@ -60,7 +78,7 @@ class Scenario:
 
 
 def scenario(
-    model: str | Path | Loaded,
+    model: str | Path | Loaded | Model,
     hardware: str | Path | Hardware,
     *,
     weights: str | Weights | None = None,
@@ -73,28 +91,73 @@ def scenario(
     batch: int = 1,
     context: int = DEFAULT_CONTEXT,
 ) -> Scenario:
-    """Everything resolved and checked; what is left out is chosen as people would (*batch*, *context*: what has to fit)."""
-    loaded = model if isinstance(model, Loaded) else load_model(model)
-    device = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
-    if not 1 <= devices <= 100_000:
-        raise InputError(f"--devices must be between 1 and 100,000, got {devices:,}")
-    software = runtime if isinstance(runtime, Runtime) else load_runtime(runtime or default_runtime(device))
+    """Everything resolved and checked; what is left out is chosen as people would (*batch*, *context*: what has to fit).
+
+    InputError says in a sentence what cannot be used, and why.
+    """
+    loaded, device = _loaded(model), _device(hardware)
+    n_devices = whole("--devices", devices, 1, MAX_DEVICES)
+    software = _software(runtime, device)
     software.backend(device)
-    device = device.times(devices, software.split)
-    _check_threads(threads, device)
+    why_not_usual = () if runtime else tuple(passed_over(device))
+    device = device.times(n_devices, software.split)
+    expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
     load = Workload(
         weights=loaded.weights or parse_weights("f16"),
-        cache=parse_cache_format(cache or software.cache),
-        routing=parse_routing(routing) if isinstance(routing, str) else routing or Uniform(),
-        sparsity=parse_sparsity(sparsity) if isinstance(sparsity, str) else sparsity,
-        threads=threads,
+        cache=parse_cache_format(cache or software.suited(software.cache, device)),
+        routing=Uniform() if routing is None else _parsed(routing, parse_routing),
+        sparsity=_parsed(sparsity, parse_sparsity),
+        threads=_threads(threads, device),
     )
+    _check_format(software, device, load.cache.name, "cache")
+    base = Scenario(loaded, device, software, load, passed_over=why_not_usual)
     if weights is not None:
-        chosen = parse_weights(weights) if isinstance(weights, str) else weights
-        return Scenario(loaded, device, software, replace(load, weights=chosen))
+        chosen = _parsed(weights, parse_weights)
+        expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
+        _check_format(software, device, chosen.name, "weights")
+        return replace(base, load=replace(load, weights=chosen))
     if loaded.weights is not None:
-        return Scenario(loaded, device, software, load, "the file's own formats")
-    return _choose_weights(Scenario(loaded, device, software, load), batch, context)
+        return replace(base, choice="the file's own formats")
+    smallest = whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT)
+    return _choose_weights(base, *smallest)
+
+
+def _loaded(model: str | Path | Loaded | Model) -> Loaded:
+    expect_path("model", model, (Loaded, Model), "a name, a path, a Loaded or a Model")
+    if isinstance(model, Model):
+        return Loaded(model)
+    return model if isinstance(model, Loaded) else load_model(model)
+
+
+def _device(hardware: str | Path | Hardware) -> Hardware:
+    expect_path("hardware", hardware, (Hardware,), "a name, a path or a Hardware")
+    return hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+
+
+def _software(runtime: str | Path | Runtime | None, device: Hardware) -> Runtime:
+    expect_path("runtime", runtime, (Runtime, type(None)), "a name, a path, a Runtime or None")
+    return runtime if isinstance(runtime, Runtime) else load_runtime(runtime or default_runtime(device))
+
+
+def _parsed(given: Any, parse: Callable[[str], Any]) -> Any:
+    """What a text says, or what it would have been parsed to."""
+    return parse(given) if isinstance(given, str) else given
+
+
+def _threads(threads: int | None, hardware: Hardware) -> int | None:
+    if threads is None:
+        return None
+    if hardware.kind == "gpu":
+        raise InputError(f"--threads: {hardware.name} is a GPU, leave it out")
+    return whole("--threads", threads, 1, MAX_THREADS)
+
+
+def _check_format(runtime: Runtime, hardware: Hardware, name: str, option: str) -> None:
+    refusal = runtime.refusal(hardware, name)
+    if refusal:
+        suited = runtime.suited(name, hardware)
+        remedy = f"--{option} {suited}" if suited != name else f"other --{option}, or another --runtime"
+        raise InputError(f"{refusal}; take {remedy}")
 
 
 def _check_threads(threads: int | None, hardware: Hardware) -> None:
@@ -109,12 +172,12 @@ def _check_threads(threads: int | None, hardware: Hardware) -> None:
 def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
     """The first of the runtime's formats with which the model fits; the model's own format before all if it is loadable."""
     model, runtime = base.loaded.model, base.runtime
-    _check_point(base, batch, context)
     names = list(runtime.weights)
     if model.native_weights in runtime.native_weights:
         names.insert(0, runtime.native_weights[model.native_weights])
+    names = _suited(runtime, base.hardware, names)
     tried: list[Scenario] = []
-    for name in dict.fromkeys(names):
+    for name in names:
         candidate = replace(base, load=replace(base.load, weights=parse_weights(name)))
         try:
             fits = candidate.memory_bytes(batch, context) <= candidate.memory_limit_bytes
@@ -130,12 +193,18 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
     return replace(smallest, choice=f"{smallest.load.weights.name}: the smallest of {listed}; none of them fits")
 
 
+def _suited(runtime: Runtime, hardware: Hardware, names: Iterable[str]) -> list[str]:
+    """Formats of *names*, each once, that the runtime can run on a device."""
+    suited = dict.fromkeys(runtime.suited(name, hardware) for name in names)
+    return [name for name in suited if not runtime.refusal(hardware, name)]
+
+
 def usual_formats(base: Scenario) -> list[Weights]:
     """The formats that people would choose among for a scenario's model and runtime, its own with them, the smallest first."""
     model, runtime = base.loaded.model, base.runtime
     names = [*(runtime.compared or runtime.weights), runtime.native_weights.get(model.native_weights or "")]
     known = {base.load.weights.name: base.load.weights} | {
-        weights.name: weights for weights in (parse_weights(name) for name in names if name)
+        weights.name: weights for weights in map(parse_weights, _suited(runtime, base.hardware, filter(None, names)))
     }
     sizes = {}
     for name, weights in known.items():
@@ -155,26 +224,26 @@ def _reason(tried: list[Scenario], model: Model, runtime: Runtime) -> str:
     return f"{name}: the first choice with {runtime.title or runtime.name}"
 
 
-def _check_point(base: Scenario, batch: Any, context: Any) -> None:
-    try:
-        replace(base.load, batch=batch, context=context)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-
-
 def largest_batch(base: Scenario, context: int) -> int:
     """The most sequences of *context* tokens that fit in memory at once; 0 if not even one does."""
+    _expect_scenario(base)
+    context = whole("context", context, 0, MAX_CONTEXT)
     return _largest(lambda batch: base.memory_bytes(batch, context), base, 10**6)
 
 
 def largest_context(base: Scenario, batch: int) -> int | None:
     """The deepest context at which *batch* sequences fit; None where the cache does not grow, 0 if none fits."""
-    load = base.load
+    _expect_scenario(base)
+    load, batch = base.load, whole("batch", batch, 1, MAX_BATCH)
     shallow = cache_bytes_held(base.loaded.model, replace(load, batch=batch, context=10**7))
     deep = cache_bytes_held(base.loaded.model, replace(load, batch=batch, context=10**8))
     if deep <= shallow:
         return None
     return _largest(lambda context: base.memory_bytes(batch, context), base, 10**8)
+
+
+def _expect_scenario(base: Scenario) -> None:
+    expect("base", base, Scenario, "a Scenario, as scenario(...) makes one")
 
 
 def _largest(needed, base: Scenario, highest: int) -> int:
@@ -198,7 +267,18 @@ class DensityForecast:
 
 
 def with_density(full: Prediction, density: Density) -> DensityForecast:
-    """Tokens per second of *full* (one point) where each token reads the share of layer weights that *density* gives it."""
+    """Tokens per second of *full* (one point) where each token reads the share of layer weights that *density* gives it.
+
+    NaN where it does not fit in memory.
+    """
+    from simulator.density import Density
+
+    expect("full", full, Prediction, "a Prediction, as Scenario.at gives one")
+    expect("density", density, Density, "a Density, as parse_density makes one")
+    if np.ndim(full.load.batch) or np.ndim(full.load.context):
+        raise InputError(
+            "full must be the forecast of one point, got one of a grid: a distribution belongs to each point"
+        )
     batch, context = int(full.load.batch), int(full.load.context)
     shares = density.step_shares(context, batch)
     computed = density.shares(context).mean()  # each token computes with its own weights only
@@ -216,4 +296,12 @@ def with_density(full: Prediction, density: Density) -> DensityForecast:
 
 def sweep(base: Scenario, batches: Sequence[int], contexts: Sequence[int]) -> list[Prediction]:
     """Forecasts at every pair of a batch and a context, contexts outermost; a grid of many points is better an array."""
-    return [base.at(batch, context) for context in contexts for batch in batches]
+    _expect_scenario(base)
+    rows, columns = (
+        np.ravel(counts(name, each, lowest, highest)).tolist()
+        for name, each, lowest, highest in (
+            ("contexts", contexts, 0, MAX_CONTEXT),
+            ("batches", batches, 1, MAX_BATCH),
+        )
+    )
+    return [base.at(batch, context) for context in rows for batch in columns]

@@ -58,3 +58,8 @@ def format_count(count: float) -> str:
 def format_params(count: float) -> str:
     """A number of weights for a reader: `30.53 B`, `134.5 M`."""
     return f"{count / GIGA:,.2f} B" if count >= GIGA else f"{count / MEGA:.1f} M"
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of something: `1 token`, `2,048 tokens`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -10,6 +10,7 @@ import pytest
 from profiled import machine
 
 from simulator.compare import Comparison, compare, crossing, crossings
+from simulator.errors import InputError
 from simulator.host import Host
 from simulator.importers.measurements import Skipped
 from simulator.matrix import MIXED, Case, dense, lack_of_memory, make_matrix, moe, needed_bytes, small
@@ -52,6 +53,26 @@ CASES = [
     Case(small(5 * MI), "bf16", batch=4, threads=2),
     Case(LARGE, "q8_0", threads=2, sparsity="q-sparse:0.5"),
 ]
+
+
+def test_a_measured_decode_that_should_not_fit_is_left_out(monkeypatch):
+    """It has no forecast to stand beside: it is told with the reason, as in `score`, and no error becomes not a number."""
+    few, more = (measured(case, [1.0], [usual()]) for case in CASES[:2])
+    whole = compare(machine(), [few, more])
+    assert len(whole.rows) == 2
+    needed = sorted(float(row.forecast.memory_bytes) for row in whole.rows)
+    monkeypatch.setattr("simulator.predict.memory_limit", lambda *_: needed[0])
+    found = compare(machine(), [few, more])
+    assert len(found.rows) == 1
+    assert [each.reason for each in found.skipped] == ["does not fit in the device's memory, as it is counted here"]
+    assert np.isfinite(found.errors(corrected=False)).all()
+
+
+def test_a_file_in_which_nothing_that_ran_would_fit_is_refused(monkeypatch):
+    """A capacity that somebody mistyped: there is nothing to compare, and what to correct is said."""
+    monkeypatch.setattr("simulator.predict.memory_limit", lambda *_: 2.0**20)
+    with pytest.raises(InputError, match=r"no decode that ran should fit in the 1\.0 MiB .*: correct its capacity"):
+        compare(machine(), [measured(CASES[0], [1.0], [usual()])])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

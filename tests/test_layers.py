@@ -1,9 +1,9 @@
 """Shapes, parameters and caches of layers, worked by hand."""
 
 import pytest
-from pydantic import ValidationError
 
 from simulator.decode import cache_bytes_held, cache_bytes_per_token
+from simulator.errors import InputError
 from simulator.layers.attention import GroupedQuery, Latent
 from simulator.layers.ffn import Experts, Gated, Plain
 from simulator.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
@@ -78,11 +78,11 @@ def test_experts_count_router_routed_and_shared():
 
 def test_impossible_layers_are_refused():
     """Heads that do not divide, more active experts than there are, a window and a chunk at once."""
-    with pytest.raises(ValidationError, match=r"n_kv_heads \(3\) must divide n_heads \(8\)"):
+    with pytest.raises(InputError, match=r"n_kv_heads \(3\) must divide n_heads \(8\)"):
         GroupedQuery(n_heads=8, n_kv_heads=3, head_dim=64)
-    with pytest.raises(ValidationError, match=r"n_active \(9\) cannot exceed n_experts \(8\)"):
+    with pytest.raises(InputError, match=r"n_active \(9\) cannot exceed n_experts \(8\)"):
         Experts(n_experts=8, n_active=9, d_expert=1)
-    with pytest.raises(ValidationError, match="window and chunk exclude each other"):
+    with pytest.raises(InputError, match="window and chunk exclude each other"):
         GroupedQuery(n_heads=1, n_kv_heads=1, head_dim=1, window=1, chunk=1)
 
 

@@ -24,7 +24,7 @@ from simulator.probe.bandwidth import KINDS, ROUND, stream_probe
 from simulator.probe.clock import Probe, repeats_of, time_once
 from simulator.probe.device import make_plan
 from simulator.report.progress import Progress
-from simulator.units import format_bytes
+from simulator.units import counted, format_bytes
 
 SOURCE = Path(__file__).with_name("stream.c")
 COMPILERS = ("cc", "gcc", "clang")
@@ -64,7 +64,7 @@ def bandwidth_rows(
             progress(number / len(chosen), f"timing {case.name}")
             rows.append(_case(case, program, threads, max(1, rounds)))
     sizes = ", ".join(dict.fromkeys(f"{case.name.split('-')[1]} {format_bytes(case.nbytes)}" for case in chosen))
-    return rows, [f"{threads} thread{'s' if threads > 1 else ''}; {sizes}; C: {command}"]
+    return rows, [f"{counted(threads, 'thread')}; {sizes}; C: {command}"]
 
 
 def default_cases(threads: int) -> list[Case]:

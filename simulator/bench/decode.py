@@ -22,6 +22,7 @@ from simulator.engine.step import Engine
 from simulator.engine.team import cores
 from simulator.probe.read import ReadProbe
 from simulator.report.progress import Progress
+from simulator.units import counted
 
 BURST_S = 0.6  # of decoding between two looks at the memory
 DEPTH = 64  # tokens that each sequence has before
@@ -45,7 +46,7 @@ def decode_rows(
 ) -> tuple[list[dict], list[str]]:
     """Every case with the spread of its rounds, and what to know beside them."""
     threads = threads or cores()
-    rows, notes = [], [f"{cpu.machine()}, {threads} threads, kernels {cpu.choose().name}"]
+    rows, notes = [], [f"{cpu.machine()}, {counted(threads, 'thread')}, kernels {cpu.choose().name}"]
     with _folder(folder) as place:
         chosen = {name: case for name, case in CASES.items() if not only or only in name}
         for number, (name, (make, weights, share)) in enumerate(chosen.items()):

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from simulator.errors import InputError, printable
+from simulator.units import counted
 
 PACKAGE = "xllamacpp"
 _GRACE_S = 10.0  # to end by itself once asked to
@@ -122,7 +123,9 @@ class LlamaCpp:
         longer ones, the first time is not a time of decoding together.
         """
         if not 1 <= len(prompts) <= self.parallel:
-            raise InputError(f"{len(prompts)} sequences for llama.cpp, which was started for {self.parallel}")
+            raise InputError(
+                f"{counted(len(prompts), 'sequence')} for llama.cpp, which was started for {self.parallel}"
+            )
         for prompt in prompts:
             self._check(prompt, n_tokens)
         sequences = self._ask({"prompts": [_plain(prompt) for prompt in prompts], "tokens": n_tokens})["sequences"]
@@ -132,7 +135,7 @@ class LlamaCpp:
         )
         shortest = min(len(sequence.tokens) for sequence in found)
         if shortest < n_tokens:
-            raise InputError(f"{self.path}: llama.cpp stopped after {shortest} of {n_tokens} tokens")
+            raise InputError(f"{self.path}: llama.cpp stopped after {shortest} of {counted(n_tokens, 'token')}")
         return found
 
     def likeliest(self, prompt: Sequence[int], top: int) -> tuple[tuple[int, float], ...]:
@@ -150,7 +153,7 @@ class LlamaCpp:
             raise InputError("llama.cpp needs a prompt of at least one token, and at least one token to decode")
         if len(prompt) + n_tokens > self.context:
             raise InputError(
-                f"a prompt of {len(prompt)} tokens and {n_tokens} more do not fit a context of {self.context}"
+                f"a prompt of {counted(len(prompt), 'token')} and {n_tokens} more do not fit a context of {self.context}"
             )
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:

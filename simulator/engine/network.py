@@ -16,6 +16,7 @@ from simulator.engine.weights import Loaded, check_room
 from simulator.layers.attention import GroupedQuery
 from simulator.layers.ffn import Experts
 from simulator.model import Model
+from simulator.units import counted
 
 COMPONENTS = ("attention", "ffn", "router", "experts", "shared", "head", "cache")  # what is counted while it is read
 
@@ -89,7 +90,10 @@ class Network:
         self._is_sparse = is_sparse
         self.layer_angles = [self._angles_of(layer.attention) for layer in model.stack]
         self.angles = list(dict.fromkeys(self.layer_angles))
-        check_room(f"{model.name}: a cache of {limits.sequences:,} x {limits.context:,} tokens needs", self.cache_bytes)
+        check_room(
+            f"{model.name}: a cache of {limits.sequences:,} x {counted(limits.context, 'token')} needs",
+            self.cache_bytes,
+        )
         self._allocate_step()
         self._allocate_attention()
         self._allocate_ffn()

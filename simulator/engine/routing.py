@@ -12,6 +12,7 @@ from simulator.errors import InputError
 from simulator.importers.routing import load_routing, read_choices
 from simulator.model import Model
 from simulator.routing import Popular, Uniform, parse_routing
+from simulator.units import counted
 
 Routing = Callable[[int, int, int, int], np.ndarray]  # (layer, tokens, experts, active) -> int [tokens, active]
 
@@ -94,7 +95,7 @@ def _table(path: Path, recorded: dict[int, list[int]], n_experts: int, n_active:
     for token, experts in recorded.items():
         if len(set(experts)) != n_active or len(experts) != n_active:
             raise InputError(
-                f"{path}: token {token} has {len(set(experts))} different experts in a layer, the model uses {n_active}"
+                f"{path}: token {token} has {counted(len(set(experts)), 'different expert')} in a layer, the model uses {n_active}"
             )
         if min(experts) < 0 or max(experts) >= n_experts:
             raise InputError(f"{path}: token {token} names expert {max(experts)}, the model has 0 to {n_experts - 1}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simulator.arguments import expect, expect_method, expect_path, integers, whole
 from simulator.engine import cpu
 from simulator.engine.network import COMPONENTS, Limits, Network
 from simulator.engine.recipe import Recipe, check_runs, recipe_of_file
@@ -24,9 +25,12 @@ from simulator.mixes import parse_weights
 from simulator.model import Model, load_model
 from simulator.quant import Weights
 from simulator.sparsity import Sparsity, parse_sparsity
+from simulator.units import counted
+from simulator.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
 
 PROMPT_ROWS = 16  # tokens of a prompt that go through the weights together
 DEFAULT_CONTEXT = 4096
+MAX_SEED = 2**63 - 1
 _EMPTY_RUNS = 10
 
 Routing = Callable[[int, int, int, int], np.ndarray]  # (layer, tokens, experts, active) -> int [tokens, active]
@@ -112,6 +116,11 @@ class Engine:
         progress: Progress | None = None,
         team: Team | None = None,
     ):
+        texts = {"cache": cache, "convert": convert, "path": path}
+        _check_kinds(model, weights, texts, sparsity, progress, team)
+        threads = threads if threads is None else whole("threads", threads, 1, MAX_THREADS)
+        context = context if context is None else whole("context", context, 1, MAX_CONTEXT)
+        batch, seed = whole("batch", batch, 1, MAX_BATCH), whole("seed", seed, 0, MAX_SEED)
         if cache not in ("f16", "f32"):
             raise InputError(f"cache format {cache!r} is not one of the engine's: f16 or f32")
         self.cpu = cpu.choose(path)
@@ -171,9 +180,11 @@ class Engine:
             routing: chooses experts in the router's stead; or what `choose` found.
             clock: times each part of the model on its own, which makes the whole step slower.
         """
-        tokens = np.asarray(tokens, np.int64)
-        sequences = np.arange(len(tokens)) if sequences is None else np.asarray(sequences, np.int64)
+        tokens = integers("tokens", tokens)
+        sequences = np.arange(tokens.size) if sequences is None else integers("sequences", sequences)
         self._check(tokens, sequences)
+        if clock is not None:
+            expect_method("clock", clock, ("__call__",), "a function that tells the seconds, or None")
         positions = self._positions(sequences)
         network, n = self.network, len(tokens)
         network.place(sequences, positions)
@@ -187,9 +198,11 @@ class Engine:
 
     def prompt(self, tokens: Sequence[int] | np.ndarray, sequence: int = 0) -> Step:
         """Tokens of one sequence one after the other, several at a time; returns the step that holds the last."""
-        tokens = np.asarray(tokens, np.int64)
-        if not len(tokens):
+        tokens = integers("tokens", tokens)
+        if not tokens.size:
             raise InputError("a prompt needs at least one token")
+        if tokens.ndim != 1:
+            raise InputError(f"a prompt is one row of tokens, got an array of shape {tokens.shape}")
         step = None
         for start in range(0, len(tokens), self.network.limits.rows):
             part = tokens[start : start + self.network.limits.rows]
@@ -202,8 +215,8 @@ class Engine:
 
     def pretend(self, n_tokens: int) -> None:
         """Makes every sequence *n_tokens* long, with whatever the cache holds: for timing at a depth, not for text."""
-        if not 0 <= n_tokens < self.context:
-            raise InputError(f"a depth of {n_tokens} tokens is outside the context of {self.context}")
+        if not 0 <= whole("n_tokens", n_tokens, -MAX_CONTEXT, MAX_CONTEXT) < self.context:
+            raise InputError(f"a depth of {counted(n_tokens, 'token')} is outside the context of {self.context}")
         self.lengths[:] = n_tokens
 
     def fill_cache(self) -> None:
@@ -237,7 +250,9 @@ class Engine:
             raise InputError("the engine is closed, open another one")
         limits = self.network.limits
         if tokens.ndim != 1 or tokens.shape != sequences.shape or not 1 <= len(tokens) <= limits.rows:
-            raise InputError(f"{tokens.size} tokens for {sequences.size} sequences; 1 to {limits.rows} are possible")
+            raise InputError(
+                f"{counted(tokens.size, 'token')} for {counted(sequences.size, 'sequence')}; 1 to {limits.rows} are possible"
+            )
         _check_range(tokens, self.model.vocab, "token {} is outside the vocabulary of {:,}")
         _check_range(sequences, limits.sequences, "sequence {} is outside the batch of {:,}")
 
@@ -246,7 +261,7 @@ class Engine:
         earlier = (sequences[None, :] == sequences[:, None]) & np.tri(len(sequences), k=-1, dtype=bool)
         positions = self.lengths[sequences] + earlier.sum(axis=1)
         if positions.max() >= self.context:
-            raise InputError(f"the context of {self.context} tokens is full; give a larger one")
+            raise InputError(f"the context of {counted(self.context, 'token')} is full; give a larger one")
         return positions
 
     def choose(self, routing: Routing, n: int) -> Chosen:
@@ -265,6 +280,8 @@ class Engine:
         buffers["forced"][0] = routing is not None
         if routing is None:
             return
+        if not isinstance(routing, tuple):
+            expect_method("routing", routing, ("__call__",), "a function, what choose found, or None")
         chosen = routing if isinstance(routing, tuple) else self.choose(routing, n)
         for (index, _), experts in zip(self.network.expert_layers(), chosen, strict=True):
             buffers["chosen"][index][: len(experts)] = experts
@@ -295,6 +312,19 @@ def _check_routing(chosen: np.ndarray, n: int, ffn: Experts) -> None:
     _check_range(chosen.reshape(-1), ffn.n_experts, "routing: expert {} is none of the model's {:,}")
     if (np.diff(np.sort(chosen, axis=1), axis=1) == 0).any():
         raise InputError(f"routing: a token has an expert twice, {ffn.n_active} different ones are needed")
+
+
+def _check_kinds(
+    model: object, weights: object, texts: dict[str, object], sparsity: object, progress: object, team: object
+) -> None:
+    expect_path("model", model, (Model,), "a name, a path or a Model")
+    expect("weights", weights, (str, Weights), "the name of a format or mix, or a Weights")
+    for name, text in texts.items():
+        expect(name, text, (str, type(None)), "a text")
+    expect("sparsity", sparsity, (str, Sparsity, type(None)), "a text, a Sparsity or None")
+    expect("team", team, (Team, type(None)), "a Team or None")
+    if progress is not None:
+        expect_method("progress", progress, ("__call__",), "a function of two numbers, or None")
 
 
 def _by_column(zeros: Sparsity | None) -> Callable[[str], bool]:

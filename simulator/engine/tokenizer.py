@@ -17,6 +17,7 @@ from typing import Any
 
 from simulator.errors import InputError, describe, hint
 from simulator.importers.gguf_header import Unread, read_long_keys
+from simulator.units import counted
 
 # GGUF's types of tokens, which are sentencepiece's.
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6
@@ -277,7 +278,7 @@ class _Reader:
         if set(map(type, value)) != {kind}:
             raise InputError(f"{self.path}: {key} holds something that is no {_WORDS[kind]}: damaged")
         if length is not None and len(value) < length:
-            raise InputError(f"{self.path}: {key} has {len(value):,} entries for {length:,} tokens: damaged")
+            raise InputError(f"{self.path}: {key} has {len(value):,} entries for {counted(length, 'token')}: damaged")
         return value[:length]
 
     def _pre(self) -> str:
@@ -312,7 +313,7 @@ class _Reader:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
             raise InputError(
-                f"{self.path}: tokenizer.ggml.{name}_token_id is {describe(value)}, the vocabulary has {count:,} tokens"
+                f"{self.path}: tokenizer.ggml.{name}_token_id is {describe(value)}, the vocabulary has {counted(count, 'token')}"
             )
         return value
 

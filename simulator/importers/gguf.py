@@ -15,7 +15,7 @@ from simulator.importers.gguf_header import FileTensor, Header, Unread, read_hea
 from simulator.model import MAX_LAYERS, Loaded, Model, store, weight_bytes
 from simulator.quant import FORMATS, Format, Slot, Weights
 from simulator.schema import check
-from simulator.units import format_bytes
+from simulator.units import counted, format_bytes
 
 MAX_COUNT = 10_000_000  # heads, layers, widths
 
@@ -173,8 +173,8 @@ class _Reader:
         n_kv = self._count("attention.head_count_kv", n_heads, layer=index)
         if not n_heads or not n_kv or n_heads % n_kv:
             raise InputError(
-                f"{self.path}: block {index} has attention tensors but {n_heads} heads to share {n_kv} key/value heads "
-                "(attention.head_count)"
+                f"{self.path}: block {index} has attention tensors but {counted(n_heads, 'head')} to share "
+                f"{counted(n_kv, 'key/value head')} (attention.head_count)"
             )
         embedding = self._count("embedding_length")
         head_dim = self._count("attention.key_length", max(1, embedding // n_heads))
@@ -218,7 +218,10 @@ class _Reader:
         query = block.get("attn_q_b") or self._need(block, "attn_q", f"blk.{index}.")
         value = self._need(block, "attn_output", f"blk.{index}.").columns
         if not n_heads or query.rows % n_heads or value % n_heads:
-            raise InputError(f"{self.path}: block {index}: {query.rows} query rows do not divide among {n_heads} heads")
+            raise InputError(
+                f"{self.path}: block {index}: {counted(query.rows, 'query row')} cannot be divided among "
+                f"{counted(n_heads, 'head')}"
+            )
         return {
             "kind": "latent",
             "n_heads": n_heads,
@@ -332,9 +335,9 @@ class _Reader:
             elif found.rows * found.columns != tensor.params or not (
                 tensor.is_vector or found.columns == tensor.columns
             ):
-                wanted = f"{tensor.rows * tensor.copies:,} rows of {tensor.columns:,}"
+                wanted = f"{counted(tensor.rows * tensor.copies, 'row')} of {tensor.columns:,}"
                 raise InputError(
-                    f"{self.path}: tensor {printable(found.name)} has {found.rows:,} rows of {found.columns:,}, "
+                    f"{self.path}: tensor {printable(found.name)} has {counted(found.rows, 'row')} of {found.columns:,}, "
                     f"{wanted} were expected from the other tensors and keys"
                 )
         for role, tensor in place.items():

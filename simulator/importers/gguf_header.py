@@ -17,7 +17,7 @@ from typing import Any
 
 from simulator.errors import InputError, describe
 from simulator.quant import FORMATS, Format
-from simulator.units import format_bytes
+from simulator.units import counted, format_bytes
 
 MAX_TENSORS = 200_000
 MAX_KEYS = 100_000
@@ -219,7 +219,7 @@ def _with_cursor(path: Path, use: Callable[[_Cursor, int], Any]) -> Any:
         with path.open("rb") as file:
             size = path.stat().st_size
             if size < 24:
-                raise InputError(f"{path}: {size} bytes are too few for a GGUF file")
+                raise InputError(f"{path}: {counted(size, 'byte')}, too few for a GGUF file")
             with mmap.mmap(file.fileno(), min(size, MAX_HEADER_BYTES), access=mmap.ACCESS_READ) as data:
                 return use(_Cursor(path, data), size)
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from simulator.model import MAX_LAYERS, Loaded, Model, weight_bytes
 from simulator.quant import FORMATS
 from simulator.schema import check
 from simulator.textfiles import read_json
-from simulator.units import format_bytes
+from simulator.units import counted, format_bytes
 
 MAX_COUNT = 10_000_000
 
@@ -297,7 +297,9 @@ class _Config:
         width = self.count("moe_intermediate_size", "intermediate_size")
         n_active = self.count("num_experts_per_tok", "num_experts_per_token", "experts_per_token")
         if n_active > self._n_experts():
-            raise InputError(f"{self.path}: num_experts_per_tok {n_active} exceeds the {self._n_experts()} experts")
+            raise InputError(
+                f"{self.path}: num_experts_per_tok {n_active} exceeds the {counted(self._n_experts(), 'expert')}"
+            )
         n_shared = self.count("n_shared_experts", "num_shared_experts", default=0)
         d_shared = self.count("shared_expert_intermediate_size", default=n_shared * width)
         if self.type == "llama4_text":

@@ -23,6 +23,9 @@ MAX_ROWS = 10_000
 MIN_RATE, MAX_RATE = 1e-6, 1e9  # tokens per second: what lies beyond is a misprint
 MAX_SPREAD = 10.0
 MAX_THREADS = 100_000
+DOES_NOT_FIT = (
+    "does not fit in the device's memory, as it is counted here"  # so that there is no forecast to set beside it
+)
 UNSTATED_CONTEXT = 128  # tokens, where nobody says: most short tests generate that many or a few times more
 SPLIT = "weights split between GPU and CPU memory"
 # Programs that run llama.cpp's kernels under another name.
@@ -214,7 +217,7 @@ def _measurement(record: Record, hardware: Hardware | None, model: Loaded | None
         id=record.id,
         loaded=choice.loaded,
         weights=choice.weights,
-        cache=_cache(record.text("cache"), runtime, assumed),
+        cache=_cache(record.text("cache"), runtime, device, assumed),
         batch=_stated(record, "batch", MAX_BATCH),
         context=_context(record, assumed),
         tokens_per_s=rate,
@@ -316,10 +319,11 @@ def _formats(record: Record, loaded: Loaded) -> Choice:
     return with_formats(loaded, label, 8 * size / loaded.model.total_params if size else None)
 
 
-def _cache(name: str, runtime: Runtime, assumed: list[str]) -> str:
+def _cache(name: str, runtime: Runtime, device: Hardware, assumed: list[str]) -> str:
     if not name:
-        assumed.append(f"format of the cache not stated: {runtime.cache}")
-        return runtime.cache
+        usual = runtime.suited(runtime.cache, device)
+        assumed.append(f"format of the cache not stated: {usual}")
+        return usual
     return cache_format(name)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from simulator.errors import InputError, describe
 from simulator.routing import Popular, Routing, Trace
 from simulator.textfiles import csv_number, read_csv, read_json
+from simulator.units import counted
 
 MAX_TRACE_ROWS = 200_000
 MAX_TRACE_COUNTS = 1_000_000  # layers times experts
@@ -79,7 +80,7 @@ def _trace(path: Path, rows: list) -> Trace:
     layers = sorted({layer for _, layer, _ in choices})
     n_experts = 1 + max(expert for _, _, expert in choices)
     if n_experts * len(layers) > MAX_TRACE_COUNTS:
-        raise InputError(f"{path}: {len(layers)} layers of {n_experts} experts are too many")
+        raise InputError(f"{path}: {counted(len(layers), 'layer')} of {counted(n_experts, 'expert')}: too many")
     uses = {layer: [0] * n_experts for layer in layers}
     for _, layer, expert in choices:
         uses[layer][expert] += 1

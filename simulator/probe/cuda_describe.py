@@ -68,7 +68,14 @@ def gpu_hardware(gpu: Gpu, samples: Mapping[str, Sample], when: str) -> dict[str
 
 def gpu_identity(gpu: Gpu) -> dict[str, Any]:
     """The fields by which a file is known to be of this GPU, and which need no measuring."""
-    return {"kind": "gpu", "vendor": "nvidia", "cores": gpu.n_multiprocessors, "description": _description(gpu)}
+    major, minor = gpu.compute_capability
+    return {
+        "kind": "gpu",
+        "vendor": "nvidia",
+        "architecture": f"sm_{major}{minor}",
+        "cores": gpu.n_multiprocessors,
+        "description": _description(gpu),
+    }
 
 
 def guess_name(title: str) -> str:

@@ -16,7 +16,7 @@ from simulator.probe.clock import Sample, difference_of, spread_of, typical_of
 from simulator.probe.device import Readings, kernel_threads
 from simulator.probe.kernels import LOOK_FORMAT, MATRIX_BYTES, matrix_sizes, start_seconds, whole_panels
 from simulator.probe.parts import PartSpeed
-from simulator.units import GI, GIGA, KI, MI, TERA, format_bytes
+from simulator.units import GI, GIGA, KI, MI, TERA, counted, format_bytes
 
 SOURCE = "profile"  # the key under which a file names where its figures come from
 NOISY = 0.08  # standard deviation of the logarithm: beyond it, single runs say little
@@ -64,7 +64,7 @@ def _title(host: Host) -> str:
     cpu = f"{host.cpu or host.architecture or 'unknown processor'}"
     who = f"{host.board}, {cpu}" if host.board else cpu
     n_cores = host.n_cores or host.n_threads
-    return f"{who}, {n_cores} core{'s' if n_cores > 1 else ''}"
+    return f"{who}, {counted(n_cores, 'core')}"
 
 
 def _describe(host: Host) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from simulator.errors import InputError
 from simulator.hardware import Figure, Hardware
 from simulator.probe.describe import SOURCE, without_slow_caches
+from simulator.units import counted
 
 KEPT_RUNS = 50  # with all their notes they are a fifth of what a file may have
 _MINE = ("name", "title", "class", "notes", "aliases")  # what the file says of these holds before a new measuring
@@ -40,7 +41,7 @@ def refuse_stranger(old: dict[str, Any], new: dict[str, Any], where: str) -> Non
     then, now = old.get("threads"), new.get("threads")
     if then and now and then != now:
         raise InputError(
-            f"{where}: was measured with {then} thread{'s' * (then > 1)}, not {now}: give --threads {then}, or another -o"
+            f"{where}: was measured with {counted(then, 'thread')}, not {now}: give --threads {then}, or another -o"
         )
 
 

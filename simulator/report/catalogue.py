@@ -17,7 +17,7 @@ from simulator.report.remarks import oddities
 from simulator.report.screen import fold, print_line
 from simulator.runtime import RUNTIMES, Runtime, load_runtime
 from simulator.textfiles import read_yaml
-from simulator.units import format_bytes, format_gib, format_params
+from simulator.units import counted, format_bytes, format_gib, format_params
 
 
 def show(name: str, weights: str | None, plot: str | None = None) -> None:
@@ -87,7 +87,7 @@ def _show_format(name: str) -> None:
         )
     if name in FORMATS:
         fmt = FORMATS[name]
-        print(f"{name}: blocks of {fmt.block} weights in {fmt.block_bytes:g} bytes, {fmt.bits:.4g} bits each")
+        print(f"{name}: blocks of {counted(fmt.block, 'weight')} in {_bytes(fmt)}, {fmt.bits:.4g} bits each")
 
 
 def _show_model(loaded: Loaded, weights: Weights | None) -> None:
@@ -97,7 +97,9 @@ def _show_model(loaded: Loaded, weights: Weights | None) -> None:
         size = weight_bytes(model, chosen) if chosen else None
     except ValueError as error:
         raise InputError(f"{model.name} with weights {chosen.name}: {error}") from None
-    print(f"{model.title or model.name}: {len(model.stack)} layers, width {model.d_model}, vocabulary {model.vocab:,}")
+    print(
+        f"{model.title or model.name}: {counted(len(model.stack), 'layer')}, width {model.d_model}, vocabulary {model.vocab:,}"
+    )
     for line in _describe_params(model):
         print(f"  {line}")
     per_token = cache_bytes_per_token(model, FORMATS["f16"])
@@ -139,10 +141,7 @@ def _show_hardware(device: Hardware) -> None:
     for level in device.memory:
         print(f"  {level.name}: {format_gib(level.capacity_bytes)}")
         figures = {"sustained": level.gb_per_s, "datasheet": level.datasheet_gb_per_s}
-        figures |= {
-            f"{threads} thread{'s' if threads > 1 else ''}": figure
-            for threads, figure in level.gb_per_s_by_threads.items()
-        }
+        figures |= {f"{counted(threads, 'thread')}": figure for threads, figure in level.gb_per_s_by_threads.items()}
         for label, figure in figures.items():
             if figure:
                 print(f"    {label}: {_figure(figure, 'GB/s')}")

@@ -18,7 +18,7 @@ from simulator.report.measured import Measured, told_errors
 from simulator.routing import Routing, parse_routing
 from simulator.simulate import Scenario, largest_batch, largest_context
 from simulator.sparsity import parse_sparsity
-from simulator.units import format_gib
+from simulator.units import counted, format_gib
 
 Form = Literal["lines", "bars", "stacks", "roofline", "scatter"]
 BATCHES = tuple(2**power for power in range(9))
@@ -236,7 +236,7 @@ def _assumed(bases: Sequence[Scenario]) -> Iterator[str]:
     yield from (f"routing {name}" for name in sorted(routings))
     yield from sorted({load.sparsity.name for load in loads if load.sparsity})
     yield from sorted({f"cache {base.load.cache.name}" for base in bases if base.load.cache.name != base.runtime.cache})
-    yield from sorted({f"{load.threads:,} thread{'s' * (load.threads > 1)}" for load in loads if load.threads})
+    yield from sorted({f"{counted(load.threads, 'thread')}" for load in loads if load.threads})
 
 
 # ---- tokens per second over something ----

@@ -22,7 +22,7 @@ from simulator.model import load_model, starts_with_gguf
 from simulator.report.progress import progress_bar
 from simulator.report.record import write_json
 from simulator.report.screen import print_line
-from simulator.units import format_bytes, format_seconds
+from simulator.units import counted, format_bytes, format_seconds
 
 MAX_TOKENS = 1_000_000
 MAX_THREADS = 1024
@@ -81,7 +81,7 @@ def run(request: Request) -> None:
     prompt = _prompt(tokenizer, request)
     context = request.context or len(prompt) + request.n_tokens
     if len(prompt) >= context:
-        raise InputError(f"--context {context:,}: the prompt alone has {len(prompt):,} tokens")
+        raise InputError(f"--context {context:,}: the prompt alone has {counted(len(prompt), 'token')}")
     with _engine(request, context) as engine:
         routing = choose_experts(request.routing, engine.model, request.seed)
         loaded = time.perf_counter()
@@ -107,7 +107,9 @@ def run(request: Request) -> None:
 def _check_vocabulary(path: Path, tokenizer: Tokenizer) -> None:
     rows = load_model(path).model.vocab
     if rows != tokenizer.vocab:
-        raise InputError(f"{path}: {tokenizer.vocab:,} tokens stand for {rows:,} rows of the embedding: damaged")
+        raise InputError(
+            f"{path}: {counted(tokenizer.vocab, 'token')} for {counted(rows, 'row')} of the embedding: damaged"
+        )
 
 
 def _prompt(tokenizer: Tokenizer | None, request: Request) -> list[int]:
@@ -190,12 +192,12 @@ def _report(
         return
     out = sys.stderr if tokenizer else sys.stdout  # text alone on standard output
     if found.tokens_per_s is None:
-        print_line(f"{len(found.tokens)} tokens: too few to time", stream=out)
+        print_line(f"{counted(len(found.tokens), 'token')}: too few to time", stream=out)
         return
     parts = {name: size for name, size in (found.bytes_per_token or {}).items() if size >= 1e4}
     print_line(
-        f"{found.tokens_per_s:.1f} tokens/s over {len(found.seconds)} tokens, {format_seconds(found.seconds_per_token)} each "
-        f"({engine.n_threads} threads, {engine.cpu.name})",
+        f"{found.tokens_per_s:.1f} tokens/s over {counted(len(found.seconds), 'token')}, {format_seconds(found.seconds_per_token)} each "
+        f"({counted(engine.n_threads, 'thread')}, {engine.cpu.name})",
         stream=out,
     )
     print_line(
@@ -209,7 +211,7 @@ def _report(
         if means:
             print_line(f"experts touched per layer: {sum(means) / len(means):.1f}", stream=out)
     print_line(
-        f"prompt of {found.prompt_tokens} tokens in {format_seconds(found.prompt_seconds)}; ready after {format_seconds(load_seconds)}",
+        f"prompt of {counted(found.prompt_tokens, 'token')} in {format_seconds(found.prompt_seconds)}; ready after {format_seconds(load_seconds)}",
         stream=out,
     )
 

@@ -23,6 +23,7 @@ from simulator.report.progress import Progress
 from simulator.report.roofline_data import ceilings_of
 from simulator.routing import Routing, Uniform, parse_routing
 from simulator.simulate import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
+from simulator.units import counted
 from simulator.workload import MAX_CONTEXT
 
 CONTEXTS = (128, 1024, 4096, 8192, 16384, 32768, 65536, 131072)
@@ -264,7 +265,7 @@ def _thinned(jobs: Sequence[Job], extent: Extent, contexts: Sequence[int]) -> It
     """What a page leaves out, in sentences."""
     n_formats = max(len(job.weights) for job in jobs)
     if extent.most_formats < n_formats:
-        yield f"at most {extent.most_formats} of {n_formats} formats of each model on each device"
+        yield f"at most {extent.most_formats} of {counted(n_formats, 'format')} of each model on each device"
     n_routings = max(len(job.routings) for job in jobs)
     if extent.all_routings < min(n_formats, extent.most_formats) and n_routings > 1:
         yield "only the first routing" + (" in formats other than the first" if extent.all_routings else "")
@@ -306,7 +307,8 @@ def _crossings(base: Scenario, most: int, contexts: np.ndarray) -> tuple[Crossin
     point = base.at(np.arange(1, most + 1)[:, None], contexts[None, :])
     shape = (most, len(contexts))
     fits = np.broadcast_to(point.fits, shape)
-    computes = fits & (point.parts["compute"] > point.parts["memory"])
+    parts = point.parts_given_memory
+    computes = fits & (parts["compute"] > parts["memory"])
     cached = fits & (point.bytes["cache"] > point.bytes["weights"] + point.bytes["experts"])
     room = fits.sum(axis=0)
     rows = zip(_first(computes), _first(cached), room, strict=True)
@@ -344,9 +346,9 @@ class Pool:
     def add(self, values: Any, n_rows: int, n_columns: int = 1) -> int:
         """The place of an array in the pool."""
         table = np.broadcast_to(np.asarray(values, dtype="<f4"), (n_rows, n_columns))
-        if np.array_equal(table, np.broadcast_to(table[:, :1], table.shape)):
+        if np.array_equal(table, np.broadcast_to(table[:, :1], table.shape), equal_nan=True):
             table = table[:, :1]
-        if np.array_equal(table, np.broadcast_to(table[:1], table.shape)):
+        if np.array_equal(table, np.broadcast_to(table[:1], table.shape), equal_nan=True):
             table = table[:1]
         packed = (*table.shape, base64.b64encode(np.ascontiguousarray(table).tobytes()).decode("ascii"))
         return self.places.setdefault(packed, len(self.places))
@@ -444,7 +446,7 @@ def _surface_data(surface: Surface, pool: Pool, shape: tuple[int, int]) -> dict[
         "name": routing,
         "option": "" if routing == "uniform" else f" --routing {shlex.quote(routing)}",
         "rates": [pool.add(values, *shape) for values in rates],
-        "limits": [pool.add(point.parts[name], *shape) for name in BOUNDS],
+        "limits": [pool.add(point.parts_given_memory[name], *shape) for name in BOUNDS],
         "bound": "".join(BOUND_LETTERS[str(name)] for name in np.broadcast_to(point.bound, shape).flat),
         "bytes": [pool.add(values, *shape) for values in point.bytes.values()],
         "parts": {name: [pool.add(values, *shape) for values in row] for name, row in _by_part(point).items()},

@@ -17,6 +17,7 @@ from simulator.model import Loaded
 from simulator.probe.clock import spread_of
 from simulator.score import Row, Score, score
 from simulator.textfiles import read_json
+from simulator.units import counted
 
 if TYPE_CHECKING:
     from simulator.compare import Comparison
@@ -188,5 +189,5 @@ def told_errors(measured: Sequence[Measured]) -> str:
     errors = [abs(each.error) for each in measured]
     held = sum(each.forecast_low <= each.tokens_per_s <= each.forecast_high for each in measured)
     n, median = len(measured), statistics.median(errors)
-    count = f"{n:,} measurement{'s' * (n > 1)}"
+    count = f"{counted(n, 'measurement')}"
     return f"{count}: median error {median:.1%}, {held:,} inside the 80 % interval ({held / n:.0%})"

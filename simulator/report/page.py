@@ -19,7 +19,7 @@ from simulator.predict import Prediction
 from simulator.report.grid import Grids, Pair, as_data
 from simulator.report.measured import Measured, told_errors
 from simulator.report.remarks import assumptions, capacity, check_command, left_out, rests_on
-from simulator.units import format_gib, format_number
+from simulator.units import counted, format_gib, format_number
 
 WIDE = 30  # rates that span more are shown on a logarithmic scale
 SHOWN_ROWS = 12  # of measurements, before the rest is folded away
@@ -96,7 +96,7 @@ def _listed(names: Sequence[str], most: int = 3) -> str:
 def _heading(grids: Grids) -> str:
     models, devices = _models(grids), _devices(grids)
     what = models[0] if len(models) == 1 else f"{len(models)} models"
-    return f"{what} on {devices[0] if len(devices) == 1 else f'{len(devices)} devices'}"
+    return f"{what} on {devices[0] if len(devices) == 1 else counted(len(devices), 'device')}"
 
 
 def _lead(grids: Grids) -> str:
@@ -167,7 +167,7 @@ def _speed_note(grids: Grids, rates: dict[int, float]) -> str:
     scale = "on a logarithmic scale" if _is_wide(rates) else "in proportion"
     bars = f" Bars are {scale}." if len(rates) > 1 else ""
     return (
-        f"Tokens per second of one sequence with {grids.shown_context:,} tokens in its cache; in brackets the interval that "
+        f"Tokens per second of one sequence with {counted(grids.shown_context, 'token')} in its cache; in brackets the interval that "
         f"holds the true rate with a probability of 80 %; then the format of the weights and what limits.{bars}"
     )
 
@@ -260,7 +260,7 @@ def _measured_row(row: Measured) -> str:
 
 def _how(row: Measured) -> str:
     """The format, and what else was particular about a decode."""
-    threads = f"{row.threads:,} thread{'s' * (row.threads > 1)}" if row.threads else ""
+    threads = f"{counted(row.threads, 'thread')}" if row.threads else ""
     routing = row.routing if row.routing != "uniform" else ""
     return ", ".join(part for part in (row.weights, threads, routing, row.sparsity) if part)
 

@@ -24,7 +24,7 @@ from simulator.report.record import check_target, write_whole
 from simulator.report.screen import print_line, print_next
 from simulator.report.table import print_table
 from simulator.schema import check
-from simulator.units import format_bytes, format_number
+from simulator.units import counted, format_bytes, format_number
 
 DEFAULT_FILE = "mine.yaml"
 HEAD = """\
@@ -152,7 +152,9 @@ def print_profile(hardware: Hardware, path: str) -> None:
         print_line(f"note: {note}")
     times = f"{len(hardware.runs)} times, pooled" if len(hardware.runs) > 1 else "once"
     print()
-    print_line(f"{path}: measured {times}; last with {everyone} threads in {run.seconds:.0f} s, {run.rounds} rounds")
+    print_line(
+        f"{path}: measured {times}; last with {counted(everyone, 'thread')} in {run.seconds:.0f} s, {counted(run.rounds, 'round')}"
+    )
     commands = ("simulate qwen3-30b-a3b {}", "validate {}", "show {} --plot roofline.png")
     print_next([f"roofcast {command.format(path)}" for command in commands])
 
@@ -165,9 +167,7 @@ def _print_levels(hardware: Hardware) -> None:
         spread = max((figure.spread or 0 for figure in figures if figure), default=0)
         cells = [format_number(figure.value) if figure else "" for figure in figures]
         rows.append([level.name, format_bytes(level.capacity_bytes), *cells, f"{spread:.0%}" if any(figures) else ""])
-    print_table(
-        ["read", "holds", *(f"{n} thread{'s' if n > 1 else ''}" for n in counts), "spread"], rows, left=("read",)
-    )
+    print_table(["read", "holds", *(counted(n, "thread") for n in counts), "spread"], rows, left=("read",))
     print_line("(GB/s; spread: the standard deviation of a reading)")
     print()
 

@@ -26,7 +26,7 @@ from simulator.report.profile import existing_fields, save
 from simulator.report.progress import progress_bar
 from simulator.report.screen import print_line, print_next
 from simulator.report.table import print_table
-from simulator.units import TERA, format_bytes, format_number, format_rate
+from simulator.units import TERA, counted, format_bytes, format_number, format_rate
 
 ROUNDS = 21
 BUDGET_S, QUICK_BUDGET_S = 15.0, 5.0  # after which no further round begins
@@ -90,7 +90,7 @@ def print_gpu_profile(hardware: Hardware, path: str) -> None:
         print_line(f"note: {note}")
     times = f"{len(hardware.runs)} times, pooled" if len(hardware.runs) > 1 else "once"
     print()
-    print_line(f"{path}: measured {times}; last in {run.seconds:.0f} s, {run.rounds} rounds")
+    print_line(f"{path}: measured {times}; last in {run.seconds:.0f} s, {counted(run.rounds, 'round')}")
     print_next([f"roofcast simulate llama-3-8b {path}", f"roofcast show {path} --plot roofline.png"])
 
 

@@ -70,7 +70,7 @@ def records(prediction: Prediction) -> list[dict[str, Any]]:
         "tokens_per_s_low": rate(prediction.tokens_per_s_low, not prediction.is_upper_bound),
         "tokens_per_s_high": rate(prediction.tokens_per_s_high),
         "tokens_per_s_ceiling": rate(prediction.tokens_per_s_ceiling),
-        "tokens_per_s_per_sequence": rate(prediction.tokens_per_s / load.batch),
+        "tokens_per_s_per_sequence": rate(prediction.tokens_per_s_per_sequence),
         "seconds_per_step": rate(prediction.seconds_per_step),
         "seconds": _rows({name: rate(value) for name, value in prediction.parts.items()}),
         "bound": flat(prediction.bound),

@@ -15,7 +15,7 @@ from simulator.model import Model
 from simulator.predict import Prediction
 from simulator.routing import Capacity, Uniform
 from simulator.simulate import Scenario, largest_batch, largest_context
-from simulator.units import GIGA, format_bytes, format_gib, format_number, format_rate
+from simulator.units import GIGA, counted, format_bytes, format_gib, format_number, format_rate
 
 MAX_CHECKED = 8
 CONTRADICTS = 1.25  # factor between two figures of one speed
@@ -41,12 +41,12 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
         line += f", of {format_number(main.datasheet_gb_per_s.value)} GB/s in the datasheet"
     yield line
     if load.threads and hardware.kind == "cpu" and not main.gb_per_s_by_threads:
-        yield f"bandwidth by threads is unknown for {hardware.name}: {load.threads} threads are given that of all"
+        yield f"bandwidth by threads is unknown for {hardware.name}: that of all is taken for {counted(load.threads, 'thread')}"
     heaviest = max(last.ops, key=lambda timed: float(timed.op.count * timed.op.cost.weight_bytes))
     fmt, share, peak = heaviest.op.format, heaviest.bandwidth_share, heaviest.peak
     if share.source != BY_DEFINITION:
         yield f"{software} reaches {share.value:.0%} of that bandwidth with {fmt.name} ({share.provenance})"
-    if peak and float(last.parts["compute"]) > NOTABLE_SHARE * float(last.seconds_per_step):
+    if peak and float(last.parts_given_memory["compute"]) > NOTABLE_SHARE * float(last.seconds_given_memory):
         yield f"arithmetic {format_rate(peak.value)} {_origin(peak, hardware)}"
         if heaviest.peak_share.source != BY_DEFINITION:
             reached = f"{heaviest.peak_share.value:.1%} of that peak with {fmt.name} ({heaviest.peak_share.provenance})"
@@ -58,12 +58,16 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     model, hardware, load = base.loaded.model, base.hardware, base.load
     if base.choice:
         yield f"weights {base.choice}"
+    if base.passed_over:
+        yield f"{base.runtime.title or base.runtime.name}, since {'; '.join(base.passed_over)}"
+    if not base.runtime.is_sure(hardware):
+        yield f"whether {base.runtime.title or base.runtime.name} runs on {hardware.name} is not known: its file gives no architecture"
     if load.weights.name.endswith("bpw"):
         yield f"{load.weights.name}: the same for every tensor; real mixes differ by tensor, so bytes are good to about 15 %"
     if model.experts and any(point.load.batch > 1 for point in points):
         yield f"routing {load.routing.name}: {load.routing.assumption}"
     if any(layer.cross_attention for layer in model.stack):
-        yield f"cross-attention reads a source of {load.source_tokens:,} tokens"
+        yield f"cross-attention reads a source of {counted(load.source_tokens, 'token')}"
     yield from _several(base)
     if isinstance(load.routing, Capacity) and model.experts:
         yield from _capacity(base, points[-1])
@@ -88,8 +92,8 @@ def oddities(model: Model) -> Iterator[str]:
             n, width = attention.n_heads, attention.n_heads * attention.head_dim
             if width != model.d_model and model.d_model % n:
                 yield (
-                    f"inconsistent: {n} heads of {attention.head_dim} make {width}, and d_model {model.d_model} does not divide "
-                    f"among {n} heads ({model.d_model / n:g} each): a misprint?"
+                    f"inconsistent: {counted(n, 'head')} of {attention.head_dim} make {width}, and d_model {model.d_model} does not divide "
+                    f"among {counted(n, 'head')} ({model.d_model / n:g} each): a misprint?"
                 )
 
 
@@ -97,7 +101,7 @@ def _capacity(base: Scenario, point: Prediction) -> Iterator[str]:
     ffn, routing, batch = base.loaded.model.experts[0], base.load.routing, int(point.load.batch)
     dropped = 1 - float(routing.served(ffn, batch)) / ffn.n_active
     yield (
-        f"{routing.name}: at batch {batch} an expert takes at most {int(routing.per_expert(ffn, batch))} tokens, "
+        f"{routing.name}: at batch {batch} an expert takes at most {counted(int(routing.per_expert(ffn, batch)), 'token')}, "
         f"{dropped:.1%} of the choices are dropped"
     )
 
@@ -138,7 +142,7 @@ def _overruled(hardware: Hardware) -> Iterator[str]:
     if told:
         yield (
             f"gb_per_s {format_number(main.gb_per_s.value)} of {main.name} changes little, since {hardware.name} also has for "
-            f"{threads} threads {', '.join(told)}: change those, too"
+            f"{counted(threads, 'thread')} {', '.join(told)}: change those, too"
         )
 
 
@@ -161,7 +165,7 @@ def _unknown(points: list[Prediction], hardware: Hardware) -> Iterator[str]:
             "forecast too fast"
         )
     if point.threads and hardware.cores and point.threads > 2 * hardware.cores:
-        yield f"{point.threads} threads on {hardware.cores} cores: forecast as if they did not hinder each other"
+        yield f"{counted(point.threads, 'thread')} on {counted(hardware.cores, 'core')}: forecast as if they did not hinder each other"
     if hardware.kind == "gpu" and not hardware.vendor:
         yield f"vendor is not given for {hardware.name}: the runtime's figures for GPUs in general are taken"
     if hardware.main_memory.datasheet_gb_per_s is None:

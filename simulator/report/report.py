@@ -25,6 +25,7 @@ from simulator.report.pictures import CHARTS, SUFFIXES, draw_all, report_charts
 from simulator.report.progress import Progress, progress_bar
 from simulator.report.record import flattened, records, write_csv, write_whole
 from simulator.report.screen import print_line
+from simulator.units import counted
 
 MAX_PAIRS = 64
 PAGE = "index.html"
@@ -62,7 +63,7 @@ def run(request: Request) -> None:
     n_pairs = len(request.models) * len(request.devices)
     if n_pairs > MAX_PAIRS:
         raise InputError(
-            f"report: {len(request.models)} models on {len(request.devices)} devices are {n_pairs} pairs, at most "
+            f"report: {counted(len(request.models), 'model')} on {counted(len(request.devices), 'device')}: {n_pairs} pairs, at most "
             f"{MAX_PAIRS} are readable on a page: make several reports"
         )
     folder = check_folder(request.folder, "-o", request.measured, *request.models, *request.devices)
@@ -132,8 +133,8 @@ def write_report(request: Request, folder: Path, measured: Sequence[Measured]) -
         write_whole(folder / PAGE, page(grids, measured, request.command or _command(request), titles, told, files))
     several = len(grids.models), len(grids.devices), len(charts)
     return (
-        f"{folder / PAGE}: {_counted(several[0], 'model')} on {_counted(several[1], 'device')}; beside it "
-        f"{_counted(several[2], 'picture')} as .png and .svg, forecasts.csv and forecasts.json"
+        f"{folder / PAGE}: {counted(several[0], 'model')} on {counted(several[1], 'device')}; beside it "
+        f"{counted(several[2], 'picture')} as .png and .svg, forecasts.csv and forecasts.json"
     )
 
 
@@ -158,7 +159,7 @@ def report_measured(
         more={"runtime": runtimes.pop()} if len(runtimes) == 1 else {},
         command=command,
         left_out=tuple(
-            f"{_counted(len(counts[field]) - most, what)} with fewer measurements" for (field, most), what in
+            f"{counted(len(counts[field]) - most, what)} with fewer measurements" for (field, most), what in
             zip(kinds, ("model", "device"), strict=True) if len(counts[field]) > most
         ),
     )  # fmt: skip
@@ -189,10 +190,6 @@ def _make(folder: Path) -> None:
 
 def _part(progress: Progress, start: float, end: float) -> Progress:
     return lambda share, what: progress(start + share * (end - start), what)
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _write_data(grids: Grids, measured: Sequence[Measured], folder: Path) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ from simulator.report.style import (
     settle,
     sign,
 )
-from simulator.units import GIGA, TERA, format_number, format_rate
+from simulator.units import GIGA, TERA, counted, format_number, format_rate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def _stretches(device: Hardware) -> list[data.Stretch]:
 
 
 def _threads(count: int | None) -> str:
-    return "" if count is None else "1 thread" if count == 1 else f"{count} threads"
+    return "" if count is None else counted(count, "thread")
 
 
 # ---- the roofline ----
@@ -170,7 +170,9 @@ def _draw_dots(axes: Axes, dots: Sequence[data.Dot]) -> None:
     for family, (marker, colour) in FAMILIES.items():
         members = ", ".join(dict.fromkeys(dot.format for dot in dots if _family(dot.format) == family))
         handles += [Line2D([], [], ls="", ms=6.5, marker=marker, color=colour, label=members)] if members else []
-    title = f"the engine, weights in memory, {most} tokens\nat once" + (f" (hollow: {fewest})" if fewest < most else "")
+    title = f"the engine, weights in memory, {counted(most, 'token')}\nat once" + (
+        f" (hollow: {fewest})" if fewest < most else ""
+    )
     _legend(axes, handles, title=title, loc="lower right", ncols=2, handletextpad=0.2)
 
 

@@ -13,7 +13,7 @@ from simulator.report.record import write_json
 from simulator.report.screen import print_line, print_section
 from simulator.report.table import print_table
 from simulator.score import Row, Score
-from simulator.units import format_number
+from simulator.units import counted, format_number
 
 MAX_SHOWN = 40  # rows of the table; JSON has all
 N_WORST = 3
@@ -28,7 +28,7 @@ def report(found: Score, source: str, made_with: str = "", json: str | None = No
     if not found.rows:
         ((reason, n),) = Counter(each.reason for each in found.skipped).most_common(1)
         rest = f", {len(found.skipped) - n:,} more for other reasons" if n < len(found.skipped) else ""
-        raise InputError(f"{source}: nothing can be compared: {n:,} row{'s' * (n > 1)}: {reason}{rest}")
+        raise InputError(f"{source}: nothing can be compared: {counted(n, 'row')}: {reason}{rest}")
     if json is not None:
         write_json(as_record(found), json)
     if json != "-":
@@ -98,7 +98,7 @@ def print_score(found: Score, made_with: str = "") -> None:
     print()
     rows = found.rows if len(found.rows) <= MAX_SHOWN else tuple(found.worst(MAX_SHOWN))
     if len(rows) < len(found.rows):
-        print_line(f"the {len(rows)} rows of {len(found.rows):,} that are furthest off (--json FILE writes all):")
+        print_line(f"of {counted(len(found.rows), 'row')} the {len(rows)} furthest off (--json FILE writes all):")
     print_table(shown, [[_CELLS[name](row) for name in shown] for row in rows], left=_LEFT, spared=_SPARED)
     print()
     _print_classes(found)
@@ -162,7 +162,7 @@ def _summary(found: Score) -> str:
     n_held = sum(row.held for row in found.rows)
     above = found.n_above_ceiling
     parts = [
-        f"{n:,} measurement{'s' * (n > 1)}: median error {found.median_abs_error:.0%}, nine in ten within {found.p90_abs_error:.0%}",
+        f"{counted(n, 'measurement')}: median error {found.median_abs_error:.0%}, nine in ten within {found.p90_abs_error:.0%}",
         f"{n_held:,} inside the 80 % interval ({found.held:.0%})",
         f"{_bias(exp(found.bias) - 1)} in the median",
         f"{above:,} above the ceiling, which cannot be: a wrong figure, here or there"
@@ -186,6 +186,6 @@ def _worst_line(row: Row) -> str:
 
 def _counted(counts: Counter[str]) -> list[str]:
     """Texts with how many rows they hold for, most first."""
-    lines = [f"{n:,} row{'s' * (n > 1)}: {text}" for text, n in counts.most_common(MAX_REASONS)]
+    lines = [f"{counted(n, 'row')}: {text}" for text, n in counts.most_common(MAX_REASONS)]
     rest = sum(counts.values()) - sum(n for _, n in counts.most_common(MAX_REASONS))
     return [*lines, f"{rest:,} more for {len(counts) - MAX_REASONS:,} other reasons"] if rest else lines

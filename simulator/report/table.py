@@ -10,7 +10,7 @@ from simulator.predict import Prediction
 from simulator.report import remarks, screen
 from simulator.report.columns import GAP, Line, lay_out
 from simulator.simulate import DensityForecast, Scenario
-from simulator.units import format_bytes, format_gib, format_number, format_seconds
+from simulator.units import counted, format_bytes, format_gib, format_number, format_seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,7 +25,7 @@ def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = ()) -> None:
     model, hardware = base.loaded.model, base.hardware
     sizes = ", ".join(f"{each[0].load.weights.name} ({format_gib(each[0].weight_bytes)})" for _, each in sweeps)
     screen.print_line(f"{model.title or model.name}, weights {sizes}")
-    threads = f", {first.threads} threads" if first.threads else ""
+    threads = f", {counted(first.threads, 'thread')}" if first.threads else ""
     screen.print_line(f"on {hardware.title or hardware.name}{threads}, with {base.runtime.title or base.runtime.name}")
     everything = [point for _, each in sweeps for point in each]
     shown = _columns(everything)
@@ -61,7 +61,7 @@ _CELLS: dict[str, Callable[[Prediction], str]] = {
     "tokens/s": lambda point: _rate(point, point.tokens_per_s),
     "80 % interval": _interval,
     "ceiling": lambda point: _rate(point, point.tokens_per_s_ceiling),
-    "each": lambda point: _rate(point, point.tokens_per_s / point.load.batch),
+    "each": lambda point: _rate(point, point.tokens_per_s_per_sequence),
     "limited by": lambda point: point.bound.replace("_", " "),
     "experts": lambda point: format_number(float(point.distinct_experts)),
     "memory": lambda point: format_gib(float(point.memory_bytes)),

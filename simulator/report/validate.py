@@ -30,7 +30,7 @@ from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_json, write_whole
 from simulator.report.report import check_folder, report_measured
 from simulator.report.table import print_table
-from simulator.units import format_number, format_seconds
+from simulator.units import counted, format_number, format_seconds
 
 ROUNDS, QUICK_ROUNDS = 9, 3
 N_WORST = 5
@@ -188,7 +188,7 @@ def _row_record(row: Row) -> dict[str, Any]:
 
 def print_comparison(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()) -> None:
     """Every case, how far off, and what that says of a forecast for this machine."""
-    print(f"{hardware.title or hardware.name}: {len(found.rows)} decodes with random weights\n")
+    print(f"{hardware.title or hardware.name}: {counted(len(found.rows), 'decode')} with random weights\n")
     head = [
         "model",
         "weights",

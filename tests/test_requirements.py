@@ -1,0 +1,116 @@
+"""What a device must be for a runtime to run on it, as its file says: nobody is forecast what cannot start."""
+
+import pytest
+
+from simulator import InputError, load_hardware, load_runtime, scenario
+from simulator.hardware import Hardware
+from simulator.library import names, shelf
+from simulator.report.remarks import assumptions
+from simulator.runtime import RUNTIMES, default_runtime
+from simulator.simulate import usual_formats
+
+DEVICES = {name: load_hardware(name) for name in names(shelf("hardware"))}
+REFUSED = {
+    "vllm": {"p40", "v100", "pi5-videocore7", "arc-a770"},  # 6.1 and 7.0 of 7.5; no figures for those makers
+    "llama.cpp": {"pi5-videocore7"},
+    "roofline": set(),
+}
+
+
+def test_every_shipped_gpu_whose_maker_runtimes_ask_about_says_its_architecture():
+    """NVIDIA's by compute capability, AMD's by the name of LLVM's target, each with its source."""
+    for name, device in DEVICES.items():
+        if device.kind == "gpu" and device.vendor in ("nvidia", "amd"):
+            assert device.architecture, name
+            assert device.architecture.source.startswith("https://"), name
+            assert (device.architecture.compute_capability is None) == (device.vendor == "amd"), name
+
+
+@pytest.mark.parametrize(("name", "capability"), [("p40", 6.1), ("t4", 7.5), ("rtx-5090", 12.0), ("dgx-spark", 12.1)])
+def test_compute_capability_is_read_off_the_name(name, capability):
+    """The last digit is the minor number, however many stand before it."""
+    assert DEVICES[name].architecture.compute_capability == capability
+
+
+@pytest.mark.parametrize("runtime", names(RUNTIMES))
+def test_a_runtime_forecasts_what_it_runs_on_and_refuses_the_rest_by_name(runtime):
+    """Every shipped device with every runtime: a forecast, or one sentence with the device and what to take instead."""
+    software = load_runtime(runtime)
+    for name, device in DEVICES.items():
+        if not software.refusal(device):
+            assert scenario("qwen3-0.6b", device, runtime=software).at(1, 128).tokens_per_s > 0
+            continue
+        with pytest.raises(InputError, match=r"; take (llama\.cpp, or )?roofline for the hardware alone$") as told:
+            scenario("qwen3-0.6b", device, runtime=software)
+        assert runtime in str(told.value), name
+
+
+@pytest.mark.parametrize("runtime", REFUSED)
+def test_which_gpus_a_runtime_refuses(runtime):
+    """As documented: vLLM from 7.5 on (docs v0.31), llama.cpp's Vulkan not on a VideoCore VII (its issue 26213)."""
+    gpus = {name for name, device in DEVICES.items() if device.kind == "gpu" and device.vendor != "apple"}
+    assert {name for name in gpus if load_runtime(runtime).refusal(DEVICES[name])} == REFUSED[runtime]
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_the_default_runtime_format_and_cache_can_run(name):
+    """Whatever is left out is chosen such that the same choice, written out, is accepted."""
+    base = scenario("qwen3-8b", DEVICES[name])
+    written = {"runtime": base.runtime.name, "weights": base.load.weights.name, "cache": base.load.cache.name}
+    assert scenario("qwen3-8b", DEVICES[name], **written).load.weights.name == base.load.weights.name
+    for weights in usual_formats(base):
+        assert not base.runtime.refusal(base.hardware, weights.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime"), [("p40", "llama.cpp"), ("v100", "llama.cpp"), ("t4", "vllm"), ("pi5-videocore7", "roofline")]
+)
+def test_the_default_is_the_first_that_runs(name, runtime):
+    """Server cards are forecast with vLLM where it runs, everything else with llama.cpp where that runs."""
+    assert default_runtime(DEVICES[name]) == runtime
+
+
+def test_the_reason_for_an_unusual_default_is_told():
+    """Whoever names no runtime for a P40 reads why it is not vLLM; whoever names llama.cpp does not."""
+    chosen, named = (scenario("qwen3-8b", "p40", runtime=runtime) for runtime in (None, "llama.cpp"))
+    told = [list(assumptions(base, [base.at(1, 1024)])) for base in (chosen, named)]
+    line = "llama.cpp, since runtime vllm does not run on p40: compute capability 7.5 is needed, this GPU has 6.1"
+    assert line in told[0]
+    assert line not in told[1]
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "message"),
+    [
+        ("t4", {"weights": "bf16"}, r"runtime vllm does not run bf16 on t4: .* 8\.0 .* 7\.5; take --weights f16"),
+        ("t4", {"cache": "bf16"}, r"runtime vllm does not run bf16 on t4: .* 8\.0 .* 7\.5; take --cache f16"),
+        ("rtx-2080-ti", {"weights": "mxfp4+bf16"}, "does not run mxfp4 on rtx-2080-ti: .* take other --weights"),
+        ("mi250x-gcd", {"weights": "fp8"}, "gfx942 or gfx950 or gfx1200 or gfx1201 is needed, this GPU is gfx90a"),
+    ],
+)
+def test_a_format_without_kernels_is_refused(device, given, message):
+    """What vLLM stops at when it starts is not forecast: the format, what it needs, what there is, what to take."""
+    with pytest.raises(InputError, match=message):
+        scenario("qwen3-8b", device, runtime="vllm", **given)
+
+
+def test_f16_stands_in_for_bf16_on_turing():
+    """A T4 has no bfloat16: weights and cache are of the same size in f16, as vLLM asks for."""
+    base = scenario("qwen3-0.6b", "t4")
+    assert (base.load.weights.name, base.load.cache.name) == ("f16", "f16")
+
+
+def test_what_a_file_does_not_say_is_not_held_against_it():
+    """A server card without an architecture keeps vLLM, and the reader is told that it is not known to run."""
+    card = DEVICES["p40"].model_copy(update={"architecture": None})
+    base = scenario("qwen3-0.6b", card)
+    assert base.runtime.name == "vllm"
+    told = list(assumptions(base, [base.at(1, 1024)]))
+    assert "whether vLLM runs on p40 is not known: its file gives no architecture" in told
+
+
+def test_an_architecture_of_another_maker_is_refused():
+    """gfx1100 in the file of an NVIDIA card is a slip."""
+    fields = DEVICES["p40"].model_dump(by_alias=True, exclude_none=True) | {"architecture": "gfx1100"}
+    with pytest.raises(ValueError, match=r"an NVIDIA GPU's is sm_ and its compute capability, as sm_86 for 8\.6"):
+        Hardware.model_validate(fields)
