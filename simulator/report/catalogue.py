@@ -87,7 +87,8 @@ def _show_format(name: str) -> None:
         )
     if name in FORMATS:
         fmt = FORMATS[name]
-        print(f"{name}: blocks of {counted(fmt.block, 'weight')} in {_bytes(fmt)}, {fmt.bits:.4g} bits each")
+        size = f"{fmt.block_bytes:g} byte{'s' * (fmt.block_bytes != 1)}"
+        print(f"{name}: blocks of {counted(fmt.block, 'weight')} in {size}, {fmt.bits:.4g} bits each")
 
 
 def _show_model(loaded: Loaded, weights: Weights | None) -> None:

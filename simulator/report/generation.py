@@ -211,7 +211,8 @@ def _report(
         if means:
             print_line(f"experts touched per layer: {sum(means) / len(means):.1f}", stream=out)
     print_line(
-        f"prompt of {counted(found.prompt_tokens, 'token')} in {format_seconds(found.prompt_seconds)}; ready after {format_seconds(load_seconds)}",
+        f"prompt of {counted(found.prompt_tokens, 'token')} in {format_seconds(found.prompt_seconds)}; "
+        f"ready after {format_seconds(load_seconds)}",
         stream=out,
     )
 
