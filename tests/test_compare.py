@@ -13,7 +13,7 @@ from simulator.compare import Comparison, compare, crossing, crossings
 from simulator.host import Host
 from simulator.importers.measurements import Skipped
 from simulator.matrix import MIXED, Case, dense, lack_of_memory, make_matrix, moe, needed_bytes, small
-from simulator.measure import OUTSIDE, Look, Measurement, _loaded_together, look_between
+from simulator.measure import OUTSIDE, Look, Measurement, loaded_together, look_between
 from simulator.report.validate import as_record, print_comparison
 from simulator.runtime import load_runtime
 from simulator.units import MI
@@ -251,7 +251,7 @@ def together_bytes(cases):
     """Most of what is in memory at once, by hand: the weights, and for each of the largest batch the tokens of the deepest cache."""
     bits = {"q8_0": 8.5, "q4_0": 4.5, "bf16": 16}
     largest = 0
-    for _, group in groupby(cases, key=_loaded_together):
+    for _, group in groupby(cases, key=loaded_together):
         members = list(group)
         first = members[0]
         kv = sum(2 * layer.attention.n_kv_heads * layer.attention.head_dim for layer in first.model.stack)
