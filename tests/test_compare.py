@@ -203,7 +203,8 @@ def test_parts_that_were_not_timed_are_blamed_for_nothing():
 def test_the_worst_lines_say_where_an_error_comes_from(capsys, more, words):
     """Only where it is so."""
     print_comparison(Comparison((taken_apart(more),)), machine())
-    assert re.search(rf"worst: dense q8_0 b1 c128 t2: \d+% too fast \(.*\); {words}\n", capsys.readouterr().out)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert re.search(rf"worst: dense q8_0 b1 c128 t2: \d+% too fast \(.*\); {words}", printed)
 
 
 @pytest.mark.parametrize(
@@ -327,8 +328,8 @@ def test_drift_that_only_the_reference_models_show_is_not_corrected(capsys):
     """They take 1.25 times as long, the decodes do not: right as forecast, 20 % too slow with that taken out."""
     found = drifting(1.25, [1 / 1.25 - 1] * 12)
     assert not found.correction.is_used
-    told = "drift was not corrected: the median error does not fall in both halves of the decodes (from 0.0% to 20.0% and from 0.0% to 20.0%)"
-    assert found.correction.why == told
+    told = "drift was not corrected: the median error does not fall in both halves of the decodes"
+    assert found.correction.why == f"{told} (from 0.0% to 20.0% and from 0.0% to 20.0%)"
     print_comparison(found, machine())
     printed = " ".join(capsys.readouterr().out.split())
     assert told in printed
@@ -352,8 +353,8 @@ def test_the_first_lines_say_how_often_the_interval_held(capsys):
 
 
 def test_no_line_is_wider_than_eighty_columns(capsys):
-    """With the longest names that the matrix has, and rates of six digits."""
-    cases = [case for case in make_matrix(Host(n_threads=2), 2, 32 * MI) if case.weights in ("q8_0", "q4_0")]
+    """All names that the matrix has, and rates of six digits."""
+    cases = make_matrix(Host(n_threads=2), 2, 32 * MI)
     found = compare(machine(), [measured(case, [1e-4], [usual(case.threads)]) for case in cases])
     print_comparison(found, machine(), ("a note of many words " * 20,))
     assert max(len(line) for line in capsys.readouterr().out.splitlines()) <= 80

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -38,6 +38,13 @@ class States:
     low: State
     high: State
     changes: int  # from one to the other, in the order taken
+
+    def told(self, speed: Callable[[float], str], readings: str) -> str:
+        """Both, in words: *speed* writes a speed with its unit, *readings* says what was read."""
+        return (
+            f"at {speed(self.low.value)} {self.low.share:.0%} of the time and at {speed(self.high.value)} {self.high.share:.0%}, "
+            f"with {self.changes} change{'s' * (self.changes != 1)} in {self.low.count + self.high.count} {readings}"
+        )
 
 
 def find_states(values: Sequence[float]) -> States | None:

@@ -208,7 +208,8 @@ def _row_record(row: Row, corrected: bool) -> dict[str, Any]:
 
 def print_comparison(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()) -> None:
     """How far to trust a forecast for this machine, then every case, and where errors come from."""
-    print(f"{hardware.title or hardware.name}: {len(found.rows)} decodes with random weights")
+    n = len(found.rows)
+    print_wrapped(f"{hardware.title or hardware.name}: {n} decode{'s' * (n > 1)} with random weights")
     for line in (found.told_held, *state_lines(found)):
         print_wrapped(line)
     print()
@@ -254,16 +255,12 @@ def _factor(flips: Flips) -> float:
 
 
 def _flips_line(flips: Flips) -> str:
-    states = flips.states
 
     def speed(value: float) -> str:
         return f"{format_number(value / GIGA)} GB/s" if flips.unit == "B/s" else f"{format_number(value)} {flips.unit}"
 
-    return (
-        f"two states: {flips.what} with {flips.threads} thread{'s' * (flips.threads > 1)} at {speed(states.low.value)} "
-        f"{states.low.share:.0%} of the time and at {speed(states.high.value)} {states.high.share:.0%}, with {states.changes} "
-        f"change{'s' * (states.changes != 1)} in {states.low.count + states.high.count} looks"
-    )
+    threads = f"{flips.threads} thread{'s' * (flips.threads > 1)}"
+    return f"two states: {flips.what} with {threads} {flips.states.told(speed, 'looks')}"
 
 
 def _cells(row: Row) -> list[str]:
@@ -286,12 +283,16 @@ def _decode(row: Row) -> str:
         [
             case.model.name,
             case.weights,
-            *([f"depth {case.context}"] if case.context > SHALLOW else []),
+            *([f"{_short_count(case.context)} deep"] if case.context > SHALLOW else []),
             *([case.routing] if case.model.experts and case.routing != "uniform" else []),
-            *([case.sparsity] if case.sparsity else []),
+            *([case.sparsity.partition(":")[0]] if case.sparsity else []),
             *([f"{case.threads} thread{'s' * (case.threads > 1)}"] if case.threads != everyone else []),
         ]
     )
+
+
+def _short_count(n: int) -> str:
+    return f"{n // 1024}k" if n % 1024 == 0 else str(n)
 
 
 def _print_summary(found: Comparison) -> None:
