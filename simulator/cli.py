@@ -310,7 +310,8 @@ def validate(
         typer.Argument(help="The profile of this machine; with --against, the device measured. [default: mine.yaml]"),
     ] = None,
     against: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Measurements: of llama-bench, llama-batched-bench, or a CSV.")
+        str | None,
+        typer.Option(metavar="FILE", help="What llama-bench or llama-batched-bench prints, or a CSV; - reads a pipe."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="The model measured, where FILE does not tell: GGUF or name.")

@@ -6,6 +6,7 @@ import codecs
 import csv
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ except ImportError:  # pragma: no cover
 MAX_FILE_BYTES = 4 * 2**20  # recorded choices of experts are the largest
 MAX_YAML_BYTES = 256 * 2**10  # a device or model file has a few kB; its nodes take a thousand times that
 MAX_DEPTH = 40
+STANDARD_INPUT = Path("standard input")  # in messages
 
 
 class _Loader(SafeLoader):
@@ -48,6 +50,27 @@ def read_text(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    return decode_text(raw, path, max_bytes)
+
+
+def read_standard_input(max_bytes: int = MAX_FILE_BYTES) -> str:
+    """The text that is piped in; InputError where nothing is, or a terminal would have to be waited for."""
+    remedy = "pipe text into it, or give a file"
+    if sys.stdin is None or sys.stdin.closed:
+        raise InputError(f"{STANDARD_INPUT}: is closed; {remedy}")
+    if sys.stdin.isatty():
+        raise InputError(f"{STANDARD_INPUT}: is a terminal; {remedy}")
+    try:
+        raw = sys.stdin.buffer.read(max_bytes + 1)
+    except OSError as error:
+        raise InputError(f"{STANDARD_INPUT}: cannot be read ({error.strerror}); {remedy}") from None
+    if not raw.strip():
+        raise InputError(f"{STANDARD_INPUT}: is empty; {remedy}")
+    return decode_text(raw, STANDARD_INPUT, max_bytes)
+
+
+def decode_text(raw: bytes, path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
+    """The text of what was read from *path*, of which *max_bytes* are allowed."""
     if raw[:4] == b"GGUF":
         raise InputError(f"{path}: is a GGUF file, a text file is needed here")
     if len(raw) > max_bytes:

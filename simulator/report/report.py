@@ -50,6 +50,7 @@ class Request:
     more: dict[str, Any] = field(default_factory=dict)  # as `build_grids` takes them: cache, runtime, threads ...
     command: str = ""  # that made it, where it was not `report`
     left_out: tuple[str, ...] = ()  # of what was measured
+    remarks: tuple[str, ...] = ()  # on the machine, while that was measured
 
 
 def run(request: Request) -> None:
@@ -130,7 +131,10 @@ def write_report(request: Request, folder: Path, measured: Sequence[Measured]) -
         progress(0.95, PAGE)
         told = accuracy([base.hardware.device_class for base in bases])
         titles = [(name, chart.title) for name, chart in zip(pictures, charts, strict=True)]
-        write_whole(folder / PAGE, page(grids, measured, request.command or _command(request), titles, told, files))
+        write_whole(
+            folder / PAGE,
+            page(grids, measured, request.command or _command(request), titles, told, files, request.remarks),
+        )
     several = len(grids.models), len(grids.devices), len(charts)
     return (
         f"{folder / PAGE}: {counted(several[0], 'model')} on {counted(several[1], 'device')}; beside it "
@@ -144,6 +148,7 @@ def report_measured(
     devices: Mapping[str, str | Hardware],
     folder: Path,
     command: str,
+    remarks: tuple[str, ...] = (),
 ) -> str:
     """The report of what was measured most: *models* and *devices* by the names that the measurements have for them."""
     kinds = (("model", MEASURED_MODELS), ("hardware", MEASURED_DEVICES))
@@ -158,6 +163,7 @@ def report_measured(
         weights=_formats_of_all(shown, [models[name] for name in names]),
         more={"runtime": runtimes.pop()} if len(runtimes) == 1 else {},
         command=command,
+        remarks=remarks,
         left_out=tuple(
             f"{counted(len(counts[field]) - most, what)} with fewer measurements" for (field, most), what in
             zip(kinds, ("model", "device"), strict=True) if len(counts[field]) > most

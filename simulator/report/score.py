@@ -9,6 +9,7 @@ from math import exp
 from typing import Any
 
 from simulator.errors import InputError
+from simulator.interval import told_held
 from simulator.report.record import write_json
 from simulator.report.screen import print_line, print_section
 from simulator.report.table import print_table
@@ -95,6 +96,7 @@ def print_score(found: Score, made_with: str = "") -> None:
     for line in (", ".join(shared), f"measured with {made_with}" if made_with else ""):
         if line:
             print_line(line)
+    print_line(told_held(sum(row.held for row in found.rows), len(found.rows), "measurement"))
     print()
     rows = found.rows if len(found.rows) <= MAX_SHOWN else tuple(found.worst(MAX_SHOWN))
     if len(rows) < len(found.rows):
