@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 ONE_WIDTH, TWO_WIDTH, NARROW = 7.2, 10.0, 3.6  # inches of a picture with one column or two, and of a column at least
 LINES_HEIGHT, ROOF_HEIGHT = 3.3, 4.6  # of a panel
-BAR_HEIGHT, LINE_HEIGHT = 0.36, 0.16  # of each bar, and of a line of its name beyond two
-Y_ROOM = 0.95  # left of a panel's axes, for ticks and label
+BAR_HEIGHT, LINE_HEIGHT = 0.36, 0.16  # of each bar, and of a line of its name
+Y_ROOM, TITLE_GAP = 0.95, 0.15  # left of a panel's axes, for ticks and label; right of its title
 TICK_ROOM = 0.62  # of a tick's number along an axis
 BAR_EDGES, LABEL_GAP = 0.55, 0.06  # around the axes of bars; before and behind a value
 BESIDE_SHARE, MOST_BESIDE = 0.34, 14  # of the width, and lines, that may be named at their ends
@@ -67,7 +67,10 @@ def draw_chart(chart: Chart, width: float | None = None) -> Canvas:
     for number, panel in enumerate(chart.panels):
         axes = figure.add_subplot(grid[number // columns, number % columns], label=f"panel {number}")
         _DRAWERS[chart.form](axes, chart, panel, width / columns)
-        title = margins.wrapped(panel.title, width / columns - Y_ROOM, PANEL_TITLE, most=2)
+        if chart.form == "bars":  # as thick as beside it
+            axes.set_ylim(max(len(each.series[0].x) for each in rows[number // columns]) - 0.4, -0.6)
+        left = _name_room(chart, width / columns) if chart.form == "bars" else Y_ROOM
+        title = margins.wrapped(panel.title, width / columns - left - TITLE_GAP, PANEL_TITLE, most=2)
         style.entitle(axes, "\n".join(title))
     style.settle(figure)
     return figure
@@ -255,7 +258,6 @@ def _draw_bars(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
     room = wide - _name_room(chart, wide) - reasons - BAR_EDGES  # inches along the axis
     axes.set_yticks(list(rows), ["\n".join(lines) for lines in names], fontsize=NAME)
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(each.x) - 0.4, -0.6)
     axes.grid(axis="y", visible=chart.x_log)
     _label_x(axes, chart.x, room + reasons)
     for row in rows:
@@ -279,7 +281,7 @@ def _row_height(chart: Chart, wide: float) -> float:
     """Inches of a bar, with room for the lines of its name."""
     names = [name for panel in chart.panels for name in panel.series[0].x]
     lines = max(len(margins.wrapped(name, NAME_SHARE * wide, NAME, most=NAME_LINES)) for name in names)
-    return BAR_HEIGHT + LINE_HEIGHT * max(0, lines - 2)
+    return max(BAR_HEIGHT, LINE_HEIGHT * lines + 0.1)
 
 
 def _name_room(chart: Chart, wide: float) -> float:
@@ -305,8 +307,9 @@ def _scale_bars(axes: Axes, chart: Chart, each: Series, room: float) -> None:
     ticks = {row: of(ceiling) - low for row, (_, _, ceiling) in ends.items()}
     span, moved = _span(reach, ticks, widths, room)
     for row, (_, end, ceiling) in ends.items():
-        axes.annotate(format_number(each.y[row]), (max(end, ceiling) if row in moved else end, row), (72 * LABEL_GAP, 0), textcoords="offset points",
-                      va="center", fontsize=SMALL, fontweight="bold", color=INK, gid="value")  # fmt: skip
+        place = (max(end, ceiling) if row in moved else end, row)
+        axes.annotate(format_number(each.y[row]), place, (72 * LABEL_GAP, 0), textcoords="offset points", va="center", fontsize=SMALL,
+                      fontweight="bold", color=INK, gid="value")  # fmt: skip
     high = low + span
     limits = (math.exp(low), math.exp(high)) if chart.x_log else (low, high)
     axes.set(xscale="log" if chart.x_log else "linear", xlim=limits)
@@ -413,7 +416,7 @@ def _draw_roofline(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
             label=f"_first {each.label}",
         )
     if not points and chart.kind != "device":
-        axes.text(0.5, 0.2, NO_ROOM, transform=axes.transAxes, ha="center", color=GREY)
+        axes.text(0.98, 0.04, NO_ROOM, transform=axes.transAxes, ha="right", color=GREY)
     axes.set_ylabel(panel.y)
     _label_x(axes, chart.x, wide - Y_ROOM)
 

@@ -183,6 +183,12 @@ def accuracy(device_classes: Sequence[str]) -> list[str]:
     return told
 
 
+def usual_context(measured: Sequence[Measured], otherwise: int) -> int:
+    """The context at which most was measured, the shortest of several; *otherwise* where nothing was."""
+    counts = Counter(each.context for each in measured)
+    return min(counts, key=lambda context: (-counts[context], context), default=otherwise)
+
+
 def told_errors(measured: Sequence[Measured]) -> str:
     """How far off, in a line."""
     errors = [abs(each.error) for each in measured]

@@ -128,8 +128,11 @@ def draw_roofs(axes: Axes, device: Hardware, points: Sequence[tuple[float, float
     for ceiling in ceilings:
         start, formats = max(left, ceiling.ops_per_s / max(rates)), ", ".join(ceiling.formats)
         axes.plot([start, right], [ceiling.ops_per_s] * 2, color=INK, lw=1.2, label=f"_{formats}")
-        told = wrapped(f"{formats} {format_rate(ceiling.ops_per_s)}", CEILING_SHARE * wide, NAME, most=3)
-        beside(axes, "\n".join(told), ceiling.ops_per_s)
+        beside(
+            axes,
+            "\n".join(_ceiling_name(formats, format_rate(ceiling.ops_per_s), CEILING_SHARE * wide)),
+            ceiling.ops_per_s,
+        )
     for number, (rate, roof) in enumerate(zip(rates, roofs, strict=True)):
         colour, width = _shade(number, len(roofs)), 2.4 if number == len(roofs) - 1 else 1.6
         name = f"{printable(roof.name, 30)}, {format_number(roof.figure.value)} GB/s"
@@ -137,6 +140,13 @@ def draw_roofs(axes: Axes, device: Hardware, points: Sequence[tuple[float, float
     _name_roofs(axes, axes.lines[len(ceilings) :], device, wide)
     power_ticks(axes.xaxis, left, right, 2, count, max(2, int((1 - CEILING_SHARE) * wide)))
     _rate_ticks(axes)
+
+
+def _ceiling_name(formats: str, rate: str, room: float) -> list[str]:
+    """In lines of so many inches; a number stays with its unit."""
+    *lines, last = wrapped(formats, room, NAME, most=3)
+    together = f"{last} {rate}"
+    return [*lines, together] if width_of(together, NAME) <= room else [*lines, last, rate]
 
 
 def _name_roofs(axes: Axes, handles: Sequence[Line2D], device: Hardware, wide: float) -> None:
