@@ -102,9 +102,10 @@ def sample(kind: str) -> Chart:
 # ---- crowds: as many entries as people ask for, with names as long as they are ----
 
 NAMES = (
-    "Qwen3-30B-A3B, q3_k_m", "Llama 3 / 3.1 8B, q4_k_m", "gpt-oss-120b, mxfp4+bf16", "AMD EPYC 9654 (Genoa), one socket, 12 channels, q4_k_m",
-    "NVIDIA GeForce RTX 4090, 24 GB, q4_k_m", "Raspberry Pi 5, 16 GB (CPU), iq2_xxs", "Apple M3 Ultra, 80-core GPU, q8_0", "Gemma 3 4B (text), q4_k_m",
-    "Qwen3-0.6B, bf16", "DeepSeek-V3 / R1, int4-g128", "Mixtral 8x7B, fp8", "a-model-of-my-own-whose-name-has-neither-spaces-nor-an-end, q4_0",
+    "Qwen3-30B-A3B, q3_k_m", "NVIDIA GeForce RTX 4090, 24 GB, q4_k_m", "a-model-of-my-own-whose-name-has-neither-spaces-nor-an-end, q4_0",
+    "AMD EPYC 9654 (Genoa), one socket, 12 channels, q4_k_m", "Llama 3 / 3.1 8B, q4_k_m", "gpt-oss-120b, mxfp4+bf16",
+    "Raspberry Pi 5, 16 GB (CPU), iq2_xxs", "Apple M3 Ultra, 80-core GPU, q8_0", "Gemma 3 4B (text), q4_k_m", "Qwen3-0.6B, bf16",
+    "DeepSeek-V3 / R1, int4-g128", "Mixtral 8x7B, fp8",
 )  # fmt: skip
 SOURCE = (
     "forecast for llama.cpp, vLLM, batch 1, context 1,024, memory bandwidth measured for pi5-16gb, rtx-4090 and 4 more; estimated for "

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ONE_WIDTH, TWO_WIDTH, NARROW = 7.2, 10.0, 3.6  # inches of a picture with one column or two, and of a column at least
 LINES_HEIGHT, ROOF_HEIGHT = 3.3, 4.6  # of a panel
 BAR_HEIGHT, LINE_HEIGHT = 0.36, 0.16  # of each bar, and of a line of its name
-Y_ROOM, TITLE_GAP = 0.95, 0.15  # left of a panel's axes, for ticks and label; right of its title
+Y_ROOM, ROOF_Y_ROOM, TITLE_GAP = 0.95, 1.3, 0.15  # left of a panel's axes, for ticks and label; right of its title
 TICK_ROOM = 0.62  # of a tick's number along an axis
 BAR_EDGES, LABEL_GAP = 0.55, 0.06  # around the axes of bars; before and behind a value
 BESIDE_SHARE, MOST_BESIDE = 0.34, 14  # of the width, and lines, that may be named at their ends
@@ -69,8 +69,8 @@ def draw_chart(chart: Chart, width: float | None = None) -> Canvas:
         _DRAWERS[chart.form](axes, chart, panel, width / columns)
         if chart.form == "bars":  # as thick as beside it
             axes.set_ylim(max(len(each.series[0].x) for each in rows[number // columns]) - 0.4, -0.6)
-        left = _name_room(chart, width / columns) if chart.form == "bars" else Y_ROOM
-        title = margins.wrapped(panel.title, width / columns - left - TITLE_GAP, PANEL_TITLE, most=2)
+        room = width / columns - _left_room(chart, width / columns) - TITLE_GAP
+        title = margins.wrapped(panel.title, room, PANEL_TITLE, most=2)
         style.entitle(axes, "\n".join(title))
     style.settle(figure)
     return figure
@@ -79,6 +79,13 @@ def draw_chart(chart: Chart, width: float | None = None) -> Canvas:
 def _columns(chart: Chart, width: float) -> int:
     """One where a panel would be too narrow beside another; bars with long names are side by side only where there are many."""
     return 1 if len(chart.panels) < (4 if chart.form == "bars" else 2) or width < 2 * NARROW else 2
+
+
+def _left_room(chart: Chart, wide: float) -> float:
+    """Inches left of the axes of a panel."""
+    if chart.form == "bars":
+        return _name_room(chart, wide)
+    return ROOF_Y_ROOM if chart.form == "roofline" else Y_ROOM
 
 
 def _height(chart: Chart, panel: Panel, wide: float) -> float:

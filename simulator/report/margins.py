@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
     from matplotlib.legend import Legend
 
+SIGN = 0.45  # inches of a sign in a legend, before its name
 POINTS = 72  # of an inch
 TITLE, PANEL_TITLE, TEXT, NAME, SMALL = 13, 11.5, 10.5, 9.5, 8.5  # points
 LINE_SPACING = 1.2
@@ -112,9 +113,11 @@ def _height(lines: Sequence[str], size: float) -> float:
 
 
 def _legend(figure: Canvas, handles: Sequence[Artist], room: float) -> Legend:
-    """In as many columns as there is room for, in inches."""
+    """In as many columns as there is room for, in inches; a name that is longer than that ends in an ellipsis."""
+    for handle in handles:
+        handle.set_label(cut(handle.get_label(), room - SIGN, NAME))
     longest = max(width_of(handle.get_label(), NAME) for handle in handles)
-    columns = max(1, min(len(handles), int(room / (longest + 0.3))))
+    columns = max(1, min(len(handles), int(room / (longest + SIGN))))
     legend = _in_columns(figure, handles, columns)
     while columns > 1 and legend.get_window_extent().width / figure.dpi > room:
         legend.remove()
