@@ -194,6 +194,12 @@ def _n_held(measured: Sequence[Measured]) -> int:
     return sum(each.forecast_low <= each.tokens_per_s <= each.forecast_high for each in measured)
 
 
+def usual_context(measured: Sequence[Measured], otherwise: int) -> int:
+    """The context at which most was measured, the shortest of several; *otherwise* where nothing was."""
+    counts = Counter(each.context for each in measured)
+    return min(counts, key=lambda context: (-counts[context], context), default=otherwise)
+
+
 def told_errors(measured: Sequence[Measured]) -> str:
     """How far off, in a line."""
     errors = [abs(each.error) for each in measured]

@@ -17,8 +17,7 @@ from simulator.report.record import write_whole
 from simulator.simulate import Scenario, usual_formats
 
 WORKERS = 2
-PARTIAL = ("formats", "sparsity", "routing")
-MOST = 4  # panels where each pair of a model and a device has one of its own
+MOST = 9  # panels where each pair of a model and a device has one of its own
 SUFFIXES = ("png", "svg")
 CHARTS = ("speed", "roofline", "batch", "experts", "context", "bytes", "formats", "sparsity", "routing", "measured")
 
@@ -30,36 +29,36 @@ def report_charts(
     context: int,
     measured: Sequence[Measured],
 ) -> list[Chart]:
-    """In the order in which a reader asks; those with a panel for each pair show the first device only."""
+    """In the order in which a reader asks; those with a panel for each pair show every device, and as many models as they can."""
     bases = charts.told_apart(bases)
-    first = next(iter(by_device(bases).values()))[:MOST]
     mixtures = [base for base in bases if base.loaded.model.experts]
-    formats = [base for pair in first for base in _in_formats(pair)]
+    shown, skewed = _shown(bases), _shown(mixtures)
+    formats = [each for base in shown for each in _in_formats(base)]
     found = [
         charts.speed_chart(bases, 1, context, measured),
         charts.roofline_chart(bases, ROOF_BATCHES, context),
         charts.batch_chart(bases, batches, context, measured),
         *([charts.experts_chart(mixtures, batches)] if mixtures else []),
         charts.context_chart(bases, contexts, 1, measured),
-        charts.bytes_chart(first, batches, context),
-        charts.formats_chart(formats, 1, context, measured),
-        charts.sparsity_chart(first, FEW_BATCHES, context),
-    ]
-    skewed = [base for base in first if base.loaded.model.experts]
-    found += [charts.routing_chart(skewed, batches, context)] if skewed else []
-    several = len(by_device(bases)) > 1 or len(first) < len(bases)
-    found = [
-        replace(each, title=f"{each.title}: {_shown(first, bases)}") if several and each.kind in PARTIAL else each
-        for each in found
+        _of(shown, bases, charts.bytes_chart(shown, batches, context)),
+        _of(shown, bases, charts.formats_chart(formats, 1, context, measured)),
+        _of(shown, bases, charts.sparsity_chart(shown, FEW_BATCHES, context)),
+        *([_of(skewed, mixtures, charts.routing_chart(skewed, batches, context))] if skewed else []),
     ]
     return [*found, *([charts.measured_chart(measured, "")] if measured else [])]
 
 
-def _shown(first: Sequence[Scenario], bases: Sequence[Scenario]) -> str:
-    """Which of the pairs a picture with a panel for each shows."""
-    n_models = len({charts.model_name(base) for base in bases})
-    models = f"the first {len(first)} models on " if len(first) < n_models else ""
-    return f"{models}{charts.device_name(first[0])}"
+def _shown(bases: Sequence[Scenario]) -> list[Scenario]:
+    """The first models on every device, so many that at most MOST pairs are shown, and one where there are more devices."""
+    devices = by_device(bases)
+    most = max(1, MOST // max(1, len(devices)))
+    return [base for group in devices.values() for base in group[:most]]
+
+
+def _of(shown: Sequence[Scenario], bases: Sequence[Scenario], chart: Chart) -> Chart:
+    """A chart that says so where it leaves models out."""
+    n_shown, n_models = (len(dict.fromkeys(map(charts.model_name, each))) for each in (shown, bases))
+    return chart if n_shown == n_models else replace(chart, title=f"{chart.title}: {n_shown} of {n_models} models")
 
 
 def _in_formats(base: Scenario) -> list[Scenario]:

@@ -19,12 +19,13 @@ from simulator.mixes import parse_weights
 from simulator.model import Loaded, load_model, weight_bytes
 from simulator.report.charts import BATCHES
 from simulator.report.grid import CONTEXTS, Grids, build_grids, device_argument, model_argument
-from simulator.report.measured import Measured, accuracy, load_measured
+from simulator.report.measured import Measured, accuracy, load_measured, usual_context
 from simulator.report.page import page
 from simulator.report.pictures import CHARTS, SUFFIXES, draw_all, report_charts
 from simulator.report.progress import Progress, progress_bar
 from simulator.report.record import flattened, records, write_csv, write_whole
 from simulator.report.screen import print_line
+from simulator.simulate import DEFAULT_CONTEXT
 from simulator.units import counted
 
 MAX_PAIRS = 64
@@ -112,12 +113,14 @@ def _is_ours(path: Path) -> bool:
 def write_report(request: Request, folder: Path, measured: Sequence[Measured]) -> str:
     """Pictures and data first, the page last, each file whole or not at all; returns a sentence on what was written."""
     with progress_bar("report") as progress:
+        context = usual_context(measured, DEFAULT_CONTEXT)
         grids = build_grids(
             request.models,
             request.devices,
             weights=request.weights,
             batches=request.batches or BATCHES,
-            contexts=request.contexts or CONTEXTS,
+            contexts=request.contexts or {*CONTEXTS, context},
+            context=context,
             progress=_part(progress, 0.0, 0.3),
             **request.more,
         )

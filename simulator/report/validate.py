@@ -29,6 +29,7 @@ from simulator.report.profile import DEFAULT_FILE
 from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_json, write_whole
 from simulator.report.report import check_folder, report_measured
+from simulator.report.screen import print_line
 from simulator.report.table import print_table
 from simulator.restless import READING, Flips
 from simulator.units import GIGA, counted, format_number, format_seconds
