@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-MAX_LINE = 500  # characters of a message: what does not fit into some lines of a terminal is not read
+MAX_LINE = 400  # characters of a message: what fills half a terminal is not read
 MAX_WORD = 160  # longer ones are somebody's value or path, whose beginning and end tell what it is
 
 # Control characters, and those that turn the direction of writing: a terminal obeys them.

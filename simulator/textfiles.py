@@ -49,6 +49,9 @@ _KINDS = (
 )
 
 
+_DESCRIPTOR = re.compile(r"/dev/stdin|(/dev|/proc/self)/fd/\d+")
+
+
 def open_file(path: Path) -> BinaryIO:
     """A file of data, open for reading; OSError, or InputError for a pipe and whatever else is no regular file."""
     # A pipe without a writer holds up whoever opens it, unless told not to wait; a regular file is read as ever.
@@ -60,6 +63,16 @@ def open_file(path: Path) -> BinaryIO:
     raise InputError(f"{path}: is {_kind(mode)}, a file is needed")
 
 
+def _open_text(path: Path) -> BinaryIO:
+    """The same, or the pipe that a shell made for `<(...)` or `|` and gave as a descriptor: somebody writes there."""
+    if _DESCRIPTOR.fullmatch(str(path)):
+        file = path.open("rb")
+        if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+            return file
+        file.close()
+    return open_file(path)
+
+
 def _kind(mode: int) -> str:
     return next((name for is_one, name in _KINDS if is_one(mode)), "no regular file")
 
@@ -67,7 +80,7 @@ def _kind(mode: int) -> str:
 def read_text(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
     """The text of a file of sane size, with control characters in it made visible: it will be printed."""
     try:
-        with open_file(path) as file:
+        with _open_text(path) as file:
             raw = file.read(max_bytes + 1)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
@@ -257,7 +270,7 @@ def _field_name(key: yaml.Node, where: str) -> str:
         raise InputError(f"{line}: merged fields (<<) are not supported, write them out")
     if not isinstance(key, yaml.ScalarNode) or not key.tag.endswith((":str", ":int")):
         raise InputError(f"{line}: a field's name must be text")
-    if not is_plain_line(key.value):
+    if not is_plain_line(_folded(key.value)):
         raise InputError(f"{line}: a field's name must be plain text, got {describe(key.value)}")
     return key.value
 
