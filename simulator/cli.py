@@ -7,6 +7,7 @@ import gc
 # Most of a forecast's time is importing, where collecting garbage finds none: so this stands before the imports.
 gc.set_threshold(100_000)
 
+import io
 import os
 import re
 import shutil
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.errors import InputError, hint, printable
+from simulator.errors import InputError, brief, hint, is_plain_line, plain_line, printable
+from simulator.interrupts import STATUS, end_interrupted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -566,6 +568,7 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments[:1] and arguments[0] in ("plot", "report"):
         arguments = with_every_device(arguments)
     try:
+        _refuse_control_characters(arguments)
         status = app(args=arguments, prog_name="roofcast", standalone_mode=False)
         sys.stdout.flush()
     except InputError as error:
@@ -576,15 +579,15 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(2)
         _fail(_usage(error, arguments))
     except (KeyboardInterrupt, typer.Abort):
-        status = 130
-    except BrokenPipeError:  # the reader, such as head, has seen enough
+        status = STATUS
+    except (BrokenPipeError, SystemExit):  # the reader, such as head, has seen enough; click makes an exit of it
         _drop_output()
         sys.exit(141)
     except OSError as error:  # files are read and written elsewhere: this is the standard output
         _drop_output()
         _fail(f"the output cannot be written ({error.strerror})")
-    if status == 130:  # typer turns an interrupt into this, or lets it through
-        print("interrupted", file=sys.stderr)
+    if status == STATUS:  # typer turns an interrupt into this, or lets it through
+        end_interrupted()
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -614,8 +617,34 @@ def with_index(arguments: list[str]) -> list[str]:
     return found
 
 
+def _refuse_control_characters(arguments: list[str]) -> None:
+    """Names of files are printed wherever they are used, and stand in pages and pictures; only a prompt is free text."""
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        is_prompt = before == "--prompt" or argument.startswith("--prompt=")
+        if not (is_prompt or is_plain_line(argument)):
+            shown = printable(plain_line(argument))
+            raise InputError(
+                f"'{shown}': has a line end or a control character in it; a file must be renamed to be used"
+            )
+
+
+class _Unfailing(io.FileIO):
+    """A stream that takes what nobody can be given: a full disk behind the messages makes no mistake of a success."""
+
+    def write(self, data: bytes) -> int:
+        """As a file does, or as if."""
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
 def _prepare_output() -> None:
-    """A closed standard output swallows, and one of a small character set replaces what it cannot show."""
+    """A closed output swallows, one of a small character set replaces what it cannot show, and messages cannot fail."""
+    if sys.stderr is not None and sys.stderr is sys.__stderr__:
+        raw = _Unfailing(sys.stderr.fileno(), "w", closefd=False)
+        encoding = sys.stderr.encoding
+        sys.stderr = io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors="replace", line_buffering=True)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - for the life of the process
@@ -654,6 +683,6 @@ _WORDS = {
 
 
 def _fail(message: str) -> None:
-    for line in message.splitlines():
-        print(f"roofcast: {printable(line, 600)}", file=sys.stderr)
+    for line in message.split("\n"):
+        print(brief(f"roofcast: {line}"), file=sys.stderr)
     sys.exit(2)

@@ -21,6 +21,7 @@ from simulator.layers.tensor import Tensor, Width, matrix, vector
 from simulator.library import find, shelf
 from simulator.quant import Format, Slot, Weights
 from simulator.schema import Spec, load_spec
+from simulator.textfiles import open_file
 
 Attention = Annotated[GroupedQuery | Latent | GatedDeltaNet | Mamba2 | ShortConv, Field(discriminator="kind")]
 FeedForward = Annotated[Plain | Gated | Experts, Field(discriminator="kind")]
@@ -312,7 +313,7 @@ def load_model(given: str | Path) -> Loaded:
 def starts_with_gguf(path: Path) -> bool:
     """Whether a file of any name is a GGUF: some tools keep them under a checksum."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(4) == b"GGUF"
-    except OSError:
+    except (OSError, InputError):
         return False

@@ -6,7 +6,6 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,6 +20,7 @@ from simulator.engine import cpu
 from simulator.engine.step import Engine
 from simulator.engine.team import cores
 from simulator.probe.read import ReadProbe
+from simulator.report.leftovers import temporary_folder
 from simulator.report.progress import Progress
 from simulator.units import counted
 
@@ -69,8 +69,8 @@ def _folder(given: str | None) -> Iterator[Path]:
         Path(given).mkdir(parents=True, exist_ok=True)
         yield Path(given)
         return
-    with tempfile.TemporaryDirectory() as place:
-        yield Path(place)
+    with temporary_folder("bench-decode") as place:
+        yield place
 
 
 def _case(name: str, path: Path, threads: int, share: float, rounds: int, notes: list[str]) -> list[dict]:

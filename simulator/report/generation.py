@@ -17,7 +17,8 @@ from simulator.engine.generate import Generation, generate, reading_speed
 from simulator.engine.routing import choose_experts
 from simulator.engine.step import Engine
 from simulator.engine.tokenizer import Tokenizer, load_tokenizer
-from simulator.errors import InputError
+from simulator.errors import InputError, plain_text
+from simulator.interrupts import end_interrupted, noticed
 from simulator.model import load_model, starts_with_gguf
 from simulator.report.progress import progress_bar
 from simulator.report.record import write_json
@@ -97,11 +98,15 @@ def run(request: Request) -> None:
             into=found,
         )
         interrupted = _stream(steps, tokenizer, quiet=request.json == "-" or tokenizer is None)
-        look = reading_speed(engine)
-        speeds = [look() for _ in range(N_LOOKS)]
+        speeds = [] if interrupted else _reading_speeds(engine)
         _report(request, engine, tokenizer, found, speeds, loaded - started, interrupted)
     if interrupted:
-        raise KeyboardInterrupt
+        end_interrupted()
+
+
+def _reading_speeds(engine: Engine) -> list[float]:
+    look = reading_speed(engine)
+    return [look() for _ in range(N_LOOKS)]
 
 
 def _check_vocabulary(path: Path, tokenizer: Tokenizer) -> None:
@@ -163,16 +168,16 @@ def _loading() -> Iterator[Callable[[int, int], None]]:
 def _stream(steps: Iterator[int], tokenizer: Tokenizer | None, quiet: bool) -> bool:
     """Prints text as it comes; returns whether it was interrupted."""
     stream = tokenizer.stream() if tokenizer else None
-    interrupted = False
-    try:
+    shown = plain_text if sys.stdout.isatty() else str  # a terminal would obey what a model says, a file keeps it
+    with noticed() as is_interrupted:
         for token in steps:
             if not quiet:
-                print(stream.feed(token), end="", flush=True)
-    except KeyboardInterrupt:
-        interrupted = True
-    if not quiet:
-        print(stream.end())
-    return interrupted
+                print(shown(stream.feed(token)), end="", flush=True)
+            if is_interrupted():
+                break
+        if not quiet:
+            print(shown(stream.end()))
+        return is_interrupted()
 
 
 def _report(
@@ -184,8 +189,6 @@ def _report(
     load_seconds: float,
     interrupted: bool,
 ) -> None:
-    speed = statistics.median(speeds)
-    share = found.bytes_per_s / speed if found.bytes_per_s else None
     if request.json is not None:
         write_json(_record(engine, tokenizer, found, speeds, load_seconds, interrupted), request.json)
     if request.json == "-":
@@ -200,11 +203,7 @@ def _report(
         f"({counted(engine.n_threads, 'thread')}, {engine.cpu.name})",
         stream=out,
     )
-    print_line(
-        f"{found.bytes_per_s / 1e9:.1f} GB/s: {share:.0%} of the {speed / 1e9:.1f} GB/s at which this machine reads the same "
-        "weights and does nothing else",
-        stream=out,
-    )
+    print_line(f"{found.bytes_per_s / 1e9:.1f} GB/s{_beside(found, speeds)}", stream=out)
     print_line(f"per token: {', '.join(f'{name} {format_bytes(size)}' for name, size in parts.items())}", stream=out)
     if found.experts:
         means = [sum(layers) / len(layers) for layers in found.experts if layers]
@@ -214,6 +213,17 @@ def _report(
         f"prompt of {counted(found.prompt_tokens, 'token')} in {format_seconds(found.prompt_seconds)}; "
         f"ready after {format_seconds(load_seconds)}",
         stream=out,
+    )
+
+
+def _beside(found: Generation, speeds: list[float]) -> str:
+    """What the memory can do, unless an interrupted run left no time to look."""
+    if not speeds:
+        return ""
+    speed = statistics.median(speeds)
+    return (
+        f": {found.bytes_per_s / speed:.0%} of the {speed / 1e9:.1f} GB/s at which this machine reads the same "
+        "weights and does nothing else"
     )
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from simulator.report import charts
 from simulator.report.charts import FEW_BATCHES, ROOF_BATCHES, Chart, by_device
 from simulator.report.measured import Measured
 from simulator.report.progress import Progress
-from simulator.report.record import write_whole
 from simulator.simulate import Scenario, usual_formats
 
 WORKERS = 2
@@ -65,41 +66,49 @@ def _in_formats(base: Scenario) -> list[Scenario]:
     return [replace(base, load=replace(base.load, weights=each)) for each in usual_formats(base)]
 
 
-def draw_all(found: Sequence[Chart], folder: Path, progress: Progress) -> list[str]:
-    """Every chart as PNG and SVG, each file whole or not at all; the names of the PNG files."""
+def draw_all(found: Sequence[Chart], progress: Progress) -> dict[str, bytes]:
+    """Every chart as PNG and SVG: files by name."""
     workers = min(WORKERS, os.cpu_count() or 1)
+    drawn: dict[str, bytes] = {}
     if workers < 2:
         for number, chart in enumerate(found):
             progress(number / len(found), chart.title)
-            draw_both(chart, folder)
-        return _names(found)
-    with ProcessPoolExecutor(workers, initializer=_leave_interrupts) as pool:
-        waiting = {pool.submit(draw_both, chart, folder): chart for chart in found}
+            drawn |= draw_both(chart)
+        return drawn
+    with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
+        with _without_interrupts():
+            waiting = {pool.submit(draw_both, chart): chart for chart in found}
         try:
             for number, done in enumerate(as_completed(waiting), 1):
-                done.result()
+                drawn |= done.result()
                 progress(number / len(found), waiting[done].title)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return _names(found)
+    return drawn
 
 
-def _names(found: Sequence[Chart]) -> list[str]:
-    return [f"{chart.kind}.png" for chart in found]
-
-
-def draw_both(chart: Chart, folder: Path) -> None:
-    """One layout, two files."""
+def draw_both(chart: Chart) -> dict[str, bytes]:
+    """One layout, two files by name."""
     from simulator.report import style
     from simulator.report.draw import draw_chart, values_of
 
     with style.styled():
         figure = draw_chart(chart)
-        for kind in SUFFIXES:
-            write_whole(folder / f"{chart.kind}.{kind}", style.encode(figure, kind, values_of(chart)))
+        return {f"{chart.kind}.{kind}": style.encode(figure, kind, values_of(chart)) for kind in SUFFIXES}
 
 
-def _leave_interrupts() -> None:
-    """An interrupt is for the parent, which ends the pool."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes that are started here never see a Ctrl-C, from their first moment on: the parent ends, and they with it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """However the parent ends, killed or not, this process does so, too, in the middle of whatever it draws."""
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

@@ -19,6 +19,7 @@ from simulator.host import Host, describe_state, read_host, remark_on_others
 from simulator.importers.measurements import Skipped
 from simulator.matrix import SHALLOW, lack_of_memory, make_matrix
 from simulator.measure import OUTSIDE, Sizes, measure_cases
+from simulator.model import Loaded
 from simulator.probe.describe import identity
 from simulator.probe.device import make_plan
 from simulator.probe.merge import difference, fields_of
@@ -27,7 +28,7 @@ from simulator.report.measured import of_comparison
 from simulator.report.plot import check_path, show
 from simulator.report.profile import DEFAULT_FILE
 from simulator.report.progress import progress_bar
-from simulator.report.record import check_target, write_json, write_whole
+from simulator.report.record import check_target, write_json
 from simulator.report.report import check_folder, report_measured
 from simulator.report.screen import print_line
 from simulator.report.table import print_table
@@ -64,23 +65,25 @@ def run(given: str | None, quick: bool, json: str | None, plot: str | None = Non
     if plot is not None:
         show(measured_chart(of_comparison(found), hardware.title or hardware.name), picture, json == "-")
     if folder is not None:
-        models = _write_models(found, folder / "models")
+        models, files = _models(found, folder)
         command = shlex.join(
             ["roofcast", "validate", given or DEFAULT_FILE, *(["--quick"] * quick), "--report", report]
         )
         devices = {hardware.name: given or DEFAULT_FILE}
-        told = report_measured(of_comparison(found), models, devices, folder, command, tuple(state_lines(found)))
+        remarks = tuple(state_lines(found))
+        told = report_measured(of_comparison(found), models, devices, folder, command, remarks, files)
         print(told, file=sys.stderr if json == "-" else sys.stdout)
 
 
-def _write_models(found: Comparison, folder: Path) -> dict[str, str]:
-    """The models of a run as files, which the commands in its report name; their paths by name."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {row.case.model.name: folder / f"{row.case.model.name}.yaml" for row in found.rows}
-    for row in found.rows:
-        fields = row.case.model.model_dump(mode="json", exclude_unset=True)
-        write_whole(paths[row.case.model.name], yaml.safe_dump(fields, sort_keys=False))
-    return {name: str(path) for name, path in paths.items()}
+def _models(found: Comparison, folder: Path) -> tuple[dict[str, Loaded], dict[str, str]]:
+    """The models of a run by name, and the files of its report that hold them, which the commands there name."""
+    models = {row.case.model.name: row.case.model for row in found.rows}
+    loaded = {name: Loaded(model, path=folder / "models" / f"{name}.yaml") for name, model in models.items()}
+    files = {
+        f"models/{name}.yaml": yaml.safe_dump(model.model_dump(mode="json", exclude_unset=True), sort_keys=False)
+        for name, model in models.items()
+    }
+    return loaded, files
 
 
 def _hardware(given: str | None) -> Hardware:
