@@ -136,13 +136,13 @@ def test_loading_says_what_takes_so_long(monkeypatch):
     """A quarter of the bytes is a quarter of the bar; after two seconds the first compiling is named."""
     monkeypatch.setattr(generation.threading, "Timer", Timer)
     monkeypatch.setattr(progress, "REDRAW_S", 0.0)
-    with screen(monkeypatch, 100, "stderr") as shown, generation._loading() as told:
+    with screen(monkeypatch, 80, "stderr") as shown, generation._loading() as told:
         told(1, 4)
         Timer.made[-1].act()
         told(4, 4)
     first, second, last = list(dict.fromkeys(bars(shown.getvalue())))[-3:]
     assert " 25% " in first
-    assert second.endswith("compiling the kernels for this processor, once")
+    assert second.endswith("compiling, only once")
     assert "100%" in last
     assert Timer.made[-1].seconds == 2.0
     assert Timer.made[-1].is_over
