@@ -526,7 +526,7 @@ def list_(
         bool, typer.Option("--all", help="Every line; a terminal shows the first 20, a pipe or a file always gets all.")
     ] = False,
 ) -> None:
-    """List what roofcast knows by name: models that people measure first, and of these the newest."""
+    """List what roofcast knows by name. Models that people measure come first, and of these the newest."""
     from simulator.report.listing import LISTS, Asked, print_list
 
     _refuse_empty({"on": on, "min-params": min_params, "max-params": max_params})

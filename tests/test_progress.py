@@ -6,6 +6,7 @@ import threading
 import pytest
 from screens import Screen, plain, screen
 
+from simulator.report import generation, progress
 from simulator.report.progress import progress_bar
 
 MOVE = re.compile("\033\\[[0-9;?]*[A-Za-z]|[\r\n]")  # of the cursor
@@ -112,6 +113,39 @@ def test_a_small_character_set_is_enough(monkeypatch):
 def test_words_are_no_markup(monkeypatch):
     """A model's name in brackets is shown as it is."""
     assert bars(drawn(monkeypatch, 80, ((0, 0.5, "[red]a[/red]"),)))[-1].endswith("[red]a[/red]")
+
+
+class Timer:
+    """One that goes off when it is told to."""
+
+    made = ()
+
+    def __init__(self, seconds, act):
+        self.seconds, self.act, self.is_over = seconds, act, False
+        Timer.made = (*Timer.made, self)
+
+    def start(self):
+        """Nothing yet."""
+
+    def cancel(self):
+        """Not needed any more."""
+        self.is_over = True
+
+
+def test_loading_says_what_takes_so_long(monkeypatch):
+    """A quarter of the bytes is a quarter of the bar; after two seconds the first compiling is named."""
+    monkeypatch.setattr(generation.threading, "Timer", Timer)
+    monkeypatch.setattr(progress, "REDRAW_S", 0.0)
+    with screen(monkeypatch, 80, "stderr") as shown, generation._loading() as told:
+        told(1, 4)
+        Timer.made[-1].act()
+        told(4, 4)
+    first, second, last = list(dict.fromkeys(bars(shown.getvalue())))[-3:]
+    assert " 25% " in first
+    assert second.endswith("compiling, only once")
+    assert "100%" in last
+    assert Timer.made[-1].seconds == 2.0
+    assert Timer.made[-1].is_over
 
 
 def test_no_thread_draws(monkeypatch):

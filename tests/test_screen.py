@@ -76,10 +76,10 @@ def test_a_pipe_gets_no_signs_of_a_terminal(piped):
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_no_colour_where_none_is_wanted(shown, environment):
     """The same signs without any escape; the help, too, is as wide as the terminal."""
-    found = shown_at((50,), [COMMANDS[0], "list --help"], ROOT, **environment)
+    found = shown_at((40,), [COMMANDS[0], "list --help"], ROOT, **environment)
     assert not any("\033" in text for text in found.values())
-    assert words(found[50, COMMANDS[0]]) == words(shown[50, COMMANDS[0]])
-    assert max(map(len, found[50, "list --help"].splitlines())) <= 50
+    assert words(found[40, COMMANDS[0]]) == words(shown[40, COMMANDS[0]])
+    assert max(map(len, found[40, "list --help"].splitlines())) <= 40
 
 
 def test_nothing_that_a_file_says_is_taken_for_markup(monkeypatch):

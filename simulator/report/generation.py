@@ -29,7 +29,7 @@ MAX_TOKENS = 1_000_000
 MAX_THREADS = 1024
 N_LOOKS = 3  # at the memory's speed, right after generating
 COMPILING_S = 2.0  # a start that takes longer is explained
-COMPILING = "compiling the kernels for this processor, once"
+COMPILING = "compiling, only once"  # short: it stands beside the bar
 
 
 @dataclass(frozen=True)
