@@ -52,7 +52,8 @@ def entry(*, keeps_lock: bool = False) -> Callable[[Callable], Callable]:
 
     def decorate(function: Callable) -> Callable:
         dispatcher = njit(nogil=not keeps_lock, **OPTIONS)(function)
-        dispatcher._cache = _KernelCache(function, function.__qualname__)
+        module = function.__module__.rpartition(".")[2]
+        dispatcher._cache = _KernelCache(function, f"{module}-{function.__name__.strip('_')}")
         return dispatcher
 
     return decorate
