@@ -134,10 +134,17 @@ def test_all_functions_have_options_of_their_own():
 
 
 def test_a_kernel_has_a_name_of_its_own(cache):
-    """The linker knows kernels by their names alone."""
-    made()
-    with pytest.raises(ValueError, match="there is a kernel sums already"):
-        compile_kernel(sums, "sums")
+    """The linker knows kernels by their names alone; asked for again, the same one is given."""
+
+    def writes(number):
+        def write(task, thread, n_threads):
+            integers_at(task, 1)[0] = number
+
+        return write
+
+    assert compile_kernel(writes(1), "one") == compile_kernel(writes(1), "one")
+    with pytest.raises(ValueError, match="there is another kernel one already"):
+        compile_kernel(writes(2), "one")
 
 
 # ---- entries ----
