@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import pickle
 import sys
+import threading
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -52,32 +53,41 @@ def entry(*, keeps_lock: bool = False) -> Callable[[Callable], Callable]:
 
     def decorate(function: Callable) -> Callable:
         dispatcher = njit(nogil=not keeps_lock, **OPTIONS)(function)
-        dispatcher._cache = _KernelCache(function, function.__qualname__)
+        module = function.__module__.rpartition(".")[2]
+        dispatcher._cache = _KernelCache(function, f"{module}-{function.__name__.strip('_')}")
         return dispatcher
 
     return decorate
 
 
 def compile_kernel(function: Callable, name: str) -> int:
-    """Address of a function (task, thread, n_threads) as a kernel.
+    """Address of a function (task, thread, n_threads) as a kernel, compiled once in a process.
 
     Args:
         function: in Python; what it closes over is part of the kernel.
         name: no other function's: the linker tells kernels apart by nothing else, and so does the cache.
 
-    Raises ValueError where the name is taken.
+    Raises ValueError where the name is another's.
     """
-    if name in _kept:
-        raise ValueError(f"there is a kernel {name} already")
-    function.__qualname__ = name
-    kernel = CFunc(function, normalize_signature(SIGNATURE), locals={}, options=dict(OPTIONS))
-    kernel._cache = _KernelCache(function, name)
-    kernel.compile()
-    _kept[name] = kernel
-    return kernel.address
+    with _lock:
+        if name not in _kept:
+            function.__qualname__ = name
+            kernel = CFunc(function, normalize_signature(SIGNATURE), locals={}, options=dict(OPTIONS))
+            kernel._cache = _KernelCache(function, name)
+            kernel.compile()
+            _kept[name] = kernel
+        elif _written(_kept[name].__wrapped__) != _written(function):
+            raise ValueError(f"there is another kernel {name} already")
+        return _kept[name].address
 
 
 _kept: dict[str, CFunc] = {}  # by name; keeps the code of the kernels alive
+_lock = threading.Lock()
+
+
+def _written(function: Callable) -> tuple:
+    """What a function does: its code, and what it closes over."""
+    return function.__code__, [cell.cell_contents for cell in function.__closure__ or ()]
 
 
 @lru_cache(maxsize=1)

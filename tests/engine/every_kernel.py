@@ -24,6 +24,12 @@ TOKENS = ([5, 9, 2], [40, 7, 1], [63, 0, 30])
 NOT_RESULTS = ("scratch", "claims", "second")  # addresses, and how far the work has come
 
 
+def shared_functions(kernel):
+    """Functions that stand beside a kernel's own in its code and may be another's, too. Those that count references have no floats."""
+    names = {each.name for each in kernel._library.get_defined_functions() if each.linkage.name == "linkonce_odr"}
+    return sorted(name for name in names if not name.startswith("NRT_"))
+
+
 def digest(array):
     """A digest of an array's bytes."""
     return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8)).hexdigest()[:16]
@@ -71,8 +77,11 @@ def main(folder, everything):
         team = Team(1)
         found[f"probes {path.name}"] = probes(team, path)
         team.close()
-    loaded = {name: kernel.cache_hits for name, kernel in compiled._kept.items()}
-    print(json.dumps({"found": found, "loaded": loaded}))
+    kernels = compiled._kept
+    loaded = {name: kernel.cache_hits for name, kernel in kernels.items()}
+    shared = [function for kernel in kernels.values() if not kernel.cache_hits for function in shared_functions(kernel)]
+    print(json.dumps({"found": found, "loaded": loaded, "shared": shared}))
 
 
-main(sys.argv[1], sys.argv[2:] == ["all"])
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:] == ["all"])

@@ -14,6 +14,7 @@ import numba
 import numpy as np
 import pytest
 import tiny
+from every_kernel import shared_functions
 from numba.core.caching import CompileResultCacheImpl
 from numba.core.dispatcher import Dispatcher
 
@@ -56,6 +57,7 @@ def test_compiled_and_loaded_kernels_agree_to_the_bit(tmp_path, request):
     assert set(first["loaded"].values()) == {0}
     assert set(second["loaded"].values()) == {1}
     assert first["found"] == second["found"]
+    assert first["shared"] == []
 
 
 # ---- one function ----
@@ -112,14 +114,9 @@ def entries(folder):
 
 
 def test_a_kernel_is_one_function(cache):
-    """A helper that stood beside it would exist twice, optimised in two ways; numba's own counting of references has no floats."""
+    """A helper that stood beside it would exist twice, optimised in two ways."""
     made()
-    shared = [
-        function.name
-        for function in compiled._kept["sums"]._library.get_defined_functions()
-        if function.linkage.name == "linkonce_odr" and not function.name.startswith("NRT_")
-    ]
-    assert shared == []
+    assert shared_functions(compiled._kept["sums"]) == []
 
 
 def test_all_functions_have_options_of_their_own():
@@ -137,10 +134,17 @@ def test_all_functions_have_options_of_their_own():
 
 
 def test_a_kernel_has_a_name_of_its_own(cache):
-    """The linker knows kernels by their names alone."""
-    made()
-    with pytest.raises(ValueError, match="there is a kernel sums already"):
-        compile_kernel(sums, "sums")
+    """The linker knows kernels by their names alone; asked for again, the same one is given."""
+
+    def writes(number):
+        def write(task, thread, n_threads):
+            integers_at(task, 1)[0] = number
+
+        return write
+
+    assert compile_kernel(writes(1), "one") == compile_kernel(writes(1), "one")
+    with pytest.raises(ValueError, match="there is another kernel one already"):
+        compile_kernel(writes(2), "one")
 
 
 # ---- entries ----
@@ -181,8 +185,8 @@ def test_a_change_of_a_source_changes_what_every_entry_is_made_of(tmp_path, monk
     shutil.copytree(ROOT / "simulator", copy, ignore=shutil.ignore_patterns("__pycache__", "library", "report"))
     monkeypatch.setattr(compiled, "_PACKAGE", copy)
     assert source_digest.__wrapped__() == source_digest()
-    with (copy / name).open("a") as file:
-        file.write("#")
+    source = copy / name
+    source.write_text(source.read_text() + "#")
     assert source_digest.__wrapped__() != source_digest()
 
 
