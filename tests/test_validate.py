@@ -154,7 +154,7 @@ def test_the_page_is_told_what_the_text_says_of_the_machine(profiled, monkeypatc
     assert run("--report", "out") == 0
     ((measurements, *_, remarks),) = given
     assert len(measurements) == 12
-    assert remarks == ("nothing is known of the machine's drift since it was profiled",)
+    assert remarks == ("nothing is known of a drift since the machine was profiled",)
 
 
 def test_json_alone_stands_on_standard_output(profiled, capsys):

@@ -243,7 +243,7 @@ def print_wrapped(line: str) -> None:
 def state_lines(found: Comparison) -> Iterator[str]:
     """What the machine did beside the decodes: drift, what that did to the errors, and two states, in sentences."""
     drifts = sorted(drift for row in found.rows for drift in row.drifts)
-    if any(drift != 1.0 for drift in drifts):
+    if not all(math.isclose(drift, 1) for drift in drifts):
         typical = statistics.median(drifts)
         remedy = "; profile again for forecasts of the machine as it is now" * (
             abs(math.log(typical)) > math.log(CHANGED)
