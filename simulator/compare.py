@@ -97,9 +97,11 @@ class Row:
 
     @property
     def undrifting_factor(self) -> float:
-        """How far the interval reaches either way for the timing model, and for what changed between two looks."""
+        """How far the interval reaches either way for the timing model, for what changed between two looks, and for what they are
+        compared with: the mean of a profile's."""
         looks = spread_of([math.exp(look.change) for look in self.measurement.looks]) / math.sqrt(2)
-        return float(interval.factor(looks**2, self.forecast.runtime.model_spread))
+        variances = looks**2 + self.forecast.unrest.mean_variance
+        return float(interval.factor(variances, self.forecast.runtime.model_spread))
 
     def parts(self, corrected: bool) -> dict[str, tuple[float, float]]:
         """Seconds of each part of the model and outside its kernels, as (measured, forecast).

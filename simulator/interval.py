@@ -60,6 +60,11 @@ class Unrest:
         t80 = np.interp(1 / freedom, [0.0, *(1 / each for each in known)], [Z80, *(T80[each] for each in known)])
         return float((self.spread * t80 / Z80) ** 2 * (1 + 1 / self.count))
 
+    @property
+    def mean_variance(self) -> float:
+        """Of their mean: s^2 / n."""
+        return self.spread**2 / self.count
+
 
 def unrest_of(hardware: Hardware, threads: int | None) -> Unrest:
     """What the reference models of a profile tell, at the nearest number of threads; none where a file has no such decodes.

@@ -5,6 +5,7 @@ Nothing here knows how a forecast is made: it is told errors and timings.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -36,8 +37,8 @@ def judge(errors: Sequence[float], corrected: Sequence[float], groups: Sequence[
     Every second one of the *groups* of decodes that were timed together makes up one half of the run. The correction is used
     where it brings down the median error of both: so it is judged by other decodes, at other moments, than it is used for.
     """
-    if list(errors) == list(corrected):
-        return Correction(False, "nothing is known of the machine's drift since it was profiled")
+    if all(math.isclose(1 + one, 1 + two) for one, two in zip(errors, corrected, strict=True)):
+        return Correction(False, "nothing is known of a drift since the machine was profiled")
     order = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     halves = [[place for place, group in enumerate(groups) if order[group] % 2 == half] for half in (0, 1)]
     if min(map(len, halves)) < LEAST_JUDGED:

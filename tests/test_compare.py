@@ -349,12 +349,22 @@ def test_drift_that_only_the_reference_models_show_is_not_corrected(capsys):
     """They take 1.25 times as long, the decodes do not: right as forecast, 20 % too slow with that taken out."""
     found = drifting(1.25, [1 / 1.25 - 1] * 12)
     assert not found.correction.is_used
+    drift = "drift: by the reference models, decodes took 1.25 times as long as when the machine was profiled (1.25 to 1.25)"
     told = "drift was not corrected: the median error does not fall in both halves of the decodes"
     assert found.correction.why == f"{told} (from 0.0% to 20.0% and from 0.0% to 20.0%)"
     print_comparison(found, machine())
     printed = " ".join(capsys.readouterr().out.split())
+    assert drift in printed
     assert told in printed
     assert "with drift out" not in printed
+
+
+def test_a_machine_far_from_its_profile_is_to_be_profiled_again(capsys):
+    """Half as fast as then, or twice; not a fifth off."""
+    for drift, is_told in ((2.0, True), (0.5, True), (1.2, False), (1 / 1.2, False)):
+        print_comparison(drifting(drift, [0.0] * 12), machine())
+        printed = " ".join(capsys.readouterr().out.split())
+        assert ("; profile again for forecasts of the machine as it is now" in printed) == is_told
 
 
 def test_a_correction_that_helps_one_half_alone_is_not_used():

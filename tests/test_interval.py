@@ -44,6 +44,7 @@ def test_one_more_decode_scatters_about_the_mean_of_a_few():
     assert Unrest(0.1, 9).variance == pytest.approx(0.01 * 1.3198, rel=1e-4)
     assert Unrest(0.1, 10**6).variance == pytest.approx(0.01, rel=1e-4)
     assert Unrest(0.0, 3).variance == 0
+    assert Unrest(0.6, 9).mean_variance == pytest.approx(0.04)
 
 
 def test_unrest_is_that_of_the_reference_models():

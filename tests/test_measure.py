@@ -164,6 +164,16 @@ def test_looks_find_all_reference_models(found):
             assert look.change == pytest.approx(0, abs=1e-9)
 
 
+def test_each_look_after_a_burst_is_kept_alone(found):
+    """As many as rounds, no two at one moment, in the order of the rounds."""
+    measured, _ = found
+    moments = [look.at_s for each in measured for look in each.after]
+    assert len(set(moments)) == len(moments) == 3 * len(CASES)
+    for each in measured:
+        assert [look.at_s for look in each.after] == sorted(look.at_s for look in each.after)
+        assert [look.at_s for look in each.looks] == [look.at_s for look in each.after]
+
+
 def test_progress_goes_from_nothing_to_all(found):
     """Told for each loaded model, and at the end."""
     _, told = found

@@ -111,6 +111,20 @@ def test_titles_cannot_leave_their_place():
     assert data_of(text)["measured"][0]["id"] == HOSTILE
 
 
+def test_how_often_the_interval_held_stands_before_any_interval():
+    """Eight of ten rows lie in it, then one of five, which chance does not explain; remarks on the machine follow."""
+    grids = build_grids(["llama-3-8b"], ["pi5-16gb"], **SMALL)
+    inside, outside = measured(), measured(tokens_per_s=4.0, tokens_per_s_high=4.2)
+    text = page(grids, [inside] * 8 + [outside] * 2)
+    assert '<p class="answer">The 80 % interval held 80% of 10 measurements.</p>' in text
+    text = page(grids, [inside] + [outside] * 4, remarks=["two <states>"])
+    header = text.split("<header>")[1].split("</header>")[0]
+    told = "he 80 % interval held 20% of 5 measurements: it is too narrow here"
+    assert header.index(f"T{told}.") < header.index('<p class="lead">Two &lt;states&gt;.</p>')
+    assert f"with a probability of 80 % (t{told})" in text
+    assert "interval held" not in page(grids)
+
+
 def test_without_a_script_the_table_and_what_it_rests_on_can_be_read(text):
     """Rates, intervals, what does not fit and by how much, assumptions, pictures, measurements."""
     static = text.split('id="data"')[0]

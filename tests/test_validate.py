@@ -147,6 +147,16 @@ def test_the_table_and_the_summary_say_how_far_off(profiled, capsys):
     assert "worst:" in said
 
 
+def test_the_page_is_told_what_the_text_says_of_the_machine(profiled, monkeypatch):
+    """The lines on drift and states go to the report with the measurements."""
+    given = []
+    monkeypatch.setattr(validate, "report_measured", lambda *arguments: given.append(arguments) or "written")
+    assert run("--report", "out") == 0
+    ((measurements, *_, remarks),) = given
+    assert len(measurements) == 12
+    assert remarks == ("nothing is known of a drift since the machine was profiled",)
+
+
 def test_json_alone_stands_on_standard_output(profiled, capsys):
     """And says the same."""
     assert run("--json", "-") == 0

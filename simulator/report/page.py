@@ -121,8 +121,10 @@ def _lead(grids: Grids) -> str:
 
 def _held_lines(measured: Sequence[Measured], remarks: Sequence[str]) -> str:
     """How often the interval held, before any interval is shown."""
-    texts = [told_held(measured), *remarks] if measured else []
-    return "\n".join(f'<p class="lead">{escape(_upper(text))}.</p>' for text in texts)
+    if not measured:
+        return ""
+    kinds = {told_held(measured): "answer", **dict.fromkeys(remarks, "lead")}
+    return "\n".join(f'<p class="{kind}">{escape(_upper(text))}.</p>' for text, kind in kinds.items())
 
 
 # ---- how fast, for one user ----

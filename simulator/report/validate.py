@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import statistics
 import sys
@@ -37,6 +38,7 @@ from simulator.units import GIGA, counted, format_number, format_seconds
 
 ROUNDS, QUICK_ROUNDS = 9, 3
 N_WORST = 5
+CHANGED = 1.25  # a machine that is so many times slower or faster than its profile needs another
 
 
 def run(given: str | None, quick: bool, json: str | None, plot: str | None = None, report: str | None = None) -> None:
@@ -223,9 +225,11 @@ def print_comparison(found: Comparison, hardware: Hardware, notes: tuple[str, ..
     )
     print()
     _print_summary(found)
-    for each in crossings(found):
+    crossed = crossings(found)
+    for each in crossed:
         print_line(_crossing_line(each))
-    print()
+    if crossed:
+        print()
     for line in _worst_lines(found):
         print_line(line)
     for each in found.skipped:
@@ -237,10 +241,14 @@ def print_comparison(found: Comparison, hardware: Hardware, notes: tuple[str, ..
 def state_lines(found: Comparison) -> Iterator[str]:
     """What the machine did beside the decodes: drift, what that did to the errors, and two states, in sentences."""
     drifts = sorted(drift for row in found.rows for drift in row.drifts)
-    if any(drift != 1.0 for drift in drifts):
+    if not all(math.isclose(drift, 1) for drift in drifts):
+        typical = statistics.median(drifts)
+        remedy = "; profile again for forecasts of the machine as it is now" * (
+            abs(math.log(typical)) > math.log(CHANGED)
+        )
         yield (
-            f"drift: such decodes took {statistics.median(drifts):.2f} times as long now as when the machine was profiled "
-            f"({drifts[0]:.2f} to {drifts[-1]:.2f})"
+            f"drift: by the reference models, decodes took {typical:.2f} times as long as when the machine was profiled "
+            f"({drifts[0]:.2f} to {drifts[-1]:.2f}){remedy}"
         )
     yield found.correction.why
     if found.flips:
