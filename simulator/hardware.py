@@ -21,6 +21,8 @@ DeviceClass = Literal[
     "datacenter-gpu",
 ]  # fmt: skip
 Vendor = Literal["", "nvidia", "amd", "intel", "apple", "arm", "broadcom", "qualcomm", "riscv"]
+# Vendors whose cores run one thread each: see `host.ARM_CORES`. x86 has two where it has more than one.
+ONE_THREAD_A_CORE = frozenset({"apple", "arm", "broadcom", "nvidia", "qualcomm"})
 PEAK_FORMATS = ("f32", "tf32", "f16", "bf16", "fp8", "int8", "fp4", "int4")
 
 # Read bandwidth over datasheet bandwidth where a device file has only the latter. Medians over published pairs:
@@ -310,6 +312,12 @@ class Hardware(Spec):
     def n_devices(self) -> int:
         """So many of it at work together."""
         return self._n_devices
+
+    @property
+    def most_threads(self) -> int | None:
+        """Threads that a CPU can run at once; None where nothing is known of its cores."""
+        each = 1 if self.vendor in ONE_THREAD_A_CORE else 2
+        return max((self.cores or 0) * each, self.threads or 0) or None
 
     @property
     def main_memory(self) -> MemoryLevel:

@@ -19,7 +19,7 @@ from simulator.bench import synthetic
 from simulator.bench.rows import row
 from simulator.engine import cpu
 from simulator.engine.step import Engine
-from simulator.engine.team import cores
+from simulator.host import threads_here
 from simulator.probe.read import ReadProbe
 
 BURST_S = 0.6  # of decoding between two looks at the memory
@@ -37,7 +37,7 @@ BATCH_CASE = "dense-q8_0"  # also with 8 sequences, and for loading
 
 def decode_rows(rounds: int, threads: int | None, only: str | None, folder: str | None) -> tuple[list[dict], list[str]]:
     """Every case with the spread of its rounds, and what to know beside them."""
-    threads = threads or cores()
+    threads = threads_here(threads, "--threads")
     rows, notes = [], [f"{cpu.machine()}, {threads} threads, kernels {cpu.choose().name}"]
     with _folder(folder) as place:
         for name, (make, weights, share) in CASES.items():

@@ -13,7 +13,7 @@ import yaml
 
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
-from simulator.host import describe_state, read_host, remark_on_others
+from simulator.host import describe_state, read_host, remark_on_others, threads_here
 from simulator.probe.cuda import gpu_notes
 from simulator.probe.describe import hardware_fields, identity
 from simulator.probe.device import make_plan, read_device
@@ -38,9 +38,7 @@ def run(output: str, quick: bool, threads: int | None, plot: str | None = None) 
     picture = check_path(plot, "--plot") if plot is not None else None
     old = existing_fields(path)
     host = read_host()
-    if threads is not None and not 1 <= threads <= host.n_threads:
-        raise InputError(f"--threads {threads:,}: between 1 and {host.n_threads:,} are possible on this machine")
-    plan = make_plan(host, quick, threads)
+    plan = make_plan(host, quick, threads_here(threads, "--threads", host))
     if old:
         refuse_stranger(old, identity(host, plan.threads[-1]), output)
     for remark in (*remark_on_others(), *describe_state(host), *gpu_notes()):

@@ -15,7 +15,7 @@ from simulator.compare import Comparison, Crossing, Row, compare, crossings
 from simulator.engine import cpu
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
-from simulator.host import Host, describe_state, read_host, remark_on_others
+from simulator.host import Host, describe_state, most_threads, read_host, remark_on_others
 from simulator.importers.measurements import Skipped
 from simulator.matrix import lack_of_memory, make_matrix
 from simulator.measure import OUTSIDE, Sizes, measure_cases
@@ -99,8 +99,8 @@ def _refuse_stranger(hardware: Hardware, host: Host) -> None:
         )
     everyone = hardware.threads or 1
     other = difference(fields_of(hardware), identity(host, everyone))
-    if everyone > host.n_threads:
-        other = other or f"threads {everyone}, here are {host.n_threads}"
+    if everyone > most_threads(host):
+        other = other or f"threads {everyone}, here are {most_threads(host)}"
     if other:
         raise InputError(f"{name} is another machine than this one ({other}); {remedy}, or give --against FILE")
     if hardware.engine is None or not hardware.engine.kernels:
