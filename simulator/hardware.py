@@ -228,6 +228,9 @@ class EngineSpeeds(Spec):
     )  # starting a kernel on all threads, waiting for the last
     # A step of two small models, by which the machine is compared with itself at another time.
     reference_us: dict[ThreadCount, dict[str, Figure]] = Field({}, max_length=16)
+    # What those models were made for: bytes of the last cache, and of what was read as memory. Without them nobody knows their sizes.
+    cache_mib: float | None = Field(None, gt=0, le=1e6)
+    buffer_mib: float | None = Field(None, gt=0, le=1e6)
     step_us: Figure | None = None  # once a step, outside the kernels
     cold_step_us: Figure | None = None  # the same where the weights have left nothing else in the caches
     item_ns: dict[ThreadCount, dict[str, Figure]] = Field({}, max_length=16)  # of one thread; keys as in ops.WORK
@@ -252,6 +255,8 @@ class Run(Spec):
     seconds: float = Field(0, ge=0, le=1e6)
     rounds: int = Field(ge=1, le=1_000_000)
     figures: dict[str, Figure] = Field({}, max_length=64)  # as they stood in that run
+    # Of the reference models, by threads, model and batch: (seconds since the start, microseconds of a step) of every timing.
+    watch_us: dict[str, Annotated[tuple[tuple[float, float], ...], Field(max_length=1_000)]] = Field({}, max_length=64)
     notes: tuple[str, ...] = Field((), max_length=50)
 
 

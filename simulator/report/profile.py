@@ -14,6 +14,7 @@ import yaml
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.host import describe_state, read_host, remark_on_others, threads_here
+from simulator.probe.compiling import compile_all
 from simulator.probe.cuda import gpu_notes
 from simulator.probe.describe import hardware_fields, identity
 from simulator.probe.device import make_plan, read_device
@@ -32,18 +33,20 @@ HEAD = """\
 """
 
 
-def run(output: str, quick: bool, threads: int | None, plot: str | None = None) -> None:
-    """Measure, merge with what the file already holds, write, print a summary, and draw."""
+def run(output: str, seconds: float, threads: int | None, plot: str | None = None) -> None:
+    """Measure for some seconds, merge with what the file already holds, write, print a summary, and draw."""
     path = Path(output)
     picture = check_path(plot, "--plot") if plot is not None else None
     old = existing_fields(path)
     host = read_host()
-    plan = make_plan(host, quick, threads_here(threads, "--threads", host))
+    plan = make_plan(host, seconds, threads_here(threads, "--threads", host))
     if old:
         refuse_stranger(old, identity(host, plan.threads[-1]), output)
     for remark in (*remark_on_others(), *describe_state(host), *gpu_notes()):
         print(f"note: {remark}", file=sys.stderr)
     try:
+        with progress_bar("compiling") as progress:
+            compile_all(plan, progress)
         with progress_bar("measuring") as progress:
             readings = read_device(host, plan, _folder_of(path), progress)
     except MemoryError:  # there is some, but this process may not have it

@@ -20,7 +20,7 @@ from simulator.importers.measurements import Skipped
 from simulator.matrix import lack_of_memory, make_matrix
 from simulator.measure import OUTSIDE, Sizes, measure_cases
 from simulator.probe.describe import identity
-from simulator.probe.device import make_plan
+from simulator.probe.device import Plan, make_plan
 from simulator.probe.merge import difference, fields_of
 from simulator.report.charts import measured_chart
 from simulator.report.measured import of_comparison
@@ -30,7 +30,7 @@ from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_json, write_whole
 from simulator.report.report import check_folder, report_measured
 from simulator.report.table import print_table
-from simulator.units import format_number, format_seconds
+from simulator.units import MI, format_number, format_seconds
 
 ROUNDS, QUICK_ROUNDS = 9, 3
 N_WORST = 5
@@ -46,12 +46,12 @@ def run(given: str | None, quick: bool, json: str | None, plot: str | None = Non
     everyone = hardware.threads or 1
     notes = (*remark_on_others(), *describe_state(host))
     plan = make_plan(host, threads=everyone)
-    every = make_matrix(host, everyone, max(host.cache_bytes.values(), default=plan.buffer_bytes / 4), quick)
+    sizes = _sizes(hardware, plan)
+    every = make_matrix(host, everyone, sizes.cache, quick)
     skipped = [Skipped(case.id, reason) for case in every if (reason := lack_of_memory(case, host))]
     cases = [case for case in every if not lack_of_memory(case, host)]
     if not cases:
         raise InputError(f"no decode fits in the free memory: {skipped[-1].id} {skipped[-1].reason}")
-    sizes = Sizes(memory=plan.buffer_bytes, cache=plan.cache_bytes)
     with progress_bar("decoding") as progress:
         measured = measure_cases(cases, sizes, QUICK_ROUNDS if quick else ROUNDS, progress)
     found = compare(hardware, measured, skipped)
@@ -68,6 +68,14 @@ def run(given: str | None, quick: bool, json: str | None, plot: str | None = Non
         )
         told = report_measured(of_comparison(found), models, {hardware.name: given or DEFAULT_FILE}, folder, command)
         print(told, file=sys.stderr if json == "-" else sys.stdout)
+
+
+def _sizes(hardware: Hardware, plan: Plan) -> Sizes:
+    """What the machine was looked at with when it was profiled; a file that does not say is of before that was noted."""
+    engine = hardware.engine
+    if engine and engine.cache_mib and engine.buffer_mib:
+        return Sizes(memory=int(engine.buffer_mib * MI), cache=int(engine.cache_mib * MI))
+    return Sizes(memory=plan.buffer_bytes, cache=plan.cache_bytes)
 
 
 def _write_models(found: Comparison, folder: Path) -> dict[str, str]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tiny
 
-from simulator.engine.recipe import ARCHITECTURES
 from simulator.engine import cpu, step
+from simulator.engine.recipe import ARCHITECTURES
 from simulator.engine.step import Engine
 from simulator.engine.team import Team
 from simulator.errors import InputError
