@@ -174,12 +174,10 @@ def admit(groups: Sequence[Group], deadline: Deadline, progress: Progress | None
 
 
 def _calibrated(probe: Probe, clock: Clock) -> tuple[int, float]:
-    """How often a probe has to run, and seconds of a sample."""
+    """How often a probe has to run, and seconds that a sample takes."""
     probe.run(1)
-    repeats = repeats_of(probe, clock)
-    start = clock()
-    sample_s = repeats * time_once(probe, repeats, clock) if repeats == 1 else probe.burst_s
-    return repeats, max(sample_s, clock() - start)
+    repeats, taken = _burst_of(probe, clock)
+    return repeats, 2 * taken if probe.is_warmed and repeats == 1 else taken
 
 
 def measure(
@@ -248,11 +246,16 @@ def join(samples: Sequence[Sample]) -> Sample:
 
 def repeats_of(probe: Probe, clock: Clock) -> int:
     """How often a probe has to run for a sample to last as long as its burst."""
+    return _burst_of(probe, clock)[0]
+
+
+def _burst_of(probe: Probe, clock: Clock) -> tuple[int, float]:
+    """How often a probe has to run, and seconds of that."""
     repeats = 1
     while True:
         taken = repeats * time_once(probe, repeats, clock)
         if taken >= probe.burst_s or repeats >= MAX_REPEATS:
-            return repeats
+            return repeats, taken
         factor = 1.1 * probe.burst_s / taken
         repeats = min(MAX_REPEATS, math.ceil(repeats * min(10.0, max(1.2, factor))))
 

@@ -168,7 +168,15 @@ def test_progress_tells_of_every_stage(found):
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
     said = " ".join(dict.fromkeys(what for _, what in told))
-    for stage in ("preparing", "read 1 16384", "the engine's other work", "attention", "q8_0 with zero inputs", "the disk", "done"):
+    for stage in (
+        "preparing",
+        "read 1 16384",
+        "the engine's other work",
+        "attention",
+        "q8_0 with zero inputs",
+        "the disk",
+        "done",
+    ):
         assert stage in said
 
 
