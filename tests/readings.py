@@ -169,5 +169,5 @@ def tiny_plan(**changes) -> Plan:
     """What can be measured in two seconds: two threads, a MiB of memory, two formats."""
     small = {"threads": (1, 2), "sizes": (16 * KI, 64 * KI, 256 * KI, MI), "buffer_bytes": MI, "cache_bytes": 256 * KI}
     small |= {"cached_bytes": 128 * KI, "shared_bytes": 512 * KI, "formats": ("f32", "q8_0"), "columns": ("q8_0",)}
-    small |= {"tokens": (1, 2), "budget_s": 0.5, "rounds": 3, "passes": 1, "small_rounds": 1, "part_rounds": 1}
+    small |= {"tokens": (1, 2), "budget_s": 120.0, "rounds": 3, "passes": 1, "small_rounds": 1, "part_rounds": 1}
     return Plan(**{**small, "storage_bytes": 16 * MI, **changes})

@@ -175,7 +175,7 @@ def _level_rates(readings: Readings, below: float, capacity: float) -> dict[str,
     everyone = readings.plan.threads[-1]
     timed = [size for size in readings.plan.sizes if _has(readings, f"read {everyone} {size}")]
     size = min(timed, key=lambda each: abs(each - middle))
-    return _rates_at(readings, size)
+    return _rates_at(readings, size) if size <= max(capacity, readings.plan.sizes[0]) else {}
 
 
 def _rates_at(readings: Readings, size: int) -> dict[str, Any]:
@@ -425,11 +425,11 @@ def cut_of(readings: Readings) -> tuple[str, ...]:
     )
 
 
-def _watch(readings: Readings) -> dict[str, list[tuple[float, float]]]:
+def _watch(readings: Readings) -> dict[str, list[list[float]]]:
     """When each decode of the reference models was begun, in seconds, and how long its step took, in microseconds."""
     return {
         name: [
-            (round(at - readings.began, 3), _short(1e6 * taken))
+            [round(at - readings.began, 3), _short(1e6 * taken)]
             for at, taken in zip(sample.at, sample.seconds, strict=True)
         ]
         for name, sample in readings.samples.items()
@@ -450,6 +450,6 @@ def _run(readings: Readings, when: datetime, notes: Sequence[str]) -> dict[str, 
             "f32_tflops": rate(samples[f"peak f32 {everyone}"], TERA),
             "int8_tflops": rate(samples[f"peak int8 {everyone}"], TERA),
         },
-        "watch_us": _watch(readings),
+        **({"watch_us": watched} if (watched := _watch(readings)) else {}),
         "notes": list(notes),
     }

@@ -139,7 +139,7 @@ def make_plan(host: Host, seconds: float = SECONDS, threads: int | None = None) 
     """What suits a machine, as far as its system tells of it: where its last cache ends is still to be found."""
     told = max(host.cache_bytes.values(), default=UNKNOWN_CACHE)
     is_short = seconds < SHORT_SECONDS
-    room = (host.available_bytes or UNKNOWN_MEMORY) * FREE_SHARE
+    room = (host.available_bytes or (host.memory_bytes or 0) / 2 or UNKNOWN_MEMORY) * FREE_SHARE
     most = int(min(max(room / 2, 4 * MI), MOST_SHORT_BUFFER if is_short else MOST_BUFFER)) // MI * MI
     plan = Plan(
         threads=_thread_counts(threads or most_threads(host)),
@@ -496,9 +496,10 @@ def groups_of(plan: Plan, teams: dict[int, Team], ring: Ring, references: Refere
     threads = f"{everyone} thread{'s' * (everyone > 1)}"
     groups = [
         Group("reading memory", lambda: [*reads(), *peaks(everyone)]),
+        *(kernels(most, fmt) for fmt in main[:1]),
         Group(f"reading from caches with {threads}", lambda: sets(everyone, False)),
         Group(f"reference models with {threads}", lambda: looks(everyone)),
-        *(kernels(most, fmt) for fmt in main),
+        *(kernels(most, fmt) for fmt in main[1:]),
     ]
     for count in few[:1]:
         groups += [*begin(count), *(kernels(count, fmt) for fmt in main)]

@@ -29,7 +29,9 @@ def merge(old: dict[str, Any], new: dict[str, Any], where: str) -> dict[str, Any
     merged["curve"] = _points(old.get("curve", []), new.get("curve", []))
     for key in ("links", "storage"):
         merged[key] = _named(old.get(key, []), new.get(key, []))
-    merged["runs"] = [*old.get("runs", []), *new.get("runs", [])][-KEPT_RUNS:]
+    # Every timing of the reference models is kept of the last run only: of all of them a file would get too large.
+    before = [{key: value for key, value in run.items() if key != "watch_us"} for run in old.get("runs", [])]
+    merged["runs"] = [*before, *new.get("runs", [])][-KEPT_RUNS:]
     return {key: value for key, value in merged.items() if value not in (None, [], {})}
 
 

@@ -107,6 +107,10 @@ class _Flow(dict):
     """A mapping written on one line."""
 
 
+class _FlowList(list):
+    """A list written on one line."""
+
+
 class _Dumper(yaml.SafeDumper):
     """Figures on a line each, no anchors."""
 
@@ -117,6 +121,9 @@ class _Dumper(yaml.SafeDumper):
 
 _Dumper.add_representer(
     _Flow, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data, flow_style=True)
+)
+_Dumper.add_representer(
+    _FlowList, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
 )
 
 
@@ -130,7 +137,10 @@ def _flowing(data: Any) -> Any:
         inner = {key: _flowing(value) for key, value in data.items()}
         is_short = "value" in data or "working_set_kib" in data or "memory_share" in data
         return _Flow(inner) if is_short else inner
-    return [_flowing(each) for each in data] if isinstance(data, list | tuple) else data
+    if isinstance(data, list | tuple):
+        is_table = bool(data) and all(isinstance(each, list | tuple) for each in data)
+        return _FlowList(_FlowList(each) for each in data) if is_table else [_flowing(each) for each in data]
+    return data
 
 
 # ---- telling ----
