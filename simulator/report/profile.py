@@ -186,8 +186,10 @@ def _print_traffic(hardware: Hardware) -> None:
     kinds = {name: figure for name, figure in hardware.traffic.items() if name.endswith(f" {everyone} threads")}
     told = ", ".join(f"{name.split()[0]} {format_number(figure.value)}" for name, figure in kinds.items())
     random = [(name.split()[1], figure) for name, figure in hardware.traffic.items() if name.startswith("random")]
-    print(f"memory, GB/s: {told}")
-    print("in random blocks of " + ", ".join(f"{block} B {format_number(figure.value)}" for block, figure in random))
+    blocks = ", ".join(f"{block} B {format_number(figure.value)}" for block, figure in random)
+    for start, rest in (("memory, GB/s: ", told), ("in random blocks of ", blocks)):
+        if rest:  # there may have been no time for it
+            print(start + rest)
     peaks = ", ".join(
         f"{name} {format_number(figure.value * 1000)} Gop/s" for name, figure in hardware.peaks_tflops.items()
     )
