@@ -358,7 +358,11 @@ def profile(
             help="Where to; an existing file is merged with. [default: mine.yaml, of a GPU gpu.yaml]",
         ),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="15 seconds instead of a minute, with wider spreads.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="20 seconds: fewer formats, and wider spreads.")] = False,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="Of measuring, after compiling; what there is no time for is named. [default: 60]"),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: all cores]")
     ] = None,
@@ -372,16 +376,23 @@ def profile(
 ) -> None:
     """Measure this machine, and write it down as a hardware file."""
     _refuse_empty({"output": output, "plot": plot})
+    if gpu is not None and threads is not None:
+        raise InputError("--threads counts those of the CPU, which --gpu does not measure: leave one of them out")
+    if quick and seconds is not None:
+        raise InputError("--quick stands for --seconds 20: leave one of them out")
+    from simulator.probe.device import LEAST_SECONDS, MOST_SECONDS, QUICK_SECONDS, SECONDS
+
+    if seconds is not None and not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+        raise InputError(f"--seconds {seconds:g}: between {LEAST_SECONDS:g} and {MOST_SECONDS:,.0f} are possible")
+    seconds = seconds or (QUICK_SECONDS if quick else SECONDS)
     if gpu is not None:
-        if threads is not None:
-            raise InputError("--threads counts those of the CPU, which --gpu does not measure: leave one of them out")
         from simulator.report.profile_gpu import run_gpu
 
-        run_gpu(output, quick, gpu, plot)
+        run_gpu(output, seconds, gpu, plot)
         return
     from simulator.report.profile import DEFAULT_FILE, run
 
-    run(output or DEFAULT_FILE, quick, threads, plot)
+    run(output or DEFAULT_FILE, seconds, threads, plot)
 
 
 @app.command()

@@ -226,7 +226,9 @@ def drift(forecast: Prediction, look: Look) -> float:
     A large model goes as the large reference model does: as with one token where memory takes its time, as with 16 where
     arithmetic does. A model that the caches hold goes as the small one, between its two batches by the logarithm.
     """
-    then = forecast.hardware.engine.reference_us.get(forecast.threads, {}) if forecast.hardware.engine else {}
+    engine = forecast.hardware.engine
+    # A file made before the models' sizes were noted says nothing of those that are decoded now.
+    then = engine.reference_us.get(forecast.threads, {}) if engine and engine.cache_mib else {}
     if any(name not in then for name in look.reference_s):
         return 1.0
     slower = {name: math.log(seconds / (then[name].value * MICRO)) for name, seconds in look.reference_s.items()}

@@ -22,6 +22,8 @@ DeviceClass = Literal[
     "datacenter-gpu",
 ]  # fmt: skip
 Vendor = Literal["", "nvidia", "amd", "intel", "apple", "arm", "broadcom", "qualcomm", "riscv"]
+# Vendors whose cores run one thread each: see `host.ARM_CORES`. x86 has two where it has more than one.
+ONE_THREAD_A_CORE = frozenset({"apple", "arm", "broadcom", "nvidia", "qualcomm"})
 PEAK_FORMATS = ("f32", "tf32", "f16", "bf16", "fp8", "int8", "fp4", "int4")
 
 # Read bandwidth over datasheet bandwidth where a device file has only the latter. Medians over published pairs:
@@ -227,6 +229,9 @@ class EngineSpeeds(Spec):
     )  # starting a kernel on all threads, waiting for the last
     # A step of two small models, by which the machine is compared with itself at another time.
     reference_us: dict[ThreadCount, dict[str, Figure]] = Field({}, max_length=16)
+    # What those models were made for: bytes of the last cache, and of what was read as memory. Without them nobody knows their sizes.
+    cache_mib: float | None = Field(None, gt=0, le=1e6)
+    buffer_mib: float | None = Field(None, gt=0, le=1e6)
     step_us: Figure | None = None  # once a step, outside the kernels
     cold_step_us: Figure | None = None  # the same where the weights have left nothing else in the caches
     item_ns: dict[ThreadCount, dict[str, Figure]] = Field({}, max_length=16)  # of one thread; keys as in ops.WORK
@@ -270,6 +275,8 @@ class Run(Spec):
     seconds: float = Field(0, ge=0, le=1e6)
     rounds: int = Field(ge=1, le=1_000_000)
     figures: dict[str, Figure] = Field({}, max_length=64)  # as they stood in that run
+    # Of the reference models, by threads, model and batch: (seconds since the start, microseconds of a step) of every timing.
+    watch_us: dict[str, Annotated[tuple[tuple[float, float], ...], Field(max_length=1_000)]] = Field({}, max_length=64)
     notes: tuple[str, ...] = Field((), max_length=50)
 
 
@@ -335,6 +342,12 @@ class Hardware(Spec):
     def n_devices(self) -> int:
         """So many of it at work together."""
         return self._n_devices
+
+    @property
+    def most_threads(self) -> int | None:
+        """Threads that a CPU can run at once; None where nothing is known of its cores."""
+        each = 1 if self.vendor in ONE_THREAD_A_CORE else 2
+        return max((self.cores or 0) * each, self.threads or 0) or None
 
     @property
     def main_memory(self) -> MemoryLevel:

@@ -12,7 +12,7 @@ import numpy as np
 
 from simulator.arguments import counts, expect, expect_path, whole
 from simulator.decode import cache_bytes_held
-from simulator.errors import InputError
+from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.mixes import parse_weights
 from simulator.model import Loaded, Model, load_model, weight_bytes
@@ -165,8 +165,9 @@ def _check_threads(threads: int | None, hardware: Hardware) -> None:
         return
     if hardware.kind == "gpu":
         raise InputError(f"--threads: {hardware.name} is a GPU, leave it out")
-    if not 1 <= threads <= 100_000:
-        raise InputError(f"--threads must be between 1 and 100,000, got {threads:,}")
+    most = hardware.most_threads or 100_000
+    if not 1 <= threads <= most:
+        raise InputError(f"--threads must be between 1 and {most:,} on {printable(hardware.name)}, got {threads:,}")
 
 
 def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:

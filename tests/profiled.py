@@ -62,6 +62,8 @@ def machine(**changes) -> Hardware:
             "phase_us": {1: figure(0.3), 2: figure(0.5)},
             "reference_us": {n: {"large 1": figure(6000), "large 16": figure(9000), "small 1": figure(200), "small 16": figure(900)}
                              for n in (1, 2)},
+            "cache_mib": 32,
+            "buffer_mib": 128,
             "step_us": figure(100),
             "cold_step_us": figure(400),
             "item_ns": {1: items, 2: items},

@@ -4,7 +4,16 @@ import math
 
 from simulator.host import Cache, Host
 from simulator.probe.clock import Sample
-from simulator.probe.device import BLOCKS, RANDOM_BYTES, Plan, Readings, kernel_threads, make_plan
+from simulator.probe.device import (
+    BLOCKS,
+    QUICK_SECONDS,
+    RANDOM_BYTES,
+    SECONDS,
+    Plan,
+    Readings,
+    kernel_threads,
+    make_plan,
+)
 from simulator.probe.kernels import matrix_sizes
 from simulator.probe.parts import QUERIES, Attention, PartSpeed, small_models
 from simulator.units import GI, KI, MI
@@ -72,7 +81,7 @@ def bytes_per_s(host, threads, size):
     return 20e9 * threads / (threads + 1)
 
 
-def readings_of(host, quick=True, threads=None, plan=None, noise=0.02, seen=None, faster=1.0) -> Readings:
+def readings_of(host, quick=True, threads=None, plan=None, noise=0.02, seen=None, faster=1.0, **more) -> Readings:
     """All that would be timed.
 
     Args:
@@ -80,8 +89,10 @@ def readings_of(host, quick=True, threads=None, plan=None, noise=0.02, seen=None
         noise: spread of what is read from memory; half of it elsewhere.
         seen: the host whose caches are felt, where its system tells other ones.
         faster: factor of all speeds.
+        more: other fields of the readings.
     """
-    felt, plan, half = seen or host, plan or make_plan(host, quick, threads), noise / 2
+    felt, half = seen or host, noise / 2
+    plan = plan or make_plan(host, QUICK_SECONDS if quick else SECONDS, threads)
     everyone, counts = plan.threads[-1], kernel_threads(plan)
     samples = {}
 
@@ -113,6 +124,7 @@ def readings_of(host, quick=True, threads=None, plan=None, noise=0.02, seen=None
         storage=timed(0.5 / faster, half, bytes=64 * MI),
         storage_how="past the page cache (O_DIRECT)",
         seconds=17.3,
+        **more,
     )
 
 
@@ -132,7 +144,7 @@ def _add_kernels(samples, plan, felt, count, faster, noise):
                 seconds = max(pure / 0.9, flops / (40e9 * count * min(n, 4) * faster))
                 samples[f"{where} {count} {fmt} {n}"] = timed(seconds, noise, bytes=size, flops=flops)
         for name in ("large 1", "large 16", "small 1", "small 16"):
-            samples[f"reference {count} {name}"] = timed(5e-3 / count / faster, noise)
+            samples[f"reference {count} {name}"] = timed(5e-3 / count / faster, noise, at=(1.0, 2.0, 3.0, 4.0, 5.5))
 
 
 def _overheads(count, faster, noise):
@@ -157,5 +169,5 @@ def tiny_plan(**changes) -> Plan:
     """What can be measured in two seconds: two threads, a MiB of memory, two formats."""
     small = {"threads": (1, 2), "sizes": (16 * KI, 64 * KI, 256 * KI, MI), "buffer_bytes": MI, "cache_bytes": 256 * KI}
     small |= {"cached_bytes": 128 * KI, "shared_bytes": 512 * KI, "formats": ("f32", "q8_0"), "columns": ("q8_0",)}
-    small |= {"tokens": (1, 2), "budget_s": 0.5, "rounds": 3, "passes": 1, "small_rounds": 1, "part_rounds": 1}
+    small |= {"tokens": (1, 2), "budget_s": 120.0, "rounds": 3, "passes": 1, "small_rounds": 1, "part_rounds": 1}
     return Plan(**{**small, "storage_bytes": 16 * MI, **changes})

@@ -256,6 +256,13 @@ def test_a_file_without_reference_models_has_no_known_drift():
     assert row.drifts == (1.0,)
 
 
+def test_reference_models_of_unknown_sizes_tell_of_no_drift():
+    """A file of before their sizes were noted: what is decoded now may be another model."""
+    older = machine().engine.model_copy(update={"cache_mib": None})
+    row = compare(machine(engine=older), [measured(CASES[0], [1.0], [usual(large_1=2.0)])]).rows[0]
+    assert row.drifts == (1.0,)
+
+
 def test_the_matrix_covers_what_it_says():
     """At least 60 cases of different names; batches to 32, three formats, sparsity, skew, depths, fewer threads, a small model."""
     cases = make_matrix(Host(n_threads=4), 4, 32 * MI)

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from simulator.bench.rows import row
-from simulator.engine.team import Team, cores
+from simulator.engine.team import Team
 from simulator.engine.weights import aligned
 from simulator.errors import InputError, printable
-from simulator.host import read_host
+from simulator.host import read_host, threads_here
 from simulator.probe.bandwidth import KINDS, ROUND, stream_probe
 from simulator.probe.clock import Probe, repeats_of, time_once
 from simulator.probe.device import make_plan
@@ -55,7 +55,7 @@ def bandwidth_rows(
     progress: Progress = lambda _share, _what: None,
 ) -> tuple[list[dict], list[str]]:
     """Every case, and what to know beside them; InputError where there is no C to compare with."""
-    threads = threads or cores()
+    threads = threads_here(threads, "--threads")
     chosen = [case for case in (cases or default_cases(threads)) if not only or only in case.name]
     with temporary_folder("bench-bandwidth") as folder:
         program, command = compile_c(folder)

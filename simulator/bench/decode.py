@@ -18,7 +18,7 @@ from simulator.bench import synthetic
 from simulator.bench.rows import row
 from simulator.engine import cpu
 from simulator.engine.step import Engine
-from simulator.engine.team import cores
+from simulator.host import threads_here
 from simulator.probe.read import ReadProbe
 from simulator.report.leftovers import temporary_folder
 from simulator.report.progress import Progress
@@ -45,7 +45,7 @@ def decode_rows(
     progress: Progress = lambda _share, _what: None,
 ) -> tuple[list[dict], list[str]]:
     """Every case with the spread of its rounds, and what to know beside them."""
-    threads = threads or cores()
+    threads = threads_here(threads, "--threads")
     rows, notes = [], [f"{cpu.machine()}, {counted(threads, 'thread')}, kernels {cpu.choose().name}"]
     with _folder(folder) as place:
         chosen = {name: case for name, case in CASES.items() if not only or only in name}

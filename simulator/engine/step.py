@@ -15,9 +15,10 @@ from simulator.engine import cpu
 from simulator.engine.network import COMPONENTS, Limits, Network
 from simulator.engine.recipe import Recipe, check_runs, recipe_of_file
 from simulator.engine.tape import step_tape
-from simulator.engine.team import Tape, Team, cores, idle_tape
+from simulator.engine.team import Tape, Team, idle_tape
 from simulator.engine.weights import DrawnSource, FileSource, Loaded, Progress, Source, check_vectors, load
 from simulator.errors import InputError
+from simulator.host import threads_here
 from simulator.importers.gguf import load_gguf
 from simulator.importers.gguf_header import read_header
 from simulator.layers.ffn import Experts
@@ -84,7 +85,7 @@ class Engine:
     Args:
         model: a GGUF file, whose weights are read; or a model of any other kind (a shipped name, a YAML ...), whose
             weights are drawn at random.
-        threads: how many; None is one for each core.
+        threads: how many; None is one for each core, as far as a quota of this process goes. More are refused.
         batch: sequences that can be decoded together.
         context: tokens that each sequence can have.
         weights: format of random weights.
@@ -124,7 +125,7 @@ class Engine:
         if cache not in ("f16", "f32"):
             raise InputError(f"cache format {cache!r} is not one of the engine's: f16 or f32")
         self.cpu = cpu.choose(path)
-        self.n_threads = team.n_threads if team else threads or cores()
+        self.n_threads = team.n_threads if team else threads_here(threads)
         self.model, self.recipe, self.source = _open(model, weights, seed, convert)
         check_runs(self.model.name, self.model)
         longest = self.model.max_context or DEFAULT_CONTEXT

@@ -21,6 +21,7 @@ from simulator.engine.cpu import PATHS
 from simulator.engine.simd import F32, I32, I64, LANES, Emitter, fetch_add, integers_at, lanes, words_at
 from simulator.engine.team import Entry, Tape, Team
 from simulator.probe.clock import Probe
+from simulator.probe.memory import Ring
 
 KINDS = {"read": 1, "write": 1, "copy": 2, "triad": 3}  # and how many arrays each moves
 ROUND = 512  # bytes of each array that a turn of the loop handles: eight vectors
@@ -153,6 +154,21 @@ def stream_probe(name: str, kind: str, team: Team, memory: np.ndarray, nbytes: i
     addresses = [start + each * number if number < KINDS[kind] else 0 for number in range(3)]
     work = _Work(kind, team, [*addresses, each // ROUND], (memory,))
     return Probe(name, work.run, bytes=each * KINDS[kind])
+
+
+def passing_probe(name: str, kind: str, team: Team, ring: Ring, nbytes: int) -> Probe:
+    """The same with the next *nbytes* of a ring each time, which no cache holds."""
+    each = nbytes // KINDS[kind] // ROUND * ROUND
+    work = _Work(kind, team, [0, 0, 0, each // ROUND], (ring.memory,))
+
+    def run(repeats: int) -> int:
+        for _ in range(repeats):
+            start = ring.next(each * KINDS[kind])
+            work.task[:3] = [start + each * number if number < KINDS[kind] else 0 for number in range(3)]
+            total = work.run(1)
+        return total
+
+    return Probe(name, run, bytes=each * KINDS[kind])
 
 
 def random_probe(name: str, team: Team, memory: np.ndarray, block: int, nbytes: int, seed: int = 0) -> Probe:

@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 Clock = Callable[[], float]  # seconds from some start
 Progress = Callable[[float, str], None]  # (share done, what is being done)
@@ -27,6 +27,9 @@ class Sample:
     seconds: tuple[float, ...]  # of the work done once
     bytes: float = 0.0  # that it moves
     flops: float = 0.0  # operations that it makes
+    at: tuple[float, ...] = field(
+        default=(), compare=False
+    )  # by the clock, when each was begun; none where nobody noted it
 
     @property
     def count(self) -> int:
@@ -97,6 +100,84 @@ class Probe:
     bytes: float = 0.0
     flops: float = 0.0
     burst_s: float = BURST_S
+    is_warmed: bool = False  # done once before each sample, untimed: what lies in a cache then is its own
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When something has to be done."""
+
+    clock: Clock
+    at: float
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until then, below 0 after it."""
+        return self.at - self.clock()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is too late."""
+        return self.left_s <= 0
+
+    def share(self, part: float) -> Deadline:
+        """When that part of what is left is over."""
+        now = self.clock()
+        return Deadline(self.clock, now + part * max(0.0, self.at - now))
+
+
+def in_seconds(seconds: float, clock: Clock = time.perf_counter) -> Deadline:
+    """So long from now."""
+    return Deadline(clock, clock() + seconds)
+
+
+FOREVER = Deadline(lambda: 0.0, math.inf)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Probes that are timed together or not at all."""
+
+    what: str  # in words, for whoever reads what was left out
+    build: Callable[[], Sequence[Probe]]
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """Probes that there is time for, how often each has to run for a sample, and what there is none for."""
+
+    probes: tuple[Probe, ...]
+    repeats: dict[str, int]
+    left_out: tuple[str, ...]
+    round_s: float  # that a round takes, as far as was seen
+
+
+def admit(groups: Sequence[Group], deadline: Deadline, progress: Progress | None = None) -> Admitted:
+    """The first groups, as many as can be timed LEAST_ROUNDS times until the deadline; of the first one in any case.
+
+    Groups stand by importance: once one has no time, nor have those after it.
+    """
+    probes, repeats, round_s = [], {}, 0.0
+    for number, group in enumerate(groups):
+        found, mine, mine_s = group.build(), {}, 0.0
+        for probe in found:
+            if progress:
+                progress(number / len(groups), probe.name)
+            if probe.name in repeats or probe.name in mine:
+                raise ValueError(f"two probes have the name {probe.name}")
+            mine[probe.name], taken = _calibrated(probe, deadline.clock)
+            mine_s += taken
+            if number and deadline.left_s < LEAST_ROUNDS * (round_s + mine_s):
+                return Admitted(tuple(probes), repeats, tuple(each.what for each in groups[number:]), round_s)
+        probes, repeats, round_s = [*probes, *found], repeats | mine, round_s + mine_s
+    return Admitted(tuple(probes), repeats, (), round_s)
+
+
+def _calibrated(probe: Probe, clock: Clock) -> tuple[int, float]:
+    """How often a probe has to run, and seconds that a sample takes."""
+    probe.run(1)
+    repeats, taken = _burst_of(probe, clock)
+    return repeats, 2 * taken if probe.is_warmed and repeats == 1 else taken
 
 
 def measure(
@@ -109,25 +190,38 @@ def measure(
 ) -> dict[str, Sample]:
     """Samples of every probe by name, one in each of at most *rounds* rounds.
 
-    After *budget_s* seconds no further round is begun, but there are at least LEAST_ROUNDS. Every other round goes
+    A round that would not end within *budget_s* seconds, as long as the longest one took, is not begun; one that has been begun
+    is broken off then, and does not count. The first round ends in any case. Every other round goes
     backwards, so that a drift in one direction cancels. *repeats*: what `calibrate` found, where that was done before.
     """
     if repeats is None:
         repeats = calibrate(probes, clock)
-    seconds: dict[str, list[float]] = {probe.name: [] for probe in probes}
-    start, done = clock(), 0
+    whole: list[dict[str, tuple[float, float]]] = []  # of each round, when each sample was begun, and its seconds
+    start, longest = clock(), 0.0
     for number in range(rounds):
-        if budget_s is not None and number >= LEAST_ROUNDS and clock() - start >= budget_s:
+        began, found = clock(), {}
+        if budget_s is not None and number and began - start + longest > budget_s:
             break
         for probe in probes if number % 2 == 0 else reversed(probes):
+            now = clock()
+            if budget_s is not None and number and now - start > budget_s:
+                break
             if progress:
-                by_time = (clock() - start) / budget_s if budget_s else 0.0
-                progress(min(1.0, max(by_time, done / (rounds * len(probes)))), probe.name)
-            seconds[probe.name].append(time_once(probe, repeats[probe.name], clock))
-            done += 1
+                by_time = (now - start) / budget_s if budget_s else 0.0
+                done = (number + len(found) / len(probes)) / rounds
+                progress(min(1.0, max(by_time, done)), probe.name)
+            found[probe.name] = now, time_once(probe, repeats[probe.name], clock)
+        if len(found) == len(probes):
+            whole.append(found)
+        longest = max(longest, clock() - began)
     if progress and probes:
         progress(1.0, probes[-1].name)
-    return {probe.name: Sample(tuple(seconds[probe.name]), probe.bytes, probe.flops) for probe in probes}
+    return {probe.name: _sample(probe, [found[probe.name] for found in whole]) for probe in probes}
+
+
+def _sample(probe: Probe, found: Sequence[tuple[float, float]]) -> Sample:
+    at, seconds = zip(*found, strict=True) if found else ((), ())
+    return Sample(seconds, probe.bytes, probe.flops, at)
 
 
 def calibrate(probes: Sequence[Probe], clock: Clock = time.perf_counter) -> dict[str, int]:
@@ -146,22 +240,30 @@ def calibrate(probes: Sequence[Probe], clock: Clock = time.perf_counter) -> dict
 
 def join(samples: Sequence[Sample]) -> Sample:
     """Samples of the same work as one."""
-    return replace(samples[0], seconds=tuple(each for sample in samples for each in sample.seconds))
+    seconds, at = (tuple(each for sample in samples for each in getattr(sample, name)) for name in ("seconds", "at"))
+    return replace(samples[0], seconds=seconds, at=at)
 
 
 def repeats_of(probe: Probe, clock: Clock) -> int:
     """How often a probe has to run for a sample to last as long as its burst."""
+    return _burst_of(probe, clock)[0]
+
+
+def _burst_of(probe: Probe, clock: Clock) -> tuple[int, float]:
+    """How often a probe has to run, and seconds of that."""
     repeats = 1
     while True:
         taken = repeats * time_once(probe, repeats, clock)
         if taken >= probe.burst_s or repeats >= MAX_REPEATS:
-            return repeats
+            return repeats, taken
         factor = 1.1 * probe.burst_s / taken
         repeats = min(MAX_REPEATS, math.ceil(repeats * min(10.0, max(1.2, factor))))
 
 
 def time_once(probe: Probe, repeats: int, clock: Clock) -> float:
     """Seconds of the work done once, from *repeats* of it in a row."""
+    if probe.is_warmed and repeats == 1:  # otherwise its first turn is one of several
+        probe.run(1)
     start = clock()
     probe.run(repeats)
     return max(TICK_S, clock() - start) / repeats

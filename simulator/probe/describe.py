@@ -22,6 +22,7 @@ from simulator.units import GI, GIGA, KI, MI, TERA, counted, format_bytes
 SOURCE = "profile"  # the key under which a file names where its figures come from
 NOISY = 0.08  # standard deviation of the logarithm: beyond it, single runs say little
 LEAST = 1e-4  # of any figure, in the unit of its field
+HAD = 2.0  # a last cache that is told to be so many times as large as it was found to be is not had
 AGREES = 1.5  # a cache's size as found and as told differ by less than this factor
 
 
@@ -39,13 +40,16 @@ def hardware_fields(readings: Readings, name: str, when: datetime) -> dict[str, 
         "memory": memory,
         "peaks_tflops": {kind: _peak(readings, kind, everyone) for kind in ("f32", "int8")},
         "peaks_tflops_by_threads": {
-            kind: {count: _peak(readings, kind, count) for count in plan.threads} for kind in ("f32", "int8")
+            kind: {
+                count: _peak(readings, kind, count) for count in plan.threads if _has(readings, f"peak {kind} {count}")
+            }
+            for kind in ("f32", "int8")
         },
         "storage": _storage(readings),
         "traffic": _traffic(readings),
         "engine": _engine(readings),
         "curve": _curve(readings),
-        "runs": [_run(readings, when, (*describe_state(host), *notes, *noise_of(readings)))],
+        "runs": [_run(readings, when, (*describe_state(host), *notes, *noise_of(readings), *cut_of(readings)))],
     }
     return {key: value for key, value in data.items() if value not in (None, "", [], {})}
 
@@ -120,7 +124,9 @@ def _memory(readings: Readings) -> tuple[list[dict[str, Any]], list[str]]:
     found = find_levels(*_points(readings, plan.threads[-1]))
     told = _told_caches(host, plan.threads[-1])
     seen = [level.capacity for level in found if level.capacity]
-    sizes = told or [(f"cache {number}", size, "read off the curve") for number, size in enumerate(seen, 1)]
+    sizes = _had(told, plan.cache_bytes, plan.is_cache_seen) or [
+        (f"cache {number}", size, "read off the curve") for number, size in enumerate(seen, 1)
+    ]
     levels, below = [], 0.0
     for name, nbytes, how in sizes:
         if nbytes >= plan.buffer_bytes:
@@ -148,6 +154,17 @@ def _told_caches(host: Host, threads: int) -> list[tuple[str, float, str]]:
     return sorted(told, key=lambda each: each[1])
 
 
+def _had(told: list[tuple[str, float, str]], found: float, is_seen: bool) -> list[tuple[str, float, str]]:
+    """The caches as told, but the last one no larger than it was found to be: a virtual machine may have a part of it."""
+    if not told or not is_seen or told[-1][1] < HAD * found:
+        return told
+    name, nbytes, _ = told[-1]
+    how = f"where reading gets slower; the system says {format_kib(nbytes)}"
+    return sorted(
+        [*told[:-1], (name, max(found, *(each[1] for each in told[:-1]), 0.0), how)], key=lambda each: each[1]
+    )
+
+
 def _capacity(nbytes: float, how: str) -> dict[str, Any]:
     key, unit = ("capacity_kib", KI) if nbytes < MI else ("capacity_mib", MI)
     return {key: _told(nbytes / unit, how)}
@@ -156,8 +173,10 @@ def _capacity(nbytes: float, how: str) -> dict[str, Any]:
 def _level_rates(readings: Readings, below: float, capacity: float) -> dict[str, Any]:
     """Rates at the working set in the middle between a level's capacity and that of the one before it."""
     middle = (max(below, capacity / 8) * capacity) ** 0.5
-    size = min(readings.plan.sizes, key=lambda each: abs(each - middle))
-    return _rates_at(readings, size)
+    everyone = readings.plan.threads[-1]
+    timed = [size for size in readings.plan.sizes if _has(readings, f"read {everyone} {size}")]
+    size = min(timed, key=lambda each: abs(each - middle))
+    return _rates_at(readings, size) if size <= max(capacity, readings.plan.sizes[0]) else {}
 
 
 def _rates_at(readings: Readings, size: int) -> dict[str, Any]:
@@ -219,7 +238,13 @@ def _curve(readings: Readings) -> list[dict[str, Any]]:
         }
         for count in dict.fromkeys((1, plan.threads[-1]))
         for size in plan.sizes
+        if _has(readings, f"read {count} {size}")
     ]
+
+
+def _has(readings: Readings, name: str) -> bool:
+    """Whether there was time for a probe."""
+    return name in readings.samples
 
 
 def _traffic(readings: Readings) -> dict[str, Any]:
@@ -229,6 +254,7 @@ def _traffic(readings: Readings) -> dict[str, Any]:
         f"{kind} {count} threads": rate(readings.samples[f"{kind} {count}"], GIGA, f"{large}, as STREAM counts")
         for kind in ("write", "copy", "triad")
         for count in plan.threads
+        if _has(readings, f"{kind} {count}")
     }
     for name, sample in readings.samples.items():
         match = re.fullmatch(r"random (\d+)", name)
@@ -253,29 +279,44 @@ def _peak(readings: Readings, kind: str, threads: int) -> dict[str, Any]:
 
 
 def _engine(readings: Readings) -> dict[str, Any]:
-    overheads, everyone = readings.overheads, readings.plan.threads[-1]
-    counts = kernel_threads(readings.plan)
+    overheads, plan = readings.overheads, readings.plan
+    counts = [count for count in kernel_threads(plan) if _formats(readings, count)]
     attention = {count: {"f16": _parts(found.speeds)} for count, found in readings.attention.items()}
     columns = {
         count: {fmt: _parts(speeds) for fmt, speeds in by_format.items()}
         for count, by_format in readings.columns.items()
     }
-    return {
+    looked = [count for count in kernel_threads(plan) if _has(readings, f"reference {count} large 1")]
+    every = overheads.get(plan.threads[-1], {})
+    outside = {
+        "step_us": ("step", "a step of a model of width 64, outside its kernels"),
+        "cold_step_us": ("cold step", "the same after all of memory was read"),
+    }
+    found = {
         "path": readings.path,
         "read_gb_per_s": {count: _reads(readings, count) for count in counts},
-        "kernels": {count: {fmt: _kernel(readings, count, fmt) for fmt in readings.plan.formats} for count in counts},
+        "kernels": {
+            count: {fmt: _kernel(readings, count, fmt) for fmt in _formats(readings, count)} for count in counts
+        },
         "columns": columns,
         "attention": attention,
         "start_us": {count: _start(readings, count, "memory", "pieces") for count in counts},
         "matrix_mib": MATRIX_BYTES / MI,
         "shared_start_us": {count: _start(readings, count, "shared", "shared pieces") for count in counts},
-        "shared_matrix_mib": round(matrix_sizes(readings.plan.shared_bytes)["shared"] / MI, 4),
+        "shared_matrix_mib": round(matrix_sizes(plan.shared_bytes)["shared"] / MI, 4),
         "phase_us": {count: _seconds(found["phase"], 1e-6) for count, found in overheads.items()},
-        "reference_us": {count: _references(readings, count) for count in counts},
-        "step_us": _seconds(overheads[everyone]["step"], 1e-6, "a step of a model of width 64, outside its kernels"),
-        "cold_step_us": _seconds(overheads[everyone]["cold step"], 1e-6, "the same after all of memory was read"),
-        "item_ns": {count: _items(readings, count) for count in counts},
+        "reference_us": {count: _references(readings, count) for count in looked},
+        "cache_mib": round(plan.cache_bytes / MI, 4),
+        "buffer_mib": round(plan.buffer_bytes / MI, 4),
+        **{key: _seconds(every[name], 1e-6, how) for key, (name, how) in outside.items() if name in every},
+        "item_ns": {count: _items(readings, count) for count in kernel_threads(plan)},
     }
+    return {key: value for key, value in found.items() if value not in ({}, [])}
+
+
+def _formats(readings: Readings, threads: int) -> list[str]:
+    """Those whose kernels there was time for with so many threads."""
+    return [fmt for fmt in readings.plan.formats if _has(readings, f"pair {threads} {fmt} memory")]
 
 
 def _references(readings: Readings, threads: int) -> dict[str, Any]:
@@ -296,11 +337,12 @@ def _start(readings: Readings, threads: int, where: str, pieces: str) -> dict[st
 
 
 def _items(readings: Readings, threads: int) -> dict[str, Any]:
-    items, differences = readings.items[threads], {}
+    items, differences = readings.items.get(threads, {}), {}
     if threads in readings.attention:
         differences["run"] = readings.attention[threads].run
     if threads == 1:
-        differences |= {name: readings.overheads[threads][name] for name in ("token", "cold token")}
+        outside = readings.overheads.get(threads, {})
+        differences |= {name: outside[name] for name in ("token", "cold token") if name in outside}
     found = {work: _seconds(sample, 1e-9) for work, sample in items.items()}
     return found | {work: _difference(sample, 1e-9) for work, sample in differences.items()}
 
@@ -309,7 +351,7 @@ def _reads(readings: Readings, threads: int) -> list[dict[str, Any]]:
     """Pure reads beside the kernels, of all formats together."""
     found = []
     for where in ("cached", "shared", "memory"):
-        pairs = [readings.samples[f"pair {threads} {fmt} {where}"] for fmt in readings.plan.formats]
+        pairs = [readings.samples[f"pair {threads} {fmt} {where}"] for fmt in _formats(readings, threads)]
         every = Sample(tuple(seconds for pair in pairs for seconds in pair.seconds), pairs[0].bytes)
         found.append(rate(every, GIGA, f"reading {format_bytes(every.bytes)}"))
     return found
@@ -382,6 +424,28 @@ def noise_of(readings: Readings) -> tuple[str, ...]:
     )
 
 
+def cut_of(readings: Readings) -> tuple[str, ...]:
+    """Sentences on what the budget did not reach, and on a last cache that was not seen."""
+    if not readings.left_out:
+        return readings.remarks
+    return (
+        *readings.remarks,
+        f"left out for lack of time ({readings.plan.budget_s:g} s): {'; '.join(readings.left_out)}; give --seconds more",
+    )
+
+
+def _watch(readings: Readings) -> dict[str, list[list[float]]]:
+    """When each decode of the reference models was begun, in seconds, and how long its step took, in microseconds."""
+    return {
+        name: [
+            [round(at - readings.began, 3), _short(1e6 * taken)]
+            for at, taken in zip(sample.at, sample.seconds, strict=True)
+        ]
+        for name, sample in readings.samples.items()
+        if name.startswith("reference") and sample.at
+    }
+
+
 def _run(readings: Readings, when: datetime, notes: Sequence[str]) -> dict[str, Any]:
     plan, samples = readings.plan, readings.samples
     everyone = plan.threads[-1]
@@ -396,6 +460,7 @@ def _run(readings: Readings, when: datetime, notes: Sequence[str]) -> dict[str, 
             "int8_tflops": rate(samples[f"peak int8 {everyone}"], TERA),
             **_state_figures(readings),
         },
+        **({"watch_us": watched} if (watched := _watch(readings)) else {}),
         "notes": [*notes, *states_of(readings)],
     }
 

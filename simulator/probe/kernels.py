@@ -6,19 +6,18 @@ import numpy as np
 
 from simulator.engine.cpu import Path
 from simulator.engine.formats import LAYOUTS, record_bytes
-from simulator.engine.kernels import kernel, task
+from simulator.engine.kernels import M_EXPERT_BYTES, M_WEIGHTS, kernel, task
 from simulator.engine.simd import LANES
 from simulator.engine.team import Entry, Tape, Team
 from simulator.engine.weights import LINE, aligned
 from simulator.probe.clock import Probe, Sample
+from simulator.probe.memory import FILL, Ring
 
 COLUMNS = 2048
 LOOK_FORMAT = "q8_0"  # whose kernel stands for all where a machine is only looked at
 MATRIX_BYTES = 4 * 2**20  # of one matrix in memory: such as a model of a billion weights has
 PIECE_BYTES = 2**19  # of a small matrix
 _GROUPS = 16  # times that a matrix in cache is multiplied in a phase
-# Bytes that as half, bfloat or float are a number near 1: neither infinite nor subnormal, which some processors handle slowly.
-_FILL = 0x3C
 
 
 class MatrixWork:
@@ -40,7 +39,7 @@ class MatrixWork:
             raise ValueError(f"{len(weights)} bytes hold no 16 rows of {fmt}")
         input_stride = record_bytes(COLUMNS) if layout.is_quantised else 4 * COLUMNS
         inputs = aligned(input_stride * n_tokens)
-        inputs[:] = _FILL
+        inputs[:] = FILL
         output = aligned(4 * rows * n_tokens * groups)
         # What is written has cache lines of its own: beside it, what is only read would be fetched again and again.
         sources, targets = _on_a_line(np.tile(np.arange(n_tokens), groups)), _on_a_line(np.arange(n_tokens * groups))
@@ -69,13 +68,18 @@ class MatrixWork:
         }
         address = kernel("matmul", fmt, path.name)
         start = weights.ctypes.data
-        tasks = [
+        self._tasks = [
             _on_a_line(task("M", **fields, weights=start + number * nbytes, claimed=claim.ctypes.data))
             for number, claim in enumerate(self._claims)
         ]
-        self._tape = Tape([[Entry(address, each)] for each in tasks])
+        self._tape = Tape([[Entry(address, each)] for each in self._tasks])
         self.bytes = nbytes * groups * n_matrices
         self.flops = 2.0 * rows * COLUMNS * n_tokens * groups * n_matrices
+
+    def move(self, start: int) -> None:
+        """Takes as many weights from another address on."""
+        for number, each in enumerate(self._tasks):
+            each[M_WEIGHTS] = start + number * each[M_EXPERT_BYTES]
 
     def run(self, repeats: int) -> None:
         """Multiplies."""
@@ -96,8 +100,7 @@ def kernel_probe(name: str, fmt: str, n_tokens: int, team: Team, path: Path, wei
     """The kernel of a format.
 
     *where* says what *weights* fit into: in a core's own cache ("cached") all threads read all of them, again and again; in
-    the "shared" one and in "memory" each thread reads some, as in a decode step. The "pieces"
-    of either are the same in small matrices.
+    the "shared" one each thread reads some, as in a decode step. Its "pieces" are the same in small matrices.
     """
     groups = _GROUPS if where == "cached" else 1
     matrix_bytes = matrix_sizes(len(weights))[where]
@@ -105,10 +108,24 @@ def kernel_probe(name: str, fmt: str, n_tokens: int, team: Team, path: Path, wei
     return Probe(name, work.run, work.bytes, work.flops)
 
 
+def passing_kernel_probe(
+    name: str, fmt: str, n_tokens: int, team: Team, path: Path, ring: Ring, nbytes: int, where: str
+) -> Probe:
+    """The kernel of a format on weights in "memory", or in its "pieces": the next *nbytes* of a ring each time."""
+    work = MatrixWork(fmt, ring.memory[:nbytes], n_tokens, team, path, matrix_sizes(nbytes)[where])
+
+    def run(repeats: int) -> None:
+        for _ in range(repeats):
+            work.move(ring.next(nbytes))
+            work.run(1)
+
+    return Probe(name, run, work.bytes, work.flops)
+
+
 def filled(nbytes: int) -> np.ndarray:
     """Memory that stands for weights of any format."""
     weights = aligned(nbytes)
-    weights[:] = _FILL
+    weights[:] = FILL
     return weights
 
 

@@ -22,6 +22,7 @@ def merge(old: dict[str, Any], new: dict[str, Any], where: str) -> dict[str, Any
     merged |= {key: old[key] for key in _MINE if key in old}
     merged["sources"] = {**old.get("sources", {}), **new.get("sources", {})}
     merged["memory"] = without_slow_caches(_levels(old.get("memory", []), new["memory"]))
+    old = {**old, "engine": _comparable(old.get("engine", {}), new.get("engine", {}))} if "engine" in old else old
     for key in ("peaks_tflops", "peaks_tflops_by_threads", "traffic", "engine"):
         merged[key] = _pooled_tree(old.get(key, {}), new.get(key, {}))
     if "launch_us" in new:
@@ -29,8 +30,20 @@ def merge(old: dict[str, Any], new: dict[str, Any], where: str) -> dict[str, Any
     merged["curve"] = _points(old.get("curve", []), new.get("curve", []))
     for key in ("links", "storage"):
         merged[key] = _named(old.get(key, []), new.get(key, []))
-    merged["runs"] = [*old.get("runs", []), *new.get("runs", [])][-KEPT_RUNS:]
+    # Every timing of the reference models is kept of the last run only: of all of them a file would get too large.
+    before = [{key: value for key, value in run.items() if key != "watch_us"} for run in old.get("runs", [])]
+    merged["runs"] = [*before, *new.get("runs", [])][-KEPT_RUNS:]
     return {key: value for key, value in merged.items() if value not in (None, [], {})}
+
+
+_SIZES = ("cache_mib", "buffer_mib", "shared_matrix_mib")
+
+
+def _comparable(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What was measured of the engine before, without what was measured on models and matrices of other sizes than now."""
+    if all(old.get(key) == new.get(key, old.get(key)) for key in _SIZES):
+        return old
+    return {key: value for key, value in old.items() if key not in ("reference_us", "shared_start_us")}
 
 
 def refuse_stranger(old: dict[str, Any], new: dict[str, Any], where: str) -> None:

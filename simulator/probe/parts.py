@@ -7,14 +7,16 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from simulator.engine.step import Engine
 from simulator.engine.team import Tape, Team, idle_tape
 from simulator.model import Model
-from simulator.probe.bandwidth import stream_probe
-from simulator.probe.clock import Clock, Probe, Sample, join, time_once
+from simulator.probe.bandwidth import passing_probe, stream_probe
+from simulator.probe.clock import FOREVER, Clock, Deadline, Probe, Sample, join, time_once
+from simulator.probe.memory import Ring
 from simulator.quant import FORMATS
 
 ROWS = 16  # tokens at once
@@ -58,16 +60,31 @@ def _model(d_model: int, n_heads: int, ffn: dict) -> Model:
     )
 
 
-def measure_items(n_threads: int, rounds: int, clock: Clock = time.perf_counter) -> dict[str, Sample]:
-    """Seconds of one item of each kind of work, on one thread."""
+def small_engine(small: Small, team: Team) -> Engine:
+    """A small model, ready to decode."""
+    return Engine(small.model, team=team, batch=ROWS, context=64, weights="q8_0", sparsity=small.sparsity)
+
+
+def measure_items(
+    team: Team, rounds: int, clock: Clock = time.perf_counter, deadline: Deadline = FOREVER
+) -> dict[str, Sample]:
+    """Seconds of one item of each kind of work, on one thread; of those for which there is time."""
     found = {}
-    for work, small in small_models(n_threads).items():
-        with Engine(
-            small.model, threads=n_threads, batch=ROWS, context=64, weights="q8_0", sparsity=small.sparsity
-        ) as engine:
+    for work, small in small_models(team.n_threads).items():
+        if deadline.is_over:
+            break
+        with small_engine(small, team) as engine:
             part_seconds(engine, ROWS, clock)
-            taken = [_of_parts(engine, small, clock) for _ in range(rounds)]
+            taken = _until(deadline, rounds, lambda engine=engine, small=small: _of_parts(engine, small, clock))
         found[work] = Sample(tuple(max(each, 1e-12) / small.items for each in taken))
+    return found
+
+
+def _until(deadline: Deadline, rounds: int, work: Callable[[], Any]) -> list:
+    """What the work gives each time: once at least, and no more once there is no time."""
+    found = [work()]
+    while len(found) < rounds and not deadline.is_over:
+        found.append(work())
     return found
 
 
@@ -99,10 +116,10 @@ class Tiny:
             runs.append(self._timed(engine.tape) - self._timed(self._idle))
         return max(1e-9, statistics.median(runs))
 
-    def outside_s(self, n_tokens: int, before: Callable[[], object]) -> float:
-        """Seconds of a step outside its kernels; *before* is called ahead of each."""
+    def outside_s(self, n_tokens: int, before: Callable[[], object], n_runs: int) -> float:
+        """Seconds of a step outside its kernels, by so many runs; *before* is called ahead of each."""
         engine, tokens, runs = self._engine, np.arange(n_tokens), []
-        for _ in range(_TINY_RUNS):
+        for _ in range(n_runs):
             before()
             engine.pretend(_DEPTH)
             start = self._clock()
@@ -122,30 +139,31 @@ class Tiny:
 
 
 _TINY_RUNS = 15
+_COLD_RUNS = 5  # before each of which much is read
 
 
 def measure_overheads(
-    n_threads: int, memory: np.ndarray, rounds: int, clock: Clock = time.perf_counter
+    team: Team, sweep: Callable[[], object], rounds: int, clock: Clock = time.perf_counter, deadline: Deadline = FOREVER
 ) -> dict[str, Sample]:
     """Seconds of what a step takes beside the work of its kernels.
 
     "phase": starting a kernel on all threads, and waiting for the last; "step" and "token": what a step and each of its
-    tokens take outside the kernels; "cold step" and "cold token": the same after *memory* was read, which leaves nothing
-    else in the caches. Those of tokens are differences, and below 0 where noise is larger.
+    tokens take outside the kernels; "cold step" and "cold token": the same after *sweep*, which leaves nothing
+    else in the caches. Those of tokens are differences, and below 0 where noise is larger. What there is no time for is left out.
     """
     found = defaultdict(list)
-    team = Team(n_threads)
-    try:
-        tiny = Tiny(team, clock)
-        read = stream_probe("read", "read", team, memory, memory.nbytes)
-        for _ in range(rounds):
-            found["phase"].append(tiny.kernels_s(1) / tiny.n_phases)
-            for name, before in (("", lambda: None), ("cold ", lambda: read.run(1))):
-                one, many = (tiny.outside_s(n, before) for n in (1, ROWS))
-                found[f"{name}step"].append(one)
-                found[f"{name}token"].append((many - one) / (ROWS - 1))
-    finally:
-        team.close()
+    tiny = Tiny(team, clock)
+
+    def once() -> None:
+        found["phase"].append(tiny.kernels_s(1) / tiny.n_phases)
+        for name, before, n_runs in (("", lambda: None, _TINY_RUNS), ("cold ", sweep, _COLD_RUNS)):
+            if found[f"{name}step"] and deadline.is_over:
+                return
+            one, many = (tiny.outside_s(n, before, n_runs) for n in (1, ROWS))
+            found[f"{name}step"].append(one)
+            found[f"{name}token"].append((many - one) / (ROWS - 1))
+
+    _until(deadline, rounds, once)
     return {name: Sample(tuple(seconds)) for name, seconds in found.items()}
 
 
@@ -164,16 +182,29 @@ ZEROS = 0.5  # share of zero inputs
 
 
 def measure_columns(
-    fmt: str, n_threads: int, memory: np.ndarray, tokens: tuple[int, ...], rounds: int, clock: Clock = time.perf_counter
+    fmt: str,
+    read: Probe,
+    team: Team,
+    nbytes: int,
+    tokens: tuple[int, ...],
+    rounds: int,
+    clock: Clock = time.perf_counter,
+    deadline: Deadline = FOREVER,
 ) -> dict[int, PartSpeed]:
-    """By tokens at once; *memory* is what a pure read reads, and its size that of the weights no cache holds."""
+    """By tokens at once, of those for which there is time; *read* reads memory, and *nbytes* of weights no cache holds."""
     width = 2048
-    large = max(512, int(memory.nbytes / (3 * width * FORMATS[fmt].bits / 8)) // 512 * 512)
-    with _sparse_engine(fmt, n_threads, 512, 512, max(tokens)) as engine:
-        cached = {n: [_ffn(engine, n, clock) for _ in range(rounds + 1)][1:] for n in tokens}
-    with _sparse_engine(fmt, n_threads, width, large, max(tokens)) as engine:
-        read = stream_probe("read", "read", engine.team, memory, memory.nbytes)
-        shares = {n: [_share(engine, n, read, clock) for _ in range(rounds + 1)][1:] for n in tokens}
+    large = max(512, int(nbytes / (3 * width * FORMATS[fmt].bits / 8)) // 512 * 512)
+    cached, shares = {}, {}
+    with columns_engine(fmt, team, 512, 512, max(tokens)) as engine:
+        for n in tokens:
+            _ffn(engine, n, clock)
+            cached[n] = _until(deadline, rounds, lambda n=n: _ffn(engine, n, clock))
+    with columns_engine(fmt, team, width, large, max(tokens)) as engine:
+        for n in tokens:
+            if shares and deadline.is_over:
+                break
+            _share(engine, n, read, clock)
+            shares[n] = _until(deadline, rounds, lambda n=n: _share(engine, n, read, clock))
     flops = 2 * 3 * 512 * 512 * (1 - ZEROS)
     beside = Sample(tuple(taken for found in shares.values() for _, taken in found), bytes=read.bytes)
     return {
@@ -182,16 +213,17 @@ def measure_columns(
             tuple(share for share, _ in shares[n]),
             beside,
         )
-        for n in tokens
+        for n in shares
     }
 
 
-def _sparse_engine(fmt: str, n_threads: int, d_model: int, d_ff: int, batch: int) -> Engine:
+def columns_engine(fmt: str, team: Team, d_model: int, d_ff: int, batch: int) -> Engine:
+    """A model of one layer that leaves out the weights of half of its inputs."""
     attention = {"kind": "grouped_query", "n_heads": 1, "n_kv_heads": 1, "head_dim": 64}
     layer = {"count": 1, "attention": attention, "ffn": {"kind": "gated", "d_ff": d_ff}}
     data = {"name": "columns", "d_model": d_model, "vocab": 512, "tied_head": True, "layers": [layer]}
     model = Model.model_validate(data)
-    return Engine(model, threads=n_threads, batch=batch, context=64, weights=fmt, sparsity=f"columns:{ZEROS}")
+    return Engine(model, team=team, batch=batch, context=64, weights=fmt, sparsity=f"columns:{ZEROS}")
 
 
 def _ffn(engine: Engine, n_tokens: int, clock: Clock) -> tuple[float, int]:
@@ -211,7 +243,7 @@ def _share(engine: Engine, n_tokens: int, read: Probe, clock: Clock) -> tuple[fl
     return nbytes / seconds / (read.bytes / taken), taken
 
 
-QUERIES = (1, 4, 8)  # heads that share one key
+QUERIES = (4, 1, 8)  # heads that share one key, what is most common first
 _SHALLOW, _MIDDLE, _DEEP = 16, 256, 4096  # tokens in the cache
 
 
@@ -224,10 +256,10 @@ class Attention:
 
 
 def join_attention(found: Sequence[Attention]) -> Attention:
-    """Several measurings as one."""
+    """Several measurings as one; some may have had no time for all."""
     speeds = {}
-    for queries in found[0].speeds:
-        each = [one.speeds[queries] for one in found]
+    for queries in sorted({queries for one in found for queries in one.speeds}):
+        each = [one.speeds[queries] for one in found if queries in one.speeds]
         speeds[queries] = PartSpeed(
             join([speed.cached for speed in each]),
             tuple(share for speed in each for share in speed.memory_share),
@@ -239,37 +271,87 @@ def join_attention(found: Sequence[Attention]) -> Attention:
 
 
 def measure_attention(
-    n_threads: int, memory: np.ndarray, shared_bytes: int, rounds: int, clock: Clock = time.perf_counter
-) -> Attention:
-    """What a deeper cache adds to the time, with the cache in a core's own cache, in *shared_bytes* of the last, in memory."""
-    speeds, starts = {}, []
+    teams: Sequence[Team],
+    memory: np.ndarray,
+    ring: Ring,
+    sizes: AttentionSizes,
+    rounds: int,
+    clock: Clock = time.perf_counter,
+    deadline: Deadline = FOREVER,
+) -> dict[int, Attention]:
+    """What a deeper cache adds to the time, with the cache in a core's own cache, in the last one, in memory.
+
+    By threads of the teams, of which the first is the largest; what there is no time for is left out, the last first.
+    """
+    found: dict[int, list[Attention]] = defaultdict(list)
+    sequences = max(1, min(ROWS, sizes.cache_bytes // (_DEEP * _SLOT_BYTES)))
     for queries in QUERIES:
-        sequences = max(1, min(ROWS, memory.nbytes // (_DEEP * _SLOT_BYTES)))
-        with Engine(
-            _attention_model(queries), threads=n_threads, batch=sequences, context=_DEEP + 64, weights="q8_0"
-        ) as engine:
+        if deadline.is_over:
+            break
+        with attention_engine(queries, teams[0], sequences, _DEEP + 64) as engine:
             engine.fill_cache()
-            few = min(4, sequences)
-            near = [_deeper(engine, few, _MIDDLE, clock)[0] for _ in range(rounds + 1)][1:]
-            middle = min(_DEEP, max(_MIDDLE, shared_bytes // (sequences * _SLOT_BYTES)))
-            beside = stream_probe("read", "read", engine.team, memory, shared_bytes)
-            shared = [_beside(beside, engine, sequences, middle, clock) for _ in range(rounds)]
-            read = stream_probe("read", "read", engine.team, memory, memory.nbytes)
-            far = []
-            for _ in range(rounds):
-                far.append(_beside(read, engine, sequences, _DEEP, clock))
-                cold = _after(read, engine, sequences, clock)  # reading all of the memory has emptied the caches
-                steady = far[-1][2] * sequences * _START_DEPTH
-                starts.append((cold - steady) * n_threads / (sequences * 4))
-        flops = 4 * 4 * queries * 64 * (_MIDDLE - _SHALLOW) * few
-        speeds[queries] = PartSpeed(
-            Sample(tuple(near), flops=flops),
-            tuple(share for share, _, _ in far),
-            Sample(tuple(taken for _, taken, _ in far), bytes=read.bytes),
-            tuple(share for share, _, _ in shared),
-            Sample(tuple(taken for _, taken, _ in shared), bytes=beside.bytes),
-        )
-    return Attention(speeds, Sample(tuple(starts)))
+            for team in teams:
+                if found[team.n_threads] and deadline.is_over:
+                    break
+                engine.team = team
+                one = _attention_of(engine, queries, sequences, memory, ring, sizes, rounds, clock, deadline)
+                found[team.n_threads].append(one)
+            engine.team = teams[0]
+    return {count: join_attention(each) for count, each in found.items() if each}
+
+
+@dataclass(frozen=True)
+class AttentionSizes:
+    """Bytes that attention is measured with."""
+
+    cache_bytes: int  # the keys and values of all sequences, at most
+    shared_bytes: int  # of them, and of a pure read beside them, in the cache that all threads share
+    part_bytes: int  # of a pure read of memory
+    sweep_bytes: int  # that are read for no cache to hold anything else
+
+
+def _attention_of(
+    engine: Engine,
+    queries: int,
+    sequences: int,
+    memory: np.ndarray,
+    ring: Ring,
+    sizes: AttentionSizes,
+    rounds: int,
+    clock: Clock,
+    deadline: Deadline,
+) -> Attention:
+    n_threads, team, few = engine.team.n_threads, engine.team, min(4, sequences)
+    _deeper(engine, few, _MIDDLE, clock)
+    near = [_deeper(engine, few, _MIDDLE, clock)[0] for _ in range(rounds)]
+    middle = min(_DEEP, max(_MIDDLE, sizes.shared_bytes // (sequences * _SLOT_BYTES)))
+    beside = stream_probe("read", "read", team, memory, sizes.shared_bytes)
+    read = passing_probe("read", "read", team, ring, sizes.part_bytes)
+    sweep = passing_probe("sweep", "read", team, ring, sizes.sweep_bytes)
+    shared = _until(deadline, rounds, lambda: _beside(beside, engine, sequences, middle, clock))
+    starts = []
+
+    def once() -> tuple[float, float, float]:
+        far = _beside(read, engine, sequences, _DEEP, clock)
+        cold = _after(sweep, engine, sequences, clock)
+        starts.append((cold - far[2] * sequences * _START_DEPTH) * n_threads / (sequences * 4))
+        return far
+
+    far = _until(deadline, rounds, once)
+    flops = 4 * 4 * queries * 64 * (_MIDDLE - _SHALLOW) * few
+    speed = PartSpeed(
+        Sample(tuple(near), flops=flops),
+        tuple(share for share, _, _ in far),
+        Sample(tuple(taken for _, taken, _ in far), bytes=read.bytes),
+        tuple(share for share, _, _ in shared),
+        Sample(tuple(taken for _, taken, _ in shared), bytes=beside.bytes),
+    )
+    return Attention({queries: speed}, Sample(tuple(starts)))
+
+
+def attention_engine(queries: int, team: Team, sequences: int, context: int) -> Engine:
+    """A model of one layer in which so many heads share a key."""
+    return Engine(_attention_model(queries), team=team, batch=sequences, context=context, weights="q8_0")
 
 
 def _beside(read: Probe, engine: Engine, sequences: int, depth: int, clock: Clock) -> tuple[float, float, float]:
@@ -279,7 +361,7 @@ def _beside(read: Probe, engine: Engine, sequences: int, depth: int, clock: Cloc
     return nbytes / seconds / (read.bytes / taken), taken, seconds / nbytes * _SLOT_BYTES
 
 
-_READ_BYTES = 2**27
+_READ_BYTES = 2**25
 _SLOT_BYTES = 4 * 64 * 2 * 2  # of a token in the cache: 4 heads of 64 halves, key and value
 _START_DEPTH = 128
 
@@ -292,7 +374,7 @@ def _attention_model(queries: int) -> Model:
 
 def _after(read: Probe, engine: Engine, n_sequences: int, clock: Clock) -> float:
     """Seconds of attention to a cache that no processor holds."""
-    read.run(2)
+    read.run(1)
     engine.pretend(_START_DEPTH)
     return engine.decode(np.zeros(n_sequences, np.int64), clock=clock).seconds["cache"]
 

@@ -16,21 +16,23 @@ from simulator.model import Model
 from simulator.probe.clock import Clock, Probe, repeats_of, time_once
 from simulator.units import MI
 
-LARGE_BYTES = 96 * MI  # weights, at most: three times what the last cache holds
+LARGE_BYTES = 96 * MI  # weights, at most: twice what the last cache holds
+LEAST_LARGE = 24 * MI
 SMALL_SHARE = 8  # of the last cache: the small model's weights are so much smaller
 BATCHES = (1, 16)
 DEPTH = 64  # tokens in the cache
-CONTEXT = 2048  # room for those, and for what a burst adds
+BURST_STEPS = 128  # until a burst begins again at its depth
+CONTEXT = DEPTH + BURST_STEPS
 BURST_S = 5e-3
 _BYTES_PER_WEIGHT = 34 / 32
 
 
 def reference_models(cache_bytes: float, buffer_bytes: int) -> dict[str, Model]:
-    """By name: one that no cache holds, as far as memory allows, and one that the last cache holds."""
-    large = min(max(3 * cache_bytes, LARGE_BYTES / 4), LARGE_BYTES * 4, buffer_bytes)
+    """By name: one of twice the last cache, as far as memory allows and a budget of seconds does, and one that the cache holds."""
+    large = min(max(2 * cache_bytes, LEAST_LARGE), LARGE_BYTES, buffer_bytes)
     return {
         "large": _sized("large", large, 1024, 16, 2816),
-        "small": _sized("small", max(cache_bytes / SMALL_SHARE, MI), 256, 4, 640),
+        "small": _sized("small", min(max(cache_bytes / SMALL_SHARE, MI), large / 4), 256, 4, 640),
     }
 
 
@@ -47,7 +49,7 @@ def _sized(name: str, nbytes: float, width: int, n_heads: int, d_ff: int) -> Mod
 
 
 class References:
-    """The models in memory, decoded by a team of threads."""
+    """The models in memory, decoded by a team of threads, or by smaller ones in its place."""
 
     def __init__(self, models: dict[str, Model], team: Team, clock: Clock = time.perf_counter):
         self._clock = clock
@@ -55,20 +57,24 @@ class References:
             name: Engine(model, team=team, batch=max(BATCHES), context=CONTEXT, weights="q8_0")
             for name, model in models.items()
         }
-        self.probes = {
-            f"{name} {batch}": Probe(f"{name} {batch}", self._decoder(engine, batch), burst_s=BURST_S)
+        self.probes = self.probes_of(team)
+        self._repeats: dict[str, int] = {}
+
+    def probes_of(self, team: Team) -> dict[str, Probe]:
+        """A step of each model at each batch, by *team*, which has no more threads than the first one."""
+        return {
+            f"{name} {batch}": Probe(f"{name} {batch}", self._decoder(engine, batch, team), burst_s=BURST_S)
             for name, engine in self._engines.items()
             for batch in BATCHES
         }
-        self._repeats: dict[str, int] = {}
 
-    def _decoder(self, engine: Engine, batch: int):
+    def _decoder(self, engine: Engine, batch: int, team: Team):
         tokens = np.arange(batch) * 7
 
         def run(repeats: int) -> None:
-            engine.pretend(DEPTH)
+            engine.team = team
             for number in range(repeats):
-                if number % 1024 == 1023:
+                if number % BURST_STEPS == 0:
                     engine.pretend(DEPTH)
                 engine.decode(tokens)
 

@@ -12,39 +12,48 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from simulator.probe.clock import Clock, Sample
+from simulator.probe.clock import FOREVER, Clock, Deadline, Sample
 
 BLOCK = 4 * 2**20  # bytes read at a time
 FREE_SHARE = 0.1  # of the free space that a test file may take
 
 
+WRITE_SHARE = 0.6  # of the time: writing takes longer than reading, and is done once
+LEAST_BLOCKS = 4
+
+
 def measure_storage(
-    folder: Path, nbytes: int, rounds: int, clock: Clock = time.perf_counter
+    folder: Path, nbytes: int, rounds: int, clock: Clock = time.perf_counter, deadline: Deadline = FOREVER
 ) -> tuple[Sample | None, str]:
-    """Reading a file of about *nbytes* in *folder* from end to end; None with the reason where that cannot be measured."""
+    """Reading a file of about *nbytes* in *folder* from end to end; None with the reason where that cannot be measured.
+
+    On a slow disk the file is as small as has to be to be written in time.
+    """
     try:
         room = int(shutil.disk_usage(folder).free * FREE_SHARE)
         nbytes = min(nbytes, room) // BLOCK * BLOCK
-        if nbytes < 4 * BLOCK:
+        if nbytes < LEAST_BLOCKS * BLOCK:
             return None, f"not measured: {folder} has too little free space"
-        with _test_file(folder, nbytes) as handle:
-            how = _leave_cache(handle)
-            seconds = [_read(handle, clock) for _ in range(rounds)]
-        return Sample(tuple(seconds), bytes=nbytes), how
+        with _test_file(folder, nbytes, deadline.share(WRITE_SHARE)) as (handle, written):
+            how, seconds = _leave_cache(handle), [_read(handle, clock)]
+            while len(seconds) < rounds and not deadline.is_over:
+                seconds.append(_read(handle, clock))
+        return Sample(tuple(seconds), bytes=written), how
     except OSError as error:
         return None, f"not measured: {error.strerror or error}"
 
 
 @contextlib.contextmanager
-def _test_file(folder: Path, nbytes: int) -> Iterator[int]:
-    """A file that is really on the disk, as its handle. It has no name, so that it is gone however this process ends."""
+def _test_file(folder: Path, nbytes: int, deadline: Deadline) -> Iterator[tuple[int, int]]:
+    """A file that is really on the disk, as its handle and its size. It has no name, so that it is gone however this process ends."""
     with tempfile.TemporaryFile(dir=folder, prefix=".roofcast-") as file:
         block = os.urandom(BLOCK)  # a disk that compresses must not gain by it
-        for _ in range(nbytes // BLOCK):
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
-        yield file.fileno()
+        while file.tell() < nbytes and not (file.tell() and deadline.is_over):
+            for _ in range(min(LEAST_BLOCKS, (nbytes - file.tell()) // BLOCK)):
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+        yield file.fileno(), file.tell()
 
 
 def _leave_cache(handle: int) -> str:

@@ -18,6 +18,7 @@ from simulator.engine.routing import choose_experts
 from simulator.engine.step import Engine
 from simulator.engine.tokenizer import Tokenizer, load_tokenizer
 from simulator.errors import InputError, plain_text
+from simulator.host import threads_here
 from simulator.interrupts import end_interrupted, noticed
 from simulator.model import load_model, starts_with_gguf
 from simulator.report.progress import progress_bar
@@ -26,7 +27,6 @@ from simulator.report.screen import print_line
 from simulator.units import counted, format_bytes, format_seconds
 
 MAX_TOKENS = 1_000_000
-MAX_THREADS = 1024
 N_LOOKS = 3  # at the memory's speed, right after generating
 COMPILING_S = 2.0  # a start that takes longer is explained
 COMPILING = "compiling, only once"  # short: it stands beside the bar
@@ -53,8 +53,7 @@ class Request:
     def __post_init__(self):
         if not 1 <= self.n_tokens <= MAX_TOKENS:
             raise InputError(f"--tokens {self.n_tokens:,}: between 1 and {MAX_TOKENS:,} are possible")
-        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
-            raise InputError(f"--threads {self.threads:,}: between 1 and {MAX_THREADS:,} are possible")
+        threads_here(self.threads, "--threads")
         if self.context is not None and not 1 <= self.context <= MAX_TOKENS:
             raise InputError(f"--context {self.context:,}: between 1 and {MAX_TOKENS:,} are possible")
         if not 0 <= self.temperature <= 100:

@@ -13,7 +13,8 @@ import yaml
 
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
-from simulator.host import describe_state, read_host, remark_on_others
+from simulator.host import describe_state, read_host, remark_on_others, threads_here
+from simulator.probe.compiling import compile_all
 from simulator.probe.cuda import gpu_notes
 from simulator.probe.describe import hardware_fields, identity
 from simulator.probe.device import make_plan, read_device
@@ -33,20 +34,20 @@ HEAD = """\
 """
 
 
-def run(output: str, quick: bool, threads: int | None, plot: str | None = None) -> None:
-    """Measure, merge with what the file already holds, write, print a summary, and draw."""
+def run(output: str, seconds: float, threads: int | None, plot: str | None = None) -> None:
+    """Measure for some seconds, merge with what the file already holds, write, print a summary, and draw."""
     path = Path(output)
     picture = check_path(plot, "--plot") if plot is not None else None
     old = existing_fields(path)
     host = read_host()
-    if threads is not None and not 1 <= threads <= host.n_threads:
-        raise InputError(f"--threads {threads:,}: between 1 and {host.n_threads:,} are possible on this machine")
-    plan = make_plan(host, quick, threads)
+    plan = make_plan(host, seconds, threads_here(threads, "--threads", host))
     if old:
         refuse_stranger(old, identity(host, plan.threads[-1]), output)
     for remark in (*remark_on_others(), *describe_state(host), *gpu_notes()):
         print_line(f"note: {remark}", stream=sys.stderr)
     try:
+        with progress_bar("compiling") as progress:
+            compile_all(plan, progress)
         with progress_bar("measuring") as progress:
             readings = read_device(host, plan, _folder_of(path), progress)
     except MemoryError:  # there is some, but this process may not have it
@@ -107,6 +108,10 @@ class _Flow(dict):
     """A mapping written on one line."""
 
 
+class _FlowList(list):
+    """A list written on one line."""
+
+
 class _Dumper(yaml.SafeDumper):
     """Figures on a line each, no anchors."""
 
@@ -117,6 +122,9 @@ class _Dumper(yaml.SafeDumper):
 
 _Dumper.add_representer(
     _Flow, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data, flow_style=True)
+)
+_Dumper.add_representer(
+    _FlowList, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
 )
 
 
@@ -130,7 +138,10 @@ def _flowing(data: Any) -> Any:
         inner = {key: _flowing(value) for key, value in data.items()}
         is_short = "value" in data or "working_set_kib" in data or "memory_share" in data
         return _Flow(inner) if is_short else inner
-    return [_flowing(each) for each in data] if isinstance(data, list | tuple) else data
+    if isinstance(data, list | tuple):
+        is_table = bool(data) and all(isinstance(each, list | tuple) for each in data)
+        return _FlowList(_FlowList(each) for each in data) if is_table else [_flowing(each) for each in data]
+    return data
 
 
 # ---- telling ----
@@ -177,10 +188,10 @@ def _print_traffic(hardware: Hardware) -> None:
     kinds = {name: figure for name, figure in hardware.traffic.items() if name.endswith(f" {everyone} threads")}
     told = ", ".join(f"{name.split()[0]} {format_number(figure.value)}" for name, figure in kinds.items())
     random = [(name.split()[1], figure) for name, figure in hardware.traffic.items() if name.startswith("random")]
-    print_line(f"memory, GB/s: {told}")
-    print_line(
-        "in random blocks of " + ", ".join(f"{block} B {format_number(figure.value)}" for block, figure in random)
-    )
+    blocks = ", ".join(f"{block} B {format_number(figure.value)}" for block, figure in random)
+    for start, rest in (("memory, GB/s: ", told), ("in random blocks of ", blocks)):
+        if rest:  # there may have been no time for it
+            print_line(start + rest)
     peaks = ", ".join(
         f"{name} {format_number(figure.value * 1000)} Gop/s" for name, figure in hardware.peaks_tflops.items()
     )

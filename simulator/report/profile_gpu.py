@@ -20,6 +20,7 @@ from simulator.probe.cuda import (
     gpu_probes,
     why_not,
 )
+from simulator.probe.device import SHORT_SECONDS
 from simulator.probe.merge import refuse_stranger
 from simulator.report.plot import check_path, show_device
 from simulator.report.profile import existing_fields, save
@@ -29,11 +30,11 @@ from simulator.report.table import print_table
 from simulator.units import TERA, counted, format_bytes, format_number, format_rate
 
 ROUNDS = 21
-BUDGET_S, QUICK_BUDGET_S = 15.0, 5.0  # after which no further round begins
+ROUNDS_SHARE = 0.25  # of the seconds: as much goes to copying from the host, to compiling and to calibrating
 
 
-def run_gpu(output: str | None, quick: bool, index: int, plot: str | None = None) -> None:
-    """Measure a GPU, merge with what the file already holds, write, print a summary, and draw."""
+def run_gpu(output: str | None, seconds: float, index: int, plot: str | None = None) -> None:
+    """Measure a GPU for some seconds, merge with what the file already holds, write, print a summary, and draw."""
     picture = check_path(plot, "--plot") if plot is not None else None
     gpu = _chosen(index)
     output = output or ("gpu.yaml" if index == 0 else f"gpu{index}.yaml")
@@ -45,8 +46,8 @@ def run_gpu(output: str | None, quick: bool, index: int, plot: str | None = None
         print_line(f"note: {remark}", stream=sys.stderr)
     start = time.perf_counter()
     with progress_bar("measuring") as progress:
-        probes = gpu_probes(gpu, quick)
-        samples = measure(probes, ROUNDS, progress=progress, budget_s=QUICK_BUDGET_S if quick else BUDGET_S)
+        probes = gpu_probes(gpu, seconds < SHORT_SECONDS)
+        samples = measure(probes, ROUNDS, progress=progress, budget_s=ROUNDS_SHARE * seconds)
     fields = gpu_hardware(_as_it_is_now(gpu), samples, datetime.now().strftime("%Y-%m-%d %H:%M"))
     fields["runs"][-1]["seconds"] = round(time.perf_counter() - start, 1)
     hardware = save(path, old, fields)

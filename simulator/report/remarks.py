@@ -170,7 +170,7 @@ def _unknown(points: list[Prediction], hardware: Hardware) -> Iterator[str]:
             f"no arithmetic peak is known for {hardware.name} in {', '.join(blind)}: only bandwidth limits there, large batches may be "
             "forecast too fast"
         )
-    if point.threads and hardware.cores and point.threads > 2 * hardware.cores:
+    if point.threads and hardware.cores and point.threads > max(hardware.cores, hardware.threads or 0):
         yield f"{counted(point.threads, 'thread')} on {counted(hardware.cores, 'core')}: forecast as if they did not hinder each other"
     if hardware.kind == "gpu" and not hardware.vendor:
         yield f"vendor is not given for {hardware.name}: the runtime's figures for GPUs in general are taken"

@@ -16,13 +16,13 @@ from simulator.compare import Comparison, Crossing, Row, compare, crossings
 from simulator.engine import cpu
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
-from simulator.host import Host, describe_state, read_host, remark_on_others
+from simulator.host import Host, describe_state, most_threads, read_host, remark_on_others
 from simulator.importers.measurements import Skipped
 from simulator.matrix import SHALLOW, lack_of_memory, make_matrix
 from simulator.measure import OUTSIDE, Sizes, measure_cases
 from simulator.model import Loaded
 from simulator.probe.describe import identity
-from simulator.probe.device import make_plan
+from simulator.probe.device import Plan, make_plan
 from simulator.probe.merge import difference, fields_of
 from simulator.report.charts import measured_chart
 from simulator.report.measured import of_comparison
@@ -34,7 +34,7 @@ from simulator.report.report import check_folder, report_measured
 from simulator.report.screen import print_line
 from simulator.report.table import print_table
 from simulator.restless import READING, Flips
-from simulator.units import GIGA, counted, format_number, format_seconds
+from simulator.units import GIGA, MI, counted, format_number, format_seconds
 
 ROUNDS, QUICK_ROUNDS = 9, 3
 N_WORST = 5
@@ -51,12 +51,12 @@ def run(given: str | None, quick: bool, json: str | None, plot: str | None = Non
     everyone = hardware.threads or 1
     notes = (*remark_on_others(), *describe_state(host))
     plan = make_plan(host, threads=everyone)
-    every = make_matrix(host, everyone, max(host.cache_bytes.values(), default=plan.buffer_bytes / 4), quick)
+    sizes = _sizes(hardware, plan)
+    every = make_matrix(host, everyone, sizes.cache, quick)
     skipped = [Skipped(case.id, reason) for case in every if (reason := lack_of_memory(case, host))]
     cases = [case for case in every if not lack_of_memory(case, host)]
     if not cases:
         raise InputError(f"no decode fits in the free memory: {skipped[-1].id} {skipped[-1].reason}")
-    sizes = Sizes(memory=plan.buffer_bytes, cache=plan.cache_bytes)
     with progress_bar("decoding") as progress:
         measured = measure_cases(cases, sizes, QUICK_ROUNDS if quick else ROUNDS, progress)
     found = compare(hardware, measured, skipped)
@@ -75,6 +75,14 @@ def run(given: str | None, quick: bool, json: str | None, plot: str | None = Non
         remarks = tuple(state_lines(found))
         told = report_measured(of_comparison(found), models, devices, folder, command, remarks, files)
         print(told, file=sys.stderr if json == "-" else sys.stdout)
+
+
+def _sizes(hardware: Hardware, plan: Plan) -> Sizes:
+    """What the machine was looked at with when it was profiled; a file that does not say is of before that was noted."""
+    engine = hardware.engine
+    if engine and engine.cache_mib and engine.buffer_mib:
+        return Sizes(memory=int(engine.buffer_mib * MI), cache=int(engine.cache_mib * MI))
+    return Sizes(memory=plan.buffer_bytes, cache=plan.cache_bytes)
 
 
 def _models(found: Comparison, folder: Path) -> tuple[dict[str, Loaded], dict[str, str]]:
@@ -107,8 +115,8 @@ def _refuse_stranger(hardware: Hardware, host: Host) -> None:
         )
     everyone = hardware.threads or 1
     other = difference(fields_of(hardware), identity(host, everyone))
-    if everyone > host.n_threads:
-        other = other or f"threads {everyone}, here are {host.n_threads}"
+    if everyone > most_threads(host):
+        other = other or f"threads {everyone}, here are {most_threads(host)}"
     if other:
         raise InputError(f"{name} is another machine than this one ({other}); {remedy}, or give --against FILE")
     if hardware.engine is None or not hardware.engine.kernels:

@@ -1,6 +1,7 @@
 """Whole decode steps against the reference: every architecture and format, batches, windows, caches, sparse inputs."""
 
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 
 import naive
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 import tiny
 
-from simulator.engine import cpu
+from simulator.engine import cpu, step
 from simulator.engine.recipe import ARCHITECTURES
 from simulator.engine.step import Engine
+from simulator.engine.team import Team
 from simulator.errors import InputError
 from simulator.model import Model, load_model
 from simulator.sparsity import Sparsity
@@ -247,8 +249,9 @@ def test_a_window_slides_over_its_ring(case, n_together):
 
 
 @pytest.mark.parametrize("arch", ["qwen2moe", "gemma3"])
-def test_the_number_of_threads_changes_nothing(case, arch):
+def test_the_number_of_threads_changes_nothing(case, arch, monkeypatch):
     """1, 2, 3 and 5 threads, to the bit, whatever the number of cores."""
+    monkeypatch.setattr(step, "threads_here", lambda wanted: wanted)
     small = case(arch, "q8_0")
     first, *others = (small.logits(threads=threads) for threads in (1, 2, 3, 5))
     assert all(np.array_equal(first, other) for other in others)
@@ -452,7 +455,7 @@ def test_two_engines_at_once(case, tmp_path):
     """Steps taken in turn leave each as if it were alone."""
     first, second = case("llama"), case("qwen3moe", "q8_0")
     expected = first.logits(), second.logits()
-    with first.engine() as left, second.engine(threads=3) as right:
+    with first.engine() as left, closing(Team(3)) as team, second.engine(team=team) as right:
         found = [], []
         for at in range(5):
             live = [number for number, tokens in enumerate(SEQUENCES) if at < len(tokens)]
@@ -485,14 +488,21 @@ def test_an_interrupted_step_can_be_taken_again(case, monkeypatch, is_done):
     assert np.array_equal(np.array(found), expected)
 
 
-def test_a_closed_engine_has_no_threads(case):
+def test_a_closed_engine_has_no_threads(case, monkeypatch):
     """Leaving the `with` ends them; closing again does no harm."""
-    with case("llama").engine(threads=3) as engine:
+    monkeypatch.setattr(step, "threads_here", lambda _: 3)  # however many there are
+    with case("llama").engine() as engine:
         threads = engine.team._threads
         engine.decode([1])
         assert [thread.is_alive() for thread in threads] == [True, True]
     assert [thread.is_alive() for thread in threads] == [False, False]
     engine.close()
+
+
+def test_more_threads_than_there_are_are_refused(case):
+    """In Python as on the command line, before anything is loaded."""
+    with pytest.raises(InputError, match=r"^threads 100000: .* machine"):
+        case("llama").engine(threads=100_000)
 
 
 def test_a_closed_engine_decodes_nothing(case):

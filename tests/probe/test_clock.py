@@ -1,17 +1,21 @@
 """Timing in rounds, by a clock that only the work itself advances."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from simulator.probe.clock import (
-    LEAST_ROUNDS,
+    FOREVER,
     MAX_REPEATS,
     TICK_S,
+    Group,
     Probe,
     Sample,
+    admit,
     calibrate,
     difference_of,
+    in_seconds,
     join,
     measure,
     repeats_of,
@@ -105,18 +109,82 @@ def test_work_that_takes_no_time_ends(world):
     assert math.isfinite(sample.bytes_per_s)
 
 
-def test_a_budget_ends_the_rounds(world):
-    """Rounds of 2 s begin at 0, 2, 4, 6 and 8; at 10 the ninth second is over."""
+@pytest.mark.parametrize(("budget_s", "rounds"), [(9.0, 4), (8.0, 4), (7.9, 3), (2.0, 1), (0.0, 1), (1e-9, 1)])
+def test_a_round_that_would_not_end_in_time_is_not_begun(world, budget_s, rounds):
+    """Rounds of 2 s end at 2, 4, 6 and 8; the first one ends in any case."""
     probes = [world.probe(name, 1.0) for name in "ab"]
-    found = measure(probes, 60, world, budget_s=9.0)
-    assert {sample.count for sample in found.values()} == {5}
+    found = measure(probes, 60, world, budget_s=budget_s)
+    assert {sample.count for sample in found.values()} == {rounds}
 
 
-@pytest.mark.parametrize("budget_s", [0.0, 1e-9, 2.5])
-def test_a_short_budget_still_gives_a_few_rounds(world, budget_s):
-    """Three, since a spread needs them; or fewer if no more were asked for."""
-    assert measure([world.probe("a", 1.0)], 60, world, budget_s=budget_s)["a"].count == LEAST_ROUNDS == 3
-    assert measure([world.probe("a", 1.0)], 2, world, budget_s=budget_s)["a"].count == 2
+def test_a_round_that_takes_longer_than_thought_is_broken_off(world):
+    """The machine gets five times as slow at 10 s: the second round began at 8 for 4 s, and at 12.5 s it counts for nothing."""
+    start = 8.0  # untimed runs take four seconds, the first round as long
+
+    def slower(now):
+        return 1.0 if now < start + 2 else 5.0
+
+    found = measure([world.probe(name, slower) for name in "abcd"], 60, world, budget_s=8.0 + 0.1)
+    assert {sample.count for sample in found.values()} == {1}
+
+
+def test_every_timing_knows_when_it_was_begun(world):
+    """By the clock, after two untimed runs of each; joined samples keep their times."""
+    found = measure([world.probe(name, 1.0) for name in "ab"], 2, world)
+    assert found["a"].at == (4.0, 7.0)
+    assert found["b"].at == (5.0, 6.0)
+    assert join([found["a"], found["b"]]).at == (4.0, 7.0, 5.0, 6.0)
+
+
+def test_what_lies_in_a_cache_is_read_once_before_it_is_timed(world):
+    """Unless one sample is several turns anyway."""
+    probe = replace(world.probe("a", 1.0), is_warmed=True)
+    time_once(probe, 1, world)
+    time_once(probe, 2, world)
+    assert world.runs == [("a", 1), ("a", 1), ("a", 2)]
+
+
+# ---- by importance ----
+
+
+def groups(world, *sizes):
+    """A group for each number: so many probes of a second."""
+    return [
+        Group(f"group {at}", lambda at=at, n=n: [world.probe(f"{at} {each}", 1.0) for each in range(n)])
+        for at, n in enumerate(sizes)
+    ]
+
+
+def test_groups_are_admitted_while_three_rounds_of_all_fit(world):
+    """Two probes of a second calibrate in 4 s, and three rounds take 6; with the second group 8 s and 12: 20 in all."""
+    admitted = admit(groups(world, 2, 2, 2), in_seconds(20.0, world))
+    assert [probe.name for probe in admitted.probes] == ["0 0", "0 1", "1 0", "1 1"]
+    assert admitted.left_out == ("group 2",)
+    assert admitted.round_s == 4
+    assert admitted.repeats == dict.fromkeys(("0 0", "0 1", "1 0", "1 1"), 1)
+
+
+def test_after_a_group_without_time_none_is_tried(world):
+    """Though the last one would fit: it matters less."""
+    admitted = admit(groups(world, 1, 30, 1), in_seconds(20.0, world))
+    assert [probe.name for probe in admitted.probes] == ["0 0"]
+    assert admitted.left_out == ("group 1", "group 2")
+    assert world.now < 20 - 3
+
+
+def test_the_first_group_is_admitted_whatever_it_takes(world):
+    """Without it there is no profile."""
+    assert len(admit(groups(world, 3, 1), in_seconds(0.0, world)).probes) == 3
+
+
+def test_a_deadline_is_shared(world):
+    """Half of ten seconds; nothing of what is over."""
+    deadline = in_seconds(10.0, world)
+    assert (deadline.left_s, deadline.share(0.5).left_s) == (10, 5)
+    world.now = 12.0
+    assert deadline.is_over
+    assert (deadline.left_s, deadline.share(0.5).left_s) == (-2, 0)
+    assert math.isinf(FOREVER.share(0.5).left_s)
 
 
 def test_calibration_may_be_done_before(world):
@@ -131,6 +199,9 @@ def test_calibration_may_be_done_before(world):
 
 def test_names_are_given_once(world):
     """Samples are told apart by them."""
+    twice = Group("twice", lambda: [world.probe("a", 1.0), world.probe("a", 1.0)])
+    with pytest.raises(ValueError, match="two probes have the name a"):
+        admit([twice], in_seconds(9.0, world))
     with pytest.raises(ValueError, match="two probes have the name a"):
         measure([world.probe("a", 1.0), world.probe("b", 1.0), world.probe("a", 1.0)], 1, world)
 

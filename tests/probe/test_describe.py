@@ -124,7 +124,7 @@ def test_caches_that_are_not_told_are_read_off_the_curve():
 def test_an_unknown_machine_still_has_a_memory():
     """Twice what was read of it, and nothing is said of its caches, cores or name."""
     data = described(HOSTS["unknown"])
-    assert data["memory"][-1]["capacity_gib"]["value"] == 0.125
+    assert data["memory"][-1]["capacity_gib"]["value"] == 0.0625
     assert not {"vendor", "cores", "description"} & set(data)
     assert data["title"] == "unknown processor, 2 cores"
 

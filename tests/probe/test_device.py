@@ -14,7 +14,7 @@ from simulator.hardware import Hardware
 from simulator.host import Cache, Host
 from simulator.probe import device, storage
 from simulator.probe.describe import hardware_fields
-from simulator.probe.device import kernel_threads, make_plan, read_device, room_for
+from simulator.probe.device import QUICK_SECONDS, SECONDS, kernel_threads, make_plan, read_device, room_for
 from simulator.schema import check
 from simulator.units import GI, KI, MI
 
@@ -37,7 +37,7 @@ class Clock:
 def test_a_plan_suits_its_machine(name, quick):
     """Sizes grow to the largest; everything fits, in memory and into each other; the last count of threads is all of them."""
     host = HOSTS[name]
-    plan = make_plan(host, quick)
+    plan = make_plan(host, QUICK_SECONDS if quick else SECONDS)
     assert list(plan.sizes) == sorted(set(plan.sizes))
     assert plan.sizes[0] == 16 * KI
     assert plan.sizes[-1] == plan.buffer_bytes
@@ -55,16 +55,16 @@ def test_the_plan_of_a_raspberry_pi_5():
     assert plan.threads == (1, 2, 3, 4)
     assert (plan.buffer_bytes, plan.cached_bytes, plan.shared_bytes) == (64 * MI, int(0.4 * 512 * KI), 512 * KI)
     assert len(plan.sizes) == 25  # 16 KiB to 64 MiB in half octaves
-    assert plan.formats == tuple(LAYOUTS)
+    assert set(plan.formats) == set(LAYOUTS)
     assert kernel_threads(plan) == (1, 2, 4)
 
 
 def test_the_plan_of_a_server():
-    """Powers of two, half of them and all; four times 384 MiB of L3; a sixth of that as the shared cache."""
+    """Powers of two, half of them and all; a little more than twice 384 MiB of L3; 32 MiB at most in the shared cache."""
     plan = make_plan(SERVER)
     assert plan.threads == (1, 2, 4, 8, 16, 32, 48, 64, 96)
-    assert plan.buffer_bytes == 4 * 384 * MI
-    assert plan.shared_bytes == 64 * MI
+    assert plan.buffer_bytes == 844 * MI  # 2.2 * 384 in whole matrices of 4 MiB
+    assert plan.shared_bytes == 32 * MI
     assert kernel_threads(plan) == (1, 48, 96)
 
 
@@ -93,9 +93,9 @@ def test_a_quota_limits_the_threads(quota, threads):
 
 
 def test_little_memory_makes_small_sets():
-    """An eighth of what is free: 12.5 MiB of 100; where nothing is known of it, as of 512 MiB; 4 MiB at least; 4 GiB at most."""
+    """A sixteenth of what is free: 6 MiB of 100, so 4; where nothing is known of it, as of 512 MiB; 4 MiB at least; 4 GiB at most."""
     sets = {free: make_plan(Host(n_threads=1, available_bytes=free)).buffer_bytes for free in (100 * MI, None, MI)}
-    assert sets == {100 * MI: 12.5 * MI, None: 64 * MI, MI: 4 * MI}
+    assert sets == {100 * MI: 4 * MI, None: 32 * MI, MI: 4 * MI}
     huge = Host(n_threads=1, caches=(Cache("L3", 2 * GI, 1),), available_bytes=500 * GI)
     assert make_plan(huge).buffer_bytes == 4 * GI
 
@@ -107,11 +107,11 @@ def test_kernels_in_cache_have_sixteen_rows_at_least():
 
 
 def test_a_quick_plan_leaves_things_out():
-    """Fewer formats, one pass, a sixth of the time."""
-    quick, plan = make_plan(PI5, quick=True), make_plan(PI5)
+    """Fewer formats, one pass, a third of the time."""
+    quick, plan = make_plan(PI5, QUICK_SECONDS), make_plan(PI5)
     assert set(quick.formats) < set(plan.formats)
     assert quick.passes < plan.passes
-    assert quick.budget_s == plan.budget_s / 6
+    assert quick.budget_s == plan.budget_s / 3 == 20
     assert quick.sizes == plan.sizes
 
 
@@ -124,18 +124,19 @@ def found(tmp_path_factory):
     folder, told = tmp_path_factory.mktemp("disk"), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(storage, "BLOCK", 256 * KI)
-        plan = tiny_plan(passes=2, rounds=6)
+        plan = tiny_plan(passes=2, rounds=6, budget_s=1e6)
         readings = read_device(PI5, plan, folder, lambda share, what: told.append((share, what)), Clock())
     assert list(folder.iterdir()) == []
     return readings, told
 
 
 def test_all_that_is_planned_is_timed(found):
-    """The same probes as the made-up readings have, with the same bytes where memory is read, three rounds in each pass."""
+    """The same probes as the made-up readings have, with the same bytes where memory is read, three rounds in each pass at least."""
     readings, _ = found
     expected = readings_of(PI5, plan=readings.plan)
     assert set(readings.samples) == set(expected.samples)
-    assert {sample.count for sample in readings.samples.values()} == {6}
+    (count,) = {sample.count for sample in readings.samples.values()}
+    assert count >= 6
     for name, sample in readings.samples.items():
         if name.startswith(("read", "pair")):
             assert sample.bytes == expected.samples[name].bytes, name
@@ -151,7 +152,7 @@ def test_the_rest_is_timed_in_each_pass(found):
             count: set(each) for count, each in theirs.items()
         }
         assert all(sample.count == 2 for each in mine.values() for sample in each.values())
-    assert {count: list(each.speeds) for count, each in readings.attention.items()} == {1: [1, 4, 8], 2: [1, 4, 8]}
+    assert {count: list(each.speeds) for count, each in readings.attention.items()} == {2: [1, 4, 8], 1: [1, 4, 8]}
     assert all(speed.cached.count == 2 for each in readings.attention.values() for speed in each.speeds.values())
     assert {count: {fmt: list(each) for fmt, each in by.items()} for count, by in readings.columns.items()} == {
         2: {"q8_0": [1, 2]}
@@ -167,7 +168,15 @@ def test_progress_tells_of_every_stage(found):
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
     said = " ".join(dict.fromkeys(what for _, what in told))
-    for stage in ("preparing", "compiling", "read 1 16384", "attention", "q8_0 with zero inputs", "the disk", "done"):
+    for stage in (
+        "preparing",
+        "read 1 16384",
+        "the engine's other work",
+        "attention",
+        "q8_0 with zero inputs",
+        "the disk",
+        "done",
+    ):
         assert stage in said
 
 
@@ -182,15 +191,16 @@ def test_what_was_timed_makes_a_hardware_file(found):
 def test_without_a_folder_the_disk_is_left_out(monkeypatch):
     """And everything else is measured."""
     monkeypatch.setattr(device, "measure_storage", lambda *_: pytest.fail("there is no folder"))
-    readings = read_device(PI5, tiny_plan(threads=(1,), formats=("q8_0",), columns=()), None, clock=Clock())
+    plan = tiny_plan(threads=(1,), formats=("q8_0",), columns=(), budget_s=1e6)
+    readings = read_device(PI5, plan, None, clock=Clock())
     assert readings.storage is None
     assert readings.storage_how == "not measured"
     assert "storage" not in hardware_fields(readings, "tiny", datetime(2026, 1, 2))
 
 
 def test_too_little_memory_is_told_before_anything_is_done(monkeypatch):
-    """What is needed and what there is: twice the buffer and some, and the reference models for two teams."""
-    monkeypatch.setattr(weights, "available_bytes", lambda: 20 * MI)
+    """What is needed and what there is: the buffer and some, and the reference models."""
+    monkeypatch.setattr(weights, "available_bytes", lambda: MI)
     monkeypatch.setattr(device, "Team", lambda _count: pytest.fail("too early"))
-    with pytest.raises(InputError, match=r"^profiling needs \d+\.\d MB of memory, 21\.0 MB are available$"):
+    with pytest.raises(InputError, match=r"^profiling needs \d+\.\d MB of memory, 1\.05 MB are available$"):
         read_device(PI5, tiny_plan(), None)

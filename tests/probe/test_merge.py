@@ -149,8 +149,26 @@ def test_a_quick_measuring_leaves_the_rest_as_it_was():
     assert both["engine"]["kernels"][4]["q5_1"] == full["engine"]["kernels"][4]["q5_1"]
     assert both["engine"]["kernels"][4]["q8_0"][1]["memory_share"]["count"] == 10
     assert both["engine"]["columns"][4]["q4_0"] == full["engine"]["columns"][4]["q4_0"]
-    assert both["runs"] == full["runs"] + quick["runs"]
+    older = {key: value for key, value in full["runs"][0].items() if key != "watch_us"}
+    assert both["runs"] == [older, *quick["runs"]]  # every timing is kept of the last run only
     assert merge(quick, full, "mine.yaml")["engine"]["kernels"][4]["q5_1"] == full["engine"]["kernels"][4]["q5_1"]
+
+
+@pytest.mark.parametrize("key", ["cache_mib", "buffer_mib"])
+def test_reference_models_of_another_size_are_not_pooled(key):
+    """A file of before their sizes were noted, or one for which the last cache was found elsewhere: what is new stands alone."""
+    new = described(quick=True)
+    for old_size in (None, 3.0):
+        old = described(quick=True)
+        old["engine"] = {name: value for name, value in old["engine"].items() if name != key}
+        if old_size is not None:
+            old["engine"][key] = old_size
+        both = merge(old, new, "mine.yaml")["engine"]
+        assert both["reference_us"] == new["engine"]["reference_us"]
+        assert both[key] == new["engine"][key]
+        assert both["phase_us"][4]["count"] == 2 * new["engine"]["phase_us"][4]["count"]
+    same = merge(new, new, "mine.yaml")["engine"]["reference_us"]
+    assert same[4]["large 1"]["count"] == 2 * new["engine"]["reference_us"][4]["large 1"]["count"]
 
 
 def test_only_the_last_runs_are_kept():

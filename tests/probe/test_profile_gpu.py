@@ -242,7 +242,7 @@ profile_gpu.find_gpus = lambda: (gpu,)
 profile_gpu.gpu_probes = lambda gpu, quick: [replace(each, burst_s=1e-6) for each in probe.gpu_probes(gpu, quick)]
 ticks = itertools.count()
 profile_gpu.measure = partial(measure, clock=lambda: 1e-5 * next(ticks))
-profile_gpu.run_gpu(sys.argv[1], False, 0)
+profile_gpu.run_gpu(sys.argv[1], 60, 0)
 """
 
 

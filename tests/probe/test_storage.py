@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from simulator.probe import storage
+from simulator.probe.clock import in_seconds
 from simulator.probe.storage import measure_storage
 from simulator.units import KI
 
@@ -136,3 +137,11 @@ def test_a_relative_folder_will_do(tmp_path, monkeypatch):
     """As for -o mine.yaml."""
     monkeypatch.chdir(tmp_path)
     assert measure_storage(Path(), 4 * BLOCK, 1, Clock())[0].count == 1
+
+
+def test_a_slow_disk_gets_a_small_file(tmp_path):
+    """Two seconds, and each look at the clock takes one: 4 blocks are written, and read once, of the 12 and 3 that were asked for."""
+    clock = Clock()
+    sample, _ = measure_storage(tmp_path, 12 * BLOCK, 3, clock, in_seconds(2.0, clock))
+    assert sample.bytes == 4 * BLOCK
+    assert sample.count == 1
