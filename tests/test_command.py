@@ -104,7 +104,7 @@ def test_what_is_unknown_is_told(capsys, tmp_path):
     words = " ".join(out.split())
     assert "no arithmetic peak is known for bare in" in words
     assert "only bandwidth limits there" in words
-    assert "bandwidth by threads is unknown for bare: 2 threads are given that of all" in words
+    assert "bandwidth by threads is unknown for bare: that of all is taken for 2 threads" in words
     assert "0.8 of the datasheet, as devices of class desktop-cpu" in words
     assert "context 102,400 exceeds the 8,192 that the model was made for" in words
 
