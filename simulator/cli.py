@@ -7,17 +7,27 @@ import gc
 # Most of a forecast's time is importing, where collecting garbage finds none: so this stands before the imports.
 gc.set_threshold(100_000)
 
+import io
 import os
 import re
+import shutil
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.errors import InputError, hint, printable
+from simulator.errors import InputError, brief, hint, is_plain_line, plain_line, printable
+from simulator.interrupts import STATUS, end_interrupted
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def _narrow_width() -> int | None:
+    """Columns of a terminal that the help is too wide for if nobody tells it; None of any other."""
+    width = shutil.get_terminal_size().columns
+    return width if sys.stdout is not None and sys.stdout.isatty() and 20 <= width < 52 else None
+
 
 app = typer.Typer(
     name="roofcast",
@@ -26,7 +36,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _narrow_width()},
 )
 
 _NUMBER = r"(\d+[kKmM]?)"
@@ -302,7 +312,8 @@ def validate(
         typer.Argument(help="The profile of this machine; with --against, the device measured. [default: mine.yaml]"),
     ] = None,
     against: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Measurements: of llama-bench, llama-batched-bench, or a CSV.")
+        str | None,
+        typer.Option(metavar="FILE", help="What llama-bench or llama-batched-bench prints, or a CSV; - reads a pipe."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="The model measured, where FILE does not tell: GGUF or name.")
@@ -497,31 +508,37 @@ def _names(option: str, text: str | None) -> tuple[str, ...]:
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(help="models, hardware, runtimes or formats.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WORD", help="Of models and hardware only those whose name holds each of these."),
+    ] = None,
     on: Annotated[
         str | None, typer.Option("--on", metavar="HARDWARE", help="For models: those that fit there, and how fast.")
     ] = None,
+    min_params: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="For models: of so many weights or more, such as 7b or 500m.")
+    ] = None,
+    max_params: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="For models: of so many weights or fewer.")
+    ] = None,
+    moe: Annotated[bool, typer.Option("--moe", help="For models: mixtures of experts only.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every line; a terminal shows the first 20, a pipe or a file always gets all.")
+    ] = False,
 ) -> None:
-    """List what roofcast knows by name."""
-    from simulator.report import catalogue
+    """List what roofcast knows by name: models that people measure first, and of these the newest."""
+    from simulator.report.listing import LISTS, Asked, print_list
 
-    _refuse_empty({"on": on})
-    if on is not None:
-        if what != "models":
-            raise InputError(f"list {printable(what)} --on {printable(on)}: only models are listed on a device")
-        from simulator.hardware import load_hardware
-
-        catalogue.print_models_on(load_hardware(on))
-        return
-
-    kinds = {
-        "models": catalogue.print_models,
-        "hardware": catalogue.print_hardware,
-        "runtimes": catalogue.print_runtimes,
-        "formats": catalogue.print_formats,
-    }
-    if what not in kinds:
-        raise InputError(f"list {what!r} is unknown, {hint(what, kinds)}")
-    kinds[what]()
+    _refuse_empty({"on": on, "min-params": min_params, "max-params": max_params})
+    if what not in LISTS:
+        raise InputError(f"list {what!r} is unknown, {hint(what, LISTS)}")
+    if on is not None and what != "models":
+        raise InputError(f"list {printable(what)} --on {printable(on)}: only models are listed on a device")
+    if what != "models" and (moe or min_params is not None or max_params is not None):
+        raise InputError(f"list {what}: --min-params, --max-params and --moe choose among models, leave them out")
+    if words and what in ("runtimes", "formats"):
+        raise InputError(f"list {what} {printable(words[0])}: the list is short, leave the word out")
+    print_list(Asked(what, tuple(words or ()), on, min_params, max_params, moe, everything))
 
 
 @app.command()
@@ -551,6 +568,7 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments[:1] and arguments[0] in ("plot", "report"):
         arguments = with_every_device(arguments)
     try:
+        _refuse_control_characters(arguments)
         status = app(args=arguments, prog_name="roofcast", standalone_mode=False)
         sys.stdout.flush()
     except InputError as error:
@@ -561,15 +579,15 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(2)
         _fail(_usage(error, arguments))
     except (KeyboardInterrupt, typer.Abort):
-        status = 130
-    except BrokenPipeError:  # the reader, such as head, has seen enough
+        status = STATUS
+    except (BrokenPipeError, SystemExit):  # the reader, such as head, has seen enough; click makes an exit of it
         _drop_output()
         sys.exit(141)
     except OSError as error:  # files are read and written elsewhere: this is the standard output
         _drop_output()
         _fail(f"the output cannot be written ({error.strerror})")
-    if status == 130:  # typer turns an interrupt into this, or lets it through
-        print("interrupted", file=sys.stderr)
+    if status == STATUS:  # typer turns an interrupt into this, or lets it through
+        end_interrupted()
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -599,8 +617,34 @@ def with_index(arguments: list[str]) -> list[str]:
     return found
 
 
+def _refuse_control_characters(arguments: list[str]) -> None:
+    """Names of files are printed wherever they are used, and stand in pages and pictures; only a prompt is free text."""
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        is_prompt = before == "--prompt" or argument.startswith("--prompt=")
+        if not (is_prompt or is_plain_line(argument)):
+            shown = printable(plain_line(argument))
+            raise InputError(
+                f"'{shown}': has a line end or a control character in it; a file must be renamed to be used"
+            )
+
+
+class _Unfailing(io.FileIO):
+    """A stream that takes what nobody can be given: a full disk behind the messages makes no mistake of a success."""
+
+    def write(self, data: bytes) -> int:
+        """As a file does, or as if."""
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
 def _prepare_output() -> None:
-    """A closed standard output swallows, and one of a small character set replaces what it cannot show."""
+    """A closed output swallows, one of a small character set replaces what it cannot show, and messages cannot fail."""
+    if sys.stderr is not None and sys.stderr is sys.__stderr__:
+        raw = _Unfailing(sys.stderr.fileno(), "w", closefd=False)
+        encoding = sys.stderr.encoding
+        sys.stderr = io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors="replace", line_buffering=True)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - for the life of the process
@@ -639,6 +683,6 @@ _WORDS = {
 
 
 def _fail(message: str) -> None:
-    for line in message.splitlines():
-        print(f"roofcast: {printable(line, 600)}", file=sys.stderr)
+    for line in message.split("\n"):
+        print(brief(f"roofcast: {line}"), file=sys.stderr)
     sys.exit(2)

@@ -1,7 +1,8 @@
 """Forecasts beside decodes that were timed here: how far off, whether the interval held, and which part was mistimed.
 
 A forecast uses the hardware file alone. Beside it stands the same forecast times the machine's drift: how much faster or slower
-two small reference models were decoded just before and after each burst than when the machine was profiled.
+two small reference models were decoded just before and after each burst than when the machine was profiled. What that is worth
+is judged in each run.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from simulator.errors import InputError
 from simulator.hardware import Hardware
 from simulator.importers.measurements import DOES_NOT_FIT, Skipped
 from simulator.matrix import DENSE, MIXED, SHALLOW, Case
-from simulator.measure import OUTSIDE, Look, Measurement
+from simulator.measure import OUTSIDE, Look, Measurement, loaded_together
 from simulator.mixes import parse_weights
 from simulator.predict import Prediction, predict
 from simulator.probe.clock import spread_of
 from simulator.probe.reference import BATCHES
 from simulator.quant import FORMATS
+from simulator.restless import Correction, Flips, find_flips, judge
 from simulator.routing import parse_routing
 from simulator.runtime import Runtime, load_runtime
 from simulator.sparsity import parse_sparsity
@@ -77,6 +79,10 @@ class Row:
         """The error with the machine's drift taken out: the median over the rounds."""
         return statistics.median(self.ratios) - 1
 
+    def error_of(self, corrected: bool) -> float:
+        """One of the two errors."""
+        return self.corrected_error if corrected else self.error
+
     @property
     def held(self) -> bool:
         """Whether the interval contains what was measured."""
@@ -95,27 +101,26 @@ class Row:
         looks = spread_of([math.exp(look.change) for look in self.measurement.looks]) / math.sqrt(2)
         return float(interval.factor(looks**2, self.forecast.runtime.model_spread))
 
-    @cached_property
-    def parts(self) -> dict[str, tuple[float, float]]:
-        """Seconds of each part of the model and outside its kernels, as (measured, forecast for the machine as it was).
+    def parts(self, corrected: bool) -> dict[str, tuple[float, float]]:
+        """Seconds of each part of the model and outside its kernels, as (measured, forecast).
 
         Parts were timed one by one, at another moment than the step: they have the shares of then and make up the step.
+        *corrected*: forecast for the machine as it was just then.
         """
         timed_s = sum(self.measurement.parts.values())
         if not timed_s:
             return {}
         step_s = statistics.median(self.measurement.seconds)
-        drift = step_s / ((1 + self.corrected_error) * float(self.forecast.seconds_per_step))
+        drift = step_s / ((1 + self.error_of(corrected)) * float(self.forecast.seconds_per_step))
         measured = {part: seconds * step_s / timed_s for part, seconds in self.measurement.parts.items()}
         guessed = defaultdict(float, {OUTSIDE: float(self.forecast.step_overhead_s) * drift})
         for timed in self.forecast.ops:
             guessed[timed.op.part] += timed.op.count * float(timed.seconds) * drift
         return {part: (measured.get(part, 0.0), guessed[part]) for part in {**measured, **guessed}}
 
-    @property
-    def worst_part(self) -> str | None:
+    def worst_part(self, corrected: bool) -> str | None:
         """The part that accounts for more than half of the error, in its direction; None where several share in it."""
-        gaps = {part: measured - forecast for part, (measured, forecast) in self.parts.items()}
+        gaps = {part: measured - forecast for part, (measured, forecast) in self.parts(corrected).items()}
         error, blamed_s = sum(gaps.values()), BLAMED * sum(abs(gap) for gap in gaps.values())
         return next((part for part, gap in gaps.items() if abs(gap) > blamed_s and gap * error > 0), None)
 
@@ -131,9 +136,25 @@ class Comparison:
         """The cases of one kind."""
         return Comparison(tuple(row for row in self.rows if row.kind == kind))
 
+    @cached_property
+    def correction(self) -> Correction:
+        """Whether the machine's drift is taken out of the figures of this run."""
+        groups = [loaded_together(row.case) for row in self.rows]
+        return judge(self.errors(False), self.errors(True), groups)
+
+    @cached_property
+    def flips(self) -> tuple[Flips, ...]:
+        """What the machine did at two speeds by turns."""
+        return find_flips([row.measurement for row in self.rows])
+
+    @property
+    def told_held(self) -> str:
+        """What share of the decodes the interval held, in words."""
+        return interval.told_held(sum(row.held for row in self.rows), len(self.rows))
+
     def errors(self, corrected: bool) -> list[float]:
         """Of every case."""
-        return [row.corrected_error if corrected else row.error for row in self.rows]
+        return [row.error_of(corrected) for row in self.rows]
 
     def median_error(self, corrected: bool) -> float:
         """Half of the cases are at most so far off."""
@@ -153,8 +174,8 @@ class Comparison:
 
     @property
     def worst(self) -> list[Row]:
-        """By drift-corrected error, the worst first."""
-        return sorted(self.rows, key=lambda row: -abs(math.log1p(row.corrected_error)))
+        """By error, without the machine's drift where that is corrected; the worst first."""
+        return sorted(self.rows, key=lambda row: -abs(math.log1p(row.error_of(self.correction.is_used))))
 
 
 def compare(hardware: Hardware, measurements: Sequence[Measurement], skipped: Sequence[Skipped] = ()) -> Comparison:
@@ -238,14 +259,18 @@ class Crossing:
 
 def crossings(comparison: Comparison) -> list[Crossing]:
     """Of each format in which both models were run at several batches."""
-    found = []
+    found, corrected = [], comparison.correction.is_used
+
+    def forecast_rate(row: Row) -> float:
+        return _measured_rate(row) * (1 + row.error_of(corrected))
+
     for weights in dict.fromkeys(row.case.weights for row in comparison.rows):
         plain, mixed = (_by_batch(comparison, weights, name) for name in (DENSE, MIXED))
         batches = sorted(plain.keys() & mixed.keys())
         if len(batches) >= 4:
             measured, forecast = (
-                crossing(batches, [_rate(mixed[b], is_forecast) / _rate(plain[b], is_forecast) for b in batches])
-                for is_forecast in (False, True)
+                crossing(batches, [rate(mixed[b]) / rate(plain[b]) for b in batches])
+                for rate in (_measured_rate, forecast_rate)
             )
             found.append(Crossing(weights, measured, forecast))
     return found
@@ -264,10 +289,9 @@ def _by_batch(comparison: Comparison, weights: str, model: str) -> dict[int, Row
     }
 
 
-def _rate(row: Row, is_forecast: bool) -> float:
-    """Tokens per second of a model with a byte of weights, drift taken out of both."""
-    measured = row.measurement.tokens_per_s
-    return row.forecast.weight_bytes * (measured * (1 + row.corrected_error) if is_forecast else measured)
+def _measured_rate(row: Row) -> float:
+    """Tokens per second of a model with a byte of weights."""
+    return row.forecast.weight_bytes * row.measurement.tokens_per_s
 
 
 def crossing(batches: Sequence[int], ratios: Sequence[float]) -> float | None:

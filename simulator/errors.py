@@ -3,12 +3,57 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
+MAX_LINE = 400  # characters of a message: what fills half a terminal is not read
+MAX_WORD = 160  # longer ones are somebody's value or path, whose beginning and end tell what it is
+
+# Control characters, and those that turn the direction of writing: a terminal obeys them.
+_UNSAFE = re.compile(r"[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_UNSAFE_BETWEEN_LINES = re.compile(_UNSAFE.pattern.replace(r"\0-\x1f", r"\0-\x08\x0b\x0c\x0e-\x1f"))
+_LONG_WORD = re.compile(rf"\S{{{MAX_WORD + 1},}}")
+
 
 class InputError(ValueError):
-    """What a user gave cannot be used. The message is one sentence that says where, what and the remedy."""
+    """What a user gave cannot be used. The message is one sentence that says where, what and the remedy.
+
+    A file with several mistakes has a line for each. Whatever is quoted, a line is short and has no control characters.
+    """
+
+    def __init__(self, message: str):
+        super().__init__("\n".join(map(brief, message.split("\n"))))
+
+
+def plain_text(text: str) -> str:
+    """Text as it may be printed: control characters as Python writes them, `\\x1b`; tabs and ends of lines stay."""
+    return _UNSAFE_BETWEEN_LINES.sub(_written_out, text)
+
+
+def plain_line(text: str) -> str:
+    """The same in one line, without tabs."""
+    return _UNSAFE.sub(_written_out, text)
+
+
+def is_plain_line(text: str) -> bool:
+    """Whether a text may be printed as it is, in one line."""
+    return _UNSAFE.search(text) is None
+
+
+def _written_out(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
+
+
+def brief(line: str) -> str:
+    """A line of a message, with the middle left out of long words and of what is still too long."""
+    line = _LONG_WORD.sub(lambda match: _without_middle(match[0], MAX_WORD), plain_line(line))
+    return _without_middle(line, MAX_LINE)
+
+
+def _without_middle(text: str, limit: int) -> str:
+    tail = limit // 4
+    return text if len(text) <= limit else f"{text[: limit - tail - 3]}...{text[-tail:]}"
 
 
 def hint(word: object, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -33,11 +33,12 @@ OUTSIDE = "outside its kernels"  # the part of a step that is left
 
 @dataclass(frozen=True)
 class Look:
-    """What the machine gave around one burst of decoding: geometric means of before and after."""
+    """What the machine gave at a moment, or around one burst of decoding: geometric means of before and after."""
 
     memory_bytes_per_s: float  # a pure read of what no cache holds
     reference_s: dict[str, float]  # a step of each reference model, by model and batch
     change: float  # of all the reference models together from before to after, as a logarithm
+    at_s: float = 0.0  # when it was over, by a clock that starts anywhere
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Measurement:
     weight_bytes: float  # read in a step, on average
     cache_bytes: float
     distinct_experts: float | None  # in a layer, on average
+    after: tuple[Look, ...] = ()  # after each round alone: no two rounds share a look
 
     @property
     def tokens_per_s(self) -> float:
@@ -78,7 +80,8 @@ class Looker:
 
     def look(self) -> Look:
         """As it is now."""
-        return Look(self._read.bytes / time_once(self._read, 1, self._clock), self._references.seconds(), 0.0)
+        bytes_per_s = self._read.bytes / time_once(self._read, 1, self._clock)
+        return Look(bytes_per_s, self._references.seconds(), 0.0, self._clock())
 
 
 def look_between(before: Look, after: Look) -> Look:
@@ -88,6 +91,7 @@ def look_between(before: Look, after: Look) -> Look:
         math.sqrt(before.memory_bytes_per_s * after.memory_bytes_per_s),
         {name: math.sqrt(one * two) for name, (one, two) in pairs.items()},
         statistics.fmean(math.log(two / one) for one, two in pairs.values()),
+        after.at_s,
     )
 
 
@@ -101,7 +105,7 @@ def measure_cases(
     """All cases; those that share a loaded model are timed in turn, round after round."""
     found: list[Measurement] = []
     memory = filled(sizes.memory)
-    for _, group in groupby(cases, key=_loaded_together):
+    for _, group in groupby(cases, key=loaded_together):
         members = list(group)
         if progress:
             progress(len(found) / len(cases), f"{members[0].model.name} {members[0].weights}")
@@ -111,7 +115,8 @@ def measure_cases(
     return found
 
 
-def _loaded_together(case: Case) -> tuple:
+def loaded_together(case: Case) -> tuple:
+    """What cases have in common that one engine decodes, in turn."""
     # A cache has room for as many tokens in every sequence: a large batch and a deep cache are not of one engine.
     return case.model.name, case.weights, case.threads, case.sparsity, case.context
 
@@ -131,15 +136,17 @@ def _measure_group(
         engine.fill_cache()
         looker = Looker(engine.team, sizes, memory, clock)
         bursts = [Burst(engine, case, clock) for case in cases]
-        seconds, looks = defaultdict(list), defaultdict(list)
+        seconds, looks, alone = defaultdict(list), defaultdict(list), defaultdict(list)
         before = looker.look()
         for number in range(rounds):
             for burst in bursts if number % 2 == 0 else reversed(bursts):
                 seconds[burst.case.id].append(burst.seconds())
                 after = looker.look()
                 looks[burst.case.id].append(look_between(before, after))
+                alone[burst.case.id].append(after)
                 before = after
-        return [burst.measurement(seconds[burst.case.id], looks[burst.case.id]) for burst in bursts]
+        found = [burst.measurement(seconds[burst.case.id], looks[burst.case.id]) for burst in bursts]
+        return [replace(each, after=tuple(alone[each.case.id])) for each in found]
 
 
 class Burst:

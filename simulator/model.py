@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from simulator.arguments import expect
-from simulator.errors import InputError
+from simulator.errors import InputError, printable
 from simulator.layers.attention import CrossAttention, GroupedQuery, Latent
 from simulator.layers.ffn import Experts, Gated, Plain
 from simulator.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
@@ -20,6 +21,7 @@ from simulator.layers.tensor import Tensor, Width, matrix, vector
 from simulator.library import find, shelf
 from simulator.quant import Format, Slot, Weights
 from simulator.schema import Spec, load_spec
+from simulator.textfiles import open_file
 
 Attention = Annotated[GroupedQuery | Latent | GatedDeltaNet | Mamba2 | ShortConv, Field(discriminator="kind")]
 FeedForward = Annotated[Plain | Gated | Experts, Field(discriminator="kind")]
@@ -86,9 +88,24 @@ class PublishedCount(Spec):
     )  # our count over it, minus 1, where no convention fits: see the notes
 
 
-class Published(Spec):
-    """What the model's makers, or tools that read its files, say of its size."""
+class Released(Spec):
+    """When a model came out, or its paper did, where no more is known."""
 
+    month: str
+    source: str
+
+    @model_validator(mode="after")
+    def _check(self) -> Released:
+        if not re.fullmatch(r"(19|20)\d\d-(0[1-9]|1[0-2])", self.month):
+            raise ValueError(f"month is a year and a month as in 2025-04, got {printable(self.month)!r}")
+        return self
+
+
+class Published(Spec):
+    """What the model's makers, or tools that read its files, say of it."""
+
+    released: Released | None = None
+    measured: bool = False  # whether measurements of its speed are known, which says that people use it
     total_params_b: PublishedCount | None = None
     active_params_b: PublishedCount | None = None
 
@@ -296,7 +313,7 @@ def load_model(given: str | Path) -> Loaded:
 def starts_with_gguf(path: Path) -> bool:
     """Whether a file of any name is a GGUF: some tools keep them under a checksum."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(4) == b"GGUF"
-    except OSError:
+    except (OSError, InputError):
         return False

@@ -127,11 +127,17 @@ class Prediction:
         names = np.where(self.fits, np.asarray(BOUNDS)[np.argmax(stacked, axis=0)], "does_not_fit")
         return str(names) if names.ndim == 0 else names
 
+    @property
+    def unrest(self) -> interval.Unrest:
+        """How decodes scattered while the device was profiled."""
+        return interval.unrest_of(self.hardware, self.threads)
+
     @cached_property
     def _interval_factor(self):
         # Figures are independent of each other, but all operations that rest on one err together: so a figure's
-        # doubt is weighed with the share of the step that rests on it, and the squares are added.
-        variances = 0.0
+        # doubt is weighed with the share of the step that rests on it, and the squares are added. A restless machine is
+        # another one at each moment, in all that it does: that counts in full.
+        variances = self.unrest.variance
         for figure, seconds in self._seconds_by_figure():
             variances = variances + (seconds / self.seconds_given_memory * interval.spread_of(figure)) ** 2
         if self.model.experts:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import codecs
 import csv
 import json
+import os
 import re
+import stat
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
-from simulator.errors import InputError, printable
+from simulator.errors import InputError, describe, is_plain_line, plain_line, plain_text, printable
 
 try:  # libyaml's loader is ten times faster; PyYAML is sometimes built without it
     from yaml import CSafeLoader as SafeLoader
@@ -21,6 +24,7 @@ except ImportError:  # pragma: no cover
 MAX_FILE_BYTES = 4 * 2**20  # recorded choices of experts are the largest
 MAX_YAML_BYTES = 256 * 2**10  # a device or model file has a few kB; its nodes take a thousand times that
 MAX_DEPTH = 40
+STANDARD_INPUT = Path("standard input")  # in messages
 
 
 class _Loader(SafeLoader):
@@ -37,17 +41,74 @@ _Loader.add_implicit_resolver(
 )
 
 
+# What is no file with an end, and no seat of data: reading it would wait for whoever writes there, or go on for ever.
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+_DESCRIPTOR = re.compile(r"/dev/stdin|(/dev|/proc/self)/fd/\d+")
+
+
+def open_file(path: Path) -> BinaryIO:
+    """A file of data, open for reading; OSError, or InputError for a pipe and whatever else is no regular file."""
+    # A pipe without a writer holds up whoever opens it, unless told not to wait; a regular file is read as ever.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    raise InputError(f"{path}: is {_kind(mode)}, a file is needed")
+
+
+def _open_text(path: Path) -> BinaryIO:
+    """The same, or the pipe that a shell made for `<(...)` or `|` and gave as a descriptor: somebody writes there."""
+    if _DESCRIPTOR.fullmatch(str(path)):
+        file = path.open("rb")
+        if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+            return file
+        file.close()
+    return open_file(path)
+
+
+def _kind(mode: int) -> str:
+    return next((name for is_one, name in _KINDS if is_one(mode)), "no regular file")
+
+
 def read_text(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
-    """The text of a file of sane size."""
+    """The text of a file of sane size, with control characters in it made visible: it will be printed."""
     try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder, a file is needed")
-        with path.open("rb") as file:
+        with _open_text(path) as file:
             raw = file.read(max_bytes + 1)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    return decode_text(raw, path, max_bytes)
+
+
+def read_standard_input(max_bytes: int = MAX_FILE_BYTES) -> str:
+    """The text that is piped in; InputError where nothing is, or a terminal would have to be waited for."""
+    remedy = "pipe text into it, or give a file"
+    if sys.stdin is None or sys.stdin.closed:
+        raise InputError(f"{STANDARD_INPUT}: is closed; {remedy}")
+    if sys.stdin.isatty():
+        raise InputError(f"{STANDARD_INPUT}: is a terminal; {remedy}")
+    try:
+        raw = sys.stdin.buffer.read(max_bytes + 1)
+    except OSError as error:
+        raise InputError(f"{STANDARD_INPUT}: cannot be read ({error.strerror}); {remedy}") from None
+    if not raw.strip():
+        raise InputError(f"{STANDARD_INPUT}: is empty; {remedy}")
+    return decode_text(raw, STANDARD_INPUT, max_bytes)
+
+
+def decode_text(raw: bytes, path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
+    """The text of what was read from *path*, of which *max_bytes* are allowed."""
     if raw[:4] == b"GGUF":
         raise InputError(f"{path}: is a GGUF file, a text file is needed here")
     if len(raw) > max_bytes:
@@ -55,7 +116,7 @@ def read_text(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
     # A byte-order mark is no part of the text; before UTF-16, which PowerShell's > writes, it tells the encoding.
     is_wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return raw.decode("utf-16" if is_wide else "utf-8-sig")
+        return plain_text(raw.decode("utf-16" if is_wide else "utf-8-sig"))
     except UnicodeDecodeError as error:
         encoding = "UTF-16" if is_wide else "UTF-8"
         raise InputError(f"{path}: not a text file (byte {error.start} is not {encoding})") from None
@@ -85,7 +146,7 @@ def parse_json_lines(text: str, path: Path, max_rows: int) -> list[tuple[int, An
 def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
     """The plain data of JSON text that stands in the file *path*."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _plain_data(json.loads(text, parse_constant=_refuse_constant), "\\" in text)
     except json.JSONDecodeError as error:
         told = error.msg[:1].lower() + error.msg[1:].removesuffix(" at").removesuffix(" starting")
         raise InputError(f"{path}:{first_line - 1 + error.lineno}: not valid JSON: {told}") from None
@@ -93,6 +154,19 @@ def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
         raise InputError(f"{path}: nested too deeply") from None
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON: {_short(error)}") from None
+
+
+def _plain_data(data: Any, has_escapes: bool) -> Any:
+    """The same with control characters made visible, which JSON writes as escapes."""
+    if not has_escapes:
+        return data
+    if isinstance(data, str):
+        return plain_line(data)
+    if isinstance(data, list):
+        return [_plain_data(each, True) for each in data]
+    if isinstance(data, dict):
+        return {_plain_data(key, True): _plain_data(each, True) for key, each in data.items()}
+    return data
 
 
 def read_csv(path: Path, max_rows: int) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -157,7 +231,7 @@ def parse_yaml(text: str, where: str) -> tuple[Any, yaml.Node]:
         node = loader.get_single_node()
         if node is None:
             raise InputError(f"{where}: the file is empty")
-        _refuse_repeated_keys(node, where)
+        _check_nodes(node, where)
         return loader.construct_document(node), node
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -195,22 +269,38 @@ def _check_events(text: str, where: str) -> None:
             raise InputError(f"{where}:{event.start_mark.line + 1}: YAML tags (!name) are not supported, leave it out")
 
 
-def _refuse_repeated_keys(node: yaml.Node, where: str) -> None:
+def _check_nodes(node: yaml.Node, where: str, path: str = "") -> None:
+    """Refuses what YAML allows and no file of ours needs: two fields of one name, and text that a terminal would obey."""
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
-            line = key.start_mark.line + 1
-            if getattr(key, "tag", "").endswith(":merge"):
-                raise InputError(f"{where}:{line}: merged fields (<<) are not supported, write them out")
-            if not isinstance(key, yaml.ScalarNode) or not key.tag.endswith((":str", ":int")):
-                raise InputError(f"{where}:{line}: a field's name must be text")
-            if key.value in seen:
-                raise InputError(f"{where}:{line}: {printable(key.value)}: given twice, keep one")
-            seen.add(key.value)
-            _refuse_repeated_keys(value, where)
+            name = _field_name(key, where)
+            if name in seen:
+                raise InputError(f"{where}:{key.start_mark.line + 1}: {printable(name)}: given twice, keep one")
+            seen.add(name)
+            _check_nodes(value, where, f"{path}.{name}" if path else name)
     elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            _refuse_repeated_keys(value, where)
+        for number, value in enumerate(node.value):
+            _check_nodes(value, where, f"{path}[{number}]")
+    elif not is_plain_line(_folded(node.value)):
+        line = f"{where}:{node.start_mark.line + 1}"
+        raise InputError(f"{line}: {path + ': ' if path else ''}must be plain text, got {describe(node.value)}")
+
+
+def _field_name(key: yaml.Node, where: str) -> str:
+    line = f"{where}:{key.start_mark.line + 1}"
+    if getattr(key, "tag", "").endswith(":merge"):
+        raise InputError(f"{line}: merged fields (<<) are not supported, write them out")
+    if not isinstance(key, yaml.ScalarNode) or not key.tag.endswith((":str", ":int")):
+        raise InputError(f"{line}: a field's name must be text")
+    if not is_plain_line(_folded(key.value)):
+        raise InputError(f"{line}: a field's name must be plain text, got {describe(key.value)}")
+    return key.value
+
+
+def _folded(text: str) -> str:
+    """Running text may have line ends and tabs in it: it is printed as one paragraph."""
+    return text.replace("\n", " ").replace("\t", " ")
 
 
 def _short(error: Exception) -> str:

@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import amount
 import pytest
 
 from simulator.hardware import Hardware
@@ -16,6 +17,22 @@ from simulator.runtime import Runtime
 # A shell without job control lets what it starts in the background ignore interrupts, and so would what the tests start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser):
+    """The long form of tests that draw their inputs or their moments at random."""
+    parser.addoption("--thorough", action="store_true", help="many more random inputs, and the slow tests")
+
+
+def pytest_configure(config):
+    """Tells tests that count their inputs while they are collected."""
+    amount.is_thorough = config.getoption("--thorough")
+
+
+@pytest.fixture(scope="session")
+def is_thorough(request) -> bool:
+    """Whether the run may take its time."""
+    return request.config.getoption("--thorough")
 
 
 @pytest.fixture

@@ -97,3 +97,79 @@ def sample(kind: str) -> Chart:
             kind, "scatter", "Forecast against measured", "measured", (Panel("", (series,), "forecast"),), source
         )
     return device_chart(machine())
+
+
+# ---- crowds: as many entries as people ask for, with names as long as they are ----
+
+NAMES = (
+    "Qwen3-30B-A3B, q3_k_m", "NVIDIA GeForce RTX 4090, 24 GB, q4_k_m", "a-model-of-my-own-whose-name-has-neither-spaces-nor-an-end, q4_0",
+    "AMD EPYC 9654 (Genoa), one socket, 12 channels, q4_k_m", "Llama 3 / 3.1 8B, q4_k_m", "gpt-oss-120b, mxfp4+bf16",
+    "Raspberry Pi 5, 16 GB (CPU), iq2_xxs", "Apple M3 Ultra, 80-core GPU, q8_0", "Gemma 3 4B (text), q4_k_m", "Qwen3-0.6B, bf16",
+    "DeepSeek-V3 / R1, int4-g128", "Mixtral 8x7B, fp8",
+)  # fmt: skip
+SOURCE = (
+    "forecast for llama.cpp, vLLM, batch 1, context 1,024, memory bandwidth measured for pi5-16gb, rtx-4090 and 4 more; estimated for "
+    "epyc-9654, ryzen-7950x and m3-ultra-80"
+)
+OF = "Qwen3-30B-A3B, q3_k_m on AMD EPYC 9654 (Genoa), one socket, 12 channels"
+
+
+def crowd(kind: str, count: int) -> Chart:
+    """A chart of so many models or devices: lines or bars in one panel, or a panel each; some of them do not fit."""
+    shared = {"title": f"{kind}, a title of some length of {count}", "source": SOURCE, "subtitle": OF}
+    names = NAMES[:count]
+    if kind in ("batch", "context", "experts"):
+        found = [
+            line(name, 5.0 * 3**n if kind == "batch" else 20.0 + n, 0.8, n, marks=(Mark(4, 9.0, CHANGES[n % 3], "fits up to 4"),),
+                 measured=(Point(2, 7.0, 6.0, 8.0),))
+            for n, name in enumerate(names)
+        ]  # fmt: skip
+        found[-1:] = [Series(f"{names[-1]}: does not fit", BATCHES, (None,) * 6, colour=count - 1)] if count > 1 else []
+        found = found or [line(names[0], 5.0, 0.8)]
+        titles = ("All sequences together", "Each sequence") if kind == "batch" else ("",)
+        panels = tuple(Panel(title, tuple(found), "tokens/s, all together") for title in titles)
+        return Chart(kind=kind, form="lines", x=BATCH, panels=panels, legend=BAND, **shared)
+    if kind in ("speed", "spread", "formats"):
+        rates = tuple(None if n == 7 else 2.0 * (1.8 if kind == "spread" else 1.2) ** n for n in range(count))
+        many = [bars(names, rates)] if kind != "formats" else [bars(NAMES[:3], (30.0, 20.0, None)) for _ in names]
+        x = "tokens/s, all sequences together" + (", logarithmic" if kind == "spread" else "")
+        panels = tuple(Panel(OF if kind == "formats" else "", (each,), "") for each in many)
+        signs = "bar: 80 % interval; tick: ceiling; star: measured"
+        return Chart(
+            kind=kind, form="bars", x=x, panels=panels, x_log=kind == "spread", y_log=False, legend=signs, **shared
+        )
+    if kind in ("sparsity", "routing"):
+        log = kind == "routing"
+        each = tuple(Series(f"batch {n}", BATCHES, tuple(1.0 + n * x for x in BATCHES), colour=n) for n in (1, 4, 16))
+        panels = tuple(Panel(name, () if n == 7 else each, "times as fast as without") for n, name in enumerate(names))
+        return Chart(
+            kind=kind,
+            form="lines",
+            x="inputs of the linear layers that are zero, %",
+            panels=panels,
+            x_log=log,
+            y_log=log,
+            **shared,
+        )
+    if kind == "bytes":
+        parts = tuple(
+            Series(part, BATCHES, (2e9 * n,) * 6, colour=n) for n, part in enumerate(("weights", "experts", "cache"), 1)
+        )
+        panels = tuple(Panel(name, parts, "bytes of a step") for name in names)
+        return Chart(kind=kind, form="stacks", x=BATCH, panels=panels, y_log=False, **shared)
+    if kind == "roofline":
+        points = tuple(Series(f"part {n}", (1.0, 8.0), (n * 1e9, n * 7e9), colour=n) for n in range(1, 5))
+        panels = tuple(
+            Panel(name, () if n == 7 else points, "operations per second", machine()) for n, name in enumerate(names)
+        )
+        return Chart(
+            kind=kind, form="roofline", x="operations per byte moved", panels=panels, legend="batch 1", **shared
+        )
+    series = []
+    for n, name in enumerate(names):
+        x = (10.0 * 1.1**n,)
+        row = (Point(x[0], x[0], x[0] * 0.97, x[0] * 1.03),)
+        series.append(Series(name, x, x, (x[0] * 0.95,), (x[0] * 1.05,), measured=row, colour=n))
+    panel = Panel("", tuple(series), "forecast, tokens/s")
+    signs = "bars: 80 % interval, spread of the measurement"
+    return Chart(kind=kind, form="scatter", x="measured, tokens/s", panels=(panel,), legend=signs, **shared)

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from simulator.cli import main, parse_counts
-from simulator.report import table
 from simulator.simulate import scenario
 
 # What the design promises of each prediction.
@@ -200,26 +199,6 @@ def test_a_runtime_without_figures_for_a_device_is_refused(capsys, device, runti
         main(["simulate", "llama-3-8b", device, "--runtime", runtime])
     assert end.value.code == 2
     assert f"runtime {runtime} has no figures for {what}" in capsys.readouterr().err
-
-
-# ---- narrow terminals ----
-
-
-@pytest.mark.parametrize(
-    ("columns", "head", "row"),
-    [
-        (60, ["name", "what it is", "spare", "rate"], ["a-long-name", "A title of 24 characters", "5", "1,234"]),
-        (46, ["name", "what it is", "rate"], ["a-long-name", "A title of 24 characters", "1,234"]),
-        (38, ["name", "what it is", "rate"], ["a-long-name", "A title of 24 ch..", "1,234"]),
-        (20, ["name", "what it is", "rate"], ["a-long-name", "A title of..", "1,234"]),
-    ],
-)
-def test_a_number_is_shown_whole_or_not_at_all(monkeypatch, columns, head, row):
-    """The column that may go goes first, then texts are cut, down to twelve letters; never a rate."""
-    monkeypatch.setattr(table, "_width", lambda: columns)
-    wide = ["a-long-name", "A title of 24 characters", "5", "1,234"]
-    found = table._fitted(["name", "what it is", "spare", "rate"], [wide], ("name", "what it is"), ("spare",))
-    assert found == (head, [row])
 
 
 def test_an_entry_is_folded(capsys):

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from profiled import machine
 
+from simulator import interval
 from simulator.compare import Comparison, compare, crossing, crossings
 from simulator.errors import InputError
 from simulator.host import Host
 from simulator.importers.measurements import Skipped
 from simulator.matrix import MIXED, Case, dense, lack_of_memory, make_matrix, moe, needed_bytes, small
-from simulator.measure import OUTSIDE, Look, Measurement, _loaded_together, look_between
+from simulator.measure import OUTSIDE, Look, Measurement, loaded_together, look_between
 from simulator.report.validate import as_record, print_comparison
 from simulator.runtime import load_runtime
 from simulator.units import MI
@@ -192,23 +193,24 @@ def taken_apart(more, moment=1.0, drift=1.0):
 def test_a_part_is_blamed_for_more_than_half_of_the_error(more, worst, moment, drift):
     """Whatever the machine did when the parts were timed, and however slow it was altogether."""
     row = taken_apart(more, moment, drift)
-    assert row.worst_part == worst
-    for part, (one, two) in row.parts.items():
+    assert row.worst_part(True) == worst
+    for part, (one, two) in row.parts(True).items():
         assert one - two == pytest.approx(more.get(part, 0.0), abs=1e-9)
 
 
 def test_parts_make_up_the_step():
     """Of the measurement and of the forecast, times the drift."""
     row = taken_apart({"ffn": 1e-3}, moment=0.7, drift=1.3)
-    assert sum(one for one, _ in row.parts.values()) == pytest.approx(row.measurement.seconds[0])
-    assert sum(two for _, two in row.parts.values()) == pytest.approx(1.3 * float(row.forecast.seconds_per_step))
+    assert sum(one for one, _ in row.parts(True).values()) == pytest.approx(row.measurement.seconds[0])
+    assert sum(two for _, two in row.parts(True).values()) == pytest.approx(1.3 * float(row.forecast.seconds_per_step))
+    assert sum(two for _, two in row.parts(False).values()) == pytest.approx(float(row.forecast.seconds_per_step))
 
 
 def test_parts_that_were_not_timed_are_blamed_for_nothing():
     """As in the cases above."""
     row = row_of(CASES[0])
-    assert row.parts == {}
-    assert row.worst_part is None
+    assert row.parts(True) == {}
+    assert row.worst_part(True) is None
 
 
 @pytest.mark.parametrize(
@@ -222,7 +224,8 @@ def test_parts_that_were_not_timed_are_blamed_for_nothing():
 def test_the_worst_lines_say_where_an_error_comes_from(capsys, more, words):
     """Only where it is so."""
     print_comparison(Comparison((taken_apart(more),)), machine())
-    assert re.search(rf"worst: dense q8_0 b1 c128 t2: \d+% too fast \(.*\); {words}\n", capsys.readouterr().out)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert re.search(rf"worst: dense q8_0 b1 c128 t2: \d+% too fast \(.*\); {words}", printed)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +275,7 @@ def together_bytes(cases):
     """Most of what is in memory at once, by hand: the weights, and for each of the largest batch the tokens of the deepest cache."""
     bits = {"q8_0": 8.5, "q4_0": 4.5, "bf16": 16}
     largest = 0
-    for _, group in groupby(cases, key=_loaded_together):
+    for _, group in groupby(cases, key=loaded_together):
         members = list(group)
         first = members[0]
         kv = sum(2 * layer.attention.n_kv_heads * layer.attention.head_dim for layer in first.model.stack)
@@ -315,8 +318,83 @@ def test_json_has_every_timing():
     row = record["rows"][1]
     assert row["tokens_per_s_measured"] == pytest.approx(1 / row["seconds"][0])
     assert row["tokens_per_s_low"] <= row["tokens_per_s"] <= row["tokens_per_s_high"] <= row["tokens_per_s_ceiling"]
-    assert set(record["summary"]) == {"n_rows", "raw", "drift_corrected", "by_kind", "crossings"}
+    assert set(record["summary"]) == {
+        "n_rows", "held", "told", "drift", "states", "raw", "drift_corrected", "by_kind", "crossings"
+    }  # fmt: skip
     assert len(row["looks"]) == len(row["seconds"]) == 3
+
+
+def drifting(drift, errors):
+    """Decodes on a machine that takes *drift* times as long, forecast for that machine with such errors; six groups of two."""
+    kinds = [(fmt, context) for fmt in ("q8_0", "q4_0", "bf16") for context in (128, 256)]
+    cases = [Case(LARGE, fmt, batch=batch, context=context, threads=2) for fmt, context in kinds for batch in (1, 2)]
+    looks = [usual(large_1=drift, large_16=drift)] * 3
+    seconds = [drift * forecast(case) * (1 + error) for case, error in zip(cases, errors, strict=True)]
+    return compare(machine(), [measured(case, [each] * 3, looks) for case, each in zip(cases, seconds, strict=True)])
+
+
+def test_drift_is_corrected_where_that_helps_in_both_halves():
+    """All steps take 1.25 times as long, and so do the reference models: 25 % too fast as forecast, right once that is out."""
+    found = drifting(1.25, [0.0] * 12)
+    assert found.correction.is_used
+    assert found.correction.why == (
+        "taking drift out helps: the median error of both halves of the decodes falls, from 25.0% to 0.0% and from 25.0% to 0.0%"
+    )
+    assert found.worst[0].worst_part(True) is None
+    record = as_record(found, machine())
+    assert record["summary"]["drift"] == {"corrected": True, "why": found.correction.why}
+
+
+def test_drift_that_only_the_reference_models_show_is_not_corrected(capsys):
+    """They take 1.25 times as long, the decodes do not: right as forecast, 20 % too slow with that taken out."""
+    found = drifting(1.25, [1 / 1.25 - 1] * 12)
+    assert not found.correction.is_used
+    told = "drift was not corrected: the median error does not fall in both halves of the decodes"
+    assert found.correction.why == f"{told} (from 0.0% to 20.0% and from 0.0% to 20.0%)"
+    print_comparison(found, machine())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert told in printed
+    assert "with drift out" not in printed
+
+
+def test_a_correction_that_helps_one_half_alone_is_not_used():
+    """Every second pair that was timed together, hence one half of them, did not get slower; the whole would be better off."""
+    errors = [error for _ in range(3) for error in (0.0, 0.0, 1 / 1.25 - 1, 1 / 1.25 - 1)]
+    assert not drifting(1.25, errors).correction.is_used
+
+
+def test_the_first_lines_say_how_often_the_interval_held(capsys):
+    """Three of ten decodes took four times as long as forecast, far outside: 70 % held, which may be chance; of 40, it is not."""
+    found = comparison([1.0] * 7 + [4.0] * 3)
+    print_comparison(found, machine())
+    assert capsys.readouterr().out.splitlines()[1] == "the 80 % interval held 70% of 10 decodes"
+    summary = as_record(found, machine())["summary"]
+    assert (summary["held"], summary["told"]) == (0.7, "the 80 % interval held 70% of 10 decodes")
+    assert interval.told_held(24, 40) == "the 80 % interval held 60% of 40 decodes: it is too narrow here"
+
+
+def test_no_line_is_wider_than_eighty_columns(capsys):
+    """All names that the matrix has, and rates of six digits."""
+    cases = make_matrix(Host(n_threads=2), 2, 32 * MI)
+    found = compare(machine(), [measured(case, [1e-4], [usual(case.threads)]) for case in cases])
+    print_comparison(found, machine(), ("a note of many words " * 20,))
+    assert max(len(line) for line in capsys.readouterr().out.splitlines()) <= 80
+
+
+def test_a_machine_that_flips_is_described_as_two_states(capsys):
+    """Four looks of ten read 20 GB/s, six 32, in turns of two and three: shares, speeds and changes, in the text and the JSON."""
+    rates = [20e9, 20e9, 32e9, 32e9, 32e9] * 12
+    looks = [replace(usual(), memory_bytes_per_s=rate * (1 + 0.02 * (place % 3 - 1)), at_s=float(place))
+             for place, rate in enumerate(rates)]  # fmt: skip
+    base = forecast(CASES[0])
+    rows = [replace(measured(CASES[0], [base] * 30, [usual()] * 30), after=tuple(looks[half::2])) for half in (0, 1)]
+    found = compare(machine(), rows)
+    told = "two states: reading memory with 2 threads at 20.0 GB/s 40% of the time and at 32.0 GB/s 60%, with 23 changes in 60 looks"
+    print_comparison(found, machine())
+    assert told in " ".join(capsys.readouterr().out.split())
+    (record,) = as_record(found, machine())["summary"]["states"]
+    assert (record["what"], record["threads"], record["unit"], record["changes"]) == ("reading memory", 2, "B/s", 23)
+    assert (record["slow"]["share"], record["fast"]["share"]) == (0.4, 0.6)
 
 
 def test_what_was_left_out_is_listed(capsys):

@@ -1,5 +1,6 @@
 """A measured curve of bandwidth over the working set: what is read off it, for which threads, and the ceiling above it."""
 
+import amount
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -113,7 +114,7 @@ gb_per_s = st.floats(0.1, 1000)
 curves = st.lists(gb_per_s, min_size=5, max_size=5)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=amount.of(60), deadline=None)
 @given(curves, curves, gb_per_s, st.integers(1, 6), st.lists(st.floats(1, 1e12), min_size=2, max_size=20))
 def test_reading_never_beats_its_ceiling(one, four, memory, threads, sizes):
     """Whatever was measured, in whatever disorder: for any working set, nor with more of it in a cache that keeps what it holds."""
@@ -127,7 +128,7 @@ def test_reading_never_beats_its_ceiling(one, four, memory, threads, sizes):
     assert (ceiling <= mixed * SLACK).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=amount.of(30), deadline=None)
 @given(curves, curves, gb_per_s, st.integers(1, 6), st.floats(1, 1e12), st.floats(1, 100))
 def test_more_bandwidth_is_never_slower(one, four, memory, threads, size, factor):
     """All rates times a factor: a byte takes less by that factor."""

@@ -1,8 +1,7 @@
-"""The examples run, and what the README shows is what the program says."""
+"""The examples run, and their pictures are what the program says."""
 
 import json
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from simulator.cli import main
-from simulator.hardware import load_hardware
-from simulator.library import names, shelf
-from simulator.model import load_model
-
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+ACCURACY = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
 
 
 def run(script, *arguments, cwd):
@@ -64,11 +58,11 @@ def test_pictures_are_drawn_as_they_are_shown(script, tmp_path):
         assert drawn == shown, name
 
 
-def test_published_measurements_are_shown_as_in_the_readme(tmp_path):
-    """The accuracy that the README states is what the example prints today."""
+def test_published_measurements_are_shown_as_in_the_docs(tmp_path):
+    """The accuracy that the docs state is what the example prints today."""
     summary = run("published.py", "published.png", cwd=tmp_path).strip().splitlines()[-1]
     assert re.fullmatch(r"14 measurements: median error [\d.]+%, \d+ inside the 80 % interval \(\d+%\)", summary)
-    assert summary in README
+    assert summary in ACCURACY
     assert (tmp_path / "published.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -76,55 +70,6 @@ def test_a_board_of_ones_own(tmp_path):
     """The example describes a board and a model, and forecasts both."""
     printed = run("own_board.py", cwd=tmp_path)
     assert "tokens/s" in printed
-
-
-def blocks(language):
-    """Code blocks of the README."""
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
-
-
-@pytest.mark.parametrize("text", blocks("yaml"))
-def test_the_readmes_yaml_loads(text, tmp_path):
-    """What a reader copies works."""
-    path = tmp_path / "mine.yaml"
-    path.write_text(text)
-    loaded = load_model(path).model if "layers:" in text else load_hardware(path)
-    assert loaded.name
-
-
-def commands():
-    """Every roofcast command that the README shows with shipped names."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    return [
-        shlex.split(line, comments=True)
-        for line in lines
-        if line.startswith("roofcast ") and "mine" not in line and "path/" not in line
-    ]
-
-
-@pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_the_readmes_commands_run(command, capsys, request, tmp_path, monkeypatch):
-    """Each prints something and ends well; the model file is fetched where it is named."""
-    monkeypatch.chdir(tmp_path)
-    arguments = [str(request.getfixturevalue("smollm2_file")) if ".gguf" in word else word for word in command[1:]]
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    assert end.value.code == 0
-    assert capsys.readouterr().out
-
-
-def test_the_readme_counts_the_shelves():
-    """The numbers of devices and models that it states are those there are."""
-    devices, models = (len(names(shelf(kind))) for kind in ("hardware", "models"))
-    assert f"{devices} devices and {models} models" in README
-
-
-def test_the_readme_shows_the_first_forecast(capsys):
-    """The table under the first command is what it prints."""
-    with pytest.raises(SystemExit):
-        main(["simulate", "qwen3-30b-a3b", "pi5-16gb", "--weights", "2.70bpw"])
-    printed = capsys.readouterr().out.split("\n\n")[1]
-    assert printed in README
 
 
 def test_a_machine_is_measured_and_judged(tmp_path):

@@ -1,5 +1,6 @@
 """Kernels timed from what was measured on the device: exact where it was measured, straight lines between, never past the ceiling."""
 
+import amount
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -271,7 +272,7 @@ rates = st.floats(0.5, 500)
 shares = st.floats(0.02, 2.0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=amount.of(60), deadline=None)
 @given(
     st.lists(rates, min_size=3, max_size=3),
     shares,
@@ -414,7 +415,7 @@ def forecast(model, device, fmt, threads):
     return predict(model, device, Workload(parse_weights(fmt), BATCHES, CONTEXTS, threads=threads), ENGINE)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=amount.of(50), deadline=None)
 @given(st.sampled_from(MODELS), devices(), st.sampled_from(["q8_0", "q4_0", "bf16"]), st.sampled_from([1, 2, 3]))
 def test_a_profiled_device_never_beats_its_ceiling(model, device, fmt, threads):
     """Dense models, experts, and models that a cache holds, over a grid: low <= forecast <= high <= ceiling."""
@@ -441,7 +442,7 @@ def faster(device, factor):
     return Hardware.model_validate(data)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=amount.of(30), deadline=None)
 @given(st.sampled_from(MODELS), devices(), st.sampled_from([1, 2, 3]), st.floats(1, 20))
 def test_more_bandwidth_is_never_slower_on_a_profiled_device(model, device, threads, factor):
     """All that was read times a factor: neither forecast nor ceiling falls."""

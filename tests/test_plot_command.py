@@ -8,6 +8,7 @@ from matplotlib.image import imread
 from test_measured import ROW, written
 
 from simulator.cli import PLOTS, main, with_every_device
+from simulator.model import load_model
 from simulator.report.plot import KINDS
 from simulator.simulate import scenario
 
@@ -142,14 +143,16 @@ def test_every_name_after_on_is_a_device():
 
 
 def test_models_are_listed_on_a_device(capsys):
-    """The fastest first, each in the format that fits; those too large by name."""
+    """The newest of those that people measure first, each in the format that fits; those too large by name."""
     status, out, _ = run(capsys, "list", "models", "--on", "pi5-8gb")
     assert status == 0
     lines = out.splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith("model "))
     rows = [line.split() for line in lines[start + 1 : lines.index("", start)]]
     rates = [float(row[2]) for row in rows]
-    assert rates == sorted(rates, reverse=True)
+    months = [row[-1] for row in rows if load_model(row[0]).model.published.measured and row[-1].startswith("20")]
+    assert months == sorted(months, reverse=True)
+    assert [row[-1] for row in rows[:20]] == months[:20]
     found = {row[0]: float(row[2]) for row in rows}
     assert found["llama-3-8b"] == pytest.approx(
         float(scenario("llama-3-8b", "pi5-8gb").at(1, 1024).tokens_per_s), abs=0.006

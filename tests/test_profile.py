@@ -603,20 +603,6 @@ def test_a_limit_on_memory_ends_in_a_sentence_or_a_file(folder):
 # ---- the text ----
 
 
-def test_the_bar_is_for_terminals(monkeypatch, capsys):
-    """Nothing anywhere else; on a terminal one line, which is wiped in the end."""
-    with profile.progress_bar("measuring") as tell:
-        tell(0.5, "half")
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with profile.progress_bar("measuring") as tell:
-        tell(0.5, "half " * 40)
-    drawn = capsys.readouterr().err.split("\r")
-    assert drawn[1].startswith("measuring [###############...............]  50% half")
-    assert {len(line) for line in drawn[1:-1]} == {78}
-    assert drawn[-2].strip() == drawn[-1] == ""
-
-
 def test_the_text_is_what_was_said(folder):
     """Numbers, names with accents, and nothing that another reader of YAML would take for something else."""
     data = yaml.safe_load(to_yaml({"name": "é: 1", "notes": "yes", "memory": ({"value": 1.5, "how": "x, y"},)}))

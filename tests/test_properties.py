@@ -1,5 +1,6 @@
 """What must hold for any model, device and workload: drawn at random, shrunk when it fails."""
 
+import amount
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,7 +106,7 @@ batches = st.integers(1, 4096)
 contexts = st.integers(0, 200_000)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=amount.of(50), deadline=None)
 @given(models(), devices(), runtimes(), weights, batches, contexts)
 def test_the_forecast_never_exceeds_the_ceiling(model, device, runtime, fmt, batch, context):
     """low <= forecast <= high <= ceiling, all positive and finite."""
@@ -122,7 +123,7 @@ def test_the_forecast_never_exceeds_the_ceiling(model, device, runtime, fmt, bat
     assert values[2] <= values[3] * SLACK
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=amount.of(50), deadline=None)
 @given(models(), devices(), runtimes(), weights, batches, contexts, st.floats(1, 100))
 def test_more_bandwidth_is_never_slower(model, device, runtime, fmt, batch, context, factor):
     """Every level's rates times a factor: forecast and ceiling do not fall."""
@@ -139,7 +140,7 @@ def test_more_bandwidth_is_never_slower(model, device, runtime, fmt, batch, cont
     assert after.tokens_per_s_ceiling * SLACK >= before.tokens_per_s_ceiling
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=amount.of(50), deadline=None)
 @given(models(), devices(), runtimes(), weights, batches, batches, contexts)
 def test_a_larger_batch_never_lowers_the_total(model, device, runtime, fmt, one, other, context):
     """Tokens per second of the whole batch do not fall with its size; nor do those of one sequence rise."""
@@ -150,7 +151,7 @@ def test_a_larger_batch_never_lowers_the_total(model, device, runtime, fmt, one,
     assert many.tokens_per_s / large <= few.tokens_per_s / small * SLACK
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=amount.of(50), deadline=None)
 @given(models(), devices(), runtimes(), weights, batches, contexts, contexts)
 def test_a_deeper_context_is_never_faster(model, device, runtime, fmt, batch, one, other):
     """What is in the cache has to be read."""
@@ -158,7 +159,7 @@ def test_a_deeper_context_is_never_faster(model, device, runtime, fmt, batch, on
     assert deep.tokens_per_s <= shallow.tokens_per_s * SLACK
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=amount.of(50), deadline=None)
 @given(models(), devices(st.floats(0.001, 100)), runtimes(), weights, batches, contexts)
 def test_what_does_not_fit_has_no_rate_and_what_fits_has_all(model, device, runtime, fmt, batch, context):
     """Rates are numbers exactly where memory holds weights and cache; with memory enough there is always a time."""
@@ -170,7 +171,7 @@ def test_what_does_not_fit_has_no_rate_and_what_fits_has_all(model, device, runt
     assert "\n" not in repr(forecast)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=amount.of(100), deadline=None)
 @given(st.integers(1, 512), st.data(), batches, st.floats(0.01, 5))
 def test_distinct_experts_lie_between_k_and_what_there_is(n_experts, data, batch, exponent):
     """k <= skewed <= uniform <= worst = min(E, k B)."""
@@ -185,7 +186,7 @@ def test_distinct_experts_lie_between_k_and_what_there_is(n_experts, data, batch
     assert worst <= min(n_experts, n_active * batch)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=amount.of(60), deadline=None)
 @given(
     st.sampled_from(names(shelf("models"))),
     st.sampled_from(names(shelf("hardware"))),
@@ -211,7 +212,7 @@ def test_every_shipped_model_runs_on_every_shipped_device(model, device, runtime
     assert ((forecast.tokens_per_s_low > 0) == forecast.fits).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=amount.of(30), deadline=None)
 @given(models(), devices(), runtimes(), weights, st.lists(batches, min_size=2, max_size=4), contexts)
 def test_a_grid_equals_its_points(model, device, runtime, fmt, sizes, context):
     """Rate, interval, ceiling and what binds are the same for a point alone and among others."""

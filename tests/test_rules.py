@@ -65,13 +65,15 @@ def test_a_forecast_needs_neither_numba_nor_matplotlib(name):
 
 
 def test_the_command_loads_neither_numba_nor_matplotlib():
-    """What really is in memory after a forecast: no numba, no matplotlib, and for JSON no rich."""
+    """What really is in memory after forecasts and lists: no numba, no matplotlib, and where no terminal is, no rich."""
     code = (
         "import sys, io, contextlib\n"
         "from simulator.cli import main\n"
-        "with contextlib.redirect_stdout(io.StringIO()):\n"
-        "    try: main(['simulate', 'qwen3-30b-a3b', 'pi5-16gb', '--json', '-'])\n"
-        "    except SystemExit as end: assert end.code == 0\n"
+        "for command in ('simulate qwen3-30b-a3b pi5-16gb --json -', 'simulate llama-3-8b pi5-16gb', 'list hardware',\n"
+        "                'show pi5-16gb', 'plot speed llama-3-8b --on pi5-16gb'):\n"
+        "    with contextlib.redirect_stdout(io.StringIO()):\n"
+        "        try: main(command.split())\n"
+        "        except SystemExit as end: assert end.code == 0\n"
         "print([name for name in ('numba', 'matplotlib', 'rich') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -83,6 +85,13 @@ def test_lower_stages_do_not_import_higher_ones():
     order = ["schema", "quant", "hardware", "model", "workload", "decode", "roofline", "predict", "simulate", "cli"]
     for place, name in enumerate(order):
         assert not reachable(name) & set(order[place + 1 :]), name
+
+
+def test_machine_code_is_made_in_one_place():
+    """Only there are the options and the cache the same for all; what is compiled elsewhere has whichever numba takes."""
+    makers = {f"numba.{name}" for name in ("njit", "jit", "cfunc", "vectorize", "guvectorize", "stencil")}
+    found = {name for name, path in modules().items() if imports(path) & (makers | {"numba.core.ccallback"})}
+    assert found == {"engine.compiled"}
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])

@@ -1,7 +1,10 @@
 """Forecasts beside measurements: a CSV of them, what is left out and why, the summary, and the command that prints it."""
 
+import io
 import json
+import sys
 from math import log
+from pathlib import Path
 
 import pytest
 from test_llama_bench import BATCHED_LINES, RUN, as_json_lines
@@ -363,6 +366,71 @@ def test_a_collection_names_its_devices(run, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("output", "given"),
+    [
+        (as_json_lines([RUN]), ["rtx-4080"]),
+        (BATCHED_LINES, ["rtx-4080", "--model", "llama-3-8b", "--weights", "q4_k_m"]),
+        (csv_of({}), []),
+    ],
+)
+def test_measurements_are_piped_in(run, tmp_path, monkeypatch, output, given):
+    """`-` reads what a file of that text would say."""
+    (tmp_path / "rows").write_text(output)
+    status, expected, _ = run(*given, "--against", "rows", "--json", "-")
+    assert status == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(output.encode())))
+    status, found, _ = run(*given, "--against", "-", "--json", "-")
+    assert status == 0
+    assert json.loads(found)["summary"] == json.loads(expected)["summary"]
+
+
+class Terminal(io.StringIO):
+    """Somebody who has not typed anything yet."""
+
+    def isatty(self):
+        """Yes."""
+        return True
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (b"", "is empty; pipe text into it, or give a file"),
+        (b" \n\n", "is empty; pipe text into it, or give a file"),
+        (b"\x7fELF\xff\x00", "not a text file (byte 4 is not UTF-8)"),
+        (b"GGUF\x03\x00", "is a GGUF file, a text file is needed here"),
+        (b"a" * (4 * 2**20 + 1), "too large for such a file (at most 4,194,304 bytes)"),
+        (b"name: pi5\nmemory: []\n",
+         "is a YAML file (a device), measurements are needed: what llama-bench (-o json, jsonl, csv or md) or "
+         "llama-batched-bench prints, or a CSV with the columns device,model,weights,batch,context,tokens_per_s"),
+        (Terminal(), "is a terminal; pipe text into it, or give a file"),
+        (None, "is closed; pipe text into it, or give a file"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_from_a_pipe_is_told_in_a_sentence(run, monkeypatch, given, message):
+    """Nothing, blanks, other kinds of data, too much, a terminal, which is not waited for, and none at all."""
+    stdin = io.TextIOWrapper(io.BytesIO(given)) if isinstance(given, bytes) else given
+    monkeypatch.setattr(sys, "stdin", stdin)
+    status, out, err = run("rtx-4080", "--against", "-")
+    assert (status, out) == (2, "")
+    assert [message_of(line) for line in err.splitlines()] == [f"standard input: {message}"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("pi5-16gb", "a device"), ("llama-3-8b", "a model")])
+def test_a_file_of_ours_is_told_from_measurements(run, tmp_path, name, kind):
+    """The YAML of a device or a model is called that, whatever the name of the file."""
+    folder = "hardware" if kind == "a device" else "models"
+    text = (Path(__file__).parent.parent / folder / f"{name}.yaml").read_text()
+    for copy in ("copy.yaml", "copy"):
+        (tmp_path / copy).write_text(text)
+        status, out, err = run("--against", copy)
+        assert (status, out) == (2, "")
+        assert message_of(err.strip()).startswith(
+            f"{copy}: is a YAML file ({kind}), measurements are needed: what llama-bench"
+        )
+
+
+@pytest.mark.parametrize(
     ("text", "arguments", "message"),
     [
         ("", ["--against", ""], "--against: nothing is given after it; leave it out for the default"),
@@ -370,7 +438,7 @@ def test_a_collection_names_its_devices(run, tmp_path):
         ("", ["--against", "."], ".: is a folder, a file is needed"),
         ("", ["pi9", "--against", "rows"], "unknown hardware 'pi9' (give a file, or see roofcast list hardware)"),
         ("name: pi5\n", ["--against", "rows"],
-         "rows: no measurements are recognised in it; give what llama-bench (-o json, jsonl, csv or md) or "
+         "rows: is a YAML file (a device?), measurements are needed: what llama-bench (-o json, jsonl, csv or md) or "
          "llama-batched-bench prints, or a CSV with the columns device,model,weights,batch,context,tokens_per_s"),
         (csv_of({"usable": "no"}), ["--against", "rows"],
          "rows: nothing can be compared: 1 row: marked as not usable: no reason given"),

@@ -1,16 +1,15 @@
 """Charts at a terminal: as wide as it is, plain where no colour is wanted, values where a program reads."""
 
-import io
-import os
 import re
 from contextlib import redirect_stdout
 
 import pytest
 from samples import BATCHES, sample
+from screens import Screen
 from test_charts import measurement
 
 from simulator import scenario
-from simulator.report import charts, style, terminal
+from simulator.report import charts, style
 from simulator.report.charts import Chart, Panel, Series
 from simulator.report.draw import draw_chart
 from simulator.report.terminal import print_chart
@@ -19,24 +18,15 @@ KINDS = ("speed", "batch", "context", "bytes", "formats", "roofline", "sparsity"
 COLOUR = re.compile("\033\\[[0-9;]*m")
 
 
-class Screen(io.StringIO):
-    """A terminal that knows every sign."""
-
-    encoding = "utf-8"
-
-    def isatty(self):
-        """Somebody reads."""
-        return True
-
-
 @pytest.fixture
 def show(monkeypatch):
-    """What a terminal of 80 columns shows of a chart."""
-    monkeypatch.setattr(terminal.shutil, "get_terminal_size", lambda _=None: os.terminal_size((80, 24)))
+    """What a terminal shows of a chart, of 80 columns if nothing else is said."""
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("LINES", "24")
     monkeypatch.delenv("NO_COLOR", raising=False)
 
-    def shown(chart):
+    def shown(chart, columns=80):
+        monkeypatch.setenv("COLUMNS", str(columns))
         screen = Screen()
         with redirect_stdout(screen):
             print_chart(chart)
@@ -50,10 +40,27 @@ def lines_of(text):
     return COLOUR.sub("", text).splitlines()
 
 
+@pytest.mark.parametrize("columns", [30, 40, 60, 80, 120])
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_wider_than_the_terminal(show, kind):
-    """Every kind, in 80 columns."""
-    assert max(map(len, lines_of(show(sample(kind))))) <= 80
+def test_nothing_is_wider_than_the_terminal(show, kind, columns):
+    """Every kind, and no word or number of its title, names, notes and source is lost or cut."""
+    chart = sample(kind)
+    lines = lines_of(show(chart, columns))
+    assert max(map(len, lines)) <= columns
+    series = [each for panel in chart.panels for each in panel.series]
+    names = [name for each in series for name in (each.x if chart.form == "bars" else [each.label])]
+    told = [chart.title, chart.source, *names, *(note for each in series for note in each.notes)]
+    assert {word for text in told for word in text.split()} <= {word for line in lines for word in line.split()}
+
+
+def test_bars_of_one_panel_have_one_scale_where_notes_differ(show):
+    """In 40 columns: twice the value is twice the length, below a name that has no room beside the bar."""
+    series = Series("rate", ("a model with a long name", "another one"), (8.0, 4.0), notes=("memory-bound", "compute"))
+    found = show(Chart("speed", "bars", "Speed", "", (Panel("", (series,), "tokens/s"),), "made up"), 40)
+    lines = lines_of(found)
+    long, short = (line.count("█") for line in lines if "█" in line)
+    assert long == pytest.approx(2 * short, abs=1)
+    assert lines[lines.index("a model with a long name") + 1].endswith("8.00, memory-bound")
 
 
 @pytest.mark.parametrize("kind", KINDS)

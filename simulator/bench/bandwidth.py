@@ -6,7 +6,6 @@ import os
 import shutil
 import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ from simulator.host import read_host
 from simulator.probe.bandwidth import KINDS, ROUND, stream_probe
 from simulator.probe.clock import Probe, repeats_of, time_once
 from simulator.probe.device import make_plan
+from simulator.report.leftovers import temporary_folder
+from simulator.report.progress import Progress
 from simulator.units import counted, format_bytes
 
 SOURCE = Path(__file__).with_name("stream.c")
@@ -47,14 +48,21 @@ class Case:
 
 
 def bandwidth_rows(
-    rounds: int, threads: int | None, only: str | None = None, cases: Sequence[Case] | None = None
+    rounds: int,
+    threads: int | None,
+    only: str | None = None,
+    cases: Sequence[Case] | None = None,
+    progress: Progress = lambda _share, _what: None,
 ) -> tuple[list[dict], list[str]]:
     """Every case, and what to know beside them; InputError where there is no C to compare with."""
     threads = threads or cores()
     chosen = [case for case in (cases or default_cases(threads)) if not only or only in case.name]
-    with tempfile.TemporaryDirectory() as folder:
-        program, command = compile_c(Path(folder))
-        rows = [_case(case, program, threads, max(1, rounds)) for case in chosen]
+    with temporary_folder("bench-bandwidth") as folder:
+        program, command = compile_c(folder)
+        rows = []
+        for number, case in enumerate(chosen):
+            progress(number / len(chosen), f"timing {case.name}")
+            rows.append(_case(case, program, threads, max(1, rounds)))
     sizes = ", ".join(dict.fromkeys(f"{case.name.split('-')[1]} {format_bytes(case.nbytes)}" for case in chosen))
     return rows, [f"{counted(threads, 'thread')}; {sizes}; C: {command}"]
 

@@ -6,7 +6,6 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,6 +20,8 @@ from simulator.engine import cpu
 from simulator.engine.step import Engine
 from simulator.engine.team import cores
 from simulator.probe.read import ReadProbe
+from simulator.report.leftovers import temporary_folder
+from simulator.report.progress import Progress
 from simulator.units import counted
 
 BURST_S = 0.6  # of decoding between two looks at the memory
@@ -36,19 +37,24 @@ CASES = {
 BATCH_CASE = "dense-q8_0"  # also with 8 sequences, and for loading
 
 
-def decode_rows(rounds: int, threads: int | None, only: str | None, folder: str | None) -> tuple[list[dict], list[str]]:
+def decode_rows(
+    rounds: int,
+    threads: int | None,
+    only: str | None,
+    folder: str | None,
+    progress: Progress = lambda _share, _what: None,
+) -> tuple[list[dict], list[str]]:
     """Every case with the spread of its rounds, and what to know beside them."""
     threads = threads or cores()
     rows, notes = [], [f"{cpu.machine()}, {counted(threads, 'thread')}, kernels {cpu.choose().name}"]
     with _folder(folder) as place:
-        for name, (make, weights, share) in CASES.items():
-            if only and only not in name:
-                continue
+        chosen = {name: case for name, case in CASES.items() if not only or only in name}
+        for number, (name, (make, weights, share)) in enumerate(chosen.items()):
             path = place / f"{name}.gguf"
             if not path.exists():
-                print(f"writing {path.name}", file=sys.stderr)
+                progress(number / len(chosen), f"writing {path.name}")
                 synthetic.write(make(), weights, path)
-            print(f"timing {name}", file=sys.stderr)
+            progress((number + 0.3) / len(chosen), f"timing {name}")
             rows += _case(name, path, threads, share, max(1, rounds), notes)
             if name == BATCH_CASE:
                 rows += _start(path, threads)
@@ -63,8 +69,8 @@ def _folder(given: str | None) -> Iterator[Path]:
         Path(given).mkdir(parents=True, exist_ok=True)
         yield Path(given)
         return
-    with tempfile.TemporaryDirectory() as place:
-        yield Path(place)
+    with temporary_folder("bench-decode") as place:
+        yield place
 
 
 def _case(name: str, path: Path, threads: int, share: float, rounds: int, notes: list[str]) -> list[dict]:

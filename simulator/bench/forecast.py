@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from simulator.report.progress import Progress
 from simulator.simulate import scenario
 
 COMMAND = ["simulate", "qwen3-30b-a3b", "pi5-16gb", "--batch", "1..64*2", "--json", "-"]
@@ -21,7 +22,7 @@ GRID_POINTS = 1_000_000
 def run_process(*arguments: str) -> float:
     """Wall seconds of a Python process, its output thrown away."""
     start = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     return time.perf_counter() - start
 
 
@@ -51,11 +52,13 @@ def forecast_grid() -> float:
     return seconds
 
 
-def forecast_rows(rounds: int) -> list[dict]:
+def forecast_rows(rounds: int, progress: Progress = lambda _share, _what: None) -> list[dict]:
     """Both figures with the spread of their rounds."""
     rounds = max(1, rounds)
+    progress(0.0, "timing the command")
     pairs = paired(lambda: run_process("-m", "simulator", *COMMAND), lambda: run_process("-c", "import numpy"), rounds)
     ratios = [command / numpy for command, numpy in pairs]
+    progress(0.5, "timing a grid")
     grids = [forecast_grid() for _ in range(rounds + 1)][1:]
     return [
         _row("command", [command for command, _ in pairs], ratios, "import numpy", COMMAND_LIMIT),

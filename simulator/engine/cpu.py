@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path as File
 
 from simulator.errors import InputError, hint
 from simulator.host import read_host
@@ -79,25 +77,8 @@ def choose(name: str | None = None) -> Path:
     return runs[name]
 
 
-@lru_cache(maxsize=1)
-def _sources() -> str:
-    digest = hashlib.sha256()
-    for file in sorted(File(__file__).parent.glob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def target(path: Path) -> str:
-    """What kernels are compiled for: the path, and the state of their sources.
-
-    Numba's cache looks at the file of a function only, not at what it calls; naming the sources in the
-    key keeps a changed kernel from being answered by an old one.
-    """
-    return f"{path.name}:{_sources()}"
-
-
 def for_short_runs(target: str) -> str:
-    """The same for memory that is read in short runs: what stands 16 KiB further on is something else."""
+    """A target, the name of a path, for memory that is read in short runs: what stands 16 KiB further on is something else."""
     return f"{target}:short"
 
 

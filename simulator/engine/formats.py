@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from simulator.engine.cpu import Path, has_short_runs, path_of
@@ -75,7 +75,6 @@ class Layout:
 # minus the sum of each 16. Sums correct for offsets: 128 of unsigned storage, 8 of q4_0, 32 of q6_k, minima of q4_1 and q4_k.
 
 
-@njit
 def record_bytes(columns):
     """Bytes of a row of int8 activations with its scales and sums."""
     return columns + columns // 32 * 20
@@ -391,7 +390,7 @@ def multiply_panel(typing_context, format_name, target, panel, columns, rows, co
 
     Args (the first two are literals):
         format_name: of the weights.
-        target: what to compile for, see `cpu.target`.
+        target: name of the path to compile for, see also `cpu.for_short_runs`.
         panel: address of the panel.
         columns: length of a row.
         rows: address of the tokens' addresses of activations: float32 for float formats, else an int8 record.

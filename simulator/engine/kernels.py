@@ -11,14 +11,14 @@ import math
 from functools import cache
 
 import numpy as np
-from numba import cfunc, njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from simulator.engine.compiled import compile_kernel, helper
 from simulator.engine.cpu import for_short_runs
 from simulator.engine.formats import multiply_panel
 from simulator.engine.simd import (
     F32,
-    FAST,
     I32,
     LANES,
     bytes_at,
@@ -31,7 +31,6 @@ from simulator.engine.simd import (
 )
 from simulator.engine.sparse import keep_largest, list_blocks, list_floats, multiply_tile, union_bytes
 
-SIGNATURE = "void(int64, int64, int64)"
 CHUNK = 256  # positions of the cache that are attended to at a time
 
 
@@ -47,7 +46,7 @@ def _as_float(typing_context, bits):  # noqa: ARG001
     return types.float32(types.int32), lambda _c, builder, _s, args: builder.bitcast(args[0], F32)
 
 
-@njit(fastmath=FAST, inline="always")
+@helper
 def _exp(x):
     """e**x to float32's accuracy, in operations that LLVM turns into vectors."""
     scaled = min(max(x, np.float32(-87.0)), np.float32(88.0)) * np.float32(1.4426950408889634)
@@ -64,7 +63,7 @@ def _exp(x):
     return total * _as_float(np.int32((whole + np.int32(127)) << np.int32(23)))
 
 
-@njit(fastmath=FAST)
+@helper
 def _gate(gate, up, n, gelu):
     """up *= silu(gate), or gelu(gate) in its tanh form."""
     if gelu:
@@ -77,7 +76,7 @@ def _gate(gate, up, n, gelu):
             up[i] = up[i] * gate[i] / (np.float32(1.0) + _exp(-gate[i]))
 
 
-@njit(fastmath=FAST)
+@helper
 def _quantise(values, record, columns, first, count):
     """Blocks of 32 float32 from *first* on as int8 with a scale, in a record of *columns*."""
     n_blocks = columns // 32
@@ -105,7 +104,7 @@ def _quantise(values, record, columns, first, count):
         sums[block] = -total
 
 
-@njit(inline="always")
+@helper
 def _claim(claimed, total, n_threads):
     """(first, end) of the next units of work for a thread: much at first, so that it reads in one go, and less and less, so that
     all are done at the same time. Another thread may claim between the look and the claim, which does no harm."""
@@ -221,7 +220,7 @@ P_STATE, P_WIDTH, P_X, P_Y, P_POST_NORM, P_SLOTS, P_N_SLOTS, P_SLOT_WEIGHTS, P_S
     P_RECORDS, P_RECORD_STRIDE, P_LENGTH = range(15)  # fmt: skip
 
 
-@njit(fastmath=FAST)
+@helper
 def _norm_factor(x, n, epsilon):
     """1 / the root of the mean square."""
     total = np.float32(0.0)
@@ -230,7 +229,7 @@ def _norm_factor(x, n, epsilon):
     return np.float32(1.0 / math.sqrt(total / n + epsilon))
 
 
-@njit(fastmath=FAST)
+@helper
 def _add_output(t, row, x):
     """x += the block's output: of its matrix, or of the chosen experts and the shared one."""
     n = t[P_WIDTH]
@@ -254,13 +253,12 @@ def _add_output(t, row, x):
                 x[i] += factor * y[i]
 
 
-@njit
+@helper
 def _epsilon(bits):
     """A float32 kept among integers."""
     return _as_float(np.int32(bits))
 
 
-@njit(fastmath=FAST)
 def _prepare(task, thread, n_threads):
     t = integers_at(task, P_LENGTH)
     n = t[P_WIDTH]
@@ -286,7 +284,7 @@ A_STATE, A_POSITIONS, A_NEWEST, A_SEQUENCES, A_Q, A_K, A_V, A_N_HEADS, A_N_KV, A
     A_LENGTH = range(35)  # fmt: skip
 
 
-@njit(fastmath=FAST)
+@helper
 def _rotate(head, cosine, sine, n_rotated, halves):
     """Turns pairs of a head by their angles: (i, i + half) or (2 i, 2 i + 1)."""
     half = n_rotated // 2
@@ -297,7 +295,7 @@ def _rotate(head, cosine, sine, n_rotated, halves):
         head[b] = left * sine[i] + right * cosine[i]
 
 
-@njit(fastmath=FAST)
+@helper
 def _norm_head(head, whole, n_whole, first, n, weights, epsilon):
     """A head's share of the norm over its own or the whole projection's width."""
     factor = _norm_factor(whole, n_whole, epsilon)
@@ -305,7 +303,7 @@ def _norm_head(head, whole, n_whole, first, n, weights, epsilon):
         head[i] = head[i] * factor * weights[first + i]
 
 
-@njit
+@helper
 def _half(value):
     """A float32 as the nearest half, as its bits; beyond the range it is the largest one."""
     bits = _bits(value)
@@ -326,7 +324,7 @@ def _bits(typing_context, value):  # noqa: ARG001
     return types.int32(types.float32), lambda _c, builder, _s, args: builder.bitcast(args[0], I32)
 
 
-@njit
+@helper
 def _keep(address, index, value, is_half):
     """Writes an element of the cache."""
     if is_half:
@@ -386,7 +384,7 @@ def _store(cache_name: str):
     return store
 
 
-@njit(fastmath=FAST)
+@helper
 def _hide(scores, first, count, position, newest, capacity, window):
     """Gives slots out of sight a score that counts for nothing, where the cache has begun to use them again."""
     place = newest % capacity
@@ -399,7 +397,7 @@ def _hide(scores, first, count, position, newest, capacity, window):
     return 0, count
 
 
-@njit(fastmath=FAST)
+@helper
 def _softmax_part(scores, first, count, position, newest, capacity, window):
     """Scores of slots as e to their distance from the largest, those out of sight as 0: (largest, sum)."""
     if newest >= capacity:
@@ -487,7 +485,6 @@ def _attend(cache_name: str, target: str):
     return attend
 
 
-@njit(fastmath=FAST)
 def _merge(task, thread, n_threads):
     """The runs of slots put together, for each row and key head; also as int8."""
     t = integers_at(task, A_LENGTH)
@@ -531,7 +528,7 @@ R_STATE, R_LOGITS, R_N_EXPERTS, R_N_ACTIVE, R_RENORMALISE, R_SCALE, R_FORCED, R_
     R_CHOSEN, R_SHARED_GATE, R_INPUT, R_WIDTH, R_SHARED_SCALE, R_COUNTS, R_LENGTH = range(18)  # fmt: skip
 
 
-@njit(fastmath=FAST)
+@helper
 def _choose(logits, n_experts, n_active, chosen):
     """The numbers of the largest logits, largest first; of equal ones the first."""
     for slot in range(n_active):
@@ -545,7 +542,7 @@ def _choose(logits, n_experts, n_active, chosen):
         chosen[slot] = best
 
 
-@njit(fastmath=FAST)
+@helper
 def _weigh(t, logits, chosen, weights):
     """The chosen experts' shares: their softmax among all, or among themselves where the model renormalises."""
     n_experts, n_active = t[R_N_EXPERTS], t[R_N_ACTIVE]
@@ -564,7 +561,7 @@ def _weigh(t, logits, chosen, weights):
         weights[slot] *= factor
 
 
-@njit(fastmath=FAST)
+@helper
 def _group(t, n_rows):
     """The table of groups: for every expert that was chosen, the rows that chose it."""
     n_experts, n_slots = t[R_N_EXPERTS], n_rows * t[R_N_ACTIVE]
@@ -593,7 +590,6 @@ def _group(t, n_rows):
         counts[chosen[slot]] += 1
 
 
-@njit(fastmath=FAST)
 def _route(task, thread, n_threads):  # noqa: ARG001
     """The router's choice, or the one made beforehand; and which rows go to which expert."""
     if thread:
@@ -623,7 +619,6 @@ S_STATE, S_PER_ROW, S_WIDTH, S_VALUES, S_GATE, S_GELU, S_KEEP, S_LISTS, S_LIST_S
     S_LENGTH = range(13)  # fmt: skip
 
 
-@njit(fastmath=FAST)
 def _select(task, thread, n_threads):
     """Lists of the largest inputs of every row; with a gate, of act(gate) * values."""
     t = integers_at(task, S_LENGTH)
@@ -710,10 +705,5 @@ def kernel(kind: str, *names: str) -> int:
     """Address of a compiled kernel: its kind, then the formats and the target it is written for."""
     makers = {"matmul": _matmul, "gated": _gated, "store": _store, "attend": _attend, "columns": _columns}
     plain = {"prepare": _prepare, "merge": _merge, "route": _route, "select": _select}
-    function = makers[kind](*names) if kind in makers else plain[kind].py_func
-    compiled = cfunc(SIGNATURE, cache=True, fastmath=FAST)(function)
-    _compiled.append(compiled)
-    return compiled.address
-
-
-_compiled: list = []  # keeps the code of the kernels alive
+    function = makers[kind](*names) if kind in makers else plain[kind]
+    return compile_kernel(function, "-".join((kind, *names)))

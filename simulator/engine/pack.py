@@ -6,9 +6,9 @@ from functools import lru_cache
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, njit
 from numba.extending import intrinsic
 
+from simulator.engine.compiled import compile_kernel, helper
 from simulator.engine.formats import Layout
 from simulator.engine.simd import I8, I16, I32, I64, LANES, fetch_add, integers_at
 from simulator.quant import FORMATS
@@ -49,7 +49,7 @@ read_half, write_half = _memory(I16, "16-bit word")
 read_word, write_word = _memory(I32, "32-bit word")
 
 
-@njit
+@helper
 def _transpose_bits(word):
     """Bit 4 j + k of a word becomes bit 8 k + j: each byte holds the bits of columns k, 4 + k, 8 + k ..."""
     result = 0
@@ -59,7 +59,7 @@ def _transpose_bits(word):
     return result
 
 
-@njit
+@helper
 def _six_bits(address, number):
     """6-bit number *number* of ggml's 12 bytes: 8 scales, then 8 minima."""
     j = number % 8
@@ -73,7 +73,7 @@ def _six_bits(address, number):
     return (last >> 4) | ((second >> 6) << 4)
 
 
-@njit
+@helper
 def _six_bit_word(address, word):
     """Five 6-bit numbers in 30 bits, and two bits of the sixteenth above them."""
     result = ((_six_bits(address, 15) >> (2 * word)) & 3) << 30
@@ -82,7 +82,7 @@ def _six_bit_word(address, word):
     return result
 
 
-@njit
+@helper
 def _move(source, destination, row_bytes, filled, n_blocks, block_bytes, flip, offset, nbytes, unit, change):
     """One plane of one panel, block by block; rows from *filled* on are zeros."""
     n_units = nbytes // unit
@@ -156,21 +156,13 @@ def _check(task, thread, n_threads):
 @lru_cache(maxsize=1)
 def kernel() -> int:
     """Address of the compiled packing kernel."""
-    return _keep(_pack)
+    return compile_kernel(_pack, "pack")
 
 
 @lru_cache(maxsize=1)
 def check_kernel() -> int:
     """Address of the compiled checking kernel."""
-    return _keep(_check)
-
-
-_compiled: list = []  # keeps the code alive
-
-
-def _keep(function) -> int:
-    _compiled.append(cfunc("void(int64, int64, int64)", cache=True)(function))
-    return _compiled[-1].address
+    return compile_kernel(_check, "check")
 
 
 def plane_table(layout: Layout) -> np.ndarray:

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from simulator.engine.compiled import helper
 from simulator.engine.cpu import Path
 
 LANES = 16
-FAST = {"nsz", "arcp", "contract", "afn", "reassoc"}  # leaves NaN and infinity alone
 
 I8, I16, I32, I64, F16, F32 = (
     ir.IntType(8),
@@ -231,31 +231,31 @@ def _as_pointer(typing_context, address):  # noqa: ARG001
     )
 
 
-@njit(inline="always")
+@helper
 def floats_at(address, count):
     """The *count* float32 at an address."""
     return carray(_as_pointer(address), (count,), np.float32)
 
 
-@njit(inline="always")
+@helper
 def integers_at(address, count):
     """The *count* int64 at an address."""
     return carray(_as_pointer(address), (count,), np.int64)
 
 
-@njit(inline="always")
+@helper
 def words_at(address, count):
     """The *count* int32 at an address."""
     return carray(_as_pointer(address), (count,), np.int32)
 
 
-@njit(inline="always")
+@helper
 def halves_at(address, count):
     """The *count* 16-bit words at an address."""
     return carray(_as_pointer(address), (count,), np.uint16)
 
 
-@njit(inline="always")
+@helper
 def bytes_at(address, count):
     """The *count* signed bytes at an address."""
     return carray(_as_pointer(address), (count,), np.int8)

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from simulator.engine.compiled import helper
 from simulator.engine.cpu import Path, path_of
-from simulator.engine.simd import F32, FAST, I8, I16, I32, I64, LANES, Emitter, floats_at, integers_at, lanes, words_at
+from simulator.engine.simd import F32, I8, I16, I32, I64, LANES, Emitter, floats_at, integers_at, lanes, words_at
 from simulator.errors import InputError
 from simulator.quant import FORMATS
 
@@ -106,13 +107,12 @@ def pack_columns(raw: np.ndarray, name: str, columns: int, out: np.ndarray, sign
 # minus the sum; then the quads, each four columns (one byte each) and four values. float32: their number, then column and value.
 
 
-@njit
 def list_bytes(columns):
     """Room for the list of one row's active inputs, whichever kind."""
     return (16 + 8 * columns + 63) // 64 * 64
 
 
-@njit(fastmath=FAST)
+@helper
 def _threshold(bits, n, keep, counts):
     """The *keep*-th largest of n non-negative floats, given as their bits, and how many equal ones belong to it."""
     low, high = np.int64(0), np.int64(0x7FFFFFFF)
@@ -132,7 +132,7 @@ def _threshold(bits, n, keep, counts):
     return low
 
 
-@njit(fastmath=FAST)
+@helper
 def keep_largest(values, n, keep, bits, counts):
     """Sets all but the *keep* largest absolute values to 0; of equal ones the first stay."""
     for i in range(n):
@@ -148,7 +148,7 @@ def keep_largest(values, n, keep, bits, counts):
             values[i] = np.float32(0.0)
 
 
-@njit(fastmath=FAST)
+@helper
 def list_floats(values, n, place):
     """Writes the list of a row's inputs that are not 0, for float formats."""
     columns, kept = words_at(place + 16, 2 * n), floats_at(place + 16, 2 * n)
@@ -161,7 +161,7 @@ def list_floats(values, n, place):
     integers_at(place, 1)[0] = count
 
 
-@njit(fastmath=FAST)
+@helper
 def list_blocks(record, quants, n, place):
     """Writes the list of a row's inputs that are not 0, for formats of blocks, from its int8 record."""
     n_blocks = n // 32
@@ -190,7 +190,7 @@ def list_blocks(record, quants, n, place):
     integers_at(place, 1)[0] = count
 
 
-@njit
+@helper
 def union_bytes(lists, count, columns, rows, nibbles, is_float, seen):
     """Bytes of a tile that the active inputs of some rows touch between them.
 
@@ -233,7 +233,7 @@ def multiply_tile(typing_context, format_name, target, tile, active, columns, ro
 
     Args (the first two are literals):
         format_name: of the weights.
-        target: what to compile for, see `cpu.target`.
+        target: name of the path to compile for.
         tile: address of the tile.
         active: address of the list of active inputs.
         columns: length of a row of the matrix.

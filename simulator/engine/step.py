@@ -142,7 +142,7 @@ class Engine:
             self.network = Network(
                 self.model, self.recipe, self.loaded, limits, self.n_threads, cache, is_sparse=zeros is not None
             )
-            self.tape = step_tape(self.network, cpu.target(self.cpu), zeros)
+            self.tape = step_tape(self.network, self.cpu.name, zeros)
         except BaseException:
             self.close()
             raise

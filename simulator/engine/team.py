@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numba import cfunc, njit
 
+from simulator.engine.compiled import compile_kernel, entry, helper
 from simulator.engine.simd import call_kernel, fetch_add, give_way, integers_at, load_acquire, relax, store_release
 
 # Fields of the control block, each on a cache line of its own (8 int64).
@@ -28,7 +28,7 @@ _PATIENCE = 200  # looks at a value before a waiting thread lets others have the
 _LINGER = 30_000  # looks before a thread without work goes to sleep: some ms
 
 
-@njit(nogil=True, cache=True)
+@helper
 def _wait_until(address, value):
     """Waits until the counter at an address has reached a value."""
     looks = 0
@@ -40,24 +40,30 @@ def _wait_until(address, value):
             give_way()
 
 
-@njit(nogil=True, cache=True)
-def _work(control, thread):
+@helper
+def _go_through(control, thread):
     """The whole tape, as one thread of the team."""
     c = integers_at(control, 8 * 7)
     n_threads, n_entries = c[N_THREADS], c[LENGTH]
     tape = integers_at(c[TAPE], 3 * n_entries)
     passed = c[BASE]
     barrier = control + 8 * BARRIER
-    for entry in range(n_entries):
-        call_kernel(tape[3 * entry], tape[3 * entry + 1], thread, n_threads)
-        if tape[3 * entry + 2]:
+    for number in range(n_entries):
+        call_kernel(tape[3 * number], tape[3 * number + 1], thread, n_threads)
+        if tape[3 * number + 2]:
             passed += n_threads
             fetch_add(barrier, 1)
             _wait_until(barrier, passed)
     return passed
 
 
-@njit(nogil=True, cache=True)
+@entry()
+def _work(control, thread):
+    """The whole tape, as the thread that calls."""
+    return _go_through(control, thread)
+
+
+@entry()
 def _serve(control, thread, seen):
     """Works on tape after tape as they are announced; returns the last one's number when nothing came for a while."""
     generation, stop = control + 8 * GENERATION, control + 8 * STOP
@@ -65,7 +71,7 @@ def _serve(control, thread, seen):
     while True:
         if load_acquire(generation) > seen:
             seen += 1
-            _work(control, thread)
+            _go_through(control, thread)
             looks = 0
         elif load_acquire(stop) or looks > _LINGER:
             return seen
@@ -74,13 +80,13 @@ def _serve(control, thread, seen):
             relax() if looks < _PATIENCE else give_way()
 
 
-@njit(cache=True)
+@entry(keeps_lock=True)
 def _announce(control):
     """Tells the waiting threads that there is a tape. Python's lock is held, so no thread is just going to sleep."""
     return fetch_add(control + 8 * GENERATION, 1)
 
 
-@njit(nogil=True, cache=True)
+@entry()
 def _set(address, value):
     """Writes a number that other threads look at."""
     store_release(address, value)
@@ -113,13 +119,13 @@ def _nothing(task, thread, n_threads):
 
 
 @lru_cache(maxsize=1)
-def _kernel_of_nothing():
-    return cfunc("void(int64, int64, int64)", cache=True)(_nothing)
+def _kernel_of_nothing() -> int:
+    return compile_kernel(_nothing, "nothing")
 
 
 def idle_tape(n_phases: int) -> Tape:
     """Phases in which nothing is done: what remains is the waiting for each other."""
-    entry = Entry(_kernel_of_nothing().address, np.zeros(1, np.int64))
+    entry = Entry(_kernel_of_nothing(), np.zeros(1, np.int64))
     return Tape([[entry]] * n_phases)
 
 
@@ -197,7 +203,6 @@ def compile_team() -> None:
     """Compiles what the threads run, before any of them does."""
     from numba import types
 
-    _wait_until.compile((types.int64, types.int64))
     _serve.compile((types.int64, types.int64, types.int64))
     _announce.compile((types.int64,))
     _work.compile((types.int64, types.int64))

@@ -24,6 +24,7 @@ from simulator.host import Tree, read_memory
 from simulator.importers.gguf_header import FileTensor
 from simulator.model import Model
 from simulator.quant import FORMATS, Weights, uniform
+from simulator.textfiles import open_file
 from simulator.units import format_bytes
 
 CONVERTIBLE = ("q8_0", "f16", "bf16", "f32", "q4_0", "q4_1", "q5_0", "q5_1")
@@ -218,7 +219,7 @@ class FileSource:
         path = there.path or self.path
         if path not in self._files:
             try:
-                with path.open("rb") as file:
+                with open_file(path) as file:
                     self._files[path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             except (OSError, ValueError) as error:
                 raise InputError(f"{path}: cannot be read ({error})") from None

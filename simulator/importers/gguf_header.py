@@ -7,6 +7,7 @@ gigabytes, the first megabyte of one, or a damaged one is answered at once.
 from __future__ import annotations
 
 import mmap
+import os
 import re
 import struct
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any
 
 from simulator.errors import InputError, describe
 from simulator.quant import FORMATS, Format
+from simulator.textfiles import open_file
 from simulator.units import counted, format_bytes
 
 MAX_TENSORS = 200_000
@@ -216,8 +218,8 @@ def _read_part(path: Path) -> Header:
 
 def _with_cursor(path: Path, use: Callable[[_Cursor, int], Any]) -> Any:
     try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
+        with open_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
             if size < 24:
                 raise InputError(f"{path}: {counted(size, 'byte')}, too few for a GGUF file")
             with mmap.mmap(file.fileno(), min(size, MAX_HEADER_BYTES), access=mmap.ACCESS_READ) as data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,7 +16,7 @@ from simulator.mixes import parse_weights
 from simulator.model import Loaded, load_model
 from simulator.quant import parse_cache_format
 from simulator.runtime import Runtime, default_runtime, load_runtime
-from simulator.textfiles import parse_csv, parse_number, read_text
+from simulator.textfiles import STANDARD_INPUT, parse_csv, parse_number, read_standard_input, read_text
 from simulator.units import GI
 from simulator.workload import MAX_BATCH, MAX_CONTEXT
 
@@ -31,6 +32,12 @@ SPLIT = "weights split between GPU and CPU memory"
 # Programs that run llama.cpp's kernels under another name.
 SAME_ENGINE = {"ollama": "llama.cpp", "llamafile": "llama.cpp"}
 NEEDED_COLUMNS = ("model", "weights", "batch", "context", "tokens_per_s")
+READ = (
+    "what llama-bench (-o json, jsonl, csv or md) or llama-batched-bench prints, or a CSV with the columns "
+    f"device,{','.join(NEEDED_COLUMNS)}"
+)
+# What a YAML file of ours is of, by a field that only such a file has.
+_YAML_KINDS = {"memory": "a device", "layers": "a model", "backends": "a runtime"}
 
 Processor = Literal["cpu", "gpu", ""]
 
@@ -161,11 +168,12 @@ def load_measurements(
 ) -> Measurements:
     """The measurements in a file of any known kind; *hardware*, *model* and *weights* say what the file leaves open.
 
-    In a CSV of our own layout, which names all three, *hardware* and *model* choose among the rows.
+    The path `-` is the standard input. In a CSV of our own layout, which names all three, *hardware* and *model* choose among the rows.
     """
     from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
 
-    text = read_text(path)
+    is_piped = str(path) == "-"
+    text, path = (read_standard_input(), STANDARD_INPUT) if is_piped else (read_text(path), path)
     if not text.strip():
         raise InputError(f"{path}: the file is empty")
     found = (
@@ -184,12 +192,10 @@ def load_measurements(
 def _load_csv(
     text: str, path: Path, hardware: Hardware | None, model: Loaded | None, weights: str | None
 ) -> Measurements:
+    _refuse_yaml(text, path)
     columns, rows = parse_csv(text, path, MAX_ROWS)
     if "tokens_per_s" not in columns:
-        raise InputError(
-            f"{path}: no measurements are recognised in it; give what llama-bench (-o json, jsonl, csv or md) or "
-            f"llama-batched-bench prints, or a CSV with the columns device,{','.join(NEEDED_COLUMNS)}"
-        )
+        raise InputError(f"{path}: no measurements are recognised in it; give {READ}")
     if weights:
         raise InputError(f"{path}: has a column weights, leave --weights out")
     missing = [name for name in NEEDED_COLUMNS if name not in columns]
@@ -203,6 +209,15 @@ def _load_csv(
         for line, row in rows
     ]
     return collect(records, lambda record: _measurement(record, hardware, model))
+
+
+def _refuse_yaml(text: str, path: Path) -> None:
+    """InputError for a file of fields, such as a device's: its name says so, or its first line is a field."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", "---"))]
+    if path.suffix.lower() in (".yaml", ".yml") or (lines and re.match(r"[A-Za-z_]\w*:(\s|$)", lines[0])):
+        fields = {line.partition(":")[0] for line in lines if ":" in line}
+        kind = next((kind for name, kind in _YAML_KINDS.items() if name in fields), "a device?")
+        raise InputError(f"{path}: is a YAML file ({kind}), measurements are needed: {READ}")
 
 
 def _measurement(record: Record, hardware: Hardware | None, model: Loaded | None) -> Published:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from simulator.errors import InputError, describe, printable
+from simulator.textfiles import open_file
 
 MAX_HEADER_BYTES = 16 * 2**20  # a shard's header has up to a few MB
 
@@ -35,9 +37,9 @@ def bytes_by_dtype(path: Path) -> dict[str, int]:
 
 def _header(path: Path) -> dict:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= min(MAX_HEADER_BYTES, path.stat().st_size - 8):
+            if not 2 <= length <= min(MAX_HEADER_BYTES, os.fstat(file.fileno()).st_size - 8):
                 raise InputError(f"{path}: not a safetensors file, or damaged (its header claims {length:,} bytes)")
             header = json.loads(file.read(length))
     except OSError as error:

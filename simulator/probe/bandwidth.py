@@ -12,10 +12,11 @@ from functools import cache
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from simulator.engine.compiled import compile_kernel
 from simulator.engine.cpu import PATHS
 from simulator.engine.simd import F32, I32, I64, LANES, Emitter, fetch_add, integers_at, lanes, words_at
 from simulator.engine.team import Entry, Tape, Team
@@ -116,9 +117,9 @@ def _gather(task, thread, n_threads):
 
 
 @cache
-def _kernel(name: str):
+def _kernel(name: str) -> int:
     function = _gather if name == "gather" else _streaming(name)
-    return cfunc("void(int64, int64, int64)", cache=True)(function)
+    return compile_kernel(function, f"memory-{name}")
 
 
 class _Work:
@@ -128,7 +129,7 @@ class _Work:
         self._team, self._held = team, held
         self._result = np.zeros(8, np.int64)
         self.task = np.array([*numbers, 1, self._result.ctypes.data, 0, 0], np.int64)
-        self._tape = Tape([[Entry(_kernel(name).address, self.task)]])
+        self._tape = Tape([[Entry(_kernel(name), self.task)]])
 
     def run(self, repeats: int) -> int:
         """Does the work; returns the sum of what was read."""

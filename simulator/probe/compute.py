@@ -6,10 +6,11 @@ from functools import cache
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, types
+from numba import types
 from numba.extending import intrinsic
 
-from simulator.engine.cpu import Path, path_of, target
+from simulator.engine.compiled import compile_kernel
+from simulator.engine.cpu import PATHS, Path
 from simulator.engine.simd import F32, I8, I32, I64, LANES, Emitter, integers_at, lanes
 from simulator.engine.team import Entry, Tape, Team
 from simulator.probe.clock import Probe
@@ -20,11 +21,11 @@ _TURNS = 1000  # turns of the loop that a thread makes each time
 
 
 @intrinsic(prefer_literal=True)
-def _multiply_add(typing_context, kind, goal, place, turns):  # noqa: ARG001
+def _multiply_add(typing_context, kind, path_name, place, turns):  # noqa: ARG001
     """Keeps the processor's multiply-add units busy, and leaves the sums at an address."""
 
     def emit(_context, builder, signature, args):
-        path = path_of(signature.args[1].literal_value)
+        path = PATHS[signature.args[1].literal_value]
         v = Emitter(builder, path)
         is_float = signature.args[0].literal_value == "f32"
         count = _SUMS[path.name]
@@ -46,20 +47,20 @@ def _multiply_add(typing_context, kind, goal, place, turns):  # noqa: ARG001
             v.store(builder.load(total), args[2], 64 * (2 + number))
         return ir.Constant(I64, 0)
 
-    return types.int64(kind, goal, types.int64, types.int64), emit
+    return types.int64(kind, path_name, types.int64, types.int64), emit
 
 
-def _busy(kind: str, goal: str):
+def _busy(kind: str, path_name: str):
     def busy(task, thread, n_threads):  # noqa: ARG001
         t = integers_at(task, 2)  # address of a thread's factors and sums, turns
-        _multiply_add(kind, goal, t[0] + thread * 2048, t[1])
+        _multiply_add(kind, path_name, t[0] + thread * 2048, t[1])
 
     return busy
 
 
 @cache
-def _kernel(kind: str, goal: str):
-    return cfunc("void(int64, int64, int64)", cache=True)(_busy(kind, goal))
+def _kernel(kind: str, path_name: str) -> int:
+    return compile_kernel(_busy(kind, path_name), f"busy-{kind}-{path_name}")
 
 
 def peak_probe(name: str, kind: str, team: Team, path: Path) -> Probe:
@@ -72,7 +73,7 @@ def peak_probe(name: str, kind: str, team: Team, path: Path) -> Probe:
         if kind == "f32":
             own.view(np.float32)[:] = np.linspace(1e-3, 2e-3, len(own) // 4)
     task = np.array([place.ctypes.data, 0], np.int64)
-    tape = Tape([[Entry(_kernel(kind, target(path)).address, task)]])
+    tape = Tape([[Entry(_kernel(kind, path.name), task)]])
 
     def run(repeats: int) -> np.ndarray:
         task[1] = _TURNS * repeats

@@ -16,6 +16,7 @@ from simulator.probe.clock import Sample, difference_of, spread_of, typical_of
 from simulator.probe.device import Readings, kernel_threads
 from simulator.probe.kernels import LOOK_FORMAT, MATRIX_BYTES, matrix_sizes, start_seconds, whole_panels
 from simulator.probe.parts import PartSpeed
+from simulator.probe.states import State, find_states
 from simulator.units import GI, GIGA, KI, MI, TERA, counted, format_bytes
 
 SOURCE = "profile"  # the key under which a file names where its figures come from
@@ -362,10 +363,18 @@ def _difference(sample: Sample, unit: float, how: str = "") -> dict[str, Any]:
 
 def noise_of(readings: Readings) -> tuple[str, ...]:
     """A sentence where the machine is too restless for its figures to be trusted, with how much."""
-    sample = readings.samples[f"read {readings.plan.threads[-1]} {readings.plan.buffer_bytes}"]
-    if sample.spread <= NOISY:
+    everyone = readings.plan.threads[-1]
+    sample = readings.samples[f"read {everyone} {readings.plan.buffer_bytes}"]
+    decodes = [each.spread for name, each in readings.samples.items() if name.startswith(f"reference {everyone} ")]
+    scatter = math.sqrt(statistics.fmean(each**2 for each in decodes)) if decodes else 0.0
+    if max(sample.spread, scatter) <= NOISY:
         return ()
-    rates = sorted(sample.bytes / seconds / GIGA for seconds in sample.seconds)
+    if scatter > sample.spread:
+        return (
+            f"noisy: within {readings.seconds:.0f} s decodes of the same models scattered by {scatter:.0%}, so expect a forecast to "
+            f"be off by some {scatter:.0%} for that alone; stop other programs and profile again",
+        )
+    rates = sorted(_memory_rates(readings))
     low, high = rates[len(rates) // 10], rates[-1 - len(rates) // 10]
     return (
         f"noisy: within {readings.seconds:.0f} s the memory gave from {low:.1f} to {high:.1f} GB/s (a tenth of the readings lies "
@@ -385,6 +394,41 @@ def _run(readings: Readings, when: datetime, notes: Sequence[str]) -> dict[str, 
             "read_gb_per_s": rate(samples[f"read {everyone} {plan.buffer_bytes}"], GIGA),
             "f32_tflops": rate(samples[f"peak f32 {everyone}"], TERA),
             "int8_tflops": rate(samples[f"peak int8 {everyone}"], TERA),
+            **_state_figures(readings),
         },
-        "notes": list(notes),
+        "notes": [*notes, *states_of(readings)],
     }
+
+
+# ---- two states ----
+
+
+def states_of(readings: Readings) -> tuple[str, ...]:
+    """A sentence on each piece of work that the machine did at two speeds by turns, reading memory first."""
+    told, everyone = [], readings.plan.threads[-1]
+    found = find_states(_memory_rates(readings))
+    if found:
+        told.append(f"two states: reading memory {found.told(lambda rate: f'{rate:.1f} GB/s', 'readings')}")
+    for name in ("large 1", "large 16", "small 1", "small 16"):
+        sample = readings.samples.get(f"reference {everyone} {name}")
+        found = find_states([1 / seconds for seconds in sample.seconds]) if sample else None
+        if found:
+            speeds = found.told(lambda rate: f"{rate:.3g} steps/s", "readings")
+            told.append(f"two states: decoding the reference model {name} {speeds}")
+    return tuple(told)
+
+
+def _state_figures(readings: Readings) -> dict[str, Any]:
+    """The two speeds of reading memory; empty where it has one."""
+    found = find_states(_memory_rates(readings))
+    return {"slow_read_gb_per_s": _state(found.low), "fast_read_gb_per_s": _state(found.high)} if found else {}
+
+
+def _state(state: State) -> dict[str, Any]:
+    figure = {"value": _short(state.value), "provenance": "measured", "source": SOURCE, "count": state.count}
+    return figure | {"how": f"{state.share:.0%} of the readings"}
+
+
+def _memory_rates(readings: Readings) -> list[float]:
+    sample = readings.samples[f"read {readings.plan.threads[-1]} {readings.plan.buffer_bytes}"]
+    return [sample.bytes / seconds / GIGA for seconds in sample.seconds]

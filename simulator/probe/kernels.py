@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.engine.cpu import Path, target
+from simulator.engine.cpu import Path
 from simulator.engine.formats import LAYOUTS, record_bytes
 from simulator.engine.kernels import kernel, task
 from simulator.engine.simd import LANES
@@ -67,7 +67,7 @@ class MatrixWork:
             "scratch": scratch.ctypes.data,
             "scratch_stride": scratch_stride,
         }
-        address = kernel("matmul", fmt, target(path))
+        address = kernel("matmul", fmt, path.name)
         start = weights.ctypes.data
         tasks = [
             _on_a_line(task("M", **fields, weights=start + number * nbytes, claimed=claim.ctypes.data))

@@ -8,9 +8,10 @@ from functools import lru_cache
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, types
+from numba import types
 from numba.extending import intrinsic
 
+from simulator.engine.compiled import compile_kernel
 from simulator.engine.cpu import PATHS
 from simulator.engine.simd import I32, I64, LANES, Emitter, fetch_add, integers_at, lanes
 from simulator.engine.team import Entry, Tape, Team
@@ -60,8 +61,8 @@ def _read(task, thread, n_threads):  # noqa: ARG001
 
 
 @lru_cache(maxsize=1)
-def _kernel():
-    return cfunc("void(int64, int64, int64)", cache=True)(_read)
+def _kernel() -> int:
+    return compile_kernel(_read, "read")
 
 
 class ReadProbe:
@@ -79,7 +80,7 @@ class ReadProbe:
         task = np.array(
             [self._pieces.ctypes.data, len(rows), self._counters.ctypes.data, self._counters[8:].ctypes.data], np.int64
         )
-        self._tape = Tape([[Entry(_kernel().address, task)]])
+        self._tape = Tape([[Entry(_kernel(), task)]])
 
     def seconds(self) -> float:
         """How long one reading takes."""

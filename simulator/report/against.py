@@ -16,11 +16,12 @@ from simulator.report.measured import of_score
 from simulator.report.record import check_target
 from simulator.report.score import report
 from simulator.score import score
+from simulator.textfiles import STANDARD_INPUT
 
 
 @dataclass(frozen=True)
 class Request:
-    """The file, what it leaves open, and what is to be written."""
+    """The file or `-` for standard input, what it leaves open, and what is to be written."""
 
     file: str
     hardware: str | None = None
@@ -41,12 +42,13 @@ def run(request: Request) -> None:
     measured = load_measurements(Path(request.file), device, model, named)
     found = score(measured.published, device)
     found = replace(found, skipped=(*measured.skipped, *found.skipped))
-    report(found, request.file, measured.made_with, request.json)
+    source = str(STANDARD_INPUT) if request.file == "-" else request.file
+    report(found, source, measured.made_with, request.json)
     if request.plot is not None:
         from simulator.report.charts import measured_chart
         from simulator.report.plot import show
 
-        show(measured_chart(of_score(found), printable(request.file)), picture, request.json == "-")
+        show(measured_chart(of_score(found), printable(source)), picture, request.json == "-")
     if folder is not None:
         from simulator.report.report import report_measured
 

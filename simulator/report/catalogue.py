@@ -1,11 +1,9 @@
-"""What roofcast knows by name: the shelves as lists, and one entry as its figures with their sources."""
+"""What roofcast knows of a name: a model, device, runtime or format as its figures with their sources."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import textwrap
-from collections import Counter
 from pathlib import Path
 
 from simulator.decode import cache_bytes_per_token
@@ -14,115 +12,12 @@ from simulator.hardware import Figure, Hardware, load_hardware
 from simulator.library import is_file, names, shelf
 from simulator.mixes import MIXES, base_format, parse_weights
 from simulator.model import CONVENTIONS, Loaded, Model, load_model, weight_bytes
-from simulator.predict import Prediction
-from simulator.quant import FORMATS, Format, Weights
+from simulator.quant import FORMATS, Weights
 from simulator.report.remarks import oddities
-from simulator.report.table import print_table, text_width
-from simulator.runtime import RUNTIMES, Runtime, default_runtime, load_runtime
-from simulator.simulate import DEFAULT_CONTEXT, Scenario, scenario
+from simulator.report.screen import fold, print_line
+from simulator.runtime import RUNTIMES, Runtime, load_runtime
 from simulator.textfiles import read_yaml
-from simulator.units import GIGA, counted, format_bytes, format_gib, format_number, format_params
-
-
-def print_models() -> None:
-    """Every shipped model with its size and what it is made of."""
-    rows = []
-    for name in names(shelf("models")):
-        model = load_model(name).model
-        active = format_params(model.active_params("without_input_embedding")) if model.experts else ""
-        experts = f"{model.experts[0].n_active} of {model.experts[0].n_experts}" if model.experts else ""
-        rows.append([name, format_params(model.total_params), active, experts, _attention(model)])
-    print_table(["model", "weights", "read a token", "experts", "attention"], rows, left=("model", "attention"))
-
-
-def print_models_on(device: Hardware) -> None:
-    """Every shipped model in the best format that fits the device, the fastest first; those that do not fit in a line."""
-    found, too_large = [], []
-    for name in names(shelf("models")):
-        try:
-            base = scenario(name, device)
-            point = base.at(1, DEFAULT_CONTEXT)
-        except InputError:
-            continue  # no format of this runtime suits its shapes
-        if point.fits:
-            found.append((base, point))
-        else:
-            too_large.append(name)
-    found.sort(key=lambda each: -float(each[1].tokens_per_s))
-    print(f"{device.title or device.name}: one user, {DEFAULT_CONTEXT:,} tokens in the cache")
-    print(f"with {load_runtime(default_runtime(device)).title}, each model in the first of its formats that fits\n")
-    print_table(
-        ["model", "weights", "tokens/s", "80 % interval", "limited by", "memory", "size"],
-        [_fitting_row(base, point) for base, point in found],
-        left=("model", "weights", "limited by"),
-        spared=("size", "limited by"),
-    )
-    limit = format_gib(point.memory_limit_bytes)
-    print()
-    if too_large:
-        text = (
-            f"Too large for the {limit} that can be had, even in the smallest of these formats: {', '.join(too_large)}"
-        )
-        print(textwrap.fill(text, 80, break_on_hyphens=False))
-    print("How good a model's answers are, and what fewer bits cost them, is not forecast.")
-
-
-def _fitting_row(base: Scenario, point: Prediction) -> list[str]:
-    low, high = (format_number(float(rate)) for rate in (point.tokens_per_s_low, point.tokens_per_s_high))
-    model = base.loaded.model
-    memory, rate = format_gib(float(point.memory_bytes)), format_number(float(point.tokens_per_s))
-    size = format_params(model.total_params)
-    return [model.name, base.load.weights.name, rate, f"{low} - {high}", str(point.bound), memory, size]
-
-
-def _attention(model: Model) -> str:
-    kinds = Counter(_kind(layer.attention) for layer in model.stack if layer.attention is not None)
-    return " + ".join(kind for kind, _ in kinds.most_common())
-
-
-def _kind(attention) -> str:
-    if attention.kind != "grouped_query":
-        return {"gated_delta_net": "delta net", "short_conv": "convolution"}.get(attention.kind, attention.kind)
-    if attention.window or attention.chunk:
-        return f"window {attention.window}" if attention.window else f"chunk {attention.chunk}"
-    return "multi-head" if attention.queries_per_kv == 1 else "multi-query" if attention.n_kv_heads == 1 else "grouped"
-
-
-def print_hardware() -> None:
-    """Every shipped device with memory and speed."""
-    rows = []
-    for name in names(shelf("hardware")):
-        device = load_hardware(name)
-        memory = device.main_memory
-        ceiling = memory.ceiling_bytes_per_s()
-        sustained = memory.sustained(device.device_class, device.threads)
-        reached = f"{format_number(sustained.value / GIGA)} {sustained.provenance}"
-        rows.append([name, format_gib(memory.capacity_bytes), format_number(ceiling / GIGA), reached, device.title])
-    print_table(["hardware", "memory", "GB/s", "sustained", "is"], rows, left=("hardware", "sustained", "is"))
-
-
-def print_runtimes() -> None:
-    """Every shipped runtime."""
-    rows = [[name, load_runtime(name).title] for name in names(RUNTIMES)]
-    print_table(["runtime", "is"], rows, left=("runtime", "is"))
-
-
-def _bytes(fmt: Format) -> str:
-    return f"{fmt.block_bytes:g} byte{'' if fmt.block_bytes == 1 else 's'}"
-
-
-def print_formats() -> None:
-    """Number formats with their bits per weight, and the named mixes of them."""
-    rows = [
-        [name, f"{fmt.bits:.4g}", f"{_bytes(fmt)} for {fmt.block}"]
-        for name, fmt in sorted(FORMATS.items(), key=lambda item: item[1].bits)
-    ]
-    print_table(["format", "bits", "block"], rows, left=("format", "block"))
-    print()
-    print(
-        textwrap.fill("Mixes of GGUF files (which tensors get what): " + ", ".join(MIXES), 80, break_on_hyphens=False)
-    )
-    print("Any size: 2.70bpw. Experts in one, the rest in another: mxfp4+bf16.")
+from simulator.units import counted, format_bytes, format_gib, format_params
 
 
 def show(name: str, weights: str | None, plot: str | None = None) -> None:
@@ -138,11 +33,9 @@ def show(name: str, weights: str | None, plot: str | None = None) -> None:
     drawn = _draw(load_hardware(name), plot) if plot is not None else ""
     for line in text.getvalue().splitlines():
         indent = " " * (len(line) - len(line.lstrip()) + 4)
-        print(
-            textwrap.fill(line, text_width(), subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
-        )
+        print(fold(line, rest=indent))
     if drawn:
-        print(drawn)
+        print_line(drawn)
 
 
 def _show(kind: str, name: str, weights: str | None) -> None:
@@ -194,7 +87,8 @@ def _show_format(name: str) -> None:
         )
     if name in FORMATS:
         fmt = FORMATS[name]
-        print(f"{name}: blocks of {counted(fmt.block, 'weight')} in {_bytes(fmt)}, {fmt.bits:.4g} bits each")
+        size = f"{fmt.block_bytes:g} byte{'s' * (fmt.block_bytes != 1)}"
+        print(f"{name}: blocks of {counted(fmt.block, 'weight')} in {size}, {fmt.bits:.4g} bits each")
 
 
 def _show_model(loaded: Loaded, weights: Weights | None) -> None:
@@ -229,6 +123,8 @@ def _describe_params(model: Model) -> list[str]:
             for convention, meaning in CONVENTIONS.items()
         ]
     published = model.published
+    if published.released:
+        lines.append(f"released {published.released.month} ({published.released.source})")
     if published.total_params_b:
         lines.append(f"published: {published.total_params_b.value:g} B ({published.total_params_b.source})")
     if published.active_params_b:

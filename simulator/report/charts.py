@@ -442,16 +442,20 @@ def formats_chart(bases: Sequence[Scenario], batch: int, context: int, measured:
 def _bar_chart(
     kind: str, title: str, panels: Sequence[Panel], bases: Sequence[Scenario], batch: int, context: int
 ) -> Chart:
-    rates = [y for panel in panels for each in panel.series for y in each.y if y]
     x = "tokens/s" + (", all sequences together" if batch > 1 else "")
     source = _source(bases, f"batch {batch:,}", f"context {context:,}")
-    is_wide = bool(rates) and max(rates) > 30 * min(rates)
+    is_wide = any(_is_wide([y for each in panel.series for y in each.y if y]) for panel in panels)
     has_low = any(low for panel in panels for each in panel.series for low in each.low)
     has_stars = any(each.measured for panel in panels for each in panel.series)
     told = (*(["bar: 80 % interval"] if has_low else []), "tick: ceiling", *(["star: measured"] if has_stars else []))
     x = f"{x}, logarithmic" if is_wide else x
     shared = {"x_log": is_wide, "y_log": False, "legend": "; ".join(told)}
     return Chart(kind, "bars", title, x, tuple(panels), source, _subtitle(bases), **shared)
+
+
+def _is_wide(rates: Sequence[float]) -> bool:
+    """Whether the shortest bar could not be seen beside the longest, on axes of their own."""
+    return bool(rates) and max(rates) > 30 * min(rates)
 
 
 def _bars(

@@ -6,28 +6,30 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import typer
 
 from simulator.engine import cpu
 from simulator.engine.generate import Generation, generate, reading_speed
 from simulator.engine.routing import choose_experts
 from simulator.engine.step import Engine
 from simulator.engine.tokenizer import Tokenizer, load_tokenizer
-from simulator.errors import InputError
+from simulator.errors import InputError, plain_text
+from simulator.interrupts import end_interrupted, noticed
 from simulator.model import load_model, starts_with_gguf
+from simulator.report.progress import progress_bar
 from simulator.report.record import write_json
+from simulator.report.screen import print_line
 from simulator.units import counted, format_bytes, format_seconds
 
 MAX_TOKENS = 1_000_000
 MAX_THREADS = 1024
 N_LOOKS = 3  # at the memory's speed, right after generating
 COMPILING_S = 2.0  # a start that takes longer is explained
+COMPILING = "compiling the kernels for this processor, once"
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,15 @@ def run(request: Request) -> None:
             into=found,
         )
         interrupted = _stream(steps, tokenizer, quiet=request.json == "-" or tokenizer is None)
-        look = reading_speed(engine)
-        speeds = [look() for _ in range(N_LOOKS)]
+        speeds = [] if interrupted else _reading_speeds(engine)
         _report(request, engine, tokenizer, found, speeds, loaded - started, interrupted)
     if interrupted:
-        raise KeyboardInterrupt
+        end_interrupted()
+
+
+def _reading_speeds(engine: Engine) -> list[float]:
+    look = reading_speed(engine)
+    return [look() for _ in range(N_LOOKS)]
 
 
 def _check_vocabulary(path: Path, tokenizer: Tokenizer) -> None:
@@ -124,7 +130,7 @@ def _prompt(tokenizer: Tokenizer | None, request: Request) -> list[int]:
 @contextmanager
 def _engine(request: Request, context: int) -> Iterator[Engine]:
     """The engine, with a bar on the terminal while it loads."""
-    with _notice(), _bar() as progress:
+    with _loading() as progress:
         engine = Engine(
             request.model,
             threads=request.threads,
@@ -140,52 +146,38 @@ def _engine(request: Request, context: int) -> Iterator[Engine]:
 
 
 @contextmanager
-def _bar():
-    """A progress bar on a terminal's standard error; nothing anywhere else."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    done = 0
-    with typer.progressbar(length=1, label="loading", file=sys.stderr) as bar:
+def _loading() -> Iterator[Callable[[int, int], None]]:
+    """Takes bytes done and bytes in all, for a bar on a terminal, which also says what takes so long the first time."""
+    share = 0.0
+    with progress_bar("loading") as progress:
 
-        def progress(now: int, total: int) -> None:
-            nonlocal done
-            bar.length = total
-            bar.update(now - done)
-            done = now
+        def told(done: int, total: int) -> None:
+            nonlocal share
+            share = done / total if total else 1.0
+            progress(share, "")
 
-        yield progress
-
-
-@contextmanager
-def _notice():
-    """Says what takes so long the first time."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    text = "\ncompiling the kernels for this processor, once: some seconds more"
-    timer = threading.Timer(COMPILING_S, lambda: print(text, file=sys.stderr))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+        notice = threading.Timer(COMPILING_S, lambda: progress(share, COMPILING))
+        notice.daemon = True
+        notice.start()
+        try:
+            yield told
+        finally:
+            notice.cancel()
 
 
 def _stream(steps: Iterator[int], tokenizer: Tokenizer | None, quiet: bool) -> bool:
     """Prints text as it comes; returns whether it was interrupted."""
     stream = tokenizer.stream() if tokenizer else None
-    interrupted = False
-    try:
+    shown = plain_text if sys.stdout.isatty() else str  # a terminal would obey what a model says, a file keeps it
+    with noticed() as is_interrupted:
         for token in steps:
             if not quiet:
-                print(stream.feed(token), end="", flush=True)
-    except KeyboardInterrupt:
-        interrupted = True
-    if not quiet:
-        print(stream.end())
-    return interrupted
+                print(shown(stream.feed(token)), end="", flush=True)
+            if is_interrupted():
+                break
+        if not quiet:
+            print(shown(stream.end()))
+        return is_interrupted()
 
 
 def _report(
@@ -197,36 +189,41 @@ def _report(
     load_seconds: float,
     interrupted: bool,
 ) -> None:
-    speed = statistics.median(speeds)
-    share = found.bytes_per_s / speed if found.bytes_per_s else None
     if request.json is not None:
         write_json(_record(engine, tokenizer, found, speeds, load_seconds, interrupted), request.json)
     if request.json == "-":
         return
     out = sys.stderr if tokenizer else sys.stdout  # text alone on standard output
     if found.tokens_per_s is None:
-        print(f"{counted(len(found.tokens), 'token')}: too few to time", file=out)
+        print_line(f"{counted(len(found.tokens), 'token')}: too few to time", stream=out)
         return
     parts = {name: size for name, size in (found.bytes_per_token or {}).items() if size >= 1e4}
-    print(
+    print_line(
         f"{found.tokens_per_s:.1f} tokens/s over {counted(len(found.seconds), 'token')}, {format_seconds(found.seconds_per_token)} each "
         f"({counted(engine.n_threads, 'thread')}, {engine.cpu.name})",
-        file=out,
+        stream=out,
     )
-    print(
-        f"{found.bytes_per_s / 1e9:.1f} GB/s: {share:.0%} of the {speed / 1e9:.1f} GB/s at which this machine reads the same "
-        "weights and does nothing else",
-        file=out,
-    )
-    print(f"per token: {', '.join(f'{name} {format_bytes(size)}' for name, size in parts.items())}", file=out)
+    print_line(f"{found.bytes_per_s / 1e9:.1f} GB/s{_beside(found, speeds)}", stream=out)
+    print_line(f"per token: {', '.join(f'{name} {format_bytes(size)}' for name, size in parts.items())}", stream=out)
     if found.experts:
         means = [sum(layers) / len(layers) for layers in found.experts if layers]
         if means:
-            print(f"experts touched per layer: {sum(means) / len(means):.1f}", file=out)
-    print(
+            print_line(f"experts touched per layer: {sum(means) / len(means):.1f}", stream=out)
+    print_line(
         f"prompt of {counted(found.prompt_tokens, 'token')} in {format_seconds(found.prompt_seconds)}; "
         f"ready after {format_seconds(load_seconds)}",
-        file=out,
+        stream=out,
+    )
+
+
+def _beside(found: Generation, speeds: list[float]) -> str:
+    """What the memory can do, unless an interrupted run left no time to look."""
+    if not speeds:
+        return ""
+    speed = statistics.median(speeds)
+    return (
+        f": {found.bytes_per_s / speed:.0%} of the {speed / 1e9:.1f} GB/s at which this machine reads the same "
+        "weights and does nothing else"
     )
 
 

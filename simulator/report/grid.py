@@ -123,6 +123,7 @@ def build_grids(
     weights: Sequence[str] = (),
     batches: Sequence[int] = BATCHES,
     contexts: Sequence[int] = CONTEXTS,
+    context: int = DEFAULT_CONTEXT,
     routings: Sequence[str] = ROUTINGS,
     cache: str | None = None,
     runtime: str | None = None,
@@ -134,14 +135,14 @@ def build_grids(
 ) -> Grids:
     """Every model on every device; InputError where one cannot be forecast, such as in a format that was named.
 
-    What takes more than *budget_bytes* is thinned: first the routings of formats other than the first, then formats, then
-    contexts.
+    The page opens at the one of *contexts* that is nearest to *context*. What takes more than *budget_bytes* is thinned: first
+    the routings of formats other than the first, then formats, then contexts.
     """
     loaded = [each if isinstance(each, Loaded) else load_model(each) for each in models]
     hardware = [each if isinstance(each, Hardware) else load_hardware(each) for each in devices]
     sizes = tuple(sorted({1, *batches}))  # one user is what most readers ask about
     depths = _depths(contexts, loaded)
-    shown = min(depths, key=lambda context: abs(context - DEFAULT_CONTEXT))
+    shown = min(depths, key=lambda depth: abs(depth - context))
     shared = {"cache": cache, "runtime": runtime, "threads": threads, "sparsity": sparsity, "devices": n_devices}
     shared["context"] = shown
     jobs = [

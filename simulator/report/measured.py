@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator import interval
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.importers.measurements import MAX_ROWS, load_measurements
@@ -184,10 +185,25 @@ def accuracy(device_classes: Sequence[str]) -> list[str]:
     return told
 
 
+def told_held(measured: Sequence[Measured]) -> str:
+    """What share of the measurements the interval held, in words."""
+    return interval.told_held(_n_held(measured), len(measured), "measurement")
+
+
+def _n_held(measured: Sequence[Measured]) -> int:
+    return sum(each.forecast_low <= each.tokens_per_s <= each.forecast_high for each in measured)
+
+
+def usual_context(measured: Sequence[Measured], otherwise: int) -> int:
+    """The context at which most was measured, the shortest of several; *otherwise* where nothing was."""
+    counts = Counter(each.context for each in measured)
+    return min(counts, key=lambda context: (-counts[context], context), default=otherwise)
+
+
 def told_errors(measured: Sequence[Measured]) -> str:
     """How far off, in a line."""
     errors = [abs(each.error) for each in measured]
-    held = sum(each.forecast_low <= each.tokens_per_s <= each.forecast_high for each in measured)
+    held = _n_held(measured)
     n, median = len(measured), statistics.median(errors)
     count = f"{counted(n, 'measurement')}"
     return f"{count}: median error {median:.1%}, {held:,} inside the 80 % interval ({held / n:.0%})"

@@ -397,6 +397,10 @@ function errorDot(svg, x, y, low, high, place) {
   dot(svg, x, y, place, 4.5, "hollow");
 }
 
+function acrossDot(svg, low, high, y, place) {
+  draw(svg, "path", { d: `M${low} ${y}H${high}M${low} ${y - 4}v8M${high} ${y - 4}v8`, class: `error k${place % 8}` });
+}
+
 /** Each mark has a line of text of its own, so that none lies on another. */
 function drawMarks({ svg, px, edge, width }, marks) {
   marks.forEach(({ x, text }, n) => {
@@ -506,6 +510,7 @@ function dotChart(plot, { label, x, y, dots, behind, height }) {
   behind(view);
   for (const each of dots) {
     const at = [view.px(each.x), view.py(each.y)];
+    if (each.across) acrossDot(view.svg, ...each.across.map(view.px), at[1], each.place);
     if (each.low) errorDot(view.svg, ...at, view.py(each.low), view.py(each.high), each.place);
     else dot(view.svg, ...at, each.place, each.radius);
   }
@@ -927,25 +932,27 @@ function skewAnswer(shown) {
 
 // ---- measured ----
 
+const BARS = "bars: 80 % interval, spread of the measurement";
+
 function drawMeasured() {
   if (!find("scatter")) return;
   const devices = [...new Set(data.measured.map((row) => row.hardware))];
   const dots = data.measured.map((row) => ({
-    x: row.forecast, y: row.rate, low: row.low, high: row.high, place: devices.indexOf(row.hardware), title: row.id,
+    x: row.rate, y: row.forecast, low: row.forecast_low, high: row.forecast_high, across: [row.low, row.high], place: devices.indexOf(row.hardware), title: row.id,
     lines: [
       `${row.model} on ${row.hardware}, ${row.weights}`, `batch ${whole(row.batch)}, context ${whole(row.context)}`,
       `measured ${number(row.rate)} tokens/s`,
       `forecast ${number(row.forecast)} (${number(row.forecast_low)} to ${number(row.forecast_high)})`,
     ],
   }));
-  const ends = dots.flatMap((each) => [each.x, each.y, each.low, each.high]);
+  const ends = dots.flatMap((each) => [each.x, each.y, each.low, each.high, ...each.across]);
   const low = Math.min(...ends) / 1.3, high = Math.max(...ends) * 1.3, axis = { low, high, isLog: true, show: brief };
   const legend = devices.slice(0, 12).map((name, place) => ({ name, place, kind: "measured" }));
-  const plot = open("scatter", "Measured against forecast", "on the line both agree", legend);
+  const plot = open("scatter", "Forecast against measured", `on the line both agree; ${BARS}`, legend);
   const behind = ({ svg, px, py }) =>
     draw(svg, "path", { d: `M${px(low)} ${py(low)}L${px(high)} ${py(high)}`, class: "mark" });
-  const x = { ...axis, label: "forecast, tokens/s" }, y = { ...axis, label: "measured, tokens/s" };
-  const label = "Measured tokens per second against forecast", height = Math.min(420, plot.clientWidth);
+  const x = { ...axis, label: "measured, tokens/s" }, y = { ...axis, label: "forecast, tokens/s" };
+  const label = "Forecast tokens per second against measured", height = Math.min(420, plot.clientWidth);
   dotChart(plot, { label, x, y, dots, behind, height });
 }
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from simulator import __version__
 from simulator.predict import Prediction
 from simulator.report.grid import Grids, Pair, as_data
-from simulator.report.measured import Measured, told_errors
+from simulator.report.measured import Measured, told_errors, told_held
 from simulator.report.remarks import assumptions, capacity, check_command, left_out, rests_on
 from simulator.units import counted, format_gib, format_number
 
@@ -34,8 +34,12 @@ def page(
     pictures: Sequence[tuple[str, str]] = (),
     accuracy: Sequence[str] = (),
     data_files: Sequence[tuple[str, str]] = (),
+    remarks: Sequence[str] = (),
 ) -> str:
-    """The whole page; *pictures* and *data_files* are file names beside it, each with what it shows."""
+    """The whole page; *pictures* and *data_files* are file names beside it, each with what it shows.
+
+    *remarks*: on the machine while *measured* was measured.
+    """
     script = _resource("page.js")
     shown = measured[:MOST_MEASURED]
     points = {id(pair): _point(pair, grids, 0) for pair in grids.pairs}
@@ -47,9 +51,10 @@ def page(
         title=escape(f"roofcast: {_listed(_models(grids))} on {_listed(_devices(grids))}"),
         heading=escape(_heading(grids)),
         lead=escape(_lead(grids)),
+        held=_held_lines(measured, remarks),
         speed_answer=escape(_speed_answer(grids, points)),
         speed_table=_speed_table(grids, points, rates),
-        speed_note=escape(_speed_note(grids, rates)),
+        speed_note=escape(_speed_note(grids, rates, measured)),
         measured=_measured_section(shown, len(measured)) if measured else "",
         trust=_trust(grids, command, pictures, data_files, accuracy),
         footer=escape(f"Made by roofcast {__version__}, a forecast and no measurement unless it says so."),
@@ -114,6 +119,12 @@ def _lead(grids: Grids) -> str:
     )
 
 
+def _held_lines(measured: Sequence[Measured], remarks: Sequence[str]) -> str:
+    """How often the interval held, before any interval is shown."""
+    texts = [told_held(measured), *remarks] if measured else []
+    return "\n".join(f'<p class="lead">{escape(_upper(text))}.</p>' for text in texts)
+
+
 # ---- how fast, for one user ----
 
 
@@ -163,12 +174,14 @@ def _misfit(point: Prediction) -> str:
     return f"does not fit: needs {format_gib(point.memory_bytes)}, {format_gib(point.memory_limit_bytes)} can be had"
 
 
-def _speed_note(grids: Grids, rates: dict[int, float]) -> str:
+def _speed_note(grids: Grids, rates: dict[int, float], measured: Sequence[Measured]) -> str:
     scale = "on a logarithmic scale" if _is_wide(rates) else "in proportion"
     bars = f" Bars are {scale}." if len(rates) > 1 else ""
+    interval = "the interval that is made to hold the true rate with a probability of 80 %"
+    held = f" ({told_held(measured)})" if measured else ""
     return (
-        f"Tokens per second of one sequence with {counted(grids.shown_context, 'token')} in its cache; in brackets the interval that "
-        f"holds the true rate with a probability of 80 %; then the format of the weights and what limits.{bars}"
+        f"Tokens per second of one sequence with {counted(grids.shown_context, 'token')} in its cache; in brackets "
+        f"{interval}{held}; then the format of the weights and what limits.{bars}"
     )
 
 

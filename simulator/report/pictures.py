@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from simulator.report import charts
 from simulator.report.charts import FEW_BATCHES, ROOF_BATCHES, Chart, by_device
 from simulator.report.measured import Measured
 from simulator.report.progress import Progress
-from simulator.report.record import write_whole
 from simulator.simulate import Scenario, usual_formats
 
 WORKERS = 2
-PARTIAL = ("formats", "sparsity", "routing")
-MOST = 4  # panels where each pair of a model and a device has one of its own
+MOST = 9  # panels where each pair of a model and a device has one of its own
 SUFFIXES = ("png", "svg")
 CHARTS = ("speed", "roofline", "batch", "experts", "context", "bytes", "formats", "sparsity", "routing", "measured")
 
@@ -30,77 +30,85 @@ def report_charts(
     context: int,
     measured: Sequence[Measured],
 ) -> list[Chart]:
-    """In the order in which a reader asks; those with a panel for each pair show the first device only."""
+    """In the order in which a reader asks; those with a panel for each pair show every device, and as many models as they can."""
     bases = charts.told_apart(bases)
-    first = next(iter(by_device(bases).values()))[:MOST]
     mixtures = [base for base in bases if base.loaded.model.experts]
-    formats = [base for pair in first for base in _in_formats(pair)]
+    shown, skewed = _shown(bases), _shown(mixtures)
+    formats = [each for base in shown for each in _in_formats(base)]
     found = [
         charts.speed_chart(bases, 1, context, measured),
         charts.roofline_chart(bases, ROOF_BATCHES, context),
         charts.batch_chart(bases, batches, context, measured),
         *([charts.experts_chart(mixtures, batches)] if mixtures else []),
         charts.context_chart(bases, contexts, 1, measured),
-        charts.bytes_chart(first, batches, context),
-        charts.formats_chart(formats, 1, context, measured),
-        charts.sparsity_chart(first, FEW_BATCHES, context),
-    ]
-    skewed = [base for base in first if base.loaded.model.experts]
-    found += [charts.routing_chart(skewed, batches, context)] if skewed else []
-    several = len(by_device(bases)) > 1 or len(first) < len(bases)
-    found = [
-        replace(each, title=f"{each.title}: {_shown(first, bases)}") if several and each.kind in PARTIAL else each
-        for each in found
+        _of(shown, bases, charts.bytes_chart(shown, batches, context)),
+        _of(shown, bases, charts.formats_chart(formats, 1, context, measured)),
+        _of(shown, bases, charts.sparsity_chart(shown, FEW_BATCHES, context)),
+        *([_of(skewed, mixtures, charts.routing_chart(skewed, batches, context))] if skewed else []),
     ]
     return [*found, *([charts.measured_chart(measured, "")] if measured else [])]
 
 
-def _shown(first: Sequence[Scenario], bases: Sequence[Scenario]) -> str:
-    """Which of the pairs a picture with a panel for each shows."""
-    n_models = len({charts.model_name(base) for base in bases})
-    models = f"the first {len(first)} models on " if len(first) < n_models else ""
-    return f"{models}{charts.device_name(first[0])}"
+def _shown(bases: Sequence[Scenario]) -> list[Scenario]:
+    """The first models on every device, so many that at most MOST pairs are shown, and one where there are more devices."""
+    devices = by_device(bases)
+    most = max(1, MOST // max(1, len(devices)))
+    return [base for group in devices.values() for base in group[:most]]
+
+
+def _of(shown: Sequence[Scenario], bases: Sequence[Scenario], chart: Chart) -> Chart:
+    """A chart that says so where it leaves models out."""
+    n_shown, n_models = (len(dict.fromkeys(map(charts.model_name, each))) for each in (shown, bases))
+    return chart if n_shown == n_models else replace(chart, title=f"{chart.title}: {n_shown} of {n_models} models")
 
 
 def _in_formats(base: Scenario) -> list[Scenario]:
     return [replace(base, load=replace(base.load, weights=each)) for each in usual_formats(base)]
 
 
-def draw_all(found: Sequence[Chart], folder: Path, progress: Progress) -> list[str]:
-    """Every chart as PNG and SVG, each file whole or not at all; the names of the PNG files."""
+def draw_all(found: Sequence[Chart], progress: Progress) -> dict[str, bytes]:
+    """Every chart as PNG and SVG: files by name."""
     workers = min(WORKERS, os.cpu_count() or 1)
+    drawn: dict[str, bytes] = {}
     if workers < 2:
         for number, chart in enumerate(found):
             progress(number / len(found), chart.title)
-            draw_both(chart, folder)
-        return _names(found)
-    with ProcessPoolExecutor(workers, initializer=_leave_interrupts) as pool:
-        waiting = {pool.submit(draw_both, chart, folder): chart for chart in found}
+            drawn |= draw_both(chart)
+        return drawn
+    with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
+        with _without_interrupts():
+            waiting = {pool.submit(draw_both, chart): chart for chart in found}
         try:
             for number, done in enumerate(as_completed(waiting), 1):
-                done.result()
+                drawn |= done.result()
                 progress(number / len(found), waiting[done].title)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return _names(found)
+    return drawn
 
 
-def _names(found: Sequence[Chart]) -> list[str]:
-    return [f"{chart.kind}.png" for chart in found]
-
-
-def draw_both(chart: Chart, folder: Path) -> None:
-    """One layout, two files."""
+def draw_both(chart: Chart) -> dict[str, bytes]:
+    """One layout, two files by name."""
     from simulator.report import style
     from simulator.report.draw import draw_chart, values_of
 
     with style.styled():
         figure = draw_chart(chart)
-        for kind in SUFFIXES:
-            write_whole(folder / f"{chart.kind}.{kind}", style.encode(figure, kind, values_of(chart)))
+        return {f"{chart.kind}.{kind}": style.encode(figure, kind, values_of(chart)) for kind in SUFFIXES}
 
 
-def _leave_interrupts() -> None:
-    """An interrupt is for the parent, which ends the pool."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes that are started here never see a Ctrl-C, from their first moment on: the parent ends, and they with it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """However the parent ends, killed or not, this process does so, too, in the middle of whatever it draws."""
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

@@ -15,6 +15,7 @@ from simulator.report import charts
 from simulator.report.charts import BATCHES, FEW_BATCHES, ROOF_BATCHES, Chart
 from simulator.report.measured import Measured, load_measured
 from simulator.report.progress import progress_bar
+from simulator.report.screen import print_line
 from simulator.simulate import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
 
 CONTEXTS = (128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
@@ -91,7 +92,8 @@ def show(chart: Chart, path: Path | None, quiet: bool = False) -> None:
     with progress_bar("drawing") as progress:
         progress(0.3, chart.title)
         save_chart(chart, path)
-    print(f"{path}: {chart.title[:1].lower()}{chart.title[1:]}", file=sys.stderr if quiet else sys.stdout)
+    stream = sys.stderr if quiet else sys.stdout
+    print_line(f"{path}: {chart.title[:1].lower()}{chart.title[1:]}", stream=stream)
 
 
 # ---- what is drawn ----
@@ -177,4 +179,4 @@ def show_device(hardware: Hardware, path: Path | None) -> None:
         return
     from simulator.report.roofline_plot import write_plot
 
-    print(write_plot(hardware, path))
+    print_line(write_plot(hardware, path))

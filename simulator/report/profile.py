@@ -21,6 +21,7 @@ from simulator.probe.merge import fields_of, merge, refuse_stranger
 from simulator.report.plot import check_path, show_device
 from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_whole
+from simulator.report.screen import print_line, print_next
 from simulator.report.table import print_table
 from simulator.schema import check
 from simulator.units import counted, format_bytes, format_number
@@ -44,7 +45,7 @@ def run(output: str, quick: bool, threads: int | None, plot: str | None = None) 
     if old:
         refuse_stranger(old, identity(host, plan.threads[-1]), output)
     for remark in (*remark_on_others(), *describe_state(host), *gpu_notes()):
-        print(f"note: {remark}", file=sys.stderr)
+        print_line(f"note: {remark}", stream=sys.stderr)
     try:
         with progress_bar("measuring") as progress:
             readings = read_device(host, plan, _folder_of(path), progress)
@@ -138,24 +139,24 @@ def _flowing(data: Any) -> Any:
 def print_profile(hardware: Hardware, path: str) -> None:
     """What the figures are, and what to do with them."""
     run, everyone = hardware.runs[-1], hardware.threads or 1
-    print(hardware.title)
+    print_line(hardware.title)
     if hardware.description:
-        print(hardware.description)
+        print_line(hardware.description)
     print()
     _print_levels(hardware)
     _print_traffic(hardware)
     _print_kernels(hardware)
     for storage in hardware.storage:
-        print(f"{storage.name}: {format_number(storage.gb_per_s.value)} GB/s, {storage.gb_per_s.how}")
+        print_line(f"{storage.name}: {format_number(storage.gb_per_s.value)} GB/s, {storage.gb_per_s.how}")
     for note in run.notes:
-        print(f"note: {note}")
+        print_line(f"note: {note}")
     times = f"{len(hardware.runs)} times, pooled" if len(hardware.runs) > 1 else "once"
-    print(
-        f"\n{path}: measured {times}; last with {counted(everyone, 'thread')} in {run.seconds:.0f} s, {counted(run.rounds, 'round')}"
+    print()
+    print_line(
+        f"{path}: measured {times}; last with {counted(everyone, 'thread')} in {run.seconds:.0f} s, {counted(run.rounds, 'round')}"
     )
-    print(
-        f"next: roofcast simulate qwen3-30b-a3b {path}    roofcast validate {path}    roofcast show {path} --plot roofline.png"
-    )
+    commands = ("simulate qwen3-30b-a3b {}", "validate {}", "show {} --plot roofline.png")
+    print_next([f"roofcast {command.format(path)}" for command in commands])
 
 
 def _print_levels(hardware: Hardware) -> None:
@@ -166,8 +167,9 @@ def _print_levels(hardware: Hardware) -> None:
         spread = max((figure.spread or 0 for figure in figures if figure), default=0)
         cells = [format_number(figure.value) if figure else "" for figure in figures]
         rows.append([level.name, format_bytes(level.capacity_bytes), *cells, f"{spread:.0%}" if any(figures) else ""])
-    print_table(["read", "holds", *(f"{counted(n, 'thread')}" for n in counts), "spread"], rows, left=("read",))
-    print("(GB/s; spread: the standard deviation of a reading)\n")
+    print_table(["read", "holds", *(counted(n, "thread") for n in counts), "spread"], rows, left=("read",))
+    print_line("(GB/s; spread: the standard deviation of a reading)")
+    print()
 
 
 def _print_traffic(hardware: Hardware) -> None:
@@ -175,12 +177,15 @@ def _print_traffic(hardware: Hardware) -> None:
     kinds = {name: figure for name, figure in hardware.traffic.items() if name.endswith(f" {everyone} threads")}
     told = ", ".join(f"{name.split()[0]} {format_number(figure.value)}" for name, figure in kinds.items())
     random = [(name.split()[1], figure) for name, figure in hardware.traffic.items() if name.startswith("random")]
-    print(f"memory, GB/s: {told}")
-    print("in random blocks of " + ", ".join(f"{block} B {format_number(figure.value)}" for block, figure in random))
+    print_line(f"memory, GB/s: {told}")
+    print_line(
+        "in random blocks of " + ", ".join(f"{block} B {format_number(figure.value)}" for block, figure in random)
+    )
     peaks = ", ".join(
         f"{name} {format_number(figure.value * 1000)} Gop/s" for name, figure in hardware.peaks_tflops.items()
     )
-    print(f"multiply-adds in registers: {peaks}\n")
+    print_line(f"multiply-adds in registers: {peaks}")
+    print()
 
 
 def _print_kernels(hardware: Hardware) -> None:
@@ -196,11 +201,12 @@ def _print_kernels(hardware: Hardware) -> None:
     ]  # fmt: skip
     head = [f"engine ({engine.path})", *(f"{n} tok" for n in tokens), "share 1", f"share {tokens[-1]}"]
     print_table(head, rows, left=(head[0],))
-    print(
+    print_line(
         "(Gop/s with the weights in cache, by tokens at once; share of a pure read's speed with the weights in memory)"
     )
     if engine.phase_us and engine.step_us:
         phase = engine.phase_us[max(engine.phase_us)]
-        print(
-            f"starting a kernel on all threads {phase.value:.2f} us, a step outside its kernels {engine.step_us.value:.0f} us\n"
+        print_line(
+            f"starting a kernel on all threads {phase.value:.2f} us, a step outside its kernels {engine.step_us.value:.0f} us"
         )
+        print()

@@ -24,6 +24,7 @@ from simulator.probe.merge import refuse_stranger
 from simulator.report.plot import check_path, show_device
 from simulator.report.profile import existing_fields, save
 from simulator.report.progress import progress_bar
+from simulator.report.screen import print_line, print_next
 from simulator.report.table import print_table
 from simulator.units import TERA, counted, format_bytes, format_number, format_rate
 
@@ -41,7 +42,7 @@ def run_gpu(output: str | None, quick: bool, index: int, plot: str | None = None
     if old:
         refuse_stranger(old, gpu_identity(gpu), output)
     for remark in describe_gpu_state(gpu):
-        print(f"note: {remark}", file=sys.stderr)
+        print_line(f"note: {remark}", stream=sys.stderr)
     start = time.perf_counter()
     with progress_bar("measuring") as progress:
         probes = gpu_probes(gpu, quick)
@@ -77,17 +78,20 @@ def _as_it_is_now(gpu: Gpu) -> Gpu:
 def print_gpu_profile(hardware: Hardware, path: str) -> None:
     """What the figures are, and what to do with them."""
     run = hardware.runs[-1]
-    print(f"{hardware.title}\n{hardware.description}\n")
+    print_line(hardware.title)
+    print_line(hardware.description)
+    print()
     rows = [[level.name, format_bytes(level.capacity_bytes), *_cells(level.gb_per_s)] for level in hardware.memory]
     print_table(["read", "holds", "GB/s", "spread"], rows, left=("read",))
     print()
     for line in _lines(hardware):
-        print(line)
+        print_line(line)
     for note in run.notes:
-        print(f"note: {note}")
+        print_line(f"note: {note}")
     times = f"{len(hardware.runs)} times, pooled" if len(hardware.runs) > 1 else "once"
-    print(f"\n{path}: measured {times}; last in {run.seconds:.0f} s, {counted(run.rounds, 'round')}")
-    print(f"next: roofcast simulate llama-3-8b {path}    roofcast show {path} --plot roofline.png")
+    print()
+    print_line(f"{path}: measured {times}; last in {run.seconds:.0f} s, {counted(run.rounds, 'round')}")
+    print_next([f"roofcast simulate llama-3-8b {path}", f"roofcast show {path} --plot roofline.png"])
 
 
 def _cells(figure: Figure | None) -> list[str]:

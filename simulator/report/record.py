@@ -10,7 +10,9 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ import numpy as np
 
 from simulator.density import WARNING
 from simulator.errors import InputError, printable
+from simulator.interrupts import at_end
 from simulator.predict import Prediction
+from simulator.report.leftovers import unfinished_file, unfinished_folder
 from simulator.simulate import DensityForecast
 from simulator.units import KI
 
@@ -112,13 +116,13 @@ def flattened(row: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Rows of the same columns, whole or not at all; what is unknown is empty."""
+def as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of the same columns as a table; what is unknown is empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(path, text.getvalue())
+    return text.getvalue()
 
 
 def write_json(data: Any, target: str) -> None:
@@ -143,6 +147,37 @@ def write_whole(path: Path, content: str | bytes) -> None:
             path.write_bytes(raw)
     except OSError as error:
         raise InputError(f"{str(path)[:100]}: cannot be written ({error.strerror})") from None
+
+
+def write_together(files: Mapping[str, str | bytes], folder: Path) -> None:
+    """Write several files into a folder, made if needed, so that an interruption leaves the old ones or the new ones.
+
+    Names may have one folder in front. The files that a killed process was about to write are removed first.
+    """
+    try:
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        with unfinished_folder(folder, there) as place:
+            for name, content in files.items():
+                (place / name).parent.mkdir(exist_ok=True)
+                (place / name).write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+            place.chmod(_permissions(folder, 0o777))
+            with at_end(partial(_move_all, place, folder, list(files))):
+                pass  # all is there: from now on whatever ends the process moves it first
+    except OSError as error:
+        raise InputError(f"{str(folder)[:100]}: cannot be written ({error.strerror})") from None
+
+
+def _move_all(place: Path, folder: Path, names: Sequence[str]) -> None:
+    """Every file that is still in *place* to *folder*."""
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            place.rename(folder)
+        return
+    for name in names:
+        with suppress(FileNotFoundError):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (place / name).replace(folder / name)
 
 
 def check_target(target: str | None, option: str, *inputs: str | None) -> None:
@@ -174,20 +209,17 @@ def _is_replaced(path: Path) -> bool:
 
 
 def _replace(path: Path, raw: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(raw)
-        Path(name).chmod(_permissions(path))
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with unfinished_file(path) as (file, name):
+        file.write(raw)
+        file.flush()
+        name.chmod(_permissions(path))
+        name.replace(path)
 
 
-def _permissions(path: Path) -> int:
-    """Those of the file that is there, or else those of any new file."""
+def _permissions(path: Path, new: int = 0o666) -> int:
+    """Those of the file that is there, or else those of any *new* one."""
     if path.exists():
         return stat.S_IMODE(path.stat().st_mode)
     mask = os.umask(0)
     os.umask(mask)
-    return 0o666 & ~mask
+    return new & ~mask

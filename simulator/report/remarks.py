@@ -10,6 +10,7 @@ import numpy as np
 
 from simulator.bandwidth import bandwidth_of
 from simulator.hardware import BY_DEFINITION, Figure, Hardware
+from simulator.interval import RESTLESS
 from simulator.layers.attention import GroupedQuery
 from simulator.model import Model
 from simulator.predict import Prediction
@@ -40,6 +41,11 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     if main.datasheet_gb_per_s and "of the datasheet" not in sustained.how:
         line += f", of {format_number(main.datasheet_gb_per_s.value)} GB/s in the datasheet"
     yield line
+    if last.unrest.spread > RESTLESS:
+        yield (
+            f"a restless machine: while {hardware.name} was profiled, decodes of the same models scattered by "
+            f"{last.unrest.spread:.0%}, which the interval allows for"
+        )
     if load.threads and hardware.kind == "cpu" and not main.gb_per_s_by_threads:
         yield f"bandwidth by threads is unknown for {hardware.name}: that of all is taken for {counted(load.threads, 'thread')}"
     heaviest = max(last.ops, key=lambda timed: float(timed.op.count * timed.op.cost.weight_bytes))

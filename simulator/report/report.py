@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,19 +20,26 @@ from simulator.mixes import parse_weights
 from simulator.model import Loaded, load_model, weight_bytes
 from simulator.report.charts import BATCHES
 from simulator.report.grid import CONTEXTS, Grids, build_grids, device_argument, model_argument
-from simulator.report.measured import Measured, accuracy, load_measured
+from simulator.report.leftovers import is_leftover
+from simulator.report.measured import Measured, accuracy, load_measured, usual_context
 from simulator.report.page import page
 from simulator.report.pictures import CHARTS, SUFFIXES, draw_all, report_charts
 from simulator.report.progress import Progress, progress_bar
-from simulator.report.record import flattened, records, write_csv, write_whole
+from simulator.report.record import as_csv, flattened, records, write_together
+from simulator.report.screen import print_line
+from simulator.simulate import DEFAULT_CONTEXT
+from simulator.textfiles import open_file
 from simulator.units import counted
 
 MAX_PAIRS = 64
 PAGE = "index.html"
 MARK, MARK_BYTES = b'name="generator" content="roofcast"', 1024  # at the beginning of a page
-NAMES = {PAGE, "forecasts.csv", "forecasts.json", "measured.csv", "models"} | {
-    f"{kind}.{suffix}" for kind in CHARTS for suffix in SUFFIXES
+FILES = {
+    "forecasts.csv": "every format, batch and context, as a table",
+    "forecasts.json": "the same for programs",
+    "measured.csv": "the measurements with their forecasts",
 }
+NAMES = {PAGE, *FILES, "models"} | {f"{kind}.{suffix}" for kind in CHARTS for suffix in SUFFIXES}
 MEASURED_MODELS, MEASURED_DEVICES, MEASURED_FORMATS = 6, 4, 8  # that a report of measurements is of
 
 
@@ -49,6 +57,7 @@ class Request:
     more: dict[str, Any] = field(default_factory=dict)  # as `build_grids` takes them: cache, runtime, threads ...
     command: str = ""  # that made it, where it was not `report`
     left_out: tuple[str, ...] = ()  # of what was measured
+    remarks: tuple[str, ...] = ()  # on the machine, while that was measured
 
 
 def run(request: Request) -> None:
@@ -73,7 +82,7 @@ def run(request: Request) -> None:
             [load_model(each) for each in request.models],
         )
         measured = load_measured(Path(request.measured), devices, models)
-    print(write_report(request, folder, measured))
+    print_line(write_report(request, folder, measured))
 
 
 def check_folder(given: str, option: str, *inputs: Any) -> Path:
@@ -91,7 +100,7 @@ def check_folder(given: str, option: str, *inputs: Any) -> Path:
         if isinstance(name, str | Path) and Path(name).is_file() and Path(name).resolve().parent == folder.resolve():
             raise InputError(f"{shown}: {printable(name, 100)} is read from this folder; give another one")
     if folder.is_dir():
-        strange = next((path.name for path in folder.iterdir() if path.name not in NAMES), None)
+        strange = next((path.name for path in folder.iterdir() if not _is_of_report(path.name, folder)), None)
         page_path = folder / PAGE
         if strange is None and page_path.is_file() and not _is_ours(page_path):
             strange = PAGE
@@ -102,34 +111,44 @@ def check_folder(given: str, option: str, *inputs: Any) -> Path:
     return folder
 
 
+def _is_of_report(name: str, folder: Path) -> bool:
+    """Whether a report has a file of this name, or leaves one where it is killed."""
+    return name in NAMES or is_leftover(name, folder)
+
+
 def _is_ours(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return MARK in file.read(MARK_BYTES)
 
 
-def write_report(request: Request, folder: Path, measured: Sequence[Measured]) -> str:
-    """Pictures and data first, the page last, each file whole or not at all; returns a sentence on what was written."""
+def write_report(
+    request: Request, folder: Path, measured: Sequence[Measured], more: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Pictures, data, the page and *more* files, all of them or none; returns a sentence on what was written."""
     with progress_bar("report") as progress:
+        context = usual_context(measured, DEFAULT_CONTEXT)
         grids = build_grids(
             request.models,
             request.devices,
             weights=request.weights,
             batches=request.batches or BATCHES,
-            contexts=request.contexts or CONTEXTS,
+            contexts=request.contexts or {*CONTEXTS, context},
+            context=context,
             progress=_part(progress, 0.0, 0.3),
             **request.more,
         )
         grids = replace(grids, thinned=(*grids.thinned, *request.left_out))
         bases = [pair.base for pair in grids.pairs]
         charts = report_charts(bases, grids.batches, grids.contexts, grids.shown_context, measured)
-        _make(folder)
-        pictures = draw_all(charts, folder, _part(progress, 0.3, 0.9))
+        pictures = draw_all(charts, _part(progress, 0.3, 0.9))
         progress(0.9, "data")
-        files = _write_data(grids, measured, folder)
+        data = _data(grids, measured)
         progress(0.95, PAGE)
         told = accuracy([base.hardware.device_class for base in bases])
-        titles = [(name, chart.title) for name, chart in zip(pictures, charts, strict=True)]
-        write_whole(folder / PAGE, page(grids, measured, request.command or _command(request), titles, told, files))
+        titles = [(f"{chart.kind}.png", chart.title) for chart in charts]
+        files = [(name, FILES[name]) for name in data]
+        text = page(grids, measured, request.command or _command(request), titles, told, files, request.remarks)
+        write_together({**pictures, **data, **more, PAGE: text}, folder)
     several = len(grids.models), len(grids.devices), len(charts)
     return (
         f"{folder / PAGE}: {counted(several[0], 'model')} on {counted(several[1], 'device')}; beside it "
@@ -143,8 +162,13 @@ def report_measured(
     devices: Mapping[str, str | Hardware],
     folder: Path,
     command: str,
+    remarks: tuple[str, ...] = (),
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """The report of what was measured most: *models* and *devices* by the names that the measurements have for them."""
+    """The report of what was measured most: *models* and *devices* by the names that the measurements have for them.
+
+    *more*: files that are written with it.
+    """
     kinds = (("model", MEASURED_MODELS), ("hardware", MEASURED_DEVICES))
     counts = {field: Counter(getattr(each, field) for each in measured) for field, _ in kinds}
     names, places = ([name for name, _ in counts[field].most_common(most)] for field, most in kinds)
@@ -157,12 +181,13 @@ def report_measured(
         weights=_formats_of_all(shown, [models[name] for name in names]),
         more={"runtime": runtimes.pop()} if len(runtimes) == 1 else {},
         command=command,
+        remarks=remarks,
         left_out=tuple(
             f"{counted(len(counts[field]) - most, what)} with fewer measurements" for (field, most), what in
             zip(kinds, ("model", "device"), strict=True) if len(counts[field]) > most
         ),
     )  # fmt: skip
-    return write_report(request, folder, measured)
+    return write_report(request, folder, measured, more)
 
 
 def _formats_of_all(measured: Sequence[Measured], models: Sequence[str | Loaded]) -> list[str]:
@@ -180,19 +205,12 @@ def _suits(model: Loaded, name: str) -> bool:
     return True
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{printable(folder, 100)}: cannot be made ({error.strerror})") from None
-
-
 def _part(progress: Progress, start: float, end: float) -> Progress:
     return lambda share, what: progress(start + share * (end - start), what)
 
 
-def _write_data(grids: Grids, measured: Sequence[Measured], folder: Path) -> list[tuple[str, str]]:
-    """Forecasts with the first routing as `simulate --json` has them and as a table, and measurements; the files' names."""
+def _data(grids: Grids, measured: Sequence[Measured]) -> dict[str, str]:
+    """Forecasts with the first routing as `simulate --json` has them and as a table, and measurements: files by name."""
     batches, contexts = np.array(grids.batches)[None, :], np.array(grids.contexts)[:, None]
     found = [
         row
@@ -201,15 +219,11 @@ def _write_data(grids: Grids, measured: Sequence[Measured], folder: Path) -> lis
         for row in records(in_format.base.at(batches, contexts))
     ]
     lines = ",\n".join(json.dumps(row, allow_nan=False) for row in found)
-    write_whole(folder / "forecasts.json", f'{{"predictions": [\n{lines}\n]}}\n')
-    write_csv([flattened(row) for row in found], folder / "forecasts.csv")
-    if measured:
-        write_csv([vars(each) for each in measured], folder / "measured.csv")
-    files = [
-        ("forecasts.csv", "every format, batch and context, as a table"),
-        ("forecasts.json", "the same for programs"),
-    ]
-    return [*files, *([("measured.csv", "the measurements with their forecasts")] if measured else [])]
+    files = {
+        "forecasts.csv": as_csv([flattened(row) for row in found]),
+        "forecasts.json": f'{{"predictions": [\n{lines}\n]}}\n',
+    }
+    return files | ({"measured.csv": as_csv([vars(each) for each in measured])} if measured else {})
 
 
 def _command(request: Request) -> str:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from simulator.errors import printable
 from simulator.hardware import Figure, Hardware
+from simulator.report import margins
 from simulator.report import roofline_data as data
+from simulator.report.margins import NAME, Words, width_of, wrapped
 from simulator.report.style import (
     GREEN,
     INK,
@@ -23,11 +25,13 @@ from simulator.report.style import (
     beside,
     colour_of,
     count,
-    one_two_five,
+    entitle,
     power_ticks,
+    round_places,
     save,
+    set_ticks,
     settle,
-    sign,
+    widened,
 )
 from simulator.units import GIGA, TERA, counted, format_number, format_rate
 
@@ -46,7 +50,8 @@ FAMILIES = {  # of formats, by the first number in their names: marker and colou
     4: ("P", SKY),
     0: ("X", YELLOW),  # all others
 }
-NARROW = 24  # characters of a roof's name that leave room for another beside it
+CEILING_SHARE = 0.28  # of a panel's width, for the names of peaks
+AXIS_ROOM = 0.95  # inches left of the axes
 LEAST_OPS_PER_BYTE, MOST_OPS_PER_BYTE = 0.25, 128.0  # of the axis, unless more is needed
 
 
@@ -62,22 +67,36 @@ def draw(device: Hardware) -> Canvas:
     """The figure: the roofline where peaks are known, beside it bandwidth where there is a curve, or nothing else."""
     from matplotlib.figure import Figure as Canvas
 
-    stretches, blocks = _stretches(device), data.random_of(device)
+    stretches, blocks, dots = _stretches(device), data.random_of(device), data.dots_of(device)
     names = [*(["roofline"] if device.peaks_tflops else []), *(["bandwidth"] if stretches else [])]
-    figure = Canvas(figsize=(WIDTH if len(names) == 2 else ONE_WIDTH, HEIGHT), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06, wspace=0.04, rect=(0, 0.05, 1, 0.885))
+    width = WIDTH if len(names) == 2 else ONE_WIDTH
+    figure = Canvas(figsize=(width, HEIGHT), layout="constrained")
+    handles = [*(_dot_handles(dots) if device.peaks_tflops else []), *_stretch_handles(stretches)]
+    words = Words(device.title or device.name, data.origin(device), note=_note(device, stretches, dots))
+    margins.surround(figure, words, handles, HEIGHT)
     columns = figure.add_gridspec(1, len(names))
     for number, name in enumerate(names):
         if name == "roofline":
-            _draw_roofline(figure.add_subplot(columns[number], label="roofline"), device)
+            _draw_roofline(figure.add_subplot(columns[number], label="roofline"), device, dots, width / len(names))
         else:
             rows = columns[number].subgridspec(2 if blocks else 1, 1, height_ratios=(3, 1.25)[: 2 if blocks else 1])
             _draw_bandwidth(figure.add_subplot(rows[0], label="bandwidth"), device, stretches)
             if blocks:
                 _draw_random(figure.add_subplot(rows[1], label="random"), device, blocks, colour_of(len(stretches) - 1))
-    sign(figure, device.title or device.name, data.origin(device))
     settle(figure)
     return figure
+
+
+def _note(device: Hardware, stretches: Sequence[data.Stretch], dots: Sequence[data.Dot]) -> str:
+    """What the signs mean that the legend names."""
+    told = []
+    if dots and device.peaks_tflops:
+        fewest, most = min(dot.tokens for dot in dots), max(dot.tokens for dot in dots)
+        hollow = f" (hollow: {fewest})" if fewest < most else ""
+        told.append(f"dots: the engine, weights in memory, {counted(most, 'token')} at once{hollow}")
+    if any(map(_most, stretches)):
+        told.append("band: a standard deviation")
+    return "; ".join(told)
 
 
 def _stretches(device: Hardware) -> list[data.Stretch]:
@@ -91,48 +110,52 @@ def _threads(count: int | None) -> str:
 # ---- the roofline ----
 
 
-def _draw_roofline(axes: Axes, device: Hardware) -> None:
-    dots = data.dots_of(device)
-    draw_roofs(axes, device, [(dot.ops_per_byte, dot.ops_per_s) for dot in dots])
+def _draw_roofline(axes: Axes, device: Hardware, dots: Sequence[data.Dot], wide: float) -> None:
+    draw_roofs(axes, device, [(dot.ops_per_byte, dot.ops_per_s) for dot in dots], wide)
     _draw_dots(axes, dots)
-    axes.set(title="Roofline", xlabel="operations per byte read", ylabel="attainable operations per second")
+    axes.set(xlabel="operations per byte read", ylabel="attainable operations per second")
+    entitle(axes, "Roofline")
 
 
-def draw_roofs(axes: Axes, device: Hardware, points: Sequence[tuple[float, float]], n_ticks: int = 6) -> None:
-    """Roofs and ceilings of a device, with room for *points* (operations per byte, operations per second)."""
+def draw_roofs(axes: Axes, device: Hardware, points: Sequence[tuple[float, float]], wide: float) -> None:
+    """Roofs and ceilings of a device in a panel so many inches *wide*, with room for *points* (operations per byte and second)."""
     roofs, ceilings = data.roofs_of(device), data.ceilings_of(device)
     rates = [roof.bytes_per_s for roof in roofs]
     peaks = [ceiling.ops_per_s for ceiling in ceilings] or [2 * max([max(rates), *(rate for _, rate in points)])]
     left, right = _span(rates, peaks, points)
-    names = [f"{printable(roof.name, 30)}, {format_number(roof.figure.value)} GB/s" for roof in roofs]
-    columns = 2 if len(roofs) > 2 and max(map(len, names)) <= NARROW else 1
     lowest = min([min(rates) * left, *(rate for _, rate in points)]) / 1.6
-    room = 0.07 + 0.05 * math.ceil(len(roofs) / columns)  # of the height, above the ceilings, where the roofs are named
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlim=(left, right),
-        ylim=(lowest, peaks[-1] * (peaks[-1] / lowest) ** (room / (1 - room))),
-    )
+    axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(lowest, 1.6 * peaks[-1]))
     for ceiling in ceilings:
         start, formats = max(left, ceiling.ops_per_s / max(rates)), ", ".join(ceiling.formats)
         axes.plot([start, right], [ceiling.ops_per_s] * 2, color=INK, lw=1.2, label=f"_{formats}")
-        beside(axes, f"{formats} {format_rate(ceiling.ops_per_s)}", ceiling.ops_per_s)
-    for number, (rate, name) in enumerate(zip(rates, names, strict=True)):
+        beside(
+            axes,
+            "\n".join(_ceiling_name(formats, format_rate(ceiling.ops_per_s), CEILING_SHARE * wide)),
+            ceiling.ops_per_s,
+        )
+    for number, (rate, roof) in enumerate(zip(rates, roofs, strict=True)):
         colour, width = _shade(number, len(roofs)), 2.4 if number == len(roofs) - 1 else 1.6
+        name = f"{printable(roof.name, 30)}, {format_number(roof.figure.value)} GB/s"
         axes.plot([left, peaks[-1] / rate], [left * rate, peaks[-1]], color=colour, lw=width, label=name)
-    title = ", ".join(part for part in ("reading from", _threads(device.threads)) if part)
-    _legend(axes, axes.lines[len(ceilings) :], title=title, loc="upper left", ncols=columns)
-    power_ticks(axes.xaxis, left, right, 2, count, n_ticks)
+    _name_roofs(axes, axes.lines[len(ceilings) :], device, wide)
+    power_ticks(axes.xaxis, left, right, 2, count, max(2, int((1 - CEILING_SHARE) * wide)))
     _rate_ticks(axes)
 
 
-def _legend(axes: Axes, handles: Sequence[Line2D], **options: object) -> None:
-    """One more legend."""
-    from matplotlib.legend import Legend
+def _ceiling_name(formats: str, rate: str, room: float) -> list[str]:
+    """In lines of so many inches; a number stays with its unit."""
+    *lines, last = wrapped(formats, room, NAME, most=3)
+    together = f"{last} {rate}"
+    return [*lines, together] if width_of(together, NAME) <= room else [*lines, last, rate]
 
-    labels = [handle.get_label() for handle in handles]
-    axes.add_artist(Legend(axes, handles, labels, borderaxespad=0.2, frameon=False, alignment="left", **options))
+
+def _name_roofs(axes: Axes, handles: Sequence[Line2D], device: Hardware, wide: float) -> None:
+    """A legend above the axes, where no roof passes; the panel's title goes above it."""
+    title = ", ".join(part for part in ("reading from", _threads(device.threads)) if part)
+    longest = max(width_of(handle.get_label(), NAME) for handle in handles) + 0.5
+    columns = max(1, min(len(handles), int((wide - AXIS_ROOM) / longest)))
+    axes.legend(handles=handles, title=title, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False,
+                alignment="left", borderaxespad=0, borderpad=0.3, fontsize=NAME, title_fontsize=NAME)  # fmt: skip
 
 
 def _span(rates: Sequence[float], peaks: Sequence[float], points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -156,24 +179,22 @@ def _family(name: str) -> int:
 
 
 def _draw_dots(axes: Axes, dots: Sequence[data.Dot]) -> None:
-    if not dots:
-        return
-    from matplotlib.lines import Line2D
-
-    fewest, most = min(dot.tokens for dot in dots), max(dot.tokens for dot in dots)
+    fewest, most = (end((dot.tokens for dot in dots), default=0) for end in (min, max))
     for dot in dots:
         marker, colour = FAMILIES[_family(dot.format)]
         face = "white" if dot.tokens == fewest < most else colour
         label = f"_{dot.format} {dot.tokens}"
         axes.plot(dot.ops_per_byte, dot.ops_per_s, marker, ms=6.5, mec=colour, mfc=face, mew=1.4, label=label)
+
+
+def _dot_handles(dots: Sequence[data.Dot]) -> list[Line2D]:
+    from matplotlib.lines import Line2D
+
     handles = []
     for family, (marker, colour) in FAMILIES.items():
         members = ", ".join(dict.fromkeys(dot.format for dot in dots if _family(dot.format) == family))
         handles += [Line2D([], [], ls="", ms=6.5, marker=marker, color=colour, label=members)] if members else []
-    title = f"the engine, weights in memory, {counted(most, 'token')}\nat once" + (
-        f" (hollow: {fewest})" if fewest < most else ""
-    )
-    _legend(axes, handles, title=title, loc="lower right", ncols=2, handletextpad=0.2)
+    return handles
 
 
 # ---- bandwidth ----
@@ -191,18 +212,24 @@ def _draw_bandwidth(axes: Axes, device: Hardware, stretches: Sequence[data.Stret
     rates = [rate / GIGA for each in stretches for rate in each.bytes_per_s]
     left, right = min(sizes) / 1.5, max(sizes) * 1.5
     axes.set(xscale="log", yscale="log", xlim=(left, right))
-    one_two_five(axes, min(rates) / 1.1, max(rates) * 1.1)
+    low, high = widened(min(rates), max(rates))
+    axes.set_ylim(low, high)
+    set_ticks(axes.yaxis, round_places(low, high), count)
     caches = [(name, size) for name, size in data.caches_of(device) if left < size < right]
     for name, size in caches:
         axes.axvline(size, color="#9a9a9a", lw=0.7, label="_" + name)
         above(axes, f"{printable(name, 24)}\n{data.format_binary(size)}", size)
     together = any(each.threads for each in stretches)
-    if together:
-        title = "band: a standard deviation" if max(map(_most, stretches)) else None
-        axes.legend(loc="lower left", title=title, alignment="left")
     axes.set(xlabel=f"bytes read over and over{', all threads together' if together else ''}", ylabel="GB/s")
     axes.set_title("Reading a working set", pad=30 if caches else 6)
     power_ticks(axes.xaxis, left, right, 2, data.format_binary)
+
+
+def _stretch_handles(stretches: Sequence[data.Stretch]) -> list[Line2D]:
+    from matplotlib.lines import Line2D
+
+    told = [(colour_of(number), _threads(each.threads)) for number, each in enumerate(stretches)]
+    return [Line2D([], [], color=colour, lw=1.8, label=f"reading, {threads}") for colour, threads in told if threads]
 
 
 def _most(stretch: data.Stretch) -> float:

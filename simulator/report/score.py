@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import exp
 from typing import Any
 
 from simulator.errors import InputError
+from simulator.interval import told_held
 from simulator.report.record import write_json
-from simulator.report.table import print_table, text_width
+from simulator.report.screen import print_line, print_section
+from simulator.report.table import print_table
 from simulator.score import Row, Score
 from simulator.units import counted, format_number
 
@@ -94,16 +95,17 @@ def print_score(found: Score, made_with: str = "") -> None:
     shared = [text for text in shared if not text.endswith(" ")]
     for line in (", ".join(shared), f"measured with {made_with}" if made_with else ""):
         if line:
-            print(line)
+            print_line(line)
+    print_line(told_held(sum(row.held for row in found.rows), len(found.rows), "measurement"))
     print()
     rows = found.rows if len(found.rows) <= MAX_SHOWN else tuple(found.worst(MAX_SHOWN))
     if len(rows) < len(found.rows):
-        print(f"of {counted(len(found.rows), 'row')} the {len(rows)} furthest off (--json FILE writes all):")
+        print_line(f"of {counted(len(found.rows), 'row')} the {len(rows)} furthest off (--json FILE writes all):")
     print_table(shown, [[_CELLS[name](row) for name in shown] for row in rows], left=_LEFT, spared=_SPARED)
     print()
     _print_classes(found)
     for label, lines in _sections(found):
-        _print_section(label, lines)
+        print_section(label, lines)
 
 
 def _with_short_ids(found: Score) -> Score:
@@ -189,10 +191,3 @@ def _counted(counts: Counter[str]) -> list[str]:
     lines = [f"{counted(n, 'row')}: {text}" for text, n in counts.most_common(MAX_REASONS)]
     rest = sum(counts.values()) - sum(n for _, n in counts.most_common(MAX_REASONS))
     return [*lines, f"{rest:,} more for {len(counts) - MAX_REASONS:,} other reasons"] if rest else lines
-
-
-def _print_section(label: str, lines: Sequence[str]) -> None:
-    for number, line in enumerate(lines):
-        indent = f"{label if number == 0 else '':<9} "
-        print(textwrap.fill(line, text_width(), initial_indent=indent, subsequent_indent=" " * 12,
-                            break_on_hyphens=False, break_long_words=False))  # fmt: skip

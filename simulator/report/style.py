@@ -1,16 +1,15 @@
-"""How every picture looks: colours, type, ticks, labels that keep out of each other's way, and the line at its foot."""
+"""How every picture looks: colours, type, ticks, and labels that keep out of each other's way."""
 
 from __future__ import annotations
 
 import io
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator import __version__
 from simulator.errors import InputError, printable
 from simulator.report.record import check_target, write_whole
 from simulator.report.roofline_data import spread_apart
@@ -105,32 +104,19 @@ def encode(figure: Canvas, kind: str, values: str = "") -> bytes:
     return buffer.getvalue()
 
 
-def sign(figure: Canvas, title: str, source: str, subtitle: str = "") -> None:
-    """The title above with what it is of, where the figures come from and the version below."""
-    wide, tall = figure.get_size_inches()
-    top = {"ha": "left", "va": "top"}
-    figure.text(0.008, 1 - 0.08 / tall, _cut(title, wide * 8.4), fontsize=13, fontweight="bold", color=INK, **top)
-    if subtitle:
-        figure.text(0.008, 1 - 0.32 / tall, _cut(subtitle, wide * 11), fontsize=10.5, color=INK, **top)
-    small = {"va": "bottom", "fontsize": 8.5, "color": GREY}
-    figure.text(0.008, 0.05 / tall, _cut(source, wide * 16 - 16), ha="left", **small)
-    figure.text(0.992, 0.05 / tall, f"roofcast {__version__}", ha="right", **small)
-
-
-def _cut(text: str, most: float) -> str:
-    """As many characters as there is room for."""
-    text = printable(text, 600)
-    return text if len(text) <= most else text[: int(most) - 1].rstrip(" ,;") + "\u2026"
-
-
 # ---- axes ----
 
 
 def power_ticks(axis: Axis, low: float, high: float, base: int, told: Callable[[float], str], most: int = 6) -> None:
-    """Ticks at powers, so many that they do not touch."""
+    """Ticks at powers between the ends of an axis, at most so many; at round values where there are not two powers."""
     first, last = (math.ceil(math.log(low, base) - 1e-9), math.floor(math.log(high, base) + 1e-9))
-    step = -(-(last - first) // most) or 1
+    step = -(-(last - first) // max(1, most - 1)) or 1
     places = [float(base) ** power for power in range(first, last + 1, step)]
+    set_ticks(axis, places if len(places) > 1 else round_places(low, high, most), told)
+
+
+def set_ticks(axis: Axis, places: Sequence[float], told: Callable[[float], str]) -> None:
+    """Those and no others."""
     axis.set_ticks(places, [told(place) for place in places])
     axis.set_ticks([], minor=True)
 
@@ -140,25 +126,53 @@ def count(value: float) -> str:
     return f"{value:,.10g}"
 
 
-def round_places(low: float, high: float, least: float = 5.0) -> list[float]:
-    """1, 2, 5, 10 ... from below *low* to above *high*, or decades only where there are many."""
-    powers = range(math.floor(math.log10(low)) - 1, math.floor(math.log10(high)) + 2)
-    digits = (1, 2, 5) if len(powers) < 6 else (1,)
-    places = [digit * 10.0**power for power in powers for digit in digits]
-    low = min(low, high / least)  # three ticks or more
-    start, end = max(place for place in places if place <= low), min(place for place in places if place >= high)
-    return [place for place in places if start <= place <= end]
+def round_places(low: float, high: float, most: int = 8) -> list[float]:
+    """Round values between the ends of a logarithmic axis: 1, 2, 5, 10 ..., decades where these are many, and steps where few."""
+    powers = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+    several = _inside(low, high, (digit * 10.0**power for power in powers for digit in (1, 2, 5)))
+    if len(several) > most:
+        decades = _inside(low, high, (10.0**power for power in powers))
+        return _thinned(decades if len(decades) > 1 else several, most)
+    return several if len(several) > 2 else _thinned(_steps(low, high), most)
 
 
-def one_two_five(axes: Axes, low: float, high: float) -> None:
-    """A vertical axis from below a lowest to above a highest value, with ticks at 1, 2, 5, 10 ..., or at decades only."""
-    shown = round_places(low, high)
-    axes.set_ylim(shown[0], shown[-1])
-    axes.yaxis.set_ticks(shown, [count(place) for place in shown])
-    axes.yaxis.set_ticks([], minor=True)
+def _steps(low: float, high: float) -> list[float]:
+    """Three multiples or more of 1, 2 or 5 times a power of ten, in as large steps as that takes."""
+    size = 10.0 ** math.ceil(math.log10(high - low))
+    for step in (size * digit / 10**power for power in range(4) for digit in (5, 2, 1)):
+        places = [step * n for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+        if len(places) > 2:
+            return places
+    raise ValueError(f"no round values between {low} and {high}")
+
+
+def _thinned(places: list[float], most: int) -> list[float]:
+    return places[:: -(-len(places) // most)]
+
+
+def even_places(high: float, most: int = 8) -> list[float]:
+    """Round values from zero to the end of a linear axis, two or more and at most so many."""
+    rough = high / max(1, most - 1)
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * digit for digit in (1, 2, 2.5, 5, 10) if digit * size >= rough * (1 - 1e-9))
+    step = step if step <= high else step / 2
+    return [step * n for n in range(math.floor(high / step + 1e-9) + 1)]
+
+
+def _inside(low: float, high: float, places: Iterable[float]) -> list[float]:
+    return [place for place in places if low * (1 - 1e-9) <= place <= high * (1 + 1e-9)]
+
+
+def widened(low: float, high: float, least: float = 1.5) -> tuple[float, float]:
+    """Ends of a logarithmic axis a little beyond two values, so far apart at least."""
+    more = max((high / low) ** 0.04, math.sqrt(least * low / high))
+    return low / more, high * more
 
 
 # ---- labels ----
+
+# A line as it is, without the search for where it leaves the label's box, which took a fifth of a picture's time.
+_LEADER = {"arrowstyle": "-", "shrinkA": 0, "shrinkB": 0, "patchA": None}
 
 
 def beside(axes: Axes, text: str, height: float, place: float | None = None, colour: str = GREY) -> None:
@@ -167,8 +181,7 @@ def beside(axes: Axes, text: str, height: float, place: float | None = None, col
     width = 0.6 if place is None else 0.9
     axes.annotate(
         text, (1 if place is None else place, height), (8, 0), transform, "offset points", va="center", fontsize=9.5, color=INK,
-        arrowprops={"arrowstyle": "-", "lw": width, "color": colour, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}, gid="beside",
-        annotation_clip=False,
+        arrowprops=_LEADER | {"lw": width, "color": colour, "relpos": (0, 0.5)}, gid="beside", annotation_clip=False,
     )  # fmt: skip
 
 
@@ -176,15 +189,23 @@ def above(axes: Axes, text: str, place: float) -> None:
     """A label above the axes, at a place."""
     axes.annotate(
         text, (place, 1), (0, 4), axes.get_xaxis_transform(), "offset points", ha="center", fontsize=9, color=GREY,
-        arrowprops={"arrowstyle": "-", "lw": 0.6, "color": GREY, "shrinkA": 0, "shrinkB": 0, "relpos": (0.5, 0)}, gid="above",
+        arrowprops=_LEADER | {"lw": 0.6, "color": GREY, "relpos": (0.5, 0)}, gid="above",
     )  # fmt: skip
+
+
+def entitle(axes: Axes, text: str) -> None:
+    """The title of a panel, above the legend where one stands above the axes."""
+    legend = axes.get_legend()
+    higher = 72 * legend.get_window_extent().height / axes.figure.dpi if legend else 0.0
+    axes.set_title(text, pad=6 + higher)
 
 
 def settle(figure: Canvas) -> None:
     """Lays everything out once and for all, and moves labels that stand on each other apart, which can only be told then."""
-    figure.draw_without_rendering()
+    layout = figure.get_layout_engine()
+    layout.execute(figure)
     if _part_all(figure):  # labels have moved: once more, with room for them where they stand now
-        figure.draw_without_rendering()
+        layout.execute(figure)
         _part_all(figure)
     figure.set_layout_engine("none")
 

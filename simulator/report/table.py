@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from simulator.density import WARNING
 from simulator.predict import Prediction
-from simulator.report import remarks
+from simulator.report import remarks, screen
+from simulator.report.columns import GAP, Line, lay_out
 from simulator.simulate import DensityForecast, Scenario
 from simulator.units import counted, format_bytes, format_gib, format_number, format_seconds
 
-LEAST_TEXT = 12  # characters that a cut text keeps
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 Sweep = tuple[Scenario, list[Prediction]]  # one format, and the points at which it was forecast
 
 
@@ -24,9 +24,9 @@ def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = ()) -> None:
     first = points[0]
     model, hardware = base.loaded.model, base.hardware
     sizes = ", ".join(f"{each[0].load.weights.name} ({format_gib(each[0].weight_bytes)})" for _, each in sweeps)
-    print(f"{model.title or model.name}, weights {sizes}")
+    screen.print_line(f"{model.title or model.name}, weights {sizes}")
     threads = f", {counted(first.threads, 'thread')}" if first.threads else ""
-    print(f"on {hardware.title or hardware.name}{threads}, with {base.runtime.title or base.runtime.name}")
+    screen.print_line(f"on {hardware.title or hardware.name}{threads}, with {base.runtime.title or base.runtime.name}")
     everything = [point for _, each in sweeps for point in each]
     shown = _columns(everything)
     context = "" if "context" in shown else f"context {int(first.load.context):,}, "
@@ -39,7 +39,8 @@ def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = ()) -> None:
     )
     print()
     for label, lines in _sections(sweeps, extra):
-        _print_section(label, lines)
+        screen.print_section(label, lines)
+    screen.print_commands("Check it", _each(sweeps, lambda base, points: [remarks.check_command(base, points)]))
 
 
 def _rate(point: Prediction, value) -> str:
@@ -77,7 +78,12 @@ def _columns(points: list[Prediction]) -> list[str]:
     return [name for name in _CELLS if not hidden.get(name)]
 
 
-_SPARED = ("memory", "each", "ceiling", "experts")  # columns to go, in this order, where the terminal is too narrow
+_SPARED = (
+    "memory",
+    "each",
+    "ceiling",
+    "experts",
+)  # columns that move to a further line, in this order, where the terminal is narrow
 
 
 def _sections(sweeps: Sequence[Sweep], extra: Sequence[str]) -> Iterable[tuple[str, list[str]]]:
@@ -93,7 +99,6 @@ def _sections(sweeps: Sequence[Sweep], extra: Sequence[str]) -> Iterable[tuple[s
     yield "Assumed", _each(sweeps, remarks.assumptions)
     yield "Density", list(extra)
     yield "Left out", [remarks.left_out(base) for base, _ in sweeps[:1]]
-    yield "Check it", _each(sweeps, lambda base, points: [remarks.check_command(base, points)])
 
 
 def _each(sweeps: Sequence[Sweep], lines: Callable[[Scenario, list[Prediction]], Iterable[str]]) -> list[str]:
@@ -144,77 +149,48 @@ def density_lines(found: Sequence[tuple[Prediction, DensityForecast]], name: str
 def print_table(
     head: list[str], rows: list[list[str]], left: Sequence[str] = ("limited by",), spared: Sequence[str] = ()
 ) -> None:
-    """Aligned columns; on a terminal with a bold head, and no wider than it is.
+    """Aligned columns, those on the *left* being texts; on a terminal with a bold head, and no wider than it is.
 
-    Where it is too narrow, the columns *spared* go in this order, and the longest texts on the *left* are cut: a number is
-    shown whole or not at all.
+    Where it is too narrow, each row takes several lines, to which the columns *spared* go first: nothing is left out.
     """
-    if sys.stdout.isatty():
-        head, rows = _fitted(head, rows, left, spared)
-    widths = _widths(head, rows)
+    if screen.is_screen():
+        _print_folded(head, rows, left, spared)
+        return
+    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
     for cells in (head, *rows):
         line = "  ".join(
             cell.ljust(width) if name in left else cell.rjust(width)
             for cell, width, name in zip(cells, widths, head, strict=True)
-        ).rstrip()
-        is_bold = cells is head and _knows_bold()
-        print(f"\033[1m{line}\033[0m" if is_bold else line)
+        )
+        print(line.rstrip())
 
 
-def _knows_bold() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-
-
-def _fitted(
-    head: list[str], rows: list[list[str]], left: Sequence[str], spared: Sequence[str]
-) -> tuple[list[str], list[list[str]]]:
-    """The table as far as the terminal has room for it."""
-    room = _width()
-    for name in spared:
-        if table_width(head, rows) > room and name in head:
-            place = head.index(name)
-            head, *rows = ([*cells[:place], *cells[place + 1 :]] for cells in (head, *rows))
-    for place in sorted((head.index(name) for name in left if name in head), key=lambda n: -_widths(head, rows)[n]):
-        excess = table_width(head, rows) - room
-        most = max(LEAST_TEXT, len(head[place]), _widths(head, rows)[place] - excess)
-        if excess > 0:
-            rows = [[*cells[:place], _cut(cells[place], most), *cells[place + 1 :]] for cells in rows]
-    return head, rows
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 2].rstrip() + ".."
-
-
-def table_width(head: list[str], rows: list[list[str]]) -> int:
-    """Characters in a line of the table."""
-    return sum(_widths(head, rows)) + 2 * (len(head) - 1)
-
-
-def _widths(head: list[str], rows: list[list[str]]) -> list[int]:
-    return [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
-
-
-def _print_section(label: str, lines: list[str]) -> None:
-    lines = [line for line in lines if line]
-    if not lines:
-        return
-    width = text_width()
+def _print_folded(head: list[str], rows: list[list[str]], left: Sequence[str], spared: Sequence[str]) -> None:
+    lines = lay_out(head, rows, screen.columns(), left, spared)
+    console = screen.console()
+    # Rows of one line make one table, and those of several lines a table for each.
+    bodies = [rows] if len(lines) == 1 else [[row] for row in rows]
     for number, line in enumerate(lines):
-        # A command must stay in one piece, so that it can be copied.
-        indent = f"{label if number == 0 else '':<9} "
-        if label == "Check it":
-            print(indent + line)
-        else:
-            print(textwrap.fill(line, width, initial_indent=indent, subsequent_indent=" " * 12, break_on_hyphens=False,
-                                break_long_words=False))  # fmt: skip
+        console.print(_grid(line, head, [head], left), style="bold dim" if number else "bold")
+    for body in bodies:
+        for number, line in enumerate(lines):
+            console.print(_grid(line, head, body, left), style="dim" if number else None)
 
 
-def text_width() -> int:
-    """Columns that running text takes: those of the terminal, 80 in a pipe, but neither few nor very many."""
-    return max(60, min(_width(), 110))
+def _grid(line: Line, head: list[str], rows: list[list[str]], left: Sequence[str]) -> RenderableType:
+    """Some columns of some rows, in the widths that were found for them."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, GAP, 0, 0))
+    for place, width in zip(line.places, line.widths, strict=True):
+        grid.add_column(width=width, justify="left" if head[place] in left else "right", overflow="fold")
+    for row in rows:
+        styles = [_STYLES.get(head[place].strip(), {}).get(row[place], "") for place in line.places]
+        grid.add_row(*(Text(row[place], style) for place, style in zip(line.places, styles, strict=True)))
+    return Padding(grid, (0, 0, 0, line.indent), expand=False)
 
 
-def _width() -> int:
-    """Columns of the terminal; 80 in a pipe."""
-    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
+_WRONG = {"no": "red"}
+_STYLES = {"limited by": screen.STYLES, "held": _WRONG, "inside": _WRONG}  # of what stands in a column

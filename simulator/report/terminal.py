@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
@@ -15,6 +14,7 @@ from plotille import Canvas
 from simulator.errors import printable
 from simulator.report import roofline_data
 from simulator.report.charts import Chart, Panel, Series, table_of, without_zero
+from simulator.report.screen import LEAST_COLUMNS, fold, is_plain, is_screen, print_line
 from simulator.report.table import print_table
 from simulator.units import GIGA, format_bytes, format_count, format_number
 
@@ -24,6 +24,7 @@ COLOURS = ("blue", "red", "green", "magenta", "yellow", "cyan", "white")
 CODES = {"blue": 34, "red": 31, "green": 32, "magenta": 35, "yellow": 33, "cyan": 36, "white": 37}
 BLOCKS = " ▏▎▍▌▋▊▉█"
 FILLS = "█▓▒░"
+LEAST_BAR = 8  # columns of the longest bar
 BLANK = "\u2800"  # a sign of braille without dots
 
 
@@ -33,21 +34,20 @@ def print_chart(chart: Chart) -> None:
         print_values(chart)
         return
     chart = without_zero(chart)
-    print(chart.title)
-    if chart.subtitle:
-        print(printable(chart.subtitle, 100))
+    for text in (chart.title, printable(chart.subtitle or "", 100)):
+        print(*_told(text), sep="\n", end="\n" * bool(text))
     for panel in chart.panels:
         print()
         if panel.title:
-            print(printable(panel.title, 100))
+            print(*_told(printable(panel.title, 100)), sep="\n")
         for line in _DRAWERS[chart.form](chart, panel):
             print(line.replace(BLANK, " ").rstrip())
-    print("\n" + textwrap.fill(printable(chart.source, 300), _size()[0], break_on_hyphens=False))
+    print("\n" + fold(printable(chart.source, 300), width=_size()[0]))
 
 
 def can_draw() -> bool:
     """Whether a terminal reads along that knows the signs."""
-    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+    if not is_screen() or os.environ.get("TERM") == "dumb":
         return False
     try:
         "⣿█▏".encode(sys.stdout.encoding or "ascii")
@@ -58,8 +58,9 @@ def can_draw() -> bool:
 
 def print_values(chart: Chart) -> None:
     """Every value in a table."""
-    print(chart.title + (f": {chart.subtitle}" if chart.subtitle else ""))
-    print(f"x: {chart.x}" + (f"; y: {chart.panels[0].y or chart.x}" if _same_y(chart) else "") + "\n")
+    print_line(chart.title + (f": {chart.subtitle}" if chart.subtitle else ""))
+    print_line(f"x: {chart.x}" + (f"; y: {chart.panels[0].y or chart.x}" if _same_y(chart) else ""))
+    print()
     rows = table_of(chart)
     names = [
         name
@@ -68,7 +69,8 @@ def print_values(chart: Chart) -> None:
     ]
     cells = [[_cell(row.get(name)) for name in names] for row in rows]
     print_table(names, cells, left=("panel", "series", "note") + (("x",) if chart.form == "bars" else ()))
-    print(f"\n{chart.source}")
+    print()
+    print_line(chart.source)
 
 
 def _same_y(chart: Chart) -> bool:
@@ -86,15 +88,16 @@ def _cell(value: object) -> str:
 def _size() -> tuple[int, int]:
     """Columns, and lines of a panel."""
     columns, lines = shutil.get_terminal_size((80, 24))
-    return max(40, min(columns, MAX_WIDTH)), max(MIN_HEIGHT, min(HEIGHT, lines - 8))
+    return max(LEAST_COLUMNS, min(columns, MAX_WIDTH)), max(MIN_HEIGHT, min(HEIGHT, lines - 8))
 
 
 def _coloured(text: str, colour: str) -> str:
-    return text if _is_plain() else f"\033[{CODES[colour]}m{text}\033[0m"
+    return text if is_plain() else f"\033[{CODES[colour]}m{text}\033[0m"
 
 
-def _is_plain() -> bool:
-    return bool(os.environ.get("NO_COLOR"))
+def _told(text: str, indent: str = "") -> list[str]:
+    """A line of words in as many lines as the terminal needs."""
+    return fold(text, indent, indent + "  ", _size()[0]).splitlines()
 
 
 # ---- lines and points ----
@@ -146,7 +149,7 @@ def _lines(chart: Chart, panel: Panel) -> Iterator[str]:
         if y
     ]
     if not values:
-        yield "  does not fit in memory"
+        yield from _told("does not fit in memory", "  ")
         return
     places = [x for each in panel.series for x, y in zip(each.x, each.y, strict=True) if y]
     places += [point.x for each in panel.series for point in each.measured]
@@ -160,7 +163,9 @@ def _lines(chart: Chart, panel: Panel) -> Iterator[str]:
         x, y, [(path, COLOURS[each.colour % 7]) for each, path in paths], dotted, marks, panel.y, chart.x
     )
     yield from _keys(panel.series)
-    yield from (f"  o {mark.text}{'' if few else f' ({each.label})'}" for each in panel.series for mark in each.marks)
+    for each in panel.series:
+        for mark in each.marks:
+            yield from _told(f"o {mark.text}{'' if few else f' ({each.label})'}", "  ")
     if few and panel.series[0].low:
         yield from _interval(panel.series[0])
 
@@ -170,7 +175,9 @@ def _interval(each: Series) -> Iterator[str]:
     known = [n for n, y in enumerate(each.y) if y]
     for n in dict.fromkeys((*known[:1], *known[-1:])):
         low, high = format_number(each.low[n]), format_number(each.high[n])
-        yield f"  at {format_count(each.x[n])}: {format_number(each.y[n])}, 80 % interval {low} - {high}"
+        yield from _told(
+            f"at {format_count(each.x[n])}: {format_number(each.y[n])}, 80 % interval {low} - {high}", "  "
+        )
 
 
 def _along(x: Sequence[float], y: Sequence[float | None]) -> list[tuple[float, float]]:
@@ -180,7 +187,9 @@ def _along(x: Sequence[float], y: Sequence[float | None]) -> list[tuple[float, f
 def _keys(series: Sequence[Series]) -> Iterator[str]:
     for number, each in enumerate(series):
         sign = chr(ord("a") + number % 26)
-        yield f"  {_coloured(sign, COLOURS[each.colour % 7])} {printable(each.label, 70)}"
+        first, *rest = _told(f"{sign} {printable(each.label, 70)}", "  ")
+        yield first.replace(sign, _coloured(sign, COLOURS[each.colour % 7]), 1)
+        yield from rest
 
 
 def _canvas(
@@ -204,21 +213,21 @@ def _canvas(
         for place, value in _dots(path, x, y, columns):
             canvas.point(place, value)
     for path, colour in paths:
-        shade = None if _is_plain() else colour
+        shade = None if is_plain() else colour
         for (x0, y0), (x1, y1) in pairwise(path):
             canvas.line(x(x0), y(y0), x(x1), y(y1), color=shade)
     letters = [
         (path[-1][0], path[-1][1], chr(ord("a") + n % 26), colour) for n, (path, colour) in enumerate(paths) if path
     ]
     for place, value, sign, colour in [*((*mark, None) for mark in marks), *letters]:
-        canvas.text(x(place), y(value), sign, color=None if _is_plain() else colour)
+        canvas.text(x(place), y(value), sign, color=None if is_plain() else colour)
     rows = {round((1 - (y(place) - y.low) / (y.high - y.low)) * (lines - 1)): name for place, name in names.items()}
     yield f"{'':{margin}} {y_name}"
     for number, line in enumerate(canvas.plot().splitlines()[:lines]):
         yield f"{rows.get(number, ''):>{margin}}│{line}"
     yield f"{'':{margin}}└{'─' * width}"
     yield f"{'':{margin}} {_ticks(x, width)}"
-    yield f"{'':{margin}} {x_name:^{width}}"
+    yield from ([f"{'':{margin}} {x_name:^{width}}"] if len(x_name) <= width else _told(x_name, " " * (margin + 1)))
 
 
 def _dots(path: list[tuple[float, float]], x: _Scale, y: _Scale, columns: int) -> Iterator[tuple[float, float]]:
@@ -281,23 +290,38 @@ def _roofline(chart: Chart, panel: Panel) -> Iterator[str]:
     yield from _canvas(x, y, [], [path for path, _ in paths], marks, "Gop/s", chart.x)
     yield from _keys(panel.series)
     if not panel.series and chart.kind != "device":
-        yield "  does not fit in memory"
-    yield from (f"  . {printable(roof.name, 40)}, {format_number(roof.figure.value)} GB/s" for roof in roofs)
+        yield from _told("does not fit in memory", "  ")
+    for roof in roofs:
+        yield from _told(f". {printable(roof.name, 40)}, {format_number(roof.figure.value)} GB/s", "  ")
 
 
 # ---- bars ----
 
 
 def _bars(_chart: Chart, panel: Panel) -> Iterator[str]:
+    """A line for each bar; where there is no room for one, its name stands above it, and its note below where it must."""
     (each,) = panel.series
     columns, _ = _size()
-    known = [y for y in each.y if y]
-    margin = min(max(map(len, each.x)), columns // 2)
+    most = max([y for y in each.y if y], default=1.0)
     notes = [f"{format_number(y)}, {note}" if y else note for y, note in zip(each.y, each.notes, strict=True)]
-    room = columns - margin - max(map(len, notes)) - 4
+    margin = max(map(len, each.x))
+    beside = columns - margin - max(map(len, notes)) - 4
+    is_beside = beside >= LEAST_BAR and margin <= columns // 2
+    under = columns - 5 - max([len(note) for y, note in zip(each.y, notes, strict=True) if y], default=0)
     for name, value, note in zip(each.x, each.y, notes, strict=True):
-        bar = _blocks(value / max(known) * max(room, 8)) if value else ""
-        yield f"{printable(name, margin):>{margin}} │{_coloured(bar, COLOURS[each.colour % 7])} {note}"
+        if is_beside:
+            yield f"{name:>{margin}} │{_bar(value, most, beside, each.colour)} {note}"
+            continue
+        yield from _told(printable(name, 100))
+        if value and under >= LEAST_BAR:
+            yield f"  │{_bar(value, most, under, each.colour)} {note}"
+        else:
+            yield from ([f"  │{_bar(value, most, columns - 4, each.colour)}"] if value else [])
+            yield from _told(note, "    ")
+
+
+def _bar(value: float | None, most: float, room: int, colour: int) -> str:
+    return _coloured(_blocks(value / most * room), COLOURS[colour % 7]) if value else ""
 
 
 def _blocks(length: float) -> str:
@@ -321,10 +345,22 @@ def _stacks(chart: Chart, panel: Panel) -> Iterator[str]:
             for each, start, end in zip(panel.series, ends[:-1], ends[1:], strict=True)
         )
         yield f"{name:>{margin}} │{parts} {format_bytes(totals[n])}"
-    yield f"{'':{margin}}  " + "  ".join(
-        f"{_coloured(FILLS[each.colour % 4], COLOURS[each.colour % 7])} {each.label}" for each in panel.series
-    )
-    yield f"{'':{margin}}  each line: {chart.x}"
+    yield from _legend(panel.series, margin + 2)
+    yield from _told(f"each line: {chart.x}", " " * (margin + 2))
+
+
+def _legend(series: Sequence[Series], indent: int) -> Iterator[str]:
+    """What each filling stands for, as many in a line as there is room for."""
+    columns, _ = _size()
+    line, end = "", 0
+    for each in series:
+        text = f"{_coloured(FILLS[each.colour % 4], COLOURS[each.colour % 7])} {each.label}"
+        width = 2 + len(each.label) + 2
+        if line and end + width - 2 > columns:
+            yield line.rstrip()
+            line, end = "", 0
+        line, end = (f"{line}{text}  ", end + width) if line else (f"{'':{indent}}{text}  ", indent + width)
+    yield line.rstrip()
 
 
 _DRAWERS: dict[str, Callable[[Chart, Panel], Iterator[str]]] = {

@@ -17,8 +17,9 @@ from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.host import Host, describe_state, read_host, remark_on_others
 from simulator.importers.measurements import Skipped
-from simulator.matrix import lack_of_memory, make_matrix
+from simulator.matrix import SHALLOW, lack_of_memory, make_matrix
 from simulator.measure import OUTSIDE, Sizes, measure_cases
+from simulator.model import Loaded
 from simulator.probe.describe import identity
 from simulator.probe.device import make_plan
 from simulator.probe.merge import difference, fields_of
@@ -27,10 +28,12 @@ from simulator.report.measured import of_comparison
 from simulator.report.plot import check_path, show
 from simulator.report.profile import DEFAULT_FILE
 from simulator.report.progress import progress_bar
-from simulator.report.record import check_target, write_json, write_whole
+from simulator.report.record import check_target, write_json
 from simulator.report.report import check_folder, report_measured
+from simulator.report.screen import print_line
 from simulator.report.table import print_table
-from simulator.units import counted, format_number, format_seconds
+from simulator.restless import READING, Flips
+from simulator.units import GIGA, counted, format_number, format_seconds
 
 ROUNDS, QUICK_ROUNDS = 9, 3
 N_WORST = 5
@@ -62,22 +65,25 @@ def run(given: str | None, quick: bool, json: str | None, plot: str | None = Non
     if plot is not None:
         show(measured_chart(of_comparison(found), hardware.title or hardware.name), picture, json == "-")
     if folder is not None:
-        models = _write_models(found, folder / "models")
+        models, files = _models(found, folder)
         command = shlex.join(
             ["roofcast", "validate", given or DEFAULT_FILE, *(["--quick"] * quick), "--report", report]
         )
-        told = report_measured(of_comparison(found), models, {hardware.name: given or DEFAULT_FILE}, folder, command)
+        devices = {hardware.name: given or DEFAULT_FILE}
+        remarks = tuple(state_lines(found))
+        told = report_measured(of_comparison(found), models, devices, folder, command, remarks, files)
         print(told, file=sys.stderr if json == "-" else sys.stdout)
 
 
-def _write_models(found: Comparison, folder: Path) -> dict[str, str]:
-    """The models of a run as files, which the commands in its report name; their paths by name."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {row.case.model.name: folder / f"{row.case.model.name}.yaml" for row in found.rows}
-    for row in found.rows:
-        fields = row.case.model.model_dump(mode="json", exclude_unset=True)
-        write_whole(paths[row.case.model.name], yaml.safe_dump(fields, sort_keys=False))
-    return {name: str(path) for name, path in paths.items()}
+def _models(found: Comparison, folder: Path) -> tuple[dict[str, Loaded], dict[str, str]]:
+    """The models of a run by name, and the files of its report that hold them, which the commands there name."""
+    models = {row.case.model.name: row.case.model for row in found.rows}
+    loaded = {name: Loaded(model, path=folder / "models" / f"{name}.yaml") for name, model in models.items()}
+    files = {
+        f"models/{name}.yaml": yaml.safe_dump(model.model_dump(mode="json", exclude_unset=True), sort_keys=False)
+        for name, model in models.items()
+    }
+    return loaded, files
 
 
 def _hardware(given: str | None) -> Hardware:
@@ -123,10 +129,14 @@ def as_record(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()
         "title": hardware.title,
         "profile": hardware.runs[-1].when if hardware.runs else None,
         "notes": list(notes),
-        "rows": [_row_record(row) for row in found.rows],
+        "rows": [_row_record(row, found.correction.is_used) for row in found.rows],
         "skipped": [vars(each) for each in found.skipped],
         "summary": {
             "n_rows": len(found.rows),
+            "held": found.held(False),
+            "told": found.told_held,
+            "drift": {"corrected": found.correction.is_used, "why": found.correction.why},
+            "states": [_flips_record(each) for each in found.flips],
             **{
                 name: _summary_record(found, corrected)
                 for name, corrected in (("raw", False), ("drift_corrected", True))
@@ -144,6 +154,18 @@ def as_record(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()
     }
 
 
+def _flips_record(flips: Flips) -> dict[str, Any]:
+    states = flips.states
+    return {
+        "what": flips.what,
+        "threads": flips.threads,
+        "unit": flips.unit,
+        "slow": vars(states.low),
+        "fast": vars(states.high),
+        "changes": states.changes,
+    }
+
+
 def _summary_record(found: Comparison, corrected: bool) -> dict[str, float]:
     return {
         "median_abs_error": found.median_error(corrected),
@@ -153,7 +175,7 @@ def _summary_record(found: Comparison, corrected: bool) -> dict[str, float]:
     }
 
 
-def _row_record(row: Row) -> dict[str, Any]:
+def _row_record(row: Row, corrected: bool) -> dict[str, Any]:
     case, forecast = row.case, row.forecast
     return {
         "id": case.id,
@@ -176,8 +198,9 @@ def _row_record(row: Row) -> dict[str, Any]:
         "bound": str(forecast.bound),
         "seconds": list(row.measurement.seconds),
         "looks": [vars(look) for look in row.measurement.looks],
+        "looks_after": [vars(look) for look in row.measurement.after],
         "drifts": list(row.drifts),
-        "parts": {part: {"measured": one, "forecast": two} for part, (one, two) in row.parts.items()},
+        "parts": {part: {"measured": one, "forecast": two} for part, (one, two) in row.parts(corrected).items()},
         "bytes": {"weights": row.measurement.weight_bytes, "cache": row.measurement.cache_bytes},
         "distinct_experts": row.measurement.distinct_experts,
     }
@@ -187,89 +210,110 @@ def _row_record(row: Row) -> dict[str, Any]:
 
 
 def print_comparison(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()) -> None:
-    """Every case, how far off, and what that says of a forecast for this machine."""
-    print(f"{hardware.title or hardware.name}: {counted(len(found.rows), 'decode')} with random weights\n")
-    head = [
-        "model",
-        "weights",
-        "batch",
-        "depth",
-        "threads",
-        "measured",
-        "forecast",
-        "error",
-        "80 % interval",
-        "held",
-        "drift out",
-        "held ",
-    ]
-    print_table(head, [_cells(row) for row in found.rows], left=("model", "weights"))
-    print(
-        "(tokens/s of the whole batch; drift out: the error of the same forecast for the machine as it was just then)\n"
+    """How far to trust a forecast for this machine, then every case, and where errors come from."""
+    n = len(found.rows)
+    print_line(f"{hardware.title or hardware.name}: {counted(n, 'decode')} with random weights")
+    for line in (found.told_held, *state_lines(found)):
+        print_line(line)
+    print()
+    head = ["decode", "batch", "measured", "forecast", "interval", "error", "held"]
+    print_table(head, [_cells(row) for row in found.rows], left=("decode",))
+    print_line(
+        "(tokens/s of the whole batch; interval: 80 % of what is measured should lie in it; error: forecast over measured)"
     )
+    print()
     _print_summary(found)
     for each in crossings(found):
-        print(_crossing_line(each))
+        print_line(_crossing_line(each))
     print()
     for line in _worst_lines(found):
-        print(line)
+        print_line(line)
     for each in found.skipped:
-        print(f"left out: {each.id}: {each.reason}")
+        print_line(f"left out: {each.id}: {each.reason}")
     for note in notes:
-        print(f"note: {note}")
+        print_line(f"note: {note}")
+
+
+def state_lines(found: Comparison) -> Iterator[str]:
+    """What the machine did beside the decodes: drift, what that did to the errors, and two states, in sentences."""
+    drifts = sorted(drift for row in found.rows for drift in row.drifts)
+    if any(drift != 1.0 for drift in drifts):
+        yield (
+            f"drift: such decodes took {statistics.median(drifts):.2f} times as long now as when the machine was profiled "
+            f"({drifts[0]:.2f} to {drifts[-1]:.2f})"
+        )
+    yield found.correction.why
+    if found.flips:
+        clearest = found.flips[0] if found.flips[0].what == READING else max(found.flips, key=_factor)
+        yield _flips_line(clearest)
+
+
+def _factor(flips: Flips) -> float:
+    return flips.states.high.value / flips.states.low.value
+
+
+def _flips_line(flips: Flips) -> str:
+
+    def speed(value: float) -> str:
+        return f"{format_number(value / GIGA)} GB/s" if flips.unit == "B/s" else f"{format_number(value)} {flips.unit}"
+
+    threads = f"{flips.threads} thread{'s' * (flips.threads > 1)}"
+    return f"two states: {flips.what} with {threads} {flips.states.told(speed, 'looks')}"
 
 
 def _cells(row: Row) -> list[str]:
-    case, forecast = row.case, row.forecast
-    model = " ".join(
-        [
-            case.model.name,
-            *([case.routing] if case.model.experts and case.routing != "uniform" else []),
-            *([case.sparsity] if case.sparsity else []),
-        ]
-    )
+    forecast = row.forecast
     return [
-        model,
-        case.weights,
-        str(case.batch),
-        f"{case.context:,}",
-        str(case.threads),
+        _decode(row),
+        str(row.case.batch),
         format_number(row.measurement.tokens_per_s),
         format_number(float(forecast.tokens_per_s)),
+        f"{format_number(float(forecast.tokens_per_s_low))}-{format_number(float(forecast.tokens_per_s_high))}",
         f"{row.error:+.0%}",
-        f"{format_number(float(forecast.tokens_per_s_low))} - {format_number(float(forecast.tokens_per_s_high))}",
         "yes" if row.held else "no",
-        f"{row.corrected_error:+.0%}",
-        "yes" if row.corrected_held else "no",
     ]
+
+
+def _decode(row: Row) -> str:
+    """The model, its format, and what else is particular, in few letters: threads where they are fewer, depth where it is great."""
+    case, everyone = row.case, row.forecast.hardware.threads
+    return " ".join(
+        [
+            case.model.name,
+            case.weights,
+            *([f"{_short_count(case.context)} deep"] if case.context > SHALLOW else []),
+            *([case.routing] if case.model.experts and case.routing != "uniform" else []),
+            *([case.sparsity.partition(":")[0]] if case.sparsity else []),
+            *([f"{case.threads} thread{'s' * (case.threads > 1)}"] if case.threads != everyone else []),
+        ]
+    )
+
+
+def _short_count(n: int) -> str:
+    return f"{n // 1024}k" if n % 1024 == 0 else str(n)
 
 
 def _print_summary(found: Comparison) -> None:
     """Errors of all cases, and of each kind of model."""
-    head = [
-        "",
-        "cases",
-        "error: median",
-        "nine in ten within",
-        "bias",
-        "held",
-        "drift out: median",
-        "nine in ten within ",
-        "bias ",
-        "held ",
-    ]
+    head = ["", "decodes", "held", "error", "nine in ten", "bias", "drift out"]
     groups = {name: found.only(name) for name in dict.fromkeys(row.kind for row in found.rows)} | {"all": found}
-    rows = [[name, str(len(each.rows)), *_errors(each, False), *_errors(each, True)] for name, each in groups.items()]
+    rows = [
+        [name, str(len(each.rows)), *_errors(each), f"{each.median_error(True):.1%}"] for name, each in groups.items()
+    ]
     print_table(head, rows, left=("",))
+    print_line(
+        "(error: half of the decodes are at most so far off; bias: the median with its sign, above 0 is too fast; drift out: the "
+        "error of the same forecast for the machine as it was just then)"
+    )
     print()
 
 
-def _errors(found: Comparison, corrected: bool) -> list[str]:
+def _errors(found: Comparison) -> list[str]:
     return [
-        f"{found.median_error(corrected):.1%}",
-        f"{found.tail_error(corrected):.1%}",
-        f"{found.bias(corrected):+.1%}",
-        f"{found.held(corrected):.0%}",
+        f"{found.held(False):.0%}",
+        f"{found.median_error(False):.1%}",
+        f"{found.tail_error(False):.1%}",
+        f"{found.bias(False):+.1%}",
     ]
 
 
@@ -285,17 +329,18 @@ def _crossing_line(each: Crossing) -> str:
 
 
 def _worst_lines(found: Comparison) -> Iterator[str]:
-    """The cases that are furthest off once drift is out, with the part that most of it comes from."""
+    """The cases that are furthest off, with the part that most of it comes from."""
+    corrected = found.correction.is_used
     for row in found.worst[:N_WORST]:
-        step = statistics.median(row.measurement.seconds)
-        direction = "fast" if row.corrected_error > 0 else "slow"
-        error = f"{abs(row.corrected_error):.0%} too {direction} ({format_seconds(step)} a step)"
-        yield f"worst: {row.case.id}: {error}; {_blame(row)}"
+        step, error = statistics.median(row.measurement.seconds), row.error_of(corrected)
+        told = f"{abs(error):.0%} too {'fast' if error > 0 else 'slow'}{' with drift out' * corrected}"
+        yield f"worst: {row.case.id}: {told} ({format_seconds(step)} a step); {_blame(row, corrected)}"
 
 
-def _blame(row: Row) -> str:
-    if row.worst_part is None:
+def _blame(row: Row, corrected: bool) -> str:
+    part = row.worst_part(corrected)
+    if part is None:
         return "spread over several parts"
-    measured, forecast = row.parts[row.worst_part]
-    where = row.worst_part if row.worst_part == OUTSIDE else f"in {row.worst_part}"
+    measured, forecast = row.parts(corrected)[part]
+    where = part if part == OUTSIDE else f"in {part}"
     return f"most of it {where}: {format_seconds(measured)} measured, {format_seconds(forecast)} forecast"

@@ -7,11 +7,10 @@ import gguf
 import naive
 import numpy as np
 import pytest
-from numba import njit
 
 from simulator.engine import cpu, kernels, pack, sparse
+from simulator.engine.compiled import helper
 from simulator.engine.formats import LAYOUTS, record_bytes
-from simulator.engine.simd import FAST
 from simulator.engine.sparse import FORMATS_BY_COLUMN, list_bytes, union_bytes
 from simulator.engine.team import Entry, Tape, Team
 from simulator.engine.weights import Stored, aligned, load
@@ -196,7 +195,7 @@ def multiply(team, path, matrix, x, groups=None, bias=None):
     panel_bytes = matrix.layout.panel_bytes(matrix.columns)
     fields |= {"weights": matrix.address, "rows": matrix.rows, "columns": matrix.columns, "panel_bytes": panel_bytes}
     fields |= {"expert_bytes": matrix.copy_bytes}
-    kernel = kernels.kernel("matmul", matrix.layout.name, cpu.target(path))
+    kernel = kernels.kernel("matmul", matrix.layout.name, path.name)
     team.run(Tape([[Entry(kernel, kernels.task("M", **fields))]]))
     assert held["read"].sum() == len(groups) * matrix.copy_bytes
     assert (held["output"][:, matrix.rows :] == GUARD).all()
@@ -328,7 +327,7 @@ def multiply_columns(team, path, matrix, lists, groups=None):
     fields |= {f"{name}_stride": held[name].strides[0] for name in ("input", "output", "scratch")}
     fields |= {"weights": matrix.address, "rows": matrix.rows, "columns": matrix.columns, "tile": matrix.tile}
     fields |= {"expert_bytes": matrix.copy_bytes, "panel_bytes": matrix.tile_bytes}
-    kernel = kernels.kernel("columns", matrix.format, cpu.target(path))
+    kernel = kernels.kernel("columns", matrix.format, path.name)
     team.run(Tape([[Entry(kernel, kernels.task("M", **fields))]]))
     return held["output"], int(held["read"].sum())
 
@@ -432,14 +431,14 @@ def test_only_the_largest_stay_and_of_equal_ones_the_first(draw):
 # ---- small kernels ----
 
 
-@njit(fastmath=FAST)
+@helper
 def exps(x, out):
     """out = e**x by the kernels' own function, with the kernels' own flags"""
     for i in range(len(x)):
         out[i] = kernels._exp(x[i])
 
 
-@njit
+@helper
 def halves(x, out):
     """out = the float16 nearest to x"""
     for i in range(len(x)):
@@ -686,7 +685,7 @@ class Attention:
                 held[name], fields[name] = norm, norm.ctypes.data
                 fields["norm_width"] = WIDTH if len(norm) == WIDTH else 0
         task = kernels.task("A", **fields)
-        target = cpu.target(path)
+        target = path.name
         names = [("store", cache), ("attend", cache, target), ("merge",)]
         self.tape = Tape([[Entry(kernels.kernel(*name), task)] for name in names])
 

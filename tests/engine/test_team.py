@@ -5,16 +5,15 @@ import time
 
 import numpy as np
 import pytest
-from numba import cfunc
 
 from simulator.engine import team as module
+from simulator.engine.compiled import compile_kernel
 from simulator.engine.simd import fetch_add, integers_at
 from simulator.engine.team import Entry, Tape, Team, cores
 
 SIZES = (1, 2, 4)  # more than there are cores, too
 
 
-@cfunc("void(int64, int64, int64)", cache=True)
 def double_neighbours(task, thread, n_threads):
     """target[i] = source[i - 1] + source[i + 1] for this thread's share of a ring: wrong if any of it is not there yet."""
     t = integers_at(task, 3)
@@ -24,7 +23,6 @@ def double_neighbours(task, thread, n_threads):
         target[i] = (source[(i + n - 1) % n] + source[(i + 1) % n]) % 1_000_003
 
 
-@cfunc("void(int64, int64, int64)", cache=True)
 def count(task, thread, n_threads):
     """Adds 1 to the first number, the thread's own bit to the second, and keeps the number of threads."""
     fetch_add(task, 1)
@@ -32,7 +30,6 @@ def count(task, thread, n_threads):
     integers_at(task, 3)[2] = n_threads
 
 
-@cfunc("void(int64, int64, int64)", cache=True)
 def claim(task, thread, n_threads):
     """Takes items by a shared counter and marks each."""
     t = integers_at(task, 3)
@@ -41,6 +38,9 @@ def claim(task, thread, n_threads):
         if item >= t[2]:
             break
         fetch_add(t[1] + 8 * item, 1)
+
+
+DOUBLE, COUNT, CLAIM = (compile_kernel(each, f"test-{each.__name__}") for each in (double_neighbours, count, claim))
 
 
 def numbers(*values):
@@ -60,7 +60,7 @@ def ring_tape(source, target, n_phases):
     """Phases that go from one ring to the other and back."""
     places = source.ctypes.data, target.ctypes.data
     tasks = [numbers(*places, len(source)), numbers(*places[::-1], len(source))]
-    return Tape([[Entry(double_neighbours.address, tasks[number % 2])] for number in range(n_phases)])
+    return Tape([[Entry(DOUBLE, tasks[number % 2])] for number in range(n_phases)])
 
 
 def ring_after(start, n_phases):
@@ -92,7 +92,7 @@ def test_tapes_follow_each_other(team):
 def test_every_thread_takes_part_once(team):
     """In each kernel, also where several share a phase."""
     tasks = [numbers(0, 0, 0) for _ in range(3)]
-    entries = [Entry(count.address, task) for task in tasks]
+    entries = [Entry(COUNT, task) for task in tasks]
     for _ in range(100):
         team.run(Tape([entries[:2], entries[2:]]))
     everyone = sum(100 << (16 * thread) for thread in range(team.n_threads))
@@ -102,7 +102,7 @@ def test_every_thread_takes_part_once(team):
 def test_claimed_work_is_done_once(team):
     """10,000 items, each by one thread."""
     claimed, marks = numbers(0), np.zeros(10_000, np.int64)
-    team.run(Tape([[Entry(claim.address, numbers(claimed.ctypes.data, marks.ctypes.data, len(marks)))]]))
+    team.run(Tape([[Entry(CLAIM, numbers(claimed.ctypes.data, marks.ctypes.data, len(marks)))]]))
     assert (marks == 1).all()
     assert claimed[0] == len(marks) + team.n_threads
 
@@ -144,7 +144,7 @@ def test_work_announced_while_a_thread_lies_down_is_seen(monkeypatch):
     monkeypatch.setattr(module, "_serve", hesitate)
     team, total = Team(2), numbers(0, 0, 0)
     tired.wait()
-    runner = threading.Thread(target=team.run, args=(Tape([[Entry(count.address, total)]]),), daemon=True)
+    runner = threading.Thread(target=team.run, args=(Tape([[Entry(COUNT, total)]]),), daemon=True)
     runner.start()
     wait_for(lambda: team._view[module.GENERATION])
     may_sleep.set()
@@ -161,7 +161,7 @@ def test_an_empty_tape_is_nothing():
         wait_for(lambda: all(team._parked[1:]))
         for _ in range(3):
             team.run(Tape([]))
-        team.run(Tape([[Entry(count.address, total)]] * 20))
+        team.run(Tape([[Entry(COUNT, total)]] * 20))
     team.close()
     assert total[0] == 4 * 20 * 4
 
@@ -170,7 +170,7 @@ def test_an_empty_tape_is_nothing():
 def test_an_interrupt_between_waking_and_working_leaves_a_whole_team(monkeypatch, is_parked):
     """Ctrl-C may come right after a tape was announced: it is worked through all the same, and so is the next one."""
     team, total, announce = Team(2), numbers(0, 0, 0), module._announce
-    tape = Tape([[Entry(count.address, total)]])
+    tape = Tape([[Entry(COUNT, total)]])
 
     def interrupted(control):
         """The first time, the user's Ctrl-C follows."""
@@ -231,7 +231,7 @@ def test_teams_come_and_go():
     for number in range(100):
         team = Team(number % 4 + 1)
         if number % 3:
-            team.run(Tape([[Entry(count.address, total)]]))
+            team.run(Tape([[Entry(COUNT, total)]]))
         team.close()
     assert threading.active_count() == before
     assert total[0] == sum(number % 4 + 1 for number in range(100) if number % 3)
@@ -261,7 +261,7 @@ def test_two_teams_do_not_meet():
 def test_a_tape_keeps_its_tasks():
     """Its table holds addresses, so the tasks must live as long as it does; a barrier ends each phase, and only that."""
     team, total = Team(2), numbers(0, 0, 0)
-    tape = Tape([[Entry(count.address, total), Entry(count.address, total)], [Entry(count.address, total)]])
+    tape = Tape([[Entry(COUNT, total), Entry(COUNT, total)], [Entry(COUNT, total)]])
     assert tape.table[:, 1].tolist() == [total.ctypes.data] * 3
     assert tape.table[:, 2].tolist() == [0, 1, 1]
     assert all(entry.task is total for phase in tape.phases for entry in phase)

@@ -345,3 +345,38 @@ def test_yaml_has_figures_on_a_line_each():
     assert "gb_per_s: {value: 1.5, source: profile}" in text
     assert "&" not in text
     assert yaml.safe_load(text)["memory"][0]["gb_per_s_by_threads"] == {1: figure}
+
+
+def test_decodes_that_scatter_more_than_memory_are_told():
+    """The reference models by 30 %, memory by 2 %: it is decodes that are forecast."""
+    readings = readings_of(PI5)
+    everyone = readings.plan.threads[-1]
+    names = [name for name in readings.samples if name.startswith(f"reference {everyone} ")]
+    readings.samples.update({name: timed(5e-3, 0.3) for name in names})
+    (note,) = noise_of(readings)
+    assert "decodes of the same models scattered by 30%" in note
+
+
+def test_a_machine_of_two_speeds_is_described_in_its_file():
+    """Sixty readings of memory, in turns of two at 10 GB/s and three at 16: speeds, shares and changes."""
+    readings = readings_of(PI5)
+    size = readings.plan.buffer_bytes
+    rates = [10e9, 10e9, 16e9, 16e9, 16e9] * 12
+    seconds = tuple(size / rate * (1 + 0.02 * (place % 3 - 1)) for place, rate in enumerate(rates))
+    readings.samples[f"read {readings.plan.threads[-1]} {size}"] = Sample(seconds, bytes=size)
+    hardware = Hardware.model_validate(hardware_fields(readings, "mine", WHEN))
+    (run,) = hardware.runs
+    assert (
+        "two states: reading memory at 10.0 GB/s 40% of the time and at 16.0 GB/s 60%, with 23 changes in 60 readings"
+        in run.notes
+    )
+    slow, fast = run.figures["slow_read_gb_per_s"], run.figures["fast_read_gb_per_s"]
+    assert (slow.value, slow.count, slow.how) == (pytest.approx(10, rel=1e-3), 24, "40% of the readings")
+    assert (fast.value, fast.count) == (pytest.approx(16, rel=1e-3), 36)
+
+
+def test_a_machine_of_one_speed_has_no_states_in_its_file():
+    """Five readings say nothing of that, and noise is none."""
+    (run,) = hardware_fields(readings_of(PI5), "mine", WHEN)["runs"]
+    assert "slow_read_gb_per_s" not in run["figures"]
+    assert not [note for note in run["notes"] if "two states" in note]
