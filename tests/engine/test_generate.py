@@ -162,7 +162,7 @@ def test_a_vocabulary_of_another_size_is_refused(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(generation, "load_tokenizer", lambda _: shorter)
     status, _, err = run(capsys, path, "--tokens", "1")
     assert status == 2
-    assert "2 tokens stand for" in err
+    assert "2 tokens for 64 rows of the embedding" in err
 
 
 def test_a_recorded_trace_must_fit_the_model(moe_file, tmp_path):
