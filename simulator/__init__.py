@@ -6,7 +6,9 @@
     >>> print(f"{forecast.tokens_per_s:.1f} tokens/s, limited by {forecast.bound}")
     7.8 tokens/s, limited by memory
 
-`batch` and `context` may be numpy arrays that broadcast: then every result is an array over the grid.
+`batch` and `context` may be arrays that broadcast: then every result is an array over the grid. What does not fit in
+memory has no speed: there `fits` is False, `bound` is does_not_fit, and rates are NaN. InputError, in a sentence, is all
+that a wrong argument raises.
 """
 
 from importlib import import_module

@@ -49,7 +49,6 @@ def test_the_search_finds_what_it_should():
         ("show", "bf16"),
         ("show", "fp8"),
         ("list", "formats"),
-        ("generate", "plain.yaml", "--tokens", "1", "--threads", "1"),
         ("simulate", "one.yaml", "pi5-16gb", "--routing", "counts.json"),
         ("simulate", "nothing.gguf", "pi5-16gb"),
     ],
@@ -58,8 +57,6 @@ def test_no_text_of_a_command_counts_one_of_many(tmp_path, monkeypatch, capsys, 
     """A model with one of everything, one thread, one token, files of one byte or expert: answers and refusals alike."""
     monkeypatch.chdir(tmp_path)
     tmp_path.joinpath("one.yaml").write_text(yaml.safe_dump(ONE_OF_EACH))
-    plain = {key: value for key, value in ONE_OF_EACH["layers"][0].items() if key != "cross_attention"}
-    tmp_path.joinpath("plain.yaml").write_text(yaml.safe_dump(ONE_OF_EACH | {"layers": [plain]}))
     tmp_path.joinpath("counts.json").write_text('{"counts": [1, 2]}')
     tmp_path.joinpath("nothing.gguf").write_bytes(b"G")
     with pytest.raises(SystemExit):

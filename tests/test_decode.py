@@ -190,14 +190,14 @@ def test_memory_grows_with_batch_and_depth(tiny_dense):
         ("context", -1),
         ("batch", float("nan")),
         ("batch", 1.5),
-        ("batch", [1, 2]),
+        ("batch", [1, 2.5]),
         ("context", "a"),
         ("tokens", 0),
         ("threads", 0),
     ],
 )
 def test_impossible_workloads_are_refused(field, value):
-    """A batch of nothing, a negative depth, no threads, half a sequence, a list."""
+    """A batch of nothing, a negative depth, no threads, half a sequence, alone or in a list."""
     with pytest.raises(ValueError, match=f"{field} must be"):
         Workload(F16, **{field: value})
 

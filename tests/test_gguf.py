@@ -280,7 +280,7 @@ def test_what_is_not_understood_is_refused(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "0 bytes are too few"),
+        (b"", "0 bytes, too few"),
         (b"GGML" + bytes(40), "not a GGUF file"),
         (b"GGUF" + struct.pack("<IQQ", 1, 0, 0), "GGUF version 1 is not supported"),
         (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "big-endian"),

@@ -899,7 +899,7 @@ def test_a_gguf_that_is_not_understood_is_told(files, refusal, change, message):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "case.gguf: 0 bytes are too few for a GGUF file"),
+        (b"", "case.gguf: 0 bytes, too few for a GGUF file"),
         (b"<!DOCTYPE html><html>no such page</html>", "case.gguf: not a GGUF file, which starts with the letters GGUF"),
         (b"GGUF" + struct.pack("<IQQ", 1, 0, 0), "case.gguf: GGUF version 1 is not supported, versions 2 and 3 are"),
         (

@@ -123,7 +123,7 @@ def test_somebody_elses_measurements_make_a_report(capsys):
         (["report", "llama-3-8b"], "report: name devices with --on, as in: --on pi5-16gb rtx-4090 (roofcast list hardware)"),
         (["report", "llama-3-8b", "--on", "pi5-16gb", "-o", "file"], "-o file: is a file, a folder is needed"),
         (["report", *MODELS, "--on", *DEVICES],
-         "report: 13 models on 5 devices are 65 pairs, at most 64 are readable on a page: make several reports"),
+         "report: 13 models on 5 devices: 65 pairs, at most 64 are readable on a page: make several reports"),
         (["report", "llama-3-8b", "--on", "pi5-16gb", "--measured", "none.csv"], "none.csv: no such file"),
         (["report", "llama-3-8b", "--on", "pi5-16gb", "-o", "."], "-o .: holds file, which is of no report; give a new or empty folder"),
         (["report", "llama-3-8b", "--on", "pi5-16gb", "--measured", "file", "-o", "."],

@@ -158,5 +158,5 @@ def test_a_histogram_must_suit_the_model():
     """One count per expert, and at least k of them in use."""
     with pytest.raises(InputError, match="the file has 3 experts, the model 4"):
         Popular("h.csv", popularity=(1.0, 1.0, 1.0)).distinct(experts(4, 2), 1)
-    with pytest.raises(InputError, match="fewer than 2 experts are ever used"):
+    with pytest.raises(InputError, match="fewer experts are ever used than the 2 that the model needs"):
         Popular("h.csv", popularity=(1.0, 0.0, 0.0, 0.0)).distinct(experts(4, 2), 1)

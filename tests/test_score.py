@@ -311,7 +311,7 @@ def test_a_long_report_shows_the_worst(capsys):
     """41 rows: the 40 that are furthest off, and where the others are."""
     print_score(Score(tuple(row(10, 10 + n / 10, id=f"r{n}") for n in range(41))))
     shown = capsys.readouterr().out
-    assert "the 40 rows of 41 that are furthest off (--json FILE writes all):" in shown
+    assert "of 41 rows the 40 furthest off (--json FILE writes all):" in shown
     assert "r40 " in shown
     assert "r0 " not in shown
 

@@ -47,8 +47,16 @@ def test_text_goes_to_standard_output_and_figures_to_standard_error(capsys, dens
     status, out, err = run(capsys, dense_file, "--prompt", "ab", "--tokens", "8", "--threads", "1")
     assert status == 0
     assert "tokens/s" not in out
-    for part in ("tokens/s over 7 tokens", "1 threads", "GB/s:", "% of the", "per token:", "prompt of"):
+    for part in ("tokens/s over 7 tokens", "(1 thread, ", "GB/s:", "% of the", "per token:", "prompt of"):
         assert part in err
+
+
+def test_a_single_token_is_one(capsys, dense_file):
+    """Too few to time, and told in the singular."""
+    status, _, err = run(capsys, dense_file, "--prompt", "ab", "--tokens", "1", "--threads", "1")
+    assert status == 0
+    assert "1 token: too few to time" in err
+    assert "1 tokens" not in err
 
 
 def test_json_holds_the_same_run_twice(capsys, dense_file):
@@ -155,7 +163,7 @@ def test_a_vocabulary_of_another_size_is_refused(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(generation, "load_tokenizer", lambda _: shorter)
     status, _, err = run(capsys, path, "--tokens", "1")
     assert status == 2
-    assert "2 tokens stand for" in err
+    assert "2 tokens for 64 rows of the embedding" in err
 
 
 def test_a_recorded_trace_must_fit_the_model(moe_file, tmp_path):

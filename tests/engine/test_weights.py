@@ -92,7 +92,7 @@ def test_a_file_that_was_not_fetched_whole(small):
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        (10, "m.gguf: 10 bytes are too few for a GGUF file"),
+        (10, "m.gguf: 10 bytes, too few for a GGUF file"),
         (2000, "m.gguf: the file ends inside its header (at byte 2,000): damaged or not fully downloaded"),
     ],
 )
