@@ -224,8 +224,10 @@ def _part_all(figure: Canvas) -> bool:
 
 def _part(axes: Axes, labels: Sequence[Annotation], direction: int) -> None:
     """Direction 0 is along the axes' width, 1 along its height."""
+    from matplotlib.text import Text
+
     points = 72 / axes.figure.dpi
-    boxes = [label.get_window_extent() for label in labels]
+    boxes = [Text.get_window_extent(label) for label in labels]  # an annotation's own takes in its line
     sizes = [((box.height + 1) if direction else (box.width + 8)) * points for box in boxes]
     low, high = (end * points for end in (axes.bbox.intervaly if direction else axes.bbox.intervalx))
     data_place = [label.xy[direction] for label in labels]
