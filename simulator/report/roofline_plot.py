@@ -27,12 +27,11 @@ from simulator.report.style import (
     count,
     entitle,
     power_ticks,
-    round_places,
     save,
     set_ticks,
     settle,
-    widened,
 )
+from simulator.report.ticks import round_places, widened
 from simulator.units import GIGA, TERA, format_number, format_rate
 
 if TYPE_CHECKING:

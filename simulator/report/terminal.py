@@ -16,6 +16,7 @@ from simulator.errors import printable
 from simulator.report import roofline_data
 from simulator.report.charts import Chart, Panel, Series, table_of, without_zero
 from simulator.report.table import print_table
+from simulator.report.ticks import even_places, round_places
 from simulator.units import GIGA, format_bytes, format_count, format_number
 
 HEIGHT, MIN_HEIGHT = 16, 6  # lines of a panel
@@ -24,6 +25,7 @@ COLOURS = ("blue", "red", "green", "magenta", "yellow", "cyan", "white")
 CODES = {"blue": 34, "red": 31, "green": 32, "magenta": 35, "yellow": 33, "cyan": 36, "white": 37}
 BLOCKS = " ▏▎▍▌▋▊▉█"
 FILLS = "█▓▒░"
+LEAST_BAR = 8  # columns of the longest bar
 BLANK = "\u2800"  # a sign of braille without dots
 
 
@@ -33,16 +35,21 @@ def print_chart(chart: Chart) -> None:
         print_values(chart)
         return
     chart = without_zero(chart)
-    print(chart.title)
+    print(_folded(chart.title))
     if chart.subtitle:
-        print(printable(chart.subtitle, 100))
+        print(_folded(chart.subtitle))
     for panel in chart.panels:
         print()
         if panel.title:
-            print(printable(panel.title, 100))
+            print(_folded(panel.title))
         for line in _DRAWERS[chart.form](chart, panel):
             print(line.replace(BLANK, " ").rstrip())
-    print("\n" + textwrap.fill(printable(chart.source, 300), _size()[0], break_on_hyphens=False))
+    print("\n" + _folded(chart.source))
+
+
+def _folded(text: str, indent: str = "") -> str:
+    """In lines that the terminal has room for."""
+    return textwrap.fill(printable(text, 300), _size()[0], break_on_hyphens=False, subsequent_indent=indent)
 
 
 def can_draw() -> bool:
@@ -118,23 +125,15 @@ class _Scale:
         return self._at(value)
 
     def places(self, most: int) -> list[float]:
-        """At most so many round values inside."""
-        found = list(self._round())
-        return found[:: -(-len(found) // max(1, most)) or 1] or [math.exp(self.low) if self.is_log else self.low]
-
-    def _round(self) -> Iterator[float]:
+        """At most so many round values inside, and two at least."""
         if not self.is_log:
-            step = 10.0 ** math.floor(math.log10(self.high - self.low))
-            step = next(step * part for part in (0.2, 0.5, 1.0, 2.0) if (self.high - self.low) / (step * part) <= 8)
-            yield from (step * n for n in range(math.ceil(self.low / step), math.floor(self.high / step) + 1))
-            return
-        base = math.log(self.base)
-        digits = (1,) if self.base == 2 or self.high - self.low > 4 * math.log(10) else (1, 2, 5)
-        for power in range(math.floor(self.low / base) - 1, math.ceil(self.high / base) + 1):
-            for digit in digits:
-                value = digit * float(self.base) ** power
-                if self.low - 1e-9 <= math.log(value) <= self.high + 1e-9:
-                    yield value
+            return [self.low + place for place in even_places(self.high - self.low, max(2, most))]
+        low, high = math.exp(self.low), math.exp(self.high)
+        if self.base == 2:
+            powers = range(math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9) + 1)
+            if len(powers) > 1:
+                return [2.0**power for power in powers[:: -(-len(powers) // max(2, most))]]
+        return round_places(low, high, max(2, most))
 
 
 def _lines(chart: Chart, panel: Panel) -> Iterator[str]:
@@ -159,8 +158,13 @@ def _lines(chart: Chart, panel: Panel) -> Iterator[str]:
     yield from _canvas(
         x, y, [(path, COLOURS[each.colour % 7]) for each, path in paths], dotted, marks, panel.y, chart.x
     )
+    if [each.label for each in panel.series] == [
+        each.label for each in chart.panels[-1].series
+    ] and panel is not chart.panels[-1]:
+        return  # the last panel says what is what
     yield from _keys(panel.series)
-    yield from (f"  o {mark.text}{'' if few else f' ({each.label})'}" for each in panel.series for mark in each.marks)
+    for number, each in enumerate(panel.series):
+        yield from (f"  o {mark.text}{'' if few else f' ({_letter(number)})'}" for mark in each.marks)
     if few and panel.series[0].low:
         yield from _interval(panel.series[0])
 
@@ -179,8 +183,13 @@ def _along(x: Sequence[float], y: Sequence[float | None]) -> list[tuple[float, f
 
 def _keys(series: Sequence[Series]) -> Iterator[str]:
     for number, each in enumerate(series):
-        sign = chr(ord("a") + number % 26)
-        yield f"  {_coloured(sign, COLOURS[each.colour % 7])} {printable(each.label, 70)}"
+        first, *others = textwrap.wrap(printable(each.label, 120), _size()[0] - 4, break_on_hyphens=False)
+        yield f"  {_coloured(_letter(number), COLOURS[each.colour % 7])} {first}"
+        yield from (f"    {line}" for line in others)
+
+
+def _letter(number: int) -> str:
+    return chr(ord("a") + number % 26)
 
 
 def _canvas(
@@ -194,6 +203,7 @@ def _canvas(
 ) -> Iterator[str]:
     """Lines in axes, each ending in its letter."""
     columns, lines = _size()
+    x_name = textwrap.shorten(x_name, columns - 12, placeholder="...")
     names = {place: y.told(place) for place in y.places(lines // 2)}
     margin = max(map(len, names.values()), default=0) + 1
     width = columns - margin - 2
@@ -207,9 +217,7 @@ def _canvas(
         shade = None if _is_plain() else colour
         for (x0, y0), (x1, y1) in pairwise(path):
             canvas.line(x(x0), y(y0), x(x1), y(y1), color=shade)
-    letters = [
-        (path[-1][0], path[-1][1], chr(ord("a") + n % 26), colour) for n, (path, colour) in enumerate(paths) if path
-    ]
+    letters = [(path[-1][0], path[-1][1], _letter(n), colour) for n, (path, colour) in enumerate(paths) if path]
     for place, value, sign, colour in [*((*mark, None) for mark in marks), *letters]:
         canvas.text(x(place), y(value), sign, color=None if _is_plain() else colour)
     rows = {round((1 - (y(place) - y.low) / (y.high - y.low)) * (lines - 1)): name for place, name in names.items()}
@@ -253,9 +261,7 @@ def _points(chart: Chart, panel: Panel) -> Iterator[str]:
     both = _Scale(everything, True, _rate)
     low, high = min(everything), max(everything)
     marks = [
-        (x, y, chr(ord("a") + number % 26))
-        for number, each in enumerate(panel.series)
-        for x, y in zip(each.x, each.y, strict=True)
+        (x, y, _letter(number)) for number, each in enumerate(panel.series) for x, y in zip(each.x, each.y, strict=True)
     ]
     yield from _canvas(both, both, [], [[(low, low), (high, high)]], marks, panel.y, chart.x)
     yield from _keys(panel.series)
@@ -274,7 +280,7 @@ def _roofline(chart: Chart, panel: Panel) -> Iterator[str]:
         ([(left, rate * left / GIGA), (peak / rate, peak / GIGA), (right, peak / GIGA)], "white") for rate in rates
     ]
     marks = [
-        (x_, y_ / GIGA, chr(ord("a") + number % 26))
+        (x_, y_ / GIGA, _letter(number))
         for number, each in enumerate(panel.series)
         for x_, y_ in zip(each.x, each.y, strict=True)
     ]
@@ -292,12 +298,16 @@ def _bars(_chart: Chart, panel: Panel) -> Iterator[str]:
     (each,) = panel.series
     columns, _ = _size()
     known = [y for y in each.y if y]
-    margin = min(max(map(len, each.x)), columns // 2)
-    notes = [f"{format_number(y)}, {note}" if y else note for y, note in zip(each.y, each.notes, strict=True)]
-    room = columns - margin - max(map(len, notes)) - 4
-    for name, value, note in zip(each.x, each.y, notes, strict=True):
-        bar = _blocks(value / max(known) * max(room, 8)) if value else ""
-        yield f"{printable(name, margin):>{margin}} │{_coloured(bar, COLOURS[each.colour % 7])} {note}"
+    notes = [f"{format_number(y)}, {note}" if y else "" for y, note in zip(each.y, each.notes, strict=True)]
+    room = columns - max(map(len, notes)) - 4  # for a name and its bar
+    margin = min(max(map(len, each.x)), columns // 2, room - LEAST_BAR)
+    for name, value, note, reason in zip(each.x, each.y, notes, each.notes, strict=True):
+        bar = _coloured(_blocks(value / max(known) * (room - margin)), COLOURS[each.colour % 7]) if value else ""
+        first, *others = (
+            [f"{bar} {note}"] if value else [f" {line}" for line in textwrap.wrap(reason, columns - margin - 4)]
+        )
+        yield f"{printable(name, margin):>{margin}} │{first}"
+        yield from (f"{'':{margin}} │{line}" for line in others)
 
 
 def _blocks(length: float) -> str:
@@ -321,9 +331,8 @@ def _stacks(chart: Chart, panel: Panel) -> Iterator[str]:
             for each, start, end in zip(panel.series, ends[:-1], ends[1:], strict=True)
         )
         yield f"{name:>{margin}} │{parts} {format_bytes(totals[n])}"
-    yield f"{'':{margin}}  " + "  ".join(
-        f"{_coloured(FILLS[each.colour % 4], COLOURS[each.colour % 7])} {each.label}" for each in panel.series
-    )
+    for each in panel.series:
+        yield f"{'':{margin}}  {_coloured(FILLS[each.colour % 4], COLOURS[each.colour % 7])} {each.label}"
     yield f"{'':{margin}}  each line: {chart.x}"
 
 
