@@ -117,8 +117,10 @@ OF = "Qwen3-30B-A3B, q3_k_m on AMD EPYC 9654 (Genoa), one socket, 12 channels"
 def crowd(kind: str, count: int) -> Chart:
     """A chart of so many models or devices: lines or bars in one panel, or a panel each; some of them do not fit."""
     shared = {"title": f"{kind}, a title of some length of {count}", "source": SOURCE, "subtitle": OF}
-    names = NAMES[:count]
-    if kind in ("batch", "context", "experts"):
+    names = (
+        NAMES[:count] if kind != "routed" else tuple(f"zipf:{n}" for n in range(count))
+    )  # short ones stand at their lines
+    if kind in ("batch", "context", "experts", "routed"):
         found = [
             line(name, 5.0 * 3**n if kind == "batch" else 20.0 + n, 0.8, n, marks=(Mark(4, 9.0, CHANGES[n % 3], "fits up to 4"),),
                  measured=(Point(2, 7.0, 6.0, 8.0),))

@@ -15,7 +15,7 @@ from simulator.report.draw import draw_chart
 from simulator.report.roofline_plot import draw as draw_device
 
 PIXELS = 150  # of an inch
-CROWDS = ("speed", "spread", "batch", "context", "experts", "measured")  # all in one panel, or in two
+CROWDS = ("speed", "spread", "batch", "context", "experts", "routed", "measured")  # all in one panel, or in two
 PANELS = ("formats", "bytes", "sparsity", "routing", "roofline")  # in one each, so that few show what many do
 CASES = [  # entries, and pixels across
     *((kind, *each) for kind in CROWDS for each in ((1, 640), (3, 1500), (9, 640), (12, 640), (12, 1500))),
@@ -112,9 +112,9 @@ def test_bars_begin_at_zero(figure):
 def test_values_stand_at_what_they_state(figure):
     """Behind the interval of their own bar, by no more than their own width, and on no ceiling."""
     for axes in figure.axes:
-        for text in axes.texts:
-            if text.get_gid() != "value":
-                continue
+        values = [text for text in axes.texts if text.get_gid() == "value"]
+        assert len(values) == sum("_ceiling" in line.get_label() and axes.yaxis_inverted() for line in axes.lines)
+        for text in values:
             row, box = text.xy[1], Text.get_window_extent(text)
             lines = [line for line in axes.lines if np.all(np.abs(np.asarray(line.get_ydata(), float) - row) < 0.4)]
             ceilings = [

@@ -290,6 +290,23 @@ def test_every_chart_is_drawn_and_says_what_it_is(opened):
     assert "NaN" not in opened.locator("#explorer").inner_html()
 
 
+def test_the_scatter_has_the_axes_of_the_picture(opened):
+    """Measured along, forecast up, as `measured.png` has them."""
+    texts = opened.locator("#scatter .plot svg text").all_text_contents()
+    assert texts[-2:] == ["forecast, tokens/s", "measured, tokens/s"]
+
+
+def test_bars_are_from_zero_or_they_are_dots(opened):
+    """A mixture at 5 and at 272 tokens/s: on a logarithmic axis there is no bar, and each value stands at its own interval."""
+    assert "logarithmic" in opened.locator("#by-device .plot").inner_html()
+    assert opened.locator("#by-device .plot .rod").count() == 0
+    assert opened.locator("#by-format .plot .rod").count() > 0
+    assert opened.locator(".speeds .bar.dots").count() > 0
+    for group in opened.locator("#by-device .plot g:has(.value)").all():
+        value, whisker = group.locator(".value").bounding_box(), group.locator(".error").bounding_box()
+        assert 0 < value["x"] - whisker["x"] - whisker["width"] < 40
+
+
 def test_values_are_told_on_hovering_and_by_keys(opened):
     """The tooltip holds the rate of the batch; arrows go on to the next."""
     chart = opened.locator("#throughput .plot svg")

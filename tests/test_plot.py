@@ -244,7 +244,7 @@ def test_the_picture_is_not_blank(box, tmp_path):
     """Twelve inches wide; between a hundredth and a third of it is not white, and there are many colours."""
     write_plot(box, tmp_path / "a.png")
     pixels = imread(tmp_path / "a.png")[..., :3]
-    assert pixels.shape[:2] == (870, 1800)
+    assert pixels.shape[1] == 1800
     assert 0.01 < (pixels.min(axis=2) < 0.98).mean() < 0.33
     assert len(np.unique((pixels * 7).astype(int) @ [64, 8, 1])) > 20
 

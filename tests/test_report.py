@@ -116,6 +116,16 @@ def test_somebody_elses_measurements_make_a_report(capsys):
     assert out.splitlines()[-1].startswith("out/index.html: 2 models on 1 device; ")
 
 
+def test_a_report_opens_where_most_was_measured(capsys):
+    """Two of three rows have a context of 300 tokens, which joins those that the page can show."""
+    rows = [f"pi5-16gb,llama-3-8b,q4_k_m,{batch},{context},2.0" for batch, context in ((1, 300), (2, 300), (1, 1024))]
+    Path("mine.csv").write_text("\n".join(["device,model,weights,batch,context,tokens_per_s", *rows]) + "\n")
+    assert run(capsys, "validate", "--against", "mine.csv", "--report", "out")[0] == 0
+    data = json.loads(re.search(r'id="data">(.*?)</script>', Path("out/index.html").read_text(), re.DOTALL)[1])
+    assert data["context"] == 300
+    assert data["contexts"][:3] == [128, 300, 1024]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

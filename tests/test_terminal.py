@@ -4,7 +4,7 @@ import re
 from contextlib import redirect_stdout
 
 import pytest
-from samples import BATCHES, sample
+from samples import BATCHES, crowd, sample
 from screens import Screen
 from test_charts import measurement
 
@@ -61,6 +61,32 @@ def test_bars_of_one_panel_have_one_scale_where_notes_differ(show):
     long, short = (line.count("█") for line in lines if "█" in line)
     assert long == pytest.approx(2 * short, abs=1)
     assert lines[lines.index("a model with a long name") + 1].endswith("8.00, memory-bound")
+
+
+@pytest.mark.parametrize("columns", [80, 50])
+@pytest.mark.parametrize("count", [1, 3, 9, 12])
+@pytest.mark.parametrize("kind", ["speed", "batch", "context", "bytes", "roofline", "sparsity", "measured"])
+def test_many_entries_keep_to_the_width(show, monkeypatch, kind, count, columns):
+    """Long names and words that say what does not fit are folded, and each entry is there."""
+    monkeypatch.setattr(terminal.shutil, "get_terminal_size", lambda _=None: os.terminal_size((columns, 24)))
+    chart = crowd(kind, count)
+    lines = lines_of(show(chart))
+    assert max(map(len, lines)) <= columns
+    entries = (
+        [each.label for each in chart.panels[0].series]
+        if len(chart.panels) < 3
+        else [each.title for each in chart.panels]
+    )
+    entries = chart.panels[0].series[0].x if kind == "speed" else entries
+    assert all(any(entry[:15] in line for line in lines) for entry in entries)
+
+
+def test_an_axis_has_two_numbers_at_least(show):
+    """One measurement alone, where no power of ten lies between the ends."""
+    lines = lines_of(show(crowd("measured", 1)))
+    below = next(line for line in lines[lines.index(next(line for line in lines if "└" in line)) + 1 :])
+    assert len(below.split()) > 1
+    assert sum(bool(line.split("│")[0].strip()) for line in lines if "│" in line) > 1
 
 
 @pytest.mark.parametrize("kind", KINDS)

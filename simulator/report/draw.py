@@ -14,6 +14,7 @@ from simulator.report.charts import CHANGES, Chart, Panel, Series, table_of, wit
 from simulator.report.margins import NAME, PANEL_TITLE, SMALL, TEXT, Words
 from simulator.report.roofline_plot import draw_roofs
 from simulator.report.style import GREY, INK, colour_of, count, line_of, marker_of
+from simulator.report.ticks import even_places, round_places, widened
 from simulator.units import format_bytes, format_count, format_number
 
 if TYPE_CHECKING:
@@ -236,16 +237,16 @@ def _scale_x(axes: Axes, chart: Chart, series: Sequence[Series], most: int) -> N
         axes.set_xlim(low, high)
         axes.xaxis.get_major_locator().set_params(nbins=most)
         return
-    low, high = style.widened(low, high, least=2.5)
+    low, high = widened(low, high, least=2.5)
     axes.set(xscale="log", xlim=(low, high))
     style.power_ticks(axes.xaxis, low, high, 2, format_count, most)
 
 
 def _scale_y(axes: Axes, chart: Chart, values: Sequence[float]) -> None:
     if chart.y_log:
-        low, high = style.widened(min(values), max(values))
+        low, high = widened(min(values), max(values))
         axes.set(yscale="log", ylim=(low, high))
-        style.set_ticks(axes.yaxis, style.round_places(low, high), count)
+        style.set_ticks(axes.yaxis, round_places(low, high), count)
     else:
         axes.set_ylim(0, max(values) * 1.08)
 
@@ -321,7 +322,7 @@ def _scale_bars(axes: Axes, chart: Chart, each: Series, room: float) -> None:
     limits = (math.exp(low), math.exp(high)) if chart.x_log else (low, high)
     axes.set(xscale="log" if chart.x_log else "linear", xlim=limits)
     most = max(2, int(room / TICK_ROOM))
-    places = style.round_places(*limits, most) if chart.x_log else style.even_places(high, most)
+    places = round_places(*limits, most) if chart.x_log else even_places(high, most)
     style.set_ticks(axes.xaxis, places, count)
 
 
@@ -385,7 +386,7 @@ def _draw_stacks(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
 def _draw_scatter(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
     ends = [value for each in panel.series for value in (*each.x, *each.low, *each.high)]
     ends += [value for each in panel.series for point in each.measured for value in (point.low, point.high)]
-    low, high = style.widened(min(ends), max(ends))
+    low, high = widened(min(ends), max(ends))
     axes.plot([low, high], [low, high], color=INK, lw=1, label="_equal")
     size = 5 if sum(len(each.x) for each in panel.series) <= MANY else 3
     for each in panel.series:
@@ -399,8 +400,8 @@ def _draw_scatter(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
                       label=each.label)  # fmt: skip
     axes.set(xscale="log", yscale="log", ylabel=panel.y, xlim=(low, high), ylim=(low, high))
     _label_x(axes, chart.x, wide - Y_ROOM)
-    style.set_ticks(axes.xaxis, style.round_places(low, high, most=max(2, int((wide - Y_ROOM) / TICK_ROOM))), count)
-    style.set_ticks(axes.yaxis, style.round_places(low, high), count)
+    style.set_ticks(axes.xaxis, round_places(low, high, most=max(2, int((wide - Y_ROOM) / TICK_ROOM))), count)
+    style.set_ticks(axes.yaxis, round_places(low, high), count)
 
 
 # ---- rooflines ----

@@ -296,7 +296,7 @@ function drawTicks(svg, x, px, edge) {
     if (place < edge.left - 1 || place > edge.right + 1) continue;
     draw(svg, "line", { x1: place, x2: place, y1: edge.bottom, y2: edge.bottom + 4, class: "axis" });
     if (place - half < taken + 8) continue;
-    const middle = Math.min(place, edge.right + 14 - half);
+    const middle = Math.max(half, Math.min(place, edge.right + 14 - half));
     draw(svg, "text", { x: middle, y: edge.bottom + 17, "text-anchor": "middle" }, text);
     taken = place + half;
   }
@@ -427,7 +427,7 @@ function barChart(plot, rows, label) {
     const top = place * height + 4, y = top + (isNarrow ? 25 : 10), name = isNarrow ? top + 10 : y + 5;
     const group = draw(svg, "g", { class: `k0${row.chosen ? " chosen" : ""}` });
     draw(group, "text", { x: 0, y: name, class: "name" }, cut(full(row), isNarrow ? width - 24 : width, 14));
-    if (row.value) drawBar(group, row, px, y, left, width);
+    if (row.value) drawBar(group, row, px, y, { left, width, isLog: axis.isLog });
     else draw(group, "text", { x: left, y: y + 5, class: "misfit" }, cut(row.note, width - left - 4, 12.5));
     const rates = [`${number(row.value)} tokens/s (${span(row)})`, `ceiling ${number(row.ceiling)} tokens/s`];
     return { x: left, y, title: full(row), lines: [...(row.value ? rates : []), row.note] };
@@ -451,15 +451,20 @@ function barAxis(svg, axis, px, edge) {
   draw(svg, "text", { x: edge.right, y: edge.bottom + 34, "text-anchor": "end" }, label);
 }
 
-function drawBar(group, row, px, y, left, width) {
-  const end = px(row.value), [low, high] = [px(row.low), px(row.high)];
-  draw(group, "rect", { x: left, y: y - 6, width: Math.max(1, end - left), height: 12, rx: 2, class: "rod" });
+/** A bar from zero; where the axis is logarithmic, and no length means anything, a dot alone. */
+function drawBar(group, row, px, y, { left, width, isLog }) {
+  const end = px(row.value), [low, high, ceiling] = [px(row.low), px(row.high), px(row.ceiling)];
+  if (isLog) draw(group, "line", { x1: left, x2: width - 56, y1: y, y2: y, class: "grid" });
+  else draw(group, "rect", { x: left, y: y - 6, width: Math.max(1, end - left), height: 12, rx: 2, class: "rod" });
   const whisker = `M${low} ${y}H${high}M${low} ${y - 4}v8M${high} ${y - 4}v8`;
   if (row.low > 0) draw(group, "path", { d: whisker, class: "error" });
-  draw(group, "path", { d: `M${px(row.ceiling)} ${y - 7}v14`, class: "ceiling" });
-  dot(group, end, y, 0, 4);
+  draw(group, "path", { d: `M${ceiling} ${y - 7}v14`, class: "ceiling" });
+  dot(group, end, y, 0, isLog ? 5 : 4);
   for (const each of row.measured) dot(group, px(each), y, 1, 4.5, "hollow");
-  draw(group, "text", { x: width - 2, y: y + 5, "text-anchor": "end", class: "value" }, number(row.value));
+  const reach = Math.max(end, row.low > 0 ? high : end, ...row.measured.map(px)) + 8, text = number(row.value);
+  const wide = widthOf(text, 13) * 1.1, isOver = ceiling > reach - 4 && ceiling < reach + wide + 4;
+  const start = Math.min(isOver ? Math.max(reach, ceiling + 6) : reach, width - wide - 2);
+  draw(group, "text", { x: start, y: y + 5, class: "value halo" }, text);
 }
 
 /** Columns {x, title, parts} of stacked bytes, a part for each name. */
@@ -660,22 +665,30 @@ function partsOf(surface) {
 
 function drawRoofline({ device }, parts, total, subtitle) {
   const dots = parts.filter((part) => part.done > 0 && part.moved > 0).map((part) => roofDot(part, total));
-  const most = Math.max(...device.peaks.map((peak) => peak.rate), ...dots.map((each) => each.y));
-  const across = [...dots.map((each) => each.x), most / device.bandwidth];
-  const label = "operations for each byte from memory";
-  const x = { low: Math.min(...across) / 3, high: Math.max(...across) * 4, isLog: true, show: brief, label };
-  const low = Math.min(...dots.map((each) => each.y), x.low * device.bandwidth);
-  const prefixed = (value) => scaled(value, [[1e12, "T"], [1e9, "G"], [1e6, "M"]], brief).replace(/\.0+ /, " ");
-  const y = { low: low / 1.5, high: most * 2.2, isLog: true, label: "operations per second", show: prefixed };
   const legend = [
     ...dots.map((each) => ({ name: each.title, place: each.place, kind: "dot" })),
     { name: `${device.memory}, ${number(device.bandwidth / 1e9)} GB/s`, kind: "roof" },
     { name: `${number(device.ceiling / 1e9)} GB/s by ${device.source}`, kind: "ceiling" },
   ];
   const plot = open("roofline", "Roofline: larger dots take longer", subtitle, legend);
+  const most = Math.max(...device.peaks.map((peak) => peak.rate), ...dots.map((each) => each.y));
+  const x = roofAxis(device, dots.map((each) => each.x), most / device.bandwidth, (plot.clientWidth || 320) - 60);
+  const low = Math.min(...dots.map((each) => each.y), x.low * device.bandwidth);
+  const prefixed = (value) => scaled(value, [[1e12, "T"], [1e9, "G"], [1e6, "M"]], brief).replace(/\.0+ /, " ");
+  const y = { low: low / 1.5, high: most * 2.2, isLog: true, label: "operations per second", show: prefixed };
   const behind = (view) => drawRoofs(view, device, x, most);
   dotChart(plot, { label: `Roofline of ${device.title}`, x, y, dots, behind });
 }
+
+/** So far beyond the last corner that the names of the peaks stand beside the roofs, on an axis of so many pixels. */
+function roofAxis(device, places, corner, width) {
+  const low = Math.min(...places, corner) / 3, names = device.peaks.map((peak) => widthOf(peakName(peak, width - 100)));
+  const share = Math.min(0.6, (Math.max(0, ...names) + 12) / width);
+  const high = Math.max(4 * Math.max(...places, corner), corner * (corner / low) ** (share / (1 - share)));
+  return { low, high, isLog: true, show: brief, label: "operations for each byte from memory" };
+}
+
+const peakName = ({ formats, rate }, room) => `${cut(formats, room)} ${operations(rate)}`;
 
 function roofDot({ name, place, value, done, moved }, total) {
   const share = value / total;
@@ -698,9 +711,9 @@ function drawRoofs({ svg, px, py, edge }, device, x, most) {
     draw(svg, "path", { d: `M${px(Math.max(x.low, rate / device.ceiling))} ${py(rate)}H${edge.right}`, class: "roof" });
   }
   let taken = -Infinity;
-  for (const { rate, formats } of peaks) {
-    taken = Math.max(py(rate) + 4, taken + 15);
-    const text = `${cut(formats, edge.right - edge.left - 100)} ${operations(rate)}`, wide = widthOf(text) + 6;
+  for (const peak of peaks) {
+    taken = Math.max(py(peak.rate) + 4, taken + 15);
+    const text = peakName(peak, edge.right - edge.left - 100), wide = widthOf(text) + 6;
     draw(svg, "rect", { x: edge.right - wide, y: taken - 11, width: wide, height: 14, class: "plate" });
     draw(svg, "text", { x: edge.right - 3, y: taken, "text-anchor": "end" }, text);
   }

@@ -22,6 +22,7 @@ from simulator.report.remarks import assumptions, capacity, check_command, left_
 from simulator.units import counted, format_gib, format_number
 
 WIDE = 30  # rates that span more are shown on a logarithmic scale
+COLUMNS = 5  # devices that have room beside each other
 SHOWN_ROWS = 12  # of measurements, before the rest is folded away
 MOST_MEASURED = 1_500  # that a page shows
 LIMITS = {"memory": "memory", "compute": "arithmetic", "overhead": "overhead"}
@@ -177,8 +178,8 @@ def _misfit(point: Prediction) -> str:
 
 
 def _speed_note(grids: Grids, rates: dict[int, float], measured: Sequence[Measured]) -> str:
-    scale = "on a logarithmic scale" if _is_wide(rates) else "in proportion"
-    bars = f" Bars are {scale}." if len(rates) > 1 else ""
+    scale = "Dots stand on a logarithmic scale." if _is_wide(rates) else "Bars are in proportion."
+    bars = f" {scale}" if len(rates) > 1 else ""
     interval = "the interval that is made to hold the true rate with a probability of 80 %"
     held = f" ({told_held(measured)})" if measured else ""
     return (
@@ -192,34 +193,43 @@ def _is_wide(rates: dict[int, float]) -> bool:
 
 
 def _speed_table(grids: Grids, points: dict[int, Prediction], rates: dict[int, float]) -> str:
+    """A row for each model and a column for each device; the other way round where the page is too narrow for so many devices."""
     models, devices = _models(grids), _devices(grids)
-    pairs = {(pair.model, pair.device): pair for pair in grids.pairs}
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("Model", *devices))
-    rows = "".join(
+    cells = {(pair.model, pair.device): points[id(pair)] for pair in grids.pairs}
+    corner, rows, columns = "Model", models, devices
+    if len(devices) > max(COLUMNS, len(models)):
+        corner, rows, columns = "Device", devices, models
+        cells = {(device, model): point for (model, device), point in cells.items()}
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in (corner, *columns))
+    body = "".join(
         f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(_cell(title, points[id(pairs[number, place])], rates) for place, title in enumerate(devices))
+        + "".join(_cell(title, cells[number, place], rates) for place, title in enumerate(columns))
         + "</tr>\n"
-        for number, name in enumerate(models)
+        for number, name in enumerate(rows)
     )
-    return f'<div class="scroll"><table class="speeds"><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>'
+    return f'<div class="scroll"><table class="speeds"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>'
 
 
-def _cell(device: str, point: Prediction, rates: dict[int, float]) -> str:
-    opening = f'<td data-device="{escape(device)}">'
+def _cell(column: str, point: Prediction, rates: dict[int, float]) -> str:
+    opening = f'<td data-column="{escape(column)}">'
     name = escape(point.load.weights.name)
     if not point.fits:
         return f'{opening}<span class="misfit">{escape(_upper(_misfit(point)))}</span><small>{name}</small></td>'
-    bar = f'<div class="bar"><i style="width:{100 * _share(float(point.tokens_per_s), rates):.1f}%"></i></div>'
+    mark = _mark(float(point.tokens_per_s), rates) if len(rates) > 1 else ""
     return (
         f"{opening}<strong>{format_number(point.tokens_per_s)}</strong> <span>({_interval(point)})</span>"
-        f"{bar if len(rates) > 1 else ''}<small>{name}, {LIMITS[str(point.bound)]}</small></td>"
+        f"{mark}<small>{name}, {LIMITS[str(point.bound)]}</small></td>"
     )
 
 
-def _share(rate: float, rates: dict[int, float]) -> float:
-    """The length of a bar: in proportion, or by orders of magnitude from a half of the slowest on."""
-    highest, lowest = max(rates.values()), min(rates.values()) / 2
-    return math.log(rate / lowest) / math.log(highest / lowest) if _is_wide(rates) else rate / highest
+def _mark(rate: float, rates: dict[int, float]) -> str:
+    """A bar as long as the rate, or a dot by orders of magnitude where some bars could not be seen."""
+    highest, lowest = max(rates.values()), min(rates.values())
+    if not _is_wide(rates):
+        return f'<div class="bar"><i style="width:{100 * rate / highest:.1f}%"></i></div>'
+    return (
+        f'<div class="bar dots"><i style="--at:{math.log(rate / lowest) / math.log(highest / lowest):.3f}"></i></div>'
+    )
 
 
 # ---- measured beside forecast ----

@@ -27,12 +27,11 @@ from simulator.report.style import (
     count,
     entitle,
     power_ticks,
-    round_places,
     save,
     set_ticks,
     settle,
-    widened,
 )
+from simulator.report.ticks import round_places, widened
 from simulator.units import GIGA, TERA, counted, format_number, format_rate
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
     from matplotlib.lines import Line2D
 
-WIDTH, HEIGHT, ONE_WIDTH = 12.0, 5.8, 7.2  # inches
+WIDTH, HEIGHT, ONE_WIDTH = 12.0, 5.0, 7.2  # inches; the height of the panels alone
 FAMILIES = {  # of formats, by the first number in their names: marker and colour
     32: ("D", INK),
     16: ("s", PURPLE),

@@ -16,6 +16,7 @@ from simulator.report import roofline_data
 from simulator.report.charts import Chart, Panel, Series, table_of, without_zero
 from simulator.report.screen import LEAST_COLUMNS, fold, is_plain, is_screen, print_line
 from simulator.report.table import print_table
+from simulator.report.ticks import even_places, round_places
 from simulator.units import GIGA, format_bytes, format_count, format_number
 
 HEIGHT, MIN_HEIGHT = 16, 6  # lines of a panel
@@ -121,23 +122,15 @@ class _Scale:
         return self._at(value)
 
     def places(self, most: int) -> list[float]:
-        """At most so many round values inside."""
-        found = list(self._round())
-        return found[:: -(-len(found) // max(1, most)) or 1] or [math.exp(self.low) if self.is_log else self.low]
-
-    def _round(self) -> Iterator[float]:
+        """At most so many round values inside, and two at least."""
         if not self.is_log:
-            step = 10.0 ** math.floor(math.log10(self.high - self.low))
-            step = next(step * part for part in (0.2, 0.5, 1.0, 2.0) if (self.high - self.low) / (step * part) <= 8)
-            yield from (step * n for n in range(math.ceil(self.low / step), math.floor(self.high / step) + 1))
-            return
-        base = math.log(self.base)
-        digits = (1,) if self.base == 2 or self.high - self.low > 4 * math.log(10) else (1, 2, 5)
-        for power in range(math.floor(self.low / base) - 1, math.ceil(self.high / base) + 1):
-            for digit in digits:
-                value = digit * float(self.base) ** power
-                if self.low - 1e-9 <= math.log(value) <= self.high + 1e-9:
-                    yield value
+            return [self.low + place for place in even_places(self.high - self.low, max(2, most))]
+        low, high = math.exp(self.low), math.exp(self.high)
+        if self.base == 2:
+            powers = range(math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9) + 1)
+            if len(powers) > 1:
+                return [2.0**power for power in powers[:: -(-len(powers) // max(2, most))]]
+        return round_places(low, high, max(2, most))
 
 
 def _lines(chart: Chart, panel: Panel) -> Iterator[str]:
@@ -162,10 +155,14 @@ def _lines(chart: Chart, panel: Panel) -> Iterator[str]:
     yield from _canvas(
         x, y, [(path, COLOURS[each.colour % 7]) for each, path in paths], dotted, marks, panel.y, chart.x
     )
+    if [each.label for each in panel.series] == [
+        each.label for each in chart.panels[-1].series
+    ] and panel is not chart.panels[-1]:
+        return  # the last panel says what is what
     yield from _keys(panel.series)
-    for each in panel.series:
+    for number, each in enumerate(panel.series):
         for mark in each.marks:
-            yield from _told(f"o {mark.text}{'' if few else f' ({each.label})'}", "  ")
+            yield from _told(f"o {mark.text}{'' if few else f' ({_letter(number)})'}", "  ")
     if few and panel.series[0].low:
         yield from _interval(panel.series[0])
 
@@ -186,10 +183,14 @@ def _along(x: Sequence[float], y: Sequence[float | None]) -> list[tuple[float, f
 
 def _keys(series: Sequence[Series]) -> Iterator[str]:
     for number, each in enumerate(series):
-        sign = chr(ord("a") + number % 26)
-        first, *rest = _told(f"{sign} {printable(each.label, 70)}", "  ")
+        sign = _letter(number)
+        first, *rest = _told(f"{sign} {printable(each.label, 120)}", "  ")
         yield first.replace(sign, _coloured(sign, COLOURS[each.colour % 7]), 1)
         yield from rest
+
+
+def _letter(number: int) -> str:
+    return chr(ord("a") + number % 26)
 
 
 def _canvas(
@@ -216,9 +217,7 @@ def _canvas(
         shade = None if is_plain() else colour
         for (x0, y0), (x1, y1) in pairwise(path):
             canvas.line(x(x0), y(y0), x(x1), y(y1), color=shade)
-    letters = [
-        (path[-1][0], path[-1][1], chr(ord("a") + n % 26), colour) for n, (path, colour) in enumerate(paths) if path
-    ]
+    letters = [(path[-1][0], path[-1][1], _letter(n), colour) for n, (path, colour) in enumerate(paths) if path]
     for place, value, sign, colour in [*((*mark, None) for mark in marks), *letters]:
         canvas.text(x(place), y(value), sign, color=None if is_plain() else colour)
     rows = {round((1 - (y(place) - y.low) / (y.high - y.low)) * (lines - 1)): name for place, name in names.items()}
@@ -262,9 +261,7 @@ def _points(chart: Chart, panel: Panel) -> Iterator[str]:
     both = _Scale(everything, True, _rate)
     low, high = min(everything), max(everything)
     marks = [
-        (x, y, chr(ord("a") + number % 26))
-        for number, each in enumerate(panel.series)
-        for x, y in zip(each.x, each.y, strict=True)
+        (x, y, _letter(number)) for number, each in enumerate(panel.series) for x, y in zip(each.x, each.y, strict=True)
     ]
     yield from _canvas(both, both, [], [[(low, low), (high, high)]], marks, panel.y, chart.x)
     yield from _keys(panel.series)
@@ -283,7 +280,7 @@ def _roofline(chart: Chart, panel: Panel) -> Iterator[str]:
         ([(left, rate * left / GIGA), (peak / rate, peak / GIGA), (right, peak / GIGA)], "white") for rate in rates
     ]
     marks = [
-        (x_, y_ / GIGA, chr(ord("a") + number % 26))
+        (x_, y_ / GIGA, _letter(number))
         for number, each in enumerate(panel.series)
         for x_, y_ in zip(each.x, each.y, strict=True)
     ]
