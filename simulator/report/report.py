@@ -103,7 +103,7 @@ def check_folder(given: str, option: str, *inputs: Any) -> Path:
     if folder.is_dir():
         strange = next((path.name for path in folder.iterdir() if not _is_of_report(path.name, folder)), None)
         page_path = folder / PAGE
-        if strange is None and page_path.is_file() and not _is_ours(page_path):
+        if strange is None and page_path.exists() and not _is_ours(page_path):
             strange = PAGE
         if strange is not None:
             raise InputError(
@@ -118,8 +118,11 @@ def _is_of_report(name: str, folder: Path) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    with open_file(path) as file:
-        return MARK in file.read(MARK_BYTES)
+    try:
+        with open_file(path) as file:
+            return MARK in file.read(MARK_BYTES)
+    except (OSError, InputError):
+        return False
 
 
 def write_report(
