@@ -594,7 +594,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (BrokenPipeError, SystemExit):  # the reader, such as head, has seen enough; click makes an exit of it
         _drop_output()
         sys.exit(141)
-    except OSError as error:  # files are read and written elsewhere: this is the standard output
+    except OSError as error:
+        if error.filename is not None:
+            _fail(f"{error.filename}: cannot be used ({error.strerror})")
         _drop_output()
         _fail(f"the output cannot be written ({error.strerror})")
     if status == STATUS:  # typer turns an interrupt into this, or lets it through

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
 import json
 import os
 import re
@@ -57,11 +58,17 @@ _DESCRIPTOR = re.compile(r"/dev/stdin|(/dev|/proc/self)/fd/\d+")
 def open_file(path: Path) -> BinaryIO:
     """A file of data, open for reading; OSError, or InputError for a pipe and whatever else is no regular file."""
     # A pipe without a writer holds up whoever opens it, unless told not to wait; a regular file is read as ever.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    mode = os.fstat(handle).st_mode
-    if stat.S_ISREG(mode):
-        return os.fdopen(handle, "rb")
-    os.close(handle)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # which is all that a socket answers
+            raise
+        mode = path.stat().st_mode
+    else:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISREG(mode):
+            return os.fdopen(handle, "rb")
+        os.close(handle)
     raise InputError(f"{path}: is {_kind(mode)}, a file is needed")
 
 

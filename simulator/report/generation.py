@@ -20,6 +20,7 @@ from simulator.engine.tokenizer import Tokenizer, load_tokenizer
 from simulator.errors import InputError, plain_text
 from simulator.host import threads_here
 from simulator.interrupts import end_interrupted, noticed
+from simulator.library import is_file
 from simulator.model import load_model, starts_with_gguf
 from simulator.report.progress import progress_bar
 from simulator.report.record import write_json
@@ -68,7 +69,7 @@ def run(request: Request) -> None:
     """Generates, prints, and writes JSON where that is asked for."""
     started = time.perf_counter()
     path = Path(request.model)
-    has_text = path.is_file() and starts_with_gguf(path)
+    has_text = is_file(path) and starts_with_gguf(path)
     tokenizer = load_tokenizer(path) if has_text else None
     if tokenizer is not None:
         _check_vocabulary(path, tokenizer)

@@ -16,6 +16,7 @@ import numpy as np
 
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
+from simulator.library import is_file
 from simulator.mixes import parse_weights
 from simulator.model import Loaded, load_model, weight_bytes
 from simulator.report.charts import BATCHES
@@ -91,18 +92,22 @@ def check_folder(given: str, option: str, *inputs: Any) -> Path:
     None of the *inputs* may lie in it: another report would be written over what it reads.
     """
     folder, shown = Path(given), f"{option} {printable(given, 100)}"
-    if folder.exists() and not folder.is_dir():
+    try:
+        is_there = folder.exists()
+    except OSError as error:
+        raise InputError(f"{shown}: cannot be made ({error.strerror})") from None
+    if is_there and not folder.is_dir():
         raise InputError(f"{shown}: is a file, a folder is needed")
     there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), folder)
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise InputError(f"{shown}: cannot be made, {there} {'is write-protected' if there.is_dir() else 'is a file'}")
     for name in inputs:
-        if isinstance(name, str | Path) and Path(name).is_file() and Path(name).resolve().parent == folder.resolve():
+        if isinstance(name, str | Path) and is_file(Path(name)) and Path(name).resolve().parent == folder.resolve():
             raise InputError(f"{shown}: {printable(name, 100)} is read from this folder; give another one")
     if folder.is_dir():
         strange = next((path.name for path in folder.iterdir() if not _is_of_report(path.name, folder)), None)
         page_path = folder / PAGE
-        if strange is None and page_path.is_file() and not _is_ours(page_path):
+        if strange is None and page_path.exists() and not _is_ours(page_path):
             strange = PAGE
         if strange is not None:
             raise InputError(
@@ -117,8 +122,11 @@ def _is_of_report(name: str, folder: Path) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    with open_file(path) as file:
-        return MARK in file.read(MARK_BYTES)
+    try:
+        with open_file(path) as file:
+            return MARK in file.read(MARK_BYTES)
+    except (OSError, InputError):
+        return False
 
 
 def write_report(
