@@ -66,11 +66,10 @@ def test_bars_of_one_panel_have_one_scale_where_notes_differ(show):
 @pytest.mark.parametrize("columns", [80, 50])
 @pytest.mark.parametrize("count", [1, 3, 9, 12])
 @pytest.mark.parametrize("kind", ["speed", "batch", "context", "bytes", "roofline", "sparsity", "measured"])
-def test_many_entries_keep_to_the_width(show, monkeypatch, kind, count, columns):
+def test_many_entries_keep_to_the_width(show, kind, count, columns):
     """Long names and words that say what does not fit are folded, and each entry is there."""
-    monkeypatch.setattr(terminal.shutil, "get_terminal_size", lambda _=None: os.terminal_size((columns, 24)))
     chart = crowd(kind, count)
-    lines = lines_of(show(chart))
+    lines = lines_of(show(chart, columns))
     assert max(map(len, lines)) <= columns
     entries = (
         [each.label for each in chart.panels[0].series]

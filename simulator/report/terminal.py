@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
@@ -98,7 +99,9 @@ def _coloured(text: str, colour: str) -> str:
 
 def _told(text: str, indent: str = "") -> list[str]:
     """A line of words in as many lines as the terminal needs."""
-    return fold(text, indent, indent + "  ", _size()[0]).splitlines()
+    columns, _ = _size()
+    lines = fold(text, indent, indent + "  ", columns).splitlines()
+    return [part for line in lines for part in textwrap.wrap(line, columns, drop_whitespace=False)]  # of a word too long
 
 
 # ---- lines and points ----
