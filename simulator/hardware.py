@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from simulator.errors import describe
-from simulator.library import find, shelf
+from simulator.errors import InputError, describe
+from simulator.library import find, is_file, look_up, shelf
+from simulator.names import split_count
 from simulator.quant import FORMATS
 from simulator.schema import Spec, load_spec
 from simulator.units import GI, GIGA, KI, MI, TERA
@@ -278,6 +279,7 @@ class Hardware(Spec):
     runs: tuple[Run, ...] = Field((), max_length=1_000)
     notes: str = ""
     _n_devices: int = PrivateAttr(1)
+    _asked: int | None = PrivateAttr(None)
 
     @field_validator("vendor", mode="before")
     @classmethod
@@ -310,6 +312,11 @@ class Hardware(Spec):
     def n_devices(self) -> int:
         """So many of it at work together."""
         return self._n_devices
+
+    @property
+    def asked(self) -> int | None:
+        """So many of it were asked for by its name, as in `2xrtx-3090`; None where the name says nothing of that."""
+        return self._asked
 
     @property
     def main_memory(self) -> MemoryLevel:
@@ -359,5 +366,20 @@ class Hardware(Spec):
 
 
 def load_hardware(given: str | Path) -> Hardware:
-    """A device by shipped name or YAML file; InputError if it is unusable."""
-    return load_spec(find(given, shelf("hardware"), "hardware"), Hardware)
+    """A device by shipped name or YAML file, or several as `2xrtx-3090`; InputError if it is unusable."""
+    count, one = _counted(given) if isinstance(given, str) else (None, given)
+    device = load_spec(find(one, shelf("hardware"), "hardware"), Hardware)
+    device._asked = count
+    return device
+
+
+def _counted(given: str) -> tuple[int | None, str]:
+    """How many of which device: a file or device whose own name begins with a number is one."""
+    is_one = is_file(Path(given)) or look_up(given, shelf("hardware")).name
+    return (None, given) if is_one else split_count(given)
+
+
+def refuse_several(hardware: Hardware, what: str) -> None:
+    """InputError where a name stands for several devices, and *what* is of one."""
+    if hardware.asked and hardware.asked > 1:
+        raise InputError(f"{what} is of one device, not of {hardware.asked} x {hardware.name}: leave the number out")

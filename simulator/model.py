@@ -97,6 +97,7 @@ class Model(Spec):
 
     name: str = Field(min_length=1, max_length=200)
     title: str = ""
+    aliases: tuple[str, ...] = Field((), max_length=20)  # other names of models with these shapes
     sources: tuple[str, ...] = Field((), max_length=200)
     d_model: Width
     vocab: Width

@@ -14,8 +14,9 @@ from simulator.errors import InputError
 from simulator.hardware import Hardware, load_hardware
 from simulator.mixes import parse_weights
 from simulator.model import Loaded, Model, load_model, weight_bytes
+from simulator.names import MAX_DEVICES
 from simulator.predict import Prediction, memory_limit, memory_needed, predict
-from simulator.quant import Weights, parse_cache_format
+from simulator.quant import Weights, format_remark, parse_cache_format
 from simulator.routing import Routing, Uniform, parse_routing
 from simulator.runtime import Runtime, default_runtime, load_runtime
 from simulator.sparsity import Sparsity, parse_sparsity
@@ -37,6 +38,7 @@ class Scenario:
     runtime: Runtime
     load: Workload
     choice: str = ""  # why these weights, where nobody named them
+    remarks: tuple[str, ...] = ()  # on what was named
 
     def at(self, batch: Any, context: Any) -> Prediction:
         """The forecast at a batch and context, both numbers or arrays; InputError if the formats do not fit the shapes."""
@@ -69,18 +71,16 @@ def scenario(
     threads: int | None = None,
     routing: str | Routing | None = None,
     sparsity: str | Sparsity | None = None,
-    devices: int = 1,
+    devices: int | None = None,
     batch: int = 1,
     context: int = DEFAULT_CONTEXT,
 ) -> Scenario:
     """Everything resolved and checked; what is left out is chosen as people would (*batch*, *context*: what has to fit)."""
     loaded = model if isinstance(model, Loaded) else load_model(model)
     device = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
-    if not 1 <= devices <= 100_000:
-        raise InputError(f"--devices must be between 1 and 100,000, got {devices:,}")
     software = runtime if isinstance(runtime, Runtime) else load_runtime(runtime or default_runtime(device))
     software.backend(device)
-    device = device.times(devices, software.split)
+    device = device.times(_count(devices, device), software.split)
     _check_threads(threads, device)
     load = Workload(
         weights=loaded.weights or parse_weights("f16"),
@@ -91,10 +91,24 @@ def scenario(
     )
     if weights is not None:
         chosen = parse_weights(weights) if isinstance(weights, str) else weights
-        return Scenario(loaded, device, software, replace(load, weights=chosen))
+        remarks = tuple(filter(None, [format_remark(weights) if isinstance(weights, str) else ""]))
+        return Scenario(loaded, device, software, replace(load, weights=chosen), remarks=remarks)
     if loaded.weights is not None:
         return Scenario(loaded, device, software, load, "the file's own formats")
     return _choose_weights(Scenario(loaded, device, software, load), batch, context)
+
+
+def _count(devices: int | None, hardware: Hardware) -> int:
+    """How many devices: as `--devices` says, or the name."""
+    if devices is None:
+        return hardware.asked or 1
+    if not 1 <= devices <= MAX_DEVICES:
+        raise InputError(f"--devices must be between 1 and {MAX_DEVICES:,}, got {devices:,}")
+    if hardware.asked not in (None, devices):
+        raise InputError(
+            f"{hardware.asked} x {hardware.name} and --devices {devices:,} contradict each other: leave one of them out"
+        )
+    return devices
 
 
 def _check_threads(threads: int | None, hardware: Hardware) -> None:

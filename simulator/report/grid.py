@@ -127,7 +127,7 @@ def build_grids(
     runtime: str | None = None,
     threads: int | None = None,
     sparsity: str | None = None,
-    n_devices: int = 1,
+    n_devices: int | None = None,
     budget_bytes: int = BUDGET_BYTES,
     progress: Progress = lambda _share, _what: None,
 ) -> Grids:
@@ -173,12 +173,16 @@ def model_argument(model: str | Path | Loaded) -> str:
 
 def device_argument(device: str | Path | Hardware) -> str:
     """How a command names a device."""
-    return device.name if isinstance(device, Hardware) else str(device)
+    if not isinstance(device, Hardware):
+        return str(device)
+    return f"{device.asked}x{device.name}" if device.asked else device.name
 
 
-def _options(cache: str | None, runtime: str | None, threads: int | None, sparsity: str | None, n_devices: int) -> str:
+def _options(
+    cache: str | None, runtime: str | None, threads: int | None, sparsity: str | None, n_devices: int | None
+) -> str:
     given = {"cache": cache, "runtime": runtime, "threads": threads, "sparsity": sparsity}
-    given["devices"] = n_devices if n_devices > 1 else None
+    given["devices"] = n_devices if n_devices and n_devices > 1 else None
     return "".join(f" --{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None)
 
 

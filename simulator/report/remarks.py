@@ -58,6 +58,7 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     model, hardware, load = base.loaded.model, base.hardware, base.load
     if base.choice:
         yield f"weights {base.choice}"
+    yield from base.remarks
     if load.weights.name.endswith("bpw"):
         yield f"{load.weights.name}: the same for every tensor; real mixes differ by tensor, so bytes are good to about 15 %"
     if model.experts and any(point.load.batch > 1 for point in points):

@@ -14,7 +14,7 @@ import yaml
 from simulator.compare import Comparison, Crossing, Row, compare, crossings
 from simulator.engine import cpu
 from simulator.errors import InputError, printable
-from simulator.hardware import Hardware, load_hardware
+from simulator.hardware import Hardware, load_hardware, refuse_several
 from simulator.host import Host, describe_state, read_host, remark_on_others
 from simulator.importers.measurements import Skipped
 from simulator.matrix import lack_of_memory, make_matrix
@@ -82,7 +82,9 @@ def _write_models(found: Comparison, folder: Path) -> dict[str, str]:
 
 def _hardware(given: str | None) -> Hardware:
     if given is not None:
-        return load_hardware(given)
+        device = load_hardware(given)
+        refuse_several(device, "validate: what decodes here")
+        return device
     if not Path(DEFAULT_FILE).exists():
         raise InputError(
             f"validate needs a profile of this machine: roofcast profile -o {DEFAULT_FILE}, then roofcast validate"
