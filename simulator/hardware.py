@@ -13,6 +13,7 @@ from simulator.errors import InputError, describe
 from simulator.library import find, is_file, look_up, shelf
 from simulator.names import split_count
 from simulator.quant import FORMATS
+from simulator.reserve import MOST, OWN_MEMORY, Reserve, reserve_of
 from simulator.schema import Spec, load_spec
 from simulator.units import GI, GIGA, KI, MI, TERA
 
@@ -126,11 +127,6 @@ class MemoryLevel(Spec):
             if figure is not None:
                 return figure.value * unit
         raise AssertionError("checked at construction")
-
-    @property
-    def usable_bytes(self) -> float:
-        """What a model can have of it."""
-        return self.capacity_bytes - (self.reserved_gib.value * GI if self.reserved_gib else 0)
 
     @property
     def has_bandwidth(self) -> bool:
@@ -322,6 +318,33 @@ class Hardware(Spec):
     def main_memory(self) -> MemoryLevel:
         """The level that holds the model."""
         return self.memory[-1]
+
+    @property
+    def reserve(self) -> Reserve:
+        """What devices of its kind cannot give to a model, where its file does not say."""
+        main = self.main_memory
+        as_reported = main.capacity_gib is not None and main.capacity_gib.provenance == "measured"
+        size = main.capacity_bytes / GI / self.n_devices
+        return reserve_of(self.device_class, self.kind, self.vendor, main.name, size, as_reported)
+
+    @property
+    def reserved(self) -> Figure:
+        """GiB of its memory that no model can have: as its file says, else what its kind holds back."""
+        if self.main_memory.reserved_gib:
+            return self.main_memory.reserved_gib
+        kind, size = self.reserve, self.main_memory.capacity_bytes / GI
+        held = min(kind.share * size + kind.gib * self.n_devices, MOST * size)
+        return Figure.model_construct(value=held, source=kind.source, how=kind.how)
+
+    @property
+    def usable_bytes(self) -> float:
+        """What of its memory a model can have."""
+        return self.main_memory.capacity_bytes - self.reserved.value * GI
+
+    @property
+    def has_own_memory(self) -> bool:
+        """Whether it is a card, whose memory is not that of the machine around it."""
+        return self.device_class in OWN_MEMORY
 
     def peak(self, number_format: str, threads: int | None = None) -> Figure | None:
         """Operations per second in *number_format*; a CPU's share of its cores where fewer *threads* run."""

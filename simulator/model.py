@@ -242,6 +242,12 @@ def weight_bytes(model: Model, weights: Weights) -> float:
     return sum(stored.total_bytes for stored in store(model, weights))
 
 
+def looked_up_bytes(model: Model, weights: Weights) -> float:
+    """Bytes of embeddings of which a step only looks up rows: none of a head that is tied to them."""
+    roles = ("position_embd",) if model.tied_head else ("token_embd", "position_embd")
+    return sum(stored.total_bytes for stored in store(model, weights) if stored.tensor.role in roles)
+
+
 def tensor_bytes(tensor: Tensor, fmt: Format) -> float:
     """Bytes of one tensor, all copies, in one format; ValueError names the tensor whose rows do not divide."""
     try:

@@ -117,7 +117,10 @@ class Runtime(Spec):
     cache: str = "f16"
     split: Literal["tensors", "layers"] = "tensors"  # how it uses several devices: all at once, or one after the other
     scratch_tokens: int = Field(0, ge=0, le=1_000_000)  # rows of logits that its compute buffer holds
-    memory_share: float = Field(1.0, gt=0, le=1)
+    memory_share: float = Field(1.0, gt=0, le=1)  # of what a device can give
+    keeps_lookup_on_host: bool = (
+        False  # embeddings whose rows are looked up stay in the memory of the machine around a card
+    )
     # What the timing model leaves out, as a standard deviation of the logarithm.
     model_spread: float = Field(MODEL_SPREAD, ge=0, le=2)
     is_engine: bool = False  # roofcast's own: what a device file says of it holds before the figures here

@@ -53,7 +53,8 @@ class Scenario:
 
     def memory_bytes(self, batch: Any, context: Any):
         """What has to fit, without timing anything."""
-        return memory_needed(self.loaded.model, replace(self.load, batch=batch, context=context), self.runtime)
+        load = replace(self.load, batch=batch, context=context)
+        return memory_needed(self.loaded.model, load, self.runtime, self.hardware)
 
     @property
     def memory_limit_bytes(self) -> float:

@@ -275,8 +275,8 @@ def _show_hardware(device: Hardware) -> None:
         for label, figure in figures.items():
             if figure:
                 print(f"    {label}: {_figure(figure, 'GB/s')}")
-        if level.reserved_gib:
-            print(f"    reserved: {_figure(level.reserved_gib, 'GiB')}")
+        if level is device.main_memory:
+            print(f"    reserved: {_figure(device.reserved, 'GiB')}")
     for name, figure in device.peaks_tflops.items():
         print(f"  peak {name}: {_figure(figure, 'TFLOP/s' if not name.startswith('int') else 'TOP/s')}")
     if device.launch_us:

@@ -15,7 +15,7 @@ from simulator.bandwidth import bandwidth_of
 from simulator.decode import cache_bytes_held
 from simulator.hardware import Hardware, load_hardware
 from simulator.model import Loaded, load_model
-from simulator.predict import BOUNDS, Prediction
+from simulator.predict import BOUNDS, Prediction, fixed_bytes
 from simulator.quant import Weights
 from simulator.report.charts import BATCHES, with_zeros
 from simulator.report.crossings import Crossings, crossings
@@ -434,7 +434,7 @@ def _format_data(each: InFormat, pool: Pool, shape: tuple[int, int]) -> dict[str
     return {
         "name": each.name,
         "option": "" if is_own else f" --weights {shlex.quote(each.name)}",
-        "fixed": point.weight_bytes + base.runtime.scratch_bytes(base.loaded.model.vocab),
+        "fixed": fixed_bytes(base.loaded.model, point.load, base.runtime, base.hardware),
         "deepest": each.deepest,
         "routings": [_surface_data(surface, pool, shape) for surface in each.surfaces],
     }

@@ -15,7 +15,7 @@ from simulator.model import Model
 from simulator.predict import Prediction
 from simulator.routing import Capacity, Uniform
 from simulator.simulate import Scenario, largest_batch, largest_context
-from simulator.units import GIGA, format_bytes, format_gib, format_number, format_rate
+from simulator.units import GI, GIGA, format_bytes, format_gib, format_number, format_rate
 
 MAX_CHECKED = 8
 CONTRADICTS = 1.25  # factor between two figures of one speed
@@ -194,6 +194,20 @@ def capacity(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     most, deepest = largest_batch(base, context), largest_context(base, batch)
     if most and context:
         yield f"room for batch {most:,} at context {context:,}{_deepest(base, batch, deepest)}"
+
+
+def reserved(base: Scenario) -> Iterator[str]:
+    """What of the memory cannot be had, who holds it, how that is known, and how to say otherwise."""
+    hardware, figure, kind = base.hardware, base.hardware.reserved, base.hardware.reserve
+    is_own = hardware.main_memory.reserved_gib is not None
+    origin = _origin(figure, hardware) if is_own else f"({figure.provenance}: {kind.how}; {kind.source})"
+    held = f"{format_gib(figure.value * GI)} of {format_gib(hardware.main_memory.capacity_bytes)}"
+    remedy = "reserved_gib in a device file of your own says otherwise"
+    remedy = remedy if is_own or not kind.more else f"{kind.more}; then {remedy}"
+    yield f"{held} are held by {'the system' if is_own else kind.held_by} {origin}; {remedy}"
+    if base.runtime.memory_share < 1:
+        title = base.runtime.title or base.runtime.name
+        yield f"of the rest {title} takes {base.runtime.memory_share:.0%}, its default (memory_share in its file)"
 
 
 def _from_storage(base: Scenario, point: Prediction) -> Iterator[str]:
