@@ -36,6 +36,9 @@ SUSTAINED_SHARE = {
 }  # fmt: skip
 
 
+INTERPOLATED = "interpolated between thread counts"
+SHARED_OUT = "that of more threads, in proportion"
+BEYOND = "that of the most threads that were measured"
 BY_DEFINITION = "by definition"  # the source of a figure that nobody has to measure
 ThreadCount = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -45,6 +48,7 @@ class Figure(Spec):
 
     value: float = Field(ge=1e-6, le=1e9)
     provenance: Provenance = "estimated"
+    measured_on: str = ""  # what it was measured on, where that is another device than the file's
     source: str = ""
     how: str = ""
     median: float | None = Field(None, ge=0, le=1e12)  # in the field's unit; value is a mean
@@ -71,6 +75,15 @@ class Figure(Spec):
         # A copy is not validated: base units exceed what a YAML field may hold.
         best = None if self.best is None else self.best * factor
         return self.model_copy(update={"value": self.value * factor, "best": best})
+
+    @property
+    def origin(self) -> str:
+        """Its provenance in words: `measured on an Apple M2 Max` where that is another device."""
+        return (
+            f"{self.provenance} on {self.measured_on}"
+            if self.measured_on and self.provenance == "measured"
+            else self.provenance
+        )
 
     @property
     def most(self) -> float:
@@ -159,18 +172,26 @@ class MemoryLevel(Spec):
         if threads in self.gb_per_s_by_threads:
             return self.gb_per_s_by_threads[threads]
         if threads < counts[0]:
-            return self.gb_per_s_by_threads[counts[0]].times(threads / counts[0])
+            fewest = self.gb_per_s_by_threads[counts[0]].times(threads / counts[0])
+            return fewest.model_copy(update={"how": SHARED_OUT})
         rates = [self.gb_per_s_by_threads[count].value for count in counts]
         value = float(np.interp(threads, counts, rates))
         nearest = self.gb_per_s_by_threads[min(counts, key=lambda count: abs(count - threads))]
-        return nearest.model_copy(update={"value": value, "how": "interpolated between thread counts"})
+        # Beyond the most threads that were measured, the rate stays what it was with those.
+        how = INTERPOLATED if threads < counts[-1] else BEYOND
+        return nearest.model_copy(update={"value": value, "how": how})
 
     def ceiling_bytes_per_s(self) -> float | None:
         """The most it can deliver: the datasheet, or where there is none the best that was seen."""
         if self.datasheet_gb_per_s:
             return self.datasheet_gb_per_s.value * GIGA
-        seen = [figure.most for figure in (self.gb_per_s, *self.gb_per_s_by_threads.values()) if figure]
-        return max(seen) * GIGA if seen else None
+        return self.fastest.most * GIGA if self.fastest else None
+
+    @property
+    def fastest(self) -> Figure | None:
+        """The highest of its sustained rates; None where none is known."""
+        known = [figure for figure in (self.gb_per_s, *self.gb_per_s_by_threads.values()) if figure]
+        return max(known, key=lambda figure: figure.most, default=None)
 
 
 class Link(Spec):

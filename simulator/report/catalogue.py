@@ -98,7 +98,7 @@ def print_hardware() -> None:
         memory = device.main_memory
         ceiling = memory.ceiling_bytes_per_s()
         sustained = memory.sustained(device.device_class, device.threads)
-        reached = f"{format_number(sustained.value / GIGA)} {sustained.provenance}"
+        reached = f"{format_number(sustained.value / GIGA)} {sustained.origin}"
         rows.append([name, format_gib(memory.capacity_bytes), format_number(ceiling / GIGA), reached, device.title])
     print_table(["hardware", "memory", "GB/s", "sustained", "is"], rows, left=("hardware", "sustained", "is"))
 
@@ -317,7 +317,7 @@ def _show_runtime(runtime: Runtime) -> None:
 
 def _figure(figure: Figure, unit: str) -> str:
     detail = "; ".join(each for each in (figure.how, figure.source) if each)
-    return f"{figure.value:g} {unit} ({figure.provenance}{': ' + detail if detail else ''})"
+    return f"{figure.value:g} {unit} ({figure.origin}{': ' + detail if detail else ''})"
 
 
 def _print_more(sources, notes: str, remarks) -> None:

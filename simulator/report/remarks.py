@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from simulator.bandwidth import bandwidth_of
-from simulator.hardware import BY_DEFINITION, Figure, Hardware
+from simulator.hardware import BEYOND, BY_DEFINITION, INTERPOLATED, SHARED_OUT, Figure, Hardware
 from simulator.layers.attention import GroupedQuery
 from simulator.model import Model
 from simulator.predict import Prediction
@@ -18,6 +18,7 @@ from simulator.simulate import Scenario, largest_batch, largest_context
 from simulator.units import GI, GIGA, format_bytes, format_gib, format_number, format_rate
 
 MAX_CHECKED = 8
+DERIVED = (INTERPOLATED, SHARED_OUT, BEYOND)  # how figures were made of measured ones
 CONTRADICTS = 1.25  # factor between two figures of one speed
 NOTABLE_SHARE = 0.05  # of a step's time: what matters less is not told
 NOT_MODELLED = (
@@ -45,11 +46,11 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     heaviest = max(last.ops, key=lambda timed: float(timed.op.count * timed.op.cost.weight_bytes))
     fmt, share, peak = heaviest.op.format, heaviest.bandwidth_share, heaviest.peak
     if share.source != BY_DEFINITION:
-        yield f"{software} reaches {share.value:.0%} of that bandwidth with {fmt.name} ({share.provenance})"
+        yield f"{software} reaches {share.value:.0%} of that bandwidth with {fmt.name} ({share.origin})"
     if peak and float(last.parts["compute"]) > NOTABLE_SHARE * float(last.seconds_per_step):
         yield f"arithmetic {format_rate(peak.value)} {_origin(peak, hardware)}"
         if heaviest.peak_share.source != BY_DEFINITION:
-            reached = f"{heaviest.peak_share.value:.1%} of that peak with {fmt.name} ({heaviest.peak_share.provenance})"
+            reached = f"{heaviest.peak_share.value:.1%} of that peak with {fmt.name} ({heaviest.peak_share.origin})"
             yield f"{software} reaches {reached}"
 
 
@@ -166,7 +167,9 @@ def _unknown(points: list[Prediction], hardware: Hardware) -> Iterator[str]:
     if hardware.kind == "gpu" and not hardware.vendor:
         yield f"vendor is not given for {hardware.name}: the runtime's figures for GPUs in general are taken"
     if hardware.main_memory.datasheet_gb_per_s is None:
-        yield f"no datasheet bandwidth is known for {hardware.name}: the ceiling rests on the best that was measured"
+        fastest = hardware.main_memory.fastest
+        rests = "the best that was measured" if fastest.provenance == "measured" else "a rate that is estimated"
+        yield f"no datasheet bandwidth is known for {hardware.name}: the ceiling rests on {rests}"
     if backend.launch_share is not None and hardware.launch_us is None and backend.launch_us is None:
         yield f"the cost of starting an operation is unknown for {hardware.name}: small models may be forecast too fast"
     for level in hardware.memory[:-1]:
@@ -253,11 +256,8 @@ def check_command(base: Scenario, points: list[Prediction]) -> str:
 
 
 def _origin(figure: Figure, hardware: Hardware) -> str:
-    if not figure.source:
-        return f"({figure.provenance}: {figure.how})" if figure.how else f"({figure.provenance})"
-    detail = f": {figure.how}" if figure.provenance == "estimated" and figure.how else ""
-    return (
-        f"({figure.provenance}{detail}; {figure.source})"
-        if figure.source in hardware.sources
-        else f"({figure.provenance}{detail})"
-    )
+    """Where a figure of the device comes from, in brackets; what was derived from measured ones is not called measured."""
+    is_told = figure.how and (figure.provenance == "estimated" or not figure.source)
+    detail = f": {figure.how}" if is_told else ""
+    source = f"; {figure.source}" if figure.source in hardware.sources else ""
+    return f"({figure.how if figure.how in DERIVED else figure.origin + detail}{source})"
