@@ -65,7 +65,7 @@ def _without_owner(text: str) -> str:
     owner, slash, name = text.strip().rpartition("/")
     if not slash:
         return "" if Path(name).suffix.lower() in _FILES else name
-    is_repository = re.fullmatch(r"[\w-][\w.-]*", owner) and not Path(owner).is_dir()
+    is_repository = re.fullmatch(r"[\w-][\w.-]*", owner) and not Path(owner).exists()
     return name if is_repository and Path(name).suffix.lower() not in _FILES else ""
 
 
@@ -97,7 +97,7 @@ _PLURAL = {"model": "models", "hardware": "hardware", "runtime": "runtimes"}
 
 
 def _unknown(text: str, path: Path, folder: Path, what: str, meant: Meaning) -> str:
-    if len(meant.candidates) > 1:
+    if len(meant.candidates) > 1 and len(path.parts) == 1:
         return f"{what} {text!r} could be {listed(meant.candidates)}: write one of them"
     other = {"model": "hardware", "hardware": "model"}.get(what)
     if other and look_up(text, shelf(_PLURAL[other])).name:

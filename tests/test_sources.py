@@ -5,7 +5,8 @@ import pytest
 from simulator.errors import InputError
 from simulator.hardware import INTERPOLATED, Figure, Hardware, load_hardware
 from simulator.library import names, shelf
-from simulator.model import load_model
+from simulator.mixes import parse_weights
+from simulator.model import Loaded, Model
 from simulator.report.catalogue import show
 from simulator.report.remarks import assumptions, rests_on
 from simulator.runtime import RUNTIMES, load_runtime
@@ -13,7 +14,20 @@ from simulator.simulate import scenario
 
 DEVICES = names(shelf("hardware"))
 SOFTWARE = [load_runtime(name) for name in names(RUNTIMES)]
-MODEL = load_model("llama-3-8b")
+MODEL = Loaded(
+    Model.model_validate(
+        {
+            "name": "tiny", "d_model": 256, "vocab": 256,
+            "layers": [
+                {
+                    "count": 1, "attention": {"kind": "grouped_query", "n_heads": 4, "n_kv_heads": 4, "head_dim": 64},
+                    "ffn": {"kind": "gated", "d_ff": 512},
+                }
+            ],
+        }
+    )
+)  # fmt: skip
+FORMATS = {name: parse_weights(name) for runtime in SOFTWARE for name in (*runtime.weights, *runtime.compared)}
 
 
 def test_every_measured_figure_of_a_runtime_says_on_what():
