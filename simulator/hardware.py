@@ -362,6 +362,12 @@ class Hardware(Spec):
         """What of its memory a model can have."""
         return self.main_memory.capacity_bytes - self.reserved.value * GI
 
+    def with_all_memory(self) -> Hardware:
+        """The same device with nothing held back."""
+        nothing = Figure(value=1e-6, how="nothing held back")
+        main = self.main_memory.model_copy(update={"reserved_gib": nothing})
+        return self.model_copy(update={"memory": (*self.memory[:-1], main)})
+
     @property
     def has_own_memory(self) -> bool:
         """Whether it is a card, whose memory is not that of the machine around it."""

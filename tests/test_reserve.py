@@ -7,12 +7,14 @@ import pytest
 
 import simulator
 from simulator.hardware import Hardware, load_hardware
+from simulator.importers.measurements import load_measurements
 from simulator.library import names, shelf
 from simulator.mixes import parse_weights
 from simulator.model import load_model, looked_up_bytes
 from simulator.report.catalogue import show
 from simulator.report.remarks import reserved
 from simulator.reserve import reserve_of
+from simulator.score import MORE_MEMORY, score
 from simulator.simulate import scenario
 from simulator.units import GI
 
@@ -135,3 +137,14 @@ def test_show_tells_what_is_held_back(capsys):
 def test_every_kind_of_device_has_a_figure(device_class, kind, vendor, held_by):
     """Unknown is not zero: also for kinds of which none is shipped."""
     assert reserve_of(device_class, kind, vendor, "LPDDR5", 16, as_reported=False).held_by == held_by
+
+
+def test_a_measurement_that_ran_is_forecast_in_all_of_the_memory(tmp_path):
+    """88 GB of MiniMax-M2 on a Strix Halo need more than the half that Linux gives: it was told so, and that is said."""
+    path = tmp_path / "rows.csv"
+    rows = ["strix-halo-128gb,minimax-m2,3.28bpw,1,64,30", "strix-halo-128gb,llama-3-8b,q4_k_m,1,64,40"]
+    path.write_text("\n".join(["device,model,weights,batch,context,tokens_per_s", *rows]), encoding="utf-8")
+    first, second = score(load_measurements(path).published).rows
+    assert MORE_MEMORY in first.assumed
+    assert MORE_MEMORY not in second.assumed
+    assert not scenario("minimax-m2", "strix-halo-128gb", weights="3.28bpw").at(1, 64).fits
