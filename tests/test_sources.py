@@ -1,5 +1,7 @@
 """What a forecast says of where its figures come from: measured on what, and an estimate is never called measured."""
 
+from functools import cache
+
 import pytest
 
 from simulator.errors import InputError
@@ -13,6 +15,7 @@ from simulator.runtime import RUNTIMES, load_runtime
 from simulator.simulate import scenario
 
 DEVICES = names(shelf("hardware"))
+shipped = cache(load_hardware)
 SOFTWARE = [load_runtime(name) for name in names(RUNTIMES)]
 MODEL = Loaded(
     Model.model_validate(
@@ -46,7 +49,7 @@ def test_every_measured_figure_of_a_runtime_says_on_what():
 @pytest.mark.parametrize("name", DEVICES)
 def test_a_forecast_says_on_what_the_runtime_was_measured(name):
     """For every device, runtime and format: a share is estimated, or measured on a machine that is named."""
-    device = load_hardware(name)
+    device = shipped(name)
     for runtime in SOFTWARE:
         try:
             bases = [
@@ -120,7 +123,7 @@ def test_the_ceiling_of_an_estimate_is_no_best_that_was_measured(figure, told):
 @pytest.mark.parametrize("name", DEVICES)
 def test_no_shipped_device_calls_an_estimate_the_best_that_was_measured(name):
     """Where the words stand, the fastest rate in the file was measured."""
-    device = load_hardware(name)
+    device = shipped(name)
     base = scenario(MODEL, device, weights="q4_0", runtime="roofline")
     lines = [line for line in assumptions(base, [base.at(1, 1024)]) if "the ceiling rests on" in line]
     assert len(lines) == (device.main_memory.datasheet_gb_per_s is None)
