@@ -126,6 +126,14 @@ _Devices = Annotated[
 _Threads = Annotated[
     int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: the device's]")
 ]
+_Count = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole_number,
+        metavar="INTEGER",
+        help="So many of a device hold a model together, as in 2xrtx-3090. [default: 1]",
+    ),
+]
 _Measured = Annotated[
     str | None, typer.Option(metavar="FILE", help="Measurements to show, of validate --json, llama-bench or a CSV.")
 ]
@@ -171,10 +179,7 @@ def simulate(
     density: Annotated[
         str | None, typer.Option(help="Share of the layers that tokens read: fixed:0.5, beta:2,5, FILE.yaml, FILE.csv.")
     ] = None,
-    devices: Annotated[
-        int,
-        typer.Option(parser=whole_number, metavar="INTEGER", help="So many devices that hold the model together."),
-    ] = 1,
+    devices: _Count = None,
     json: _Json = None,
     plot: _Plot = None,
 ) -> None:
@@ -417,10 +422,7 @@ def plot(
         typer.Option(help="Of experts: uniform,zipf:1.2,worst. [default: uniform, or for plot routing several]"),
     ] = None,
     sparsity: Annotated[str | None, typer.Option(help="Zero inputs of the linear layers: q-sparse:0.5.")] = None,
-    devices: Annotated[
-        int,
-        typer.Option(parser=whole_number, metavar="INTEGER", help="So many devices that hold the model together."),
-    ] = 1,
+    devices: _Count = None,
     measured: _Measured = None,
 ) -> None:
     """Draw one kind of picture, in a file or in the terminal."""
@@ -468,10 +470,7 @@ def report(
         str | None, typer.Option(help="Routings of experts to choose from. [default: uniform,zipf:1.2,worst]")
     ] = None,
     sparsity: Annotated[str | None, typer.Option(help="Zero inputs of the linear layers: q-sparse:0.5.")] = None,
-    devices: Annotated[
-        int,
-        typer.Option(parser=whole_number, metavar="INTEGER", help="So many of each device hold a model together."),
-    ] = 1,
+    devices: _Count = None,
     measured: _Measured = None,
 ) -> None:
     """Write a page that answers what readers ask about MODELs on HARDWARE, with pictures and data beside it."""

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from simulator.errors import describe
-from simulator.library import find, shelf
+from simulator.errors import InputError, describe
+from simulator.library import find, is_file, look_up, shelf
+from simulator.names import split_count
 from simulator.quant import FORMATS
+from simulator.reserve import MOST, OWN_MEMORY, Reserve, reserve_of
 from simulator.schema import Spec, load_spec
 from simulator.units import GI, GIGA, KI, MI, TERA
 
@@ -37,6 +39,9 @@ SUSTAINED_SHARE = {
 }  # fmt: skip
 
 
+INTERPOLATED = "interpolated between thread counts"
+SHARED_OUT = "that of more threads, in proportion"
+BEYOND = "that of the most threads that were measured"
 BY_DEFINITION = "by definition"  # the source of a figure that nobody has to measure
 ThreadCount = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -46,6 +51,7 @@ class Figure(Spec):
 
     value: float = Field(ge=1e-6, le=1e9)
     provenance: Provenance = "estimated"
+    measured_on: str = ""  # what it was measured on, where that is another device than the file's
     source: str = ""
     how: str = ""
     median: float | None = Field(None, ge=0, le=1e12)  # in the field's unit; value is a mean
@@ -72,6 +78,15 @@ class Figure(Spec):
         # A copy is not validated: base units exceed what a YAML field may hold.
         best = None if self.best is None else self.best * factor
         return self.model_copy(update={"value": self.value * factor, "best": best})
+
+    @property
+    def origin(self) -> str:
+        """Its provenance in words: `measured on an Apple M2 Max` where that is another device."""
+        return (
+            f"{self.provenance} on {self.measured_on}"
+            if self.measured_on and self.provenance == "measured"
+            else self.provenance
+        )
 
     @property
     def most(self) -> float:
@@ -130,11 +145,6 @@ class MemoryLevel(Spec):
         raise AssertionError("checked at construction")
 
     @property
-    def usable_bytes(self) -> float:
-        """What a model can have of it."""
-        return self.capacity_bytes - (self.reserved_gib.value * GI if self.reserved_gib else 0)
-
-    @property
     def has_bandwidth(self) -> bool:
         """Whether anything is known of its speed."""
         return bool(self.gb_per_s or self.datasheet_gb_per_s or self.gb_per_s_by_threads)
@@ -165,18 +175,26 @@ class MemoryLevel(Spec):
         if threads in self.gb_per_s_by_threads:
             return self.gb_per_s_by_threads[threads]
         if threads < counts[0]:
-            return self.gb_per_s_by_threads[counts[0]].times(threads / counts[0])
+            fewest = self.gb_per_s_by_threads[counts[0]].times(threads / counts[0])
+            return fewest.model_copy(update={"how": SHARED_OUT})
         rates = [self.gb_per_s_by_threads[count].value for count in counts]
         value = float(np.interp(threads, counts, rates))
         nearest = self.gb_per_s_by_threads[min(counts, key=lambda count: abs(count - threads))]
-        return nearest.model_copy(update={"value": value, "how": "interpolated between thread counts"})
+        # Beyond the most threads that were measured, the rate stays what it was with those.
+        how = INTERPOLATED if threads < counts[-1] else BEYOND
+        return nearest.model_copy(update={"value": value, "how": how})
 
     def ceiling_bytes_per_s(self) -> float | None:
         """The most it can deliver: the datasheet, or where there is none the best that was seen."""
         if self.datasheet_gb_per_s:
             return self.datasheet_gb_per_s.value * GIGA
-        seen = [figure.most for figure in (self.gb_per_s, *self.gb_per_s_by_threads.values()) if figure]
-        return max(seen) * GIGA if seen else None
+        return self.fastest.most * GIGA if self.fastest else None
+
+    @property
+    def fastest(self) -> Figure | None:
+        """The highest of its sustained rates; None where none is known."""
+        known = [figure for figure in (self.gb_per_s, *self.gb_per_s_by_threads.values()) if figure]
+        return max(known, key=lambda figure: figure.most, default=None)
 
 
 class Link(Spec):
@@ -306,6 +324,7 @@ class Hardware(Spec):
     runs: tuple[Run, ...] = Field((), max_length=1_000)
     notes: str = ""
     _n_devices: int = PrivateAttr(1)
+    _asked: int | None = PrivateAttr(None)
 
     @field_validator("vendor", mode="before")
     @classmethod
@@ -350,9 +369,47 @@ class Hardware(Spec):
         return max((self.cores or 0) * each, self.threads or 0) or None
 
     @property
+    def asked(self) -> int | None:
+        """So many of it were asked for by its name, as in `2xrtx-3090`; None where the name says nothing of that."""
+        return self._asked
+
+    @property
     def main_memory(self) -> MemoryLevel:
         """The level that holds the model."""
         return self.memory[-1]
+
+    @property
+    def reserve(self) -> Reserve:
+        """What devices of its kind cannot give to a model, where its file does not say."""
+        main = self.main_memory
+        as_reported = main.capacity_gib is not None and main.capacity_gib.provenance == "measured"
+        size = main.capacity_bytes / GI / self.n_devices
+        return reserve_of(self.device_class, self.kind, self.vendor, main.name, size, as_reported)
+
+    @property
+    def reserved(self) -> Figure:
+        """GiB of its memory that no model can have: as its file says, else what its kind holds back."""
+        if self.main_memory.reserved_gib:
+            return self.main_memory.reserved_gib
+        kind, size = self.reserve, self.main_memory.capacity_bytes / GI
+        held = min(kind.share * size + kind.gib * self.n_devices, MOST * size)
+        return Figure.model_construct(value=held, source=kind.source, how=kind.how)
+
+    @property
+    def usable_bytes(self) -> float:
+        """What of its memory a model can have."""
+        return self.main_memory.capacity_bytes - self.reserved.value * GI
+
+    def with_all_memory(self) -> Hardware:
+        """The same device with nothing held back."""
+        nothing = Figure(value=1e-6, how="nothing held back")
+        main = self.main_memory.model_copy(update={"reserved_gib": nothing})
+        return self.model_copy(update={"memory": (*self.memory[:-1], main)})
+
+    @property
+    def has_own_memory(self) -> bool:
+        """Whether it is a card, whose memory is not that of the machine around it."""
+        return self.device_class in OWN_MEMORY
 
     def peak(self, number_format: str, threads: int | None = None) -> Figure | None:
         """Operations per second in *number_format*; a CPU's share of its cores where fewer *threads* run."""
@@ -397,5 +454,20 @@ class Hardware(Spec):
 
 
 def load_hardware(given: str | Path) -> Hardware:
-    """A device by shipped name or YAML file; InputError if it is unusable."""
-    return load_spec(find(given, shelf("hardware"), "hardware"), Hardware)
+    """A device by shipped name or YAML file, or several as `2xrtx-3090`; InputError if it is unusable."""
+    count, one = _counted(given) if isinstance(given, str) else (None, given)
+    device = load_spec(find(one, shelf("hardware"), "hardware"), Hardware)
+    device._asked = count
+    return device
+
+
+def _counted(given: str) -> tuple[int | None, str]:
+    """How many of which device: a file or device whose own name begins with a number is one."""
+    is_one = is_file(Path(given)) or look_up(given, shelf("hardware")).name
+    return (None, given) if is_one else split_count(given)
+
+
+def refuse_several(hardware: Hardware, what: str) -> None:
+    """InputError where a name stands for several devices, and *what* is of one."""
+    if hardware.asked and hardware.asked > 1:
+        raise InputError(f"{what} is of one device, not of {hardware.asked} x {hardware.name}: leave the number out")

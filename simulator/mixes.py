@@ -17,6 +17,8 @@ from simulator.quant import (
     Slot,
     Weights,
     experts_and_rest,
+    format_called,
+    is_of_one_model,
     is_router,
     parse_bits,
     uniform,
@@ -45,19 +47,32 @@ _TWO_BIT = ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m")
 
 def parse_weights(text: str) -> Weights:
     """The formats of a whole model, by the name of a mix or a format, `2.70bpw`, or `experts+rest`."""
-    name = text.strip().lower().replace("-k-", "_k_")
+    name = text.strip().lower()
     experts, plus, rest = name.partition("+")
     if "+" in rest:
         raise InputError(f"weights {text[:60]!r}: one + at most, as in mxfp4+bf16 (experts + everything else)")
     if plus:
         return experts_and_rest(_parse_format(experts, text), parse_weights(rest))
-    if name in _BASE:
-        return mix(name)
+    known = weights_called(name)
+    if known in _BASE:
+        return mix(known)
     return uniform(_parse_format(name, text))
 
 
+def weights_called(text: str) -> str | None:
+    """The mix or format that *text* means in any spelling; None where none is, InputError where several may be."""
+    if parse_bits(text.strip().lower()):
+        return None
+    return format_called(text, (*_BASE, *FORMATS))
+
+
 def _parse_format(name: str, text: str) -> Format:
-    fmt = parse_bits(name) or FORMATS.get(name)
+    fmt = parse_bits(name) or FORMATS.get(weights_called(name) or "")
+    if fmt is None and is_of_one_model(name):
+        raise InputError(
+            f"weights {text[:60]!r}: which tensors get what differs by model in such mixes, so give the GGUF file, or its size "
+            "as in 4.9bpw"
+        )
     if fmt is None:
         guess = hint(name, sorted({*FORMATS, *_BASE}))
         guess = f"; {guess}" if guess.startswith("did") else ""

@@ -115,6 +115,7 @@ class Model(Spec):
 
     name: str = Field(min_length=1, max_length=200)
     title: str = ""
+    aliases: tuple[str, ...] = Field((), max_length=20)  # other names of models with these shapes
     sources: tuple[str, ...] = Field((), max_length=200)
     d_model: Width
     vocab: Width
@@ -257,6 +258,12 @@ def store(model: Model, weights: Weights) -> tuple[StoredTensor, ...]:
 def weight_bytes(model: Model, weights: Weights) -> float:
     """Bytes of the whole model in these formats: what a file of it holds and what memory must hold."""
     return sum(stored.total_bytes for stored in store(model, weights))
+
+
+def looked_up_bytes(model: Model, weights: Weights) -> float:
+    """Bytes of embeddings of which a step only looks up rows: none of a head that is tied to them."""
+    roles = ("position_embd",) if model.tied_head else ("token_embd", "position_embd")
+    return sum(stored.total_bytes for stored in store(model, weights) if stored.tensor.role in roles)
 
 
 def tensor_bytes(tensor: Tensor, fmt: Format) -> float:

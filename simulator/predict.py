@@ -15,7 +15,7 @@ from simulator.bandwidth import bandwidth_of
 from simulator.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
 from simulator.hardware import Figure, Hardware
 from simulator.kernel_speed import step_seconds
-from simulator.model import Model, weight_bytes
+from simulator.model import Model, looked_up_bytes, weight_bytes
 from simulator.ops import Cost, total
 from simulator.roofline import TimedOp, ceiling_seconds, time_ops
 from simulator.runtime import Backend, Runtime, launch_seconds
@@ -212,7 +212,7 @@ class Prediction:
     @cached_property
     def memory_bytes(self):
         """Weights, cache and working memory."""
-        return memory_needed(self.model, self.load, self.runtime)
+        return memory_needed(self.model, self.load, self.runtime, self.hardware)
 
     @property
     def memory_limit_bytes(self) -> float:
@@ -276,14 +276,20 @@ def bandwidth_utilisation(n_bytes, seconds, bytes_per_s):
     return n_bytes / seconds / bytes_per_s
 
 
-def memory_needed(model: Model, load: Workload, runtime: Runtime):
-    """Bytes of weights, cache and working memory."""
-    return weight_bytes(model, load.weights) + cache_bytes_held(model, load) + runtime.scratch_bytes(model.vocab)
+def memory_needed(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):
+    """Bytes of weights, cache and working memory that the device's memory must hold."""
+    return fixed_bytes(model, load, runtime, hardware) + cache_bytes_held(model, load)
+
+
+def fixed_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Hardware) -> float:
+    """The part of it that no batch and no context changes."""
+    elsewhere = looked_up_bytes(model, load.weights) if runtime.keeps_lookup_on_host and hardware.has_own_memory else 0
+    return weight_bytes(model, load.weights) - elsewhere + runtime.scratch_bytes(model.vocab)
 
 
 def memory_limit(hardware: Hardware, runtime: Runtime) -> float:
     """Bytes of the device's memory that the runtime can have."""
-    return hardware.main_memory.usable_bytes * runtime.memory_share
+    return hardware.usable_bytes * runtime.memory_share
 
 
 def threads_of(hardware: Hardware, load: Workload) -> int | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from simulator.errors import InputError, hint
+from simulator.names import listed
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,54 @@ LAYERS_ONLY = ("fp8", "int8", "int4", "int4-g128", "int4-g64", "int4-g32", "nvfp
 CACHE_FORMATS = ("f32", "f16", "bf16", "fp8", "int8", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "int4")
 
 
+# Other spellings, without hyphens, underscores and spaces: what each means, and what to know where that is not just it.
+_GROUPS = "4 bits in groups of 128, as most such checkpoints are; others are int4-g64 and int4-g32"
+SPELLINGS: dict[str, tuple[str, str]] = {
+    "fp16": ("f16", ""), "float16": ("f16", ""), "half": ("f16", ""), "bfloat16": ("bf16", ""),
+    "fp32": ("f32", ""), "float32": ("f32", ""), "fp8e4m3": ("fp8", ""), "float8": ("fp8", ""),
+    "q8": ("q8_0", ""), "q6": ("q6_k", ""), "awq": ("int4-g128", _GROUPS), "gptq": ("int4-g128", _GROUPS),
+    "awq4bit": ("int4-g128", _GROUPS), "gptq4bit": ("int4-g128", _GROUPS), "w4a16": ("int4-g128", _GROUPS),
+}  # fmt: skip
+# What people type for any format of so many bits.
+_BITS = {"4bit": ("q4_k_m", "q4_0", "int4-g128"), "8bit": ("q8_0", "int8", "fp8"), "16bit": ("f16", "bf16")}
+_OF_ONE_MODEL = re.compile(r"(mixed[:-]|ud[-_]).*|.*[-_]xl")
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[-_ ]", "", text.lower())
+
+
+def format_called(text: str, known: Iterable[str]) -> str | None:
+    """The one of the *known* formats that is meant, in any spelling; None where none is, InputError where several may be."""
+    names = tuple(dict.fromkeys(known))
+    name, bare = text.strip().lower(), _bare(text.strip())
+    if name in names:
+        return name
+    found = [each for each in names if _bare(each) == bare or each == SPELLINGS.get(bare, ("",))[0]]
+    if len(found) == 1:
+        return found[0]
+    several = [each for each in _BITS.get(bare, ()) if each in names] or [
+        each for each in names if len(bare) > 1 and _bare(each).startswith(bare) and bare[-1].isdigit()
+    ]
+    if len(several) > 1:
+        raise InputError(f"format {text[:60]!r} could be {listed(several)}: write one of them")
+    return None
+
+
+def is_of_one_model(name: str) -> bool:
+    """Whether a mix of that name is made anew for each model, as those of Unsloth are."""
+    return bool(_OF_ONE_MODEL.fullmatch(name.strip().lower()))
+
+
+def format_remark(text: str) -> str:
+    """What to know of the format that *text* means; empty where its name says all."""
+    return "; ".join(
+        f"{part.strip()}: {SPELLINGS[_bare(part)][0]}, {SPELLINGS[_bare(part)][1]}"
+        for part in text.split("+")
+        if SPELLINGS.get(_bare(part.strip()), ("", ""))[1]
+    )
+
+
 def bits_per_weight(bits: float) -> Format:
     """A made-up format of exactly *bits* bits an element, for files known by their size only."""
     return Format(f"{bits:.2f}bpw", 1, bits / 8)
@@ -96,9 +145,9 @@ def bits_per_weight(bits: float) -> Format:
 
 def parse_cache_format(name: str) -> Format:
     """The format called *name*, if a cache can be held in it."""
-    key = name.strip().lower()
-    if key not in CACHE_FORMATS:
-        raise InputError(f"cache format {name[:60]!r} is unknown, {hint(key, CACHE_FORMATS)}")
+    key = format_called(name, CACHE_FORMATS)
+    if key is None:
+        raise InputError(f"cache format {name[:60]!r} is unknown, {hint(name.strip().lower(), CACHE_FORMATS)}")
     return FORMATS[key]
 
 

@@ -13,8 +13,9 @@ from pydantic import Field, field_validator, model_validator
 from simulator.errors import InputError, hint
 from simulator.hardware import BY_DEFINITION, PEAK_FORMATS, EngineSpeeds, Figure, Hardware
 from simulator.interval import MODEL_SPREAD
-from simulator.library import find
+from simulator.library import find, names
 from simulator.mixes import parse_weights
+from simulator.names import words
 from simulator.quant import FORMATS, Format, parse_cache_format
 from simulator.schema import Spec, load_spec
 from simulator.units import MICRO
@@ -134,6 +135,9 @@ class Runtime(Spec):
 
     name: str = Field(min_length=1, max_length=200)
     title: str = ""
+    aliases: tuple[str, ...] = Field((), max_length=20)
+    runs_in: dict[str, str] = Field({}, max_length=20)  # programs that hold it and nothing else, and their titles
+    nearest_to: tuple[str, ...] = Field((), max_length=100)  # other software, for which there are no figures
     sources: dict[str, str] = Field({}, max_length=200)
     backends: dict[str, Backend] = Field(min_length=1, max_length=64)
     same_as: dict[str, str] = Field({}, max_length=64)  # devices that take another backend's figures: {amd: nvidia}
@@ -148,7 +152,10 @@ class Runtime(Spec):
     cache: str = "f16"
     split: Literal["tensors", "layers"] = "tensors"  # how it uses several devices: all at once, or one after the other
     scratch_tokens: int = Field(0, ge=0, le=1_000_000)  # rows of logits that its compute buffer holds
-    memory_share: float = Field(1.0, gt=0, le=1)
+    memory_share: float = Field(1.0, gt=0, le=1)  # of what a device can give
+    keeps_lookup_on_host: bool = (
+        False  # embeddings whose rows are looked up stay in the memory of the machine around a card
+    )
     # What the timing model leaves out, as a standard deviation of the logarithm.
     model_spread: float = Field(MODEL_SPREAD, ge=0, le=2)
     is_engine: bool = False  # roofcast's own: what a device file says of it holds before the figures here
@@ -280,14 +287,31 @@ def _weaker(one: Figure, other: Figure, value: float) -> Figure:
 
 
 def load_runtime(given: str | Path) -> Runtime:
-    """A runtime by shipped name or YAML file; InputError if it is unusable."""
-    path = find(given, RUNTIMES, "runtime")
-    return _shipped(path) if path.parent == RUNTIMES else load_spec(path, Runtime)
+    """A runtime by shipped name, that of a program it runs in, or YAML file; InputError if it is unusable."""
+    try:
+        path = find(given, RUNTIMES, "runtime")
+    except InputError:
+        refuse_other_software(str(given))
+        raise
+    runtime = _shipped(path) if path.parent == RUNTIMES else load_spec(path, Runtime)
+    program = next((title for name, title in runtime.runs_in.items() if words(name) == words(str(given))), None)
+    return runtime.model_copy(update={"title": f"{runtime.title} (in {program})"}) if program else runtime
 
 
 @cache
 def _shipped(path: Path) -> Runtime:
     return load_spec(path, Runtime)
+
+
+def refuse_other_software(given: str) -> None:
+    """InputError for well-known software without figures, with what is nearest to it."""
+    for name in names(RUNTIMES):
+        runtime = _shipped(RUNTIMES / f"{name}.yaml")
+        if any(words(each) == words(given) for each in runtime.nearest_to):
+            raise InputError(
+                f"runtime {given!r} is not forecast, since no figures of it are known here; the nearest is {name}, or "
+                "roofline for the hardware alone"
+            )
 
 
 def default_runtime(hardware: Hardware) -> str:

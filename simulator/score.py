@@ -15,9 +15,11 @@ from simulator.errors import InputError
 from simulator.hardware import Hardware
 from simulator.importers.labels import Unusable
 from simulator.importers.measurements import DOES_NOT_FIT, Published, Skipped
-from simulator.predict import Prediction
+from simulator.predict import Prediction, memory_limit
 from simulator.runtime import Runtime
 from simulator.simulate import Scenario, scenario
+
+MORE_MEMORY = "the device was made to give more memory than it does by default"
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def _forecast_group(
         points = base.at(np.array([each.batch for each in group]), np.array([each.context for each in group]))
     except (InputError, Unusable) as reason:
         return [Skipped(each.id, str(reason)) for each in group]
-    return _rows(group, base, points)
+    usual = memory_limit(group[0].hardware or hardware, base.runtime)
+    return _rows(group, base, points, usual)
 
 
 def _scenario(each: Published, hardware: Hardware | None, runtime: Runtime | str | None) -> Scenario:
@@ -153,7 +156,7 @@ def _scenario(each: Published, hardware: Hardware | None, runtime: Runtime | str
         raise Unusable(f"ran on the {each.ran_on.upper()}, {device.name} is a {device.kind.upper()}")
     return scenario(
         each.loaded,
-        device,
+        device.with_all_memory(),  # it ran: whoever measured may have had the system give more than it does by default
         weights=each.weights,
         cache=each.cache,
         runtime=runtime or each.runtime,
@@ -161,10 +164,11 @@ def _scenario(each: Published, hardware: Hardware | None, runtime: Runtime | str
     )
 
 
-def _rows(group: list[Published], base: Scenario, points: Prediction) -> list[Row | Skipped]:
+def _rows(group: list[Published], base: Scenario, points: Prediction, usual: float) -> list[Row | Skipped]:
+    """Each measurement beside its forecast; *usual*: bytes that the device gives where nobody told it otherwise."""
     values = [points.tokens_per_s, points.tokens_per_s_low, points.tokens_per_s_high, points.tokens_per_s_ceiling]
     rates = np.broadcast_arrays(*values, np.zeros(len(group)))[:-1]
-    bounds = np.broadcast_to(points.bound, len(group))
+    bounds, needed = (np.broadcast_to(each, len(group)) for each in (points.bound, points.memory_bytes))
     found: list[Row | Skipped] = []
     for place, each in enumerate(group):
         if bounds[place] == "does_not_fit":
@@ -190,7 +194,7 @@ def _rows(group: list[Published], base: Scenario, points: Prediction) -> list[Ro
                 high=high,
                 ceiling=ceiling,
                 bound=str(bounds[place]),
-                assumed=each.assumed,
+                assumed=(*each.assumed, *([MORE_MEMORY] if needed[place] > usual else [])),
             )
         )
     return found

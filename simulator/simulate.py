@@ -16,8 +16,9 @@ from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.mixes import parse_weights
 from simulator.model import Loaded, Model, load_model, weight_bytes
+from simulator.names import MAX_DEVICES
 from simulator.predict import Prediction, memory_limit, memory_needed, predict
-from simulator.quant import Weights, parse_cache_format
+from simulator.quant import Weights, format_remark, parse_cache_format
 from simulator.routing import Routing, Uniform, parse_routing
 from simulator.runtime import Runtime, default_runtime, load_runtime, passed_over
 from simulator.sparsity import Sparsity, parse_sparsity
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from simulator.density import Density
 
 DEFAULT_CONTEXT = 1024
-MAX_DEVICES = 100_000
 PERCENTILES = (10, 50, 90)
 
 
@@ -41,6 +41,7 @@ class Scenario:
     load: Workload
     choice: str = ""  # why these weights, where nobody named them
     passed_over: tuple[str, ...] = ()  # why not the runtime that is usual for such a device, where nobody named one
+    remarks: tuple[str, ...] = ()  # on what was named
 
     def __post_init__(self):
         expect("loaded", self.loaded, Loaded, "a Loaded, as load_model gives one")
@@ -48,7 +49,8 @@ class Scenario:
         expect("runtime", self.runtime, Runtime, "a Runtime, as load_runtime gives one")
         expect("load", self.load, Workload, "a Workload")
         expect("choice", self.choice, str, "a text")
-        expect("passed_over", self.passed_over, tuple, "a tuple of texts")
+        for name in ("passed_over", "remarks"):
+            expect(name, getattr(self, name), tuple, "a tuple of texts")
 
     def at(self, batch: Any, context: Any) -> Prediction:
         """The forecast at a batch and context, both numbers or arrays; InputError if the formats do not fit the shapes."""
@@ -60,7 +62,7 @@ class Scenario:
         """What has to fit, without timing anything."""
         load = replace(self.load, batch=batch, context=context)
         with self._naming_formats():
-            return memory_needed(self.loaded.model, load, self.runtime)
+            return memory_needed(self.loaded.model, load, self.runtime, self.hardware)
 
     @contextmanager
     def _naming_formats(self) -> Iterator[None]:
@@ -87,7 +89,7 @@ def scenario(
     threads: int | None = None,
     routing: str | Routing | None = None,
     sparsity: str | Sparsity | None = None,
-    devices: int = 1,
+    devices: int | None = None,
     batch: int = 1,
     context: int = DEFAULT_CONTEXT,
 ) -> Scenario:
@@ -96,11 +98,10 @@ def scenario(
     InputError says in a sentence what cannot be used, and why.
     """
     loaded, device = _loaded(model), _device(hardware)
-    n_devices = whole("--devices", devices, 1, MAX_DEVICES)
     software = _software(runtime, device)
     software.backend(device)
     why_not_usual = () if runtime else tuple(passed_over(device))
-    device = device.times(n_devices, software.split)
+    device = device.times(_count(devices, device), software.split)
     expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
     load = Workload(
         weights=loaded.weights or parse_weights("f16"),
@@ -115,7 +116,8 @@ def scenario(
         chosen = _parsed(weights, parse_weights)
         expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
         _check_format(software, device, chosen.name, "weights")
-        return replace(base, load=replace(load, weights=chosen))
+        remarks = tuple(filter(None, [format_remark(weights) if isinstance(weights, str) else ""]))
+        return replace(base, load=replace(load, weights=chosen), remarks=remarks)
     if loaded.weights is not None:
         return replace(base, choice="the file's own formats")
     smallest = whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT)
@@ -149,7 +151,7 @@ def _threads(threads: int | None, hardware: Hardware) -> int | None:
         return None
     if hardware.kind == "gpu":
         raise InputError(f"--threads: {hardware.name} is a GPU, leave it out")
-    return whole("--threads", threads, 1, MAX_THREADS)
+    return whole(f"--threads on {printable(hardware.name)}", threads, 1, hardware.most_threads or MAX_THREADS)
 
 
 def _check_format(runtime: Runtime, hardware: Hardware, name: str, option: str) -> None:
@@ -160,14 +162,16 @@ def _check_format(runtime: Runtime, hardware: Hardware, name: str, option: str) 
         raise InputError(f"{refusal}; take {remedy}")
 
 
-def _check_threads(threads: int | None, hardware: Hardware) -> None:
-    if threads is None:
-        return
-    if hardware.kind == "gpu":
-        raise InputError(f"--threads: {hardware.name} is a GPU, leave it out")
-    most = hardware.most_threads or 100_000
-    if not 1 <= threads <= most:
-        raise InputError(f"--threads must be between 1 and {most:,} on {printable(hardware.name)}, got {threads:,}")
+def _count(devices: int | None, hardware: Hardware) -> int:
+    """How many devices: as `--devices` says, or the name."""
+    if devices is None:
+        return hardware.asked or 1
+    devices = whole("--devices", devices, 1, MAX_DEVICES)
+    if hardware.asked not in (None, devices):
+        raise InputError(
+            f"{hardware.asked} x {hardware.name} and --devices {devices:,} contradict each other: leave one of them out"
+        )
+    return devices
 
 
 def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:

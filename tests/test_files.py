@@ -3,7 +3,7 @@
 import pytest
 
 from simulator.hardware import Figure, load_hardware
-from simulator.library import names, shelf
+from simulator.library import entries, names, shelf
 from simulator.mixes import parse_weights
 from simulator.model import load_model
 from simulator.runtime import RUNTIMES, load_runtime
@@ -20,11 +20,16 @@ def test_the_shelves_are_full():
 
 
 def test_a_device_is_found_by_its_other_names():
-    """`pi5` is one of the Pi 5 files; no two files share a name."""
-    assert load_hardware("pi5").name == "pi5-8gb"
+    """`m2-ultra` is the one of its GPU; no two files share a name."""
     assert load_hardware("M2-Ultra").name == "m2-ultra-76"
-    aliases = [alias for name in DEVICES for alias in load_hardware(name).aliases]
+    aliases = [alias for entry in entries(shelf("hardware")) for alias in entry.aliases]
     assert len({*aliases, *DEVICES}) == len(aliases) + len(DEVICES)
+
+
+def is_listed_as(folder, loaded) -> bool:
+    """Whether a shelf, which reads no whole file, has the title and the other names that are in the file."""
+    (entry,) = (each for each in entries(folder) if each.name == loaded.name)
+    return (entry.title, entry.aliases) == (loaded.title, (*loaded.aliases, *getattr(loaded, "runs_in", ())))
 
 
 def figures(device) -> dict[str, Figure]:
@@ -45,6 +50,7 @@ def test_every_figure_of_a_device_has_a_source(name):
     device = load_hardware(name)
     assert device.name == name
     assert device.title
+    assert is_listed_as(shelf("hardware"), device)
     for where, figure in figures(device).items():
         assert figure.source in device.sources, (where, figure.source)
         assert figure.how or figure.provenance != "estimated", where
@@ -68,6 +74,7 @@ def test_a_model_has_its_published_size(name):
     model = load_model(name).model
     assert model.name == name
     assert model.sources
+    assert is_listed_as(shelf("models"), model)
     published = model.published
     assert published.total_params_b, "every shipped model carries a published total"
     counts = {published.total_params_b: model.total_params}
@@ -97,6 +104,7 @@ def test_every_share_of_a_runtime_has_a_source(name):
     """Shares and costs name a source that the file lists, and its default formats exist."""
     runtime = load_runtime(name)
     assert runtime.name == name
+    assert is_listed_as(RUNTIMES, runtime)
     for weights in (*runtime.weights, *runtime.native_weights.values()):
         parse_weights(weights)
     for backend in runtime.backends.values():

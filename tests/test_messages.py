@@ -121,17 +121,18 @@ NAMES = [
     ((QWEN[:-4], PI), "unknown model 'qwen3-30b' (give a file, or see roofcast list models); did you mean qwen3-30b-a3b?"),
     (("nonsense", PI), "unknown model 'nonsense' (give a file, or see roofcast list models)"),
     ((QWEN, "pi5-16"), "unknown hardware 'pi5-16' (give a file, or see roofcast list hardware); did you mean pi5-16gb?"),
-    ((QWEN, "rtx4090"), "did you mean rtx-4090"),
-    ((QWEN, "4090"), "did you mean rtx-4090"),
-    ((QWEN, PI, "--runtime", "llamacpp"),
-     "unknown runtime 'llamacpp' (give a file, or see roofcast list runtimes); did you mean llama.cpp?"),
+    ((QWEN, "rtx4099"), "did you mean rtx-4090"),
+    ((QWEN, "4060"), "unknown hardware '4060' (give a file, or see roofcast list hardware); did you mean rtx-4060-ti?"),
+    ((QWEN, PI, "--runtime", "llama.cp"),
+     "unknown runtime 'llama.cp' (give a file, or see roofcast list runtimes); did you mean llama.cpp?"),
     ((QWEN, PI, "--runtime", "zzz"), "unknown runtime 'zzz' (give a file, or see roofcast list runtimes)"),
-    ((QWEN, PI, "--weights", "q4km"),
-     "weights 'q4km' are unknown (see roofcast list formats, or write a size such as 4.5bpw); did you mean q4_k_m, q4_k or q5_k_m?"),
+    ((QWEN, PI, "--weights", "q4_kn"),
+     "weights 'q4_kn' are unknown (see roofcast list formats, or write a size such as 4.5bpw); did you mean q4_k, q4_k_s or q4_k_m?"),
     ((QWEN, PI, "--weights", "zzzz"), "weights 'zzzz' are unknown (see roofcast list formats, or write a size such as 4.5bpw)"),
     ((QWEN, PI, "--weights", "999bpw"), "weights '999bpw': bits per weight must be between 0.1 and 64"),
     ((QWEN, PI, "--weights", "f16+f16+f16"), "one + at most, as in mxfp4+bf16"),
-    ((QWEN, PI, "--cache", "q4"), "cache format 'q4' is unknown, did you mean q4_1, q4_0 or iq4_nl?"),
+    ((QWEN, PI, "--cache", "q4"), "format 'q4' could be q4_1 or q4_0: write one of them"),
+    ((QWEN, PI, "--cache", "q4_2"), "cache format 'q4_2' is unknown, did you mean q4_1, q4_0 or "),
     ((QWEN, PI, "--cache", "zzz"), "cache format 'zzz' is unknown, known: f32, f16, bf16, fp8, int8, q8_0"),
     ((QWEN, PI, "--routing", "unform"), "routing 'unform' is unknown, did you mean uniform?"),
     ((QWEN, PI, "--routing", "zzz"), "routing 'zzz' is unknown, known: uniform, worst, zipf:1.2, switch:1.25, gshard:2, expert-choice:2"),
@@ -160,8 +161,8 @@ def test_unknown_names_are_told_with_near_ones(refusal, arguments, message):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("pi5", "nothing is called 'pi5' (see roofcast list models, hardware, runtimes or formats); did you mean pi5-"),
-        ("q4km", "did you mean q4_k_m"),
+        ("pi6", "nothing is called 'pi6' (see roofcast list models, hardware, runtimes or formats)"),
+        ("q4kn", "did you mean q4_k"),
         ("zzzzzz", "nothing is called 'zzzzzz' (see roofcast list models, hardware, runtimes or formats)"),
         ("", "'' is not a name"),
         ("none.yaml", "none.yaml: no such file"),
@@ -222,10 +223,8 @@ def test_swapped_files_are_recognised(files, refusal):
 
 
 def test_a_name_from_the_hub_is_answered_with_ours(refusal):
-    """Nothing is downloaded: the id of a model on Hugging Face leads to the shipped file."""
-    assert (
-        refusal("simulate", "Qwen/Qwen3-30B-A3B", PI) == "Qwen/Qwen3-30B-A3B: no such file; did you mean qwen3-30b-a3b?"
-    )
+    """Nothing is downloaded: the id of a model on Hugging Face is the shipped one's name, or leads to it."""
+    assert refusal("simulate", "Qwen/Qwen3-30B", PI) == "Qwen/Qwen3-30B: no such file; did you mean qwen3-30b-a3b?"
 
 
 def test_weights_without_shapes_are_answered_with_the_folder(files, refusal):

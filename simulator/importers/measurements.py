@@ -12,6 +12,7 @@ from typing import Any, Literal
 from simulator.errors import InputError, describe, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.importers.labels import Choice, Unusable, with_formats
+from simulator.library import look_up, shelf
 from simulator.mixes import parse_weights
 from simulator.model import Loaded, load_model
 from simulator.quant import parse_cache_format
@@ -29,8 +30,6 @@ DOES_NOT_FIT = (
 )
 UNSTATED_CONTEXT = 128  # tokens, where nobody says: most short tests generate that many or a few times more
 SPLIT = "weights split between GPU and CPU memory"
-# Programs that run llama.cpp's kernels under another name.
-SAME_ENGINE = {"ollama": "llama.cpp", "llamafile": "llama.cpp"}
 NEEDED_COLUMNS = ("model", "weights", "batch", "context", "tokens_per_s")
 READ = (
     "what llama-bench (-o json, jsonl, csv or md) or llama-batched-bench prints, or a CSV with the columns "
@@ -223,9 +222,10 @@ def _refuse_yaml(text: str, path: Path) -> None:
 def _measurement(record: Record, hardware: Hardware | None, model: Loaded | None) -> Published:
     chosen = _chosen_device(record.text("device"), hardware)
     _refuse_other_kinds(record)
-    device = chosen or _named(_device_called, "hardware", record.text("device"))
+    ran_on = _ran_on(record.text("backend"))
+    device, guessed = (chosen, ()) if chosen else _device(record.text("device"), ran_on)
     choice = _formats(record, _model(record.text("model"), model))
-    assumed = list(choice.assumed)
+    assumed = [*choice.assumed, *guessed]
     runtime = _runtime(record.text("runtime"), device, assumed)
     rate = record.rate("tokens_per_s")
     return Published(
@@ -240,7 +240,7 @@ def _measurement(record: Record, hardware: Hardware | None, model: Loaded | None
         threads=record.count("threads", 1, MAX_THREADS, default=0) or None,
         runtime=runtime.name,
         hardware=device,
-        ran_on=_ran_on(record.text("backend")),
+        ran_on=ran_on,
         assumed=tuple(assumed),
     )
 
@@ -262,16 +262,38 @@ def _ran_on(backend: str) -> Processor:
 
 def _chosen_device(name: str, chosen: Hardware | None) -> Hardware | None:
     """The device that the user chose, if the row is of it or does not say; None where nobody chose."""
-    names = {chosen.name.lower(), *(alias.lower() for alias in chosen.aliases)} if chosen else set()
-    if chosen and name and name.lower() not in names:
-        raise Unusable(f"of another device than {chosen.name}")
+    if chosen and name and name.lower() not in (each.lower() for each in (chosen.name, *chosen.aliases)):
+        meant = look_up(name, shelf("hardware"))
+        if chosen.name not in meant.candidates:
+            raise Unusable(f"of another device than {chosen.name}")
     return chosen
+
+
+def _device(name: str, ran_on: Processor) -> tuple[Hardware, tuple[str, ...]]:
+    """The device of a row; where its name leaves the size of its memory open, the largest, and a remark on that."""
+    device = _device_called(name)
+    if device is None:
+        meant = [_device_called(each) for each in look_up(name, shelf("hardware")).candidates]
+        meant = [each for each in meant if not ran_on or each.kind == ran_on]
+        if len(meant) < 2 or len({_without_size(each) for each in meant}) > 1:
+            return _named(_device_called, "hardware", name), ()
+        device = max(meant, key=lambda each: each.main_memory.capacity_bytes)
+        return device, (f"memory of the {name} not stated: {device.name}",)
+    return device, ()
+
+
+def _without_size(device: Hardware) -> str:
+    """What decides how fast a device is, as text to compare."""
+    levels = [
+        (level.name, level.gb_per_s, level.datasheet_gb_per_s, level.gb_per_s_by_threads) for level in device.memory
+    ]
+    return repr((device.kind, device.cores, device.threads, device.peaks_tflops, device.launch_us, levels))
 
 
 def _model(name: str, chosen: Loaded | None) -> Loaded:
     if chosen is None:
         return _named(_model_called, "model", name)
-    if name.lower() != chosen.model.name.lower():
+    if chosen.model.name.lower() not in (name.lower(), look_up(name, shelf("models")).name):
         raise Unusable(f"of another model than {chosen.model.name}")
     return chosen
 
@@ -311,12 +333,12 @@ def _runtime_called(name: str) -> Runtime | None:
 
 
 def _runtime(name: str, device: Hardware, assumed: list[str]) -> Runtime:
-    if name in SAME_ENGINE:
-        assumed.append(f"{name} runs the kernels of {SAME_ENGINE[name]}")
-    elif not name:
+    if not name:
         assumed.append(f"runtime not stated: {default_runtime(device)}")
-    name = SAME_ENGINE.get(name, name) or default_runtime(device)
-    return _named(_runtime_called, "runtime", name)
+    runtime = _named(_runtime_called, "runtime", name or default_runtime(device))
+    if name.lower() in runtime.runs_in:
+        assumed.append(f"{name} runs the kernels of {runtime.name}")
+    return runtime
 
 
 def _formats(record: Record, loaded: Loaded) -> Choice:

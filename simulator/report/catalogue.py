@@ -8,14 +8,15 @@ from pathlib import Path
 
 from simulator.decode import cache_bytes_per_token
 from simulator.errors import InputError, hint, printable
-from simulator.hardware import Figure, Hardware, load_hardware
-from simulator.library import is_file, names, shelf
+from simulator.hardware import Figure, Hardware, load_hardware, refuse_several
+from simulator.library import is_file, look_up, names, shelf
 from simulator.mixes import MIXES, base_format, parse_weights
 from simulator.model import CONVENTIONS, Loaded, Model, load_model, weight_bytes
-from simulator.quant import FORMATS, Weights
+from simulator.names import listed, split_count
+from simulator.quant import FORMATS, Weights, format_called, format_remark
 from simulator.report.remarks import oddities
 from simulator.report.screen import fold, print_line
-from simulator.runtime import RUNTIMES, Runtime, load_runtime
+from simulator.runtime import RUNTIMES, Runtime, load_runtime, refuse_other_software
 from simulator.textfiles import read_yaml
 from simulator.units import counted, format_bytes, format_gib, format_params
 
@@ -30,7 +31,7 @@ def show(name: str, weights: str | None, plot: str | None = None) -> None:
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         _show(kind, name, weights)
-    drawn = _draw(load_hardware(name), plot) if plot is not None else ""
+    drawn = _draw(name, plot) if plot is not None else ""
     for line in text.getvalue().splitlines():
         indent = " " * (len(line) - len(line.lstrip()) + 4)
         print(fold(line, rest=indent))
@@ -50,7 +51,7 @@ def _show(kind: str, name: str, weights: str | None) -> None:
 
         print_engine()
     else:
-        _show_format(name.lower())
+        _show_format(name)
 
 
 def _kind_of(name: str) -> str:
@@ -73,14 +74,37 @@ def _kind_of(name: str) -> str:
         )
     if path.suffix in (".gguf", ".json") or len(path.parts) > 1 or (len(name) < 200 and path.is_dir()):
         return "model"
-    guess = hint(name.lower(), [*(each for folder in shelves.values() for each in names(folder)), *FORMATS, *MIXES])
+    return _kind_called(name, shelves)
+
+
+def _kind_called(name: str, shelves: dict[str, Path]) -> str:
+    """The kind of what another spelling means; InputError with all that it may mean."""
+    meant = {
+        kind: look_up(split_count(name)[1] if kind == "hardware" else name, each) for kind, each in shelves.items()
+    }
+    found = [kind for kind, meaning in meant.items() if meaning.name]
+    candidates = tuple(each for meaning in meant.values() for each in meaning.candidates)
+    if len(found) == 1:
+        return found[0]
+    if len(candidates) > 1:
+        raise InputError(f"{name[:200]!r} could be {listed(candidates)}: write one of them")
+    if _format_called(name):
+        return "format"
+    refuse_other_software(name)
+    known = [*(each for folder in shelves.values() for each in names(folder)), *FORMATS, *MIXES]
+    guess = f"did you mean {candidates[0]}?" if candidates else hint(name.lower(), known)
     guess = f"; {guess}" if guess.startswith("did") else ""
     raise InputError(
         f"nothing is called {name[:200]!r} (see roofcast list models, hardware, runtimes or formats){guess}"
     )
 
 
-def _show_format(name: str) -> None:
+def _format_called(name: str) -> str | None:
+    return format_called(name, (*MIXES, *FORMATS))
+
+
+def _show_format(given: str) -> None:
+    name = _format_called(given) or given
     if name in MIXES:
         print(
             f"{name}: a GGUF file, mostly {base_format(name).name}; roofcast show MODEL --weights {name} gives its size"
@@ -89,6 +113,8 @@ def _show_format(name: str) -> None:
         fmt = FORMATS[name]
         size = f"{fmt.block_bytes:g} byte{'s' * (fmt.block_bytes != 1)}"
         print(f"{name}: blocks of {counted(fmt.block, 'weight')} in {size}, {fmt.bits:.4g} bits each")
+    if format_remark(given):
+        print_line(f"Note: {format_remark(given)}")
 
 
 def _show_model(loaded: Loaded, weights: Weights | None) -> None:
@@ -136,7 +162,8 @@ def _describe_params(model: Model) -> list[str]:
 
 
 def _show_hardware(device: Hardware) -> None:
-    print(device.title or device.name)
+    title = device.title or device.name
+    print(f"{device.asked} x {title}, each:" if (device.asked or 1) > 1 else title)
     if device.description:
         print(f"  {device.description}")
     for level in device.memory:
@@ -146,8 +173,8 @@ def _show_hardware(device: Hardware) -> None:
         for label, figure in figures.items():
             if figure:
                 print(f"    {label}: {_figure(figure, 'GB/s')}")
-        if level.reserved_gib:
-            print(f"    reserved: {_figure(level.reserved_gib, 'GiB')}")
+        if level is device.main_memory:
+            print(f"    reserved: {_figure(device.reserved, 'GiB')}")
     for name, figure in device.peaks_tflops.items():
         print(f"  peak {name}: {_figure(figure, 'TFLOP/s' if not name.startswith('int') else 'TOP/s')}")
     if device.launch_us:
@@ -157,10 +184,12 @@ def _show_hardware(device: Hardware) -> None:
     _print_more([f"{key}: {source}" for key, source in device.sources.items()], device.notes, ())
 
 
-def _draw(device: Hardware, target: str) -> str:
+def _draw(name: str, target: str) -> str:
     from simulator.report.roofline_plot import write_plot
     from simulator.report.style import check_picture
 
+    device = load_hardware(name)
+    refuse_several(device, "--plot: a roofline")
     return write_plot(device, check_picture(target))
 
 
@@ -186,7 +215,7 @@ def _show_runtime(runtime: Runtime) -> None:
 
 def _figure(figure: Figure, unit: str) -> str:
     detail = "; ".join(each for each in (figure.how, figure.source) if each)
-    return f"{figure.value:g} {unit} ({figure.provenance}{': ' + detail if detail else ''})"
+    return f"{figure.value:g} {unit} ({figure.origin}{': ' + detail if detail else ''})"
 
 
 def _print_more(sources, notes: str, remarks) -> None:

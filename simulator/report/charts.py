@@ -220,7 +220,7 @@ def _source(bases: Sequence[Scenario], *more: str) -> str:
     kinds: dict[str, list[str]] = {}
     for base in bases:
         figure = base.hardware.main_memory.sustained(base.hardware.device_class, None)
-        names = kinds.setdefault(figure.provenance, [])
+        names = kinds.setdefault(figure.origin, [])
         if base.hardware.name not in names:
             names.append(base.hardware.name)
     if any(base.hardware.n_devices > 1 and base.runtime.split == "tensors" for base in bases):

@@ -15,7 +15,7 @@ from simulator.bandwidth import bandwidth_of
 from simulator.decode import cache_bytes_held
 from simulator.hardware import Hardware, load_hardware
 from simulator.model import Loaded, load_model
-from simulator.predict import BOUNDS, Prediction
+from simulator.predict import BOUNDS, Prediction, fixed_bytes
 from simulator.quant import Weights
 from simulator.report.charts import BATCHES, with_zeros
 from simulator.report.crossings import Crossings, crossings
@@ -129,7 +129,7 @@ def build_grids(
     runtime: str | None = None,
     threads: int | None = None,
     sparsity: str | None = None,
-    n_devices: int = 1,
+    n_devices: int | None = None,
     budget_bytes: int = BUDGET_BYTES,
     progress: Progress = lambda _share, _what: None,
 ) -> Grids:
@@ -175,12 +175,16 @@ def model_argument(model: str | Path | Loaded) -> str:
 
 def device_argument(device: str | Path | Hardware) -> str:
     """How a command names a device."""
-    return device.name if isinstance(device, Hardware) else str(device)
+    if not isinstance(device, Hardware):
+        return str(device)
+    return f"{device.asked}x{device.name}" if device.asked else device.name
 
 
-def _options(cache: str | None, runtime: str | None, threads: int | None, sparsity: str | None, n_devices: int) -> str:
+def _options(
+    cache: str | None, runtime: str | None, threads: int | None, sparsity: str | None, n_devices: int | None
+) -> str:
     given = {"cache": cache, "runtime": runtime, "threads": threads, "sparsity": sparsity}
-    given["devices"] = n_devices if n_devices > 1 else None
+    given["devices"] = n_devices if n_devices and n_devices > 1 else None
     return "".join(f" --{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None)
 
 
@@ -433,7 +437,7 @@ def _format_data(each: InFormat, pool: Pool, shape: tuple[int, int]) -> dict[str
     return {
         "name": each.name,
         "option": "" if is_own else f" --weights {shlex.quote(each.name)}",
-        "fixed": point.weight_bytes + base.runtime.scratch_bytes(base.loaded.model.vocab),
+        "fixed": fixed_bytes(base.loaded.model, point.load, base.runtime, base.hardware),
         "deepest": each.deepest,
         "routings": [_surface_data(surface, pool, shape) for surface in each.surfaces],
     }

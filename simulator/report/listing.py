@@ -135,7 +135,8 @@ def _print_models_on(device: Hardware, asked: Asked) -> None:
             too_large.append(loaded.model.name)
     # Of one month the fastest first.
     found.sort(key=lambda each: (_age(each[0].loaded.model), -float(each[1].tokens_per_s)))
-    print_line(f"{device.title or device.name}: one user, {DEFAULT_CONTEXT:,} tokens in the cache")
+    several = f"{device.asked} x " if (device.asked or 1) > 1 else ""
+    print_line(f"{several}{device.title or device.name}: one user, {DEFAULT_CONTEXT:,} tokens in the cache")
     print_line(f"with {load_runtime(default_runtime(device)).title}, each model in the first of its formats that fits")
     print()
     head = ["model", "weights", "tokens/s", "80 % interval", "limited by", "memory", "came out"]
@@ -191,7 +192,7 @@ def _device_row(device: Hardware) -> list[str]:
     memory = device.main_memory
     ceiling = memory.ceiling_bytes_per_s()
     sustained = memory.sustained(device.device_class, device.threads)
-    reached = f"{format_number(sustained.value / GIGA)} {sustained.provenance}"
+    reached = f"{format_number(sustained.value / GIGA)} {sustained.origin}"
     return [
         device.name,
         format_gib(memory.capacity_bytes),

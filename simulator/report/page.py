@@ -18,7 +18,7 @@ from simulator import __version__
 from simulator.predict import Prediction
 from simulator.report.grid import Grids, Pair, as_data
 from simulator.report.measured import Measured, told_errors, told_held
-from simulator.report.remarks import assumptions, capacity, check_command, left_out, rests_on
+from simulator.report.remarks import assumptions, capacity, check_command, left_out, reserved, rests_on
 from simulator.units import counted, format_gib, format_number
 
 WIDE = 30  # rates that span more are shown on a logarithmic scale
@@ -327,7 +327,7 @@ def _pair_details(grids: Grids, pair: Pair, points: list[Prediction]) -> str:
     groups = {
         "Rests on": rests_on(base, points),
         "Assumed": assumptions(base, points),
-        "Memory": capacity(base, points),
+        "Memory": [*capacity(base, points), *reserved(base)],
         "Not in the forecast": [left_out(base)],
     }
     speed = f"{format_number(first.tokens_per_s)} tokens/s" if first.fits else "does not fit"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, hint, printable
-from simulator.hardware import Hardware, load_hardware
+from simulator.hardware import Hardware, load_hardware, refuse_several
 from simulator.model import Loaded, load_model
 from simulator.report import charts
 from simulator.report.charts import BATCHES, FEW_BATCHES, ROOF_BATCHES, Chart
@@ -169,7 +169,9 @@ def _device(request: Request, path: Path | None) -> None:
         )
     if len(request.devices) != 1:
         raise InputError("plot device: name one device with --on, as in: roofcast plot device --on pi5-16gb")
-    show_device(load_hardware(request.devices[0]), path)
+    device = load_hardware(request.devices[0])
+    refuse_several(device, "plot device: a roofline")
+    show_device(device, path)
 
 
 def show_device(hardware: Hardware, path: Path | None) -> None:

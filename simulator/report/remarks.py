@@ -9,16 +9,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from simulator.bandwidth import bandwidth_of
-from simulator.hardware import BY_DEFINITION, Figure, Hardware
+from simulator.hardware import BEYOND, BY_DEFINITION, INTERPOLATED, SHARED_OUT, Figure, Hardware
 from simulator.interval import RESTLESS
 from simulator.layers.attention import GroupedQuery
 from simulator.model import Model
 from simulator.predict import Prediction
 from simulator.routing import Capacity, Uniform
 from simulator.simulate import Scenario, largest_batch, largest_context
-from simulator.units import GIGA, counted, format_bytes, format_gib, format_number, format_rate
+from simulator.units import GI, GIGA, counted, format_bytes, format_gib, format_number, format_rate
 
 MAX_CHECKED = 8
+DERIVED = (INTERPOLATED, SHARED_OUT, BEYOND)  # how figures were made of measured ones
 CONTRADICTS = 1.25  # factor between two figures of one speed
 NOTABLE_SHARE = 0.05  # of a step's time: what matters less is not told
 NOT_MODELLED = (
@@ -51,11 +52,11 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     heaviest = max(last.ops, key=lambda timed: float(timed.op.count * timed.op.cost.weight_bytes))
     fmt, share, peak = heaviest.op.format, heaviest.bandwidth_share, heaviest.peak
     if share.source != BY_DEFINITION:
-        yield f"{software} reaches {share.value:.0%} of that bandwidth with {fmt.name} ({share.provenance})"
+        yield f"{software} reaches {share.value:.0%} of that bandwidth with {fmt.name} ({share.origin})"
     if peak and float(last.parts_given_memory["compute"]) > NOTABLE_SHARE * float(last.seconds_given_memory):
         yield f"arithmetic {format_rate(peak.value)} {_origin(peak, hardware)}"
         if heaviest.peak_share.source != BY_DEFINITION:
-            reached = f"{heaviest.peak_share.value:.1%} of that peak with {fmt.name} ({heaviest.peak_share.provenance})"
+            reached = f"{heaviest.peak_share.value:.1%} of that peak with {fmt.name} ({heaviest.peak_share.origin})"
             yield f"{software} reaches {reached}"
 
 
@@ -68,6 +69,7 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
         yield f"{base.runtime.title or base.runtime.name}, since {'; '.join(base.passed_over)}"
     if not base.runtime.is_sure(hardware):
         yield f"whether {base.runtime.title or base.runtime.name} runs on {hardware.name} is not known: its file gives no architecture"
+    yield from base.remarks
     if load.weights.name.endswith("bpw"):
         yield f"{load.weights.name}: the same for every tensor; real mixes differ by tensor, so bytes are good to about 15 %"
     if model.experts and any(point.load.batch > 1 for point in points):
@@ -175,7 +177,9 @@ def _unknown(points: list[Prediction], hardware: Hardware) -> Iterator[str]:
     if hardware.kind == "gpu" and not hardware.vendor:
         yield f"vendor is not given for {hardware.name}: the runtime's figures for GPUs in general are taken"
     if hardware.main_memory.datasheet_gb_per_s is None:
-        yield f"no datasheet bandwidth is known for {hardware.name}: the ceiling rests on the best that was measured"
+        fastest = hardware.main_memory.fastest
+        rests = "the best that was measured" if fastest.provenance == "measured" else "a rate that is estimated"
+        yield f"no datasheet bandwidth is known for {hardware.name}: the ceiling rests on {rests}"
     if backend.launch_share is not None and hardware.launch_us is None and backend.launch_us is None:
         yield f"the cost of starting an operation is unknown for {hardware.name}: small models may be forecast too fast"
     for level in hardware.memory[:-1]:
@@ -203,6 +207,20 @@ def capacity(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     most, deepest = largest_batch(base, context), largest_context(base, batch)
     if most and context:
         yield f"room for batch {most:,} at context {context:,}{_deepest(base, batch, deepest)}"
+
+
+def reserved(base: Scenario) -> Iterator[str]:
+    """What of the memory cannot be had, who holds it, how that is known, and how to say otherwise."""
+    hardware, figure, kind = base.hardware, base.hardware.reserved, base.hardware.reserve
+    is_own = hardware.main_memory.reserved_gib is not None
+    origin = _origin(figure, hardware) if is_own else f"({figure.provenance}: {kind.how}; {kind.source})"
+    held = f"{format_gib(figure.value * GI)} of {format_gib(hardware.main_memory.capacity_bytes)}"
+    remedy = "reserved_gib in a device file of your own says otherwise"
+    remedy = remedy if is_own or not kind.more else f"{kind.more}; then {remedy}"
+    yield f"{held} are held by {'the system' if is_own else kind.held_by} {origin}; {remedy}"
+    if base.runtime.memory_share < 1:
+        title = base.runtime.title or base.runtime.name
+        yield f"of the rest {title} takes {base.runtime.memory_share:.0%}, its default (memory_share in its file)"
 
 
 def _from_storage(base: Scenario, point: Prediction) -> Iterator[str]:
@@ -248,11 +266,8 @@ def check_command(base: Scenario, points: list[Prediction]) -> str:
 
 
 def _origin(figure: Figure, hardware: Hardware) -> str:
-    if not figure.source:
-        return f"({figure.provenance}: {figure.how})" if figure.how else f"({figure.provenance})"
-    detail = f": {figure.how}" if figure.provenance == "estimated" and figure.how else ""
-    return (
-        f"({figure.provenance}{detail}; {figure.source})"
-        if figure.source in hardware.sources
-        else f"({figure.provenance}{detail})"
-    )
+    """Where a figure of the device comes from, in brackets; what was derived from measured ones is not called measured."""
+    is_told = figure.how and (figure.provenance == "estimated" or not figure.source)
+    detail = f": {figure.how}" if is_told else ""
+    source = f"; {figure.source}" if figure.source in hardware.sources else ""
+    return f"({figure.how if figure.how in DERIVED else figure.origin + detail}{source})"

@@ -245,7 +245,7 @@ def _command(request: Request) -> str:
         "measured": request.measured,
         **{name: more.get(name) for name in ("cache", "runtime", "threads", "sparsity")},
         "routing": ",".join(more.get("routings", ())),
-        "devices": more["n_devices"] if more.get("n_devices", 1) > 1 else None,
+        "devices": more["n_devices"] if (more.get("n_devices") or 1) > 1 else None,
     }
     options = [part for name, value in given.items() if value for part in (f"--{name}", str(value))]
     return shlex.join(["roofcast", "report", *names, "--on", *devices, *options, "-o", request.folder])

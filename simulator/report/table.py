@@ -93,7 +93,8 @@ def _sections(sweeps: Sequence[Sweep], extra: Sequence[str]) -> Iterable[tuple[s
     yield "Time", [_where(point, several) + _time_line(point) for point in ends if point.fits]
     yield (
         "Fits",
-        _each(sweeps, lambda base, points: (_named(base, several) + line for line in remarks.capacity(base, points))),
+        _each(sweeps, lambda base, points: (_named(base, several) + line for line in remarks.capacity(base, points)))
+        + _each(sweeps, lambda base, _: remarks.reserved(base)),
     )
     yield "Rests on", _each(sweeps, remarks.rests_on)
     yield "Assumed", _each(sweeps, remarks.assumptions)

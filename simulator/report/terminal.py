@@ -101,7 +101,9 @@ def _told(text: str, indent: str = "") -> list[str]:
     """A line of words in as many lines as the terminal needs."""
     columns, _ = _size()
     lines = fold(text, indent, indent + "  ", columns).splitlines()
-    return [part for line in lines for part in textwrap.wrap(line, columns, drop_whitespace=False)]  # of a word too long
+    return [
+        part for line in lines for part in textwrap.wrap(line, columns, drop_whitespace=False)
+    ]  # of a word too long
 
 
 # ---- lines and points ----

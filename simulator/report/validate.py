@@ -15,7 +15,7 @@ import yaml
 from simulator.compare import Comparison, Crossing, Row, compare, crossings
 from simulator.engine import cpu
 from simulator.errors import InputError, printable
-from simulator.hardware import Hardware, load_hardware
+from simulator.hardware import Hardware, load_hardware, refuse_several
 from simulator.host import Host, describe_state, most_threads, read_host, remark_on_others
 from simulator.importers.measurements import Skipped
 from simulator.matrix import SHALLOW, lack_of_memory, make_matrix
@@ -98,7 +98,9 @@ def _models(found: Comparison, folder: Path) -> tuple[dict[str, Loaded], dict[st
 
 def _hardware(given: str | None) -> Hardware:
     if given is not None:
-        return load_hardware(given)
+        device = load_hardware(given)
+        refuse_several(device, "validate: what decodes here")
+        return device
     if not Path(DEFAULT_FILE).exists():
         raise InputError(
             f"validate needs a profile of this machine: roofcast profile -o {DEFAULT_FILE}, then roofcast validate"
