@@ -152,14 +152,14 @@ def test_every_page_is_reached_from_the_readme():
         assert page == "README.md" or f"(docs/{page}" in PAGES["README.md"]
 
 
-@pytest.mark.parametrize("page", ["engine.md"])
-def test_the_text_is_what_the_engine_writes(page, smollm2_file, tmp_path, capsys, monkeypatch):
-    """The sample's words, not its speed."""
-    monkeypatch.chdir(tmp_path)
-    assert run("generate", str(smollm2_file), "--prompt", "The capital of France is", "--tokens", "40") == 0
+@pytest.mark.parametrize("command", [each for each in commands() if "--prompt" in each])
+def test_the_text_is_what_the_engine_writes(command, folder, smollm2_file, capsys):
+    """The sample's words, not its speed; none of them is a near tie, which another processor may decide otherwise."""
+    Path(command[1]).symlink_to(smollm2_file)
+    assert run(*command) == 0
     said = capsys.readouterr().out.strip()
     assert said
-    assert said in PAGES[page]
+    assert said in " ".join(PAGES["engine.md"].split())
 
 
 def test_a_machine_is_measured_as_the_page_says(tmp_path, monkeypatch, capsys, is_thorough):
