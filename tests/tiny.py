@@ -13,6 +13,7 @@ import gguf
 import numpy as np
 
 FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k")
+KINDS = ("f32", "f16", "q8_0", "q4_0", "q4_1", "q4_k", "q6_k")  # of each kind one, and those of the real files
 ARCHITECTURES = ("llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "olmoe", "olmo2", "deepseek", "gemma", "gemma3")
 
 _FILE_TYPES = {

@@ -3,6 +3,7 @@
 import math
 from functools import cache
 
+import amount
 import gguf
 import naive
 import numpy as np
@@ -16,6 +17,8 @@ from simulator.engine.team import Entry, Tape, Team
 from simulator.engine.weights import Stored, aligned, load
 
 PATHS = [path.name for path in cpu.reachable()]  # under an emulator those of the emulated processor
+BEST = cpu.choose().name
+KINDS = ("f32", "bf16", "q8_0", "q4_0")  # a format of each kind: compiling the others for every path takes minutes
 FLOATS = ("f32", "f16", "bf16")
 TOKENS = (1, 2, 3, 5, 8, 9, 17)  # the kernels go through 8, 4, 2 and 1 together
 
@@ -221,8 +224,10 @@ def row_errors(out, expected, weights, x):
     return np.linalg.norm(out - expected, axis=0) / np.where(size > 0, size, 1)
 
 
-@pytest.mark.parametrize("path_name", PATHS)
-@pytest.mark.parametrize("fmt", LAYOUTS)
+@pytest.mark.parametrize(
+    ("fmt", "path_name"),
+    [(fmt, name) for name in PATHS for fmt in (LAYOUTS if name == BEST else amount.among(LAYOUTS, KINDS))],
+)
 def test_products_are_exact(fmt, path_name):
     """Float formats, and the others on inputs rounded to int8, as float64 has it, extremes and odd shapes included."""
     for weights, x, out in odd_products(fmt, path_name):
@@ -231,7 +236,7 @@ def test_products_are_exact(fmt, path_name):
         assert row_errors(out, expected, weights, x).max() < 1e-6
 
 
-@pytest.mark.parametrize("fmt", LAYOUTS)
+@pytest.mark.parametrize("fmt", amount.among(LAYOUTS, KINDS))
 def test_all_paths_agree_to_the_bit(fmt):
     """Integer sums are exact and what follows them is in one order, so no instruction set gives another result."""
     first, *others = ([out for _, _, out in odd_products(fmt, name)] for name in PATHS)

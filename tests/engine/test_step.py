@@ -4,6 +4,7 @@ import threading
 from contextlib import closing
 from dataclasses import dataclass
 
+import amount
 import naive
 import numpy as np
 import pytest
@@ -125,7 +126,7 @@ def test_variants_in_float32(case, arch, changes):
 
 
 @pytest.mark.parametrize(("arch", "routing"), [("llama", None), ("qwen3moe", differing_experts)])
-@pytest.mark.parametrize("fmt", tiny.FORMATS)
+@pytest.mark.parametrize("fmt", amount.among(tiny.FORMATS, tiny.KINDS))
 def test_formats_round_their_inputs_and_nothing_else(case, fmt, arch, routing):
     """With inputs of blocks rounded to int8 in the reference too, most rows agree as closely as in float32.
 
