@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.hardware import BY_DEFINITION, Figure, Hardware
+from simulator.units import counted
 
 # Standard deviation of the logarithm. `measured`: boards and runs of one kind differ by some per cent (five Pi 5 boards:
 # 4.5 to 5.55 tokens/s for one model, 8 %). `datasheet`: taken as a sustained rate. `estimated`: published decode rates of
@@ -88,7 +89,7 @@ def factor(variances, model_spread: float = MODEL_SPREAD) -> np.ndarray:
 def told_held(n_held: int, n: int, what: str = "decode") -> str:
     """What share of *n* measurements the interval held, and whether those are too few to be chance."""
     verdict = ": it is too narrow here" if _chance_of_most(n_held, n) < UNLIKELY else ""
-    return f"the 80 % interval held {n_held / n:.0%} of {n:,} {what}{'s' * (n != 1)}{verdict}"
+    return f"the 80 % interval held {n_held / n:.0%} of {counted(n, what)}{verdict}"
 
 
 def _chance_of_most(n_held: int, n: int) -> float:

@@ -15,6 +15,7 @@ from simulator.probe.caches import find_levels
 from simulator.probe.clock import Sample, difference_of, spread_of, typical_of
 from simulator.probe.device import Readings, kernel_threads
 from simulator.probe.kernels import LOOK_FORMAT, MATRIX_BYTES, matrix_sizes, start_seconds, whole_panels
+from simulator.probe.knee import AGREES
 from simulator.probe.parts import PartSpeed
 from simulator.probe.states import State, find_states
 from simulator.units import GI, GIGA, KI, MI, TERA, counted, format_bytes
@@ -23,7 +24,6 @@ SOURCE = "profile"  # the key under which a file names where its figures come fr
 NOISY = 0.08  # standard deviation of the logarithm: beyond it, single runs say little
 LEAST = 1e-4  # of any figure, in the unit of its field
 HAD = 2.0  # a last cache that is told to be so many times as large as it was found to be is not had
-AGREES = 1.5  # a cache's size as found and as told differ by less than this factor
 
 
 def hardware_fields(readings: Readings, name: str, when: datetime) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def page(
         held=_held_lines(measured, remarks),
         speed_answer=escape(_speed_answer(grids, points)),
         speed_table=_speed_table(grids, points, rates),
-        speed_note=escape(_speed_note(grids, rates, measured)),
+        speed_note=escape(_speed_note(grids, rates)),
         measured=_measured_section(shown, len(measured)) if measured else "",
         trust=_trust(grids, command, pictures, data_files, accuracy),
         footer=escape(f"Made by roofcast {__version__}, a forecast and no measurement unless it says so."),
@@ -177,14 +177,13 @@ def _misfit(point: Prediction) -> str:
     return f"does not fit: needs {format_gib(point.memory_bytes)}, {format_gib(point.memory_limit_bytes)} can be had"
 
 
-def _speed_note(grids: Grids, rates: dict[int, float], measured: Sequence[Measured]) -> str:
+def _speed_note(grids: Grids, rates: dict[int, float]) -> str:
     scale = "Dots stand on a logarithmic scale." if _is_wide(rates) else "Bars are in proportion."
     bars = f" {scale}" if len(rates) > 1 else ""
     interval = "the interval that is made to hold the true rate with a probability of 80 %"
-    held = f" ({told_held(measured)})" if measured else ""
     return (
         f"Tokens per second of one sequence with {counted(grids.shown_context, 'token')} in its cache; in brackets "
-        f"{interval}{held}; then the format of the weights and what limits.{bars}"
+        f"{interval}; then the format of the weights and what limits.{bars}"
     )
 
 
