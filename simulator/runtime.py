@@ -291,10 +291,12 @@ def load_runtime(given: str | Path) -> Runtime:
     try:
         path = find(given, RUNTIMES, "runtime")
     except InputError:
-        refuse_other_software(str(given))
+        if isinstance(given, str):
+            refuse_other_software(given)
         raise
     runtime = _shipped(path) if path.parent == RUNTIMES else load_spec(path, Runtime)
-    program = next((title for name, title in runtime.runs_in.items() if words(name) == words(str(given))), None)
+    called = words(given if isinstance(given, str) else path.stem)
+    program = next((title for name, title in runtime.runs_in.items() if words(name) == called), None)
     return runtime.model_copy(update={"title": f"{runtime.title} (in {program})"}) if program else runtime
 
 

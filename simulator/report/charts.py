@@ -60,7 +60,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """A line, or the bars of one colour; y is None where there is no value."""
+    """A line, or the bars of one colour; y is None where there is no value, as NaN is for what does not fit."""
 
     label: str
     x: tuple[Any, ...]  # numbers, or names where the form is bars
@@ -72,6 +72,11 @@ class Series:
     marks: tuple[Mark, ...] = ()
     measured: tuple[Point, ...] = ()
     colour: int = 0  # the same thing has the same one in every panel
+
+    def __post_init__(self):
+        for name in ("y", "low", "high", "ceiling"):
+            known = tuple(None if value is None or value != value else value for value in getattr(self, name))
+            object.__setattr__(self, name, known)
 
 
 @dataclass(frozen=True)
