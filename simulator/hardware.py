@@ -89,6 +89,11 @@ class Figure(Spec):
         )
 
     @property
+    def known_spread(self) -> float | None:
+        """Its spread; None where it was timed once, which shows none."""
+        return None if self.count == 1 else self.spread
+
+    @property
     def most(self) -> float:
         """The highest rate that was seen, where that was kept."""
         return max(self.value, self.best or 0.0)
