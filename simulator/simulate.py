@@ -150,8 +150,18 @@ def _threads(threads: int | None, hardware: Hardware) -> int | None:
     if threads is None:
         return None
     if hardware.kind == "gpu":
-        raise InputError(f"--threads: {hardware.name} is a GPU, leave it out")
-    return whole(f"--threads on {printable(hardware.name)}", threads, 1, hardware.most_threads or MAX_THREADS)
+        raise InputError(f"threads: {printable(hardware.name)} is a GPU, leave it out")
+    with _leave_it_out():
+        return whole(f"threads on {printable(hardware.name)}", threads, 1, hardware.most_threads or MAX_THREADS)
+
+
+@contextmanager
+def _leave_it_out() -> Iterator[None]:
+    """Adds the remedy to what is said of a number that has a default."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error}; leave it out for the default") from None
 
 
 def _check_format(runtime: Runtime, hardware: Hardware, name: str, option: str) -> None:
@@ -163,13 +173,14 @@ def _check_format(runtime: Runtime, hardware: Hardware, name: str, option: str) 
 
 
 def _count(devices: int | None, hardware: Hardware) -> int:
-    """How many devices: as `--devices` says, or the name."""
+    """How many devices: as *devices* says, or the name."""
     if devices is None:
         return hardware.asked or 1
-    devices = whole("--devices", devices, 1, MAX_DEVICES)
+    with _leave_it_out():
+        devices = whole("devices", devices, 1, MAX_DEVICES)
     if hardware.asked not in (None, devices):
         raise InputError(
-            f"{hardware.asked} x {hardware.name} and --devices {devices:,} contradict each other: leave one of them out"
+            f"{hardware.asked} x {hardware.name} and devices {devices:,} contradict each other: leave one of them out"
         )
     return devices
 
