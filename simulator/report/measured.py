@@ -112,6 +112,8 @@ def _of_json(path: Path) -> list[Measured] | None:
         return None
     data = read_json(path)
     rows = data.get("rows") if isinstance(data, dict) else None
+    if rows == []:
+        raise InputError(f"{path}: has no measurements, its rows are empty; give a file that has some")
     if not (isinstance(rows, list) and rows and isinstance(rows[0], dict) and "tokens_per_s_measured" in rows[0]):
         return None
     if len(rows) > MAX_ROWS:
