@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from simulator.importers.measurements import load_measurements
 from simulator.library import entries, names, shelf
 from simulator.mixes import MIXES, parse_weights
 from simulator.model import load_model
-from simulator.names import meaning, split_count, words
+from simulator.names import is_same, meaning, split_count, words
 from simulator.quant import CACHE_FORMATS, FORMATS, SPELLINGS, format_called, parse_cache_format
 from simulator.report import report
 from simulator.report.charts import batch_chart
@@ -269,6 +270,31 @@ def test_other_software_is_nearest_to_one_runtime_and_is_none():
     assert len({*others, *ours}) == len(others) + len(ours)
 
 
+def test_a_format_in_two_spellings_is_forecast_once(command):
+    """`fp16` is f16: it has one line, in the place of the first."""
+    out = command(
+        "simulate", "llama-3-8b", "rtx-3090", "--weights", "Q4-K-M,fp16,q4_k_m,f16", "--batch", "1", "--json", "-"
+    )
+    assert [row["weights"] for row in json.loads(out)["predictions"]] == ["q4_k_m", "f16"]
+
+
+def test_names_of_rows_are_compared_by_their_words(tmp_path):
+    """Those of models and devices of one's own, too, which are on no shelf."""
+    loaded, board = load_model("llama-3-8b"), load_hardware("pi5-16gb")
+    mine = replace(loaded, model=loaded.model.model_copy(update={"name": "Mine-8B"}))
+    path = rows(tmp_path, "my-board")
+    path.write_text(path.read_text().replace("llama-3-8b", "mine 8b"))
+    found = load_measurements(path, board.model_copy(update={"name": "My Board", "aliases": ()}), mine)
+    assert [each.tokens_per_s for each in found.published] == [2.0]
+
+
+def test_letters_beyond_ascii_tell_names_apart():
+    """Two names that differ in an umlaut are two."""
+    assert is_same("Größe-1", "größe 1")
+    assert not is_same("größe-1", "grüße-1")
+    assert not is_same("---", "...")
+
+
 # ---- several of one device ----
 
 
@@ -311,7 +337,7 @@ def test_two_of_a_device_are_devices_2(command, refusal):
     assert by_name["predictions"][0]["devices"] == 2
     assert scenario("llama-3-70b", "2xrtx-3090").hardware.n_devices == 2
     assert refusal("simulate", "llama-3-70b", "2xrtx-3090", "--devices", "3") == (
-        "2 x rtx-3090 and --devices 3 contradict each other: leave one of them out"
+        "2 x rtx-3090 and devices 3 contradict each other: leave one of them out"
     )
     assert "contradict" in refusal("simulate", "llama-3-70b", "1xrtx-3090", "--devices", "2")
 
