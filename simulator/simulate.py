@@ -168,7 +168,7 @@ def _check_format(runtime: Runtime, hardware: Hardware, name: str, option: str) 
     refusal = runtime.refusal(hardware, name)
     if refusal:
         suited = runtime.suited(name, hardware)
-        remedy = f"--{option} {suited}" if suited != name else f"other --{option}, or another --runtime"
+        remedy = f"{suited} as {option}" if suited != name else f"another {option} format, or another runtime"
         raise InputError(f"{refusal}; take {remedy}")
 
 
@@ -203,7 +203,7 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
         if fits:
             return replace(candidate, choice=_reason(tried, model, runtime))
     if not tried:
-        raise InputError(f"{model.name}: none of {', '.join(names)} suits its shapes, give --weights")
+        raise InputError(f"{model.name}: none of {', '.join(names)} suits its shapes, name the weights")
     smallest = min(tried, key=lambda each: weight_bytes(model, each.load.weights))
     listed = ", ".join(each.load.weights.name for each in tried)
     return replace(smallest, choice=f"{smallest.load.weights.name}: the smallest of {listed}; none of them fits")
