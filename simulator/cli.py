@@ -20,7 +20,10 @@ from simulator.errors import InputError, brief, hint, is_plain_line, plain_line,
 from simulator.interrupts import STATUS, end_interrupted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from simulator.simulate import Scenario
 
 
 def _narrow_width() -> int | None:
@@ -206,12 +209,20 @@ def simulate(
         )
     if names[0] is not None and not all(name.strip() for name in names):
         raise InputError(f"--weights {printable(weights)!r}: a format is missing at a comma")
-    bases = [scenario(model, hardware, weights=name, **shared) for name in names]
+    bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
     _report([(base, sweep(base, batches, contexts)) for base in bases], density, json)
     if plot is not None:
         from simulator.report.plot import show, simulated_chart
 
         show(simulated_chart(bases, batches, contexts), picture, json == "-")
+
+
+def _each_format_once(bases: Iterable[Scenario]) -> list[Scenario]:
+    """Without those whose format came before in another spelling: `fp16` behind `f16`."""
+    found: dict[str, Scenario] = {}
+    for base in bases:
+        found.setdefault(base.load.weights.name, base)
+    return list(found.values())
 
 
 def _picture(plot: str | None, json: str | None) -> Path | None:

@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from simulator.errors import InputError, describe
 from simulator.library import find, is_file, look_up, shelf
-from simulator.names import split_count
+from simulator.names import split_count, with_count
 from simulator.quant import FORMATS
 from simulator.reserve import MOST, OWN_MEMORY, Reserve, reserve_of
 from simulator.schema import Spec, load_spec
@@ -87,6 +87,11 @@ class Figure(Spec):
             if self.measured_on and self.provenance == "measured"
             else self.provenance
         )
+
+    @property
+    def known_spread(self) -> float | None:
+        """Its spread; None where it was timed once, which shows none."""
+        return None if self.count == 1 else self.spread
 
     @property
     def most(self) -> float:
@@ -374,6 +379,16 @@ class Hardware(Spec):
         return self._asked
 
     @property
+    def count(self) -> int:
+        """So many of it, whether they work together already or have only been asked for."""
+        return max(self.n_devices, self.asked or 1)
+
+    @property
+    def label(self) -> str:
+        """What it is called beside others, with how many of it there are: `2xrtx-3090`."""
+        return with_count(self.count, self.name)
+
+    @property
     def main_memory(self) -> MemoryLevel:
         """The level that holds the model."""
         return self.memory[-1]
@@ -455,13 +470,13 @@ class Hardware(Spec):
 
 def load_hardware(given: str | Path) -> Hardware:
     """A device by shipped name or YAML file, or several as `2xrtx-3090`; InputError if it is unusable."""
-    count, one = _counted(given) if isinstance(given, str) else (None, given)
+    count, one = counted_device(given) if isinstance(given, str) else (None, given)
     device = load_spec(find(one, shelf("hardware"), "hardware"), Hardware)
     device._asked = count
     return device
 
 
-def _counted(given: str) -> tuple[int | None, str]:
+def counted_device(given: str) -> tuple[int | None, str]:
     """How many of which device: a file or device whose own name begins with a number is one."""
     is_one = is_file(Path(given)) or look_up(given, shelf("hardware")).name
     return (None, given) if is_one else split_count(given)

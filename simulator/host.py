@@ -218,7 +218,7 @@ def threads_here(wanted: int | None = None, option: str = "threads", host: Host 
     most = most_threads(host)
     if wanted is None:
         return most
-    if not isinstance(wanted, Integral) or not 1 <= wanted <= most:
+    if isinstance(wanted, bool) or not isinstance(wanted, Integral) or not 1 <= wanted <= most:
         raise InputError(f"{option} {describe(wanted)}: {_possible(host, most)}")
     return int(wanted)
 

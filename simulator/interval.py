@@ -32,8 +32,8 @@ def spread_of(figure: Figure) -> float:
 
     One that was timed repeatedly on the device itself has its own.
     """
-    if figure.spread is not None:
-        return figure.spread
+    if figure.known_spread is not None:
+        return figure.known_spread
     return 0.0 if figure.source == BY_DEFINITION else SPREAD[figure.provenance]
 
 
@@ -74,10 +74,10 @@ def unrest_of(hardware: Hardware, threads: int | None) -> Unrest:
     """
     by_threads = hardware.engine.reference_us if hardware.engine else {}
     nearest = min(by_threads, key=lambda count: abs(count - (threads or hardware.threads or 1)), default=None)
-    figures = list(by_threads[nearest].values()) if nearest else []
+    figures = [each for each in by_threads[nearest].values() if each.known_spread is not None] if nearest else []
     if not figures:
         return Unrest()
-    spread = math.sqrt(statistics.fmean((figure.spread or 0.0) ** 2 for figure in figures))
+    spread = math.sqrt(statistics.fmean(figure.known_spread**2 for figure in figures))
     return Unrest(spread, min(figure.count or 1 for figure in figures))
 
 

@@ -57,7 +57,17 @@ class Meaning:
 def words(text: str) -> tuple[str, ...]:
     """Lower-case letters and numbers, apart from each other: `RTX4090` is rtx, 4090; a size stays whole: `8 GB` is 8gb."""
     lowered = re.sub(r"(\d)\s*gi?b\b", r"\1gb", text[:MAX_TEXT].lower())
-    return tuple(re.findall(r"\d+gb\b|\d+(?:\.\d+)*|[a-z]+", lowered))
+    return tuple(re.findall(r"\d+gb\b|\d+(?:\.\d+)*|[^\W\d_]+", lowered))
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two texts are one name in two spellings: of the same words in the same order."""
+    return words(one) == words(other) != ()
+
+
+def holds(text: str, part: str) -> bool:
+    """Whether *part* stands in *text*, however either is spelt: `rtx4090` in `NVIDIA GeForce RTX 4090`, but 34b not in `qwen3-4b`."""
+    return bool(words(part)) and " ".join(words(part)) in " ".join(words(text))
 
 
 def meaning(text: str, entries: Iterable[Entry]) -> Meaning:
@@ -110,6 +120,11 @@ def _by_number(name: str) -> list[tuple[bool, float, str]]:
 
 MAX_DEVICES = 100_000
 _SEVERAL = re.compile(r"\s*(\d+)\s*[x×*]\s*(\S.*)", re.IGNORECASE | re.DOTALL)
+
+
+def with_count(count: int, name: str) -> str:
+    """How so many of a device are named: `2xrtx-3090`; one by its name alone."""
+    return f"{count}x{name}" if count > 1 else name
 
 
 def split_count(text: str) -> tuple[int | None, str]:

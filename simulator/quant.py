@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from simulator.errors import InputError, hint
-from simulator.names import listed
+from simulator.names import listed, words
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ LAYERS_ONLY = ("fp8", "int8", "int4", "int4-g128", "int4-g64", "int4-g32", "nvfp
 CACHE_FORMATS = ("f32", "f16", "bf16", "fp8", "int8", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "int4")
 
 
-# Other spellings, without hyphens, underscores and spaces: what each means, and what to know where that is not just it.
+# Other spellings, their words joined: what each means, and what to know where that is not just it.
 _GROUPS = "4 bits in groups of 128, as most such checkpoints are; others are int4-g64 and int4-g32"
 SPELLINGS: dict[str, tuple[str, str]] = {
     "fp16": ("f16", ""), "float16": ("f16", ""), "half": ("f16", ""), "bfloat16": ("bf16", ""),
@@ -104,7 +104,8 @@ _OF_ONE_MODEL = re.compile(r"(mixed[:-]|ud[-_]).*|.*[-_]xl")
 
 
 def _bare(text: str) -> str:
-    return re.sub(r"[-_ ]", "", text.lower())
+    """`Q4-K-M` and `q4_k_m` as q4km: a format's letters and numbers mean it however they are set apart."""
+    return "".join(words(text))
 
 
 def format_called(text: str, known: Iterable[str]) -> str | None:

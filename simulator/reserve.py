@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OWN_MEMORY = ("consumer-gpu", "workstation-gpu", "datacenter-gpu")  # classes of cards with a memory of their own
-MOST = 0.5  # of a memory, where it is so small that the figures here would leave less
-LARGE_MAC_GIB = 36  # from here on macOS gives the GPU three quarters instead of two thirds
+MOST = 0.5  # of a memory: the figures here are of larger ones, so of a small one we take them to hold half at most
+# From more than 32 GiB on macOS gives the GPU three quarters instead of two thirds: Metal recommends 21,845 of 32,768 MiB
+# (ggml-org/llama.cpp#2011), and 49,152 of 65,536 (#1870); 36 is the next size that is sold.
+LARGE_MAC_GIB = 36
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ _INTEL = Reserve(
     "driver and context", 0.056, 0.5, f"5.6 % as on an Arc A770, {_CONTEXT} as with CUDA",
     "ggml-org/llama.cpp#27968 and #20595",
 )  # fmt: skip
-# Metal recommends 10,923 of 16,384 MiB, 21,845 of 32,768, 73,728 of 98,304; macOS 26 recommends more on larger Macs.
+# Metal recommends 10,923 of 16,384 MiB (abetlen/llama-cpp-python#687), 21,845 of 32,768, 73,728 of 98,304. With macOS 26 it is
+# more: 107.52 of 128 GiB (antirez/ds4#893), which is left out, since nobody says what system a forecast is for.
 _WIRED = "sudo sysctl iogpu.wired_limit_mb=N raises it"
 _SMALL_MAC = Reserve("macOS", 1 / 3, 0.0, "a third, as Metal recommends on 32 GB", "ggml-org/llama.cpp#2011", _WIRED)
 _LARGE_MAC = Reserve("macOS", 1 / 4, 0.0, "a quarter, as Metal recommends on 96 GB", "ggml-org/llama.cpp#3213", _WIRED)

@@ -15,7 +15,7 @@ from simulator.hardware import BY_DEFINITION, PEAK_FORMATS, EngineSpeeds, Figure
 from simulator.interval import MODEL_SPREAD
 from simulator.library import find, names
 from simulator.mixes import parse_weights
-from simulator.names import words
+from simulator.names import is_same
 from simulator.quant import FORMATS, Format, parse_cache_format
 from simulator.schema import Spec, load_spec
 from simulator.units import MICRO
@@ -291,12 +291,11 @@ def load_runtime(given: str | Path) -> Runtime:
     try:
         path = find(given, RUNTIMES, "runtime")
     except InputError:
-        if isinstance(given, str):
-            refuse_other_software(given)
+        if isinstance(given, str | Path):
+            refuse_other_software(str(given))
         raise
     runtime = _shipped(path) if path.parent == RUNTIMES else load_spec(path, Runtime)
-    called = words(given if isinstance(given, str) else path.stem)
-    program = next((title for name, title in runtime.runs_in.items() if words(name) == called), None)
+    program = next((title for name, title in runtime.runs_in.items() if is_same(name, str(given))), None)
     return runtime.model_copy(update={"title": f"{runtime.title} (in {program})"}) if program else runtime
 
 
@@ -309,7 +308,7 @@ def refuse_other_software(given: str) -> None:
     """InputError for well-known software without figures, with what is nearest to it."""
     for name in names(RUNTIMES):
         runtime = _shipped(RUNTIMES / f"{name}.yaml")
-        if any(words(each) == words(given) for each in runtime.nearest_to):
+        if any(is_same(each, given) for each in runtime.nearest_to):
             raise InputError(
                 f"runtime {given!r} is not forecast, since no figures of it are known here; the nearest is {name}, or "
                 "roofline for the hardware alone"

@@ -15,6 +15,7 @@ from simulator.errors import InputError
 from simulator.hardware import Hardware
 from simulator.importers.labels import Unusable
 from simulator.importers.measurements import DOES_NOT_FIT, Published, Skipped
+from simulator.names import with_count
 from simulator.predict import Prediction, memory_limit
 from simulator.runtime import Runtime
 from simulator.simulate import Scenario, scenario
@@ -44,6 +45,12 @@ class Row:
     ceiling: float
     bound: str
     assumed: tuple[str, ...] = ()
+    devices: int = 1  # so many of the hardware
+
+    @property
+    def label(self) -> str:
+        """The hardware, with how many of it: `2xrtx-3090`."""
+        return with_count(self.devices, self.hardware)
 
     @property
     def error(self) -> float:
@@ -144,7 +151,8 @@ def _forecast_group(
         points = base.at(np.array([each.batch for each in group]), np.array([each.context for each in group]))
     except (InputError, Unusable) as reason:
         return [Skipped(each.id, str(reason)) for each in group]
-    usual = memory_limit(group[0].hardware or hardware, base.runtime)
+    device = (group[0].hardware or hardware).times(base.hardware.n_devices, base.runtime.split)
+    usual = memory_limit(device, base.runtime)
     return _rows(group, base, points, usual)
 
 
@@ -195,6 +203,7 @@ def _rows(group: list[Published], base: Scenario, points: Prediction, usual: flo
                 ceiling=ceiling,
                 bound=str(bounds[place]),
                 assumed=(*each.assumed, *([MORE_MEMORY] if needed[place] > usual else [])),
+                devices=base.hardware.n_devices,
             )
         )
     return found

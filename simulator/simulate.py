@@ -150,26 +150,37 @@ def _threads(threads: int | None, hardware: Hardware) -> int | None:
     if threads is None:
         return None
     if hardware.kind == "gpu":
-        raise InputError(f"--threads: {hardware.name} is a GPU, leave it out")
-    return whole(f"--threads on {printable(hardware.name)}", threads, 1, hardware.most_threads or MAX_THREADS)
+        raise InputError(f"threads: {printable(hardware.name)} is a GPU, leave it out")
+    with _leave_it_out():
+        return whole(f"threads on {printable(hardware.name)}", threads, 1, hardware.most_threads or MAX_THREADS)
+
+
+@contextmanager
+def _leave_it_out() -> Iterator[None]:
+    """Adds the remedy to what is said of a number that has a default."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error}; leave it out for the default") from None
 
 
 def _check_format(runtime: Runtime, hardware: Hardware, name: str, option: str) -> None:
     refusal = runtime.refusal(hardware, name)
     if refusal:
         suited = runtime.suited(name, hardware)
-        remedy = f"--{option} {suited}" if suited != name else f"other --{option}, or another --runtime"
+        remedy = f"{suited} as {option}" if suited != name else f"another {option} format, or another runtime"
         raise InputError(f"{refusal}; take {remedy}")
 
 
 def _count(devices: int | None, hardware: Hardware) -> int:
-    """How many devices: as `--devices` says, or the name."""
+    """How many devices: as *devices* says, or the name."""
     if devices is None:
         return hardware.asked or 1
-    devices = whole("--devices", devices, 1, MAX_DEVICES)
+    with _leave_it_out():
+        devices = whole("devices", devices, 1, MAX_DEVICES)
     if hardware.asked not in (None, devices):
         raise InputError(
-            f"{hardware.asked} x {hardware.name} and --devices {devices:,} contradict each other: leave one of them out"
+            f"{hardware.asked} x {hardware.name} and devices {devices:,} contradict each other: leave one of them out"
         )
     return devices
 
@@ -192,7 +203,7 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
         if fits:
             return replace(candidate, choice=_reason(tried, model, runtime))
     if not tried:
-        raise InputError(f"{model.name}: none of {', '.join(names)} suits its shapes, give --weights")
+        raise InputError(f"{model.name}: none of {', '.join(names)} suits its shapes, name the weights")
     smallest = min(tried, key=lambda each: weight_bytes(model, each.load.weights))
     listed = ", ".join(each.load.weights.name for each in tried)
     return replace(smallest, choice=f"{smallest.load.weights.name}: the smallest of {listed}; none of them fits")

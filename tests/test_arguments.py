@@ -88,9 +88,9 @@ def test_nothing_but_input_errors_comes_back_for_a_wrong_kind(function, argument
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"threads": "4"}, "--threads must be a whole number, got '4'"),
-        ({"threads": [4]}, "--threads must be a whole number, got a list"),
-        ({"devices": 1.5}, "--devices must be a whole number, got 1.5"),
+        ({"threads": "4"}, "threads on pi5-16gb must be a whole number, got '4'; leave it out for the default"),
+        ({"threads": [4]}, "threads on pi5-16gb must be a whole number, got a list; leave it out for the default"),
+        ({"devices": 1.5}, "devices must be a whole number, got 1.5; leave it out for the default"),
         ({"weights": 4}, "weights must be the name of a format or mix, such as 'q4_k_m', or a Weights, got 4"),
         ({"routing": [1]}, "routing must be a routing, as parse_routing makes one, got a list"),
         ({"cache": []}, "cache must be the name of a format, such as 'f16', got a list"),

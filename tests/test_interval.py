@@ -6,6 +6,7 @@ import pytest
 from profiled import figure, machine
 
 from simulator import interval
+from simulator.hardware import Figure
 from simulator.interval import Unrest, told_held, unrest_of
 from simulator.matrix import dense
 from simulator.mixes import parse_weights
@@ -91,3 +92,11 @@ def test_few_that_were_held_are_told_from_chance():
     assert told_held(1, 5) == "the 80 % interval held 20% of 5 decodes: it is too narrow here"
     assert told_held(0, 1, "measurement") == "the 80 % interval held 0% of 1 measurement"
     assert told_held(8_000, 10_000, "measurement") == "the 80 % interval held 80% of 10,000 measurements"
+
+
+def test_one_timing_shows_no_spread():
+    """A figure of a single round is doubted as any measured one is, 6 %, whatever its file says; it tells of no unrest, too."""
+    once = Figure(value=5, provenance="measured", spread=0.0, count=1)
+    assert interval.spread_of(once) == interval.spread_of(Figure(value=5, provenance="measured")) == 0.06
+    assert interval.spread_of(once.model_copy(update={"count": 2})) == 0
+    assert unrest_of(profiled(0.3, 0.3, count=1), 2) == Unrest()

@@ -75,6 +75,26 @@ def test_a_list_is_narrowed(shelf_of_five, capsys, asked, found):
     assert listed(capsys, **asked) == found
 
 
+@pytest.mark.parametrize(
+    ("what", "words", "names"),
+    [
+        ("hardware", ("rtx4090",), ["rtx-4090", "rtx-4090-laptop"]),
+        ("hardware", ("GeForce 4090",), []),
+        ("hardware", ("raspberry-pi 5", "16 GB"), ["pi5-16gb"]),
+        ("models", ("qwen 3", "235B"), ["qwen3-235b-a22b"]),
+        ("models", ("34b", "qwen"), []),
+    ],
+)
+def test_words_are_found_in_any_spelling(capsys, what, words, names):
+    """As `simulate` understands them, but not across two words: 34b is no part of qwen3-4b."""
+    try:
+        print_list(Asked(what, words))
+    except InputError:
+        assert names == []
+    else:
+        assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == names
+
+
 def test_a_terminal_gets_twenty_lines_and_how_to_see_the_others(monkeypatch):
     """A head, twenty devices, and the command for all of them as it was asked."""
     n_devices = len(names(shelf("hardware")))
@@ -83,7 +103,7 @@ def test_a_terminal_gets_twenty_lines_and_how_to_see_the_others(monkeypatch):
     lines = plain(shown.getvalue()).splitlines()
     assert len(lines) == 1 + LINES + 2
     assert lines[-1].startswith(f"{n_devices - LINES} more: roofcast list hardware --all shows them; a word such as")
-    with screen(monkeypatch, columns=120) as shown:
+    with screen(monkeypatch, columns=200) as shown:
         print_list(Asked("hardware", everything=True))
     first_words = {line.split()[0] for line in plain(shown.getvalue()).splitlines() if line.split()}
     assert set(names(shelf("hardware"))) <= first_words
@@ -138,9 +158,14 @@ def test_other_sizes_are_refused(text):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["models", "zzz"], "roofcast list models zzz: none of the 5 models is such a one; leave something out"),
+        (["models", "zzz"], "roofcast list models zzz: none of the 5 models is called 'zzz'; roofcast list models --all shows their names"),
+        (["models", "papr"], "roofcast list models papr: none of the 5 models is called 'papr'; did you mean paper"),
+        (["models", "old", "papr"], "roofcast list models old papr: none of the 5 models is called 'papr'; did you mean paper"),
+        (["models", "new", "paper"], "roofcast list models new paper: none of the 5 models is all of that; leave out one of new, paper"),
+        (["models", "old", "--moe"], "roofcast list models old --moe: none of the 5 models is all of that; leave out one of old, --moe"),
+        (["models", "--min-params", "7b"], "roofcast list models --min-params 7b: none of the 5 models is as --min-params 7b asks; leave"),
         (["models", "--min-params", "7b", "--max-params", "1b"], "--min-params 7b: more than --max-params 1b"),
-        (["hardware", "zzz", "--all"], "roofcast list hardware zzz: none of the 5 devices is such a one"),
+        (["hardware", "zzz", "--all"], "roofcast list hardware zzz: none of the 5 devices is called 'zzz'; roofcast list hardware"),
         (["hardware", "--moe"], "list hardware: --min-params, --max-params and --moe choose among models, leave them out"),
         (["formats", "q4"], "list formats q4: the list is short, leave the word out"),
         (["models", "--min-params", ""], "--min-params: nothing is given after it"),

@@ -93,6 +93,14 @@ def test_a_broken_row_is_named(tmp_path, change, message):
     assert str(error.value) == f"{path}: {message}"
 
 
+def test_a_run_without_rows_has_no_measurements(tmp_path):
+    """Said of our own file, which is no llama-bench's."""
+    path = written(tmp_path / "run.json", [])
+    with pytest.raises(InputError) as error:
+        load_measured(path)
+    assert str(error.value) == f"{path}: has no measurements, its rows are empty; give a file that has some"
+
+
 def test_rows_are_objects(tmp_path):
     """Not numbers among them."""
     with pytest.raises(InputError, match=r"row 2: is no object with the fields of a measurement"):

@@ -251,7 +251,7 @@ def test_a_gguf_is_known_by_its_first_bytes(files, refusal, name):
 
 def test_threads_are_no_matter_of_a_gpu(refusal):
     """The option, the device and the remedy."""
-    assert refusal("simulate", QWEN, "rtx-4090", "--threads", "4") == "--threads: rtx-4090 is a GPU, leave it out"
+    assert refusal("simulate", QWEN, "rtx-4090", "--threads", "4") == "threads: rtx-4090 is a GPU, leave it out"
 
 
 def test_weights_are_no_matter_of_a_device(refusal):
@@ -304,10 +304,10 @@ COUNTS = "write numbers such as 1,2,8k or a range such as 1..64*2 or 0..32k+4k"
         (("--context", "9" * 20 + "k"), f"--context {'9' * 20}k: too large, at most 100,000,000"),
         (("--batch", "x" + "9" * 20), f"--batch 'x{'9' * 20}': {COUNTS}"),
         (("--batch", "1..9999", "--context", "0..9999"), "99,990,000 points are too many"),
-        (("--threads", "0"), "--threads must be between 1 and 4 on pi5-16gb, got 0"),
-        (("--threads", "5"), "--threads must be between 1 and 4 on pi5-16gb, got 5"),
-        (("--devices", "0"), "--devices must be between 1 and 100,000, got 0"),
-        (("--devices", "1000000"), "--devices must be between 1 and 100,000, got 1,000,000"),
+        (("--threads", "0"), "threads on pi5-16gb must be between 1 and 4, got 0; leave it out for the default"),
+        (("--threads", "5"), "threads on pi5-16gb must be between 1 and 4, got 5; leave it out for the default"),
+        (("--devices", "0"), "devices must be between 1 and 100,000, got 0; leave it out for the default"),
+        (("--devices", "1000000"), "devices must be between 1 and 100,000, got 1,000,000; leave it out"),
     ],
 )
 def test_numbers_are_told_as_they_should_be(refusal, arguments, message):

@@ -27,7 +27,7 @@ from simulator.model import Model, load_model
 from simulator.quant import Weights
 from simulator.sparsity import Sparsity, parse_sparsity
 from simulator.units import counted
-from simulator.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
+from simulator.workload import MAX_BATCH, MAX_CONTEXT
 
 PROMPT_ROWS = 16  # tokens of a prompt that go through the weights together
 DEFAULT_CONTEXT = 4096
@@ -119,7 +119,6 @@ class Engine:
     ):
         texts = {"cache": cache, "convert": convert, "path": path}
         _check_kinds(model, weights, texts, sparsity, progress, team)
-        threads = threads if threads is None else whole("threads", threads, 1, MAX_THREADS)
         context = context if context is None else whole("context", context, 1, MAX_CONTEXT)
         batch, seed = whole("batch", batch, 1, MAX_BATCH), whole("seed", seed, 0, MAX_SEED)
         if cache not in ("f16", "f32"):

@@ -109,7 +109,11 @@ def _shelf() -> tuple[Loaded, ...]:
 
 
 def _words(text: str) -> frozenset[str]:
-    """Lower-case words without points, letters apart from a version behind them: `Qwen2.5-14B` is qwen, 25, 14b."""
+    """Lower-case words without points, letters apart from a version behind them: `Qwen2.5-14B` is qwen, 25, 14b.
+
+    Unlike `names.words`, which knows what somebody typed, these are counted to see how much two names share: a size is one
+    word, so that every size does not share its b, and qwen2 begins qwen2.5.
+    """
     found = []
     for word in re.split(r"[^a-z0-9.]+", re.sub(r"(?<=b)\.(?=a\d)", " ", text.lower())):
         word = word.replace(".", "")

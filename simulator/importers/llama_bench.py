@@ -17,7 +17,6 @@ from simulator.errors import InputError, describe, printable
 from simulator.importers.labels import Choice, Facts, Unusable, choose
 from simulator.importers.measurements import (
     MAX_ROWS,
-    MAX_THREADS,
     SPLIT,
     Measurements,
     Processor,
@@ -30,7 +29,7 @@ from simulator.importers.measurements import (
 from simulator.model import Loaded
 from simulator.textfiles import parse_csv, parse_json, parse_json_lines
 from simulator.units import GI, GIGA, KILO, MEGA, MI, TERA
-from simulator.workload import MAX_BATCH, MAX_CONTEXT
+from simulator.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
 
 BATCHED_CACHE = "f16"  # llama-batched-bench does not print it; its default
 MAX_LAYERS_ASKED = 10**9  # people write -ngl 999 for all

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from simulator.errors import InputError, describe, printable
-from simulator.hardware import Hardware, load_hardware
+from simulator.hardware import Hardware, counted_device, load_hardware
 from simulator.importers.labels import Choice, Unusable, with_formats
 from simulator.library import look_up, shelf
 from simulator.mixes import parse_weights
 from simulator.model import Loaded, load_model
+from simulator.names import is_same, with_count
 from simulator.quant import parse_cache_format
 from simulator.runtime import Runtime, default_runtime, load_runtime
 from simulator.textfiles import STANDARD_INPUT, parse_csv, parse_number, read_standard_input, read_text
 from simulator.units import GI
-from simulator.workload import MAX_BATCH, MAX_CONTEXT
+from simulator.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
 
 MAX_ROWS = 10_000
 MIN_RATE, MAX_RATE = 1e-6, 1e9  # tokens per second: what lies beyond is a misprint
 MAX_SPREAD = 10.0
-MAX_THREADS = 100_000
 DOES_NOT_FIT = (
     "does not fit in the device's memory, as it is counted here"  # so that there is no forecast to set beside it
 )
@@ -262,18 +262,36 @@ def _ran_on(backend: str) -> Processor:
 
 def _chosen_device(name: str, chosen: Hardware | None) -> Hardware | None:
     """The device that the user chose, if the row is of it or does not say; None where nobody chose."""
-    if chosen and name and name.lower() not in (each.lower() for each in (chosen.name, *chosen.aliases)):
-        meant = look_up(name, shelf("hardware"))
-        if chosen.name not in meant.candidates:
-            raise Unusable(f"of another device than {chosen.name}")
+    if chosen and name and not _is_of(name, chosen):
+        raise Unusable(f"of another device than {chosen.label}")
     return chosen
+
+
+def _is_of(name: str, device: Hardware) -> bool:
+    """Whether a name is, or may be, that of a device, and of as many of it."""
+    own = (device.name, *device.aliases)
+    if any(is_same(name, with_count(device.count, each)) for each in own):
+        return True
+    count, one = _counted(name)
+    is_it = any(is_same(one, each) for each in own) or device.name in look_up(one, shelf("hardware")).candidates
+    return is_it and count == device.count
+
+
+def _counted(name: str) -> tuple[int, str]:
+    """How many of which device a name means; one where it cannot be read so."""
+    try:
+        count, one = counted_device(name)
+    except InputError:
+        return 1, name
+    return count or 1, one
 
 
 def _device(name: str, ran_on: Processor) -> tuple[Hardware, tuple[str, ...]]:
     """The device of a row; where its name leaves the size of its memory open, the largest, and a remark on that."""
     device = _device_called(name)
     if device is None:
-        meant = [_device_called(each) for each in look_up(name, shelf("hardware")).candidates]
+        count, one = _counted(name)
+        meant = [_device_called(with_count(count, each)) for each in look_up(one, shelf("hardware")).candidates]
         meant = [each for each in meant if not ran_on or each.kind == ran_on]
         if len(meant) < 2 or len({_without_size(each) for each in meant}) > 1:
             return _named(_device_called, "hardware", name), ()
@@ -293,7 +311,7 @@ def _without_size(device: Hardware) -> str:
 def _model(name: str, chosen: Loaded | None) -> Loaded:
     if chosen is None:
         return _named(_model_called, "model", name)
-    if chosen.model.name.lower() not in (name.lower(), look_up(name, shelf("models")).name):
+    if not any(is_same(each or "", chosen.model.name) for each in (name, look_up(name, shelf("models")).name)):
         raise Unusable(f"of another model than {chosen.model.name}")
     return chosen
 
@@ -336,7 +354,7 @@ def _runtime(name: str, device: Hardware, assumed: list[str]) -> Runtime:
     if not name:
         assumed.append(f"runtime not stated: {default_runtime(device)}")
     runtime = _named(_runtime_called, "runtime", name or default_runtime(device))
-    if name.lower() in runtime.runs_in:
+    if any(is_same(name, each) for each in runtime.runs_in):
         assumed.append(f"{name} runs the kernels of {runtime.name}")
     return runtime
 

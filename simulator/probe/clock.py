@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 Clock = Callable[[], float]  # seconds from some start
 Progress = Callable[[float, str], None]  # (share done, what is being done)
@@ -73,6 +74,11 @@ def spread_of(values: Sequence[float]) -> float:
     if len(values) < 2:
         return 0.0
     return _deviation_of([math.log(value) for value in values])
+
+
+def spread_fields(spread: float, count: int) -> dict[str, Any]:
+    """The fields of a figure that say how its timings scatter: a single one shows no spread, which is not one of 0."""
+    return ({"spread": round(spread, 4)} if count > 1 else {}) | {"count": count}
 
 
 def difference_of(sample: Sample) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator import __version__
 from simulator.hardware import DeviceClass
-from simulator.probe.clock import Sample
+from simulator.probe.clock import Sample, spread_fields
 from simulator.probe.cuda_device import Gpu, describe_gpu_state
 from simulator.probe.cuda_libraries import PRODUCTS
 from simulator.units import GI, GIGA, KI, MEGA, MI, MICRO, TERA, format_gib
@@ -123,7 +123,7 @@ def _rate(sample: Sample, unit: float, how: str) -> dict[str, Any]:
 
 def _figure(value: float, sample: Sample, how: str) -> dict[str, Any]:
     found = {"value": _short(value), "provenance": "measured", "source": SOURCE, "how": how}
-    return found | {"spread": round(sample.spread, 4), "count": sample.count}
+    return found | spread_fields(sample.spread, sample.count)
 
 
 def _short(value: float) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 from simulator import __version__
 from simulator.host import Host, describe_state
 from simulator.probe.caches import find_levels
-from simulator.probe.clock import Sample, difference_of, spread_of, typical_of
+from simulator.probe.clock import Sample, difference_of, spread_fields, spread_of, typical_of
 from simulator.probe.device import Readings, kernel_threads
 from simulator.probe.kernels import LOOK_FORMAT, MATRIX_BYTES, matrix_sizes, start_seconds, whole_panels
 from simulator.probe.knee import AGREES
@@ -103,7 +103,7 @@ def _figure(value: float, how: str, spread: float, count: int, median: float | N
     if how:
         found["how"] = how
     middle = {} if median is None else {"median": _short(median)}
-    return found | middle | {"spread": round(spread, 4), "count": count}
+    return found | middle | spread_fields(spread, count)
 
 
 def _short(value: float) -> float:

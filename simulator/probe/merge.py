@@ -86,7 +86,10 @@ def _bare_again(data: Any) -> Any:
 
 def is_measured(figure: Any) -> bool:
     """Whether a figure of a file comes from profiling, and was timed."""
-    return is_ours(figure) and all(isinstance(figure.get(key), int | float) for key in ("value", "spread", "count"))
+    if not is_ours(figure):
+        return False
+    needed = ("value", "count") if figure.get("count") == 1 else ("value", "count", "spread")
+    return all(isinstance(figure.get(key), int | float) for key in needed)
 
 
 def is_ours(figure: Any) -> bool:
@@ -99,7 +102,8 @@ def pooled(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     n, m = old["count"], new["count"]
     one, two = math.log(old["value"]), math.log(new["value"])
     mean = (n * one + m * two) / (n + m)
-    within = (n * old["spread"] ** 2 + m * new["spread"] ** 2) / (n + m)
+    # A single timing has no spread: it is its own mean, so all that it adds is between both.
+    within = (n * (old.get("spread") or 0.0) ** 2 + m * (new.get("spread") or 0.0) ** 2) / (n + m)
     between = (n * (one - mean) ** 2 + m * (two - mean) ** 2) / (n + m)
     # The median of both is not known.
     together = {key: value for key, value in new.items() if key != "median"} | {

@@ -88,6 +88,6 @@ def _sources(
     """Models and devices by their names, as a report takes them."""
     models = {each.loaded.model.name: each.loaded for each in measured.published}
     devices: dict[str, str | Hardware] = {
-        each.hardware.name: each.hardware for each in measured.published if each.hardware is not None
+        each.hardware.label: each.hardware for each in measured.published if each.hardware is not None
     }
-    return models, devices | ({device.name: request.hardware} if device else {})
+    return models, devices | ({device.label: request.hardware} if device else {})

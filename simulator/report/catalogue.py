@@ -10,10 +10,10 @@ from simulator.decode import cache_bytes_per_token
 from simulator.errors import InputError, hint, printable
 from simulator.hardware import Figure, Hardware, load_hardware, refuse_several
 from simulator.library import is_file, look_up, names, shelf
-from simulator.mixes import MIXES, base_format, parse_weights
+from simulator.mixes import MIXES, base_format, parse_weights, weights_called
 from simulator.model import CONVENTIONS, Loaded, Model, load_model, weight_bytes
 from simulator.names import listed, split_count
-from simulator.quant import FORMATS, Weights, format_called, format_remark
+from simulator.quant import FORMATS, Weights, format_remark
 from simulator.report.remarks import oddities
 from simulator.report.screen import fold, print_line
 from simulator.runtime import RUNTIMES, Runtime, load_runtime, refuse_other_software
@@ -88,7 +88,7 @@ def _kind_called(name: str, shelves: dict[str, Path]) -> str:
         return found[0]
     if len(candidates) > 1:
         raise InputError(f"{name[:200]!r} could be {listed(candidates)}: write one of them")
-    if _format_called(name):
+    if weights_called(name):
         return "format"
     refuse_other_software(name)
     known = [*(each for folder in shelves.values() for each in names(folder)), *FORMATS, *MIXES]
@@ -99,12 +99,8 @@ def _kind_called(name: str, shelves: dict[str, Path]) -> str:
     )
 
 
-def _format_called(name: str) -> str | None:
-    return format_called(name, (*MIXES, *FORMATS))
-
-
 def _show_format(given: str) -> None:
-    name = _format_called(given) or given
+    name = weights_called(given) or given
     if name in MIXES:
         print(
             f"{name}: a GGUF file, mostly {base_format(name).name}; roofcast show MODEL --weights {name} gives its size"

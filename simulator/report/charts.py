@@ -168,21 +168,21 @@ def _format(base: Scenario) -> str:
 
 def told_apart(bases: Sequence[Scenario]) -> list[Scenario]:
     """The same scenarios, with its name in the title of each device and model that shares its title with another one."""
-    devices = {base.hardware.name: device_name(base) for base in bases}
+    devices = {base.hardware.label: device_name(base) for base in bases}
     models = {base.loaded.model.name: model_name(base) for base in bases}
     return [
         replace(
             base,
-            hardware=_titled(base.hardware, devices),
-            loaded=replace(base.loaded, model=_titled(base.loaded.model, models)),
+            hardware=_titled(base.hardware, base.hardware.label, devices),
+            loaded=replace(base.loaded, model=_titled(base.loaded.model, base.loaded.model.name, models)),
         )
         for base in bases
     ]
 
 
-def _titled(entry: Any, titles: dict[str, str]) -> Any:
+def _titled(entry: Any, name: str, titles: dict[str, str]) -> Any:
     """A device or a model; *titles* are all there are, by name."""
-    title = titles[entry.name]
+    title = titles[name]
     if list(titles.values()).count(title) == 1:
         return entry
     return entry.model_copy(update={"title": f"{title} ({entry.name})"})
@@ -354,7 +354,7 @@ def _matching(measured: Sequence[Measured], base: Scenario) -> list[Measured]:
     return [
         each
         for each in measured
-        if (each.model, each.hardware) == (base.loaded.model.name, base.hardware.name)
+        if (each.model, each.hardware) == (base.loaded.model.name, base.hardware.label)
         and (each.runtime, each.weights) == (base.runtime.name, load.weights.name)
         and (each.routing, each.sparsity) == (load.routing.name, load.sparsity.name if load.sparsity else None)
         and each.threads in (None, load.threads or base.hardware.threads or base.hardware.cores)

@@ -175,9 +175,7 @@ def model_argument(model: str | Path | Loaded) -> str:
 
 def device_argument(device: str | Path | Hardware) -> str:
     """How a command names a device."""
-    if not isinstance(device, Hardware):
-        return str(device)
-    return f"{device.asked}x{device.name}" if device.asked else device.name
+    return device.label if isinstance(device, Hardware) else str(device)
 
 
 def _options(
@@ -397,7 +395,7 @@ def _model_data(grids: Grids, number: int) -> dict[str, Any]:
 def _device_data(base: Scenario, argument: str) -> dict[str, Any]:
     device, threads = base.hardware, base.load.threads or base.hardware.threads
     return {
-        "name": device.name,
+        "name": device.label,
         "title": device.title or device.name,
         "argument": shlex.quote(argument),
         "memory": device.main_memory.name,

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from simulator.errors import InputError, printable
+from simulator.errors import InputError, hint, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.library import names, shelf
 from simulator.mixes import MIXES
 from simulator.model import Loaded, Model, load_model
+from simulator.names import holds, words
 from simulator.predict import Prediction
 from simulator.quant import FORMATS
 from simulator.report.screen import fold, is_screen, print_line
@@ -26,6 +27,9 @@ LINES = 20  # of a list on a terminal, where not all are asked for
 NAMED = 5  # models that are too large, on a terminal
 _SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)([kmbt])")
 _SIZES = {"k": KILO, "m": MEGA, "b": GIGA, "t": TERA}
+
+
+Texts = tuple[str, ...]  # of an entry: its name first, its title, and what else it is looked for by
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,43 @@ class Asked:
     @property
     def command(self) -> str:
         """That asks for it."""
-        options = {"--on": self.on, "--min-params": self.min_params, "--max-params": self.max_params}
-        given = [part for name, value in options.items() if value is not None for part in (name, value)]
-        return shlex.join(["roofcast", "list", self.what, *self.words, *given, *(["--moe"] if self.moe else [])])
+        on = [] if self.on is None else ["--on", self.on]
+        return " ".join([shlex.join(["roofcast", "list", self.what, *self.words, *on]), *self.options])
 
-    def holds(self, *texts: str) -> bool:
-        """Whether every word stands somewhere in the texts."""
-        return all(word.lower() in " ".join(texts).lower() for word in self.words)
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Those that leave models out, as they are written."""
+        sizes = {"--min-params": self.min_params, "--max-params": self.max_params}
+        given = (shlex.join([name, value]) for name, value in sizes.items() if value is not None)
+        return (*given, *(["--moe"] if self.moe else []))
+
+    def holds(self, texts: Texts) -> bool:
+        """Whether every word stands in one of the texts, in whatever spelling."""
+        return all(_stands(word, texts) for word in self.words)
+
+
+def _stands(word: str, texts: Texts) -> bool:
+    return any(holds(text, word) for text in texts)
+
+
+def _refusal(asked: Asked, entries: Sequence[Texts], sort: str) -> InputError:
+    """What of that which was asked for leaves nothing over, and what to write instead."""
+    start = f"{asked.command}: none of the {len(entries)} {sort}"
+    for word in asked.words:
+        if not any(_stands(word, texts) for texts in entries):
+            every = f"roofcast list {asked.what} --all shows their names"
+            return InputError(f"{start} is called {printable(word)!r}; {_near(word, entries) or every}")
+    conditions = [*map(shlex.quote, asked.words), *asked.options]
+    if len(conditions) == 1:
+        return InputError(f"{start} is as {conditions[0]} asks; leave it out")
+    return InputError(f"{start} is all of that; leave out one of {', '.join(conditions)}")
+
+
+def _near(word: str, entries: Sequence[Texts]) -> str:
+    """Words of the entries' names, and whole names, that are nearly that word; empty where none is."""
+    known = {part for name, *_ in entries for part in words(name) if len(part) > 2}
+    guess = hint(word, [*sorted(known), *(name for name, *_ in entries)])
+    return guess if guess.startswith("did") else ""
 
 
 def print_list(asked: Asked) -> None:
@@ -77,13 +111,17 @@ def _models(asked: Asked) -> list[Loaded]:
     found = [
         each
         for each in every
-        if asked.holds(each.model.name, each.model.title)
+        if asked.holds(_model_texts(each))
         and least <= each.model.total_params <= most
         and (each.model.experts or not asked.moe)
     ]
     if not found:
-        raise InputError(f"{asked.command}: none of the {len(every)} models is such a one; leave something out")
+        raise _refusal(asked, [_model_texts(each) for each in every], "models")
     return sorted(found, key=lambda each: _age(each.model))
+
+
+def _model_texts(each: Loaded) -> Texts:
+    return each.model.name, each.model.title
 
 
 def _age(model: Model) -> tuple[bool, int]:
@@ -181,9 +219,10 @@ def _kind(attention) -> str:
 def _print_hardware(asked: Asked) -> None:
     """Devices with memory and speed."""
     devices = [load_hardware(name) for name in names(shelf("hardware"))]
-    found = [each for each in devices if asked.holds(each.name, each.title, each.device_class, each.vendor or "")]
+    texts = [(each.name, each.title, *each.aliases, each.device_class, each.vendor) for each in devices]
+    found = [each for each, called in zip(devices, texts, strict=True) if asked.holds(called)]
     if not found:
-        raise InputError(f"{asked.command}: none of the {len(devices)} devices is such a one; leave something out")
+        raise _refusal(asked, texts, "devices")
     head = ["hardware", "memory", "GB/s", "sustained", "is"]
     _print_rows(head, [_device_row(each) for each in found], ("hardware", "sustained", "is"), asked, spared=("is",))
 

@@ -15,6 +15,7 @@ from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.importers.measurements import MAX_ROWS, load_measurements
 from simulator.model import Loaded
+from simulator.names import with_count
 from simulator.probe.clock import spread_of
 from simulator.score import Row, Score, score
 from simulator.textfiles import read_json
@@ -31,7 +32,7 @@ class Measured:
 
     id: str
     model: str
-    hardware: str
+    hardware: str  # with how many: 2xrtx-3090
     runtime: str
     weights: str
     batch: int
@@ -82,7 +83,7 @@ def of_score(found: Score) -> list[Measured]:
 def _of_row(row: Row) -> Measured:
     rate, spread = row.tokens_per_s_measured, row.spread or 0.0
     return Measured(
-        row.id, row.model, row.hardware, row.runtime, row.weights, row.batch, row.context, row.threads, "uniform", None,
+        row.id, row.model, row.label, row.runtime, row.weights, row.batch, row.context, row.threads, "uniform", None,
         rate, rate * math.exp(-spread), rate * math.exp(spread), row.tokens_per_s, row.low, row.high,
     )  # fmt: skip
 
@@ -96,7 +97,7 @@ def _of_case(row: Case) -> Measured:
     case, forecast = row.case, row.forecast
     rate, spread = row.measurement.tokens_per_s, spread_of(row.measurement.seconds)
     return Measured(
-        case.id, case.model.name, forecast.hardware.name, forecast.runtime.name, case.weights, case.batch, case.context,
+        case.id, case.model.name, forecast.hardware.label, forecast.runtime.name, case.weights, case.batch, case.context,
         case.threads, case.routing, case.sparsity, rate, rate * math.exp(-spread), rate * math.exp(spread),
         float(forecast.tokens_per_s), float(forecast.tokens_per_s_low), float(forecast.tokens_per_s_high),
     )  # fmt: skip
@@ -111,6 +112,8 @@ def _of_json(path: Path) -> list[Measured] | None:
         return None
     data = read_json(path)
     rows = data.get("rows") if isinstance(data, dict) else None
+    if rows == []:
+        raise InputError(f"{path}: has no measurements, its rows are empty; give a file that has some")
     if not (isinstance(rows, list) and rows and isinstance(rows[0], dict) and "tokens_per_s_measured" in rows[0]):
         return None
     if len(rows) > MAX_ROWS:
@@ -131,10 +134,11 @@ def _of_record(row: Any, data: Mapping[str, Any], where: str) -> Measured:
     is_timed = isinstance(seconds, list) and seconds and all(_is_rate(each) for each in seconds)
     spread = spread_of(seconds) if is_timed else row.get("spread") if _is_rate(row.get("spread")) else 0.0
     texts = {name: _text(row, name, where) for name in ("model", "weights")}
-    hardware = row.get("hardware", data.get("hardware"))
+    devices = _count(row, "devices", 1, where) if "devices" in row else 1
+    hardware = with_count(devices, str(row.get("hardware", data.get("hardware"))))
     threads, sparsity = row.get("threads"), row.get("sparsity")
     return Measured(
-        str(row.get("id", where)), texts["model"], str(hardware), str(row.get("runtime") or "roofcast"), texts["weights"],
+        str(row.get("id", where)), texts["model"], hardware, str(row.get("runtime") or "roofcast"), texts["weights"],
         _count(row, "batch", 1, where),
         _count(row, "context", 0, where), threads if isinstance(threads, int) else None, str(row.get("routing") or "uniform"),
         str(sparsity) if sparsity else None, rates[0], rates[0] * math.exp(-min(spread, 5.0)), rates[0] * math.exp(min(spread, 5.0)),

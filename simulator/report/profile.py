@@ -175,9 +175,9 @@ def _print_levels(hardware: Hardware) -> None:
     rows = []
     for level in hardware.memory:
         figures = [level.gb_per_s_by_threads.get(count) for count in counts]
-        spread = max((figure.spread or 0 for figure in figures if figure), default=0)
+        spreads = [figure.known_spread for figure in figures if figure and figure.known_spread is not None]
         cells = [format_number(figure.value) if figure else "" for figure in figures]
-        rows.append([level.name, format_bytes(level.capacity_bytes), *cells, f"{spread:.0%}" if any(figures) else ""])
+        rows.append([level.name, format_bytes(level.capacity_bytes), *cells, f"{max(spreads):.0%}" if spreads else ""])
     print_table(["read", "holds", *(counted(n, "thread") for n in counts), "spread"], rows, left=("read",))
     print_line("(GB/s; spread: the standard deviation of a reading)")
     print()

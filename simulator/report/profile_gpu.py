@@ -96,7 +96,9 @@ def print_gpu_profile(hardware: Hardware, path: str) -> None:
 
 
 def _cells(figure: Figure | None) -> list[str]:
-    return [format_number(figure.value), f"{figure.spread or 0:.0%}"] if figure else ["", ""]
+    if figure is None:
+        return ["", ""]
+    return [format_number(figure.value), "" if figure.known_spread is None else f"{figure.known_spread:.0%}"]
 
 
 def _lines(hardware: Hardware) -> list[str]:

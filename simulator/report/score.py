@@ -54,6 +54,7 @@ def _row_record(row: Row) -> dict[str, Any]:
         "id": row.id,
         "model": row.model,
         "hardware": row.hardware,
+        "devices": row.devices,
         "runtime": row.runtime,
         "weights": row.weights,
         "cache": row.cache,
@@ -119,7 +120,7 @@ def _with_short_ids(found: Score) -> Score:
 _CELLS: dict[str, Callable[[Row], str]] = {
     "row": lambda row: row.id,
     "model": lambda row: row.model,
-    "hardware": lambda row: row.hardware,
+    "hardware": lambda row: row.label,
     "runtime": lambda row: row.runtime,
     "weights": lambda row: row.weights,
     "cache": lambda row: row.cache,
@@ -179,7 +180,7 @@ def _bias(error: float) -> str:
 
 
 def _worst_line(row: Row) -> str:
-    where = f"{row.model} {row.weights} on {row.hardware}, batch {row.batch:,}, context {row.context:,}"
+    where = f"{row.model} {row.weights} on {row.label}, batch {row.batch:,}, context {row.context:,}"
     rates = f"{format_number(row.tokens_per_s)} forecast, {format_number(row.tokens_per_s_measured)} measured ({row.error:+.0%})"
     return f"{row.id}: {where}: {rates}, limited by {row.bound}"
 

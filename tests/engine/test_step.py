@@ -506,6 +506,13 @@ def test_more_threads_than_there_are_are_refused(case):
         case("llama").engine(threads=100_000)
 
 
+@pytest.mark.parametrize("wrong", ["4", True, 0, 10**30])
+def test_all_that_no_machine_can_run_is_refused_in_one_sentence(case, wrong):
+    """A text, a truth, none and more than any has: what is possible here, whatever was given."""
+    with pytest.raises(InputError, match=r"^threads \S+: .* machine"):
+        case("llama").engine(threads=wrong)
+
+
 def test_a_closed_engine_decodes_nothing(case):
     """It says so."""
     with case("llama").engine() as engine:

@@ -19,6 +19,7 @@ from simulator.probe.clock import (
     join,
     measure,
     repeats_of,
+    spread_fields,
     spread_of,
     time_once,
     typical_of,
@@ -276,3 +277,9 @@ def test_samples_of_the_same_work_are_one():
     """Timings one after the other; bytes and operations stay those of once."""
     one, two = Sample((1.0, 2.0), 8.0, 6.0), Sample((3.0,), 8.0, 6.0)
     assert join([one, two]) == Sample((1.0, 2.0, 3.0), 8.0, 6.0)
+
+
+def test_a_single_timing_is_written_without_a_spread():
+    """How one scatters is not known, which is not the same as 0."""
+    assert spread_fields(0.0, 1) == {"count": 1}
+    assert spread_fields(0.12345, 2) == {"spread": 0.1235, "count": 2}

@@ -317,6 +317,13 @@ def test_a_rate_says_typical_middle_and_best():
     assert rate(timed(1.0, flops=5e9), GIGA, "so")["how"] == "so"
 
 
+def test_a_rate_of_a_single_round_has_no_spread():
+    """There was no time for a second one: 4 GB/s, and nothing is known of how it scatters."""
+    found = rate(Sample((2.0,), bytes=8e9), GIGA)
+    assert (found["value"], found["count"]) == (4.0, 1)
+    assert "spread" not in found
+
+
 def test_a_machine_is_known_before_it_is_measured():
     """The same fields as its file has in the end."""
     data = described(PI5)

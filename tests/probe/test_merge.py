@@ -29,9 +29,9 @@ def timed(value, spread=0.1, count=5, **more):
 
 
 def shape(data):
-    """A mapping without its numbers: what there is, and of which kind."""
+    """A mapping without its numbers: what there is, and of which kind. A spread is there only of what was timed twice."""
     if isinstance(data, dict):
-        return {key: shape(value) for key, value in data.items() if key not in ("median", "runs")}
+        return {key: shape(value) for key, value in data.items() if key not in ("median", "runs", "spread")}
     return [shape(each) for each in data] if isinstance(data, list) else type(data)
 
 
@@ -46,6 +46,15 @@ def test_figures_are_pooled_by_how_often_they_were_timed():
     assert found["value"] == 4
     assert found["count"] == 4
     assert found["spread"] == pytest.approx(math.sqrt(within + between), abs=1e-4)
+
+
+def test_a_single_timing_is_pooled_with_the_others():
+    """ln 2 three times and ln 32 once, whose mean is ln 4: it adds what lies between them, and replaces nothing."""
+    once = {key: value for key, value in timed(32.0, count=1).items() if key != "spread"}
+    between = (3 * math.log(2) ** 2 + math.log(8) ** 2) / 4
+    for found in (pooled(timed(2.0, 0.1, 3), once), pooled(once, timed(2.0, 0.1, 3))):
+        assert (found["value"], found["count"]) == (4, 4)
+        assert found["spread"] == pytest.approx(math.sqrt(3 * 0.01 / 4 + between), abs=1e-4)
 
 
 def test_the_best_is_the_best_of_both():
@@ -82,6 +91,7 @@ def test_pooling_does_not_depend_on_the_order():
         ({**timed(1.0), "source": "a page"}, False),
         ({"value": 1.0, "source": "profile", "provenance": "datasheet"}, False),  # told by the system
         ({**timed(1.0), "spread": None}, False),
+        ({**timed(1.0, count=1), "spread": None}, True),  # a single timing has none
         ({**timed(1.0), "value": "1.0"}, False),  # text, which a file may well have
         (1.0, False),
         (None, False),
