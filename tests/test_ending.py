@@ -16,7 +16,8 @@ from simulator.probe import memory
 ROOT = Path(__file__).parent.parent
 CHILD = """
 import os, sys
-sys.path.insert(0, {root!r})
+sys.path[:0] = [{root!r}, {tests!r}]
+from patching import change
 from simulator.ending import ending_in_words
 with ending_in_words():
     {body}
@@ -32,9 +33,8 @@ def ended(error, capsys):
 
 def in_child(body, **more):
     """A process that does *body*: its exit status and what it said."""
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD.format(root=str(ROOT), body=body)], stderr=subprocess.PIPE, text=True, check=False, **more
-    )  # fmt: skip
+    code = CHILD.format(root=str(ROOT), tests=str(ROOT / "tests"), body=body)
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, check=False, **more)
     return done.returncode, done.stderr
 
 
@@ -123,7 +123,7 @@ ROW = {
 def test_the_benchmark_says_that_a_disk_is_full(more):
     """As the command does, of its table and of its JSON."""
     body = (
-        f"from simulator.bench import command, forecast\n    forecast.forecast_rows = lambda *_: [{ROW}]\n"
+        f"from simulator.bench import command, forecast\n    change(forecast, forecast_rows=lambda *_: [{ROW}])\n"
         f"    sys.argv[1:] = {['forecast', *more]}\n    command.main()"
     )
     with Path("/dev/full").open("w") as full:
