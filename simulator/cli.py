@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simulator.ending import MISTAKE, ending_in_words, fail
-from simulator.errors import InputError, hint, is_plain_line, plain_line, printable
+from simulator.errors import InputError, hint, is_plain_line, printable
 from simulator.interrupts import STATUS, end_interrupted
 
 if TYPE_CHECKING:
@@ -627,7 +627,7 @@ def _refuse_control_characters(arguments: list[str]) -> None:
     for before, argument in zip(("", *arguments), arguments, strict=False):
         is_prompt = before == "--prompt" or argument.startswith("--prompt=")
         if not (is_prompt or is_plain_line(argument)):
-            shown = printable(plain_line(argument))
+            shown = printable(argument)
             raise InputError(
                 f"'{shown}': has a line end or a control character in it; a file must be renamed to be used"
             )
