@@ -13,7 +13,7 @@ from simulator.hardware import BEYOND, BY_DEFINITION, INTERPOLATED, SHARED_OUT, 
 from simulator.interval import RESTLESS
 from simulator.layers.attention import GroupedQuery
 from simulator.model import Model
-from simulator.predict import Prediction
+from simulator.predict import Prediction, bytes_elsewhere
 from simulator.routing import Capacity, Uniform
 from simulator.simulate import Scenario, largest_batch, largest_context
 from simulator.units import GI, GIGA, counted, format_bytes, format_gib, format_number, format_rate
@@ -204,6 +204,10 @@ def capacity(base: Scenario, points: list[Prediction]) -> Iterator[str]:
             f"{format_gib(first.memory_bytes - limit)} too much"
         )
         yield from _from_storage(base, first)
+    elsewhere = bytes_elsewhere(base.loaded.model, base.load, base.runtime, base.hardware)
+    if elsewhere:
+        software = base.runtime.title or base.runtime.name
+        yield f"{format_gib(elsewhere)} of embeddings are not in that: {software} keeps them in the memory of the machine around the card"
     most, deepest = largest_batch(base, context), largest_context(base, batch)
     if most and context:
         yield f"room for batch {most:,} at context {context:,}{_deepest(base, batch, deepest)}"
