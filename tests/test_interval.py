@@ -6,11 +6,11 @@ import pytest
 from profiled import figure, machine
 
 from simulator import interval
-from simulator.interval import Unrest, told_held, unrest_of
+from simulator.interval import WEAK, Unrest, told_held, unrest_of
 from simulator.matrix import dense
 from simulator.mixes import parse_weights
 from simulator.predict import predict
-from simulator.report.remarks import rests_on
+from simulator.report.remarks import assumptions, rests_on
 from simulator.runtime import load_runtime
 from simulator.simulate import scenario
 from simulator.units import MI
@@ -91,3 +91,27 @@ def test_few_that_were_held_are_told_from_chance():
     assert told_held(1, 5) == "the 80 % interval held 20% of 5 decodes: it is too narrow here"
     assert told_held(0, 1, "measurement") == "the 80 % interval held 0% of 1 measurement"
     assert told_held(8_000, 10_000, "measurement") == "the 80 % interval held 80% of 10,000 measurements"
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "given", "batch", "told"),
+    [
+        ("llama-3-8b", "rtx-3060", {}, 32, ["batches on GPUs"]),
+        ("llama-3-8b", "h100-sxm", {}, 2, ["batches on GPUs"]),
+        ("llama-3-8b", "rtx-3060", {}, 1, []),
+        ("llama-3-8b", "rtx-3060", {"runtime": "roofline"}, 32, []),
+        ("llama-3-8b", "xeon-gold-6138-2s", {}, 1, ["servers with several memory nodes"]),
+        ("llama-3-8b", "xeon-gold-6138-2s", {"runtime": "roofcast"}, 1, []),
+        ("qwen3-30b-a3b", "m2-max-38", {}, 1, ["mixtures of experts on Apple's processors"]),
+        ("llama-3-8b", "m2-max-38", {}, 1, []),
+        ("qwen3-0.6b", "pi4-4gb", {}, 1, ["a Raspberry Pi 4"]),
+        ("qwen3-0.6b", "pi5-4gb", {}, 32, []),
+    ],
+)
+def test_a_weak_forecast_says_so_itself(model, device, given, batch, told):
+    """What docs/accuracy.md warns of stands beside the interval; the engine and the hardware alone are no published runs."""
+    base = scenario(model, device, **given)
+    lines = {line for line in assumptions(base, [base.at(1, 1024), base.at(batch, 1024)])}
+    found = [text for _, text in WEAK if text in lines]
+    assert len(found) == len(told)
+    assert all(text.startswith(start) for text, start in zip(found, told, strict=True))

@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.bandwidth import bandwidth_of
 from simulator.hardware import BEYOND, BY_DEFINITION, INTERPOLATED, SHARED_OUT, Figure, Hardware
-from simulator.interval import RESTLESS
+from simulator.interval import RESTLESS, Point, weaknesses
 from simulator.layers.attention import GroupedQuery
 from simulator.model import Model
 from simulator.predict import Prediction, bytes_elsewhere
@@ -70,6 +70,11 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     if not base.runtime.is_sure(hardware):
         yield f"whether {base.runtime.title or base.runtime.name} runs on {hardware.name} is not known: its file gives no architecture"
     yield from base.remarks
+    if (
+        not base.runtime.is_engine and points[-1].backend.launch_share
+    ):  # of published software, not of the hardware alone
+        largest = max(int(np.max(point.load.batch)) for point in points)
+        yield from weaknesses(Point(hardware, largest, bool(model.experts)))
     if load.weights.name.endswith("bpw"):
         yield f"{load.weights.name}: the same for every tensor; real mixes differ by tensor, so bytes are good to about 15 %"
     if model.experts and any(point.load.batch > 1 for point in points):
