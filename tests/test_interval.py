@@ -111,7 +111,7 @@ def test_few_that_were_held_are_told_from_chance():
 def test_a_weak_forecast_says_so_itself(model, device, given, batch, told):
     """What docs/accuracy.md warns of stands beside the interval; the engine and the hardware alone are no published runs."""
     base = scenario(model, device, **given)
-    lines = {line for line in assumptions(base, [base.at(1, 1024), base.at(batch, 1024)])}
+    lines = set(assumptions(base, [base.at(1, 1024), base.at(batch, 1024)]))
     found = [text for _, text in WEAK if text in lines]
     assert len(found) == len(told)
     assert all(text.startswith(start) for text, start in zip(found, told, strict=True))
