@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -79,6 +81,37 @@ def unrest_of(hardware: Hardware, threads: int | None) -> Unrest:
         return Unrest()
     spread = math.sqrt(statistics.fmean(figure.known_spread**2 for figure in figures))
     return Unrest(spread, min(figure.count or 1 for figure in figures))
+
+
+class Point(NamedTuple):
+    """What decides how well a forecast is known: the device, sequences at once, whether the model is a mixture of experts."""
+
+    hardware: Hardware
+    batch: int
+    is_mixture: bool
+
+
+# Where published measurements lie far outside the interval, or there are hardly any: the table of docs/accuracy.md.
+WEAK: tuple[tuple[Callable[[Point], bool], str], ...] = (
+    (
+        lambda at: at.hardware.kind == "gpu" and at.batch > 1,
+        "batches on GPUs: little is published to start from, expect an order of magnitude, not the interval",
+    ),
+    (
+        lambda at: at.hardware.device_class == "server-cpu",
+        "servers with several memory nodes: little is published to start from, expect an order of magnitude, not the interval",
+    ),
+    (
+        lambda at: at.hardware.device_class == "apple" and at.is_mixture,
+        "mixtures of experts on Apple's processors are forecast too fast, by up to 50 %",
+    ),
+    (lambda at: at.hardware.name.startswith("pi4-"), "a Raspberry Pi 4 is forecast 50 % too fast"),
+)
+
+
+def weaknesses(at: Point) -> list[str]:
+    """What is known to be weak about a forecast, in sentences."""
+    return [told for holds, told in WEAK if holds(at)]
 
 
 def factor(variances, model_spread: float = MODEL_SPREAD) -> np.ndarray:

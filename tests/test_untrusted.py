@@ -212,8 +212,8 @@ def test_arguments_are_names_in_one_line(folder, run, arguments, text):
 
 def test_a_prompt_may_have_lines(folder, run):
     """It is no file's name."""
-    _, _, err = run("generate", "none.gguf", "--prompt", "two\nlines")
-    assert "none.gguf gets random weights" in err
+    _, _, err = run("generate", "smollm2-135m", "--prompt", "two\nlines")
+    assert "smollm2-135m gets random weights" in err
 
 
 def test_text_is_made_visible():

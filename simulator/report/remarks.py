@@ -10,10 +10,10 @@ import numpy as np
 
 from simulator.bandwidth import bandwidth_of
 from simulator.hardware import BEYOND, BY_DEFINITION, INTERPOLATED, SHARED_OUT, Figure, Hardware
-from simulator.interval import RESTLESS
+from simulator.interval import RESTLESS, Point, weaknesses
 from simulator.layers.attention import GroupedQuery
 from simulator.model import Model
-from simulator.predict import Prediction
+from simulator.predict import Prediction, bytes_elsewhere
 from simulator.routing import Capacity, Uniform
 from simulator.simulate import Scenario, largest_batch, largest_context
 from simulator.units import GI, GIGA, counted, format_bytes, format_gib, format_number, format_rate
@@ -70,6 +70,11 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     if not base.runtime.is_sure(hardware):
         yield f"whether {base.runtime.title or base.runtime.name} runs on {hardware.name} is not known: its file gives no architecture"
     yield from base.remarks
+    if (
+        not base.runtime.is_engine and points[-1].backend.launch_share
+    ):  # of published software, not of the hardware alone
+        largest = max(int(np.max(point.load.batch)) for point in points)
+        yield from weaknesses(Point(hardware, largest, bool(model.experts)))
     if load.weights.name.endswith("bpw"):
         yield f"{load.weights.name}: the same for every tensor; real mixes differ by tensor, so bytes are good to about 15 %"
     if model.experts and any(point.load.batch > 1 for point in points):
@@ -204,6 +209,10 @@ def capacity(base: Scenario, points: list[Prediction]) -> Iterator[str]:
             f"{format_gib(first.memory_bytes - limit)} too much"
         )
         yield from _from_storage(base, first)
+    elsewhere = bytes_elsewhere(base.loaded.model, base.load, base.runtime, base.hardware)
+    if elsewhere:
+        software = base.runtime.title or base.runtime.name
+        yield f"{format_gib(elsewhere)} of embeddings are not in that: {software} keeps them in the memory of the machine around the card"
     most, deepest = largest_batch(base, context), largest_context(base, batch)
     if most and context:
         yield f"room for batch {most:,} at context {context:,}{_deepest(base, batch, deepest)}"
