@@ -45,7 +45,7 @@ class Mark:
 
 BATCH = "sequences decoded at once (batch)"
 BAND = "band: 80 % interval; dotted: ceiling"
-CHANGES = ("arithmetic takes over", "cache outweighs weights", "memory is full")
+CHANGES = ("compute takes over", "cache outweighs weights", "memory is full")
 
 
 @dataclass(frozen=True)
