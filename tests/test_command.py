@@ -101,7 +101,7 @@ def test_what_is_unknown_is_told(capsys, tmp_path):
     out = run(capsys, "simulate", "smollm2-135m", str(path), "--batch", "1", "--context", "1k,100k", "--threads", "2")
     out += run(capsys, "simulate", "smollm2-135m", str(path), "--batch", "1", "--context", "1k")
     words = " ".join(out.split())
-    assert "no arithmetic peak is known for bare in" in words
+    assert "no compute peak is known for bare in" in words
     assert "only bandwidth limits there" in words
     assert "bandwidth by threads is unknown for bare: that of all is taken for 2 threads" in words
     assert "0.8 of the datasheet, as devices of class desktop-cpu" in words

@@ -25,7 +25,6 @@ WIDE = 30  # rates that span more are shown on a logarithmic scale
 COLUMNS = 5  # devices that have room beside each other
 SHOWN_ROWS = 12  # of measurements, before the rest is folded away
 MOST_MEASURED = 1_500  # that a page shows
-LIMITS = {"memory": "memory", "compute": "arithmetic", "overhead": "overhead"}
 
 
 def page(
@@ -217,7 +216,7 @@ def _cell(column: str, point: Prediction, rates: dict[int, float]) -> str:
     mark = _mark(float(point.tokens_per_s), rates) if len(rates) > 1 else ""
     return (
         f"{opening}<strong>{format_number(point.tokens_per_s)}</strong> <span>({_interval(point)})</span>"
-        f"{mark}<small>{name}, {LIMITS[str(point.bound)]}</small></td>"
+        f"{mark}<small>{name}, {point.bound}</small></td>"
     )
 
 

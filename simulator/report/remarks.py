@@ -54,7 +54,7 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     if share.source != BY_DEFINITION:
         yield f"{software} reaches {share.value:.0%} of that bandwidth with {fmt.name} ({share.origin})"
     if peak and float(last.parts_given_memory["compute"]) > NOTABLE_SHARE * float(last.seconds_given_memory):
-        yield f"arithmetic {format_rate(peak.value)} {_origin(peak, hardware)}"
+        yield f"compute {format_rate(peak.value)} {_origin(peak, hardware)}"
         if heaviest.peak_share.source != BY_DEFINITION:
             reached = f"{heaviest.peak_share.value:.1%} of that peak with {fmt.name} ({heaviest.peak_share.origin})"
             yield f"{software} reaches {reached}"
@@ -174,7 +174,7 @@ def _unknown(points: list[Prediction], hardware: Hardware) -> Iterator[str]:
     }
     if sum(blind.values()) > NOTABLE_SHARE * float(point.cost.flops):
         yield (
-            f"no arithmetic peak is known for {hardware.name} in {', '.join(blind)}: only bandwidth limits there, large batches may be "
+            f"no compute peak is known for {hardware.name} in {', '.join(blind)}: only bandwidth limits there, large batches may be "
             "forecast too fast"
         )
     if point.threads and hardware.cores and point.threads > max(hardware.cores, hardware.threads or 0):
