@@ -4,10 +4,15 @@ A kernel takes the time of a pure read and some more, in a proportion that depen
 computing hides behind it, where it is fast, it does not. So each kernel is known as a curve: its own time for a byte over that of
 a pure read, straight lines between the three working sets that it was measured at. Where memory is slower or faster than it was
 then, the curve still holds.
+
+On a disturbed machine kernels seem to do what they cannot: to read faster than reading alone, or to take longer for a token of
+many than for a token of few. Such figures are held to what can be (see `doubt`), so a larger batch never lowers the total.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -71,30 +76,35 @@ def _at(
     op: Op, kernel: dict[int, KernelSpeed], speeds: EngineSpeeds, threads: int, s_per_byte, phases: float
 ) -> tuple[Any, Any]:
     """Seconds in cache, and at a pure read's *s_per_byte*."""
-    cached_s = op.cost.flops / op.sharers * _over_tokens(op.sharers, _seconds_of_token(kernel)) / GIGA
+    held = (
+        _no_slower if op.part != "cache" and not op.by_column else dict
+    )  # else it is not tokens that are counted, or bytes vary
+    cached_s = op.cost.flops / op.sharers * _over_tokens(op.sharers, held(_seconds_of_token(kernel))) / GIGA
     reads = [1 / (figure.value * GIGA) for figure in speeds.read_gb_per_s[threads]]
     streamed = op.cost.streamed_bytes
     knots = [(reads[0], cached_s, 0.0)]
     if all(speed.cache_share for speed in kernel.values()):
         found = {n: (speed.cache_share, speed.cache_gb_per_s) for n, speed in kernel.items()}
         starts_s = _starts(op, speeds.shared_start_us.get(threads), speeds.shared_matrix_mib, phases)
-        knots.append((*_beside_reads(op, found, reads[1]), starts_s))
+        knots.append((*_beside_reads(op, found, reads[1], held), starts_s))
     found = {n: (speed.memory_share, speed.memory_gb_per_s) for n, speed in kernel.items()}
     starts_s = _starts(op, speeds.start_us.get(threads), speeds.matrix_mib, phases)
     if op.part == "cache":
         starts_s = sum((work_seconds(work, speeds, threads) for work in op.work if work.kind == "run"), 0.0)
-    knots.append((*_beside_reads(op, found, reads[2]), starts_s))
+    knots.append((*_beside_reads(op, found, reads[2], held), starts_s))
     # Where sharing a machine made a kernel seem to read faster than reading alone does, it is not.
     return cached_s, np.maximum(_along(knots, s_per_byte), streamed * s_per_byte)
 
 
-def _beside_reads(op: Op, found: dict[int, tuple[Figure, Figure | None]], read_s: float) -> tuple[Any, Any]:
+def _beside_reads(
+    op: Op, found: dict[int, tuple[Figure, Figure | None]], read_s: float, held: Callable[[dict], dict]
+) -> tuple[Any, Any]:
     """Seconds for a byte of a pure read, and the kernel's seconds; *found*: its share of a read, and that read if not *read_s*.
 
     Each number of tokens was timed beside a read of its own, so it is seconds that lie between them, not shares.
     """
     reads = {n: 1 / (beside.value * GIGA) if beside else read_s for n, (_, beside) in found.items()}
-    kernels = {n: reads[n] / share.value for n, (share, _) in found.items()}
+    kernels = held({n: reads[n] / min(share.value, 1.0) for n, (share, _) in found.items()})
     return _between(op.sharers, reads), op.cost.streamed_bytes * _over_tokens(op.sharers, kernels)
 
 
@@ -107,6 +117,12 @@ def _starts(op: Op, figure: Figure | None, matrix_mib: float, phases: float):
 
 def _seconds_of_token(kernel: dict[int, KernelSpeed]) -> dict[int, float]:
     return {n: n / speed.cached_gop_per_s.value for n, speed in kernel.items()}
+
+
+def _no_slower(seconds: dict[int, float]) -> dict[int, float]:
+    """Seconds by tokens at once, a token of many taking no longer than a token of fewer."""
+    each = accumulate((seconds[n] / n for n in sorted(seconds)), min)
+    return {n: n * one for n, one in zip(sorted(seconds), each, strict=True)}
 
 
 def _over_tokens(tokens, values: dict[int, float]):
