@@ -96,6 +96,13 @@ def test_starting_counts_what_the_matrix_differs_from_those_measured():
     assert seconds(matrix(), 20, phases=2.0) == pytest.approx(pure[WEIGHTS] + 4e-6)
 
 
+def test_what_a_large_matrix_saves_it_saves_in_each_pass():
+    """16 MiB in one phase: three of the four starts that were measured with them, in either pass of 32 tokens; 1 MiB has one more."""
+    found = seconds(matrix(32.0, nbytes=16 * MI), 20)
+    assert found == pytest.approx(2 * (16 * MI / 10e9 - 3 * 4e-6))
+    assert seconds(matrix(32.0, nbytes=MI), 20) == pytest.approx(2 * MI / 10e9 + 3e-6)
+
+
 def test_starting_in_the_shared_cache_has_its_own_figure():
     """1 us against matrices of 2 MiB: 4 MiB in one phase are one start less."""
     data = SPEEDS.model_dump(exclude_none=True) | {"shared_start_us": {2: figure(1)}, "shared_matrix_mib": 2.0}
@@ -327,13 +334,18 @@ def test_more_bandwidth_is_never_slower_for_a_kernel(reads, shared, memory, cach
     st.lists(rates, min_size=3, max_size=3),
     *[st.lists(each, min_size=4, max_size=4) for each in (shares, shares, st.floats(1, 500))],
     st.floats(1, 50),
+    st.floats(0.1, 20),
 )
-def test_a_larger_batch_never_lowers_the_total(reads, shared, memory, cached, faster):
+def test_a_larger_batch_never_lowers_the_total(reads, shared, memory, cached, faster, start):
     """However much noise moved its figures, a kernel does no fewer tokens in a second where it has more at once."""
     table = {n: kernel(*each) for n, *each in zip((1, 4, 8, 16), cached, shared, memory, strict=True)}
-    data = {"read_gb_per_s": {2: [figure(rate) for rate in reads]}, "kernels": {2: {"q8_0": table}}}
+    data = {
+        "read_gb_per_s": {2: [figure(rate) for rate in reads]},
+        "kernels": {2: {"q8_0": table}},
+        "start_us": {2: figure(start)},
+    }
     tokens = np.array([0.5, 1, 2, 3, 4, 6, 8, 12, 16, 17, 40])
-    taken = seconds(matrix(tokens), reads[2] * faster, speeds=EngineSpeeds.model_validate(data))
+    taken = seconds(matrix(tokens, nbytes=16 * MI), reads[2] * faster, speeds=EngineSpeeds.model_validate(data))
     assert (np.diff(tokens / taken) * SLACK >= -1e-9 * (tokens / taken)[:-1]).all()
 
 
