@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from simulator.bandwidth import bandwidth_of
+from simulator.doubt import told_doubts
 from simulator.hardware import BEYOND, BY_DEFINITION, INTERPOLATED, SHARED_OUT, Figure, Hardware
 from simulator.interval import RESTLESS, Point, weaknesses
 from simulator.layers.attention import GroupedQuery
@@ -47,6 +48,9 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
             f"a restless machine: while {hardware.name} was profiled, decodes of the same models scattered by "
             f"{last.unrest.spread:.0%}, which the interval allows for"
         )
+    doubts = told_doubts(hardware)
+    if doubts:
+        yield f"{hardware.name} has {doubts}"
     if load.threads and hardware.kind == "cpu" and not main.gb_per_s_by_threads:
         yield f"bandwidth by threads is unknown for {hardware.name}: that of all is taken for {counted(load.threads, 'thread')}"
     heaviest = max(last.ops, key=lambda timed: float(timed.op.count * timed.op.cost.weight_bytes))
