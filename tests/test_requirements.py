@@ -89,7 +89,7 @@ def test_the_reason_for_an_unusual_default_is_told():
         (
             "rtx-2080-ti",
             {"weights": "mxfp4+bf16"},
-            "does not run mxfp4 on rtx-2080-ti: .* take another weights format, or another runtime",
+            "does not run mxfp4 on rtx-2080-ti: .* take another weights format, or runtime llama.cpp",
         ),
         ("mi250x-gcd", {"weights": "fp8"}, "gfx942 or gfx950 or gfx1200 or gfx1201 is needed, this GPU is gfx90a"),
     ],
