@@ -60,6 +60,30 @@ def measurement(base, rate, batch=1, context=1024):
 # ---- what is computed ----
 
 
+@pytest.mark.parametrize("chart", [charts.batch_chart, charts.context_chart, charts.roofline_chart])
+def test_a_model_has_one_name_and_each_panel_says_its_format_there(chart):
+    """Qwen3-30B-A3B in another format on each device and on the Pi 4 in none: one entry, and the panel tells."""
+    devices = ("pi5-16gb", "pi4-8gb", "rtx-4090")
+    bases = [scenario(model, device) for device in devices for model in ("qwen3-30b-a3b", "llama-3-8b")]
+    context_or_batch = ((1, 2), 1024) if chart is not charts.context_chart else ((512, 1024), 1)
+    found = chart(bases, *context_or_batch)
+    assert {each.label for panel in found.panels for each in panel.series} == {
+        "Qwen3-30B-A3B",
+        "Llama 3 / 3.1 8B, q4_k_m",
+    }
+    notes = {panel.title: panel.note for panel in found.panels if not panel.title.endswith(", each")}
+    smallest = bases[2].load.weights.name
+    assert notes == {
+        "Raspberry Pi 5, 16 GB (CPU)": "Qwen3-30B-A3B in q3_k_m",
+        "Raspberry Pi 4, 8 GB (CPU)": f"Qwen3-30B-A3B in {smallest} does not fit",
+        "NVIDIA GeForce RTX 4090, 24 GB": "Qwen3-30B-A3B in q4_k_m",
+    }
+    with style.styled():
+        axes = draw_chart(found).axes
+    drawn = [text.get_text().replace("\n", " ") for each in axes for text in each.texts if text.get_gid() == "note"]
+    assert drawn == [panel.note for panel in found.panels]
+
+
 def test_the_batch_is_what_simulate_says(mixture):
     """Total, interval and ceiling at each batch up to the last that fits, which is a point of its own; each has its share."""
     total, each = (panel.series[0] for panel in charts.batch_chart([mixture], (1, 4, 32, 128), 1024).panels)
