@@ -15,6 +15,7 @@ from simulator.predict import Prediction
 from simulator.report import roofline_data
 from simulator.report.crossings import crossings
 from simulator.report.measured import Measured, told_errors
+from simulator.report.remarks import told_without_peak
 from simulator.routing import Routing, parse_routing
 from simulator.simulate import Scenario, largest_batch, largest_context
 from simulator.sparsity import parse_sparsity
@@ -238,7 +239,8 @@ def _source(bases: Sequence[Scenario], *more: str) -> str:
     if any(base.hardware.n_devices > 1 and base.runtime.split == "tensors" for base in bases):
         more = (*more, "what devices tell each other left out: an upper bound")
     known = "; ".join(kind if len(kinds) == 1 else f"{kind} for {listed(names)}" for kind, names in kinds.items())
-    return ", ".join(text for text in (f"forecast for {runtimes}", *more, f"memory bandwidth {known}") if text)
+    told = ", ".join(text for text in (f"forecast for {runtimes}", *more, f"memory bandwidth {known}") if text)
+    return "; ".join(filter(None, (told, told_without_peak(bases))))
 
 
 def _assumed(bases: Sequence[Scenario]) -> Iterator[str]:

@@ -47,7 +47,7 @@ def print_chart(chart: Chart) -> None:
             print(*_told(printable(panel.note, 300)), sep="\n")
         for line in _DRAWERS[chart.form](chart, panel):
             print(line.replace(BLANK, " ").rstrip())
-    print("\n" + fold(printable(chart.source, 300), width=_size()[0]))
+    print("\n" + fold(printable(chart.source, 600), width=_size()[0]))
 
 
 def can_draw() -> bool:
