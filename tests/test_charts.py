@@ -12,6 +12,7 @@ from samples import BATCHES, crowd, sample
 
 from simulator import scenario
 from simulator.errors import InputError
+from simulator.hardware import load_hardware
 from simulator.library import names, shelf
 from simulator.report import charts, style
 from simulator.report.charts import table_of
@@ -58,6 +59,30 @@ def measurement(base, rate, batch=1, context=1024):
 
 
 # ---- what is computed ----
+
+
+@pytest.mark.parametrize("chart", [charts.batch_chart, charts.context_chart, charts.roofline_chart])
+def test_a_model_has_one_name_and_each_panel_says_its_format_there(chart):
+    """Qwen3-30B-A3B in another format on each device and on the Pi 4 in none: one entry, and the panel tells."""
+    devices = ("pi5-16gb", "pi4-8gb", "rtx-4090")
+    bases = [scenario(model, device) for device in devices for model in ("qwen3-30b-a3b", "llama-3-8b")]
+    context_or_batch = ((1, 2), 1024) if chart is not charts.context_chart else ((512, 1024), 1)
+    found = chart(bases, *context_or_batch)
+    assert {each.label for panel in found.panels for each in panel.series} == {
+        "Qwen3-30B-A3B",
+        "Llama 3 / 3.1 8B, q4_k_m",
+    }
+    notes = {panel.title: panel.note for panel in found.panels if not panel.title.endswith(", each")}
+    smallest = bases[2].load.weights.name
+    assert notes == {
+        "Raspberry Pi 5, 16 GB (CPU)": "Qwen3-30B-A3B in q3_k_m",
+        "Raspberry Pi 4, 8 GB (CPU)": f"Qwen3-30B-A3B in {smallest} does not fit",
+        "NVIDIA GeForce RTX 4090, 24 GB": "Qwen3-30B-A3B in q4_k_m",
+    }
+    with style.styled():
+        axes = draw_chart(found).axes
+    drawn = [text.get_text().replace("\n", " ") for each in axes for text in each.texts if text.get_gid() == "note"]
+    assert drawn == [panel.note for panel in found.panels]
 
 
 def test_the_batch_is_what_simulate_says(mixture):
@@ -204,6 +229,28 @@ def test_operations_stand_at_their_bytes_and_seconds(mixture):
             )
             (line,) = [each for each in panel.series if each.label == name]
             assert (line.x[place], line.y[place]) == pytest.approx((flops / moved, flops / seconds))
+
+
+def test_the_foot_names_devices_whose_peak_is_unknown(dense):
+    """Beside one that has peaks, and for every kind of picture that rests on speeds; nothing where all are known."""
+    bare = load_hardware(BOARD).model_copy(update={"name": "bare", "title": "", "peaks_tflops": {}})
+    blind = scenario("llama-3-8b", bare)
+    told = "; no compute peak is known for bare: batches may be forecast too fast"
+    for chart, *rest in (
+        (charts.speed_chart, 16, 1024),
+        (charts.batch_chart, (1, 2), 1024),
+        (charts.context_chart, (128, 1024), 16),
+        (charts.roofline_chart, (1, 2), 1024),
+    ):
+        assert chart([dense, blind], *rest).source.endswith(told)
+        assert "compute peak" not in chart([dense], *rest).source
+
+
+def test_an_older_board_is_no_faster_in_batches():
+    """A Pi 4 multiplies 16 operations a cycle and core in int8 at 1.8 GHz, a Pi 5 64 at 2.4 GHz: 5.33 times as many."""
+    old, new = (scenario("llama-3-8b", board, weights="q4_k_m").at(16, 128) for board in ("pi4-8gb", "pi5-8gb"))
+    assert str(old.bound) == str(new.bound) == "compute"
+    assert new.tokens_per_s / old.tokens_per_s == pytest.approx(64 * 2.4 / (16 * 1.8), rel=0.05)
 
 
 def test_several_models_are_a_step_each(mixture, dense):

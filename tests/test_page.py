@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from simulator.cli import main
+from simulator.hardware import load_hardware
 from simulator.model import Loaded, load_model
 from simulator.report.grid import build_grids
 from simulator.report.measured import Measured
@@ -151,6 +152,14 @@ def test_the_bound_has_one_name(text):
     """What `simulate` calls compute is called so on the page, in its words as in its script."""
     assert "arithmetic" not in text
     assert 'const LIMITS = ["memory", "compute", "overhead"];' in text
+
+
+def test_a_device_whose_peak_is_unknown_is_named_below_the_table(text):
+    """In the note on the table that compares devices; nothing where all peaks are known."""
+    bare = load_hardware("pi5-16gb").model_copy(update={"name": "bare", "title": "", "peaks_tflops": {}})
+    found = page(build_grids(["llama-3-8b"], ["pi5-16gb", bare], **SMALL))
+    assert "No compute peak is known for bare: batches may be forecast too fast." in found
+    assert "compute peak is known" not in text
 
 
 def test_what_fits_nowhere_is_said():

@@ -15,6 +15,7 @@ from simulator.predict import Prediction
 from simulator.report import roofline_data
 from simulator.report.crossings import crossings
 from simulator.report.measured import Measured, told_errors
+from simulator.report.remarks import told_without_peak
 from simulator.routing import Routing, parse_routing
 from simulator.simulate import Scenario, largest_batch, largest_context
 from simulator.sparsity import parse_sparsity
@@ -87,6 +88,7 @@ class Panel:
     series: tuple[Series, ...]
     y: str  # what is along it, with its unit
     device: Hardware | None = None  # of a roofline
+    note: str = ""  # what its lines are of that their names leave out
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,8 @@ def _source(bases: Sequence[Scenario], *more: str) -> str:
     if any(base.hardware.n_devices > 1 and base.runtime.split == "tensors" for base in bases):
         more = (*more, "what devices tell each other left out: an upper bound")
     known = "; ".join(kind if len(kinds) == 1 else f"{kind} for {listed(names)}" for kind, names in kinds.items())
-    return ", ".join(text for text in (f"forecast for {runtimes}", *more, f"memory bandwidth {known}") if text)
+    told = ", ".join(text for text in (f"forecast for {runtimes}", *more, f"memory bandwidth {known}") if text)
+    return "; ".join(filter(None, (told, told_without_peak(bases))))
 
 
 def _assumed(bases: Sequence[Scenario]) -> Iterator[str]:
@@ -290,10 +293,10 @@ def batch_chart(
             total, each = _over_batch(base, batches, context, measured, label, colour[label])
             together.append(total)
             alone.append(each)
-        panels.append(
-            Panel(title if len(devices) > 1 else "All sequences together", tuple(together), "tokens/s, all together")
-        )
-        panels.append(Panel(f"{title}, each" if len(devices) > 1 else "Each sequence", tuple(alone), "tokens/s, each"))
+        note = _panel_note(group, bases, min(batches), context)
+        titles = (title, f"{title}, each") if len(devices) > 1 else ("All sequences together", "Each sequence")
+        panels.append(Panel(titles[0], tuple(together), "tokens/s, all together", note=note))
+        panels.append(Panel(titles[1], tuple(alone), "tokens/s, each", note=note))
     return Chart(
         "batch", "lines", "Tokens per second against the batch", BATCH,
         tuple(panels), _source(bases, f"context {context:,}"), _subtitle(bases), legend=BAND,
@@ -318,9 +321,29 @@ def _line_name(base: Scenario, bases: Sequence[Scenario]) -> str:
     if _one(map(_format, bases)):
         return name_of(base)
     same = [each for each in bases if name_of(each) == name_of(base)]
-    # A model in another format on every device is one colour; the formats are told in the order of the devices.
+    # A model in another format on every device is one colour and one name; each panel tells its format.
     apart = len(same) > len({device_name(each) for each in same})
-    return f"{name_of(base)}, {_format(base) if apart else ' / '.join(dict.fromkeys(map(_format, same)))}"
+    return f"{name_of(base)}, {_format(base)}" if apart or _one(map(_format, same)) else name_of(base)
+
+
+def _untold_format(base: Scenario, bases: Sequence[Scenario]) -> str:
+    """The format of a line, where neither its name nor the subtitle has it."""
+    is_told = _one(map(_format, bases)) or _line_name(base, bases).endswith(f", {_format(base)}")
+    return "" if is_told else _format(base)
+
+
+def _panel_note(group: Sequence[Scenario], bases: Sequence[Scenario], batch: int, context: int) -> str:
+    """What the names of a panel's lines leave out: their formats there, and which of them have no line since they do not fit."""
+    fitting, others = [], []
+    for base in group:
+        fmt = _untold_format(base, bases)
+        is_fitting = bool(base.at(batch, context).fits)
+        told = _line_name(base, bases) + (f" in {fmt}" if fmt else "")
+        if not is_fitting:
+            others.append(f"{told} does not fit")
+        elif fmt:
+            fitting.append(told)
+    return "; ".join(filter(None, (", ".join(fitting), *others)))
 
 
 def _over_batch(
@@ -333,7 +356,6 @@ def _over_batch(
     points = [each for each in _matching(measured, base) if _near(each.context, context)]
     together = tuple(_bar(each.batch, each) for each in points)
     alone = tuple(_bar(each.batch, each, 1 / each.batch) for each in points)
-    label = label if found.fits_to != 0 else f"{label}: does not fit"
     total = _rates(label, sizes, point, measured=together, colour=colour)
     each = _rates(label, sizes, point, 1 / np.array(sizes), measured=alone, colour=colour)
     marks = [
@@ -391,6 +413,7 @@ def context_chart(
                 for label in [_line_name(base, bases)]
             ),
             "tokens/s" + (", all together" if batch > 1 else ""),
+            note=_panel_note(group, bases, batch, min(contexts)),
         )
         for title, group in devices.items()
     ]
@@ -407,7 +430,6 @@ def _over_context(
     deepest = min(each for each in (max(contexts), room, known) if each is not None)
     depths = sorted({each for each in contexts if each <= deepest} | {max(deepest, min(contexts))})
     points = tuple(_bar(each.context, each) for each in _matching(measured, base) if each.batch == batch)
-    label = label if room != 0 else f"{label}: does not fit"
     line = _rates(label, depths, base.at(batch, np.array(depths)), colour=colour, measured=points)
     if room != deepest or not line.y[-1]:
         return line
@@ -668,8 +690,9 @@ def roofline_chart(bases: Sequence[Scenario], batches: Sequence[int], context: i
                 x, y = _floats(flops / moved, len(fitting)), _floats(flops / seconds, len(fitting))
                 number = list(PARTS).index(part) if part in PARTS else len(PARTS)
                 series.append(Series(PARTS.get(part, part), x, y, notes=tuple(map(str, fitting)), colour=number))
+        note = _panel_note(group, bases, min(batches), context) if series else ""  # else the panel says so itself
         panels.append(
-            Panel(title if len(groups) > 1 else "", tuple(series), "operations per second", device=group[0].hardware)
+            Panel(title if len(groups) > 1 else "", tuple(series), "operations per second", group[0].hardware, note)
         )
     shown = shown or set(batches)
     told = f"batch {min(shown):,} to {max(shown):,}" if len(shown) > 1 else f"batch {min(shown):,}"

@@ -46,7 +46,8 @@ def values_of(chart: Chart) -> str:
     """Every value of a chart as JSON, to four digits: a picture that is passed on keeps the numbers that it shows."""
     rows = [{name: _short(value) for name, value in row.items()} for row in table_of(chart)]
     x, y = chart.names
-    return json.dumps({"kind": chart.kind, "x": x, "y": y, "rows": rows})
+    notes = {panel.title: panel.note for panel in chart.panels if panel.note}
+    return json.dumps({"kind": chart.kind, "x": x, "y": y, **({"notes": notes} if notes else {}), "rows": rows})
 
 
 def _short(value: Any) -> Any:
@@ -73,7 +74,8 @@ def draw_chart(chart: Chart, width: float | None = None) -> Canvas:
             axes.set_ylim(max(len(each.series[0].x) for each in rows[number // columns]) - 0.4, -0.6)
         room = width / columns - _left_room(chart, width / columns) - TITLE_GAP
         title = margins.wrapped(panel.title, room, PANEL_TITLE, most=2)
-        style.entitle(axes, "\n".join(title))
+        note = margins.wrapped(panel.note, room, SMALL, most=3) if panel.note else []
+        style.entitle(axes, "\n".join(title), "\n".join(note))
     style.settle(figure)
     return figure
 

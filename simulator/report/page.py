@@ -18,7 +18,15 @@ from simulator import __version__
 from simulator.predict import Prediction
 from simulator.report.grid import Grids, Pair, as_data
 from simulator.report.measured import Measured, told_errors, told_held
-from simulator.report.remarks import assumptions, capacity, check_command, left_out, reserved, rests_on
+from simulator.report.remarks import (
+    assumptions,
+    capacity,
+    check_command,
+    left_out,
+    reserved,
+    rests_on,
+    told_without_peak,
+)
 from simulator.units import counted, format_gib, format_number
 
 WIDE = 30  # rates that span more are shown on a logarithmic scale
@@ -182,8 +190,13 @@ def _speed_note(grids: Grids, rates: dict[int, float]) -> str:
     interval = "the interval that is made to hold the true rate with a probability of 80 %"
     return (
         f"Tokens per second of one sequence with {counted(grids.shown_context, 'token')} in its cache; in brackets "
-        f"{interval}; then the format of the weights and what limits.{bars}"
+        f"{interval}; then the format of the weights and what limits.{bars}{_peaks_note(grids)}"
     )
+
+
+def _peaks_note(grids: Grids) -> str:
+    text = told_without_peak(pair.base for pair in grids.pairs)
+    return f" {_upper(text)}." if text else ""
 
 
 def _is_wide(rates: dict[int, float]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -168,15 +168,29 @@ def _contradict(one: Figure, other: Figure) -> bool:
     return one.source != other.source and max(one.value, other.value) > CONTRADICTS * min(one.value, other.value)
 
 
-def _unknown(points: list[Prediction], hardware: Hardware) -> Iterator[str]:
-    point = points[-1]
-    backend = point.backend
+def formats_without_peak(point: Prediction) -> list[str]:
+    """The formats whose products nothing but bandwidth limits, since the device's peak is unknown; none where they are a trifle."""
     blind = {
         timed.op.format.name: float(timed.op.count * timed.op.cost.flops)
         for timed in point.ops
         if timed.peak is None and timed.op.part not in ("vectors", "cache")
     }
-    if sum(blind.values()) > NOTABLE_SHARE * float(point.cost.flops):
+    return list(blind) if sum(blind.values()) > NOTABLE_SHARE * float(point.cost.flops) else []
+
+
+def told_without_peak(bases: Iterable[Scenario]) -> str:
+    """What comparing devices has to say of those without a known peak; empty where there is none."""
+    names = dict.fromkeys(base.hardware.name for base in bases if formats_without_peak(base.at(1, 0)))
+    if not names:
+        return ""
+    return f"no compute peak is known for {', '.join(names)}: batches may be forecast too fast"
+
+
+def _unknown(points: list[Prediction], hardware: Hardware) -> Iterator[str]:
+    point = points[-1]
+    backend = point.backend
+    blind = formats_without_peak(point)
+    if blind:
         yield (
             f"no compute peak is known for {hardware.name} in {', '.join(blind)}: only bandwidth limits there, large batches may be "
             "forecast too fast"

@@ -151,10 +151,14 @@ def above(axes: Axes, text: str, place: float) -> None:
     )  # fmt: skip
 
 
-def entitle(axes: Axes, text: str) -> None:
-    """The title of a panel, above the legend where one stands above the axes."""
+def entitle(axes: Axes, text: str, note: str = "") -> None:
+    """The title of a panel, above the legend where one stands above the axes, and a note in small print between them."""
     legend = axes.get_legend()
     higher = 72 * legend.get_window_extent().height / axes.figure.dpi if legend else 0.0
+    if note:
+        axes.annotate(note, (0, 1), (0, 4 + higher), "axes fraction", "offset points", va="bottom", fontsize=8.5, color=GREY,
+                      annotation_clip=False, gid="note")  # fmt: skip
+        higher += 2 + 8.5 * 1.2 * len(note.splitlines())
     axes.set_title(text, pad=6 + higher)
 
 

@@ -43,9 +43,11 @@ def print_chart(chart: Chart) -> None:
         print()
         if panel.title:
             print(*_told(printable(panel.title, 100)), sep="\n")
+        if panel.note:
+            print(*_told(printable(panel.note, 300)), sep="\n")
         for line in _DRAWERS[chart.form](chart, panel):
             print(line.replace(BLANK, " ").rstrip())
-    print("\n" + fold(printable(chart.source, 300), width=_size()[0]))
+    print("\n" + fold(printable(chart.source, 600), width=_size()[0]))
 
 
 def can_draw() -> bool:
@@ -64,6 +66,11 @@ def print_values(chart: Chart) -> None:
     print_line(chart.title + (f": {chart.subtitle}" if chart.subtitle else ""))
     x, y = chart.names
     print_line(f"x: {x}; y: {y}")
+    titles = {
+        panel.note: panel.title for panel in reversed(chart.panels) if panel.note
+    }  # the first of those with one note
+    for note, title in reversed(titles.items()):
+        print_line(f"{title}: {note}" if title else note)
     print()
     rows = table_of(chart)
     names = [
