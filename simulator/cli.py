@@ -8,6 +8,7 @@ import gc
 gc.set_threshold(100_000)
 
 import io
+import itertools
 import os
 import re
 import shutil
@@ -579,6 +580,7 @@ def main(arguments: list[str] | None = None) -> None:
         arguments = with_every_device(arguments)
     try:
         _refuse_control_characters(arguments)
+        _refuse_options_as_files(arguments)
         status = app(args=arguments, prog_name="roofcast", standalone_mode=False)
         sys.stdout.flush()
     except InputError as error:
@@ -627,6 +629,18 @@ def with_index(arguments: list[str]) -> list[str]:
         ):
             found.append("0")
     return found
+
+
+_FILE_OPTIONS = ("--json", "--plot", "--output", "-o", "--measured", "--report", "--against")
+
+
+def _refuse_options_as_files(arguments: list[str]) -> None:
+    """`--json -o`, where a file's name was forgotten, would write a file called -o."""
+    for option, value in itertools.pairwise(arguments):
+        if option in _FILE_OPTIONS and value.startswith("-") and value != "-":
+            raise InputError(
+                f"{option} {printable(value)}: a file is needed; write ./{printable(value)} for one of that name"
+            )
 
 
 def _refuse_control_characters(arguments: list[str]) -> None:

@@ -754,6 +754,23 @@ def test_json_that_cannot_be_written_is_told(files, refusal, target, message):
     assert sorted(files.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("simulate", QWEN, PI, "--json", "-o"), "--json"),
+        (("simulate", QWEN, PI, "--plot", "-o"), "--plot"),
+        (("plot", "speed", QWEN, "-o", "-o"), "-o"),
+        (("report", QWEN, "--output", "-o"), "--output"),
+        (("validate", "--against", "-o"), "--against"),
+    ],
+)
+def test_an_option_is_not_taken_as_a_file(files, refusal, arguments, option):
+    """Where a file's name was forgotten, none of that name is written."""
+    before = sorted(files.iterdir())
+    assert refusal(*arguments) == f"{option} -o: a file is needed; write ./-o for one of that name"
+    assert sorted(files.iterdir()) == before
+
+
 def test_a_folder_that_cannot_be_written_is_told(files, refusal):
     """Read-only places are named before anything is printed."""
     Path("locked").mkdir(mode=0o500)
