@@ -7,6 +7,7 @@ import gc
 # Most of a forecast's time is importing, where collecting garbage finds none: so this stands before the imports.
 gc.set_threshold(100_000)
 
+import itertools
 import re
 import shutil
 import sys
@@ -588,6 +589,7 @@ def main(arguments: list[str] | None = None) -> None:
         if arguments[:1] and arguments[0] in ("plot", "report"):
             arguments = with_every_device(arguments)
         _refuse_control_characters(arguments)
+        _refuse_options_as_files(arguments)
         status = _run(arguments)
     if status == STATUS:  # typer turns an interrupt into this, or lets it through
         end_interrupted()
@@ -631,6 +633,18 @@ def with_index(arguments: list[str]) -> list[str]:
         ):
             found.append("0")
     return found
+
+
+_FILE_OPTIONS = ("--json", "--plot", "--output", "-o", "--measured", "--report", "--against")
+
+
+def _refuse_options_as_files(arguments: list[str]) -> None:
+    """`--json -o`, where a file's name was forgotten, would write a file called -o."""
+    for option, value in itertools.pairwise(arguments):
+        if option in _FILE_OPTIONS and value.startswith("-") and value != "-":
+            raise InputError(
+                f"{option} {printable(value)}: a file is needed; write ./{printable(value)} for one of that name"
+            )
 
 
 def _refuse_control_characters(arguments: list[str]) -> None:

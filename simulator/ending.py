@@ -92,13 +92,15 @@ class _Unfailing(io.FileIO):
 
 
 def _prepare_output() -> None:
-    """A closed output swallows, one of a small character set replaces what it cannot show, and messages cannot fail."""
+    """A closed output fails when it is written to, one of a small character set replaces what it cannot show, and messages cannot fail."""
     if sys.stderr is not None and sys.stderr is sys.__stderr__:
         raw = _Unfailing(sys.stderr.fileno(), "w", closefd=False)
         encoding = sys.stderr.encoding
         sys.stderr = io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors="replace", line_buffering=True)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - for the life of the process
+            # What was asked for and reaches nobody is no success: a closed standard output stays one that takes nothing.
+            access = os.O_RDONLY if name == "stdout" else os.O_WRONLY
+            setattr(sys, name, open(os.open(os.devnull, access), "w"))  # noqa: SIM115, PTH123 - for the life of the process
         elif hasattr(getattr(sys, name), "reconfigure"):
             getattr(sys, name).reconfigure(errors="replace")
