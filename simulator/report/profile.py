@@ -25,7 +25,7 @@ from simulator.report.record import check_target, write_whole
 from simulator.report.screen import print_line, print_next
 from simulator.report.table import print_table
 from simulator.schema import check
-from simulator.units import counted, format_bytes, format_number
+from simulator.units import KI, counted, format_capacity, format_number
 
 DEFAULT_FILE = "mine.yaml"
 HEAD = """\
@@ -178,8 +178,10 @@ def _print_levels(hardware: Hardware) -> None:
         figures = [level.gb_per_s_by_threads.get(count) for count in counts]
         spread = max((figure.spread or 0 for figure in figures if figure), default=0)
         cells = [format_number(figure.value) if figure else "" for figure in figures]
-        rows.append([level.name, format_bytes(level.capacity_bytes), *cells, f"{spread:.0%}" if any(figures) else ""])
-    print_table(["read", "holds", *(counted(n, "thread") for n in counts), "spread"], rows, left=("read",))
+        rows.append(
+            [level.name, format_capacity(level.capacity_bytes), *cells, f"{spread:.0%}" if any(figures) else ""]
+        )
+    print_table(["read", "holds together", *(counted(n, "thread") for n in counts), "spread"], rows, left=("read",))
     print_line("(GB/s; spread: the standard deviation of a reading)")
     print()
 
@@ -189,8 +191,8 @@ def _print_traffic(hardware: Hardware) -> None:
     kinds = {name: figure for name, figure in hardware.traffic.items() if name.endswith(f" {everyone} threads")}
     told = ", ".join(f"{name.split()[0]} {format_number(figure.value)}" for name, figure in kinds.items())
     random = [(name.split()[1], figure) for name, figure in hardware.traffic.items() if name.startswith("random")]
-    blocks = ", ".join(f"{block} B {format_number(figure.value)}" for block, figure in random)
-    for start, rest in (("memory, GB/s: ", told), ("in random blocks of ", blocks)):
+    blocks = ", ".join(f"{_block(int(block))} {format_number(figure.value)}" for block, figure in random)
+    for start, rest in (("memory, GB/s: ", told), ("in random blocks, GB/s: of ", blocks)):
         if rest:  # there may have been no time for it
             print_line(start + rest)
     peaks = ", ".join(
@@ -198,6 +200,10 @@ def _print_traffic(hardware: Hardware) -> None:
     )
     print_line(f"multiply-adds in registers: {peaks}")
     print()
+
+
+def _block(nbytes: int) -> str:
+    return format_capacity(nbytes) if nbytes >= KI else f"{nbytes} B"
 
 
 def _print_kernels(hardware: Hardware) -> None:
