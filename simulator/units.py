@@ -27,6 +27,13 @@ def format_gib(n_bytes: float) -> str:
     return f"{n_bytes / GI:.1f} GiB" if abs(n_bytes) >= 0.1 * GI else f"{n_bytes / MI:.1f} MiB"
 
 
+def format_capacity(n_bytes: float) -> str:
+    """What a cache or a memory holds, in the binary units that makers write: `48 KiB`, `1.25 MiB`, `53.0 KiB`."""
+    size, unit = next(((size, unit) for size, unit in ((GI, "GiB"), (MI, "MiB")) if n_bytes >= size), (KI, "KiB"))
+    value = n_bytes / size
+    return f"{value:g} {unit}" if value * 4 == int(value * 4) else f"{format_number(value)} {unit}"
+
+
 def format_seconds(seconds: float) -> str:
     """Seconds for a reader: `124 ms`."""
     for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):

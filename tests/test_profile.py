@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from test_messages import message_of
 
 from simulator import host as hosts
 from simulator.cli import main
+from simulator.engine import compiled
 from simulator.hardware import load_hardware
 from simulator.probe import device, storage
 from simulator.report import profile
@@ -442,6 +444,39 @@ def test_all_is_compiled_before_anything_is_measured(quickly, folder, monkeypatc
     monkeypatch.setattr(profile, "compile_all", lambda _plan, tell: tell(1.0, "done") or bars.append(len(quickly)))
     assert run("--quick") == 0
     assert bars == ["compiling", 0, "measuring"]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_compiling_is_said_once_where_there_is_any(quickly, folder, monkeypatch, capsys, is_kept):
+    """Two functions that were not kept, 58 seconds: a line on standard error, and in the summary beside the measuring's own."""
+    seconds = iter([100.0, 158.0])
+    monkeypatch.setattr(profile, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+
+    def compile_all(*_):
+        if not is_kept:
+            compiled._announce()
+            compiled._announce()
+
+    monkeypatch.setattr(profile, "compile_all", compile_all)
+    assert run("--quick") == 0
+    out, err = capsys.readouterr()
+    assert err.splitlines() == ([] if is_kept else ["compiling kernels, once on this processor, about a minute"])
+    assert ("in 17 s, 5 rounds, after 58 s of compiling\n" in out) != is_kept
+    assert ("in 17 s, 5 rounds\n" in out) == is_kept
+
+
+def test_what_is_not_kept_is_announced():
+    """Before it is compiled, to whoever listens then."""
+    cache, heard = compiled._KernelCache(lambda: None, "unheard"), []
+    cache.disable()
+    with compiled.when_compiling(lambda: heard.append(1)):
+        assert heard == []
+        assert cache.load_overload("signature", SimpleNamespace(refresh=lambda: None)) is None
+        assert heard == [1]
+    with compiled.when_compiling(lambda: heard.append(2)):
+        pass
+    compiled._announce()
+    assert heard == [1]
 
 
 def test_line_ends_and_marks_of_other_systems_survive_a_refusal(refusal, folder):

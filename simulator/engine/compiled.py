@@ -17,7 +17,7 @@ import hashlib
 import pickle
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -122,7 +122,13 @@ class _KernelCache(_Cache):
         return self._storage and self._storage.locator.get_cache_path()
 
     def load_overload(self, signature, target_context):
-        """The code for a signature, or None."""
+        """The code for a signature; None where it has to be compiled, which is told."""
+        found = self._load(signature, target_context)
+        if found is None:
+            _announce()
+        return found
+
+    def _load(self, signature, target_context):
         target_context.refresh()
         if not (self._is_on and self._storage):
             return None
@@ -184,6 +190,24 @@ def _write(file: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)
         raise
+
+
+_listeners: list[Callable[[], None]] = []
+
+
+@contextlib.contextmanager
+def when_compiling(tell: Callable[[], None]) -> Iterator[None]:
+    """Calls *tell* once, before the first function that has to be compiled meanwhile; not at all where all is kept from before."""
+    _listeners.append(tell)
+    try:
+        yield
+    finally:
+        _listeners[:] = [each for each in _listeners if each is not tell]
+
+
+def _announce() -> None:
+    while _listeners:
+        _listeners.pop()()
 
 
 _said: set[bool] = set()

@@ -20,7 +20,7 @@ from simulator.probe.kernels import LOOK_FORMAT, MATRIX_BYTES, matrix_sizes, sta
 from simulator.probe.knee import AGREES
 from simulator.probe.parts import PartSpeed
 from simulator.probe.states import State, find_states
-from simulator.units import GI, GIGA, KI, MI, TERA, counted, format_bytes
+from simulator.units import GI, GIGA, KI, MI, TERA, counted, format_capacity
 
 SOURCE = "profile"  # the key under which a file names where its figures come from
 NOISY = 0.08  # standard deviation of the logarithm: beyond it, single runs say little
@@ -75,7 +75,7 @@ def _title(host: Host) -> str:
 
 
 def _describe(host: Host) -> str:
-    caches = ", ".join(f"{cache.n} x {format_kib(cache.nbytes_each)} {cache.name}" for cache in host.caches)
+    caches = ", ".join(f"{cache.n} x {format_capacity(cache.nbytes_each)} {cache.name}" for cache in host.caches)
     parts = [
         f"{host.n_cores} cores" if host.n_cores else "",
         caches,
@@ -83,11 +83,6 @@ def _describe(host: Host) -> str:
         f"virtual machine ({host.virtual})" if host.virtual else "",
     ]
     return "; ".join(part for part in parts if part)
-
-
-def format_kib(nbytes: float) -> str:
-    """A cache's size as makers write it."""
-    return f"{nbytes / MI:g} MiB" if nbytes >= MI else f"{nbytes / KI:g} KiB"
 
 
 # ---- figures ----
@@ -126,7 +121,7 @@ def _memory(readings: Readings) -> tuple[list[dict[str, Any]], list[str]]:
     found = find_levels(*_points(readings, plan.threads[-1]))
     told = _told_caches(host, plan.threads[-1])
     seen = [level.capacity for level in found if level.capacity]
-    sizes = _had(told, plan.cache_bytes, plan.is_cache_seen) or [
+    sizes = _had(_found_inside(told, seen), plan.cache_bytes, plan.is_cache_seen) or [
         (f"cache {number}", size, "read off the curve") for number, size in enumerate(seen, 1)
     ]
     levels, below = [], 0.0
@@ -141,8 +136,7 @@ def _memory(readings: Readings) -> tuple[list[dict[str, Any]], list[str]]:
         used = host.memory_bytes - host.available_bytes
         main["reserved_gib"] = _figure(max(used / GI, 1e-3), "in use when it was measured", 0.0, 1)
     main |= _rates_at(readings, plan.buffer_bytes)
-    shown = [each for each in told if each[1] <= plan.buffer_bytes / 2]
-    return without_slow_caches([*levels, main]), _disagreements(shown, seen)
+    return without_slow_caches([*levels, main]), _disagreements(told, sizes, seen, plan.buffer_bytes / 2)
 
 
 def _told_caches(host: Host, threads: int) -> list[tuple[str, float, str]]:
@@ -151,9 +145,31 @@ def _told_caches(host: Host, threads: int) -> list[tuple[str, float, str]]:
     for cache in host.caches:
         nbytes, parts = found.get(cache.name, (0.0, []))
         n = min(cache.n, threads)
-        found[cache.name] = nbytes + n * cache.nbytes_each, [*parts, f"{n} x {format_kib(cache.nbytes_each)}"]
+        found[cache.name] = nbytes + n * cache.nbytes_each, [*parts, f"{n} x {format_capacity(cache.nbytes_each)}"]
     told = [(name, nbytes, f"{', '.join(parts)}, as the system says") for name, (nbytes, parts) in found.items()]
     return sorted(told, key=lambda each: each[1])
+
+
+def _found_inside(told: list[tuple[str, float, str]], seen: list[float]) -> list[tuple[str, float, str]]:
+    """The caches as told, but those before the last one where the curve shows their ends, if it shows them elsewhere."""
+    taken, below = [], 0.0
+    for name, nbytes, how in told[:-1]:
+        found = _nearest(nbytes, [size for size in seen if not any(_agree(size, other) for _, other, _ in told)])
+        if found is not None and not any(_agree(nbytes, size) for size in seen) and below < found < told[-1][1]:
+            nbytes, how = found, f"where reading gets slower; the system says {format_capacity(nbytes)}"
+        taken.append((name, nbytes, how))
+        below = nbytes
+    return sorted([*taken, *told[-1:]], key=lambda each: each[1])
+
+
+def _nearest(nbytes: float, seen: list[float]) -> float | None:
+    """The end of a cache that the curve shows, which may be that of one told to have *nbytes*."""
+    nearest = min(seen, key=lambda capacity: abs(math.log(capacity / nbytes)), default=None)
+    return nearest if nearest is not None and 1 / 4 < nearest / nbytes < 4 else None
+
+
+def _agree(one: float, other: float) -> bool:
+    return 1 / AGREES < one / other < AGREES
 
 
 def _had(told: list[tuple[str, float, str]], found: float, is_seen: bool) -> list[tuple[str, float, str]]:
@@ -161,7 +177,7 @@ def _had(told: list[tuple[str, float, str]], found: float, is_seen: bool) -> lis
     if not told or not is_seen or told[-1][1] < HAD * found:
         return told
     name, nbytes, _ = told[-1]
-    how = f"where reading gets slower; the system says {format_kib(nbytes)}"
+    how = f"where reading gets slower; the system says {format_capacity(nbytes)}"
     return sorted(
         [*told[:-1], (name, max(found, *(each[1] for each in told[:-1]), 0.0), how)], key=lambda each: each[1]
     )
@@ -183,7 +199,7 @@ def _level_rates(readings: Readings, below: float, capacity: float) -> dict[str,
 
 def _rates_at(readings: Readings, size: int) -> dict[str, Any]:
     by_threads = {
-        count: rate(readings.samples[f"read {count} {size}"], GIGA, f"reading {format_bytes(size)}")
+        count: rate(readings.samples[f"read {count} {size}"], GIGA, f"reading {format_capacity(size)}")
         for count in readings.plan.threads
         if f"read {count} {size}" in readings.samples
     }
@@ -206,18 +222,18 @@ def without_slow_caches(levels: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-def _disagreements(caches: list[tuple[str, float, str]], seen: list[float]) -> list[str]:
-    """Sentences on caches that the curve shows elsewhere than the system says, or does not show."""
-    notes = []
-    for name, nbytes, _ in caches:
-        if any(1 / AGREES < capacity / nbytes < AGREES for capacity in seen):
-            continue
-        told = f"{name}: the system says {format_kib(nbytes)}"
-        nearest = min(seen, key=lambda capacity: abs(math.log(capacity / nbytes)), default=None)
-        if nearest is not None and 1 / 4 < nearest / nbytes < 4:
-            notes.append(f"{told}, reading slows down from {format_bytes(nearest)} on")
-        else:
-            notes.append(f"{told}, the curve shows no step there")
+def _disagreements(
+    told: list[tuple[str, float, str]], taken: list[tuple[str, float, str]], seen: list[float], most: float
+) -> list[str]:
+    """Sentences on caches of which another size is taken than the system says, or whose ends the curve, up to *most*, does not show."""
+    notes, sizes = [], {name: nbytes for name, nbytes, _ in taken}
+    for name, nbytes, how in told:
+        makes = how.removesuffix(", as the system says")
+        says = f"{name}: the system says {makes}"
+        if sizes[name] != nbytes:
+            notes.append(f"{says}, reading slows down from {format_capacity(sizes[name])} on, which is taken")
+        elif nbytes <= most and not any(_agree(size, nbytes) for size in seen):
+            notes.append(f"{says}, the curve shows no step there: the size is the one that the system says")
     return notes
 
 
@@ -251,7 +267,7 @@ def _has(readings: Readings, name: str) -> bool:
 
 def _traffic(readings: Readings) -> dict[str, Any]:
     plan = readings.plan
-    large = format_bytes(plan.buffer_bytes)
+    large = format_capacity(plan.buffer_bytes)
     found = {
         f"{kind} {count} threads": rate(readings.samples[f"{kind} {count}"], GIGA, f"{large}, as STREAM counts")
         for kind in ("write", "copy", "triad")
@@ -268,7 +284,7 @@ def _traffic(readings: Readings) -> dict[str, Any]:
 def _storage(readings: Readings) -> list[dict[str, Any]]:
     if readings.storage is None:
         return []
-    how = f"a file of {format_bytes(readings.storage.bytes)}, {readings.storage_how}"
+    how = f"a file of {format_capacity(readings.storage.bytes)}, {readings.storage_how}"
     return [{"name": "disk", "gb_per_s": rate(readings.storage, GIGA, how)}]
 
 
@@ -334,7 +350,7 @@ def _start(readings: Readings, threads: int, where: str, pieces: str) -> dict[st
     rounds = zip(large.seconds, small.seconds, strict=True)
     found = [start_seconds(large, one, small, other, pair) for one, other in rounds]
     return _difference(
-        Sample(tuple(found)), 1e-6, f"matrices of {format_bytes(pair[1])} against {format_bytes(pair[0])}"
+        Sample(tuple(found)), 1e-6, f"matrices of {format_capacity(pair[1])} against {format_capacity(pair[0])}"
     )
 
 
@@ -355,7 +371,7 @@ def _reads(readings: Readings, threads: int) -> list[dict[str, Any]]:
     for where in ("cached", "shared", "memory"):
         pairs = [readings.samples[f"pair {threads} {fmt} {where}"] for fmt in _formats(readings, threads)]
         every = Sample(tuple(seconds for pair in pairs for seconds in pair.seconds), pairs[0].bytes)
-        found.append(rate(every, GIGA, f"reading {format_bytes(every.bytes)}"))
+        found.append(rate(every, GIGA, f"reading {format_capacity(every.bytes)}"))
     return found
 
 

@@ -41,7 +41,7 @@ from simulator.probe.memory import Memory, Ring
 from simulator.probe.reference import References, reference_models
 from simulator.probe.storage import measure_storage
 from simulator.quant import FORMATS
-from simulator.units import GI, KI, MI, counted, format_bytes
+from simulator.units import GI, KI, MI, counted, format_capacity
 
 SECONDS, QUICK_SECONDS = 60.0, 20.0  # of measuring
 LEAST_SECONDS, MOST_SECONDS = 5.0, 3600.0
@@ -264,7 +264,7 @@ def _look(host: Host, plan: Plan, memory: Memory, team: Team, deadline: Deadline
         return time_once(probe, max(1, 4 * MI // size), deadline.clock)
 
     def told(size: int) -> float:
-        tell(min(1.0, size / plan.most_buffer), f"looking for the end of the caches: {format_bytes(size)}")
+        tell(min(1.0, size / plan.most_buffer), f"looking for the end of the caches: {format_capacity(size)}")
         return seconds_of(size)
 
     return find_knee(told, plan.most_buffer, max(levels, default=None), max(levels[:-1], default=0.0), deadline)
@@ -280,9 +280,9 @@ def found_plan(host: Host, plan: Plan, knee: Knee) -> tuple[Plan, tuple[str, ...
     else:
         cache = 2 ** (round(2 * np.log2(cache)) / 2)  # the same each time, as far as that goes
     if not knee.is_memory:
-        what = f", and the system tells of a cache of {format_bytes(told)}" if told else ""
+        what = f", and the system tells of a cache of {format_capacity(told)}" if told else ""
         remarks.append(
-            f"reading did not get slower and then stay so up to {format_bytes(knee.largest)}{what}: the speed of the memory may be "
+            f"reading did not get slower and then stay so up to {format_capacity(knee.largest)}{what}: the speed of the memory may be "
             "that of a cache; give profiling more seconds, and free more memory"
         )
     found = with_cache(plan, host, cache, min(plan.most_buffer, max(knee.largest, 4 * MI)))
@@ -515,7 +515,7 @@ def groups_of(plan: Plan, teams: dict[int, Team], ring: Ring, references: Refere
         )
     )
     if any(size > LARGE_SET for size in plan.sizes[:-1]):
-        large = f"working sets of more than {format_bytes(LARGE_SET)}"
+        large = f"working sets of more than {format_capacity(LARGE_SET)}"
         groups += [Group(f"{large} with {n}", lambda n=n: sets(n, True)) for n in dict.fromkeys((everyone, 1))]
     return groups
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import count
@@ -11,23 +12,25 @@ from typing import Any
 
 import yaml
 
+from simulator.engine.compiled import when_compiling
 from simulator.errors import InputError, printable
 from simulator.hardware import Hardware, load_hardware
 from simulator.host import describe_state, read_host, remark_on_others, threads_here
 from simulator.probe.compiling import compile_all
 from simulator.probe.cuda import gpu_notes
 from simulator.probe.describe import hardware_fields, identity, with_doubts
-from simulator.probe.device import make_plan, read_device
+from simulator.probe.device import Plan, make_plan, read_device
 from simulator.probe.merge import fields_of, merge, refuse_stranger
 from simulator.report.plot import check_path, show_device
 from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_whole
-from simulator.report.screen import print_line, print_next
+from simulator.report.screen import is_screen, print_line, print_next
 from simulator.report.table import print_table
 from simulator.schema import check
-from simulator.units import counted, format_bytes, format_number
+from simulator.units import KI, counted, format_capacity, format_number
 
 DEFAULT_FILE = "mine.yaml"
+COMPILING = "compiling kernels, once on this processor, about a minute"
 HEAD = """\
 # Measured by `roofcast profile`, which may be run again: its figures (source: profile) are pooled, all else stays.
 # To keep a figure of your own, write it as a bare number or give it another source; comments are not kept.
@@ -46,8 +49,7 @@ def run(output: str, seconds: float, threads: int | None, plot: str | None = Non
     for remark in (*remark_on_others(), *describe_state(host), *gpu_notes()):
         print_line(f"note: {remark}", stream=sys.stderr)
     try:
-        with progress_bar("compiling") as progress:
-            compile_all(plan, progress)
+        compiling_s = _compile(plan)
         with progress_bar("measuring") as progress:
             readings = read_device(host, plan, _folder_of(path), progress)
     except MemoryError:  # there is some, but this process may not have it
@@ -56,9 +58,23 @@ def run(output: str, seconds: float, threads: int | None, plot: str | None = Non
         ) from None
     fields = hardware_fields(readings, printable(path.stem), datetime.now())
     hardware = save(path, old, fields)
-    print_profile(hardware, output)
+    print_profile(hardware, output, compiling_s)
     if plot is not None:
         show_device(hardware, picture)
+
+
+def _compile(plan: Plan) -> float:
+    """Seconds that compiling took, 0 where all was kept from before; where no bar is drawn, a line says what takes so long."""
+    told, began = [], time.monotonic()
+
+    def tell() -> None:
+        told.append(True)
+        if not is_screen(sys.stderr):
+            print_line(COMPILING, stream=sys.stderr)
+
+    with progress_bar("compiling") as progress, when_compiling(tell):
+        compile_all(plan, progress)
+    return time.monotonic() - began if told else 0.0
 
 
 def save(path: Path, old: dict[str, Any], fields: dict[str, Any]) -> Hardware:
@@ -148,8 +164,8 @@ def _flowing(data: Any) -> Any:
 # ---- telling ----
 
 
-def print_profile(hardware: Hardware, path: str) -> None:
-    """What the figures are, and what to do with them."""
+def print_profile(hardware: Hardware, path: str, compiling_s: float = 0.0) -> None:
+    """What the figures are, and what to do with them; *compiling_s*: what compiling took before, if anything was compiled."""
     run, everyone = hardware.runs[-1], hardware.threads or 1
     print_line(hardware.title)
     if hardware.description:
@@ -164,8 +180,9 @@ def print_profile(hardware: Hardware, path: str) -> None:
         print_line(f"note: {note}")
     times = f"{len(hardware.runs)} times, pooled" if len(hardware.runs) > 1 else "once"
     print()
+    before = f", after {compiling_s:.0f} s of compiling" if compiling_s else ""
     print_line(
-        f"{path}: measured {times}; last with {counted(everyone, 'thread')} in {run.seconds:.0f} s, {counted(run.rounds, 'round')}"
+        f"{path}: measured {times}; last with {counted(everyone, 'thread')} in {run.seconds:.0f} s, {counted(run.rounds, 'round')}{before}"
     )
     commands = ("simulate qwen3-30b-a3b {}", "validate {}", "show {} --plot roofline.png")
     print_next([f"roofcast {command.format(path)}" for command in commands])
@@ -178,8 +195,9 @@ def _print_levels(hardware: Hardware) -> None:
         figures = [level.gb_per_s_by_threads.get(count) for count in counts]
         spreads = [figure.known_spread for figure in figures if figure and figure.known_spread is not None]
         cells = [format_number(figure.value) if figure else "" for figure in figures]
-        rows.append([level.name, format_bytes(level.capacity_bytes), *cells, f"{max(spreads):.0%}" if spreads else ""])
-    print_table(["read", "holds", *(counted(n, "thread") for n in counts), "spread"], rows, left=("read",))
+        told = f"{max(spreads):.0%}" if spreads else ""
+        rows.append([level.name, format_capacity(level.capacity_bytes), *cells, told])
+    print_table(["read", "holds together", *(counted(n, "thread") for n in counts), "spread"], rows, left=("read",))
     print_line("(GB/s; spread: the standard deviation of a reading)")
     print()
 
@@ -189,8 +207,8 @@ def _print_traffic(hardware: Hardware) -> None:
     kinds = {name: figure for name, figure in hardware.traffic.items() if name.endswith(f" {everyone} threads")}
     told = ", ".join(f"{name.split()[0]} {format_number(figure.value)}" for name, figure in kinds.items())
     random = [(name.split()[1], figure) for name, figure in hardware.traffic.items() if name.startswith("random")]
-    blocks = ", ".join(f"{block} B {format_number(figure.value)}" for block, figure in random)
-    for start, rest in (("memory, GB/s: ", told), ("in random blocks of ", blocks)):
+    blocks = ", ".join(f"{_block(int(block))} {format_number(figure.value)}" for block, figure in random)
+    for start, rest in (("memory, GB/s: ", told), ("in random blocks, GB/s: of ", blocks)):
         if rest:  # there may have been no time for it
             print_line(start + rest)
     peaks = ", ".join(
@@ -198,6 +216,10 @@ def _print_traffic(hardware: Hardware) -> None:
     )
     print_line(f"multiply-adds in registers: {peaks}")
     print()
+
+
+def _block(nbytes: int) -> str:
+    return format_capacity(nbytes) if nbytes >= KI else f"{nbytes} B"
 
 
 def _print_kernels(hardware: Hardware) -> None:

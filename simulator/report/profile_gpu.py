@@ -27,7 +27,7 @@ from simulator.report.profile import existing_fields, save
 from simulator.report.progress import progress_bar
 from simulator.report.screen import print_line, print_next
 from simulator.report.table import print_table
-from simulator.units import TERA, counted, format_bytes, format_number, format_rate
+from simulator.units import TERA, counted, format_capacity, format_number, format_rate
 
 ROUNDS = 21
 ROUNDS_SHARE = 0.25  # of the seconds: as much goes to copying from the host, to compiling and to calibrating
@@ -82,7 +82,7 @@ def print_gpu_profile(hardware: Hardware, path: str) -> None:
     print_line(hardware.title)
     print_line(hardware.description)
     print()
-    rows = [[level.name, format_bytes(level.capacity_bytes), *_cells(level.gb_per_s)] for level in hardware.memory]
+    rows = [[level.name, format_capacity(level.capacity_bytes), *_cells(level.gb_per_s)] for level in hardware.memory]
     print_table(["read", "holds", "GB/s", "spread"], rows, left=("read",))
     print()
     for line in _lines(hardware):

@@ -102,7 +102,7 @@ def test_a_cache_too_large_to_see_the_memory_behind_it_is_told():
     """A quick profile may read 384 MiB: all of them lie in a cache of 1,152."""
     hardware = file_of("1152 MiB, 4 GB/s")
     assert not profiled("1152 MiB, 4 GB/s")[1].plan.is_cache_seen
-    note = "reading did not get slower and then stay so up to 403 MB, and the system tells of a cache of 1.21 GB: "
+    note = "reading did not get slower and then stay so up to 384 MiB, and the system tells of a cache of 1.12 GiB: "
     assert any(each.startswith(note) for each in hardware.runs[-1].notes)
 
 

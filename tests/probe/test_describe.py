@@ -1,5 +1,6 @@
 """What was timed, as a hardware file: for machines of all sorts, from made-up readings."""
 
+import re
 from dataclasses import replace
 from datetime import datetime
 from statistics import NormalDist
@@ -12,13 +13,13 @@ from simulator.hardware import Hardware, load_hardware
 from simulator.host import Cache, Host
 from simulator.ops import WORK
 from simulator.probe.clock import Sample
-from simulator.probe.describe import NOISY, format_kib, hardware_fields, identity, noise_of, rate, without_slow_caches
+from simulator.probe.describe import NOISY, hardware_fields, identity, noise_of, rate, without_slow_caches
 from simulator.probe.kernels import MATRIX_BYTES, PIECE_BYTES, whole_panels
 from simulator.probe.parts import QUERIES
 from simulator.report.profile import print_profile, to_yaml
 from simulator.schema import check
 from simulator.simulate import scenario
-from simulator.units import GI, GIGA, KI, MI
+from simulator.units import GI, GIGA, KI, MI, format_capacity
 
 WHEN = datetime(2026, 11, 23, 4, 5)
 
@@ -149,15 +150,37 @@ def test_caches_found_elsewhere_are_remarked_on():
         Cache("L1 data", 16 * KI, 2), Cache("L2", MI, 2), Cache("L3", 16 * MI, 1)))  # fmt: skip
     seen = replace(told, caches=(told.caches[0], Cache("L2", 256 * KI, 2), told.caches[2]))
     (note,) = notes_of(told, seen=seen)
-    assert note.startswith("L2: the system says 2 MiB, reading slows down from ")
-    assert note.endswith(" kB on")
+    level = described(told, seen=seen)["memory"][1]
+    assert (level["name"], level["capacity_kib"]["how"]) == ("L2", "where reading gets slower; the system says 2 MiB")
+    nbytes = level["capacity_kib"]["value"] * KI
+    assert (
+        note == f"L2: the system says 2 x 1 MiB, reading slows down from {format_capacity(nbytes)} on, which is taken"
+    )
+    assert 1 / 1.5 < nbytes / (512 * KI) < 1.5
+
+
+def test_all_sizes_are_printed_in_binary_units_and_all_speeds_with_theirs(capsys):
+    """What caches and memory hold, 256 KiB of four L1 together, and how fast blocks are read."""
+    print_profile(check(described(PI5), Hardware, "mine"), "mine.yaml")
+    said = capsys.readouterr().out
+    assert re.search("read +holds together", said)
+    for line in (
+        "L1 data +256 KiB ",
+        "L2 +2 MiB ",
+        "LPDDR4X +8 GiB ",
+        "in random blocks, GB/s: of 64 B 1.20, .*, 1 KiB 10.1",
+    ):
+        assert re.search(line, said), line
+    assert not re.search("[0-9] [kMG]B( |$)", said.split("disk:")[0], re.MULTILINE)
 
 
 def test_caches_that_are_not_felt_are_remarked_on():
     """Told of 16 MiB of L3, as in a virtual machine that is given less."""
     told = Host(n_threads=2, memory_bytes=8 * GI, caches=(Cache("L2", 256 * KI, 2), Cache("L3", 16 * MI, 1)))
     seen = replace(told, caches=told.caches[:1])
-    assert notes_of(told, seen=seen) == ["L3: the system says 16 MiB, the curve shows no step there"]
+    assert notes_of(told, seen=seen) == [
+        "L3: the system says 1 x 16 MiB, the curve shows no step there: the size is the one that the system says"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -339,10 +362,11 @@ def test_a_machine_is_known_before_it_is_measured():
     }
 
 
-@pytest.mark.parametrize(("nbytes", "text"), [(32 * KI, "32 KiB"), (1280 * KI, "1.25 MiB"), (MI, "1 MiB")])
+@pytest.mark.parametrize(("nbytes", "text"), [(32 * KI, "32 KiB"), (1280 * KI, "1.25 MiB"), (MI, "1 MiB"),
+                                               (54_300, "53.0 KiB"), (2.83 * MI, "2.83 MiB"), (23.5 * GI, "23.5 GiB")])  # fmt: skip
 def test_caches_are_written_as_makers_do(nbytes, text):
     """In binary units."""
-    assert format_kib(nbytes) == text
+    assert format_capacity(nbytes) == text
 
 
 def test_yaml_has_figures_on_a_line_each():
