@@ -84,7 +84,11 @@ def test_the_reason_for_an_unusual_default_is_told():
     [
         ("t4", {"weights": "bf16"}, r"runtime vllm does not run bf16 on t4: .* 8\.0 .* 7\.5; take f16 as weights"),
         ("t4", {"cache": "bf16"}, r"runtime vllm does not run bf16 on t4: .* 8\.0 .* 7\.5; take f16 as cache"),
-        ("rtx-2080-ti", {"weights": "mxfp4+bf16"}, "does not run mxfp4 on rtx-2080-ti: .* take another weights format, or another runtime"),
+        (
+            "rtx-2080-ti",
+            {"weights": "mxfp4+bf16"},
+            "does not run mxfp4 on rtx-2080-ti: .* take another weights format, or another runtime",
+        ),
         ("mi250x-gcd", {"weights": "fp8"}, "gfx942 or gfx950 or gfx1200 or gfx1201 is needed, this GPU is gfx90a"),
     ],
 )
