@@ -48,7 +48,8 @@ def main(folder: Path) -> None:
     save_chart(experts_chart(bases, BATCHES), folder / "moe_experts.png")
     lines = [advantage(name, number) for number, name in enumerate(MODELS)]
     for line in lines:
-        half = next((batch for batch, ratio in zip(line.x, line.y, strict=True) if ratio <= line.y[0] / 2), None)
+        known = [(batch, ratio) for batch, ratio in zip(line.x, line.y, strict=True) if ratio]  # what fits
+        half = next((batch for batch, ratio in known if ratio <= line.y[0] / 2), None)
         print(f"{line.label}: {line.y[0]:.1f} times as fast at batch 1, half of that from batch {half}")
     chart = Chart(
         "advantage", "lines", "What experts buy over a dense model of the same size", BATCH,

@@ -7,8 +7,6 @@ import gc
 # Most of a forecast's time is importing, where collecting garbage finds none: so this stands before the imports.
 gc.set_threshold(100_000)
 
-import io
-import os
 import re
 import shutil
 import sys
@@ -16,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.errors import InputError, brief, hint, is_plain_line, plain_line, printable
+from simulator.ending import MISTAKE, ending_in_words, fail
+from simulator.errors import InputError, hint, is_plain_line, printable
 from simulator.interrupts import STATUS, end_interrupted
 
 if TYPE_CHECKING:
@@ -584,34 +583,28 @@ _ClickException = _UsageError.__base__
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; every mistake of the user's ends as one sentence on stderr and exit status 2."""
-    _prepare_output()
-    arguments = with_index(sys.argv[1:] if arguments is None else arguments)
-    if arguments[:1] and arguments[0] in ("plot", "report"):
-        arguments = with_every_device(arguments)
-    try:
+    with ending_in_words():
+        arguments = with_index(sys.argv[1:] if arguments is None else arguments)
+        if arguments[:1] and arguments[0] in ("plot", "report"):
+            arguments = with_every_device(arguments)
         _refuse_control_characters(arguments)
-        status = app(args=arguments, prog_name="roofcast", standalone_mode=False)
-        sys.stdout.flush()
-    except InputError as error:
-        _fail(str(error))
-    except _ClickException as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            print(error.format_message(), file=sys.stderr)
-            sys.exit(2)
-        _fail(_usage(error, arguments))
-    except (KeyboardInterrupt, typer.Abort):
-        status = STATUS
-    except (BrokenPipeError, SystemExit):  # the reader, such as head, has seen enough; click makes an exit of it
-        _drop_output()
-        sys.exit(141)
-    except OSError as error:
-        if error.filename is not None:
-            _fail(f"{error.filename}: cannot be used ({error.strerror})")
-        _drop_output()
-        _fail(f"the output cannot be written ({error.strerror})")
+        status = _run(arguments)
     if status == STATUS:  # typer turns an interrupt into this, or lets it through
         end_interrupted()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _run(arguments: list[str]) -> object:
+    """What the command returns: an exit status, or anything else where all is well."""
+    try:
+        return app(args=arguments, prog_name="roofcast", standalone_mode=False)
+    except _ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message(), file=sys.stderr)
+            sys.exit(MISTAKE)
+        fail(_usage(error, arguments))
+    except (KeyboardInterrupt, typer.Abort):
+        return STATUS
 
 
 def with_every_device(arguments: list[str]) -> list[str]:
@@ -645,38 +638,10 @@ def _refuse_control_characters(arguments: list[str]) -> None:
     for before, argument in zip(("", *arguments), arguments, strict=False):
         is_prompt = before == "--prompt" or argument.startswith("--prompt=")
         if not (is_prompt or is_plain_line(argument)):
-            shown = printable(plain_line(argument))
+            shown = printable(argument)
             raise InputError(
                 f"'{shown}': has a line end or a control character in it; a file must be renamed to be used"
             )
-
-
-class _Unfailing(io.FileIO):
-    """A stream that takes what nobody can be given: a full disk behind the messages makes no mistake of a success."""
-
-    def write(self, data: bytes) -> int:
-        """As a file does, or as if."""
-        try:
-            return super().write(data)
-        except OSError:
-            return len(data)
-
-
-def _prepare_output() -> None:
-    """A closed output swallows, one of a small character set replaces what it cannot show, and messages cannot fail."""
-    if sys.stderr is not None and sys.stderr is sys.__stderr__:
-        raw = _Unfailing(sys.stderr.fileno(), "w", closefd=False)
-        encoding = sys.stderr.encoding
-        sys.stderr = io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors="replace", line_buffering=True)
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - for the life of the process
-        elif hasattr(getattr(sys, name), "reconfigure"):
-            getattr(sys, name).reconfigure(errors="replace")
-
-
-def _drop_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: Exception, arguments: list[str]) -> str:
@@ -703,9 +668,3 @@ _WORDS = {
     r"\(Possible options: (.*)\)": r"(did you mean \1?)",
     r"Missing argument '(.*)'": lambda match: f"missing {match[1].upper()}",
 }
-
-
-def _fail(message: str) -> None:
-    for line in message.split("\n"):
-        print(brief(f"roofcast: {line}"), file=sys.stderr)
-    sys.exit(2)

@@ -10,8 +10,13 @@ from typing import Any
 MAX_LINE = 400  # characters of a message: what fills half a terminal is not read
 MAX_WORD = 160  # longer ones are somebody's value or path, whose beginning and end tell what it is
 
-# Control characters, and those that turn the direction of writing: a terminal obeys them.
-_UNSAFE = re.compile(r"[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# Control characters, and those that turn the direction of writing: a terminal obeys them. Those that nobody sees, by which
+# two names would look alike: only the two joiners stay, without which Persian and some signs are not written. Halves of
+# pairs, as Python reads what is no UTF-8 in the name of a file: nothing can be written with them.
+_UNSAFE = re.compile(
+    r"[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    r"\U000e0000-\U000e007f]"
+)
 _UNSAFE_BETWEEN_LINES = re.compile(_UNSAFE.pattern.replace(r"\0-\x1f", r"\0-\x08\x0b\x0c\x0e-\x1f"))
 _LONG_WORD = re.compile(rf"\S{{{MAX_WORD + 1},}}")
 
@@ -69,8 +74,7 @@ def hint(word: object, known: Iterable[str]) -> str:
 
 def printable(value: Any, limit: int = 60) -> str:
     """Somebody's text as it may stand in a line of ours: short, and without control characters."""
-    text = str(value)
-    text = text if text.isprintable() else repr(text)[1:-1]  # a newline would make two lines of one
+    text = plain_line(str(value))
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

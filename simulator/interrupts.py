@@ -6,7 +6,6 @@ in callbacks of C code and in destructors, which print it and go on, or after th
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
@@ -23,7 +22,7 @@ STATUS = 130  # of an interrupted process, as shells have it: 128 + SIGINT
 
 _at_end: list[Callable[[], None]] = []
 _ending = threading.Lock()  # held by whoever ends the process, for good
-_owner = os.getpid()
+_held = threading.local()  # the signals that a thread which forks had held back before
 
 
 @contextmanager
@@ -37,6 +36,7 @@ def ending_at_signals() -> Iterator[None]:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _handle)
     _start_watching()
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_leave_signals_alone)
     try:
         yield
     finally:
@@ -45,10 +45,28 @@ def ending_at_signals() -> Iterator[None]:
 
 def _start_watching() -> None:
     _open_closed_streams()
-    reading, writing = (fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, 3) for each in os.pipe())
+    reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reading,), daemon=True, name="roofcast-signals").start()
+
+
+def _hold() -> None:
+    """From now on signals wait: one that came to a fork before it is a process of its own would be lost."""
+    _held.before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _let_go() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _held.before)
+
+
+def _leave_signals_alone() -> None:
+    """In a fork a signal does what it does by default: nobody watches there, and the parent would take it for its own."""
+    signal.set_wakeup_fd(-1)
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    _let_go()
 
 
 @contextmanager
@@ -66,11 +84,15 @@ def at_end(action: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def noticed() -> Iterator[Callable[[], bool]]:
-    """A Ctrl-C in the block is only told, by the function that this gives; one that nobody acts on ends the process."""
-    if threading.current_thread() is not threading.main_thread():  # which alone may say what a signal does
+    """A Ctrl-C in the block is only told, by the function that this gives; one that nobody acts on ends the process.
+
+    One that is to be ignored is.
+    """
+    before, seen = signal.getsignal(signal.SIGINT), []
+    is_main = threading.current_thread() is threading.main_thread()  # which alone may say what a signal does
+    if before is signal.SIG_IGN or not is_main:
         yield lambda: False
         return
-    before, seen = signal.getsignal(signal.SIGINT), []
     signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
     try:
         yield lambda: bool(seen)
@@ -88,8 +110,6 @@ def end_interrupted() -> None:
 
 
 def _handle(number: int, _frame: object) -> None:
-    if os.getpid() != _owner:  # a fork, which has nothing of its own to undo
-        os._exit(128 + number)
     _end(number)
 
 

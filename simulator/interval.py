@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from simulator.hardware import BY_DEFINITION, Figure, Hardware
+from simulator.units import counted
 
 # Standard deviation of the logarithm. `measured`: boards and runs of one kind differ by some per cent (five Pi 5 boards:
 # 4.5 to 5.55 tokens/s for one model, 8 %). `datasheet`: taken as a sustained rate. `estimated`: published decode rates of
@@ -80,6 +83,37 @@ def unrest_of(hardware: Hardware, threads: int | None) -> Unrest:
     return Unrest(spread, min(figure.count or 1 for figure in figures))
 
 
+class Point(NamedTuple):
+    """What decides how well a forecast is known: the device, sequences at once, whether the model is a mixture of experts."""
+
+    hardware: Hardware
+    batch: int
+    is_mixture: bool
+
+
+# Where published measurements lie far outside the interval, or there are hardly any: the table of docs/accuracy.md.
+WEAK: tuple[tuple[Callable[[Point], bool], str], ...] = (
+    (
+        lambda at: at.hardware.kind == "gpu" and at.batch > 1,
+        "batches on GPUs: little is published to start from, expect an order of magnitude, not the interval",
+    ),
+    (
+        lambda at: at.hardware.device_class == "server-cpu",
+        "servers with several memory nodes: little is published to start from, expect an order of magnitude, not the interval",
+    ),
+    (
+        lambda at: at.hardware.device_class == "apple" and at.is_mixture,
+        "mixtures of experts on Apple's processors are forecast too fast, by up to 50 %",
+    ),
+    (lambda at: at.hardware.name.startswith("pi4-"), "a Raspberry Pi 4 is forecast 50 % too fast"),
+)
+
+
+def weaknesses(at: Point) -> list[str]:
+    """What is known to be weak about a forecast, in sentences."""
+    return [told for holds, told in WEAK if holds(at)]
+
+
 def factor(variances, model_spread: float = MODEL_SPREAD) -> np.ndarray:
     """exp(1.28 sigma), sigma the root of the summed *variances* of ln(seconds): the interval is seconds times / by it."""
     return np.exp(Z80 * np.sqrt(model_spread**2 + variances))
@@ -88,7 +122,7 @@ def factor(variances, model_spread: float = MODEL_SPREAD) -> np.ndarray:
 def told_held(n_held: int, n: int, what: str = "decode") -> str:
     """What share of *n* measurements the interval held, and whether those are too few to be chance."""
     verdict = ": it is too narrow here" if _chance_of_most(n_held, n) < UNLIKELY else ""
-    return f"the 80 % interval held {n_held / n:.0%} of {n:,} {what}{'s' * (n != 1)}{verdict}"
+    return f"the 80 % interval held {n_held / n:.0%} of {counted(n, what)}{verdict}"
 
 
 def _chance_of_most(n_held: int, n: int) -> float:

@@ -4,10 +4,15 @@ A kernel takes the time of a pure read and some more, in a proportion that depen
 computing hides behind it, where it is fast, it does not. So each kernel is known as a curve: its own time for a byte over that of
 a pure read, straight lines between the three working sets that it was measured at. Where memory is slower or faster than it was
 then, the curve still holds.
+
+On a disturbed machine kernels seem to do what they cannot: to read faster than reading alone, or to take longer for a token of
+many than for a token of few. Such figures are held to what can be (see `doubt`), so a larger batch never lowers the total.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -71,38 +76,62 @@ def _at(
     op: Op, kernel: dict[int, KernelSpeed], speeds: EngineSpeeds, threads: int, s_per_byte, phases: float
 ) -> tuple[Any, Any]:
     """Seconds in cache, and at a pure read's *s_per_byte*."""
-    cached_s = op.cost.flops / op.sharers * _over_tokens(op.sharers, _seconds_of_token(kernel)) / GIGA
+    cached = _held(op, _seconds_of_token(kernel), 0.0)
+    cached_s = op.cost.flops / op.sharers * _over_tokens(op.sharers, cached) / GIGA
     reads = [1 / (figure.value * GIGA) for figure in speeds.read_gb_per_s[threads]]
-    streamed = op.cost.streamed_bytes
+    streamed, passes = op.cost.streamed_bytes, _passes(op.sharers, kernel)
     knots = [(reads[0], cached_s, 0.0)]
     if all(speed.cache_share for speed in kernel.values()):
         found = {n: (speed.cache_share, speed.cache_gb_per_s) for n, speed in kernel.items()}
-        starts_s = _starts(op, speeds.shared_start_us.get(threads), speeds.shared_matrix_mib, phases)
-        knots.append((*_beside_reads(op, found, reads[1]), starts_s))
+        start_s = _start_s(op, speeds.shared_start_us.get(threads))
+        start_per_byte = start_s / (speeds.shared_matrix_mib * MI)
+        starts_s = _starts_s(start_s * phases - streamed * start_per_byte, passes)
+        knots.append((*_beside_reads(op, found, reads[1], start_per_byte), starts_s))
     found = {n: (speed.memory_share, speed.memory_gb_per_s) for n, speed in kernel.items()}
-    starts_s = _starts(op, speeds.start_us.get(threads), speeds.matrix_mib, phases)
+    start_s = _start_s(op, speeds.start_us.get(threads))
+    start_per_byte = start_s / (speeds.matrix_mib * MI)
+    starts_s = _starts_s(start_s * phases - streamed * start_per_byte, passes)
     if op.part == "cache":
         starts_s = sum((work_seconds(work, speeds, threads) for work in op.work if work.kind == "run"), 0.0)
-    knots.append((*_beside_reads(op, found, reads[2]), starts_s))
+    knots.append((*_beside_reads(op, found, reads[2], start_per_byte), starts_s))
     # Where sharing a machine made a kernel seem to read faster than reading alone does, it is not.
     return cached_s, np.maximum(_along(knots, s_per_byte), streamed * s_per_byte)
 
 
-def _beside_reads(op: Op, found: dict[int, tuple[Figure, Figure | None]], read_s: float) -> tuple[Any, Any]:
+def _beside_reads(
+    op: Op, found: dict[int, tuple[Figure, Figure | None]], read_s: float, start_per_byte: float
+) -> tuple[Any, Any]:
     """Seconds for a byte of a pure read, and the kernel's seconds; *found*: its share of a read, and that read if not *read_s*.
 
     Each number of tokens was timed beside a read of its own, so it is seconds that lie between them, not shares.
     """
     reads = {n: 1 / (beside.value * GIGA) if beside else read_s for n, (_, beside) in found.items()}
-    kernels = {n: reads[n] / share.value for n, (share, _) in found.items()}
+    kernels = {n: reads[n] / min(share.value, 1.0) for n, (share, _) in found.items()}
+    kernels = _held(op, kernels, start_per_byte)
     return _between(op.sharers, reads), op.cost.streamed_bytes * _over_tokens(op.sharers, kernels)
 
 
-def _starts(op: Op, figure: Figure | None, matrix_mib: float, phases: float):
-    """What beginning with its matrices takes more than it did where kernels were measured, on matrices of another size."""
-    if figure is None or op.part == "cache":
-        return 0.0
-    return figure.value * MICRO * (phases - op.cost.streamed_bytes / (matrix_mib * MI))
+def _start_s(op: Op, figure: Figure | None) -> float:
+    """Seconds that beginning with a matrix takes: what differs from those measured has more or fewer beginnings for its bytes."""
+    return 0.0 if figure is None or op.part == "cache" else figure.value * MICRO
+
+
+def _starts_s(more_s, passes):
+    """What beginning takes more than it did where kernels were measured; what a large matrix saves, it saves in each pass."""
+    return more_s * np.where(np.asarray(more_s) < 0, passes, 1.0)
+
+
+def _held(op: Op, seconds: dict[int, float], start: float) -> dict[int, float]:
+    """A kernel's seconds by tokens at once, with a token of many taking no longer than one of fewer.
+
+    *start*: what of them is beginning with a matrix, whatever the tokens. Attention counts heads of a key instead of tokens, and
+    what is left out by column differs by tokens: these stay as they are.
+    """
+    if op.part == "cache" or op.by_column:
+        return seconds
+    start = min(start, *(each / 2 for each in seconds.values()))
+    each = accumulate(((seconds[n] - start) / n for n in sorted(seconds)), min)
+    return {n: start + n * one for n, one in zip(sorted(seconds), each, strict=True)}
 
 
 def _seconds_of_token(kernel: dict[int, KernelSpeed]) -> dict[int, float]:
@@ -111,7 +140,12 @@ def _seconds_of_token(kernel: dict[int, KernelSpeed]) -> dict[int, float]:
 
 def _over_tokens(tokens, values: dict[int, float]):
     """Interpolated over the tokens at once; beyond what was measured, kernels pass over the weights again."""
-    return _between(tokens, values) * np.maximum(np.asarray(tokens) / max(values), 1.0)
+    return _between(tokens, values) * _passes(tokens, values)
+
+
+def _passes(tokens, measured: Collection[int]):
+    """How often kernels pass over the weights for so many tokens."""
+    return np.maximum(np.asarray(tokens) / max(measured), 1.0)
 
 
 def _between(tokens, values: dict[int, float]):

@@ -283,8 +283,13 @@ def memory_needed(model: Model, load: Workload, runtime: Runtime, hardware: Hard
 
 def fixed_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Hardware) -> float:
     """The part of it that no batch and no context changes."""
-    elsewhere = looked_up_bytes(model, load.weights) if runtime.keeps_lookup_on_host and hardware.has_own_memory else 0
+    elsewhere = bytes_elsewhere(model, load, runtime, hardware)
     return weight_bytes(model, load.weights) - elsewhere + runtime.scratch_bytes(model.vocab)
+
+
+def bytes_elsewhere(model: Model, load: Workload, runtime: Runtime, hardware: Hardware) -> float:
+    """Bytes of weights that lie in the memory of the machine around a card instead of its own."""
+    return looked_up_bytes(model, load.weights) if runtime.keeps_lookup_on_host and hardware.has_own_memory else 0.0
 
 
 def memory_limit(hardware: Hardware, runtime: Runtime) -> float:

@@ -14,7 +14,7 @@ from simulator.errors import InputError, hint
 from simulator.hardware import BY_DEFINITION, PEAK_FORMATS, EngineSpeeds, Figure, Hardware
 from simulator.interval import MODEL_SPREAD
 from simulator.library import find, names
-from simulator.mixes import parse_weights
+from simulator.mixes import MIXES, parse_weights
 from simulator.names import is_same
 from simulator.quant import FORMATS, Format, parse_cache_format
 from simulator.schema import Spec, load_spec
@@ -145,7 +145,9 @@ class Runtime(Spec):
     formats_require: dict[str, dict[str, Requirement]] = Field(
         {}, max_length=64
     )  # by format of weights or cache, vendor
-    instead: dict[str, str] = Field({}, max_length=64)  # of a format that a device cannot have: {bf16: f16}
+    loads: tuple[str, ...] = Field((), max_length=200)  # formats and mixes of weights; with none named, any
+    caches: tuple[str, ...] = Field((), max_length=64)  # the same of the cache
+    instead: dict[str, str] = Field({}, max_length=64)  # of a format that a device or this runtime cannot have
     weights: tuple[str, ...] = Field(min_length=1)  # what to load where the user names no format, best first
     compared: tuple[str, ...] = ()  # formats that people choose among, besides the first of `weights` that fits
     native_weights: dict[str, str] = Field({}, max_length=64)  # a checkpoint's own format, and what it is loaded as
@@ -168,9 +170,10 @@ class Runtime(Spec):
         for key, other in self.same_as.items():
             if other not in self.backends:
                 raise ValueError(f"same_as: {key}: there is no backend {other}, {hint(other, self.backends)}")
-        for name in (*self.formats_require, *self.instead, *self.instead.values()):
-            if name not in FORMATS:
-                raise ValueError(f"formats_require and instead: {name}: unknown format, {hint(name, FORMATS)}")
+        known = {*FORMATS, *MIXES}
+        for name in (*self.formats_require, *self.instead, *self.instead.values(), *self.loads, *self.caches):
+            if name not in known:
+                raise ValueError(f"{name}: unknown format, {hint(name, sorted(known))}")
         return self
 
     @field_validator("weights", "compared", "native_weights")
@@ -219,7 +222,7 @@ class Runtime(Spec):
         names = (self.same_as.get(key, key) for key in keys)
         return next((self.backends[name] for name in names if name in self.backends), None)
 
-    def refusal(self, hardware: Hardware, formats: str = "") -> str:
+    def refusal(self, hardware: Hardware, formats: str = "", of: Literal["weights", "cache"] = "weights") -> str:
         """Why this runtime cannot run on a device, or not with *formats* (a name, as in mxfp4+bf16); empty where it can.
 
         What is not known of a device is not held against it.
@@ -231,10 +234,17 @@ class Runtime(Spec):
         if needed and needed.is_met_by(hardware) is False:
             return f"runtime {self.name} does not run on {hardware.name}: {needed.unmet(hardware)}"
         for name in formats.split("+"):
+            if not self._has(name, of):
+                return f"runtime {self.name} {'loads no weights' if of == 'weights' else 'keeps no cache'} in {name}"
             needed = self._required(hardware, name)
             if needed and needed.is_met_by(hardware) is False:
                 return f"runtime {self.name} does not run {name} on {hardware.name}: {needed.unmet(hardware)}"
         return ""
+
+    def _has(self, name: str, of: str) -> bool:
+        """Whether it knows a format; what has no name of its own, such as 4.5bpw or a file's formats, stands for any."""
+        known = self.loads if of == "weights" else self.caches
+        return not known or name in known or not (name in FORMATS or name in MIXES)
 
     def is_sure(self, hardware: Hardware) -> bool:
         """Whether the device's file says enough to know that this runtime runs on it, or that it does not."""
@@ -245,9 +255,9 @@ class Runtime(Spec):
         by_vendor = self.requires if name is None else self.formats_require.get(name, {})
         return by_vendor.get(hardware.vendor) if hardware.kind == "gpu" else None
 
-    def suited(self, formats: str, hardware: Hardware) -> str:
-        """*formats*, or what is loaded in their place where the device has no kernels for them."""
-        return self.instead.get(formats, formats) if self.refusal(hardware, formats) else formats
+    def suited(self, formats: str, hardware: Hardware, of: Literal["weights", "cache"] = "weights") -> str:
+        """*formats*, or what is loaded in their place where the runtime does not know them or the device has no kernels."""
+        return self.instead.get(formats, formats) if self.refusal(hardware, formats, of) else formats
 
     def scratch_bytes(self, vocab: int) -> float:
         """Working memory beside weights and cache: the logits of its largest step dominate."""
@@ -313,6 +323,12 @@ def refuse_other_software(given: str) -> None:
                 f"runtime {given!r} is not forecast, since no figures of it are known here; the nearest is {name}, or "
                 "roofline for the hardware alone"
             )
+
+
+def runtimes_with(hardware: Hardware, formats: str, of: Literal["weights", "cache"]) -> list[str]:
+    """Shipped runtimes that run on a device with *formats*; the hardware alone last."""
+    found = [name for name in names(RUNTIMES) if not load_runtime(name).refusal(hardware, formats, of)]
+    return sorted(found, key=lambda name: (name == "roofline", name))
 
 
 def default_runtime(hardware: Hardware) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -9,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from simulator.errors import InputError, describe, hint, printable
+from simulator.errors import InputError, describe, hint, is_plain_line, printable
 from simulator.textfiles import MAX_YAML_BYTES, parse_yaml, read_text
 from simulator.units import counted
 
@@ -47,10 +48,25 @@ class Spec(BaseModel, metaclass=_Telling):
                 if isinstance(value, bool) and field is not None and field.annotation is not bool:
                     # Python counts true as 1; in a file it is a slip.
                     raise PydanticCustomError("unwanted_bool", "", {"key": str(key), "value": describe(value)})
-                lines = value.replace("\n", " ") if isinstance(value, str) and key not in ("name", "title") else value
-                if isinstance(lines, str) and not lines.isprintable():
+                text = value if key in ("name", "title") else _in_one_line(value)
+                if isinstance(text, str) and not is_plain_line(text):
                     raise PydanticCustomError("unprintable", "", {"key": str(key), "value": describe(value)})
+            return {key: _in_one_line(value) for key, value in data.items()}
         return data
+
+
+_LINE_END = re.compile(r"[ \t]*[\n\t][ \t\n]*")
+
+
+def _in_one_line(value: Any) -> Any:
+    """A text as it is printed, and so those of a list or a mapping: line ends and tabs of a file are spaces between words."""
+    if isinstance(value, str):
+        return _LINE_END.sub(" ", value).strip(" ")
+    if isinstance(value, list):
+        return [_in_one_line(each) if isinstance(each, str) else each for each in value]
+    if isinstance(value, dict):
+        return {key: _in_one_line(each) if isinstance(each, str) else each for key, each in value.items()}
+    return value
 
 
 # Fields by which a file of another sort is recognised, and what it is.

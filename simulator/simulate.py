@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from simulator.names import MAX_DEVICES
 from simulator.predict import Prediction, memory_limit, memory_needed, predict
 from simulator.quant import Weights, format_remark, parse_cache_format
 from simulator.routing import Routing, Uniform, parse_routing
-from simulator.runtime import Runtime, default_runtime, load_runtime, passed_over
+from simulator.runtime import Runtime, default_runtime, load_runtime, passed_over, runtimes_with
 from simulator.sparsity import Sparsity, parse_sparsity
 from simulator.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS, Workload
 
@@ -105,7 +105,7 @@ def scenario(
     expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
     load = Workload(
         weights=loaded.weights or parse_weights("f16"),
-        cache=parse_cache_format(cache or software.suited(software.cache, device)),
+        cache=parse_cache_format(cache or software.suited(software.cache, device, "cache")),
         routing=Uniform() if routing is None else _parsed(routing, parse_routing),
         sparsity=_parsed(sparsity, parse_sparsity),
         threads=_threads(threads, device),
@@ -115,10 +115,11 @@ def scenario(
     if weights is not None:
         chosen = _parsed(weights, parse_weights)
         expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
-        _check_format(software, device, chosen.name, "weights")
+        _check_format(software, device, chosen.name, "weights", weights if isinstance(weights, str) else None)
         remarks = tuple(filter(None, [format_remark(weights) if isinstance(weights, str) else ""]))
         return replace(base, load=replace(load, weights=chosen), remarks=remarks)
     if loaded.weights is not None:
+        _check_format(software, device, loaded.weights.name, "weights")
         return replace(base, choice="the file's own formats")
     smallest = whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT)
     return _choose_weights(base, *smallest)
@@ -164,12 +165,18 @@ def _leave_it_out() -> Iterator[None]:
         raise InputError(f"{error}; leave it out for the default") from None
 
 
-def _check_format(runtime: Runtime, hardware: Hardware, name: str, option: str) -> None:
-    refusal = runtime.refusal(hardware, name)
+def _check_format(
+    runtime: Runtime, hardware: Hardware, name: str, option: Literal["weights", "cache"], given: str | None = None
+) -> None:
+    """InputError where the runtime does not know a format or has no kernels for it there (*given*: as somebody wrote it)."""
+    refusal = runtime.refusal(hardware, name, option)
     if refusal:
-        suited = runtime.suited(name, hardware)
-        remedy = f"{suited} as {option}" if suited != name else f"another {option} format, or another runtime"
-        raise InputError(f"{refusal}; take {remedy}")
+        suited = runtime.suited(name, hardware, option)
+        remedy = f"another {option} format" if runtime.refusal(hardware, suited, option) else f"{suited} as {option}"
+        others = runtimes_with(hardware, name, option)
+        other = f"runtime {others[0]}" if others else "another runtime"
+        written = f"{printable(given)}: " if given and given.strip().lower() != name else ""
+        raise InputError(f"{written}{refusal}; take {remedy}, or {other}")
 
 
 def _count(devices: int | None, hardware: Hardware) -> int:

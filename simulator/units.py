@@ -60,6 +60,6 @@ def format_params(count: float) -> str:
     return f"{count / GIGA:,.2f} B" if count >= GIGA else f"{count / MEGA:.1f} M"
 
 
-def counted(number: int, noun: str) -> str:
-    """So many of something: `1 token`, `2,048 tokens`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def counted(number: float, noun: str) -> str:
+    """So many of something: `1 token`, `0.5 bytes`, `2,048 tokens`."""
+    return f"{f'{number:,}'.removesuffix('.0')} {noun}{'' if number == 1 else 's'}"

@@ -26,7 +26,7 @@ def sample(kind: str) -> Chart:
     """The chart of a kind."""
     source = "made up, memory bandwidth measured"
     if kind == "batch":
-        marks = (Mark(4, 12.5, CHANGES[0], "arithmetic takes over at 4"), Mark(32, 24.4, CHANGES[2], "fits up to 32"))
+        marks = (Mark(4, 12.5, CHANGES[0], "compute takes over at 4"), Mark(32, 24.4, CHANGES[2], "fits up to 32"))
         total = line("a mixture", 8.0, 1.25, marks=marks, measured=(Point(1, 9.0, 8.0, 10.0),))
         each = Series("a mixture", BATCHES, tuple(y / x for x, y in zip(total.x, total.y, strict=True)))
         panels = (

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
+from pathlib import Path
 
 STYLE = re.compile("\033\\[[0-9;]*m")
 END = "-- end of a command"
@@ -19,10 +20,12 @@ FEW = ("qwen3", "rtx")  # how the names begin that are listed, of which reading 
 # Runs in the terminal: every command at every width, which it sets itself.
 RUN = f"""
 import contextlib, fcntl, struct, sys, termios
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from patching import change
 from simulator.cli import main
 from simulator.report import listing
 every = listing.names
-listing.names = lambda folder: [name for name in every(folder) if name.startswith({FEW})]
+change(listing, names=lambda folder: [name for name in every(folder) if name.startswith({FEW})])
 for width in map(int, sys.argv[1].split()):
     fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     for command in sys.argv[2:]:

@@ -75,9 +75,9 @@ def test_the_batch_is_what_simulate_says(mixture):
 
 
 def test_crossings_are_marked_at_the_sequence_where_they_happen(mixture):
-    """One sequence fewer, and memory still takes longer than arithmetic; one more than the last, and it does not fit."""
+    """One sequence fewer, and memory still takes longer than compute; one more than the last, and it does not fit."""
     marks = {mark.what: mark for mark in charts.batch_chart([mixture], (1, 64), 1024).panels[0].series[0].marks}
-    first = int(marks["arithmetic takes over"].x)
+    first = int(marks["compute takes over"].x)
     before, after = (mixture.at(batch, 1024).parts for batch in (first - 1, first))
     assert before["compute"] <= before["memory"]
     assert after["compute"] > after["memory"]
@@ -272,7 +272,7 @@ def test_lines_are_the_values():
     lines = lines_of(axes)
     assert lines["a mixture"] == pytest.approx(np.array([series.x, series.y]).T)
     assert lines["_ceiling a mixture"] == pytest.approx(np.array([series.x, series.ceiling]).T)
-    assert lines["_arithmetic takes over"] == pytest.approx(np.array([[4, 12.5]]))
+    assert lines["_compute takes over"] == pytest.approx(np.array([[4, 12.5]]))
     band = axes.collections[0].get_paths()[0].vertices
     assert {tuple(p) for p in zip(series.x, series.low, strict=True)} <= {tuple(p) for p in band}
     low, high = axes.get_ylim()

@@ -101,7 +101,7 @@ def test_what_is_unknown_is_told(capsys, tmp_path):
     out = run(capsys, "simulate", "smollm2-135m", str(path), "--batch", "1", "--context", "1k,100k", "--threads", "2")
     out += run(capsys, "simulate", "smollm2-135m", str(path), "--batch", "1", "--context", "1k")
     words = " ".join(out.split())
-    assert "no arithmetic peak is known for bare in" in words
+    assert "no compute peak is known for bare in" in words
     assert "only bandwidth limits there" in words
     assert "bandwidth by threads is unknown for bare: that of all is taken for 2 threads" in words
     assert "0.8 of the datasheet, as devices of class desktop-cpu" in words
@@ -205,3 +205,30 @@ def test_an_entry_is_folded(capsys):
     """No line of running text is wider than a terminal, but addresses stay whole."""
     out = run(capsys, "show", "llama.cpp")
     assert all(len(line) <= 80 or "://" in line for line in out.splitlines())
+
+
+MANY_LINES = """\
+name: lines
+class: sbc
+kind: cpu
+cores: 4
+memory:
+  - {name: DDR, capacity_gib: 8, gb_per_s: {value: 10, provenance: estimated, source: page, how: "read\\n\\nwith care"}}
+sources: {page: "one\\n\\ttwo\\n"}
+notes: |
+  The first line
+  and the second.
+
+  Another paragraph.
+"""
+
+
+def test_texts_of_several_lines_are_printed_in_one(capsys, tmp_path):
+    """Line ends and tabs of notes and sources are spaces, in what is shown and where a forecast names its source."""
+    path = tmp_path / "lines.yaml"
+    path.write_text(MANY_LINES)
+    shown = run(capsys, "show", str(path)).splitlines()
+    for line in ("estimated: read with care", "page: one two", "The first line and the second. Another paragraph."):
+        assert any(line in each for each in shown), line
+    forecast = run(capsys, "simulate", "smollm2-135m", str(path), "--batch", "1")
+    assert any("estimated: read with care" in each for each in forecast.splitlines())

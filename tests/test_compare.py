@@ -8,6 +8,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 from profiled import machine
+from screens import plain, screen
 
 from simulator import interval
 from simulator.compare import Comparison, compare, crossing, crossings
@@ -390,12 +391,13 @@ def test_the_first_lines_say_how_often_the_interval_held(capsys):
     assert interval.told_held(24, 40) == "the 80 % interval held 60% of 40 decodes: it is too narrow here"
 
 
-def test_no_line_is_wider_than_eighty_columns(capsys):
-    """All names that the matrix has, and rates of six digits."""
+def test_no_line_is_wider_than_eighty_columns(monkeypatch):
+    """All names that the matrix has, and rates of six digits, on a terminal."""
     cases = make_matrix(Host(n_threads=2), 2, 32 * MI)
     found = compare(machine(), [measured(case, [1e-4], [usual(case.threads)]) for case in cases])
-    print_comparison(found, machine(), ("a note of many words " * 20,))
-    assert max(len(line) for line in capsys.readouterr().out.splitlines()) <= 80
+    with screen(monkeypatch, columns=80) as shown:
+        print_comparison(found, machine(), ("a note of many words " * 20,))
+    assert max(len(line) for line in plain(shown.getvalue()).splitlines()) <= 80
 
 
 def test_a_machine_that_flips_is_described_as_two_states(capsys):

@@ -72,8 +72,10 @@ def test_a_board_of_ones_own(tmp_path):
     assert "tokens/s" in printed
 
 
-def test_a_machine_is_measured_and_judged(tmp_path):
+def test_a_machine_is_measured_and_judged(tmp_path, is_thorough):
     """The quick way, from the command to both pictures."""
+    if not is_thorough:
+        pytest.skip("takes a minute: --thorough")
     printed = run("profile_and_validate.py", str(tmp_path), cwd=tmp_path)
     assert re.search(r"\d+ decodes, the machine's drift taken out: median error [\d.]+%$", printed.strip())
     for name in ("profile.png", "validate.png"):

@@ -877,7 +877,7 @@ def test_every_input_ends_as_a_result_or_as_a_message(family, tmp_path):
 
 
 def test_there_are_enough_inputs_and_they_are_different(tmp_path):
-    """At least 500 mutated inputs, 5,000 in a thorough run, nine tenths of a family's unlike each other."""
+    """At least 500 mutated inputs, 2,500 in a thorough run, nine tenths of a family's unlike each other."""
     assert sum(count for _, count in FAMILIES.values()) >= amount.of(500)
     for family, (make, count) in FAMILIES.items():
         cases = [make(random.Random(f"{family} {number}"), number, tmp_path) for number in range(min(count, 40))]

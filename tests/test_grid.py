@@ -136,9 +136,9 @@ def test_a_named_format_that_does_not_suit_is_told_in_its_sentence(tmp_path):
         "  ffn: {kind: gated, d_ff: 100}\n"
     )
     with pytest.raises(InputError, match="a row of 100 elements does not divide") as told:
-        build_grids([path], ["pi5-16gb"], weights=("q4_k_m", "int4-g128"), **SMALL)
+        build_grids([path], ["pi5-16gb"], weights=("q4_k_m", "int4-g128"), runtime="roofline", **SMALL)
     with pytest.raises(InputError) as alone:
-        scenario(path, "pi5-16gb", weights="int4-g128").at(1, 128)
+        scenario(path, "pi5-16gb", weights="int4-g128", runtime="roofline").at(1, 128)
     assert str(told.value) == str(alone.value)
 
 

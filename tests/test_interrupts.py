@@ -100,7 +100,10 @@ def test_an_interrupt_at_any_moment_is_one_word(request, folder, name):
             assert "Traceback" not in err
             assert "Exception ignored" not in err
         if name not in ("generate", "profile"):  # these have said figures or notes by then
-            assert err in ("", "interrupted\n")
+            said = (
+                err.splitlines()[-1:] if name == "bench" else err.splitlines()
+            )  # what the bench times, it tells before
+            assert said in ([], ["interrupted"])
         for path in (folder / each for each in made):
             assert path.name in ("made.json", "made.png", "made.yaml", "report"), moment
             assert not path.is_dir() or (path / "index.html").exists(), moment
@@ -190,9 +193,19 @@ def test_a_second_interrupt_waits_for_nothing(tmp_path):
 
 
 @needs_proc
-def test_an_interrupt_that_is_to_be_ignored_is_ignored(tmp_path):
-    """As after nohup, or of a job that a shell started in the background."""
-    body = "print('here', flush=True)\n    time.sleep(0.5)"
+@pytest.mark.parametrize(
+    "body",
+    [
+        "print('here', flush=True)\n    time.sleep(0.5)",
+        """with noticed() as is_noticed:
+        print('here', flush=True)
+        time.sleep(0.5)
+        assert not is_noticed()""",
+    ],
+    ids=["at work", "noticed"],
+)
+def test_an_interrupt_that_is_to_be_ignored_is_ignored(tmp_path, body):
+    """As after nohup, or of a job that a shell started in the background; nobody is told of it, either."""
     ignoring = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     process = started(["-c", ignoring + STUBBORN.format(root=str(ROOT), body=body)], tmp_path)
     assert process.stdout.readline() == "here\n"
@@ -201,6 +214,30 @@ def test_an_interrupt_that_is_to_be_ignored_is_ignored(tmp_path):
 
 
 # ---- kills ----
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_a_fork_is_not_its_parents(tmp_path, number):
+    """The fork dies of it, as the system tells its parent, which goes on: it neither takes the signal for its own nor waits."""
+    body = f"""import os
+    child = os.fork()
+    if child == 0:
+        time.sleep(20)
+    print('here', flush=True)
+    os.kill(child, {int(number)})
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -{int(number)}
+    time.sleep(0.7)"""  # by then it would have ended itself
+    assert ended(stubborn(body, tmp_path)) == (0, "")
+
+
+def test_no_descriptor_is_left_over(tmp_path):
+    """The two ends of the pipe by which signals are told, and no copies: 3 and 4, so the next is 5."""
+    body = "import os\n    print(os.open(os.devnull, os.O_RDONLY))"
+    done = subprocess.run(
+        [sys.executable, "-c", STUBBORN.format(root=str(ROOT), body=body)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "5\n"
 
 
 @needs_proc

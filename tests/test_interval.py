@@ -7,11 +7,11 @@ from profiled import figure, machine
 
 from simulator import interval
 from simulator.hardware import Figure
-from simulator.interval import Unrest, told_held, unrest_of
+from simulator.interval import WEAK, Unrest, told_held, unrest_of
 from simulator.matrix import dense
 from simulator.mixes import parse_weights
 from simulator.predict import predict
-from simulator.report.remarks import rests_on
+from simulator.report.remarks import assumptions, rests_on
 from simulator.runtime import load_runtime
 from simulator.simulate import scenario
 from simulator.units import MI
@@ -100,3 +100,27 @@ def test_one_timing_shows_no_spread():
     assert interval.spread_of(once) == interval.spread_of(Figure(value=5, provenance="measured")) == 0.06
     assert interval.spread_of(once.model_copy(update={"count": 2})) == 0
     assert unrest_of(profiled(0.3, 0.3, count=1), 2) == Unrest()
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "given", "batch", "told"),
+    [
+        ("llama-3-8b", "rtx-3060", {}, 32, ["batches on GPUs"]),
+        ("llama-3-8b", "h100-sxm", {}, 2, ["batches on GPUs"]),
+        ("llama-3-8b", "rtx-3060", {}, 1, []),
+        ("llama-3-8b", "rtx-3060", {"runtime": "roofline"}, 32, []),
+        ("llama-3-8b", "xeon-gold-6138-2s", {}, 1, ["servers with several memory nodes"]),
+        ("llama-3-8b", "xeon-gold-6138-2s", {"runtime": "roofcast"}, 1, []),
+        ("qwen3-30b-a3b", "m2-max-38", {}, 1, ["mixtures of experts on Apple's processors"]),
+        ("llama-3-8b", "m2-max-38", {}, 1, []),
+        ("qwen3-0.6b", "pi4-4gb", {}, 1, ["a Raspberry Pi 4"]),
+        ("qwen3-0.6b", "pi5-4gb", {}, 32, []),
+    ],
+)
+def test_a_weak_forecast_says_so_itself(model, device, given, batch, told):
+    """What docs/accuracy.md warns of stands beside the interval; the engine and the hardware alone are no published runs."""
+    base = scenario(model, device, **given)
+    lines = set(assumptions(base, [base.at(1, 1024), base.at(batch, 1024)]))
+    found = [text for _, text in WEAK if text in lines]
+    assert len(found) == len(told)
+    assert all(text.startswith(start) for text, start in zip(found, told, strict=True))

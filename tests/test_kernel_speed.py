@@ -96,6 +96,13 @@ def test_starting_counts_what_the_matrix_differs_from_those_measured():
     assert seconds(matrix(), 20, phases=2.0) == pytest.approx(pure[WEIGHTS] + 4e-6)
 
 
+def test_what_a_large_matrix_saves_it_saves_in_each_pass():
+    """16 MiB in one phase: three of the four starts that were measured with them, in either pass of 32 tokens; 1 MiB has one more."""
+    found = seconds(matrix(32.0, nbytes=16 * MI), 20)
+    assert found == pytest.approx(2 * (16 * MI / 10e9 - 3 * 4e-6))
+    assert seconds(matrix(32.0, nbytes=MI), 20) == pytest.approx(2 * MI / 10e9 + 3e-6)
+
+
 def test_starting_in_the_shared_cache_has_its_own_figure():
     """1 us against matrices of 2 MiB: 4 MiB in one phase are one start less."""
     data = SPEEDS.model_dump(exclude_none=True) | {"shared_start_us": {2: figure(1)}, "shared_matrix_mib": 2.0}
@@ -268,6 +275,28 @@ def test_no_kernel_reads_faster_than_reading():
     assert found == pytest.approx(WEIGHTS / (np.array([200, 100, 20, 10]) * 1e9))
 
 
+def disturbed(*gop_per_s, memory):
+    """Kernels of 1, 8 and 16 tokens, with these rates in cache and shares of a read of memory."""
+    table = {n: kernel(rate, None, share) for n, rate, share in zip((1, 8, 16), gop_per_s, memory, strict=True)}
+    data = {"read_gb_per_s": {2: [figure(200), figure(100), figure(20)]}, "kernels": {2: {"q8_0": table}}}
+    return EngineSpeeds.model_validate(data)
+
+
+def test_a_token_of_many_takes_no_longer_than_one_of_few():
+    """400 Gop/s with 8 tokens and 100 with 16: 16 take twice as long as 8, in cache; so do they in memory, where they seemed slower."""
+    speeds = disturbed(200, 400, 100, memory=(0.9, 0.8, 0.1))
+    assert seconds(matrix(16.0), [1e6, 20], speeds=speeds) * GIGA / WEIGHTS == pytest.approx([32 / 400, 2 / 16])
+    assert seconds(matrix(8.0), [1e6, 20], speeds=speeds) * GIGA / WEIGHTS == pytest.approx([16 / 400, 1 / 16])
+
+
+def test_a_share_above_one_is_one_where_memory_is_slower_too():
+    """3.64 of a read of 20 GB/s is all of it: from 100 Gop/s in cache, 2/100 a byte, to 1/20, and further on the same line."""
+    speeds = disturbed(200, 200, 200, memory=(3.64, 3.64, 3.64))
+    line = 1 / 20 + (1 / 20 - 2 / 200) / (1 / 20 - 0) * (1 / 10 - 1 / 20)
+    assert seconds(matrix(), 20, speeds=speeds) * GIGA / WEIGHTS == pytest.approx(1 / 20)
+    assert seconds(matrix(), 10, speeds=speeds) * GIGA / WEIGHTS == pytest.approx(max(line, 1 / 10))
+
+
 rates = st.floats(0.5, 500)
 shares = st.floats(0.02, 2.0)
 
@@ -298,6 +327,26 @@ def test_more_bandwidth_is_never_slower_for_a_kernel(reads, shared, memory, cach
     assert (found * SLACK >= WEIGHTS / (faster * 1e9)).all()
     _, cached_s, _ = time_kernel(op, speeds, 2, 1.0, 1.0)
     assert (found * SLACK >= cached_s).all()
+
+
+@settings(max_examples=amount.of(60), deadline=None)
+@given(
+    st.lists(rates, min_size=3, max_size=3),
+    *[st.lists(each, min_size=4, max_size=4) for each in (shares, shares, st.floats(1, 500))],
+    st.floats(1, 50),
+    st.floats(0.1, 20),
+)
+def test_a_larger_batch_never_lowers_the_total(reads, shared, memory, cached, faster, start):
+    """However much noise moved its figures, a kernel does no fewer tokens in a second where it has more at once."""
+    table = {n: kernel(*each) for n, *each in zip((1, 4, 8, 16), cached, shared, memory, strict=True)}
+    data = {
+        "read_gb_per_s": {2: [figure(rate) for rate in reads]},
+        "kernels": {2: {"q8_0": table}},
+        "start_us": {2: figure(start)},
+    }
+    tokens = np.array([0.5, 1, 2, 3, 4, 6, 8, 12, 16, 17, 40])
+    taken = seconds(matrix(tokens, nbytes=16 * MI), reads[2] * faster, speeds=EngineSpeeds.model_validate(data))
+    assert (np.diff(tokens / taken) * SLACK >= -1e-9 * (tokens / taken)[:-1]).all()
 
 
 def test_a_grid_equals_its_points():

@@ -688,6 +688,22 @@ def test_files_that_cannot_be_read_are_told(files, refusal, arguments, message):
     assert message in refusal("simulate", *arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("none.gguf", "--prompt", "x"), "none.gguf: no such file"),
+        (("none.gguf", "--chat"), "none.gguf: no such file"),
+        (("smollm2-135m", "--prompt", "x"), "--prompt: smollm2-135m gets random weights, which know no words; give a GGUF file"),
+        (("smollm2-135m", "--chat"), "--chat: smollm2-135m gets random weights, which know no words; give a GGUF file"),
+    ],
+)  # fmt: skip
+def test_a_text_needs_words(files, refusal, arguments, message):
+    """First a model that is there, then one with a vocabulary; the option that was given is named."""
+    told = refusal("generate", *arguments)
+    assert told.startswith(message)
+    assert ("--prompt" in told) == ("--prompt" in message)
+
+
 @pytest.mark.parametrize("name", ["locked.yaml", "locked.gguf"])
 def test_a_file_without_permission_is_told(files, refusal, name):
     """The system's reason is given."""

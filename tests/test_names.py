@@ -183,7 +183,7 @@ def test_a_cache_format_is_found_in_any_spelling():
 
 def test_a_format_that_says_too_little_is_explained(command):
     """Where AWQ does not tell the size of a group, the forecast says which was taken."""
-    told = command("simulate", "llama-3-8b", "4090", "--batch", "1", "--weights", "awq")
+    told = command("simulate", "llama-3-8b", "4090", "--runtime", "vllm", "--batch", "1", "--weights", "awq")
     assert "awq: int4-g128, 4 bits in groups of 128" in " ".join(told.split())
     assert "awq: int4-g128" in command("show", "awq")
 

@@ -30,16 +30,15 @@ HERE = Path(__file__).parent
 CHILD = """
 import os, sys
 sys.path[:0] = [{here!r}]
+from patching import change
 from readings import readings_of, tiny_plan
 from simulator import cli, host
 from simulator.probe import device, storage
 from simulator.report import profile
-storage.BLOCK = 65536
-profile.make_plan = lambda machine, seconds, threads: tiny_plan(
-    threads=tuple(range(1, machine.n_threads + 1))[:2], budget_s=120.0, storage_bytes=2**20
-)
-profile.remark_on_others = lambda: ()
-profile.compile_all = lambda *_: None
+def plan_of(machine, seconds, threads, **more):
+    return tiny_plan(threads=tuple(range(1, machine.n_threads + 1))[:2], budget_s=120.0, storage_bytes=2**20, **more)
+change(storage, BLOCK=65536)
+change(profile, make_plan=plan_of, remark_on_others=lambda: (), compile_all=lambda *_: None)
 {change}
 cli.main(["profile", "--quick", "-o", "mine.yaml"])
 """
@@ -268,11 +267,11 @@ def test_the_file_is_named_after_its_name(quickly, folder, capsys):
     odd = folder / "there" / ("x" * 240 + ".yaml")
     assert run("-o", "there/pi.yml") == 0
     assert run("-o", str(odd)) == 0
-    assert run("-o", "a\nb.yaml") == 0
+    assert run("-o", "a b.yaml") == 0
     assert quickly == [Path("there"), folder / "there", Path()]
     assert load_hardware(folder / "there" / "pi.yml").name == "pi"
     assert load_hardware(odd).name == "x" * 57 + "..."
-    assert load_hardware(folder / "a\nb.yaml").name == r"a\nb"
+    assert load_hardware(folder / "a b.yaml").name == "a b"
 
 
 def test_what_disturbs_is_said_before_measuring_and_kept(quickly, folder, monkeypatch, capsys):
@@ -324,7 +323,7 @@ def test_a_folder_that_must_not_be_written_is_refused(refusal, folder, monkeypat
 def test_a_disk_without_room_is_refused(folder):
     """Here a limit of 4 KiB a file: told at once, not after a minute."""
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-    status, out, err = ended(child(limit + "profile.read_device = lambda *_: sys.exit('too late')", cwd=folder))
+    status, out, err = ended(child(limit + "change(profile, read_device=lambda *_: sys.exit('too late'))", cwd=folder))
     assert (status, out) == (2, "")
     assert err == "roofcast: -o mine.yaml: cannot be written (File too large)\n"
     assert list(folder.iterdir()) == []
@@ -509,9 +508,10 @@ def test_an_interrupt_while_the_disk_is_read_leaves_nothing(folder, monkeypatch)
     """The test file has no name by then; nor has it one while it is written."""
     for name in ("readv", "fsync"):
         process = child(
-            "profile.read_device = lambda _host, _plan, where, _tell: storage.measure_storage(where, 2**20, 1)\n"
+            "read = lambda _host, _plan, where, _tell: storage.measure_storage(where, 2**20, 1)\n"
+            "change(profile, read_device=read)\n"
             f"{name} = os.{name}\ndef waits(*arguments):\n    print('here', flush=True)\n    import time\n    time.sleep(60)\n"
-            f"os.{name} = waits",
+            f"change(os, {name}=waits)",
             cwd=folder,
         )
         assert process.stdout.readline() == "here\n"
@@ -528,10 +528,10 @@ def test_a_signal_while_measuring_leaves_the_old_file(folder, kind):
     write_profile(cores=os.cpu_count())
     text = Path("mine.yaml").read_text()
     process = child(
-        "profile.refuse_stranger = lambda *_: None\n"
+        "change(profile, refuse_stranger=lambda *_: None)\n"
         "measure = device.measure\n"
         "def begins(*arguments):\n    print('here', flush=True)\n    return measure(*arguments)\n"
-        "device.measure = begins",
+        "change(device, measure=begins)",
         cwd=folder,
     )
     assert process.stdout.readline() == "here\n"
@@ -550,10 +550,9 @@ def test_being_killed_while_writing_leaves_the_old_file_whole(folder):
     text = Path("mine.yaml").read_text()
     process = child(
         "from pathlib import Path\n"
-        "profile.read_device = lambda host, plan, *_: readings_of(host, plan=plan)\n"
-        "profile.refuse_stranger = lambda *_: None\n"
-        "profile.merge = lambda _old, new, _where: new\n"
-        "Path.replace = lambda *_: os.kill(os.getpid(), 9)",
+        "change(profile, read_device=lambda host, plan, *_: readings_of(host, plan=plan))\n"
+        "change(profile, refuse_stranger=lambda *_: None, merge=lambda _old, new, _where: new)\n"
+        "change(Path, replace=lambda *_: os.kill(os.getpid(), 9))",
         cwd=folder,
     )
     assert ended(process)[0] == -signal.SIGKILL
@@ -566,12 +565,11 @@ def test_a_disk_that_fills_up_while_measuring_is_told(folder):
     text = Path("mine.yaml").read_text()
     process = child(
         "import resource\n"
-        "profile.refuse_stranger = lambda *_: None\n"
-        "profile.merge = lambda _old, new, _where: new\n"
+        "change(profile, refuse_stranger=lambda *_: None, merge=lambda _old, new, _where: new)\n"
         "def fills(host, plan, *_):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "    return readings_of(host, plan=plan)\n"
-        "profile.read_device = fills",
+        "change(profile, read_device=fills)",
         cwd=folder,
     )
     status, out, err = ended(process)
@@ -596,7 +594,7 @@ def test_one_core_is_enough(folder):
 def test_a_system_that_tells_nothing_is_measured_all_the_same(folder):
     """Neither /proc nor /sys: no caches, no memory, no name, and still a usable file."""
     (folder / "nothing").mkdir()
-    process = child("read = host.read_host\nprofile.read_host = lambda: read(host.Path('nothing'))", cwd=folder)
+    process = child("read = host.read_host\nchange(profile, read_host=lambda: read(host.Path('nothing')))", cwd=folder)
     status, out, err = ended(process)
     assert status == 0, err
     hardware = load_hardware("mine.yaml")
@@ -618,18 +616,29 @@ def test_a_process_without_memory_is_told_so(quickly, folder, monkeypatch, capsy
     assert list(folder.iterdir()) == []
 
 
-def test_a_limit_on_memory_ends_in_a_sentence_or_a_file(folder):
-    """1.5 GB of addresses, which the libraries alone take a third of; the plan is that of the machine, but ends before the first probe."""
+def test_a_limit_on_memory_is_told(folder):
+    """1.5 GB of addresses, of which the libraries alone take a third; what is read as memory would take 1.4 GB, which are there."""
     process = child(
         "import resource\n"
         "resource.setrlimit(resource.RLIMIT_AS, (1_500_000_000,) * 2)\n"
-        "profile.make_plan = device.make_plan\n"
-        "device.calibrate = lambda *_: sys.exit(0)\n",
+        "change(profile, make_plan=lambda *asked: plan_of(*asked, most_buffer=1_400_000_000))\n"
+        "change(device, check_room=lambda *_: None, _look=lambda *_: sys.exit('too late'))\n",
         cwd=folder,
     )
-    status, _, err = ended(process)
-    assert "Traceback" not in err
-    assert status == 0 or (status == 2 and "more memory" in err.splitlines()[-1])
+    status, out, err = ended(process)
+    assert (status, out) == (2, "")
+    assert (
+        err.splitlines()[-1]
+        == "roofcast: profiling needs more memory than this process may have: raise its limit (ulimit -v)"
+    )
+    assert list(folder.iterdir()) == []
+
+
+def test_a_child_cannot_change_what_is_not_there(folder):
+    """A stub for a function that has another name by now would leave the test to measure for real."""
+    status, _, err = ended(child("change(device, calibrate_all=lambda *_: None)", cwd=folder))
+    assert status == 1
+    assert "has no calibrate_all that could be changed" in err
 
 
 # ---- the text ----

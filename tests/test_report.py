@@ -1,9 +1,13 @@
 """The command `report`: a page, pictures and data in a folder; what they hold is what `simulate` says."""
 
 import csv
+import errno
 import json
+import multiprocessing
+import os
 import re
 import shlex
+import signal
 from html import unescape
 from pathlib import Path
 
@@ -11,7 +15,9 @@ import pytest
 from test_measured import ROW, written
 
 from simulator.cli import main
+from simulator.ending import SHORT_OF_MEMORY
 from simulator.library import names, shelf
+from simulator.report import pictures
 from simulator.report import report as report_module
 
 MODELS = names(shelf("models"))[:13]
@@ -167,6 +173,40 @@ def test_the_page_comes_last_and_whole(capsys, monkeypatch):
     assert (status, err) == (130, "interrupted\n")
     assert [path.name for path in Path("report").iterdir()] == ["index.html"]
     assert Path("report/index.html").read_text() == old
+
+
+def killed(_chart):
+    """What the system does to a process for lack of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_drawing_process_that_the_system_ends_is_told(capsys, monkeypatch):
+    """One sentence, no folder, and no process is left."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(pictures, "draw_both", killed)
+    status, out, err = run(capsys, "report", "llama-3-8b", "--on", "pi5-16gb")
+    assert (status, out) == (2, "")
+    assert err == "roofcast: a process that draws pictures was ended by the system: free memory, or name fewer models\n"
+    assert not Path("report").exists()
+    assert multiprocessing.active_children() == []
+
+
+def test_a_drawing_process_that_cannot_be_started_is_told(capsys, monkeypatch):
+    """The first of two is ended again: nobody would give it work, and Python would wait for it in the end."""
+    fork, asked = os.fork, []
+
+    def fork_once():
+        asked.append(1)
+        if len(asked) > 1:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return fork()
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "fork", fork_once)
+    status, out, err = run(capsys, "report", "llama-3-8b", "--on", "pi5-16gb")
+    assert (status, out, err) == (2, "", f"roofcast: {SHORT_OF_MEMORY}\n")
+    assert len(asked) == 2
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize(("name", "text"), [("index.html", "my own page"), ("notes.txt", "")])

@@ -5,6 +5,8 @@ import pytest
 from simulator import InputError, load_hardware, load_runtime, scenario
 from simulator.hardware import Hardware
 from simulator.library import names, shelf
+from simulator.mixes import parse_weights
+from simulator.model import Loaded, load_model
 from simulator.report.remarks import assumptions
 from simulator.runtime import RUNTIMES, default_runtime
 from simulator.simulate import usual_formats
@@ -87,7 +89,7 @@ def test_the_reason_for_an_unusual_default_is_told():
         (
             "rtx-2080-ti",
             {"weights": "mxfp4+bf16"},
-            "does not run mxfp4 on rtx-2080-ti: .* take another weights format, or another runtime",
+            "does not run mxfp4 on rtx-2080-ti: .* take another weights format, or runtime llama.cpp",
         ),
         ("mi250x-gcd", {"weights": "fp8"}, "gfx942 or gfx950 or gfx1200 or gfx1201 is needed, this GPU is gfx90a"),
     ],
@@ -96,6 +98,55 @@ def test_a_format_without_kernels_is_refused(device, given, message):
     """What vLLM stops at when it starts is not forecast: the format, what it needs, what there is, what to take."""
     with pytest.raises(InputError, match=message):
         scenario("qwen3-8b", device, runtime="vllm", **given)
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "message"),
+    [
+        ("rtx-3060", {"weights": "awq"},
+         "awq: runtime llama.cpp loads no weights in int4-g128; take q4_k_m as weights, or runtime vllm"),
+        ("rtx-3060", {"weights": "fp8"}, "runtime llama.cpp loads no weights in fp8; take q8_0 as weights, or runtime vllm"),
+        ("rtx-3060", {"weights": "mxfp4+int4-g64"},
+         "runtime llama.cpp loads no weights in int4-g64; take another weights format, or runtime vllm"),
+        ("pi5-16gb", {"weights": "ternary"}, "runtime llama.cpp loads no weights in ternary; take tq1_0 as weights, or runtime roofline"),
+        ("rtx-3060", {"cache": "fp8"}, "runtime llama.cpp keeps no cache in fp8; take q8_0 as cache, or runtime vllm"),
+        ("h100-sxm", {"weights": "tq1_0"}, "runtime vllm loads no weights in tq1_0; take another weights format, or runtime llama.cpp"),
+        ("h100-sxm", {"cache": "q8_0"}, "runtime vllm keeps no cache in q8_0; take fp8 as cache, or runtime llama.cpp"),
+        ("pi5-16gb", {"weights": "q3_k_m", "runtime": "roofcast"},
+         "runtime roofcast loads no weights in q3_k_m; take another weights format, or runtime llama.cpp"),
+    ],
+)  # fmt: skip
+def test_a_format_that_a_runtime_does_not_know_is_refused(device, given, message):
+    """No file that it loads has such weights, whatever the device: what to take, and the software that does."""
+    with pytest.raises(InputError) as told:
+        scenario("llama-3-8b", device, **given)
+    assert str(told.value) == message
+
+
+def test_a_checkpoint_of_another_software_is_refused():
+    """Whose weights came with it, unnamed: no check of llama.cpp could ever load them."""
+    own = Loaded(load_model("llama-3-8b").model, parse_weights("int4-g128"))
+    with pytest.raises(
+        InputError, match=r"llama\.cpp loads no weights in int4-g128; take q4_k_m as weights, or runtime vllm"
+    ):
+        scenario(own, "rtx-4090")
+    assert scenario(own, "rtx-4090", runtime="vllm").load.weights is own.weights
+
+
+@pytest.mark.parametrize("weights", ["4.5bpw", "mxfp4+bf16", "iq3_xs", "nvfp4"])
+def test_what_a_runtime_loads_stays_free(weights):
+    """Sizes without a format, experts in MXFP4 beside 16 bits (as gpt-oss's files), any type of GGUF."""
+    assert scenario("llama-3-8b", "rtx-3090", weights=weights).runtime.name == "llama.cpp"
+
+
+@pytest.mark.parametrize("name", ["llama.cpp", "vllm", "roofcast", "roofline"])
+def test_a_runtime_loads_what_it_chooses(name):
+    """Its first choices, what people compare, checkpoints' own formats, its cache: none would be refused."""
+    runtime = load_runtime(name)
+    chosen = {*runtime.weights, *runtime.compared, *runtime.native_weights.values()}
+    parts = {part for each in chosen for part in each.split("+")}
+    assert not runtime.loads or parts <= {*runtime.loads}
+    assert not runtime.caches or runtime.cache in runtime.caches
 
 
 def test_f16_stands_in_for_bf16_on_turing():

@@ -12,7 +12,7 @@ from simulator.library import names, shelf
 from simulator.mixes import parse_weights
 from simulator.model import load_model, looked_up_bytes
 from simulator.report.catalogue import show
-from simulator.report.remarks import reserved
+from simulator.report.remarks import capacity, reserved
 from simulator.reserve import reserve_of
 from simulator.score import MORE_MEMORY, score
 from simulator.simulate import scenario
@@ -148,3 +148,20 @@ def test_a_measurement_that_ran_is_forecast_in_all_of_the_memory(tmp_path):
     assert MORE_MEMORY in first.assumed
     assert MORE_MEMORY not in second.assumed
     assert not scenario("minimax-m2", "strix-halo-128gb", weights="3.28bpw").at(1, 64).fits
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "runtime", "told"),
+    [
+        ("llama-3-8b", "rtx-3060", "llama.cpp", True),
+        ("llama-3-8b", "rtx-3060", "vllm", False),
+        ("llama-3-8b", "m2-pro", "llama.cpp", False),
+        ("qwen3-0.6b", "rtx-3060", "llama.cpp", False),
+    ],
+)
+def test_embeddings_outside_a_card_are_told(model, device, runtime, told):
+    """128,256 rows of 4,096 weights in q8_0 (34 bytes for 32) are 0.5 GiB beside a card; none where they are the head, too."""
+    base = scenario(model, device, weights="q8_0", runtime=runtime, batch=1)
+    lines = [line for line in capacity(base, [base.at(1, 1024)]) if "embeddings" in line]
+    line = "0.5 GiB of embeddings are not in that: llama.cpp keeps them in the memory of the machine around the card"
+    assert lines == ([line] if told else [])

@@ -1,16 +1,17 @@
 """Every command at a terminal: as wide as it is, nothing lost and no number cut, colours where they are wanted; plain in a pipe."""
 
 import io
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
-from screens import END, FEW, plain, screen, shown_at, words
+from screens import END, FEW, Screen, plain, screen, shown_at, words
 
 from simulator.cli import main
 from simulator.report import listing
 from simulator.report.columns import Line, lay_out
-from simulator.report.screen import fold, print_commands
+from simulator.report.screen import fold, print_commands, print_line
 from simulator.report.table import print_table
 
 ROOT = Path(__file__).parent.parent
@@ -150,6 +151,23 @@ def test_a_number_stays_with_its_unit_on_a_terminal(monkeypatch):
     with screen(monkeypatch, columns=20):
         assert fold("reads at up to 4.40 GB/s now") == "reads at up to\n4.40 GB/s now"
     assert fold("reads at up to 4.40 GB/s now", width=20) == "reads at up to 4.40\nGB/s now"
+
+
+@pytest.mark.parametrize(
+    ("streams", "shown"),
+    [
+        ((io.StringIO, Screen), "reads at up to\n    4.40 GB/s now\n"),
+        ((Screen, io.StringIO), "reads at up to 4.40 GB/s now\n"),
+    ],
+    ids=["a terminal", "a pipe"],
+)
+def test_a_line_is_folded_for_the_stream_that_it_goes_to(monkeypatch, streams, shown):
+    """A number stays with its unit where that is a terminal, whatever the standard output is."""
+    standard, stream = (kind() for kind in streams)
+    monkeypatch.setattr(sys, "stdout", standard)
+    monkeypatch.setenv("COLUMNS", "20")
+    print_line("reads at up to 4.40 GB/s now", stream=stream)
+    assert stream.getvalue() == shown
 
 
 def test_a_command_can_be_copied_at_any_width(monkeypatch):

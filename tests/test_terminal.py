@@ -1,5 +1,6 @@
 """Charts at a terminal: as wide as it is, plain where no colour is wanted, values where a program reads."""
 
+import json
 import re
 from contextlib import redirect_stdout
 
@@ -10,8 +11,8 @@ from test_charts import measurement
 
 from simulator import scenario
 from simulator.report import charts, style
-from simulator.report.charts import Chart, Panel, Series
-from simulator.report.draw import draw_chart
+from simulator.report.charts import CHANGES, Chart, Mark, Panel, Series
+from simulator.report.draw import draw_chart, values_of
 from simulator.report.terminal import print_chart
 
 KINDS = ("speed", "batch", "context", "bytes", "formats", "roofline", "sparsity", "measured", "device")
@@ -108,6 +109,31 @@ def test_a_pipe_gets_values(capsys):
     assert re.search(r"a mixture +1 +8\.00 +6\.00 +10\.0 +16\.0", rows[0])
 
 
+@pytest.mark.parametrize(
+    ("chart", "heading"),
+    [
+        (lambda one, other: charts.speed_chart([one, other], 1, 1024), "x: device; y: tokens/s"),
+        (
+            lambda one, other: charts.speed_chart([one, other], 4, 1024),
+            "x: device; y: tokens/s, all sequences together",
+        ),
+        (lambda one, _: charts.speed_chart([one], 1, 1024), "x: model; y: tokens/s"),
+        (lambda one, _: charts.formats_chart([one], 1, 1024), "x: format, its weights; y: tokens/s"),
+        (
+            lambda one, _: charts.batch_chart([one], (1, 2), 1024),
+            "x: sequences decoded at once (batch); y: tokens/s, all together, or tokens/s, each",
+        ),
+    ],
+)
+def test_the_heading_of_values_says_what_stands_below_it(capsys, chart, heading):
+    """Bars have names along x and their lengths along y, whichever way they are drawn; so has what a picture keeps."""
+    found = chart(scenario("llama-3-8b", "pi5-8gb"), scenario("llama-3-8b", "rtx-4090"))
+    print_chart(found)
+    assert capsys.readouterr().out.splitlines()[1] == heading
+    kept = json.loads(values_of(found))
+    assert f"x: {kept['x']}; y: {kept['y']}" == heading
+
+
 @pytest.mark.parametrize(("term", "encoding"), [("dumb", "utf-8"), ("xterm", "ascii"), ("xterm", "latin-1")])
 def test_a_terminal_without_the_signs_gets_values(show, monkeypatch, term, encoding):
     """As a pipe does."""
@@ -127,6 +153,30 @@ def test_a_line_rises_where_its_values_do(show):
     assert drawn[-1].startswith("  1│")
     starts = [len(line) - len(line.split("│")[1].lstrip()) for line in drawn]
     assert starts == sorted(starts, reverse=True)
+
+
+def test_each_change_has_a_sign_of_its_own_that_is_seen(show):
+    """Three at the last batch of one of two lines that end together: no sign and no letter hides another."""
+    marks = tuple(Mark(32, 32.0, what, f"{what} at 32") for what in CHANGES)
+    lines = Series("marked", BATCHES, BATCHES, marks=marks), Series("plain", BATCHES, BATCHES, colour=1)
+    found = show(Chart("batch", "lines", "Marks", "batch", (Panel("", lines, "tokens/s"),), "made up"))
+    drawn = "".join(line.split("│")[1] for line in lines_of(found) if "│" in line)
+    assert [drawn.count(sign) for sign in "◆▲■ab"] == [1] * 5
+    for sign, what in zip("◆▲■", CHANGES, strict=True):
+        assert f"  {sign} {what} at 32 (a)" in lines_of(found)
+
+
+def test_the_changes_of_every_device_are_told(show):
+    """Below its own panels, where the lines of all devices have the same names."""
+    panels = tuple(
+        Panel(
+            title, (Series("model", BATCHES, BATCHES, marks=(Mark(last, 2.0, CHANGES[2], f"fits up to {last}"),)),), y
+        )
+        for title, last in (("one", 4), ("other", 16))
+        for y in ("tokens/s", "tokens/s, each")
+    )
+    found = show(Chart("batch", "lines", "Marks", "batch", panels, "made up"))
+    assert [line.strip() for line in lines_of(found) if "fits" in line] == ["■ fits up to 4", "■ fits up to 16"]
 
 
 def test_bars_are_as_long_as_their_values(show):

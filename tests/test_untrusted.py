@@ -17,7 +17,7 @@ import yaml
 from test_messages import CONFIG, DEVICE, MODEL, RUNTIME, write_gguf
 
 from simulator.cli import app, main
-from simulator.errors import InputError, plain_line, plain_text
+from simulator.errors import InputError, plain_line, plain_text, printable
 from simulator.hardware import load_hardware
 from simulator.model import load_model
 from simulator.report.pictures import draw_both
@@ -212,8 +212,8 @@ def test_arguments_are_names_in_one_line(folder, run, arguments, text):
 
 def test_a_prompt_may_have_lines(folder, run):
     """It is no file's name."""
-    _, _, err = run("generate", "none.gguf", "--prompt", "two\nlines")
-    assert "none.gguf gets random weights" in err
+    _, _, err = run("generate", "smollm2-135m", "--prompt", "two\nlines")
+    assert "smollm2-135m gets random weights" in err
 
 
 def test_text_is_made_visible():
@@ -221,6 +221,25 @@ def test_text_is_made_visible():
     assert plain_text("a\x1b[1mb\n\tc\u202e") == "a\\x1b[1mb\n\tc\\u202e"
     assert plain_line("a\n\x85\u2028b") == "a\\n\\x85\\u2028b"
     assert plain_line("Größe \u05d0\u0628 \u4e2d \U0001f600") == "Größe \u05d0\u0628 \u4e2d \U0001f600"
+
+
+@pytest.mark.parametrize("clean", [plain_line, printable])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\u200bb\ufeff\xad\u2060", "a\\u200bb\\ufeff\\xad\\u2060"),
+        ("\U000e0001\U000e0041", "\\U000e0001\\U000e0041"),
+        ("\udcff.yaml", "\\udcff.yaml"),
+        ("24\xa0GB, 1\u202f000", "24\xa0GB, 1\u202f000"),
+        ("\u0645\u06cc\u200c\u062e \U0001f468\u200d\U0001f4bb", "\u0645\u06cc\u200c\u062e \U0001f468\u200d\U0001f4bb"),
+        ("C:\\new", "C:\\new"),
+        ("C:\\new\x1b", "C:\\new\\x1b"),
+    ],
+    ids=["nothing to see", "tags", "no UTF-8", "spaces", "joiners", "a backslash", "a backslash beside another"],
+)
+def test_what_is_shown_is_decided_once(clean, text, shown):
+    """What nobody sees is written out; spaces of any width, the joiners of scripts and a backslash are as they were."""
+    assert clean(text) == shown
 
 
 # ---- what has no end ----

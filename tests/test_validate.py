@@ -152,7 +152,7 @@ def test_the_page_is_told_what_the_text_says_of_the_machine(profiled, monkeypatc
     given = []
     monkeypatch.setattr(validate, "report_measured", lambda *arguments: given.append(arguments) or "written")
     assert run("--report", "out") == 0
-    ((measurements, *_, remarks),) = given
+    ((measurements, *_, remarks, _models),) = given
     assert len(measurements) == 12
     assert remarks == ("nothing is known of a drift since the machine was profiled",)
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from simulator.errors import InputError
+from simulator.ending import ending_in_words
 from simulator.report.progress import Progress, progress_bar
 from simulator.report.record import write_json
 from simulator.report.screen import is_screen, print_line
@@ -23,12 +23,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="decode, bandwidth: CPU threads (default: all cores)")
     parser.add_argument("--only", help="decode, bandwidth: cases whose name contains this")
     parser.add_argument("--folder", help="decode: keep the model files here (default: a temporary folder)")
-    arguments = parser.parse_args()
-    try:
-        _measure(arguments)
-    except InputError as error:
-        print(f"roofcast: {error}", file=sys.stderr)
-        sys.exit(2)
+    with ending_in_words():
+        _measure(parser.parse_args())
 
 
 def _measure(arguments: argparse.Namespace) -> None:

@@ -134,6 +134,18 @@ def aligned(nbytes: int) -> np.ndarray:
     return room[start : start + nbytes]
 
 
+def mapped_memory(nbytes: int) -> mmap.mmap:
+    """So much memory of zeros, in large pages where the system gives them; MemoryError where it does not give so much."""
+    try:
+        found = mmap.mmap(-1, nbytes)
+    except OSError as error:  # what the system says of lack of memory, numpy says in this way
+        raise MemoryError(f"{format_bytes(nbytes)}: {error.strerror}") from None
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a wish, not a need
+            found.madvise(mmap.MADV_HUGEPAGE)
+    return found
+
+
 class Pool:
     """Memory for many matrices in one piece, in large pages where the system gives them.
 
@@ -141,11 +153,7 @@ class Pool:
     """
 
     def __init__(self, nbytes: int):
-        mapped = mmap.mmap(-1, nbytes + LARGE_PAGE)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            with contextlib.suppress(OSError):  # a wish, not a need
-                mapped.madvise(mmap.MADV_HUGEPAGE)
-        room = np.frombuffer(mapped, np.uint8)
+        room = np.frombuffer(mapped_memory(nbytes + LARGE_PAGE), np.uint8)
         self._room = room[-room.ctypes.data % LARGE_PAGE :]
         self._used = 0
 

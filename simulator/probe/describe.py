@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from simulator import __version__
+from simulator.doubt import told_doubts
+from simulator.hardware import Hardware
 from simulator.host import Host, describe_state
 from simulator.probe.caches import find_levels
 from simulator.probe.clock import Sample, difference_of, spread_fields, spread_of, typical_of
 from simulator.probe.device import Readings, kernel_threads
 from simulator.probe.kernels import LOOK_FORMAT, MATRIX_BYTES, matrix_sizes, start_seconds, whole_panels
+from simulator.probe.knee import AGREES
 from simulator.probe.parts import PartSpeed
 from simulator.probe.states import State, find_states
 from simulator.units import GI, GIGA, KI, MI, TERA, counted, format_bytes
@@ -23,7 +26,6 @@ SOURCE = "profile"  # the key under which a file names where its figures come fr
 NOISY = 0.08  # standard deviation of the logarithm: beyond it, single runs say little
 LEAST = 1e-4  # of any figure, in the unit of its field
 HAD = 2.0  # a last cache that is told to be so many times as large as it was found to be is not had
-AGREES = 1.5  # a cache's size as found and as told differ by less than this factor
 
 
 def hardware_fields(readings: Readings, name: str, when: datetime) -> dict[str, Any]:
@@ -403,25 +405,45 @@ def _difference(sample: Sample, unit: float, how: str = "") -> dict[str, Any]:
 # ---- the run ----
 
 
+def with_doubts(fields: dict[str, Any], hardware: Hardware) -> dict[str, Any]:
+    """The fields of a file, whose run names the figures of *hardware*, the same once more, that cannot be."""
+    doubts = told_doubts(hardware)
+    if not doubts:
+        return fields
+    *before, run = fields["runs"]
+    return {**fields, "runs": [*before, {**run, "notes": [*run.get("notes", ()), doubts]}]}
+
+
 def noise_of(readings: Readings) -> tuple[str, ...]:
-    """A sentence where the machine is too restless for its figures to be trusted, with how much."""
+    """A sentence where the machine is too restless for its figures to be trusted, with how much: that which scatters the most."""
     everyone = readings.plan.threads[-1]
-    sample = readings.samples[f"read {everyone} {readings.plan.buffer_bytes}"]
-    decodes = [each.spread for name, each in readings.samples.items() if name.startswith(f"reference {everyone} ")]
-    scatter = math.sqrt(statistics.fmean(each**2 for each in decodes)) if decodes else 0.0
-    if max(sample.spread, scatter) <= NOISY:
+    memory = f"read {everyone} {readings.plan.buffer_bytes}"
+    kernels = tuple(f"{where} {everyone} " for where in ("cached", "shared", "memory"))
+    scatter = {
+        "memory": _scatter(readings, lambda name: name == memory),
+        "decodes of the same models": _scatter(readings, lambda name: name.startswith(f"reference {everyone} ")),
+        "the engine's kernels": _scatter(readings, lambda name: name.startswith(kernels)),
+        "reading caches": _scatter(readings, lambda name: name.startswith(f"read {everyone} ") and name != memory),
+    }
+    what = max(scatter, key=scatter.get)
+    if scatter[what] <= NOISY:
         return ()
-    if scatter > sample.spread:
-        return (
-            f"noisy: within {readings.seconds:.0f} s decodes of the same models scattered by {scatter:.0%}, so expect a forecast to "
-            f"be off by some {scatter:.0%} for that alone; stop other programs and profile again",
-        )
-    rates = sorted(_memory_rates(readings))
-    low, high = rates[len(rates) // 10], rates[-1 - len(rates) // 10]
+    if what == "memory":
+        rates = sorted(_memory_rates(readings))
+        low, high = rates[len(rates) // 10], rates[-1 - len(rates) // 10]
+        seen = f"the memory gave from {low:.1f} to {high:.1f} GB/s (a tenth of the readings lies beyond either)"
+    else:
+        seen = f"{what} scattered by {scatter[what]:.0%}"
     return (
-        f"noisy: within {readings.seconds:.0f} s the memory gave from {low:.1f} to {high:.1f} GB/s (a tenth of the readings lies "
-        f"beyond either), so expect a forecast to be off by some {sample.spread:.0%} for that alone; stop other programs and profile again",
+        f"noisy: within {readings.seconds:.0f} s {seen}, so expect a forecast to be off by some {scatter[what]:.0%} for that alone; "
+        "stop other programs and profile again",
     )
+
+
+def _scatter(readings: Readings, is_meant: Callable[[str], bool]) -> float:
+    """The spreads of some samples together; a single timing has none, and counts for nothing."""
+    spreads = [sample.spread for name, sample in readings.samples.items() if is_meant(name) and sample.count > 1]
+    return math.sqrt(statistics.fmean(each**2 for each in spreads)) if spreads else 0.0
 
 
 def cut_of(readings: Readings) -> tuple[str, ...]:

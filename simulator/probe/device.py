@@ -36,18 +36,17 @@ from simulator.probe.clock import (
 )
 from simulator.probe.compute import peak_probe
 from simulator.probe.kernels import LOOK_FORMAT, MATRIX_BYTES, kernel_probe, passing_kernel_probe
-from simulator.probe.knee import Knee, find_knee
+from simulator.probe.knee import AGREES, SMALLEST, Knee, find_knee
 from simulator.probe.memory import Memory, Ring
 from simulator.probe.reference import References, reference_models
 from simulator.probe.storage import measure_storage
 from simulator.quant import FORMATS
-from simulator.units import GI, KI, MI, format_bytes
+from simulator.units import GI, KI, MI, counted, format_bytes
 
 SECONDS, QUICK_SECONDS = 60.0, 20.0  # of measuring
 LEAST_SECONDS, MOST_SECONDS = 5.0, 3600.0
 SHORT_SECONDS = 40.0  # less than that goes to fewer formats and a single pass
 FREE_SHARE = 1 / 8  # of the free memory, for everything together
-SMALLEST = 16 * KI  # working set
 LEAST_BUFFER = 64 * MI  # what is read as main memory, unless there is less memory
 MOST_BUFFER, MOST_SHORT_BUFFER = 4 * GI, 384 * MI
 CHEAP_BUFFER = 256 * MI  # up to which it is four times the last cache, beyond which a little more than twice
@@ -56,7 +55,6 @@ UNKNOWN_MEMORY = 512 * MI
 LEAST_CACHED, MOST_CACHED = 128 * KI, MI  # weights: 16 rows of float32
 MOST_SHARED = 32 * MI
 MOST_COLUMNS = 96 * MI
-AGREES = 1.5  # a cache as found and as told: within this factor it is the one that the system tells of
 LARGE_SET = 64 * MI  # working sets beyond take long to read, and tell little
 PART_S = 4e-3  # of reading a part of the memory
 LEAST_PART = 16 * MI
@@ -391,7 +389,7 @@ def _by_importance(counts: tuple[int, ...]) -> list[int]:
 def _missing_parts(plan: Plan, items: dict, overheads: dict, attention: dict) -> Iterator[str]:
     everything = parts.small_models(1)
     for count in _by_importance(kernel_threads(plan)):
-        with_threads = f"with {count} thread{'s' * (count > 1)}"
+        with_threads = f"with {counted(count, 'thread')}"
         if count not in overheads:
             yield f"what a step takes outside its kernels, {with_threads}"
         lacking = [work for work in everything if work not in items.get(count, {})]
@@ -476,7 +474,7 @@ def groups_of(plan: Plan, teams: dict[int, Team], ring: Ring, references: Refere
                 yield from peaks(count)
 
     def kernels(count: int, fmt: str) -> Group:
-        what = f"the kernels of {fmt} with {count} thread{'s' * (count > 1)}"
+        what = f"the kernels of {fmt} with {counted(count, 'thread')}"
         return Group(what, lambda: list(_kernel_probes(plan, teams[count], ring, path, fmt)))
 
     def begin(count: int) -> list[Group]:
@@ -484,7 +482,7 @@ def groups_of(plan: Plan, teams: dict[int, Team], ring: Ring, references: Refere
             return []
         return [
             Group(
-                f"caches, peaks and reference models with {count} thread{'s' * (count > 1)}",
+                f"caches, peaks and reference models with {counted(count, 'thread')}",
                 lambda: [
                     *(peaks(count) if count == 1 else []),
                     *(sets(count, False) if count == 1 else []),
@@ -493,7 +491,7 @@ def groups_of(plan: Plan, teams: dict[int, Team], ring: Ring, references: Refere
             )
         ]
 
-    threads = f"{everyone} thread{'s' * (everyone > 1)}"
+    threads = counted(everyone, "thread")
     groups = [
         Group("reading memory", lambda: [*reads(), *peaks(everyone)]),
         *(kernels(most, fmt) for fmt in main[:1]),

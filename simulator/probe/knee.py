@@ -15,6 +15,7 @@ from simulator.probe.caches import APART
 from simulator.probe.clock import Deadline
 
 SMALLEST = 2**14  # bytes
+AGREES = 1.5  # a cache as found and as told: within this factor it is the one that the system tells of
 FAR_ENOUGH = 2**26  # to stop at, however small the caches are said to be
 TIMES_TOLD = 4  # the last cache that the system tells of
 LOOKS = 3  # readings of each size, of which the fastest counts: interruptions only make them slower

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 
 import numpy as np
 
-from simulator.engine.weights import LARGE_PAGE
+from simulator.engine.weights import LARGE_PAGE, mapped_memory
 
 # Bytes that as half, bfloat or float are a number near 1: neither infinite nor subnormal, which some processors handle slowly.
 FILL = 0x3C
@@ -17,10 +16,7 @@ class Memory:
     """At most so many bytes, of which only those count as used that were asked for."""
 
     def __init__(self, most: int):
-        self._mapped = mmap.mmap(-1, most + LARGE_PAGE)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            with contextlib.suppress(OSError):  # a wish, not a need
-                self._mapped.madvise(mmap.MADV_HUGEPAGE)
+        self._mapped = mapped_memory(most + LARGE_PAGE)
         room = np.frombuffer(self._mapped, np.uint8)
         self._offset = -room.ctypes.data % LARGE_PAGE
         self._room = room[self._offset : self._offset + most]

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from simulator.units import counted
+
 LEAST_COUNT = 20  # readings: of fewer, no pattern can be told from chance
 LEAST_SHARE = 0.1  # of the readings: what is rarer are interruptions
 LEAST_FACTOR = 1.15  # between the speeds: what is nearer needs no name
@@ -43,7 +45,7 @@ class States:
         """Both, in words: *speed* writes a speed with its unit, *readings* says what was read."""
         return (
             f"at {speed(self.low.value)} {self.low.share:.0%} of the time and at {speed(self.high.value)} {self.high.share:.0%}, "
-            f"with {self.changes} change{'s' * (self.changes != 1)} in {self.low.count + self.high.count} {readings}"
+            f"with {counted(self.changes, 'change')} in {self.low.count + self.high.count} {readings}"
         )
 
 

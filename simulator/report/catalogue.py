@@ -107,7 +107,7 @@ def _show_format(given: str) -> None:
         )
     if name in FORMATS:
         fmt = FORMATS[name]
-        size = f"{fmt.block_bytes:g} byte{'s' * (fmt.block_bytes != 1)}"
+        size = counted(fmt.block_bytes, "byte")
         print(f"{name}: blocks of {counted(fmt.block, 'weight')} in {size}, {fmt.bits:.4g} bits each")
     if format_remark(given):
         print_line(f"Note: {format_remark(given)}")

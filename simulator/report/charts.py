@@ -45,7 +45,7 @@ class Mark:
 
 BATCH = "sequences decoded at once (batch)"
 BAND = "band: 80 % interval; dotted: ceiling"
-CHANGES = ("arithmetic takes over", "cache outweighs weights", "memory is full")
+CHANGES = ("compute takes over", "cache outweighs weights", "memory is full")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """A line, or the bars of one colour; y is None where there is no value."""
+    """A line, or the bars of one colour; y is None where there is no value, as NaN is for what does not fit."""
 
     label: str
     x: tuple[Any, ...]  # numbers, or names where the form is bars
@@ -72,6 +72,11 @@ class Series:
     marks: tuple[Mark, ...] = ()
     measured: tuple[Point, ...] = ()
     colour: int = 0  # the same thing has the same one in every panel
+
+    def __post_init__(self):
+        for name in ("y", "low", "high", "ceiling"):
+            known = tuple(None if value is None or value != value else value for value in getattr(self, name))
+            object.__setattr__(self, name, known)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,12 @@ class Chart:
     x_log: bool = True
     y_log: bool = True
     legend: str = ""  # what the legend says besides
+    each: str = ""  # what a bar is of; then x is what its length is
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the x and the y of its values are: of bars, x says which and y how long."""
+        return self.each or self.x, ", or ".join(dict.fromkeys(panel.y for panel in self.panels))
 
 
 def table_of(chart: Chart) -> list[dict[str, Any]]:
@@ -419,10 +430,16 @@ def speed_chart(bases: Sequence[Scenario], batch: int, context: int, measured: S
     colour = _colours(name(base) for group, name in groups.values() for base in group)
     panels = [
         Panel(title, (_bars(group, lambda b, name=name: name(b) + ("" if shared else f", {_format(b)}"), batch, context, measured,
-                            lambda b, name=name: colour[name(b)]),), "")
+                            lambda b, name=name: colour[name(b)]),), _rate_name(batch))
         for title, (group, name) in groups.items()
     ]  # fmt: skip
-    return _bar_chart("speed", "Tokens per second", panels, bases, batch, context)
+    is_of_devices = any(name is device_name for _, name in groups.values())
+    each = ("device" if is_of_devices else "model") + ("" if shared else ", format")
+    return _bar_chart("speed", "Tokens per second", each, panels, bases, batch, context)
+
+
+def _rate_name(batch: int) -> str:
+    return "tokens/s" + (", all sequences together" if batch > 1 else "")
 
 
 def formats_chart(bases: Sequence[Scenario], batch: int, context: int, measured: Sequence[Measured] = ()) -> Chart:
@@ -435,21 +452,20 @@ def formats_chart(bases: Sequence[Scenario], batch: int, context: int, measured:
         bars = _bars(
             ordered, lambda b: f"{_format(b)}, {format_gib(b.at(1, 0).weight_bytes)}", batch, context, measured
         )
-        panels.append(Panel(title if len(groups) > 1 else "", (bars,), ""))
-    return _bar_chart("formats", "Tokens per second by format", panels, bases, batch, context)
+        panels.append(Panel(title if len(groups) > 1 else "", (bars,), _rate_name(batch)))
+    return _bar_chart("formats", "Tokens per second by format", "format, its weights", panels, bases, batch, context)
 
 
 def _bar_chart(
-    kind: str, title: str, panels: Sequence[Panel], bases: Sequence[Scenario], batch: int, context: int
+    kind: str, title: str, each: str, panels: Sequence[Panel], bases: Sequence[Scenario], batch: int, context: int
 ) -> Chart:
-    x = "tokens/s" + (", all sequences together" if batch > 1 else "")
     source = _source(bases, f"batch {batch:,}", f"context {context:,}")
     is_wide = any(_is_wide([y for each in panel.series for y in each.y if y]) for panel in panels)
     has_low = any(low for panel in panels for each in panel.series for low in each.low)
     has_stars = any(each.measured for panel in panels for each in panel.series)
     told = (*(["bar: 80 % interval"] if has_low else []), "tick: ceiling", *(["star: measured"] if has_stars else []))
-    x = f"{x}, logarithmic" if is_wide else x
-    shared = {"x_log": is_wide, "y_log": False, "legend": "; ".join(told)}
+    x = _rate_name(batch) + (", logarithmic" if is_wide else "")
+    shared = {"x_log": is_wide, "y_log": False, "legend": "; ".join(told), "each": each}
     return Chart(kind, "bars", title, x, tuple(panels), source, _subtitle(bases), **shared)
 
 

@@ -1,4 +1,4 @@
-"""Where a growing batch changes what a step waits for: arithmetic takes over, the cache outweighs the weights, memory is full."""
+"""Where a growing batch changes what a step waits for: compute takes over, the cache outweighs the weights, memory is full."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AT_ONCE = 1024  # batches that are looked at together
 class Crossings:
     """Batches at which something changes at one context; None where nothing of the kind happens up to the most looked at."""
 
-    compute_from: int | None  # arithmetic takes longer than memory
+    compute_from: int | None  # compute takes longer than memory
     cache_from: int | None  # more bytes are read and written of caches than of weights
     fits_to: int | None  # the last that fits in memory, where it lies below the most looked at; 0 if not even one does
 

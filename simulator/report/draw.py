@@ -45,7 +45,8 @@ def save_chart(chart: Chart, path: Path) -> None:
 def values_of(chart: Chart) -> str:
     """Every value of a chart as JSON, to four digits: a picture that is passed on keeps the numbers that it shows."""
     rows = [{name: _short(value) for name, value in row.items()} for row in table_of(chart)]
-    return json.dumps({"kind": chart.kind, "x": chart.x, "rows": rows})
+    x, y = chart.names
+    return json.dumps({"kind": chart.kind, "x": x, "y": y, "rows": rows})
 
 
 def _short(value: Any) -> Any:

@@ -20,7 +20,7 @@ from simulator.engine.tokenizer import Tokenizer, load_tokenizer
 from simulator.errors import InputError, plain_text
 from simulator.host import threads_here
 from simulator.interrupts import end_interrupted, noticed
-from simulator.library import is_file
+from simulator.library import find, is_file, shelf
 from simulator.model import load_model, starts_with_gguf
 from simulator.report.progress import progress_bar
 from simulator.report.record import write_json
@@ -73,10 +73,8 @@ def run(request: Request) -> None:
     tokenizer = load_tokenizer(path) if has_text else None
     if tokenizer is not None:
         _check_vocabulary(path, tokenizer)
-    if tokenizer is None and (request.prompt is not None or request.chat):
-        raise InputError(
-            f"--prompt: {request.model} gets random weights, which know no words; give a GGUF file, or leave the prompt out"
-        )
+    if tokenizer is None:
+        _refuse_words(request)
     if tokenizer is not None and request.weights:
         raise InputError(f"--weights {request.weights}: {request.model} has weights of its own, leave it out")
     prompt = _prompt(tokenizer, request)
@@ -102,6 +100,16 @@ def run(request: Request) -> None:
         _report(request, engine, tokenizer, found, speeds, loaded - started, interrupted)
     if interrupted:
         end_interrupted()
+
+
+def _refuse_words(request: Request) -> None:
+    """InputError where a model that there is has random weights and is to read a text; first, where there is none."""
+    find(request.model, shelf("models"), "model")
+    option = "--prompt" if request.prompt is not None else "--chat" if request.chat else None
+    if option:
+        raise InputError(
+            f"{option}: {request.model} gets random weights, which know no words; give a GGUF file, or leave {option} out"
+        )
 
 
 def _reading_speeds(engine: Engine) -> list[float]:

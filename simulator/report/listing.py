@@ -21,7 +21,7 @@ from simulator.report.screen import fold, is_screen, print_line
 from simulator.report.table import print_table
 from simulator.runtime import RUNTIMES, default_runtime, load_runtime
 from simulator.simulate import DEFAULT_CONTEXT, Scenario, scenario
-from simulator.units import GIGA, KILO, MEGA, TERA, format_gib, format_number, format_params
+from simulator.units import GIGA, KILO, MEGA, TERA, counted, format_gib, format_number, format_params
 
 LINES = 20  # of a list on a terminal, where not all are asked for
 NAMED = 5  # models that are too large, on a terminal
@@ -249,7 +249,7 @@ def _print_runtimes(_asked: Asked) -> None:
 def _print_formats(_asked: Asked) -> None:
     """Number formats with their bits per weight, and the named mixes of them."""
     rows = [
-        [name, f"{fmt.bits:.4g}", f"{fmt.block_bytes:g} byte{'s' * (fmt.block_bytes != 1)} for {fmt.block}"]
+        [name, f"{fmt.bits:.4g}", f"{counted(fmt.block_bytes, 'byte')} for {fmt.block}"]
         for name, fmt in sorted(FORMATS.items(), key=lambda item: item[1].bits)
     ]
     print_table(["format", "bits", "block"], rows, left=("format", "block"))

@@ -6,8 +6,8 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const find = (id) => document.getElementById(id);
 const last = (list) => list[list.length - 1];
 const GI = 2 ** 30, MI = 2 ** 20;
-const LIMITS = ["memory", "arithmetic", "overhead"];
-const BOUND = { m: "memory", c: "arithmetic", o: "overhead" };
+const LIMITS = ["memory", "compute", "overhead"];
+const BOUND = { m: "memory", c: "compute", o: "overhead" };
 const COMPONENTS = ["weights", "experts", "cache", "activations"];
 const PARTS = {
   attention: "attention matrices", ffn: "feed-forward", experts: "routed experts", shared: "shared experts",
@@ -637,8 +637,8 @@ function heldBack(shown) {
   if (!found.fits) return say("held", `Memory that is too small: it ${misfit(found)}.`);
   const parts = partsOf(shown.surface), total = sum(parts.map((part) => part.value));
   const limits = shown.surface.limits.map((place) => at(place, chosen.batch, chosen.context));
-  const [memory, arithmetic, overhead] = limits.map((value) => percent(value / total));
-  const waits = `${memory} waits for memory, ${arithmetic} for arithmetic and ${overhead} is overhead`;
+  const [memory, compute, overhead] = limits.map((value) => percent(value / total));
+  const waits = `${memory} waits for memory, ${compute} for compute and ${overhead} is overhead`;
   const longest = `The largest part is ${parts[0].name}, ${percent(parts[0].value / total)} of it.`;
   say("held", `A step takes ${seconds(total)}: ${waits}. ${longest}`);
   drawRoofline(shown, parts, total, subtitle);
@@ -741,7 +741,7 @@ function batches(shown) {
 
 function batchMarks([computes, cached, room]) {
   const marks = [
-    { x: computes, text: `arithmetic takes over at ${computes}` },
+    { x: computes, text: `compute takes over at ${computes}` },
     { x: cached, text: `cache outweighs weights at ${cached}` },
     { x: room, text: `fits up to ${room}` },
   ];
@@ -752,7 +752,7 @@ function batchAnswer(found, [computes, cached, room]) {
   const [first, best] = [found[0], last(found)];
   const when = (batch) => (batch > 1 ? `at batch ${whole(batch)}` : "from the start");
   const turns = [
-    computes && `arithmetic takes over ${when(computes)}`, cached && `the cache outweighs the weights ${when(cached)}`,
+    computes && `compute takes over ${when(computes)}`, cached && `the cache outweighs the weights ${when(cached)}`,
     room && `memory is full at ${whole(room)}`,
   ].filter(Boolean);
   const also = turns.length ? ` ${upper(turns.join(", "))}.` : "";
@@ -928,7 +928,7 @@ function sparseAnswer({ pair }, found) {
   if (!found.length || half < 0) return "";
   const gain = (each) => at(pair.sparse[half], each.place) / at(pair.sparse[0], each.place);
   const [first, final] = [found[0], last(found)], isLess = gain(final) < gain(first);
-  const why = isLess ? "since different tokens need different weights" : "since arithmetic is saved as well";
+  const why = isLess ? "since different tokens need different weights" : "since compute is saved as well";
   const later = found.length > 1 ? `, ${number(gain(final))} at batch ${whole(final.batch)}, ${why}` : "";
   const now = `batch ${whole(first.batch)} decodes ${number(gain(first))} times as many tokens`;
   return `With half of the inputs zero, ${now}${later}.`;

@@ -25,7 +25,6 @@ WIDE = 30  # rates that span more are shown on a logarithmic scale
 COLUMNS = 5  # devices that have room beside each other
 SHOWN_ROWS = 12  # of measurements, before the rest is folded away
 MOST_MEASURED = 1_500  # that a page shows
-LIMITS = {"memory": "memory", "compute": "arithmetic", "overhead": "overhead"}
 
 
 def page(
@@ -55,7 +54,7 @@ def page(
         held=_held_lines(measured, remarks),
         speed_answer=escape(_speed_answer(grids, points)),
         speed_table=_speed_table(grids, points, rates),
-        speed_note=escape(_speed_note(grids, rates, measured)),
+        speed_note=escape(_speed_note(grids, rates)),
         measured=_measured_section(shown, len(measured)) if measured else "",
         trust=_trust(grids, command, pictures, data_files, accuracy),
         footer=escape(f"Made by roofcast {__version__}, a forecast and no measurement unless it says so."),
@@ -177,14 +176,13 @@ def _misfit(point: Prediction) -> str:
     return f"does not fit: needs {format_gib(point.memory_bytes)}, {format_gib(point.memory_limit_bytes)} can be had"
 
 
-def _speed_note(grids: Grids, rates: dict[int, float], measured: Sequence[Measured]) -> str:
+def _speed_note(grids: Grids, rates: dict[int, float]) -> str:
     scale = "Dots stand on a logarithmic scale." if _is_wide(rates) else "Bars are in proportion."
     bars = f" {scale}" if len(rates) > 1 else ""
     interval = "the interval that is made to hold the true rate with a probability of 80 %"
-    held = f" ({told_held(measured)})" if measured else ""
     return (
         f"Tokens per second of one sequence with {counted(grids.shown_context, 'token')} in its cache; in brackets "
-        f"{interval}{held}; then the format of the weights and what limits.{bars}"
+        f"{interval}; then the format of the weights and what limits.{bars}"
     )
 
 
@@ -218,7 +216,7 @@ def _cell(column: str, point: Prediction, rates: dict[int, float]) -> str:
     mark = _mark(float(point.tokens_per_s), rates) if len(rates) > 1 else ""
     return (
         f"{opening}<strong>{format_number(point.tokens_per_s)}</strong> <span>({_interval(point)})</span>"
-        f"{mark}<small>{name}, {LIMITS[str(point.bound)]}</small></td>"
+        f"{mark}<small>{name}, {point.bound}</small></td>"
     )
 
 

@@ -8,9 +8,11 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 
+from simulator.errors import InputError
 from simulator.report import charts
 from simulator.report.charts import FEW_BATCHES, ROOF_BATCHES, Chart, by_device
 from simulator.report.measured import Measured
@@ -75,17 +77,35 @@ def draw_all(found: Sequence[Chart], progress: Progress) -> dict[str, bytes]:
             progress(number / len(found), chart.title)
             drawn |= draw_both(chart)
         return drawn
-    with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
+    with _processes(workers) as pool:
         with _without_interrupts():
             waiting = {pool.submit(draw_both, chart): chart for chart in found}
-        try:
-            for number, done in enumerate(as_completed(waiting), 1):
-                drawn |= done.result()
-                progress(number / len(found), waiting[done].title)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for number, done in enumerate(as_completed(waiting), 1):
+            drawn |= done.result()
+            progress(number / len(found), waiting[done].title)
     return drawn
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """So many that draw at once; none outlives the block. InputError if the system ends one, as it does for lack of memory."""
+    before = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(workers, initializer=_end_with_parent)
+    try:
+        yield pool
+    except BaseException as error:
+        # Where not all could be started, those that were wait for work that never comes.
+        for each in multiprocessing.active_children():
+            if each not in before:
+                each.kill()
+                each.join()
+        if isinstance(error, BrokenProcessPool):
+            raise InputError(
+                "a process that draws pictures was ended by the system: free memory, or name fewer models"
+            ) from None
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def draw_both(chart: Chart) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ from simulator.hardware import Hardware, load_hardware
 from simulator.host import describe_state, read_host, remark_on_others, threads_here
 from simulator.probe.compiling import compile_all
 from simulator.probe.cuda import gpu_notes
-from simulator.probe.describe import hardware_fields, identity
+from simulator.probe.describe import hardware_fields, identity, with_doubts
 from simulator.probe.device import make_plan, read_device
 from simulator.probe.merge import fields_of, merge, refuse_stranger
 from simulator.report.plot import check_path, show_device
@@ -64,6 +64,7 @@ def run(output: str, seconds: float, threads: int | None, plot: str | None = Non
 def save(path: Path, old: dict[str, Any], fields: dict[str, Any]) -> Hardware:
     """Writes what was measured, together with what the file held before; where that does not go together, beside it."""
     try:
+        fields = with_doubts(fields, check(fields, Hardware, str(path)))
         together = merge(old, fields, str(path)) if old else fields
         hardware = check(together, Hardware, str(path))
     except InputError as reason:

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from simulator.bandwidth import bandwidth_of
+from simulator.doubt import told_doubts
 from simulator.hardware import BEYOND, BY_DEFINITION, INTERPOLATED, SHARED_OUT, Figure, Hardware
-from simulator.interval import RESTLESS
+from simulator.interval import RESTLESS, Point, weaknesses
 from simulator.layers.attention import GroupedQuery
 from simulator.model import Model
-from simulator.predict import Prediction
+from simulator.predict import Prediction, bytes_elsewhere
 from simulator.routing import Capacity, Uniform
 from simulator.simulate import Scenario, largest_batch, largest_context
 from simulator.units import GI, GIGA, counted, format_bytes, format_gib, format_number, format_rate
@@ -47,6 +48,9 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
             f"a restless machine: while {hardware.name} was profiled, decodes of the same models scattered by "
             f"{last.unrest.spread:.0%}, which the interval allows for"
         )
+    doubts = told_doubts(hardware)
+    if doubts:
+        yield f"{hardware.name} has {doubts}"
     if load.threads and hardware.kind == "cpu" and not main.gb_per_s_by_threads:
         yield f"bandwidth by threads is unknown for {hardware.name}: that of all is taken for {counted(load.threads, 'thread')}"
     heaviest = max(last.ops, key=lambda timed: float(timed.op.count * timed.op.cost.weight_bytes))
@@ -54,7 +58,7 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     if share.source != BY_DEFINITION:
         yield f"{software} reaches {share.value:.0%} of that bandwidth with {fmt.name} ({share.origin})"
     if peak and float(last.parts_given_memory["compute"]) > NOTABLE_SHARE * float(last.seconds_given_memory):
-        yield f"arithmetic {format_rate(peak.value)} {_origin(peak, hardware)}"
+        yield f"compute {format_rate(peak.value)} {_origin(peak, hardware)}"
         if heaviest.peak_share.source != BY_DEFINITION:
             reached = f"{heaviest.peak_share.value:.1%} of that peak with {fmt.name} ({heaviest.peak_share.origin})"
             yield f"{software} reaches {reached}"
@@ -70,6 +74,11 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     if not base.runtime.is_sure(hardware):
         yield f"whether {base.runtime.title or base.runtime.name} runs on {hardware.name} is not known: its file gives no architecture"
     yield from base.remarks
+    if (
+        not base.runtime.is_engine and points[-1].backend.launch_share
+    ):  # of published software, not of the hardware alone
+        largest = max(int(np.max(point.load.batch)) for point in points)
+        yield from weaknesses(Point(hardware, largest, bool(model.experts)))
     if load.weights.name.endswith("bpw"):
         yield f"{load.weights.name}: the same for every tensor; real mixes differ by tensor, so bytes are good to about 15 %"
     if model.experts and any(point.load.batch > 1 for point in points):
@@ -169,7 +178,7 @@ def _unknown(points: list[Prediction], hardware: Hardware) -> Iterator[str]:
     }
     if sum(blind.values()) > NOTABLE_SHARE * float(point.cost.flops):
         yield (
-            f"no arithmetic peak is known for {hardware.name} in {', '.join(blind)}: only bandwidth limits there, large batches may be "
+            f"no compute peak is known for {hardware.name} in {', '.join(blind)}: only bandwidth limits there, large batches may be "
             "forecast too fast"
         )
     if point.threads and hardware.cores and point.threads > max(hardware.cores, hardware.threads or 0):
@@ -204,6 +213,10 @@ def capacity(base: Scenario, points: list[Prediction]) -> Iterator[str]:
             f"{format_gib(first.memory_bytes - limit)} too much"
         )
         yield from _from_storage(base, first)
+    elsewhere = bytes_elsewhere(base.loaded.model, base.load, base.runtime, base.hardware)
+    if elsewhere:
+        software = base.runtime.title or base.runtime.name
+        yield f"{format_gib(elsewhere)} of embeddings are not in that: {software} keeps them in the memory of the machine around the card"
     most, deepest = largest_batch(base, context), largest_context(base, batch)
     if most and context:
         yield f"room for batch {most:,} at context {context:,}{_deepest(base, batch, deepest)}"

@@ -162,11 +162,9 @@ def _sections(found: Score) -> Iterator[tuple[str, list[str]]]:
 def _summary(found: Score) -> str:
     """How far off, in sentences."""
     n = len(found.rows)
-    n_held = sum(row.held for row in found.rows)
     above = found.n_above_ceiling
     parts = [
         f"{counted(n, 'measurement')}: median error {found.median_abs_error:.0%}, nine in ten within {found.p90_abs_error:.0%}",
-        f"{n_held:,} inside the 80 % interval ({found.held:.0%})",
         f"{_bias(exp(found.bias) - 1)} in the median",
         f"{above:,} above the ceiling, which cannot be: a wrong figure, here or there"
         if above

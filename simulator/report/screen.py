@@ -70,14 +70,14 @@ def console(stream: TextIO | None = None) -> Console:
 def print_line(text: str, rest: str = "    ", stream: TextIO | None = None) -> None:
     """A line of running text: folded at words on a terminal, with *rest* before its further lines; whole in a pipe."""
     stream = stream or sys.stdout
-    print(fold(text, rest=rest, width=text_width(stream)) if is_screen(stream) else text, file=stream)
+    print(fold(text, rest=rest, stream=stream) if is_screen(stream) else text, file=stream)
 
 
-def fold(text: str, first: str = "", rest: str = "", width: int | None = None) -> str:
+def fold(text: str, first: str = "", rest: str = "", width: int | None = None, stream: TextIO | None = None) -> str:
     """Text in lines broken between words: numbers, names and addresses stay whole, and on a terminal a number with its unit."""
-    width = width or text_width()
+    width = width or text_width(stream)
     rest = rest if len(rest) <= width // 3 else " " * (width // 3)
-    text = _BEFORE_UNIT.sub(HELD, text) if is_screen() else text
+    text = _BEFORE_UNIT.sub(HELD, text) if is_screen(stream) else text
     found = textwrap.fill(
         text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
     )

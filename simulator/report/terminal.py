@@ -14,7 +14,7 @@ from plotille import Canvas
 
 from simulator.errors import printable
 from simulator.report import roofline_data
-from simulator.report.charts import Chart, Panel, Series, table_of, without_zero
+from simulator.report.charts import CHANGES, Chart, Panel, Series, table_of, without_zero
 from simulator.report.screen import LEAST_COLUMNS, fold, is_plain, is_screen, print_line
 from simulator.report.table import print_table
 from simulator.report.ticks import even_places, round_places
@@ -28,6 +28,7 @@ BLOCKS = " ▏▎▍▌▋▊▉█"
 FILLS = "█▓▒░"
 LEAST_BAR = 8  # columns of the longest bar
 BLANK = "\u2800"  # a sign of braille without dots
+SIGNS = dict(zip(CHANGES, "◆▲■", strict=True))  # the shapes that pictures have
 
 
 def print_chart(chart: Chart) -> None:
@@ -52,7 +53,7 @@ def can_draw() -> bool:
     if not is_screen() or os.environ.get("TERM") == "dumb":
         return False
     try:
-        "⣿█▏".encode(sys.stdout.encoding or "ascii")
+        "⣿█▏◆▲■".encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True
@@ -61,7 +62,8 @@ def can_draw() -> bool:
 def print_values(chart: Chart) -> None:
     """Every value in a table."""
     print_line(chart.title + (f": {chart.subtitle}" if chart.subtitle else ""))
-    print_line(f"x: {chart.x}" + (f"; y: {chart.panels[0].y or chart.x}" if _same_y(chart) else ""))
+    x, y = chart.names
+    print_line(f"x: {x}; y: {y}")
     print()
     rows = table_of(chart)
     names = [
@@ -73,10 +75,6 @@ def print_values(chart: Chart) -> None:
     print_table(names, cells, left=("panel", "series", "note") + (("x",) if chart.form == "bars" else ()))
     print()
     print_line(chart.source)
-
-
-def _same_y(chart: Chart) -> bool:
-    return len({panel.y for panel in chart.panels}) == 1
 
 
 def _cell(value: object) -> str:
@@ -155,21 +153,34 @@ def _lines(chart: Chart, panel: Panel) -> Iterator[str]:
     y = _Scale([*values, *([] if chart.y_log else [0.0])], chart.y_log, _rate)
     paths = [(each, _along(each.x, each.y)) for each in panel.series]
     marks = [(p.x, p.y, "*") for each in panel.series for p in each.measured]
-    marks += [(mark.x, mark.y, "o") for each in panel.series for mark in each.marks]
+    marks += [(mark.x, mark.y, SIGNS[mark.what]) for each in panel.series for mark in each.marks]
     dotted = [_along(each.x, each.ceiling) for each in panel.series if few and each.ceiling]
     yield from _canvas(
         x, y, [(path, COLOURS[each.colour % 7]) for each, path in paths], dotted, marks, panel.y, chart.x
     )
-    if [each.label for each in panel.series] == [
-        each.label for each in chart.panels[-1].series
-    ] and panel is not chart.panels[-1]:
-        return  # the last panel says what is what
-    yield from _keys(panel.series)
-    for number, each in enumerate(panel.series):
-        for mark in each.marks:
-            yield from _told(f"o {mark.text}{'' if few else f' ({_letter(number)})'}", "  ")
-    if few and panel.series[0].low:
+    below = chart.panels[next(n for n, each in enumerate(chart.panels) if each is panel) + 1 :]
+    is_told_below = any(_names_of(each) == _names_of(panel) for each in below[-1:])  # the last panel says what is what
+    if not is_told_below:
+        yield from _keys(panel.series)
+    if not any(_marks_of(each) == _marks_of(panel) for each in below[:1]):  # else the next one says it of both
+        for sign, text in _marks_of(panel):
+            yield from _told(f"{sign} {text}", "  ")
+    if few and panel.series[0].low and not is_told_below:
         yield from _interval(panel.series[0])
+
+
+def _names_of(panel: Panel) -> list[str]:
+    return [each.label for each in panel.series]
+
+
+def _marks_of(panel: Panel) -> list[tuple[str, str]]:
+    """The sign of each change and what it says, with the letter of its line where there are several."""
+    few = len(panel.series) == 1
+    return [
+        (SIGNS[mark.what], mark.text if few else f"{mark.text} ({_letter(number)})")
+        for number, each in enumerate(panel.series)
+        for mark in each.marks
+    ]
 
 
 def _interval(each: Series) -> Iterator[str]:
@@ -223,8 +234,11 @@ def _canvas(
         for (x0, y0), (x1, y1) in pairwise(path):
             canvas.line(x(x0), y(y0), x(x1), y(y1), color=shade)
     letters = [(path[-1][0], path[-1][1], _letter(n), colour) for n, (path, colour) in enumerate(paths) if path]
+    cells = _Cells(width, lines)
     for place, value, sign, colour in [*((*mark, None) for mark in marks), *letters]:
-        canvas.text(x(place), y(value), sign, color=None if is_plain() else colour)
+        column, line = cells.take((x(place) - x.low) / (right - x.low), (y(value) - y.low) / (top - y.low), sign)
+        at = (x.low + (column + 0.5) / width * (right - x.low), y.low + (line + 0.5) / lines * (top - y.low))
+        canvas.text(*at, sign, color=None if is_plain() else colour)
     rows = {round((1 - (y(place) - y.low) / (y.high - y.low)) * (lines - 1)): name for place, name in names.items()}
     yield f"{'':{margin}} {y_name}"
     for number, line in enumerate(canvas.plot().splitlines()[:lines]):
@@ -232,6 +246,31 @@ def _canvas(
     yield f"{'':{margin}}└{'─' * width}"
     yield f"{'':{margin}} {_ticks(x, width)}"
     yield from ([f"{'':{margin}} {x_name:^{width}}"] if len(x_name) <= width else _told(x_name, " " * (margin + 1)))
+
+
+class _Cells:
+    """Which characters of a panel hold a sign: one that comes later goes to the nearest that is free."""
+
+    def __init__(self, columns: int, lines: int):
+        self.columns, self.lines = columns, lines
+        self.taken: dict[tuple[int, int], str] = {}
+
+    def take(self, across: float, up: float, sign: str) -> tuple[int, int]:
+        """Column and line, from the left and from below, for a sign at these shares of the whole."""
+        column = min(self.columns - 1, max(0, int(across * self.columns)))
+        line = min(self.lines - 1, max(0, int(up * self.lines)))
+        cell = next((each for each in self._near(column, line) if self.taken.get(each, sign) == sign), (column, line))
+        self.taken[cell] = sign
+        return cell
+
+    def _near(self, column: int, line: int) -> Iterator[tuple[int, int]]:
+        steps = sorted(
+            ((a, b) for a in range(-2, 3) for b in range(-1, 2)),
+            key=lambda step: (abs(step[0]) + 2 * abs(step[1]), -step[0]),
+        )
+        for right, up in steps:
+            if 0 <= column + right < self.columns and 0 <= line + up < self.lines:
+                yield column + right, line + up
 
 
 def _dots(path: list[tuple[float, float]], x: _Scale, y: _Scale, columns: int) -> Iterator[tuple[float, float]]:

@@ -275,7 +275,7 @@ def _flips_line(flips: Flips) -> str:
     def speed(value: float) -> str:
         return f"{format_number(value / GIGA)} GB/s" if flips.unit == "B/s" else f"{format_number(value)} {flips.unit}"
 
-    threads = f"{flips.threads} thread{'s' * (flips.threads > 1)}"
+    threads = counted(flips.threads, "thread")
     return f"two states: {flips.what} with {threads} {flips.states.told(speed, 'looks')}"
 
 
@@ -302,7 +302,7 @@ def _decode(row: Row) -> str:
             *([f"{_short_count(case.context)} deep"] if case.context > SHALLOW else []),
             *([case.routing] if case.model.experts and case.routing != "uniform" else []),
             *([case.sparsity.partition(":")[0]] if case.sparsity else []),
-            *([f"{case.threads} thread{'s' * (case.threads > 1)}"] if case.threads != everyone else []),
+            *([counted(case.threads, "thread")] if case.threads != everyone else []),
         ]
     )
 

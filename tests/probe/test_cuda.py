@@ -59,12 +59,12 @@ def say(**found):
 def simulate(code, start=START):
     """What a program prints as JSON with numba's simulator in place of a GPU."""
     done = subprocess.run(
-        [sys.executable, "-c", start + code],
+        [sys.executable, "-c", "from patching import change\n" + start + code],
         capture_output=True,
         text=True,
         check=False,
         cwd=ROOT,
-        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(ROOT / "tests")},
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -139,8 +139,9 @@ from dataclasses import replace
 from simulator.hardware import Hardware
 from simulator.probe import cuda as probe, cuda_describe
 from simulator.probe.clock import measure
-probe.THREADS = 2
-probe.SIZES = cuda_describe.SIZES = (2**13, 2**14, 2**15)
+change(probe, THREADS=2)
+change(probe, SIZES=(2**13, 2**14, 2**15))
+change(cuda_describe, SIZES=probe.SIZES)
 gpu = probe.Gpu(0, "NVIDIA Simulated", (5, 2), 1, 2**16, 2**16)
 now = [0.0]
 def clock():
@@ -174,7 +175,7 @@ def test_working_sets_do_not_read_what_they_write():
     found = simulate(
         """
 from simulator.probe import cuda as probe
-probe.THREADS = 2
+change(probe, THREADS=2)
 work = probe._Work(probe.Gpu(0, "", (5, 2), 1, 2**22, 2**22), 2**18)
 before = work.memory.copy_to_host()
 probe.stream_probe(work, "copy", 2**17).run(1)

@@ -231,17 +231,21 @@ SIMULATED = """
 import itertools, sys
 from dataclasses import replace
 from functools import partial
+from patching import change
 from simulator.probe import cuda as probe, cuda_describe
 from simulator.probe.clock import measure
 from simulator.report import profile_gpu
-probe.THREADS = 2
-probe.SIZES = cuda_describe.SIZES = (2**13, 2**14, 2**15)
+change(probe, THREADS=2, SIZES=(2**13, 2**14, 2**15))
+change(cuda_describe, SIZES=probe.SIZES)
 gpu = probe.Gpu(0, "NVIDIA Simulated", (5, 2), 1, 2**16, 2**16)
-profile_gpu.why_not = lambda: None
-profile_gpu.find_gpus = lambda: (gpu,)
-profile_gpu.gpu_probes = lambda gpu, quick: [replace(each, burst_s=1e-6) for each in probe.gpu_probes(gpu, quick)]
 ticks = itertools.count()
-profile_gpu.measure = partial(measure, clock=lambda: 1e-5 * next(ticks))
+change(
+    profile_gpu,
+    why_not=lambda: None,
+    find_gpus=lambda: (gpu,),
+    gpu_probes=lambda gpu, quick: [replace(each, burst_s=1e-6) for each in probe.gpu_probes(gpu, quick)],
+    measure=partial(measure, clock=lambda: 1e-5 * next(ticks)),
+)
 profile_gpu.run_gpu(sys.argv[1], 60, 0)
 """
 
@@ -254,7 +258,7 @@ def test_the_probes_themselves_make_a_file(tmp_path):
         text=True,
         check=False,
         cwd=ROOT,
-        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(ROOT / "tests")},
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("NVIDIA Simulated\n")
