@@ -588,7 +588,7 @@ def main(arguments: list[str] | None = None) -> None:
         arguments = with_index(sys.argv[1:] if arguments is None else arguments)
         if arguments[:1] and arguments[0] in ("plot", "report"):
             arguments = with_every_device(arguments)
-        _refuse_control_characters(arguments)
+        _refuse_what_is_not_shown(arguments)
         _refuse_options_as_files(arguments)
         status = _run(arguments)
     if status == STATUS:  # typer turns an interrupt into this, or lets it through
@@ -647,14 +647,14 @@ def _refuse_options_as_files(arguments: list[str]) -> None:
             )
 
 
-def _refuse_control_characters(arguments: list[str]) -> None:
+def _refuse_what_is_not_shown(arguments: list[str]) -> None:
     """Names of files are printed wherever they are used, and stand in pages and pictures; only a prompt is free text."""
     for before, argument in zip(("", *arguments), arguments, strict=False):
         is_prompt = before == "--prompt" or argument.startswith("--prompt=")
         if not (is_prompt or is_plain_line(argument)):
             shown = printable(argument)
             raise InputError(
-                f"'{shown}': has a line end or a control character in it; a file must be renamed to be used"
+                f"'{shown}': has a line end or a character in it that cannot be shown; a file must be renamed to be used"
             )
 
 
