@@ -324,6 +324,13 @@ def test_a_word_for_a_number_is_shown(refusal, option):
     assert "a whole number is needed" in message
 
 
+@pytest.mark.parametrize("option", [("generate", "smollm2-135m", "--temperature"), ("profile", "--seconds")])
+@pytest.mark.parametrize("text", ["abc", "1e400", "nan"])
+def test_what_is_no_finite_number_is_shown(refusal, option, text):
+    """As it was written, and that a number is needed."""
+    assert f"'{text}': a number is needed" in refusal(*option, text)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
