@@ -497,6 +497,21 @@ def test_a_wrong_model_file_is_told(files, refusal, old, new, message):
     assert message in told
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("class: sbc\nkind: cpu", "class: desktop-cpu\nkind: gpu", "kind: a desktop-cpu is a cpu, got gpu: change kind or class"),
+        ("class: sbc", "class: consumer-gpu", "kind: a consumer-gpu is a gpu, got cpu: change kind or class"),
+        ("gb_per_s: 10\n    datasheet_gb_per_s: 20", "gb_per_s: 10000", "10,000 GB/s of DRAM are more than any CPU has (2,000 at most)"),
+        ("datasheet_gb_per_s: 20", "datasheet_gb_per_s: 20000", "GB/s are meant, not MB/s?"),
+    ],
+)  # fmt: skip
+def test_a_device_that_cannot_be_is_refused(files, refusal, old, new, message):
+    """A GPU of a class of CPUs, memory a thousand times too fast: a slip."""
+    change("device.yaml", old, new)
+    assert message in refusal("simulate", "model.yaml", "device.yaml")
+
+
 def test_a_missing_kind_is_answered_with_the_kinds(files, refusal):
     """Which kinds there are is what the reader needs."""
     change("model.yaml", "kind: grouped_query, ", "")
