@@ -16,7 +16,7 @@ from simulator.host import Run, run_program
 from simulator.probe.cuda_libraries import CallError
 from simulator.units import KILO, MEGA, format_gib
 
-INSTALL = "pip install 'roofcast[cuda]'"
+INSTALL = "pip install '.[cuda]' in a checkout"
 
 
 @dataclass(frozen=True)
