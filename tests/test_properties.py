@@ -46,7 +46,7 @@ def devices(draw, capacities=ROOMY):
     return Hardware.model_validate(
         {
             "name": "drawn",
-            "class": draw(st.sampled_from(["sbc", "consumer-gpu", "server-cpu"])),
+            "class": draw(st.sampled_from(["sbc", "phone", "igpu"])),
             "kind": draw(st.sampled_from(["cpu", "gpu"])),
             "cores": draw(st.integers(1, 64)),
             "memory": levels,
