@@ -8,6 +8,7 @@ import gc
 gc.set_threshold(100_000)
 
 import itertools
+import math
 import re
 import shutil
 import sys
@@ -116,6 +117,17 @@ def whole_number(text: str) -> int:
         return int(text)
     except ValueError:
         raise typer.BadParameter(f"{printable(text)!r}: a whole number is needed") from None
+
+
+def number(text: str) -> float:
+    """An option's value as a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{printable(text)!r}: a number is needed")
+    return value
 
 
 # What several commands take alike.
@@ -282,7 +294,10 @@ def generate(
         int | None,
         typer.Option(parser=whole_number, metavar="INTEGER", help="Room for so many tokens. [default: what is needed]"),
     ] = None,
-    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token, 1 draws as the model says.")] = 0.0,
+    temperature: Annotated[
+        float,
+        typer.Option(parser=number, metavar="FLOAT", help="0 takes the likeliest token, 1 draws as the model says."),
+    ] = 0.0,
     seed: Annotated[
         int, typer.Option(parser=whole_number, metavar="INTEGER", help="Of the drawing, and of random weights.")
     ] = 0,
@@ -377,7 +392,11 @@ def profile(
     quick: Annotated[bool, typer.Option("--quick", help="20 seconds: fewer formats, and wider spreads.")] = False,
     seconds: Annotated[
         float | None,
-        typer.Option(help="Of measuring, after compiling; what there is no time for is named. [default: 60]"),
+        typer.Option(
+            parser=number,
+            metavar="FLOAT",
+            help="Of measuring, after compiling; what there is no time for is named. [default: 60]",
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="CPU threads. [default: all cores]")

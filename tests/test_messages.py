@@ -324,6 +324,13 @@ def test_a_word_for_a_number_is_shown(refusal, option):
     assert "a whole number is needed" in message
 
 
+@pytest.mark.parametrize("option", [("generate", "smollm2-135m", "--temperature"), ("profile", "--seconds")])
+@pytest.mark.parametrize("text", ["abc", "1e400", "nan"])
+def test_what_is_no_finite_number_is_shown(refusal, option, text):
+    """As it was written, and that a number is needed."""
+    assert f"'{text}': a number is needed" in refusal(*option, text)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -488,6 +495,21 @@ def test_a_wrong_model_file_is_told(files, refusal, old, new, message):
     told = refusal("simulate", "model.yaml", "device.yaml")
     assert told.startswith("model.yaml:")
     assert message in told
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("class: sbc\nkind: cpu", "class: desktop-cpu\nkind: gpu", "kind: a desktop-cpu is a cpu, got gpu: change kind or class"),
+        ("class: sbc", "class: consumer-gpu", "kind: a consumer-gpu is a gpu, got cpu: change kind or class"),
+        ("gb_per_s: 10\n    datasheet_gb_per_s: 20", "gb_per_s: 10000", "10,000 GB/s of DRAM are more than any CPU has (2,000 at most)"),
+        ("datasheet_gb_per_s: 20", "datasheet_gb_per_s: 20000", "GB/s are meant, not MB/s?"),
+    ],
+)  # fmt: skip
+def test_a_device_that_cannot_be_is_refused(files, refusal, old, new, message):
+    """A GPU of a class of CPUs, memory a thousand times too fast: a slip."""
+    change("device.yaml", old, new)
+    assert message in refusal("simulate", "model.yaml", "device.yaml")
 
 
 def test_a_missing_kind_is_answered_with_the_kinds(files, refusal):

@@ -26,7 +26,7 @@ ROOMY = st.just(1e6)  # GiB
 @st.composite
 def devices(draw, capacities=ROOMY):
     """A device with a cache or without, sustained rates known or not, any peaks; with room for everything unless told."""
-    datasheet = draw(rates)
+    datasheet = min(2000.0, draw(rates))
     main = {"name": "main", "capacity_gib": draw(capacities), "datasheet_gb_per_s": datasheet}
     if draw(st.booleans()):
         main["gb_per_s"] = datasheet * draw(shares)
@@ -46,7 +46,7 @@ def devices(draw, capacities=ROOMY):
     return Hardware.model_validate(
         {
             "name": "drawn",
-            "class": draw(st.sampled_from(["sbc", "consumer-gpu", "server-cpu"])),
+            "class": draw(st.sampled_from(["sbc", "phone", "igpu"])),
             "kind": draw(st.sampled_from(["cpu", "gpu"])),
             "cores": draw(st.integers(1, 64)),
             "memory": levels,

@@ -98,7 +98,7 @@ def _case(name: str, path: Path, threads: int, share: float, rounds: int, notes:
             rates = 1 / np.array(steps[1:])
             rows.append(row(f"{name}-batch1", rates, np.array(others[1:]) * rates, "llama.cpp", ">= 1.00", "tokens/s"))
         elif "llama.cpp" not in "".join(notes):
-            notes.append("llama.cpp was not compared: pip install roofcast[bench]")
+            notes.append("llama.cpp was not compared: pip install '.[bench]' in a checkout")
         if name == BATCH_CASE:
             rows.append(_batch_row(name, engine, rounds))
     return rows

@@ -205,7 +205,7 @@ def child_command(path: Path, threads: int, context: int, parallel: int) -> list
     """What starts the process."""
     if importlib.util.find_spec(PACKAGE) is None:
         raise InputError(
-            f"comparing with llama.cpp needs the Python package {PACKAGE}; install it with: pip install 'roofcast[bench]'"
+            f"comparing with llama.cpp needs the Python package {PACKAGE}; install it with: pip install '.[bench]' in a checkout"
         )
     return [sys.executable, "-m", "simulator.bench.llama_cpp", str(path), str(threads), str(context), str(parallel)]
 

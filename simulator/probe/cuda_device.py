@@ -16,7 +16,7 @@ from simulator.host import Run, run_program
 from simulator.probe.cuda_libraries import CallError
 from simulator.units import KILO, MEGA, format_gib
 
-INSTALL = "pip install 'roofcast[cuda]'"
+INSTALL = "pip install '.[cuda]' in a checkout"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def why_not() -> str | None:
     try:
         from numba import cuda
     except (ImportError, AttributeError) as error:  # an old numba-cuda misses names in a new numba
-        return f"numba-cuda does not load ({_one_line(error)}): pip install -U 'roofcast[cuda]'"
+        return f"numba-cuda does not load ({_one_line(error)}): pip install -U '.[cuda]' in a checkout"
     if cuda.config.ENABLE_CUDASIM:
         return "NUMBA_ENABLE_CUDASIM is set, so numba would simulate a GPU: unset it"
     try:

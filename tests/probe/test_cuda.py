@@ -257,7 +257,7 @@ def test_neither_numba_nor_a_gpu_is_needed_to_import():
 def test_without_numba_cuda_the_user_is_told_what_to_install(monkeypatch):
     """One sentence, no GPUs, no traceback."""
     monkeypatch.setattr(cuda_device.importlib.util, "find_spec", lambda _name: None)
-    assert why_not() == "measuring an NVIDIA GPU needs numba-cuda: pip install 'roofcast[cuda]'"
+    assert why_not() == "measuring an NVIDIA GPU needs numba-cuda: pip install '.[cuda]' in a checkout"
     assert find_gpus() == ()
 
 
@@ -308,7 +308,7 @@ def test_without_gpus_or_compiler_the_user_is_told_so(installed):
     installed(made_up_module(gpus=[]))
     assert why_not() == "the NVIDIA driver finds no GPU: see nvidia-smi, and CUDA_VISIBLE_DEVICES"
     installed(made_up_module(gpus=[1], is_available=lambda: False))
-    assert why_not() == "the compiler for GPUs (NVVM) is missing: pip install 'roofcast[cuda]'"
+    assert why_not() == "the compiler for GPUs (NVVM) is missing: pip install '.[cuda]' in a checkout"
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_missing_driver(installed):

@@ -166,7 +166,7 @@ def test_without_a_gpu_the_command_says_what_to_do(capsys, tmp_path, monkeypatch
     """One sentence, exit status 2, no file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cuda_device.importlib.util, "find_spec", lambda _name: None)
-    message = "roofcast: measuring an NVIDIA GPU needs numba-cuda: pip install 'roofcast[cuda]'\n"
+    message = "roofcast: measuring an NVIDIA GPU needs numba-cuda: pip install '.[cuda]' in a checkout\n"
     assert run(capsys, "profile", "--gpu") == (2, "", message)
     assert run(capsys, "profile", "--gpu", "--threads", "2") == (
         2,
