@@ -43,7 +43,7 @@ SUSTAINED_SHARE = {
 _KINDS = {
     "desktop-cpu": "cpu", "server-cpu": "cpu", "consumer-gpu": "gpu", "workstation-gpu": "gpu", "datacenter-gpu": "gpu",
 }  # fmt: skip
-MOST_GB_PER_S = {"cpu": 2_000, "gpu": 20_000}  # of one device's main memory: what is beyond is a slip of the unit
+MOST_GB_PER_S = 20_000  # of one device's main memory: what is beyond is a slip of the unit
 
 
 INTERPOLATED = "interpolated between thread counts"
@@ -356,13 +356,12 @@ class Hardware(Spec):
         needed = _KINDS.get(self.device_class, self.kind)
         if self.kind != needed:
             raise ValueError(f"kind: a {self.device_class} is a {needed}, got {self.kind}: change kind or class")
-        most = MOST_GB_PER_S[self.kind]
         figures = (self.main_memory.datasheet_gb_per_s, self.main_memory.gb_per_s)
         for figure in (*figures, *self.main_memory.gb_per_s_by_threads.values()):
-            if figure and figure.value > most:
+            if figure and figure.value > MOST_GB_PER_S:
                 raise ValueError(
-                    f"memory: {figure.value:,.0f} GB/s of {self.main_memory.name} are more than any {self.kind.upper()} has "
-                    f"({most:,} at most): GB/s are meant, not MB/s?"
+                    f"memory: {figure.value:,.0f} GB/s of {self.main_memory.name} are more than any device has "
+                    f"({MOST_GB_PER_S:,} at most): GB/s are meant, not MB/s?"
                 )
         sizes = [level.capacity_bytes for level in self.memory]
         if sizes != sorted(sizes):

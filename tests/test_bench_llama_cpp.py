@@ -120,7 +120,9 @@ def test_missing_file(tmp_path):
 def test_missing_package(model, monkeypatch):
     """The sentence names the package, and how to get it."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(InputError, match=r"Python package xllamacpp; install it with: pip install 'roofcast\[bench\]'"):
+    with pytest.raises(
+        InputError, match=r"Python package xllamacpp; install it with: pip install '\.\[bench\]' in a checkout"
+    ):
         LlamaCpp(model, threads=2)
 
 

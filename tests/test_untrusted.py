@@ -367,7 +367,7 @@ def in_shell(command, **more):
         ("roofcast show none 2> /dev/full", 2, ""),
         ("roofcast show q4_k 2> /dev/full", 0, ""),
         ("roofcast show none 2>&-", 2, ""),
-        ("roofcast show q4_k <&- >&- 2>&-", 0, ""),
+        ("roofcast show q4_k <&- >&- 2>&-", 2, ""),
         ("roofcast show q4_k > /dev/full", 2, "roofcast: the output cannot be written (No space left on device)\n"),
         ("roofcast show q4_k > /dev/full 2> /dev/full", 2, ""),
         ("roofcast --help > /dev/full", 2, "roofcast: the output cannot be written (No space left on device)\n"),

@@ -128,7 +128,7 @@ def test_random_weights_of_a_shipped_model(capsys):
         (["{dense}", "--threads", "0"], "--threads 0: "),
         (["{dense}", "--threads", "100000"], "--threads 100000: "),
         (["{dense}", "--temperature", "-1"], "--temperature -1: between 0 and 100 is possible"),
-        (["{dense}", "--temperature", "nan"], "--temperature nan: between 0 and 100 is possible"),
+        (["{dense}", "--temperature", "nan"], "'nan': a number is needed"),
         (["{dense}", "--seed", "-5"], "--seed -5: a number of at least 0 is needed"),
         (["{dense}", "--cache", "q8_0"], "cache format 'q8_0' is not one of the engine's: f16 or f32"),
         (["{dense}", "--weights", "q4_0"], "has weights of its own, leave it out"),
