@@ -1,6 +1,6 @@
-"""How much a test tries: some inputs and a few of many like cases each time, with --thorough five times as many and all."""
+"""How much a test tries: some inputs and a few of many like cases each time, with --thorough ten times as many and all."""
 
-THOROUGH_FACTOR = 5
+THOROUGH_FACTOR = 10
 
 is_thorough = False  # set before any test is collected, see conftest.py
 

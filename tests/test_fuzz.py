@@ -701,19 +701,19 @@ SPECIAL = [
 ]  # fmt: skip
 
 FAMILIES: dict[str, tuple[Callable[[random.Random, int, Path], Case], int]] = {
-    "devices": (device_case, amount.of(80)),
-    "models": (model_case, amount.of(80)),
-    "runtimes": (runtime_case, amount.of(50)),
-    "sparsity": (option_case("--sparsity", "case.yaml", "yaml", SPARSITY), amount.of(20)),
-    "density": (option_case("--density", "case.yaml", "yaml", DENSITY, DENSITY_SAMPLES), amount.of(20)),
-    "density-csv": (option_case("--density", "case.csv", "csv", DENSITY_CSV), amount.of(10)),
-    "routing-json": (option_case("--routing", "case.json", "json", ROUTING_COUNTS, ROUTING_TOKENS), amount.of(30)),
-    "routing-csv": (option_case("--routing", "case.csv", "csv", ROUTING_CSV, TRACE_CSV), amount.of(30)),
-    "configs": (config_case, amount.of(90)),
-    "safetensors": (safetensors_case, amount.of(30)),
-    "gguf": (gguf_case, amount.of(70)),
-    "split-gguf": (split_case, amount.of(20)),
-    "words": (option_words, amount.of(50)),
+    "devices": (device_case, amount.of(40)),
+    "models": (model_case, amount.of(40)),
+    "runtimes": (runtime_case, amount.of(25)),
+    "sparsity": (option_case("--sparsity", "case.yaml", "yaml", SPARSITY), amount.of(10)),
+    "density": (option_case("--density", "case.yaml", "yaml", DENSITY, DENSITY_SAMPLES), amount.of(10)),
+    "density-csv": (option_case("--density", "case.csv", "csv", DENSITY_CSV), amount.of(5)),
+    "routing-json": (option_case("--routing", "case.json", "json", ROUTING_COUNTS, ROUTING_TOKENS), amount.of(15)),
+    "routing-csv": (option_case("--routing", "case.csv", "csv", ROUTING_CSV, TRACE_CSV), amount.of(15)),
+    "configs": (config_case, amount.of(45)),
+    "safetensors": (safetensors_case, amount.of(15)),
+    "gguf": (gguf_case, amount.of(35)),
+    "split-gguf": (split_case, amount.of(10)),
+    "words": (option_words, amount.of(25)),
     "attacks": (special, len(SPECIAL)),
 }
 
@@ -877,8 +877,8 @@ def test_every_input_ends_as_a_result_or_as_a_message(family, tmp_path):
 
 
 def test_there_are_enough_inputs_and_they_are_different(tmp_path):
-    """At least 500 mutated inputs, 2,500 in a thorough run, nine tenths of a family's unlike each other."""
-    assert sum(count for _, count in FAMILIES.values()) >= amount.of(500)
+    """At least 250 mutated inputs, 2,500 in a thorough run, nine tenths of a family's unlike each other."""
+    assert sum(count for _, count in FAMILIES.values()) >= amount.of(250)
     for family, (make, count) in FAMILIES.items():
         cases = [make(random.Random(f"{family} {number}"), number, tmp_path) for number in range(min(count, 40))]
         assert len({(*case.arguments, *case.files.values()) for case in cases}) >= 0.9 * len(cases), family
