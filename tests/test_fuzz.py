@@ -722,7 +722,8 @@ FAMILIES: dict[str, tuple[Callable[[random.Random, int, Path], Case], int]] = {
 # Words of Python and of its libraries, which no message may have.
 PYTHON = re.compile(
     r"Traceback|<class|object at 0x|NoneType|None\b|\bTrue\b|\bFalse\b|pydantic|validation|instance of|dictionary|tuple|codec|"
-    r"recursion|unhashable|Unread|datetime|sys\.|int\(\)|float\(\)|could not convert|literal|errno|(?<![\w/'])b'(?=[\w\\<])|Error\b|unable to parse"
+    r"recursion|unhashable|Unread|datetime|sys\.|int\(\)|float\(\)|could not convert|literal|errno|"
+    r"(?<![\w/'])b'(?=[\w\\<])|Error\b|unable to parse"
 )
 
 
