@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from simulator import scenario
+from simulator.forecast.scenario import largest_batch
 from simulator.report.charts import batch_chart, model_name
 from simulator.report.draw import save_chart
 from simulator.report.table import print_table
-from simulator.simulate import largest_batch
 
 MODELS = ("llama-3-8b", "qwen3-30b-a3b", "gpt-oss-120b", "qwen3-32b")
 DEVICE, RUNTIME, CONTEXT = "h100-sxm", "vllm", 8192

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from simulator import scenario
-from simulator.layers.ffn import Gated
-from simulator.model import Loaded, Model, load_model
+from simulator.importers.open import load_model
 from simulator.report.charts import BATCH, Chart, Panel, Series, experts_chart, model_name
 from simulator.report.draw import save_chart
+from simulator.spec.layers.ffn import Gated
+from simulator.spec.model import Loaded, Model
 
 MODELS = ("mixtral-8x7b", "qwen3-30b-a3b", "deepseek-v3")
 DEVICE, WEIGHTS, CONTEXT = "m3-ultra-80", "q4_k_m", 1024

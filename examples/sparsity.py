@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from simulator import scenario
-from simulator.density import Density
+from simulator.forecast.scenario import with_density
 from simulator.report.charts import Chart, Panel, Series, sparsity_chart
 from simulator.report.draw import save_chart
-from simulator.simulate import with_density
+from simulator.spec.density import Density
 
 MODEL, DEVICE, WEIGHTS, CONTEXT = "mistral-7b", "ryzen-7950x", "q8_0", 1024
 BATCHES = (1, 2, 4, 8, 16)

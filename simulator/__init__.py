@@ -20,12 +20,13 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "engine.step": ("Engine",),
     "errors": ("InputError",),
-    "hardware": ("Hardware", "load_hardware"),
-    "model": ("Loaded", "Model", "load_model"),
-    "predict": ("Prediction", "prompt_seconds"),
-    "runtime": ("Runtime", "load_runtime"),
-    "simulate": ("Scenario", "largest_batch", "largest_context", "scenario", "sweep", "with_density"),
-    "workload": ("Workload",),
+    "spec.hardware": ("Hardware", "load_hardware"),
+    "importers.open": ("load_model",),
+    "spec.model": ("Loaded", "Model"),
+    "forecast.predict": ("Prediction", "prompt_seconds"),
+    "spec.runtime": ("Runtime", "load_runtime"),
+    "forecast.scenario": ("Scenario", "largest_batch", "largest_context", "scenario", "sweep", "with_density"),
+    "spec.workload": ("Workload",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.ending import MISTAKE, ending_in_words, fail
+from simulator.commands.ending import MISTAKE, ending_in_words, fail
 from simulator.errors import InputError, hint, is_plain_line, printable
 from simulator.interrupts import STATUS, end_interrupted
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from simulator.simulate import Scenario
+    from simulator.forecast.scenario import Scenario
 
 
 def _narrow_width() -> int | None:
@@ -199,8 +199,8 @@ def simulate(
     plot: _Plot = None,
 ) -> None:
     """Forecast tokens per second of MODEL on HARDWARE."""
-    from simulator.simulate import DEFAULT_CONTEXT, scenario, sweep
-    from simulator.workload import MAX_BATCH, MAX_CONTEXT
+    from simulator.forecast.scenario import DEFAULT_CONTEXT, scenario, sweep
+    from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
 
     texts = {"batch": batch, "context": context, "weights": weights, "cache": cache, "runtime": runtime, "plot": plot}
     _refuse_empty(texts | {"routing": routing, "sparsity": sparsity, "density": density, "json": json})
@@ -224,7 +224,7 @@ def simulate(
     bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
     _report([(base, sweep(base, batches, contexts)) for base in bases], density, json)
     if plot is not None:
-        from simulator.report.plot import show, simulated_chart
+        from simulator.commands.plot import show, simulated_chart
 
         show(simulated_chart(bases, batches, contexts), picture, json == "-")
 
@@ -242,7 +242,7 @@ def _picture(plot: str | None, json: str | None) -> Path | None:
     _refuse_both(plot, json)
     if plot is None:
         return None
-    from simulator.report.plot import check_path
+    from simulator.commands.plot import check_path
 
     return check_path(plot, "--plot")
 
@@ -262,8 +262,8 @@ def _refuse_empty(texts: dict[str, str | None]) -> None:
 
 def _report(sweeps: list, density: str | None, json: str | None) -> None:
     """JSON where it is asked for, and the table unless JSON takes the standard output."""
-    from simulator.density import parse_density
-    from simulator.simulate import with_density
+    from simulator.forecast.scenario import with_density
+    from simulator.spec.density import parse_density
 
     profile = parse_density(density) if density is not None else None
     points = [point for _, each in sweeps for point in each]
@@ -313,7 +313,7 @@ def generate(
     json: _Json = None,
 ) -> None:
     """Decode real tokens with the engine, and say how fast."""
-    from simulator.report.generation import Request, run
+    from simulator.commands.generate import Request, run
 
     texts = {"weights": weights, "cache": cache, "convert": convert, "routing": routing, "json": json}
     _refuse_empty(texts)
@@ -366,14 +366,14 @@ def validate(
     if against is None:
         if model or weights:
             raise InputError("--model and --weights tell what --against FILE was measured with; give that too")
-        from simulator.report.validate import run
+        from simulator.commands.validate import run
 
         run(hardware, quick, json, plot, report)
         return
     if quick:
         raise InputError("--quick: nothing is decoded with --against, leave it out")
-    from simulator.report.against import Request
-    from simulator.report.against import run as run_against
+    from simulator.commands.against import Request
+    from simulator.commands.against import run as run_against
 
     run_against(Request(against, hardware, model, weights, json, plot, report))
 
@@ -421,11 +421,11 @@ def profile(
         raise InputError(f"--seconds {seconds:g}: between {LEAST_SECONDS:g} and {MOST_SECONDS:,.0f} are possible")
     seconds = seconds or (QUICK_SECONDS if quick else SECONDS)
     if gpu is not None:
-        from simulator.report.profile_gpu import run_gpu
+        from simulator.commands.profile_gpu import run_gpu
 
         run_gpu(output, seconds, gpu, plot)
         return
-    from simulator.report.profile import DEFAULT_FILE, run
+    from simulator.commands.profile import DEFAULT_FILE, run
 
     run(output or DEFAULT_FILE, seconds, threads, plot)
 
@@ -456,7 +456,7 @@ def plot(
     measured: _Measured = None,
 ) -> None:
     """Draw one kind of picture, in a file or in the terminal."""
-    from simulator.report.plot import Request, run
+    from simulator.commands.plot import Request, run
 
     texts = {
         "on": " ".join(on) if on else None,
@@ -504,7 +504,7 @@ def report(
     measured: _Measured = None,
 ) -> None:
     """Write a page that answers what readers ask about MODELs on HARDWARE, with pictures and data beside it."""
-    from simulator.report.report import Request, run
+    from simulator.commands.report import Request, run
 
     texts = {"on": " ".join(on) if on is not None else None, "output": output, "batch": batch, "context": context}
     texts |= {"weights": weights, "cache": cache, "runtime": runtime, "measured": measured, "routing": routing}
@@ -525,7 +525,7 @@ def report(
 
 def _counts(batch: str | None, context: str | None) -> dict[str, tuple[int, ...] | None]:
     """Batches and contexts, None where nothing was given."""
-    from simulator.workload import MAX_BATCH, MAX_CONTEXT
+    from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
 
     batches = tuple(parse_counts(batch, "--batch", MAX_BATCH)) if batch else None
     contexts = tuple(parse_counts(context, "--context", MAX_CONTEXT)) if context else None
@@ -567,7 +567,7 @@ def list_(
     ] = False,
 ) -> None:
     """List what roofcast knows by name. Models that people measure come first, and of these the newest."""
-    from simulator.report.listing import LISTS, Asked, print_list
+    from simulator.commands.list import LISTS, Asked, print_list
 
     _refuse_empty({"on": on, "min-params": min_params, "max-params": max_params})
     if what not in LISTS:
@@ -591,7 +591,7 @@ def show(
 ) -> None:
     """Show one entry, with sources."""
     _refuse_empty({"plot": plot})
-    from simulator.report import catalogue
+    from simulator.commands import show as catalogue
 
     catalogue.show(name, weights, plot)
 

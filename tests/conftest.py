@@ -10,9 +10,9 @@ from pathlib import Path
 import amount
 import pytest
 
-from simulator.hardware import Hardware
-from simulator.model import Model
-from simulator.runtime import Runtime
+from simulator.spec.hardware import Hardware
+from simulator.spec.model import Model
+from simulator.spec.runtime import Runtime
 
 # A shell without job control lets what it starts in the background ignore interrupts, and so would what the tests start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -1,6 +1,6 @@
 """A machine made up for tests: round figures where a real one would be profiled."""
 
-from simulator.hardware import Hardware
+from simulator.spec.hardware import Hardware
 
 FORMATS = ("q8_0", "q4_0", "bf16", "f32")
 

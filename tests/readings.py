@@ -2,7 +2,7 @@
 
 import math
 
-from simulator.host import Cache, Host
+from simulator.machine.host import Cache, Host
 from simulator.probe.clock import Sample
 from simulator.probe.device import (
     BLOCKS,

@@ -3,6 +3,7 @@
 from profiled import machine
 
 from simulator.report.charts import BAND, BATCH, CHANGES, Chart, Mark, Panel, Point, Series, device_chart
+from simulator.report.measured import Measured
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 
@@ -175,3 +176,9 @@ def crowd(kind: str, count: int) -> Chart:
     panel = Panel("", tuple(series), "forecast, tokens/s")
     signs = "bars: 80 % interval, spread of the measurement"
     return Chart(kind=kind, form="scatter", x="measured, tokens/s", panels=(panel,), legend=signs, **shared)
+
+
+def measurement(base, rate, batch=1, context=1024):
+    """Somebody's measurement of a scenario."""
+    return Measured("row 1", base.loaded.model.name, base.hardware.name, base.runtime.name, base.load.weights.name,
+                    batch, context, None, "uniform", None, rate, rate * 0.9, rate * 1.1, rate, rate * 0.8, rate * 1.2)  # fmt: skip

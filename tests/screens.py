@@ -23,7 +23,7 @@ import contextlib, fcntl, struct, sys, termios
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from patching import change
 from simulator.cli import main
-from simulator.report import listing
+from simulator.commands import list as listing
 every = listing.names
 change(listing, names=lambda folder: [name for name in every(folder) if name.startswith({FEW})])
 for width in map(int, sys.argv[1].split()):

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 from profiled import machine
 
 from simulator.cli import main
-from simulator.hardware import load_hardware
-from simulator.library import names, shelf
-from simulator.model import load_model
-from simulator.report.profile import to_yaml
+from simulator.commands.profile import to_yaml
+from simulator.importers.open import load_model
+from simulator.spec.hardware import load_hardware
+from simulator.spec.library import names, shelf
 
-ROOT = Path(__file__).parent.parent
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
 LONGEST_LINE = 120
 MOST_WORDS = 750  # of the README: two minutes

@@ -4,12 +4,11 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from PIL import Image
+from places import ROOT
 
-ROOT = Path(__file__).parent.parent
 ACCURACY = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
 
 

@@ -25,6 +25,7 @@ import amount
 import gguf
 import numpy as np
 import pytest
+from places import ROOT
 
 MEMORY_BYTES = 2**30  # one input may not need more
 CPU_S = 6.0  # nor longer: a slow machine with other work takes three times what a free one does
@@ -846,7 +847,7 @@ def limit_memory() -> None:
 def run_family(family: str, folder: Path) -> tuple[int, list[str]]:
     """How many cases ran, and the problems found; a child that dies is followed by another."""
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
-    environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
+    environment["PYTHONPATH"] = str(ROOT)
     command = [sys.executable, __file__, family]
     problems, begun, count = [], -1, FAMILIES[family][1]
     while begun < count:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from simulator.ending import ending_in_words
+from simulator.commands.ending import ending_in_words
 from simulator.report.progress import Progress, progress_bar
 from simulator.report.record import write_json
 from simulator.report.screen import is_screen, print_line

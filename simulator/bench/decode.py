@@ -18,7 +18,7 @@ from simulator.bench import synthetic
 from simulator.bench.rows import row
 from simulator.engine import cpu
 from simulator.engine.step import Engine
-from simulator.host import threads_here
+from simulator.machine.host import threads_here
 from simulator.probe.read import ReadProbe
 from simulator.report.leftovers import temporary_folder
 from simulator.report.progress import Progress
@@ -147,7 +147,7 @@ import json, resource, sys, time
 begun = time.time()
 from simulator.engine.step import Engine
 from simulator.engine import tape, tokenizer
-from simulator.report import generation
+from simulator.commands import generate as generation
 import gguf
 def resident():
     return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize()

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from simulator.engine.weights import DrawnSource
-from simulator.model import Model
-from simulator.quant import FORMATS, uniform
+from simulator.spec.model import Model
+from simulator.spec.quant import FORMATS, uniform
 
 CONTEXT = 4096
 _FILE_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q8_0": 7, "bf16": 32}

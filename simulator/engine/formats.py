@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from simulator.engine.cpu import Path, has_short_runs, path_of
 from simulator.engine.simd import F32, I8, I16, I32, I64, LANES, Emitter, lanes
-from simulator.quant import FORMATS
+from simulator.spec.quant import FORMATS
 
 LINE = 64  # bytes of a cache line
 AHEAD = 16 * 1024  # bytes: so far before its use memory is asked for, where that pays

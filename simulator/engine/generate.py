@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from simulator.engine.step import Engine, Read, Routing, Step
-from simulator.probe.read import ReadProbe
-
-PROBE_SECONDS = 0.1  # for each look at the memory's speed
 
 
 def sample(logits: np.ndarray, temperature: float, rng: np.random.Generator) -> int:
@@ -103,16 +100,3 @@ def generate(
         found.seconds.append(time.perf_counter() - start)
         found.reads.append(step.read)
         found.experts.append(step.distinct_experts)
-
-
-def reading_speed(engine: Engine) -> Callable[[], float]:
-    """A function that reads the engine's own matrices, and nothing more, and says at how many bytes a second."""
-    probe = ReadProbe([matrix.data for matrix in engine.loaded.matrices.values()], engine.team)
-
-    def look() -> float:
-        seconds = [probe.seconds()]
-        while sum(seconds) < PROBE_SECONDS:
-            seconds.append(probe.seconds())
-        return probe.nbytes / statistics.median(seconds)
-
-    return look

@@ -13,9 +13,9 @@ from simulator.engine.recipe import Recipe
 from simulator.engine.simd import LANES
 from simulator.engine.sparse import list_bytes
 from simulator.engine.weights import Loaded, check_room
-from simulator.layers.attention import GroupedQuery
-from simulator.layers.ffn import Experts
-from simulator.model import Model
+from simulator.spec.layers.attention import GroupedQuery
+from simulator.spec.layers.ffn import Experts
+from simulator.spec.model import Model
 from simulator.units import counted
 
 COMPONENTS = ("attention", "ffn", "router", "experts", "shared", "head", "cache")  # what is counted while it is read

@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 from simulator.engine.compiled import compile_kernel, helper
 from simulator.engine.formats import Layout
 from simulator.engine.simd import I8, I16, I32, I64, LANES, fetch_add, integers_at
-from simulator.quant import FORMATS
+from simulator.spec.quant import FORMATS
 
 _CHANGES = {"": 0, "sign": 1, "bits": 2, "six": 3}
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.errors import InputError, describe
-from simulator.layers.attention import GroupedQuery
-from simulator.layers.ffn import Experts, Gated
-from simulator.model import Layer, Model
+from simulator.spec.layers.attention import GroupedQuery
+from simulator.spec.layers.ffn import Experts, Gated
+from simulator.spec.model import Layer, Model
 
 
 @dataclass(frozen=True)

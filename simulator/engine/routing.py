@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.importers.routing import load_routing, read_choices
-from simulator.model import Model
-from simulator.routing import Popular, Uniform, parse_routing
+from simulator.importers.routing import read_choices, read_routing
+from simulator.spec.model import Model
+from simulator.spec.routing import Popular, Uniform, parse_routing
 from simulator.units import counted
 
 Routing = Callable[[int, int, int, int], np.ndarray]  # (layer, tokens, experts, active) -> int [tokens, active]
@@ -29,7 +29,7 @@ def choose_experts(text: str, model: Model, seed: int = 0) -> Routing | None:
     rng = np.random.default_rng(seed)
     path = Path(text.strip())
     if path.suffix in (".json", ".csv"):
-        found = load_routing(path)
+        found = read_routing(path)
         if isinstance(found, Popular):
             return _popular(found, model, rng)
         return _recorded(path, read_choices(path), model)

@@ -18,7 +18,7 @@ from simulator.engine.compiled import helper
 from simulator.engine.cpu import Path, path_of
 from simulator.engine.simd import F32, I8, I16, I32, I64, LANES, Emitter, floats_at, integers_at, lanes, words_at
 from simulator.errors import InputError
-from simulator.quant import FORMATS
+from simulator.spec.quant import FORMATS
 
 FORMATS_BY_COLUMN = ("q8_0", "q4_0", "f32", "f16", "bf16")
 LINE = 64  # bytes of a cache line

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.arguments import expect, expect_method, expect_path, integers, whole
 from simulator.engine import cpu
 from simulator.engine.network import COMPONENTS, Limits, Network
 from simulator.engine.recipe import Recipe, check_runs, recipe_of_file
@@ -18,16 +17,18 @@ from simulator.engine.tape import step_tape
 from simulator.engine.team import Tape, Team, idle_tape
 from simulator.engine.weights import DrawnSource, FileSource, Loaded, Progress, Source, check_vectors, load
 from simulator.errors import InputError
-from simulator.host import threads_here
 from simulator.importers.gguf import load_gguf
 from simulator.importers.gguf_header import read_header
-from simulator.layers.ffn import Experts
-from simulator.mixes import parse_weights
-from simulator.model import Model, load_model
-from simulator.quant import Weights
-from simulator.sparsity import Sparsity, parse_sparsity
+from simulator.importers.open import load_model
+from simulator.machine.host import threads_here
+from simulator.spec.arguments import expect, expect_method, expect_path, integers, whole
+from simulator.spec.layers.ffn import Experts
+from simulator.spec.mixes import parse_weights
+from simulator.spec.model import Model
+from simulator.spec.quant import Weights
+from simulator.spec.sparsity import Sparsity, parse_sparsity
+from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
 from simulator.units import counted
-from simulator.workload import MAX_BATCH, MAX_CONTEXT
 
 PROMPT_ROWS = 16  # tokens of a prompt that go through the weights together
 DEFAULT_CONTEXT = 4096

@@ -14,8 +14,8 @@ from simulator.engine.sparse import ColumnMatrix
 from simulator.engine.team import Entry, Tape
 from simulator.engine.weights import Matrix
 from simulator.errors import InputError
-from simulator.layers.ffn import Experts
-from simulator.sparsity import Sparsity
+from simulator.spec.layers.ffn import Experts
+from simulator.spec.sparsity import Sparsity
 
 Phase = list[Entry]
 

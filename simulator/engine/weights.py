@@ -20,11 +20,11 @@ from simulator.engine.formats import LAYOUTS, Layout
 from simulator.engine.sparse import ColumnMatrix, pack_columns
 from simulator.engine.team import Entry, Tape, Team
 from simulator.errors import InputError, printable
-from simulator.host import Tree, read_memory
 from simulator.importers.gguf_header import FileTensor
-from simulator.model import Model
-from simulator.quant import FORMATS, Weights, uniform
-from simulator.textfiles import open_file
+from simulator.machine.host import Tree, read_memory
+from simulator.spec.model import Model
+from simulator.spec.quant import FORMATS, Weights, uniform
+from simulator.spec.textfiles import open_file
 from simulator.units import format_bytes
 
 CONVERTIBLE = ("q8_0", "f16", "bf16", "f32", "q4_0", "q4_1", "q5_0", "q5_1")

@@ -12,9 +12,9 @@ from typing import Any
 
 from simulator.errors import InputError, describe, hint, printable
 from simulator.importers.gguf_header import FileTensor, Header, Unread, read_header
-from simulator.model import MAX_LAYERS, Loaded, Model, store, weight_bytes
-from simulator.quant import FORMATS, Format, Slot, Weights
-from simulator.schema import check
+from simulator.spec.model import MAX_LAYERS, Loaded, Model, store, weight_bytes
+from simulator.spec.quant import FORMATS, Format, Slot, Weights
+from simulator.spec.schema import check
 from simulator.units import counted, format_bytes
 
 MAX_COUNT = 10_000_000  # heads, layers, widths

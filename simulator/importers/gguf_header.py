@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, describe
-from simulator.quant import FORMATS, Format
-from simulator.textfiles import open_file
+from simulator.spec.quant import FORMATS, Format
+from simulator.spec.textfiles import open_file
 from simulator.units import counted, format_bytes
 
 MAX_TENSORS = 200_000

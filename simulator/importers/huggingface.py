@@ -7,11 +7,11 @@ from pathlib import Path
 
 from simulator.errors import InputError, describe, hint, printable
 from simulator.importers.safetensors import bytes_by_dtype
-from simulator.mixes import parse_weights
-from simulator.model import MAX_LAYERS, Loaded, Model, weight_bytes
-from simulator.quant import FORMATS
-from simulator.schema import check
-from simulator.textfiles import read_json
+from simulator.spec.mixes import parse_weights
+from simulator.spec.model import MAX_LAYERS, Loaded, Model, weight_bytes
+from simulator.spec.quant import FORMATS
+from simulator.spec.schema import check
+from simulator.spec.textfiles import read_json
 from simulator.units import counted, format_bytes
 
 MAX_COUNT = 10_000_000

@@ -8,10 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from simulator.errors import InputError
-from simulator.library import is_file, names, shelf
-from simulator.mixes import parse_weights
-from simulator.model import Loaded, load_model, starts_with_gguf, weight_bytes
-from simulator.quant import bits_per_weight
+from simulator.importers.open import load_model, starts_with_gguf
+from simulator.spec.library import is_file, names, shelf
+from simulator.spec.mixes import parse_weights
+from simulator.spec.model import Loaded, weight_bytes
+from simulator.spec.quant import bits_per_weight
 
 NEAR = 0.005  # parameter counts of one model differ by less: rotary factors are counted or not
 EXACT = 1e-5  # llama.cpp counts tensors such as rope_freqs that no spec has

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from simulator.errors import InputError, describe, printable
 from simulator.importers.labels import Choice, Facts, Unusable, choose
-from simulator.importers.measurements import (
+from simulator.importers.records import (
     MAX_ROWS,
     SPLIT,
     Measurements,
@@ -26,10 +26,10 @@ from simulator.importers.measurements import (
     cache_format,
     collect,
 )
-from simulator.model import Loaded
-from simulator.textfiles import parse_csv, parse_json, parse_json_lines
+from simulator.spec.model import Loaded
+from simulator.spec.textfiles import parse_csv, parse_json, parse_json_lines
+from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
 from simulator.units import GI, GIGA, KILO, MEGA, MI, TERA
-from simulator.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
 
 BATCHED_CACHE = "f16"  # llama-batched-bench does not print it; its default
 MAX_LAYERS_ASKED = 10**9  # people write -ngl 999 for all

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from simulator.errors import InputError, describe, printable
-from simulator.hardware import Hardware, counted_device, load_hardware
+from simulator.errors import InputError, printable
 from simulator.importers.labels import Choice, Unusable, with_formats
-from simulator.library import look_up, shelf
-from simulator.mixes import parse_weights
-from simulator.model import Loaded, load_model
-from simulator.names import is_same, with_count
-from simulator.quant import parse_cache_format
-from simulator.runtime import Runtime, default_runtime, load_runtime
-from simulator.textfiles import STANDARD_INPUT, parse_csv, parse_number, read_standard_input, read_text
-from simulator.units import GI
-from simulator.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
-
-MAX_ROWS = 10_000
-MIN_RATE, MAX_RATE = 1e-6, 1e9  # tokens per second: what lies beyond is a misprint
-MAX_SPREAD = 10.0
-DOES_NOT_FIT = (
-    "does not fit in the device's memory, as it is counted here"  # so that there is no forecast to set beside it
+from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
+from simulator.importers.open import load_model
+from simulator.importers.records import (
+    MAX_ROWS,
+    SPLIT,
+    Measurements,
+    Processor,
+    Published,
+    Record,
+    cache_format,
+    collect,
 )
+from simulator.spec.hardware import Hardware, counted_device, load_hardware
+from simulator.spec.library import look_up, shelf
+from simulator.spec.mixes import parse_weights
+from simulator.spec.model import Loaded
+from simulator.spec.names import is_same, with_count
+from simulator.spec.runtime import Runtime, default_runtime, load_runtime
+from simulator.spec.textfiles import STANDARD_INPUT, parse_csv, read_standard_input, read_text
+from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
+from simulator.units import GI
+
 UNSTATED_CONTEXT = 128  # tokens, where nobody says: most short tests generate that many or a few times more
-SPLIT = "weights split between GPU and CPU memory"
 NEEDED_COLUMNS = ("model", "weights", "batch", "context", "tokens_per_s")
 READ = (
     "what llama-bench (-o json, jsonl, csv or md) or llama-batched-bench prints, or a CSV with the columns "
@@ -37,129 +40,6 @@ READ = (
 )
 # What a YAML file of ours is of, by a field that only such a file has.
 _YAML_KINDS = {"memory": "a device", "layers": "a model", "backends": "a runtime"}
-
-Processor = Literal["cpu", "gpu", ""]
-
-
-@dataclass(frozen=True)
-class Published:
-    """One decode measurement, and what has to be known to forecast it."""
-
-    id: str
-    loaded: Loaded
-    weights: str | None  # None: the formats of the file that was loaded
-    cache: str
-    batch: int
-    context: int  # tokens in each cache, in the middle of the measured stretch
-    tokens_per_s: float  # all sequences together
-    spread: float | None = None  # standard deviation over the mean
-    threads: int | None = None
-    runtime: str = "llama.cpp"
-    hardware: Hardware | None = None  # None: the source names no device that has a file
-    ran_on: Processor = ""  # what did the arithmetic, where the source tells
-    assumed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A measurement that is left out, and why."""
-
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Measurements:
-    """What a file holds: the measurements that can be forecast, the others, and what the file says of their making."""
-
-    published: tuple[Published, ...]
-    skipped: tuple[Skipped, ...]
-    made_with: str = ""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One row of a file: its fields as they stand there, text or numbers, and its place."""
-
-    where: str  # for messages: bench.csv:17
-    id: str
-    fields: Mapping[str, Any]
-    columns: Mapping[str, str] = field(default_factory=dict)  # what the source calls fields that go by other names here
-
-    def called(self, name: str) -> str:
-        """A field's name in the source."""
-        return self.columns.get(name, name)
-
-    def text(self, name: str) -> str:
-        """A field as text; empty where it is missing."""
-        value = self.fields.get(name)
-        return "" if value is None else str(value).strip()
-
-    def number(self, name: str, lowest: float, highest: float) -> float:
-        """A field as a number in these bounds; InputError says what stands there instead."""
-        value = self._given(name)
-        number = _as_number(value)
-        if number is None or not lowest <= number <= highest:
-            needed = f"a number from {lowest:,} to {highest:,.0f} is needed"
-            raise InputError(
-                f"{self.where}: {self.called(name)} is {describe(value)}, {needed}; correct the row or leave it out"
-            )
-        return number
-
-    def count(self, name: str, lowest: int, highest: int, default: int | None = None) -> int | None:
-        """A field as a whole number in these bounds; *default* where it is missing and there is one."""
-        if default is not None and not self.text(name):
-            return default
-        number = self.number(name, lowest, highest)
-        if not number.is_integer():
-            raise InputError(
-                f"{self.where}: {self.called(name)} is {describe(self.fields[name])}, a whole number is needed"
-            )
-        return int(number)
-
-    def rate(self, name: str) -> float:
-        """A field as tokens per second: no less and no more than any machine does."""
-        value = self._given(name)
-        number = _as_number(value)
-        if number is None or not MIN_RATE <= number <= MAX_RATE:
-            needed = f"a rate from {MIN_RATE:f} to {MAX_RATE:,.0f} tokens/s is needed; correct the row or leave it out"
-            raise InputError(f"{self.where}: {self.called(name)} is {describe(value)}, {needed}")
-        return number
-
-    def spread(self, name: str, rate: float) -> float | None:
-        """A standard deviation as a share of *rate*; None where it is missing or, from a single run, 0."""
-        spread = self.number(name, 0, MAX_RATE) / rate if self.text(name) else 0.0
-        if spread > MAX_SPREAD:
-            many = f"more than {MAX_SPREAD:g} times the rate itself, {rate:g}"
-            raise InputError(
-                f"{self.where}: {self.called(name)} is {describe(self.fields[name])}, {many}; correct the row or leave it out"
-            )
-        return spread or None
-
-    def _given(self, name: str) -> Any:
-        if not self.text(name):
-            raise InputError(f"{self.where}: {self.called(name)} is missing")
-        return self.fields[name]
-
-
-def _as_number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return parse_number(value) if isinstance(value, str) else float(value)
-    except (ValueError, OverflowError):
-        return None
-
-
-def collect(records: Iterable[Record], convert: Callable[[Record], Published], made_with: str = "") -> Measurements:
-    """Every record as a measurement, or among those that are skipped."""
-    published, skipped = [], []
-    for record in records:
-        try:
-            published.append(convert(record))
-        except Unusable as reason:
-            skipped.append(Skipped(record.id, str(reason)))
-    return Measurements(tuple(published), tuple(skipped), made_with)
 
 
 def load_measurements(
@@ -169,8 +49,6 @@ def load_measurements(
 
     The path `-` is the standard input. In a CSV of our own layout, which names all three, *hardware* and *model* choose among the rows.
     """
-    from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
-
     is_piped = str(path) == "-"
     text, path = (read_standard_input(), STANDARD_INPUT) if is_piped else (read_text(path), path)
     if not text.strip():
@@ -380,14 +258,6 @@ def _cache(name: str, runtime: Runtime, device: Hardware, assumed: list[str]) ->
         assumed.append(f"format of the cache not stated: {usual}")
         return usual
     return cache_format(name)
-
-
-def cache_format(name: str) -> str:
-    """The name of a format that a cache can be forecast in; Unusable for any other."""
-    try:
-        return parse_cache_format(name).name
-    except InputError:
-        raise Unusable(f"a cache in {printable(name)} is not forecast") from None
 
 
 def _stated(record: Record, name: str, highest: int) -> int:

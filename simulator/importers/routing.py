@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from simulator.errors import InputError, describe
-from simulator.routing import Popular, Routing, Trace
-from simulator.textfiles import csv_number, read_csv, read_json
+from simulator.spec.routing import Popular, Routing, Trace
+from simulator.spec.textfiles import csv_number, read_csv, read_json
 from simulator.units import counted
 
 MAX_TRACE_ROWS = 200_000
 MAX_TRACE_COUNTS = 1_000_000  # layers times experts
 
 
-def load_routing(path: Path) -> Routing:
+def read_routing(path: Path) -> Routing:
     """A popularity histogram or a trace.
 
     CSV: columns `expert,count` for a histogram; `token,layer,expert` for a trace, one row per choice.

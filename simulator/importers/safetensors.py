@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from simulator.errors import InputError, describe, printable
-from simulator.textfiles import open_file
+from simulator.spec.textfiles import open_file
 
 MAX_HEADER_BYTES = 16 * 2**20  # a shard's header has up to a few MB
 

@@ -10,9 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from simulator import __version__
-from simulator.doubt import told_doubts
-from simulator.hardware import Hardware
-from simulator.host import Host, describe_state
+from simulator.machine.host import Host, describe_state
 from simulator.probe.caches import find_levels
 from simulator.probe.clock import Sample, difference_of, spread_fields, spread_of, typical_of
 from simulator.probe.device import Readings, kernel_threads
@@ -20,6 +18,8 @@ from simulator.probe.kernels import LOOK_FORMAT, MATRIX_BYTES, matrix_sizes, sta
 from simulator.probe.knee import AGREES
 from simulator.probe.parts import PartSpeed
 from simulator.probe.states import State, find_states
+from simulator.spec.doubt import told_doubts
+from simulator.spec.hardware import Hardware
 from simulator.units import GI, GIGA, KI, MI, TERA, counted, format_capacity
 
 SOURCE = "profile"  # the key under which a file names where its figures come from

@@ -17,7 +17,7 @@ from simulator.engine import cpu
 from simulator.engine.formats import LAYOUTS
 from simulator.engine.team import Team
 from simulator.engine.weights import check_room
-from simulator.host import Host, most_threads
+from simulator.machine.host import Host, most_threads
 from simulator.probe import parts
 from simulator.probe.bandwidth import KINDS, passing_probe, random_probe, stream_probe
 from simulator.probe.clock import (
@@ -40,7 +40,7 @@ from simulator.probe.knee import AGREES, SMALLEST, Knee, find_knee
 from simulator.probe.memory import Memory, Ring
 from simulator.probe.reference import References, reference_models
 from simulator.probe.storage import measure_storage
-from simulator.quant import FORMATS
+from simulator.spec.quant import FORMATS
 from simulator.units import GI, KI, MI, counted, format_capacity
 
 SECONDS, QUICK_SECONDS = 60.0, 20.0  # of measuring

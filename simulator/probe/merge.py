@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from simulator.errors import InputError
-from simulator.hardware import Figure, Hardware
 from simulator.probe.describe import SOURCE, without_slow_caches
+from simulator.spec.hardware import Figure, Hardware
 from simulator.units import counted
 
 KEPT_RUNS = 50  # with all their notes they are a fifth of what a file may have

@@ -13,11 +13,11 @@ import numpy as np
 
 from simulator.engine.step import Engine
 from simulator.engine.team import Tape, Team, idle_tape
-from simulator.model import Model
 from simulator.probe.bandwidth import passing_probe, stream_probe
 from simulator.probe.clock import FOREVER, Clock, Deadline, Probe, Sample, join, time_once
 from simulator.probe.memory import Ring
-from simulator.quant import FORMATS
+from simulator.spec.model import Model
+from simulator.spec.quant import FORMATS
 
 ROWS = 16  # tokens at once
 _DEPTH = 8  # tokens in the cache

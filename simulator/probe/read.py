@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -14,8 +15,10 @@ from numba.extending import intrinsic
 from simulator.engine.compiled import compile_kernel
 from simulator.engine.cpu import PATHS
 from simulator.engine.simd import I32, I64, LANES, Emitter, fetch_add, integers_at, lanes
+from simulator.engine.step import Engine
 from simulator.engine.team import Entry, Tape, Team
 
+PROBE_SECONDS = 0.1  # for each look at the memory's speed
 CLAIM = 2**18  # bytes a thread reads before it asks for more
 _STRIDE = 512  # bytes a round: eight vectors, summed apart
 
@@ -92,3 +95,16 @@ class ReadProbe:
     def bytes_per_s(self, rounds: int = 1) -> float:
         """The best of some readings."""
         return self.nbytes / min(self.seconds() for _ in range(rounds))
+
+
+def reading_speed(engine: Engine) -> Callable[[], float]:
+    """A function that reads the engine's own matrices, and nothing more, and says at how many bytes a second."""
+    probe = ReadProbe([matrix.data for matrix in engine.loaded.matrices.values()], engine.team)
+
+    def look() -> float:
+        seconds = [probe.seconds()]
+        while sum(seconds) < PROBE_SECONDS:
+            seconds.append(probe.seconds())
+        return probe.nbytes / statistics.median(seconds)
+
+    return look

@@ -12,8 +12,8 @@ import numpy as np
 
 from simulator.engine.step import Engine
 from simulator.engine.team import Team
-from simulator.model import Model
 from simulator.probe.clock import Clock, Probe, repeats_of, time_once
+from simulator.spec.model import Model
 from simulator.units import MI
 
 LARGE_BYTES = 96 * MI  # weights, at most: twice what the last cache holds

@@ -9,16 +9,17 @@ from typing import Any, Literal
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.hardware import Hardware
-from simulator.model import Experts
-from simulator.predict import Prediction
+from simulator.forecast.predict import Prediction
+from simulator.forecast.scenario import Scenario, largest_batch, largest_context
+from simulator.importers.open import load_routing
 from simulator.report import roofline_data
 from simulator.report.crossings import crossings
 from simulator.report.measured import Measured, told_errors
 from simulator.report.remarks import told_without_peak
-from simulator.routing import Routing, parse_routing
-from simulator.simulate import Scenario, largest_batch, largest_context
-from simulator.sparsity import parse_sparsity
+from simulator.spec.hardware import Hardware
+from simulator.spec.model import Experts
+from simulator.spec.routing import Routing
+from simulator.spec.sparsity import parse_sparsity
 from simulator.units import counted, format_gib
 
 Form = Literal["lines", "bars", "stacks", "roofline", "scatter"]
@@ -563,7 +564,7 @@ def experts_chart(bases: Sequence[Scenario], batches: Sequence[int], routings: S
     for base in mixtures:
         layer = base.loaded.model.experts[0]
         name = f"{model_name(base)}, {layer.n_active} of {layer.n_experts}"
-        for way in [parse_routing(each) for each in routings] or [base.load.routing]:
+        for way in [load_routing(each) for each in routings] or [base.load.routing]:
             label = way.name if len(mixtures) == 1 else f"{name}, {way.name}" if routings else name
             found = np.broadcast_to(_distinct(base.loaded.model.experts, way, sizes), sizes.shape)
             series.append(Series(label, _whole(sizes), tuple(map(float, found)), colour=len(series)))
@@ -648,7 +649,7 @@ def routing_chart(
     for base in mixtures:
         series = []
         for number, name in enumerate(routings):
-            skewed = replace(base, load=replace(base.load, routing=parse_routing(name)))
+            skewed = replace(base, load=replace(base.load, routing=load_routing(name)))
             line = _rates(name, batches, skewed.at(np.array(batches), context), colour=number)
             series.append(replace(line, low=(), high=(), ceiling=()))
         panels.append(Panel(_panel_title(base, mixtures), tuple(series), "tokens/s, all together"))

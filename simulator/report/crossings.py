@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.simulate import Scenario, largest_batch
+from simulator.forecast.scenario import Scenario, largest_batch
 
 AT_ONCE = 1024  # batches that are looked at together
 

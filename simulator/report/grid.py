@@ -11,20 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from simulator.bandwidth import bandwidth_of
-from simulator.decode import cache_bytes_held
-from simulator.hardware import Hardware, load_hardware
-from simulator.model import Loaded, load_model
-from simulator.predict import BOUNDS, Prediction, fixed_bytes
-from simulator.quant import Weights
+from simulator.forecast.bandwidth import bandwidth_of
+from simulator.forecast.decode import cache_bytes_held
+from simulator.forecast.predict import BOUNDS, Prediction, fixed_bytes
+from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
+from simulator.importers.open import load_model, load_routing
 from simulator.report.charts import BATCHES, with_zeros
 from simulator.report.crossings import Crossings, crossings
 from simulator.report.progress import Progress
 from simulator.report.roofline_data import ceilings_of
-from simulator.routing import Routing, Uniform, parse_routing
-from simulator.simulate import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
+from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.model import Loaded
+from simulator.spec.quant import Weights
+from simulator.spec.routing import Routing, Uniform
+from simulator.spec.workload import MAX_CONTEXT
 from simulator.units import counted
-from simulator.workload import MAX_CONTEXT
 
 CONTEXTS = (128, 1024, 4096, 8192, 16384, 32768, 65536, 131072)
 ROUTINGS = ("uniform", "zipf:1.2", "worst")
@@ -206,7 +207,7 @@ def _job(
     routings: Sequence[str],
     shared: dict[str, Any],
 ) -> Job:
-    kinds = tuple(map(parse_routing, routings)) if model.model.experts else (Uniform(),)
+    kinds = tuple(map(load_routing, routings)) if model.model.experts else (Uniform(),)
     first, *others = (scenario(model, device, weights=name, **shared) for name in weights or (None,))
     base, found = replace(first, load=replace(first.load, routing=kinds[0])), [first, *others]
     if not weights:

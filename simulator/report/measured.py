@@ -10,20 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator import interval
 from simulator.errors import InputError, printable
-from simulator.hardware import Hardware, load_hardware
-from simulator.importers.measurements import MAX_ROWS, load_measurements
-from simulator.model import Loaded
-from simulator.names import with_count
+from simulator.forecast import interval
+from simulator.importers.measurements import load_measurements
+from simulator.importers.records import MAX_ROWS
+from simulator.judge.score import Row, Score, score
 from simulator.probe.clock import spread_of
-from simulator.score import Row, Score, score
-from simulator.textfiles import read_json
+from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.model import Loaded
+from simulator.spec.names import with_count
+from simulator.spec.textfiles import read_json
 from simulator.units import counted
 
 if TYPE_CHECKING:
-    from simulator.compare import Comparison
-    from simulator.compare import Row as Case
+    from simulator.judge.compare import Comparison
+    from simulator.judge.compare import Row as Case
 
 
 @dataclass(frozen=True)

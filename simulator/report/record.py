@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from simulator.density import WARNING
 from simulator.errors import InputError, printable
+from simulator.forecast.predict import Prediction
+from simulator.forecast.scenario import DensityForecast
 from simulator.interrupts import at_end
-from simulator.predict import Prediction
 from simulator.report.leftovers import unfinished_file, unfinished_folder
-from simulator.simulate import DensityForecast
+from simulator.spec.density import WARNING
 from simulator.units import KI
 
 TRIAL_BYTES = 128 * KI  # of a profile, at most

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from simulator.bandwidth import bandwidth_of
-from simulator.doubt import told_doubts
-from simulator.hardware import BEYOND, BY_DEFINITION, INTERPOLATED, SHARED_OUT, Figure, Hardware
-from simulator.interval import RESTLESS, Point, weaknesses
-from simulator.layers.attention import GroupedQuery
-from simulator.model import Model
-from simulator.predict import Prediction, bytes_elsewhere
-from simulator.routing import Capacity, Uniform
-from simulator.simulate import Scenario, largest_batch, largest_context
+from simulator.forecast.bandwidth import bandwidth_of
+from simulator.forecast.interval import RESTLESS, Point, weaknesses
+from simulator.forecast.predict import Prediction, bytes_elsewhere
+from simulator.forecast.scenario import Scenario, largest_batch, largest_context
+from simulator.spec.doubt import told_doubts
+from simulator.spec.hardware import BEYOND, BY_DEFINITION, INTERPOLATED, SHARED_OUT, Figure, Hardware
+from simulator.spec.layers.attention import GroupedQuery
+from simulator.spec.model import Model
+from simulator.spec.routing import Capacity, Uniform
 from simulator.units import GI, GIGA, counted, format_bytes, format_gib, format_number, format_rate
 
 MAX_CHECKED = 8

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from simulator.hardware import Figure, Hardware, KernelSpeed
-from simulator.quant import FORMATS
+from simulator.spec.hardware import Figure, Hardware, KernelSpeed
+from simulator.spec.quant import FORMATS
 from simulator.units import GI, GIGA, KI, MI, TERA, format_number
 
 ALIKE = 1.01  # peaks that differ by less than this factor share a line

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.errors import printable
-from simulator.hardware import Figure, Hardware
 from simulator.report import margins
 from simulator.report import roofline_data as data
 from simulator.report.margins import NAME, Words, width_of, wrapped
@@ -32,6 +31,7 @@ from simulator.report.style import (
     settle,
 )
 from simulator.report.ticks import round_places, widened
+from simulator.spec.hardware import Figure, Hardware
 from simulator.units import GIGA, TERA, counted, format_number, format_rate
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from math import exp
 from typing import Any
 
 from simulator.errors import InputError
-from simulator.interval import told_held
+from simulator.forecast.interval import told_held
+from simulator.judge.score import Row, Score
 from simulator.report.record import write_json
 from simulator.report.screen import print_line, print_section
 from simulator.report.table import print_table
-from simulator.score import Row, Score
 from simulator.units import counted, format_number
 
 MAX_SHOWN = 40  # rows of the table; JSON has all

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from simulator.density import WARNING
-from simulator.predict import Prediction
+from simulator.forecast.predict import Prediction
+from simulator.forecast.scenario import DensityForecast, Scenario
 from simulator.report import remarks, screen
 from simulator.report.columns import GAP, Line, lay_out
-from simulator.simulate import DensityForecast, Scenario
+from simulator.spec.density import WARNING
 from simulator.units import counted, format_bytes, format_gib, format_number, format_seconds
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tiny
 
-from simulator.decode import decode_ops
 from simulator.engine import cpu
 from simulator.engine.recipe import ARCHITECTURES, check_runs
 from simulator.engine.routing import choose_experts
@@ -17,16 +16,18 @@ from simulator.engine.step import Engine
 from simulator.engine.team import Team
 from simulator.engine.weights import DrawnSource, FileSource, load
 from simulator.errors import InputError
+from simulator.forecast.decode import decode_ops
+from simulator.forecast.ops import total
 from simulator.importers.gguf import load_gguf
 from simulator.importers.gguf_header import read_header
-from simulator.layers.ffn import Experts
-from simulator.library import shelf
-from simulator.mixes import parse_weights
-from simulator.model import Model, load_model, weight_bytes
-from simulator.ops import total
-from simulator.quant import FORMATS
-from simulator.routing import parse_routing
-from simulator.workload import Workload
+from simulator.importers.open import load_model
+from simulator.spec.layers.ffn import Experts
+from simulator.spec.library import shelf
+from simulator.spec.mixes import parse_weights
+from simulator.spec.model import Model, weight_bytes
+from simulator.spec.quant import FORMATS
+from simulator.spec.routing import parse_routing
+from simulator.spec.workload import Workload
 
 SUPPORTED = [arch for arch in tiny.ARCHITECTURES if arch in ARCHITECTURES]
 EXPERTS = {"n_experts": 16}  # a router's rows fill a panel

@@ -17,6 +17,7 @@ import tiny
 from every_kernel import shared_functions
 from numba.core.caching import CompileResultCacheImpl
 from numba.core.dispatcher import Dispatcher
+from places import ROOT
 
 import simulator.engine
 from simulator.engine import compiled
@@ -24,7 +25,6 @@ from simulator.engine.compiled import FAST, compile_kernel, helper, source_diges
 from simulator.engine.simd import floats_at, integers_at
 from simulator.engine.team import Entry, Tape, Team
 
-ROOT = Path(__file__).parents[2]
 WIDE = {"d_model": 128, "n_heads": 4, "n_kv_heads": 2, "head_dim": 32, "d_ff": 192}  # rows that sparse inputs can have
 KINDS = {"pack", "check", "matmul", "gated", "prepare", "store", "attend", "merge", "route", "select", "columns"}
 

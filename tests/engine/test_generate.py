@@ -13,13 +13,13 @@ import pytest
 import tiny
 
 from simulator.cli import main
+from simulator.commands import generate as generation
 from simulator.engine.generate import Generation, generate, sample
 from simulator.engine.routing import choose_experts
 from simulator.engine.step import Engine
 from simulator.engine.tokenizer import load_tokenizer
 from simulator.errors import InputError
-from simulator.model import load_model
-from simulator.report import generation
+from simulator.importers.open import load_model
 
 
 @pytest.fixture(scope="module")

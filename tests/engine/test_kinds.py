@@ -7,7 +7,7 @@ import pytest
 
 from simulator.engine.step import Engine
 from simulator.errors import InputError
-from simulator.model import Model
+from simulator.spec.model import Model
 
 ONE_LAYER = Model.model_validate(
     {

@@ -4,7 +4,8 @@ import pytest
 
 from simulator.engine.recipe import ARCHITECTURES, Recipe, check_runs, recipe_of_file
 from simulator.errors import InputError
-from simulator.model import Model, load_model
+from simulator.importers.open import load_model
+from simulator.spec.model import Model
 
 ATTENTION = {"kind": "grouped_query", "n_heads": 4, "n_kv_heads": 2, "head_dim": 16}
 GATED = {"kind": "gated", "d_ff": 64}

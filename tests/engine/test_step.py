@@ -15,8 +15,9 @@ from simulator.engine.recipe import ARCHITECTURES
 from simulator.engine.step import Engine
 from simulator.engine.team import Team
 from simulator.errors import InputError
-from simulator.model import Model, load_model
-from simulator.sparsity import Sparsity
+from simulator.importers.open import load_model
+from simulator.spec.model import Model
+from simulator.spec.sparsity import Sparsity
 
 # Errors are the largest of any logit, relative to the standard deviation of all. Float32 leaves 2e-6.
 CLOSE = 1e-5

@@ -16,9 +16,9 @@ from simulator.engine.team import Team
 from simulator.engine.weights import DrawnSource, FileSource, load
 from simulator.errors import InputError
 from simulator.importers.gguf_header import read_header
-from simulator.mixes import parse_weights
-from simulator.model import Model
-from simulator.quant import FORMATS, uniform
+from simulator.spec.mixes import parse_weights
+from simulator.spec.model import Model
+from simulator.spec.quant import FORMATS, uniform
 
 WORDS = 20_000  # of a vocabulary whose matrices are nearly all of the file
 NAN, INFINITY, MINUS_INFINITY = b"\x00\x7e", b"\x00\x7c", b"\x00\xfc"  # float16

@@ -6,11 +6,11 @@ from functools import cache
 import pytest
 from fake_machine import FakeMachine
 
-from simulator.hardware import Hardware
-from simulator.host import Cache, Host
+from simulator.machine.host import Cache, Host
 from simulator.probe.describe import hardware_fields
 from simulator.probe.device import make_plan, read_device, room_for
-from simulator.schema import check
+from simulator.spec.hardware import Hardware
+from simulator.spec.schema import check
 from simulator.units import GI, KI, MI
 
 # Threads, bytes of the last cache as told and as had, bytes a second of the memory, free memory, seconds.

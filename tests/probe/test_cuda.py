@@ -7,14 +7,13 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
+from places import ROOT
 
 from simulator.errors import InputError
-from simulator.hardware import Hardware
 from simulator.probe import cuda, cuda_device, cuda_libraries
 from simulator.probe.clock import Probe, Sample
 from simulator.probe.cuda import Gpu, describe_gpu_state, find_gpus, gpu_hardware, gpu_probes, why_not
@@ -29,9 +28,9 @@ from simulator.probe.cuda_describe import (
     product_name,
     stream_name,
 )
+from simulator.spec.hardware import Hardware
 from simulator.units import GI, MI
 
-ROOT = Path(__file__).parent.parent.parent
 UUID = "GPU-6a1b2c3d-0000-0000-0000-000000000000"
 CARD = Gpu(0, "NVIDIA H100 80GB HBM3", (9, 0), 132, 80 * GI, 78 * GI, l2_bytes=48 * MI, clock_hz=1.98e9)
 
@@ -136,7 +135,7 @@ def test_all_probes_run_to_the_end_on_the_simulator():
     found = simulate(
         """
 from dataclasses import replace
-from simulator.hardware import Hardware
+from simulator.spec.hardware import Hardware
 from simulator.probe import cuda as probe, cuda_describe
 from simulator.probe.clock import measure
 change(probe, THREADS=2)

@@ -10,12 +10,12 @@ from readings import HOSTS, PI5, SERVER, readings_of, tiny_plan
 from simulator.engine import weights
 from simulator.engine.formats import LAYOUTS
 from simulator.errors import InputError
-from simulator.hardware import Hardware
-from simulator.host import Cache, Host
+from simulator.machine.host import Cache, Host
 from simulator.probe import device, storage
 from simulator.probe.describe import hardware_fields
 from simulator.probe.device import QUICK_SECONDS, SECONDS, kernel_threads, make_plan, read_device, room_for
-from simulator.schema import check
+from simulator.spec.hardware import Hardware
+from simulator.spec.schema import check
 from simulator.units import GI, KI, MI
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from simulator.engine.step import Engine
 from simulator.engine.team import Team
-from simulator.ops import WORK
+from simulator.forecast.ops import WORK
 from simulator.probe import parts
 from simulator.probe.bandwidth import stream_probe
 from simulator.probe.clock import FOREVER, Deadline, Sample

@@ -1,0 +1,1 @@
+"""The commands, a file each: options, what they check and what they run."""

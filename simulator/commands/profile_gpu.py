@@ -1,0 +1,113 @@
+"""The command `profile --gpu`: measures an NVIDIA GPU, writes the hardware file, and says what was found."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from simulator.commands.plot import check_path, show_device
+from simulator.commands.profile import existing_fields, save
+from simulator.errors import InputError
+from simulator.probe.clock import measure
+from simulator.probe.cuda import (
+    Gpu,
+    describe_gpu_state,
+    find_gpus,
+    gpu_hardware,
+    gpu_identity,
+    gpu_probes,
+    why_not,
+)
+from simulator.probe.device import SHORT_SECONDS
+from simulator.probe.merge import refuse_stranger
+from simulator.report.progress import progress_bar
+from simulator.report.screen import print_line, print_next
+from simulator.report.table import print_table
+from simulator.spec.hardware import Figure, Hardware
+from simulator.units import TERA, counted, format_capacity, format_number, format_rate
+
+ROUNDS = 21
+ROUNDS_SHARE = 0.25  # of the seconds: as much goes to copying from the host, to compiling and to calibrating
+
+
+def run_gpu(output: str | None, seconds: float, index: int, plot: str | None = None) -> None:
+    """Measure a GPU for some seconds, merge with what the file already holds, write, print a summary, and draw."""
+    picture = check_path(plot, "--plot") if plot is not None else None
+    gpu = _chosen(index)
+    output = output or ("gpu.yaml" if index == 0 else f"gpu{index}.yaml")
+    path = Path(output)
+    old = existing_fields(path)
+    if old:
+        refuse_stranger(old, gpu_identity(gpu), output)
+    for remark in describe_gpu_state(gpu):
+        print_line(f"note: {remark}", stream=sys.stderr)
+    start = time.perf_counter()
+    with progress_bar("measuring") as progress:
+        probes = gpu_probes(gpu, seconds < SHORT_SECONDS)
+        samples = measure(probes, ROUNDS, progress=progress, budget_s=ROUNDS_SHARE * seconds)
+    fields = gpu_hardware(_as_it_is_now(gpu), samples, datetime.now().strftime("%Y-%m-%d %H:%M"))
+    fields["runs"][-1]["seconds"] = round(time.perf_counter() - start, 1)
+    hardware = save(path, old, fields)
+    print_gpu_profile(hardware, output)
+    if plot is not None:
+        show_device(hardware, picture)
+
+
+def _chosen(index: int) -> Gpu:
+    why = why_not()
+    if why:
+        raise InputError(why)
+    gpus = {gpu.index: gpu for gpu in find_gpus()}
+    if index not in gpus:
+        there = "there is one GPU, number 0" if len(gpus) == 1 else f"the GPUs are numbered 0 to {len(gpus) - 1}"
+        raise InputError(f"--gpu {index}: {there}")
+    return gpus[index]
+
+
+def _as_it_is_now(gpu: Gpu) -> Gpu:
+    """Whether it had to slow down is known afterwards; its memory is full of our own arrays then, which does not count."""
+    found = next((each for each in find_gpus() if each.index == gpu.index), gpu)
+    return replace(found, free_bytes=gpu.free_bytes)
+
+
+# ---- telling ----
+
+
+def print_gpu_profile(hardware: Hardware, path: str) -> None:
+    """What the figures are, and what to do with them."""
+    run = hardware.runs[-1]
+    print_line(hardware.title)
+    print_line(hardware.description)
+    print()
+    rows = [[level.name, format_capacity(level.capacity_bytes), *_cells(level.gb_per_s)] for level in hardware.memory]
+    print_table(["read", "holds", "GB/s", "spread"], rows, left=("read",))
+    print()
+    for line in _lines(hardware):
+        print_line(line)
+    for note in run.notes:
+        print_line(f"note: {note}")
+    times = f"{len(hardware.runs)} times, pooled" if len(hardware.runs) > 1 else "once"
+    print()
+    print_line(f"{path}: measured {times}; last in {run.seconds:.0f} s, {counted(run.rounds, 'round')}")
+    print_next([f"roofcast simulate llama-3-8b {path}", f"roofcast show {path} --plot roofline.png"])
+
+
+def _cells(figure: Figure | None) -> list[str]:
+    if figure is None:
+        return ["", ""]
+    return [format_number(figure.value), "" if figure.known_spread is None else f"{figure.known_spread:.0%}"]
+
+
+def _lines(hardware: Hardware) -> list[str]:
+    """Other traffic at its largest, peaks, starting a kernel, and the way in."""
+    traffic = {name.split()[0]: (name, figure) for name, figure in hardware.traffic.items()}  # the largest comes last
+    told = {
+        "memory, GB/s": [f"{name} {format_number(figure.value)}" for name, figure in traffic.values()],
+        "operations": [f"{name} {format_rate(figure.value * TERA)}" for name, figure in hardware.peaks_tflops.items()],
+        "starting a kernel": [f"{hardware.launch_us.value:g} us"] if hardware.launch_us else [],
+        "host memory, GB/s": [f"{link.name} {format_number(link.gb_per_s.value)}" for link in hardware.links],
+    }
+    return [f"{label}: {', '.join(parts)}" for label, parts in told.items() if parts]

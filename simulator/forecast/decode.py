@@ -1,0 +1,233 @@
+"""One decode step of a model, taken apart: every matrix, the cache, the router, the head, each as an operation.
+
+Left out: embedding lookup (a row per token), sampling, and the encoder of an encoder-decoder model, which has run before.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from simulator.forecast.ops import Cost, Op, Work
+from simulator.spec.layers.ffn import Experts
+from simulator.spec.layers.tensor import Tensor
+from simulator.spec.model import Layer, Model, StoredTensor, store
+from simulator.spec.quant import FORMATS, Format
+from simulator.spec.workload import Workload
+
+ACTIVATION_VALUE_BYTES = 4  # llama.cpp keeps activations in float32
+FLOPS_PER_NORM_VALUE = 8  # square, sum, scale, weight; rotary embedding and residual are of that order
+LAUNCHES_PER_NORM = 2  # the norm and the residual sum before it
+LAUNCHES_OF_CACHE = 4  # rotary embedding of query and key, store, attention
+
+
+def decode_ops(model: Model, load: Workload) -> tuple[Op, ...]:
+    """Every operation of one step; equal ones of different layers are one Op with a count."""
+    by_shape: dict[int, list[StoredTensor]] = defaultdict(list)
+    for stored in store(model, load.weights):
+        if not stored.tensor.is_idle:
+            by_shape[stored.shape].append(stored)
+    outside, *shapes = range(len(model.shapes))
+    ops = [op for shape in shapes for op in _layer_ops(model, load, shape, by_shape[shape])]
+    return (*ops, *_head_ops(model, load, by_shape[outside]))
+
+
+def _layer_ops(model: Model, load: Workload, shape: int, found: list[StoredTensor]) -> list[Op]:
+    layer, indices, _ = model.shapes[shape]
+    where, count = _name_layers(indices), len(indices)
+    vectors = [stored for stored in found if _is_small(stored.tensor)]
+    ops = [_tensor_op(load, layer, stored, where) for stored in found if not _is_small(stored.tensor)]
+    ops.append(_vectors_op(model, load, layer, sum(stored.total_bytes for stored in vectors) / count, count, where))
+    ops += _small_ops(load, layer, found, count, where)
+    if layer.attention is not None:
+        ops.append(_cache_op(load, layer, count, where))
+    if layer.cross_attention is not None:
+        ops.append(_cross_op(load, layer, count, where))
+    return ops
+
+
+def _is_small(tensor: Tensor) -> bool:
+    return tensor.is_vector and tensor.copies == 1
+
+
+def _tensor_op(load: Workload, layer: Layer, stored: StoredTensor, where: str) -> Op:
+    tensor, tokens = stored.tensor, load.new_tokens
+    if tensor.copies > 1:
+        ffn = layer.ffn
+        assert isinstance(ffn, Experts)  # only experts come in copies
+        read_copies = load.routing.distinct(ffn, tokens)
+        used_copies = load.routing.served(ffn, tokens)  # per token
+        sharers = tokens * used_copies / read_copies  # tokens that one touched expert serves
+    else:
+        read_copies = used_copies = 1
+        sharers = tokens
+    read_share = load.sparsity.read_share(tensor.role, sharers) if load.sparsity else 1.0
+    flop_share = load.sparsity.flop_share(tensor.role) if load.sparsity else 1.0
+    weights_of_one = 0 if tensor.is_vector else tensor.rows * tensor.columns
+    cost = Cost(
+        flops=2.0 * weights_of_one * used_copies * tokens * flop_share,
+        weight_bytes=stored.nbytes / tensor.copies * read_copies * read_share,
+        activation_bytes=ACTIVATION_VALUE_BYTES * (tensor.rows + tensor.columns) * used_copies * tokens,
+    )
+    return Op(
+        where,
+        _part(tensor),
+        tensor.role,
+        stored.format,
+        stored.count,
+        cost,
+        launches=0 if tensor.is_vector else 1,
+        sharers=sharers,
+        touched=read_copies / tensor.copies,
+        by_column=bool(load.sparsity and load.sparsity.zeros(tensor.role)),
+    )
+
+
+def _part(tensor: Tensor) -> str:
+    role = tensor.role
+    if tensor.copies > 1:
+        return "experts"
+    if role.startswith("ffn_gate_inp"):
+        return "router"
+    if role.endswith("_shexp"):
+        return "shared"
+    return "ffn" if role.startswith("ffn") else "attention"
+
+
+def _vectors_op(model: Model, load: Workload, layer: Layer, vector_bytes: float, count: int, where: str) -> Op:
+    values = layer.norms * model.d_model * load.new_tokens
+    cost = Cost(
+        flops=FLOPS_PER_NORM_VALUE * values,
+        weight_bytes=vector_bytes,
+        activation_bytes=2 * ACTIVATION_VALUE_BYTES * values,
+    )
+    # An activation function follows the up-projection; a router adds softmax, selection and the weighted sum.
+    extra = 0 if layer.ffn is None else 4 if isinstance(layer.ffn, Experts) else 1
+    launches = LAUNCHES_PER_NORM * layer.norms + extra
+    name, tokens = "norms, biases, residuals", load.new_tokens
+    summed = (
+        layer.ffn.n_active * model.d_model * tokens if isinstance(layer.ffn, Experts) else 0
+    )  # what experts put out
+    work = Work("norm", values + summed, tokens)
+    return Op(where, "vectors", name, FORMATS["f32"], count, cost, launches, work=(work,))
+
+
+def _small_ops(load: Workload, layer: Layer, found: list[StoredTensor], count: int, where: str) -> list[Op]:
+    """What a token needs beside matrices, norms and the cache: bytes and operations of it are too few to be counted."""
+    tokens, ffn, plain = load.new_tokens, layer.ffn, FORMATS["f32"]
+    ops = []
+    if ffn is not None:
+        hidden = ffn.n_active * ffn.d_expert + ffn.d_shared if isinstance(ffn, Experts) else ffn.d_ff
+        part = "experts" if isinstance(ffn, Experts) else "ffn"
+        ops.append(
+            Op(where, part, "activation function", plain, count, Cost(), 0, work=(Work("activation", hidden * tokens),))
+        )
+    if isinstance(ffn, Experts):
+        items = ffn.n_experts * tokens
+        ops.append(Op(where, "router", "choosing experts", plain, count, Cost(), 0, work=(Work("route", items, 1),)))
+    if load.sparsity:
+        # Matrices that read the same inputs share the choice among them.
+        inputs = {stored.tensor.role: stored for stored in found if load.sparsity.zeros(stored.tensor.role)}
+        for role in ("attn_q", "attn_output", "ffn_gate", "ffn_down", "ffn_gate_exps", "ffn_down_exps"):
+            if role in inputs:
+                copies = ffn.n_active if role == "ffn_down_exps" else 1
+                items = inputs[role].tensor.columns * copies * tokens
+                name, work = f"largest inputs of {role}", Work("select", items, copies * tokens)
+                ops.append(Op(where, "select", name, plain, count, Cost(), 1, work=(work,)))
+    return ops
+
+
+def _cache_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
+    """Attention over the cache, or the update of a recurrent state; one pass over the past serves all new tokens."""
+    attention = layer.attention
+    last = load.context + load.tokens - 1  # depth of the last new token
+    middle = load.context + (load.tokens - 1) / 2  # the new tokens see one more each
+    state = load.batch * attention.state_bytes
+    width = attention.cache_width
+    seen, new = attention.seen_tokens(last), load.new_tokens
+    cost = Cost(
+        flops=attention.flops(middle) * new,
+        cache_read_bytes=_cache_bytes(load.cache, width) * load.batch * seen + state,
+        cache_write_bytes=_cache_bytes(load.cache, width) * new + state,
+        activation_bytes=0.0 * load.batch,
+    )
+    name = "attention over the cache" if width else "recurrent state"
+    heads, sharers = getattr(attention, "n_heads", 0), getattr(attention, "queries_per_kv", 1)
+    work = (Work("head", heads * new), Work("run", getattr(attention, "n_kv_heads", 0) * new))
+    return Op(where, "cache", name, load.cache, count, cost, LAUNCHES_OF_CACHE, sharers, work=work)
+
+
+def _cross_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
+    cross = layer.cross_attention
+    cost = Cost(
+        flops=cross.flops(load.source_tokens) * load.new_tokens,
+        cache_read_bytes=_cache_bytes(load.cache, cross.cache_width) * load.batch * load.source_tokens,
+    )
+    return Op(where, "cache", "attention over the source", load.cache, count, cost, 1)
+
+
+def _cache_bytes(fmt: Format, width: int) -> float:
+    # A head that does not divide into blocks is padded by runtimes; the average is what is counted.
+    return width * fmt.block_bytes / fmt.block
+
+
+def _head_ops(model: Model, load: Workload, outside: list[StoredTensor]) -> list[Op]:
+    tokens = load.batch  # only the last token of a prompt needs logits
+    ops = [_head_op(head, tokens) for head in _heads(model, load)]
+    vector_bytes = sum(stored.total_bytes for stored in outside if stored.tensor.is_vector)
+    if vector_bytes:
+        values = model.d_model * tokens
+        cost = Cost(FLOPS_PER_NORM_VALUE * values, vector_bytes, activation_bytes=2 * ACTIVATION_VALUE_BYTES * values)
+        ops.append(Op("model", "vectors", "final norm", FORMATS["f32"], 1, cost))
+    return ops
+
+
+def _heads(model: Model, load: Workload) -> list[StoredTensor]:
+    role = "token_embd" if model.tied_head else "output"
+    return [stored for stored in store(model, load.weights) if stored.shape == 0 and stored.tensor.role == role]
+
+
+def _head_op(head: StoredTensor, tokens) -> Op:
+    rows, columns = head.tensor.rows, head.tensor.columns
+    cost = Cost(
+        flops=2.0 * rows * columns * tokens,
+        weight_bytes=head.nbytes,
+        activation_bytes=ACTIVATION_VALUE_BYTES * (rows + columns) * tokens,
+    )
+    return Op("model", "head", head.tensor.role, head.format, 1, cost, sharers=tokens)
+
+
+def streamed_weight_bytes(model: Model, load: Workload) -> float:
+    """Bytes of every weight that steps ever read: all experts, the head, but not the embedding's other rows."""
+    found = [stored for stored in store(model, load.weights) if not stored.tensor.is_idle]
+    tied = _heads(model, load) if model.tied_head else []
+    return sum(stored.total_bytes for stored in (*found, *tied))
+
+
+def cache_bytes_held(model: Model, load: Workload):
+    """Bytes that the caches and states of the whole batch occupy after the step."""
+    depth = load.context + load.tokens
+    held = 0.0
+    for layer, indices, _ in model.shapes:
+        count = len(indices)
+        if layer is None:
+            continue
+        if layer.attention is not None:
+            attention = layer.attention
+            held = held + count * _cache_bytes(load.cache, attention.cache_width) * attention.held_tokens(depth)
+            held = held + count * attention.state_bytes
+        if layer.cross_attention is not None:
+            held = held + count * _cache_bytes(load.cache, layer.cross_attention.cache_width) * load.source_tokens
+    return held * load.batch
+
+
+def cache_bytes_per_token(model: Model, fmt: Format) -> float:
+    """Bytes that one more token adds to a sequence's cache, windows not yet full."""
+    return sum(_cache_bytes(fmt, layer.attention.cache_width) for layer in model.stack if layer.attention is not None)
+
+
+def _name_layers(indices: tuple[int, ...]) -> str:
+    if len(indices) == 1:
+        return f"layer {indices[0]}"
+    if indices == tuple(range(indices[0], indices[-1] + 1)):
+        return f"layers {indices[0]}-{indices[-1]}"
+    return f"{len(indices)} layers of {indices[0]}-{indices[-1]}"

@@ -1,0 +1,134 @@
+"""How wide the 80 % interval is: each figure's own doubt, weighed by the share of the time that rests on it.
+
+The widths are first values by provenance, not yet calibrated against measurements; SPREAD is the one place to do that.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator.spec.hardware import BY_DEFINITION, Figure, Hardware
+from simulator.spec.runtime import MODEL_SPREAD
+from simulator.units import counted
+
+# Standard deviation of the logarithm. `measured`: boards and runs of one kind differ by some per cent (five Pi 5 boards:
+# 4.5 to 5.55 tokens/s for one model, 8 %). `datasheet`: taken as a sustained rate. `estimated`: published decode rates of
+# one device class scatter around their best common efficiency by 7 to 49 % (median).
+SPREAD = {"measured": 0.06, "datasheet": 0.12, "estimated": 0.20}
+# The share of experts that a batch really touches: 2 to 24 % below uniform (MoE-CAP).
+ROUTING_SPREAD = 0.08
+PROMISED = 0.8  # share of all measurements that the interval is made to hold
+UNLIKELY = 0.05  # chance of so few held, were it as wide as that
+Z80 = 1.2816  # a normal variable lies within this many standard deviations with 80 % probability
+
+
+def spread_of(figure: Figure) -> float:
+    """Standard deviation of the logarithm of a figure; 0 for one that holds by definition.
+
+    One that was timed repeatedly on the device itself has its own.
+    """
+    if figure.known_spread is not None:
+        return figure.known_spread
+    return 0.0 if figure.source == BY_DEFINITION else SPREAD[figure.provenance]
+
+
+RESTLESS = 0.08  # standard deviation of the logarithm: beyond it, single runs say little
+# The same as Z80 of Student's t, by degrees of freedom: of a spread that is itself known from few values.
+T80 = {1: 3.0777, 2: 1.8856, 3: 1.6377, 4: 1.5332, 5: 1.4759, 6: 1.4398, 8: 1.3968, 10: 1.3722, 15: 1.3406, 30: 1.3104}
+
+
+@dataclass(frozen=True)
+class Unrest:
+    """How decodes of the same models scattered while a device was profiled."""
+
+    spread: float = 0.0  # standard deviation of the logarithm
+    count: int = 1  # timings that it is known from, at different moments
+
+    @property
+    def variance(self) -> float:
+        """Of one more decode beside their mean: s^2 (1 + 1 / n), wider by Student's t over the normal quantile.
+
+        That is the prediction interval for a single further observation (Hahn and Meeker, Statistical Intervals, 1991). A decode
+        that lasts longer than those of a profile averages over more moments and scatters less: this errs to the safe side.
+        """
+        freedom = max(1, self.count - 1)
+        known = sorted(T80, reverse=True)
+        t80 = np.interp(1 / freedom, [0.0, *(1 / each for each in known)], [Z80, *(T80[each] for each in known)])
+        return float((self.spread * t80 / Z80) ** 2 * (1 + 1 / self.count))
+
+    @property
+    def mean_variance(self) -> float:
+        """Of their mean: s^2 / n."""
+        return self.spread**2 / self.count
+
+
+def unrest_of(hardware: Hardware, threads: int | None) -> Unrest:
+    """What the reference models of a profile tell, at the nearest number of threads; none where a file has no such decodes.
+
+    They are whole decodes, timed again and again: what memory, caches and processor gave from moment to moment is all in them.
+    """
+    by_threads = hardware.engine.reference_us if hardware.engine else {}
+    nearest = min(by_threads, key=lambda count: abs(count - (threads or hardware.threads or 1)), default=None)
+    figures = [each for each in by_threads[nearest].values() if each.known_spread is not None] if nearest else []
+    if not figures:
+        return Unrest()
+    spread = math.sqrt(statistics.fmean(figure.known_spread**2 for figure in figures))
+    return Unrest(spread, min(figure.count or 1 for figure in figures))
+
+
+class Point(NamedTuple):
+    """What decides how well a forecast is known: the device, sequences at once, whether the model is a mixture of experts."""
+
+    hardware: Hardware
+    batch: int
+    is_mixture: bool
+
+
+# Where published measurements lie far outside the interval, or there are hardly any: the table of docs/accuracy.md.
+WEAK: tuple[tuple[Callable[[Point], bool], str], ...] = (
+    (
+        lambda at: at.hardware.kind == "gpu" and at.batch > 1,
+        "batches on GPUs: little is published to start from, expect an order of magnitude, not the interval",
+    ),
+    (
+        lambda at: at.hardware.device_class == "server-cpu",
+        "servers with several memory nodes: little is published to start from, expect an order of magnitude, not the interval",
+    ),
+    (
+        lambda at: at.hardware.device_class == "apple" and at.is_mixture,
+        "mixtures of experts on Apple's processors are forecast too fast, by up to 50 %",
+    ),
+    (lambda at: at.hardware.name.startswith("pi4-"), "a Raspberry Pi 4 is forecast 50 % too fast"),
+)
+
+
+def weaknesses(at: Point) -> list[str]:
+    """What is known to be weak about a forecast, in sentences."""
+    return [told for holds, told in WEAK if holds(at)]
+
+
+def factor(variances, model_spread: float = MODEL_SPREAD) -> np.ndarray:
+    """exp(1.28 sigma), sigma the root of the summed *variances* of ln(seconds): the interval is seconds times / by it."""
+    return np.exp(Z80 * np.sqrt(model_spread**2 + variances))
+
+
+def told_held(n_held: int, n: int, what: str = "decode") -> str:
+    """What share of *n* measurements the interval held, and whether those are too few to be chance."""
+    verdict = ": it is too narrow here" if _chance_of_most(n_held, n) < UNLIKELY else ""
+    return f"the 80 % interval held {n_held / n:.0%} of {counted(n, what)}{verdict}"
+
+
+def _chance_of_most(n_held: int, n: int) -> float:
+    """That at most *n_held* of *n* are held where each is with the probability that is promised."""
+
+    def log_ways(k: int) -> float:
+        return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+    yes, no = math.log(PROMISED), math.log(1 - PROMISED)
+    return math.fsum(math.exp(log_ways(k) + k * yes + (n - k) * no) for k in range(n_held + 1))

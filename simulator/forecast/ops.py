@@ -1,0 +1,92 @@
+"""The operations of one decode step and what each costs; every total is a sum of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.spec.quant import Format
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one operation does. Each field is a number, or an array over a grid of workloads."""
+
+    flops: Any = 0.0  # a multiply-add is two
+    weight_bytes: Any = 0.0
+    cache_read_bytes: Any = 0.0
+    cache_write_bytes: Any = 0.0
+    activation_bytes: Any = 0.0  # inputs and outputs, which mostly stay in a cache
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.flops + other.flops,
+            self.weight_bytes + other.weight_bytes,
+            self.cache_read_bytes + other.cache_read_bytes,
+            self.cache_write_bytes + other.cache_write_bytes,
+            self.activation_bytes + other.activation_bytes,
+        )
+
+    def __mul__(self, count: float) -> Cost:
+        return Cost(
+            self.flops * count,
+            self.weight_bytes * count,
+            self.cache_read_bytes * count,
+            self.cache_write_bytes * count,
+            self.activation_bytes * count,
+        )
+
+    @property
+    def cache_bytes(self):
+        """Cache traffic, both ways."""
+        return self.cache_read_bytes + self.cache_write_bytes
+
+    @property
+    def streamed_bytes(self):
+        """Weights and cache: what has to come from (or go to) where the model lies."""
+        return self.weight_bytes + self.cache_bytes
+
+
+# Small work that is neither a matrix nor streaming, and in what it is counted.
+WORK = {
+    "norm": "values of norms and residual sums",
+    "activation": "hidden values through the activation function",
+    "head": "query heads of a token, turned, stored and merged",
+    "route": "experts that the router weighs for a token",
+    "token": "tokens looked up, placed and handed out",
+    "cold token": "the same where the weights have left nothing else in the caches",
+    "run": "key heads whose cache is begun to be read, from memory",
+    "select": "inputs among which a token's largest are chosen",
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """Small work of one kind."""
+
+    kind: str  # a key of WORK
+    items: Any
+    pieces: Any = 1e9  # that threads can share them in
+
+
+@dataclass(frozen=True)
+class Op:
+    """`count` equal operations, one in each of so many layers."""
+
+    layer: str  # which layers: "layers 0-47", or "model"
+    part: str  # attention, cache, ffn, experts, shared, router, vectors, head, embedding
+    name: str  # the tensor's role, or what is done
+    format: Format  # of what it reads
+    count: int
+    cost: Cost
+    launches: float = 1.0  # separate kernels, in a runtime that fuses nothing
+    sharers: Any = 1.0  # tokens that are multiplied with each weight read
+    touched: Any = 1.0  # share of the stored weights that one step reads
+    by_column: bool = False  # whether weights of zero inputs are left out
+    work: tuple[Work, ...] = ()
+
+
+def total(ops: Iterable[Op]) -> Cost:
+    """The cost of all of them."""
+    return sum((op.cost * op.count for op in ops), Cost())

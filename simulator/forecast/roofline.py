@@ -1,0 +1,113 @@
+"""Seconds for each operation: a start-up cost, then the slower of moving its bytes and doing its arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from simulator.forecast.bandwidth import Bandwidth, bandwidth_of
+from simulator.forecast.kernel_speed import time_kernel, work_seconds
+from simulator.forecast.ops import Op
+from simulator.spec.hardware import Figure, Hardware
+from simulator.spec.runtime import ONE, Backend, ceiling_peak, launch_seconds
+
+
+@dataclass(frozen=True)
+class TimedOp:
+    """An operation with its seconds, for one of its `count`."""
+
+    op: Op
+    memory_s: Any
+    compute_s: Any  # 0 where the device file has no peak
+    overhead_s: Any
+    bandwidth_share: Figure  # what the memory time rests on, beside the device's bandwidth
+    peak: Figure | None  # what the compute time rests on; None where the device file has no peak
+    peak_share: Figure
+    exposed_s: Any = 0.0  # what of the shorter of the two the longer does not hide, where that was measured
+
+    @cached_property
+    def seconds(self):
+        """overhead + max(memory, compute) + what is not hidden."""
+        return self.overhead_s + np.maximum(self.memory_s, self.compute_s) + self.exposed_s
+
+    @cached_property
+    def limits(self) -> tuple[Any, Any]:
+        """Seconds of all `count` that memory limits, and that arithmetic limits: one of them is 0."""
+        by_memory = np.asarray(self.memory_s) >= self.compute_s
+        seconds = self.op.count * (np.maximum(self.memory_s, self.compute_s) + self.exposed_s)
+        return np.where(by_memory, seconds, 0.0), np.where(by_memory, 0.0, seconds)
+
+
+def time_ops(
+    ops: Sequence[Op], hardware: Hardware, backend: Backend, threads: int | None, working_set, all_bytes=None
+) -> tuple[TimedOp, ...]:
+    """Forecast seconds of each operation; *working_set* bytes are streamed over and over (scalar or array).
+
+    *all_bytes*: with the caches of all sequences, which decides how a cache is read where the device's kernels were measured.
+    """
+    curve = bandwidth_of(hardware, threads)
+    seconds_per_byte = curve.seconds_per_byte(working_set)
+    activation_s_per_byte = curve.seconds_per_byte(0.0)  # inputs and outputs stay in the nearest level that is known
+    launch = launch_seconds(backend, hardware, threads)
+    of_cache = curve.seconds_per_byte(all_bytes) if backend.speeds and all_bytes is not None else seconds_per_byte
+    found = []
+    for op in ops:
+        s_per_byte = of_cache if op.part == "cache" else _of_weights(op, hardware, curve, working_set)
+        found.append(_time(op, hardware, backend, threads, s_per_byte, activation_s_per_byte, launch))
+    return tuple(found)
+
+
+def _of_weights(op: Op, hardware: Hardware, curve: Bandwidth, working_set):
+    """Seconds for each byte of weights.
+
+    What is read in the same order each step is gone from a cache that cannot hold it when it is needed again. Experts come
+    in no order: of those that a step does not read, a measured cache keeps as many as it holds, for another step.
+    """
+    seconds = curve.seconds_per_byte(working_set)
+    caches = [level.capacity_bytes for level in hardware.memory[:-1]]
+    if not (hardware.curve and caches) or op.part != "experts":
+        return seconds
+    kept = np.clip(max(caches) / np.asarray(working_set), 0.0, 1.0) * (1 - np.asarray(op.touched))
+    return kept * np.minimum(seconds, curve.seconds_per_byte(max(caches) / 2)) + (1 - kept) * seconds
+
+
+def _time(
+    op: Op, hardware: Hardware, backend: Backend, threads: int | None, s_per_byte, activation_s_per_byte, launch
+) -> TimedOp:
+    overhead_s = (launch.value * op.launches if launch else 0.0) + _work_seconds(op, backend, threads)
+    phases = op.launches * backend.launch_share.value if backend.launch_share else op.launches
+    if backend.speeds and np.any(op.cost.flops) and op.part != "vectors":
+        timed = time_kernel(op, backend.speeds, threads or hardware.threads or 1, s_per_byte, phases)
+        if timed is not None:
+            figure, compute_s, seconds = timed
+            memory_s = op.cost.streamed_bytes * s_per_byte
+            exposed_s = seconds - np.maximum(memory_s, compute_s)
+            return TimedOp(op, memory_s, compute_s, overhead_s, ONE, figure, ONE, exposed_s)
+    share = backend.bandwidth_share_of(op.format, op.part == "experts")
+    peak, peak_share = backend.peak_of(op.format, hardware, threads), backend.peak_share_of(op.format)
+    activation_s = op.cost.activation_bytes * activation_s_per_byte
+    memory_s = op.cost.streamed_bytes * (s_per_byte / share.value) + activation_s
+    compute_s = op.cost.flops * (1 / (peak.value * peak_share.value)) if peak else 0.0
+    return TimedOp(op, memory_s, compute_s, overhead_s, share, peak, peak_share)
+
+
+def _work_seconds(op: Op, backend: Backend, threads: int | None):
+    """Seconds of small work, shared among threads as far as it comes in pieces."""
+    return sum((work_seconds(work, backend.speeds, threads) for work in op.work if work.kind != "run"), 0.0)
+
+
+def ceiling_seconds(ops: Sequence[Op], hardware: Hardware, backend: Backend, threads: int | None, working_set):
+    """Seconds of the step at datasheet bandwidth and peak, nothing launched, all arithmetic behind all transfers.
+
+    What software that decodes a token at a time cannot beat, given the experts that the routing touches.
+    """
+    streamed, compute_s = 0.0, 0.0
+    for op in ops:
+        streamed = streamed + op.count * op.cost.streamed_bytes
+        peak = ceiling_peak(op.format, hardware, None, backend.peak_of(op.format, hardware, threads))
+        compute_s = compute_s + (op.count * op.cost.flops * (1 / peak) if peak else 0.0)
+    return np.maximum(streamed * bandwidth_of(hardware, threads).ceiling_seconds_per_byte(working_set), compute_s)

@@ -1,0 +1,331 @@
+"""From names and texts to predictions: the one call behind the command, and the start of the Python API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from simulator.errors import InputError, printable
+from simulator.forecast.decode import cache_bytes_held
+from simulator.forecast.predict import Prediction, memory_limit, memory_needed, predict
+from simulator.importers.open import load_model, load_routing
+from simulator.spec.arguments import counts, expect, expect_path, whole
+from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.mixes import parse_weights
+from simulator.spec.model import Loaded, Model, weight_bytes
+from simulator.spec.names import MAX_DEVICES
+from simulator.spec.quant import Weights, format_remark, parse_cache_format
+from simulator.spec.routing import Routing, Uniform
+from simulator.spec.runtime import Runtime, default_runtime, load_runtime, passed_over, runtimes_with
+from simulator.spec.sparsity import Sparsity, parse_sparsity
+from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS, Workload
+
+if TYPE_CHECKING:
+    from simulator.spec.density import Density
+
+DEFAULT_CONTEXT = 1024
+PERCENTILES = (10, 50, 90)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A model on a device under a runtime, and what every point of a sweep shares."""
+
+    loaded: Loaded
+    hardware: Hardware
+    runtime: Runtime
+    load: Workload
+    choice: str = ""  # why these weights, where nobody named them
+    passed_over: tuple[str, ...] = ()  # why not the runtime that is usual for such a device, where nobody named one
+    remarks: tuple[str, ...] = ()  # on what was named
+
+    def __post_init__(self):
+        expect("loaded", self.loaded, Loaded, "a Loaded, as load_model gives one")
+        expect("hardware", self.hardware, Hardware, "a Hardware, as load_hardware gives one")
+        expect("runtime", self.runtime, Runtime, "a Runtime, as load_runtime gives one")
+        expect("load", self.load, Workload, "a Workload")
+        expect("choice", self.choice, str, "a text")
+        for name in ("passed_over", "remarks"):
+            expect(name, getattr(self, name), tuple, "a tuple of texts")
+
+    def at(self, batch: Any, context: Any) -> Prediction:
+        """The forecast at a batch and context, both numbers or arrays; InputError if the formats do not fit the shapes."""
+        load = replace(self.load, batch=batch, context=context)
+        with self._naming_formats():
+            return predict(self.loaded.model, self.hardware, load, self.runtime)
+
+    def memory_bytes(self, batch: Any, context: Any):
+        """What has to fit, without timing anything."""
+        load = replace(self.load, batch=batch, context=context)
+        with self._naming_formats():
+            return memory_needed(self.loaded.model, load, self.runtime, self.hardware)
+
+    @contextmanager
+    def _naming_formats(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"{self.loaded.model.name} with weights {self.load.weights.name}: {error}") from None
+
+    @property
+    def memory_limit_bytes(self) -> float:
+        """What it has to fit in."""
+        return memory_limit(self.hardware, self.runtime)
+
+
+def scenario(
+    model: str | Path | Loaded | Model,
+    hardware: str | Path | Hardware,
+    *,
+    weights: str | Weights | None = None,
+    cache: str | None = None,
+    runtime: str | Path | Runtime | None = None,
+    threads: int | None = None,
+    routing: str | Routing | None = None,
+    sparsity: str | Sparsity | None = None,
+    devices: int | None = None,
+    batch: int = 1,
+    context: int = DEFAULT_CONTEXT,
+) -> Scenario:
+    """Everything resolved and checked; what is left out is chosen as people would (*batch*, *context*: what has to fit).
+
+    InputError says in a sentence what cannot be used, and why.
+    """
+    loaded, device = _loaded(model), _device(hardware)
+    software = _software(runtime, device)
+    software.backend(device)
+    why_not_usual = () if runtime else tuple(passed_over(device))
+    device = device.times(_count(devices, device), software.split)
+    expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
+    load = Workload(
+        weights=loaded.weights or parse_weights("f16"),
+        cache=parse_cache_format(cache or software.suited(software.cache, device, "cache")),
+        routing=Uniform() if routing is None else _parsed(routing, load_routing),
+        sparsity=_parsed(sparsity, parse_sparsity),
+        threads=_threads(threads, device),
+    )
+    _check_format(software, device, load.cache.name, "cache")
+    base = Scenario(loaded, device, software, load, passed_over=why_not_usual)
+    if weights is not None:
+        chosen = _parsed(weights, parse_weights)
+        expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
+        _check_format(software, device, chosen.name, "weights", weights if isinstance(weights, str) else None)
+        remarks = tuple(filter(None, [format_remark(weights) if isinstance(weights, str) else ""]))
+        return replace(base, load=replace(load, weights=chosen), remarks=remarks)
+    if loaded.weights is not None:
+        _check_format(software, device, loaded.weights.name, "weights")
+        return replace(base, choice="the file's own formats")
+    smallest = whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT)
+    return _choose_weights(base, *smallest)
+
+
+def _loaded(model: str | Path | Loaded | Model) -> Loaded:
+    expect_path("model", model, (Loaded, Model), "a name, a path, a Loaded or a Model")
+    if isinstance(model, Model):
+        return Loaded(model)
+    return model if isinstance(model, Loaded) else load_model(model)
+
+
+def _device(hardware: str | Path | Hardware) -> Hardware:
+    expect_path("hardware", hardware, (Hardware,), "a name, a path or a Hardware")
+    return hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+
+
+def _software(runtime: str | Path | Runtime | None, device: Hardware) -> Runtime:
+    expect_path("runtime", runtime, (Runtime, type(None)), "a name, a path, a Runtime or None")
+    return runtime if isinstance(runtime, Runtime) else load_runtime(runtime or default_runtime(device))
+
+
+def _parsed(given: Any, parse: Callable[[str], Any]) -> Any:
+    """What a text says, or what it would have been parsed to."""
+    return parse(given) if isinstance(given, str) else given
+
+
+def _threads(threads: int | None, hardware: Hardware) -> int | None:
+    if threads is None:
+        return None
+    if hardware.kind == "gpu":
+        raise InputError(f"threads: {printable(hardware.name)} is a GPU, leave it out")
+    with _leave_it_out():
+        return whole(f"threads on {printable(hardware.name)}", threads, 1, hardware.most_threads or MAX_THREADS)
+
+
+@contextmanager
+def _leave_it_out() -> Iterator[None]:
+    """Adds the remedy to what is said of a number that has a default."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error}; leave it out for the default") from None
+
+
+def _check_format(
+    runtime: Runtime, hardware: Hardware, name: str, option: Literal["weights", "cache"], given: str | None = None
+) -> None:
+    """InputError where the runtime does not know a format or has no kernels for it there (*given*: as somebody wrote it)."""
+    refusal = runtime.refusal(hardware, name, option)
+    if refusal:
+        suited = runtime.suited(name, hardware, option)
+        remedy = f"another {option} format" if runtime.refusal(hardware, suited, option) else f"{suited} as {option}"
+        others = runtimes_with(hardware, name, option)
+        other = f"runtime {others[0]}" if others else "another runtime"
+        written = f"{printable(given)}: " if given and given.strip().lower() != name else ""
+        raise InputError(f"{written}{refusal}; take {remedy}, or {other}")
+
+
+def _count(devices: int | None, hardware: Hardware) -> int:
+    """How many devices: as *devices* says, or the name."""
+    if devices is None:
+        return hardware.asked or 1
+    with _leave_it_out():
+        devices = whole("devices", devices, 1, MAX_DEVICES)
+    if hardware.asked not in (None, devices):
+        raise InputError(
+            f"{hardware.asked} x {hardware.name} and devices {devices:,} contradict each other: leave one of them out"
+        )
+    return devices
+
+
+def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
+    """The first of the runtime's formats with which the model fits; the model's own format before all if it is loadable."""
+    model, runtime = base.loaded.model, base.runtime
+    names = list(runtime.weights)
+    if model.native_weights in runtime.native_weights:
+        names.insert(0, runtime.native_weights[model.native_weights])
+    names = _suited(runtime, base.hardware, names)
+    tried: list[Scenario] = []
+    for name in names:
+        candidate = replace(base, load=replace(base.load, weights=parse_weights(name)))
+        try:
+            fits = candidate.memory_bytes(batch, context) <= candidate.memory_limit_bytes
+        except ValueError:
+            continue  # rows that do not divide into this format's blocks: no such file exists
+        tried.append(candidate)
+        if fits:
+            return replace(candidate, choice=_reason(tried, model, runtime))
+    if not tried:
+        raise InputError(f"{model.name}: none of {', '.join(names)} suits its shapes, name the weights")
+    smallest = min(tried, key=lambda each: weight_bytes(model, each.load.weights))
+    listed = ", ".join(each.load.weights.name for each in tried)
+    return replace(smallest, choice=f"{smallest.load.weights.name}: the smallest of {listed}; none of them fits")
+
+
+def _suited(runtime: Runtime, hardware: Hardware, names: Iterable[str]) -> list[str]:
+    """Formats of *names*, each once, that the runtime can run on a device."""
+    suited = dict.fromkeys(runtime.suited(name, hardware) for name in names)
+    return [name for name in suited if not runtime.refusal(hardware, name)]
+
+
+def usual_formats(base: Scenario) -> list[Weights]:
+    """The formats that people would choose among for a scenario's model and runtime, its own with them, the smallest first."""
+    model, runtime = base.loaded.model, base.runtime
+    names = [*(runtime.compared or runtime.weights), runtime.native_weights.get(model.native_weights or "")]
+    known = {base.load.weights.name: base.load.weights} | {
+        weights.name: weights for weights in map(parse_weights, _suited(runtime, base.hardware, filter(None, names)))
+    }
+    sizes = {}
+    for name, weights in known.items():
+        try:
+            sizes[name] = weight_bytes(model, weights)
+        except ValueError:
+            continue  # rows that do not divide into this format's blocks: no such file exists
+    return [known[name] for name in sorted(sizes, key=sizes.__getitem__)]
+
+
+def _reason(tried: list[Scenario], model: Model, runtime: Runtime) -> str:
+    name = tried[-1].load.weights.name
+    if len(tried) > 1:
+        return f"{name}: the first of {', '.join(each.load.weights.name for each in tried)} that fits"
+    if runtime.native_weights.get(model.native_weights or "") == name:
+        return f"{name}: the published checkpoint's own"
+    return f"{name}: the first choice with {runtime.title or runtime.name}"
+
+
+def largest_batch(base: Scenario, context: int) -> int:
+    """The most sequences of *context* tokens that fit in memory at once; 0 if not even one does."""
+    _expect_scenario(base)
+    context = whole("context", context, 0, MAX_CONTEXT)
+    return _largest(lambda batch: base.memory_bytes(batch, context), base, 10**6)
+
+
+def largest_context(base: Scenario, batch: int) -> int | None:
+    """The deepest context at which *batch* sequences fit; None where the cache does not grow, 0 if none fits."""
+    _expect_scenario(base)
+    load, batch = base.load, whole("batch", batch, 1, MAX_BATCH)
+    shallow = cache_bytes_held(base.loaded.model, replace(load, batch=batch, context=10**7))
+    deep = cache_bytes_held(base.loaded.model, replace(load, batch=batch, context=10**8))
+    if deep <= shallow:
+        return None
+    return _largest(lambda context: base.memory_bytes(batch, context), base, 10**8)
+
+
+def _expect_scenario(base: Scenario) -> None:
+    expect("base", base, Scenario, "a Scenario, as scenario(...) makes one")
+
+
+def _largest(needed, base: Scenario, highest: int) -> int:
+    limit = base.memory_limit_bytes
+    if needed(1) > limit:
+        return 0
+    low, high = 1, highest
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if needed(middle) <= limit else (low, middle - 1)
+    return low
+
+
+@dataclass(frozen=True)
+class DensityForecast:
+    """Throughput as a distribution over steps, because tokens read different shares of the layers."""
+
+    tokens_per_s: float  # over a long run: the inverse of the mean time
+    percentiles: dict[int, float]  # tokens per second that so many per cent of the steps do not reach
+    mean_share: float  # share of the layers' weights that a step reads on average
+
+
+def with_density(full: Prediction, density: Density) -> DensityForecast:
+    """Tokens per second of *full* (one point) where each token reads the share of layer weights that *density* gives it.
+
+    NaN where it does not fit in memory.
+    """
+    from simulator.spec.density import Density
+
+    expect("full", full, Prediction, "a Prediction, as Scenario.at gives one")
+    expect("density", density, Density, "a Density, as parse_density makes one")
+    if np.ndim(full.load.batch) or np.ndim(full.load.context):
+        raise InputError(
+            "full must be the forecast of one point, got one of a grid: a distribution belongs to each point"
+        )
+    batch, context = int(full.load.batch), int(full.load.context)
+    shares = density.step_shares(context, batch)
+    computed = density.shares(context).mean()  # each token computes with its own weights only
+    seconds = full.seconds_per_step
+    for timed in full.ops:
+        if timed.op.part in ("attention", "ffn", "experts", "shared"):
+            sparse = np.maximum(timed.memory_s * shares, timed.compute_s * computed)
+            seconds = seconds + timed.op.count * (sparse - np.maximum(timed.memory_s, timed.compute_s))
+    return DensityForecast(
+        tokens_per_s=float(batch / seconds.mean()),
+        percentiles={percent: float(np.percentile(batch / seconds, percent)) for percent in PERCENTILES},
+        mean_share=float(shares.mean()),
+    )
+
+
+def sweep(base: Scenario, batches: Sequence[int], contexts: Sequence[int]) -> list[Prediction]:
+    """Forecasts at every pair of a batch and a context, contexts outermost; a grid of many points is better an array."""
+    _expect_scenario(base)
+    rows, columns = (
+        np.ravel(counts(name, each, lowest, highest)).tolist()
+        for name, each, lowest, highest in (
+            ("contexts", contexts, 0, MAX_CONTEXT),
+            ("batches", batches, 1, MAX_BATCH),
+        )
+    )
+    return [base.at(batch, context) for context in rows for batch in columns]

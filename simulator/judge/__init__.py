@@ -1,0 +1,1 @@
+"""Forecasts beside measurements: our own and other people's."""

@@ -1,0 +1,1 @@
+"""Who this machine is: its processor, caches, memory and limits."""

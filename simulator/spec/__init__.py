@@ -1,0 +1,1 @@
+"""Files to typed values: every error names file, line and field."""

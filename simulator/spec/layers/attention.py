@@ -1,0 +1,178 @@
+"""Attention over a cache of past tokens: what it stores for each, and what a new token reads and computes."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import model_validator
+
+from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
+from simulator.spec.schema import Spec
+
+
+class GroupedQuery(Spec):
+    """Softmax attention; `n_kv_heads` equals `n_heads` for multi-head, 1 for multi-query attention.
+
+    `window` limits it to the last so many tokens, `chunk` to those since the last multiple of so many.
+    """
+
+    kind: Literal["grouped_query"] = "grouped_query"
+    n_heads: Width
+    n_kv_heads: Width
+    head_dim: Width
+    v_head_dim: Width | None = None
+    window: Width | None = None
+    chunk: Width | None = None
+    qk_norm: Literal["head", "full"] | None = None
+    qkv_bias: bool = False
+    output_bias: bool = False
+    output_gate: bool = False  # the query projection also yields a gate for each output
+    sinks: bool = False  # a learned logit per head
+    fused_qkv: bool = False  # one stored matrix for query, key and value
+    value_is_key: bool = False  # no value projection: the key serves as value too (Gemma 4), and both are cached
+
+    @model_validator(mode="after")
+    def _check(self) -> GroupedQuery:
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(f"n_kv_heads ({self.n_kv_heads}) must divide n_heads ({self.n_heads})")
+        if self.window and self.chunk:
+            raise ValueError("window and chunk exclude each other, give one")
+        return self
+
+    @property
+    def queries_per_kv(self) -> int:
+        """Query heads that share one key and value head."""
+        return self.n_heads // self.n_kv_heads
+
+    @property
+    def _v_dim(self) -> int:
+        return self.v_head_dim or self.head_dim
+
+    @property
+    def cache_width(self) -> int:
+        """Values stored for each token: a key and a value per key/value head."""
+        return self.n_kv_heads * (self.head_dim + self._v_dim)
+
+    state_bytes: ClassVar[int] = 0  # attention keeps nothing beside its cache; recurrent layers do
+
+    def seen_tokens(self, context):
+        """Cached tokens that a new token at depth *context* attends to, itself included.
+
+        A chunked layer is counted as a window of its chunk: runtimes keep and read the chunk's cache whole.
+        """
+        return np.minimum(context + 1, self.window or self.chunk or np.inf)
+
+    def held_tokens(self, context):
+        """Tokens whose keys and values must stay in memory at depth *context*."""
+        return np.minimum(context, self.window or self.chunk or np.inf)
+
+    def flops(self, context):
+        """Scores and weighted values for one new token: a multiply-add each per head, token and value."""
+        return 2 * self.n_heads * (self.head_dim + self._v_dim) * self.seen_tokens(context)
+
+    def tensors(self, d_model: int) -> tuple[Tensor, ...]:
+        """Projections, and the norms and biases that belong to them."""
+        q = self.n_heads * self.head_dim * (2 if self.output_gate else 1)
+        k, v = self.n_kv_heads * self.head_dim, self.n_kv_heads * self._v_dim
+        if self.fused_qkv:
+            found = [matrix("attn_qkv", q + k + v, d_model)]
+            found += [vector("attn_qkv.bias", q + k + v)] if self.qkv_bias else []
+        else:
+            found = [matrix("attn_q", q, d_model), matrix("attn_k", k, d_model)]
+            found += [] if self.value_is_key else [matrix("attn_v", v, d_model)]
+            if self.qkv_bias:
+                found += [vector("attn_q.bias", q), vector("attn_k.bias", k), vector("attn_v.bias", v)]
+        found.append(matrix("attn_output", d_model, self.n_heads * self._v_dim))
+        if self.output_bias:
+            found.append(vector("attn_output.bias", d_model))
+        if self.qk_norm:
+            full = self.qk_norm == "full"
+            found.append(vector("attn_q_norm", self.n_heads * self.head_dim if full else self.head_dim))
+            found.append(vector("attn_k_norm", k if full else self.head_dim))
+        if self.sinks:
+            found.append(vector("attn_sinks", self.n_heads))
+        return tuple(found)
+
+
+class CrossAttention(Spec):
+    """A decoder's attention to the encoder's output, whose keys and values are made once per sequence."""
+
+    kind: Literal["cross"] = "cross"
+    n_heads: Width
+    n_kv_heads: Width
+    head_dim: Width
+
+    @property
+    def cache_width(self) -> int:
+        """Values stored for each token of the source."""
+        return 2 * self.n_kv_heads * self.head_dim
+
+    def flops(self, source_tokens):
+        """Scores and weighted values for one new token."""
+        return 4 * self.n_heads * self.head_dim * source_tokens
+
+    def tensors(self, d_model: int) -> tuple[Tensor, ...]:
+        """Projections; those of key and value rest while tokens are decoded."""
+        q, kv = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
+        return (
+            matrix("cross_attn_q", q, d_model),
+            matrix("cross_attn_k", kv, d_model, is_idle=True),
+            matrix("cross_attn_v", kv, d_model, is_idle=True),
+            matrix("cross_attn_o", d_model, q),
+        )
+
+
+class Latent(Spec):
+    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): one shared latent per token instead of keys and values.
+
+    Counted as runtimes decode it, with the up-projections absorbed into queries and outputs.
+    """
+
+    kind: Literal["latent"] = "latent"
+    n_heads: Width
+    q_rank: Width | None = None
+    kv_rank: Width
+    qk_nope_dim: Width
+    qk_rope_dim: Width
+    v_dim: Width
+    split_kv_b: bool = True  # the up-projection is stored as two tensors (key, value) rather than one
+
+    queries_per_kv: ClassVar[int] = 1
+    state_bytes: ClassVar[int] = 0  # attention keeps nothing beside its cache; recurrent layers do
+
+    @property
+    def cache_width(self) -> int:
+        """Values stored for each token: the latent and the shared rotary key."""
+        return self.kv_rank + self.qk_rope_dim
+
+    def seen_tokens(self, context):
+        """Cached tokens that a new token at depth *context* attends to, itself included."""
+        return context + 1
+
+    def held_tokens(self, context):
+        """Tokens whose latents must stay in memory."""
+        return context
+
+    def flops(self, context):
+        """Scores over latent and rotary part, values over the latent, per head and token."""
+        return 2 * self.n_heads * (self.cache_width + self.kv_rank) * self.seen_tokens(context)
+
+    def tensors(self, d_model: int) -> tuple[Tensor, ...]:
+        """Down- and up-projections of queries and of the latent, the output, and their norms."""
+        n, qk = self.n_heads, self.qk_nope_dim + self.qk_rope_dim
+        if self.q_rank:
+            found = [
+                matrix("attn_q_a", self.q_rank, d_model),
+                vector("attn_q_a_norm", self.q_rank),
+                matrix("attn_q_b", n * qk, self.q_rank),
+            ]
+        else:
+            found = [matrix("attn_q", n * qk, d_model)]
+        found += [matrix("attn_kv_a_mqa", self.cache_width, d_model), vector("attn_kv_a_norm", self.kv_rank)]
+        if self.split_kv_b:
+            found.append(matrix("attn_k_b", n * self.kv_rank, self.qk_nope_dim))
+            found.append(matrix("attn_v_b", n * self.v_dim, self.kv_rank))
+        else:
+            found.append(matrix("attn_kv_b", n * (self.qk_nope_dim + self.v_dim), self.kv_rank))
+        return (*found, matrix("attn_output", d_model, n * self.v_dim))

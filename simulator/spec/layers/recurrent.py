@@ -1,0 +1,136 @@
+"""Layers that carry a state of fixed size instead of a cache that grows: linear attention, state-space, short convolution."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
+from simulator.spec.schema import Spec
+
+STATE_VALUE_BYTES = 4  # runtimes keep recurrent state in float32
+
+
+class _Recurrent(Spec):
+    """What holds for all of them: nothing is cached per token."""
+
+    queries_per_kv: ClassVar[int] = 1
+    cache_width: ClassVar[int] = 0
+
+    def seen_tokens(self, context):
+        """No past token is read again."""
+        return 0 * context
+
+    def held_tokens(self, context):
+        """Nor kept."""
+        return 0 * context
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of one sequence's state, read and written for each token."""
+        return STATE_VALUE_BYTES * self.state_values
+
+
+class GatedDeltaNet(_Recurrent):
+    """Gated delta rule (arXiv 2412.06464), the linear layers of Qwen3-Next: a k_dim x v_dim matrix per value head."""
+
+    kind: Literal["gated_delta_net"] = "gated_delta_net"
+    n_k_heads: Width
+    n_v_heads: Width
+    k_dim: Width
+    v_dim: Width
+    conv: Width
+    split_gates: bool = False  # decay and step are stored as two matrices (Qwen3.5) rather than one
+
+    @property
+    def _mixed(self) -> int:
+        return 2 * self.n_k_heads * self.k_dim + self.n_v_heads * self.v_dim
+
+    @property
+    def state_values(self) -> int:
+        """The matrices, and the inputs that the convolution still needs."""
+        return self.n_v_heads * self.k_dim * self.v_dim + self._mixed * (self.conv - 1)
+
+    def flops(self, context):
+        """Decay, read, delta update and query of each state matrix: about 8 operations an element."""
+        return 8 * self.n_v_heads * self.k_dim * self.v_dim + 2 * self._mixed * self.conv + 0 * context
+
+    def tensors(self, d_model: int) -> tuple[Tensor, ...]:
+        """Projections to query, key, value, output gate, decay and step; convolution; output."""
+        values, n = self.n_v_heads * self.v_dim, self.n_v_heads
+        split = (matrix("ssm_alpha", n, d_model), matrix("ssm_beta", n, d_model))
+        return (
+            matrix("attn_qkv", self._mixed, d_model),
+            matrix("attn_gate", values, d_model),
+            *(split if self.split_gates else (matrix("ssm_ba", 2 * n, d_model),)),
+            vector("ssm_conv1d", self._mixed * self.conv),
+            vector("ssm_dt.bias", self.n_v_heads),
+            vector("ssm_a", self.n_v_heads),
+            vector("ssm_norm", self.v_dim),
+            matrix("ssm_out", d_model, values),
+        )
+
+
+class Mamba2(_Recurrent):
+    """State-space duality (arXiv 2405.21060): a head_dim x d_state matrix per head."""
+
+    kind: Literal["mamba2"] = "mamba2"
+    n_heads: Width
+    head_dim: Width
+    n_groups: Width
+    d_state: Width
+    conv: Width
+
+    @property
+    def _inner(self) -> int:
+        return self.n_heads * self.head_dim
+
+    @property
+    def _convolved(self) -> int:
+        return self._inner + 2 * self.n_groups * self.d_state
+
+    @property
+    def state_values(self) -> int:
+        """The matrices, and the inputs that the convolution still needs."""
+        return self._inner * self.d_state + self._convolved * (self.conv - 1)
+
+    def flops(self, context):
+        """Decay, input and output of each state matrix: about 6 operations an element."""
+        return 6 * self._inner * self.d_state + 2 * self._convolved * self.conv + 0 * context
+
+    def tensors(self, d_model: int) -> tuple[Tensor, ...]:
+        """Input projection (gate, input, B, C, step), convolution, decay, skip, norm, output."""
+        return (
+            matrix("ssm_in", self._inner + self._convolved + self.n_heads, d_model),
+            vector("ssm_conv1d", self._convolved * self.conv),
+            vector("ssm_conv1d.bias", self._convolved),
+            vector("ssm_dt.bias", self.n_heads),
+            vector("ssm_a", self.n_heads),
+            vector("ssm_d", self.n_heads),
+            vector("ssm_norm", self._inner),
+            matrix("ssm_out", d_model, self._inner),
+        )
+
+
+class ShortConv(_Recurrent):
+    """LFM2's gated short convolution over the last `width` tokens of each channel."""
+
+    kind: Literal["short_conv"] = "short_conv"
+    width: Width
+    channels: Width  # those of the residual stream: d_model
+
+    @property
+    def state_values(self) -> int:
+        """The inputs that the convolution still needs."""
+        return self.channels * (self.width - 1)
+
+    def flops(self, context):
+        """The convolution and its two gates."""
+        return (2 * self.width + 2) * self.channels + 0 * context
+
+    def tensors(self, d_model: int) -> tuple[Tensor, ...]:
+        """Input projection (two gates and the signal), kernel, output."""
+        return (
+            matrix("shortconv.in_proj", 3 * d_model, d_model),
+            vector("shortconv.conv", d_model * self.width),
+            matrix("shortconv.out_proj", d_model, d_model),
+        )

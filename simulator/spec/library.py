@@ -1,0 +1,111 @@
+"""The shelf of shipped files: a name becomes the path of a device, model or runtime file."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from simulator.errors import InputError, hint
+from simulator.spec.arguments import expect_path
+from simulator.spec.names import MAX_TEXT, Entry, Meaning, listed, meaning, words
+
+_PACKAGE = Path(__file__).parent.parent
+
+
+def shelf(kind: str) -> Path:
+    """The folder of shipped *kind* files: inside the installed package, or beside it in a checkout."""
+    inside = _PACKAGE / "library" / kind
+    return inside if inside.is_dir() else _PACKAGE.parent / kind
+
+
+def names(folder: Path) -> list[str]:
+    """Every name on a shelf, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False, too, for a name that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def find(given: str | Path, folder: Path, what: str) -> Path:
+    """The path of a file or of a shipped name; InputError with those that may be meant where there is neither.
+
+    Something with a folder or a suffix in it is a path; anything else is a shipped name first, then a file, and last
+    another spelling of a shipped name.
+    """
+    expect_path(what, given)
+    text = str(given)
+    if not text.strip() or "\0" in text:
+        raise InputError(f"{what} {text[:60]!r} is not a name; see roofcast list {_PLURAL[what]}")
+    path = Path(text)
+    if isinstance(given, str) and path.name == text and is_file(folder / f"{text.lower()}.yaml"):
+        return folder / f"{text.lower()}.yaml"
+    try:
+        if path.exists():
+            return path
+    except OSError as error:
+        raise InputError(f"{text[:80]}: cannot be read ({error.strerror})") from None
+    meant = look_up(text, folder) if isinstance(given, str) else Meaning()
+    if meant.name:
+        return folder / f"{meant.name}.yaml"
+    raise InputError(_unknown(text[:MAX_TEXT], path, folder, what, meant))
+
+
+def look_up(text: str, folder: Path) -> Meaning:
+    """What *text* means on a shelf, by any spelling: no file is looked for."""
+    name = _without_owner(text)
+    return meaning(name, entries(folder)) if name else Meaning()
+
+
+def _without_owner(text: str) -> str:
+    """`Qwen/Qwen3-8B`, as repositories of models are called, without its owner; empty for another path."""
+    owner, slash, name = text.strip().rpartition("/")
+    if not slash:
+        return "" if Path(name).suffix.lower() in _FILES else name
+    is_repository = re.fullmatch(r"[\w-][\w.-]*", owner) and not Path(owner).exists()
+    return name if is_repository and Path(name).suffix.lower() not in _FILES else ""
+
+
+@lru_cache(maxsize=16)
+def entries(folder: Path) -> tuple[Entry, ...]:
+    """Everything on a shelf by the names that it has in its file, which is read no further than needed."""
+    return tuple(_entry(path) for path in sorted(folder.glob("*.yaml")))
+
+
+def _entry(path: Path) -> Entry:
+    text = path.read_text(encoding="utf-8")
+    fields = dict(re.findall(r"^(title|vendor|kind|aliases|runs_in): *(.+)$", text, flags=re.MULTILINE))
+    other = re.findall(r"[\w.+-][\w.+ -]*", fields.get("aliases", "")) + re.findall(
+        r"([\w.-]+):", fields.get("runs_in", "")
+    )
+    beside = MODEL_WORDS
+    if "kind" in fields:  # a device: what its title says beside its name, and the size of its memory
+        sizes = re.findall(r"capacity_gib: \{value: (\d+),", text)
+        told = " ".join(fields.get(name, "") for name in ("title", "vendor", "kind"))
+        beside = (*DEVICE_WORDS, *words(told), *(f"{size}gb" for size in sizes[-1:]))
+    return Entry(path.stem, tuple(other), fields.get("title", ""), beside)
+
+
+# What stands in names of models that have the same shapes, and of cards.
+MODEL_WORDS = ("instruct", "it", "chat", "base", "hf", "gguf", "latest", "meta")
+DEVICE_WORDS = ("graphics", "card", "r", "tm")
+_FILES = (".yaml", ".yml", ".json", ".gguf", ".csv", ".safetensors")
+_PLURAL = {"model": "models", "hardware": "hardware", "runtime": "runtimes"}
+
+
+def _unknown(text: str, path: Path, folder: Path, what: str, meant: Meaning) -> str:
+    if len(meant.candidates) > 1 and len(path.parts) == 1:
+        return f"{what} {text!r} could be {listed(meant.candidates)}: write one of them"
+    other = {"model": "hardware", "hardware": "model"}.get(what)
+    if other and look_up(text, shelf(_PLURAL[other])).name:
+        return f"{text!r} is a {other} name, a {what} name is needed here: write roofcast simulate MODEL HARDWARE"
+    guess = f"did you mean {meant.candidates[0]}?" if meant.candidates else hint(path.name.lower(), names(folder))
+    guess = guess if guess.startswith("did") else ""
+    if path.suffix.lower() in _FILES or len(path.parts) > 1:
+        return f"{text}: no such file{'; ' + guess if guess else ''}"
+    return f"unknown {what} {text!r} (give a file, or see roofcast list {_PLURAL[what]}){'; ' + guess if guess else ''}"

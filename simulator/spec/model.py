@@ -1,0 +1,299 @@
+"""A language model as its shapes: layers in order, the tensors of each, and how many weights that makes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from simulator.errors import printable
+from simulator.spec.arguments import expect
+from simulator.spec.layers.attention import CrossAttention, GroupedQuery, Latent
+from simulator.spec.layers.ffn import Experts, Gated, Plain
+from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
+from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
+from simulator.spec.quant import Format, Slot, Weights
+from simulator.spec.schema import Spec
+
+Attention = Annotated[GroupedQuery | Latent | GatedDeltaNet | Mamba2 | ShortConv, Field(discriminator="kind")]
+FeedForward = Annotated[Plain | Gated | Experts, Field(discriminator="kind")]
+Convention = Literal["with_both_embeddings", "without_input_embedding", "without_embeddings"]
+
+CONVENTIONS = {
+    "with_both_embeddings": "all weights but idle experts, input embedding and head included",
+    "without_input_embedding": "what a token reads: the head counts, the embedding table does not",
+    "without_embeddings": "layers only, neither embedding nor head",
+}
+
+MAX_LAYERS = 1000  # published models have up to 126
+
+
+class Layer(Spec):
+    """`count` equal layers in a row."""
+
+    count: int = Field(1, ge=1, le=MAX_LAYERS)
+    attention: Attention | None = None
+    cross_attention: CrossAttention | None = None
+    ffn: FeedForward | None = None
+    norms: int = Field(2, ge=0, le=16)  # norm vectors of width d_model
+
+    @model_validator(mode="after")
+    def _check(self) -> Layer:
+        if self.attention is None and self.cross_attention is None and self.ffn is None:
+            raise ValueError("a layer needs attention or ffn")
+        return self
+
+    def tensors(self, d_model: int, norm_bias: bool) -> tuple[Tensor, ...]:
+        """Every tensor of one of these layers."""
+        parts = [part for part in (self.attention, self.cross_attention, self.ffn) if part is not None]
+        found = [tensor for part in parts for tensor in part.tensors(d_model)]
+        found += [vector(f"norm_{number}", d_model) for number in range(self.norms)]
+        if norm_bias:
+            found += [vector(f"norm_{number}.bias", d_model) for number in range(self.norms)]
+        return tuple(found)
+
+
+class Repeat(Spec):
+    """A run of layers that stands `repeat` times, one after the other."""
+
+    repeat: int = Field(ge=1, le=MAX_LAYERS)
+    layers: tuple[Layer, ...] = Field(min_length=1, max_length=MAX_LAYERS)
+
+
+def _kind_of_item(item) -> str:
+    is_repeat = isinstance(item, Repeat) or (isinstance(item, dict) and "repeat" in item)
+    return "<repeat>" if is_repeat else "<layer>"  # no name that a field could have, so that messages can leave it out
+
+
+Item = Annotated[Annotated[Layer, Tag("<layer>")] | Annotated[Repeat, Tag("<repeat>")], Discriminator(_kind_of_item)]
+
+
+class PublishedCount(Spec):
+    """A parameter count somebody else printed, in billions."""
+
+    value: float = Field(gt=0)
+    source: str
+    rounded: bool = False
+    counts: Convention | None = None  # which embeddings an active count includes
+    deviation: float = Field(
+        0.0, ge=-0.5, le=0.5
+    )  # our count over it, minus 1, where no convention fits: see the notes
+
+
+class Released(Spec):
+    """When a model came out, or its paper did, where no more is known."""
+
+    month: str
+    source: str
+
+    @model_validator(mode="after")
+    def _check(self) -> Released:
+        if not re.fullmatch(r"(19|20)\d\d-(0[1-9]|1[0-2])", self.month):
+            raise ValueError(f"month is a year and a month as in 2025-04, got {printable(self.month)!r}")
+        return self
+
+
+class Published(Spec):
+    """What the model's makers, or tools that read its files, say of it."""
+
+    released: Released | None = None
+    measured: bool = False  # whether measurements of its speed are known, which says that people use it
+    total_params_b: PublishedCount | None = None
+    active_params_b: PublishedCount | None = None
+
+
+class Model(Spec):
+    """A language model: `layers` decode; `encoder`, where there is one, only occupies memory while they do."""
+
+    name: str = Field(min_length=1, max_length=200)
+    title: str = ""
+    aliases: tuple[str, ...] = Field((), max_length=20)  # other names of models with these shapes
+    sources: tuple[str, ...] = Field((), max_length=200)
+    d_model: Width
+    vocab: Width
+    tied_head: bool = False
+    has_head: bool = True
+    max_context: int | None = Field(None, ge=1, le=10**9)
+    layers: tuple[Item, ...] = Field(min_length=1, max_length=MAX_LAYERS)
+    encoder: tuple[Item, ...] = Field((), max_length=MAX_LAYERS)
+    norm_bias: bool = False
+    final_norm: bool = True
+    head_bias: bool = False
+    learned_positions: int = Field(0, ge=0, le=10_000_000)
+    native_weights: str | None = None
+    published: Published = Published()
+    notes: str = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> Model:
+        n_layers = sum(
+            item.repeat * sum(layer.count for layer in item.layers) if isinstance(item, Repeat) else item.count
+            for item in (*self.layers, *self.encoder)
+        )
+        if n_layers > MAX_LAYERS:
+            raise ValueError(f"{n_layers} layers are too many (at most {MAX_LAYERS})")
+        return self
+
+    @cached_property
+    def stack(self) -> tuple[Layer, ...]:
+        """The decoding layers one by one, from the input; equal ones are the same object."""
+        seen: dict[Layer, Layer] = {}
+        return tuple(seen.setdefault(layer, layer) for layer in _expand(self.layers))
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[Layer | None, tuple[int, ...], tuple[Tensor, ...]], ...]:
+        """Every distinct layer as (layer, the indices at which it stands, its tensors).
+
+        Entry 0 holds what stands outside the decoding layers, an encoder included: its layer is None.
+        """
+        outside = (None, (0,), tuple(self._outside()))
+        places: dict[int, list[int]] = defaultdict(list)
+        for index, layer in enumerate(self.stack):
+            places[id(layer)].append(index)
+        layers = [(self.stack[indices[0]], tuple(indices)) for indices in places.values()]
+        return outside, *((layer, indices, layer.tensors(self.d_model, self.norm_bias)) for layer, indices in layers)
+
+    def _outside(self) -> Iterator[Tensor]:
+        yield matrix("token_embd", self.vocab, self.d_model, is_idle=True)
+        if self.learned_positions:
+            yield matrix("position_embd", self.learned_positions, self.d_model, is_idle=True)
+        for layer in _expand(self.encoder):
+            for tensor in layer.tensors(self.d_model, self.norm_bias):
+                yield replace(tensor, role=f"enc.{tensor.role}", is_idle=True)
+        if self.final_norm:
+            yield vector("output_norm", self.d_model)
+            if self.norm_bias:
+                yield vector("output_norm.bias", self.d_model)
+        if self.has_head and not self.tied_head:
+            yield matrix("output", self.vocab, self.d_model)
+        if self.head_bias:
+            yield vector("output.bias", self.vocab)
+
+    @cached_property
+    def total_params(self) -> int:
+        """Every weight, each once."""
+        return sum(len(indices) * tensor.params for _, indices, tensors in self.shapes for tensor in tensors)
+
+    def active_params(self, counts: Convention) -> int:
+        """Weights that one token uses, by the convention *counts*; an encoder's are left out."""
+        active = sum(
+            len(indices) * tensor.params * _active_share(layer, tensor)
+            for layer, indices, tensors in self.shapes
+            for tensor in tensors
+            if not tensor.role.startswith("enc.")
+        )
+        embedding = self.vocab * self.d_model
+        if counts == "with_both_embeddings":
+            return round(active)
+        if counts == "without_input_embedding":
+            return round(active - (0 if self.tied_head else embedding) - self.learned_positions * self.d_model)
+        head = 0 if self.tied_head or not self.has_head else embedding
+        return round(active - embedding - head - self.learned_positions * self.d_model)
+
+    @cached_property
+    def experts(self) -> tuple[Experts, ...]:
+        """The expert networks of the decoding layers, in order; empty for a dense model."""
+        return tuple(layer.ffn for layer in self.stack if isinstance(layer.ffn, Experts))
+
+    def slot(self, index: int, layer: Layer | None, tensor: Tensor) -> Slot:
+        """What a choice of formats may look at for one tensor."""
+        attention = layer.attention if layer else None
+        return Slot(
+            role=tensor.role,
+            columns=tensor.columns,
+            layer=index,
+            n_layers=len(self.stack),
+            n_experts=layer.ffn.n_experts if layer and isinstance(layer.ffn, Experts) else 0,
+            queries_per_kv=attention.queries_per_kv if attention else 1,
+            is_vector=tensor.is_vector,
+            tied=self.tied_head,
+        )
+
+
+def _active_share(layer: Layer | None, tensor: Tensor) -> float:
+    """The share of a tensor that one token uses: n_active of n_experts, or all."""
+    if layer is None or tensor.copies == 1 or not isinstance(layer.ffn, Experts):
+        return 1.0
+    return layer.ffn.n_active / layer.ffn.n_experts
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in one format, and in how many equal layers it is stored so."""
+
+    tensor: Tensor
+    shape: int  # which entry of the model's shapes it belongs to
+    format: Format
+    count: int
+    nbytes: float  # of one of them, all its copies
+
+    @property
+    def total_bytes(self) -> float:
+        """In all its layers."""
+        return self.count * self.nbytes
+
+
+@lru_cache(maxsize=64)
+def store(model: Model, weights: Weights) -> tuple[StoredTensor, ...]:
+    """The whole model in these formats, layer shapes and tensors in order; equal tensors of equal layers together.
+
+    ValueError names a tensor whose rows do not divide into the blocks of its format.
+    """
+    found = []
+    for shape, (layer, indices, tensors) in enumerate(model.shapes):
+        for tensor in tensors:
+            formats = Counter(weights.choose(model.slot(index, layer, tensor)) for index in indices)
+            found += [StoredTensor(tensor, shape, fmt, n, tensor_bytes(tensor, fmt)) for fmt, n in formats.items()]
+    return tuple(found)
+
+
+def weight_bytes(model: Model, weights: Weights) -> float:
+    """Bytes of the whole model in these formats: what a file of it holds and what memory must hold."""
+    return sum(stored.total_bytes for stored in store(model, weights))
+
+
+def looked_up_bytes(model: Model, weights: Weights) -> float:
+    """Bytes of embeddings of which a step only looks up rows: none of a head that is tied to them."""
+    roles = ("position_embd",) if model.tied_head else ("token_embd", "position_embd")
+    return sum(stored.total_bytes for stored in store(model, weights) if stored.tensor.role in roles)
+
+
+def tensor_bytes(tensor: Tensor, fmt: Format) -> float:
+    """Bytes of one tensor, all copies, in one format; ValueError names the tensor whose rows do not divide."""
+    try:
+        return fmt.nbytes(tensor.rows, tensor.columns) * tensor.copies
+    except ValueError as error:
+        raise ValueError(f"{tensor.role}: {error}") from None
+
+
+def _expand(items: tuple[Item, ...]) -> Iterator[Layer]:
+    for item in items:
+        if isinstance(item, Repeat):
+            for _ in range(item.repeat):
+                yield from _expand(item.layers)
+        else:
+            one = item.model_copy(update={"count": 1})
+            for _ in range(item.count):
+                yield one
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model with what came beside its shapes: a file's own formats, and remarks for the reader."""
+
+    model: Model
+    weights: Weights | None = None  # None: the source has no weights, only shapes
+    notes: tuple[str, ...] = ()
+    path: Path | None = None  # the file that holds the weights, where one was read
+
+    def __post_init__(self):
+        expect("model", self.model, Model, "a Model, as load_model(...).model is")
+        expect("weights", self.weights, (Weights, type(None)), "a Weights or None")
+        expect("notes", self.notes, tuple, "a tuple of texts")
+        expect("path", self.path, (Path, type(None)), "a Path or None")

@@ -1,0 +1,126 @@
+"""How wide the 80 % interval is: a restless profile widens it, by hand-worked factors."""
+
+import math
+
+import pytest
+from profiled import figure, machine
+
+from simulator.forecast import interval
+from simulator.forecast.interval import WEAK, Unrest, told_held, unrest_of
+from simulator.forecast.predict import predict
+from simulator.forecast.scenario import scenario
+from simulator.judge.matrix import dense
+from simulator.report.remarks import assumptions, rests_on
+from simulator.spec.hardware import Figure
+from simulator.spec.mixes import parse_weights
+from simulator.spec.runtime import load_runtime
+from simulator.spec.workload import Workload
+from simulator.units import MI
+
+
+def profiled(*spreads, count=9):
+    """The made-up machine, whose reference models scattered so much."""
+    engine = machine().engine.model_dump(mode="json", exclude_none=True)
+    names = ("large 1", "large 16", "small 1", "small 16")
+    engine["reference_us"] = {
+        2: {name: figure(1000, spread) | {"count": count} for name, spread in zip(names, spreads, strict=False)}
+    }
+    return machine(engine=engine)
+
+
+def forecast(hardware, runtime="roofcast"):
+    """Of a dense model, one sequence."""
+    load = Workload(parse_weights("q8_0"), context=128, threads=2)
+    return predict(dense(192 * MI), hardware, load, load_runtime(runtime))
+
+
+def log_width(found):
+    """Of the lower half of the interval, in standard deviations of the logarithm."""
+    return math.log(float(found.tokens_per_s / found.tokens_per_s_low)) / interval.Z80
+
+
+def test_one_more_decode_scatters_about_the_mean_of_a_few():
+    """s^2 (1 + 1/n) times (t / z)^2: three timings 4/3 * (1.8856 / 1.2816)^2, nine 10/9 * (1.3968 / 1.2816)^2, many 1."""
+    assert Unrest(0.1, 3).variance == pytest.approx(0.01 * 2.8862, rel=1e-4)
+    assert Unrest(0.1, 9).variance == pytest.approx(0.01 * 1.3198, rel=1e-4)
+    assert Unrest(0.1, 10**6).variance == pytest.approx(0.01, rel=1e-4)
+    assert Unrest(0.0, 3).variance == 0
+    assert Unrest(0.6, 9).mean_variance == pytest.approx(0.04)
+
+
+def test_unrest_is_that_of_the_reference_models():
+    """The root of the mean square of 0.1 and 0.7 is half; it is known from the fewest timings; none where there are none."""
+    assert unrest_of(profiled(0.1, 0.7), 2) == Unrest(pytest.approx(0.5), 9)
+    assert unrest_of(profiled(0.1, 0.7, count=3), None).count == 3
+    assert unrest_of(machine(engine=None), 2) == Unrest()
+
+
+def test_a_profile_without_unrest_leaves_the_interval_as_it_is():
+    """As wide as that of a file without reference models."""
+    engine = machine().engine.model_copy(update={"reference_us": {}})
+    bare = machine().model_copy(update={"engine": engine})
+    assert log_width(forecast(profiled(0.0, 0.0))) == pytest.approx(log_width(forecast(bare)), rel=1e-12)
+
+
+@pytest.mark.parametrize("runtime", ["roofcast", "llama.cpp"])
+@pytest.mark.parametrize("spread", [0.05, 0.2, 0.8])
+def test_unrest_is_added_to_all_other_doubt_in_quadrature(runtime, spread):
+    """For whatever software; the forecast stays, lies inside, and below the ceiling."""
+    calm, restless = forecast(profiled(0.0), runtime), forecast(profiled(spread), runtime)
+    assert log_width(restless) ** 2 == pytest.approx(log_width(calm) ** 2 + Unrest(spread, 9).variance)
+    assert restless.tokens_per_s == calm.tokens_per_s
+    assert restless.tokens_per_s_low < restless.tokens_per_s <= restless.tokens_per_s_high
+    assert restless.tokens_per_s_high <= restless.tokens_per_s_ceiling
+
+
+def test_a_forecast_says_that_the_profile_was_restless():
+    """Where decodes scattered by more than 8 %."""
+
+    def told(hardware):
+        base = scenario("qwen3-0.6b", hardware, weights="q8_0", runtime="roofcast")
+        return [line for line in rests_on(base, [base.at(1, 128)]) if "restless" in line]
+
+    assert told(profiled(0.05)) == []
+    assert told(profiled(0.3)) == [
+        "a restless machine: while made-up was profiled, decodes of the same models scattered by 30%, which the interval allows for"
+    ]
+
+
+def test_few_that_were_held_are_told_from_chance():
+    """Of five, two or fewer have a chance of 0.058, one or none of 0.007; of one, none of 0.2; thousands do not overflow."""
+    assert told_held(2, 5) == "the 80 % interval held 40% of 5 decodes"
+    assert told_held(1, 5) == "the 80 % interval held 20% of 5 decodes: it is too narrow here"
+    assert told_held(0, 1, "measurement") == "the 80 % interval held 0% of 1 measurement"
+    assert told_held(8_000, 10_000, "measurement") == "the 80 % interval held 80% of 10,000 measurements"
+
+
+def test_one_timing_shows_no_spread():
+    """A figure of a single round is doubted as any measured one is, 6 %, whatever its file says; it tells of no unrest, too."""
+    once = Figure(value=5, provenance="measured", spread=0.0, count=1)
+    assert interval.spread_of(once) == interval.spread_of(Figure(value=5, provenance="measured")) == 0.06
+    assert interval.spread_of(once.model_copy(update={"count": 2})) == 0
+    assert unrest_of(profiled(0.3, 0.3, count=1), 2) == Unrest()
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "given", "batch", "told"),
+    [
+        ("llama-3-8b", "rtx-3060", {}, 32, ["batches on GPUs"]),
+        ("llama-3-8b", "h100-sxm", {}, 2, ["batches on GPUs"]),
+        ("llama-3-8b", "rtx-3060", {}, 1, []),
+        ("llama-3-8b", "rtx-3060", {"runtime": "roofline"}, 32, []),
+        ("llama-3-8b", "xeon-gold-6138-2s", {}, 1, ["servers with several memory nodes"]),
+        ("llama-3-8b", "xeon-gold-6138-2s", {"runtime": "roofcast"}, 1, []),
+        ("qwen3-30b-a3b", "m2-max-38", {}, 1, ["mixtures of experts on Apple's processors"]),
+        ("llama-3-8b", "m2-max-38", {}, 1, []),
+        ("qwen3-0.6b", "pi4-4gb", {}, 1, ["a Raspberry Pi 4"]),
+        ("qwen3-0.6b", "pi5-4gb", {}, 32, []),
+    ],
+)
+def test_a_weak_forecast_says_so_itself(model, device, given, batch, told):
+    """What docs/accuracy.md warns of stands beside the interval; the engine and the hardware alone are no published runs."""
+    base = scenario(model, device, **given)
+    lines = set(assumptions(base, [base.at(1, 1024), base.at(batch, 1024)]))
+    found = [text for _, text in WEAK if text in lines]
+    assert len(found) == len(told)
+    assert all(text.startswith(start) for text, start in zip(found, told, strict=True))

@@ -1,0 +1,468 @@
+"""What llama.cpp's benchmarks print, in every format and of several versions: which runs are taken, as what, and which not."""
+
+import json
+import os
+import struct
+from pathlib import Path
+
+import pytest
+from bench_output import BATCHED_LINES, BATCHED_TABLE, BOTH, OLD, PROMPT, RUN, TABLE, as_csv, as_json, as_json_lines
+from gguf_files import write as write_gguf
+
+from simulator.errors import InputError
+from simulator.importers.labels import Facts, choose, mix_of_label
+from simulator.importers.measurements import load_measurements
+from simulator.importers.open import load_model
+from simulator.spec.hardware import load_hardware
+
+GPU, CPU = "rtx-4080", "pi5-16gb"
+
+
+@pytest.fixture
+def read(tmp_path):
+    """A function that reads a text as a file measured on the RTX 4080, or on another device."""
+
+    def run(text, name="bench", on=GPU, **given):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return load_measurements(path, load_hardware(on), **given)
+
+    return run
+
+
+@pytest.fixture
+def refuse(read, tmp_path):
+    """A function that reads a text that must be refused, and returns the message."""
+
+    def run(text, **given):
+        with pytest.raises(InputError) as error:
+            read(text, **given)
+        return str(error.value).removeprefix(f"{tmp_path}/")
+
+    return run
+
+
+# ---- llama-bench ----
+
+
+@pytest.mark.parametrize("form", [as_csv, as_json, as_json_lines])
+def test_a_decode_run_is_read_alike_in_every_format(read, form):
+    """128 tokens from a depth of 4,096: in the middle 4,160 are cached; what reads a prompt is left out, and said."""
+    found = read(form([PROMPT, RUN, BOTH]))
+    (run,) = found.published
+    assert run.loaded.model.name == "llama-3-8b"
+    assert (run.weights, run.cache, run.batch, run.context, run.threads) == ("q4_k_m", "f16", 1, 4160, 8)
+    assert (run.tokens_per_s, run.ran_on, run.runtime) == (106.08, "gpu", "llama.cpp")
+    assert run.spread == pytest.approx(0.01)
+    assert [each.reason for each in found.skipped] == [
+        "reads a prompt and decodes nothing (pp)",
+        "one rate for reading a prompt and decoding (pg)",
+    ]
+    assert found.made_with == "llama-bench 9c600bcd4 on NVIDIA GeForce RTX 4080"
+
+
+def test_runs_are_named_by_where_they_stand(read):
+    """Lines of a file, or places in a list."""
+    assert read(as_json([PROMPT, RUN]), "a.json").published[0].id == "a.json:2"
+    assert read(as_json_lines([PROMPT, RUN]), "a.jsonl").published[0].id == "a.jsonl:3"
+    assert read(as_csv([PROMPT, RUN]), "a.csv").published[0].id == "a.csv:3"
+
+
+@pytest.mark.parametrize("form", [as_csv, as_json, as_json_lines])
+def test_a_run_of_2023_lacks_half_of_the_fields(read, form):
+    """No depth: the cache starts empty. No backend was built in: the CPU. One repetition: no spread."""
+    (run,) = read(form([OLD])).published
+    assert (run.loaded.model.name, run.weights, run.cache) == ("llama-2-7b", "q4_0", "f16")
+    assert (run.context, run.ran_on, run.threads, run.spread) == (64, "cpu", 16, None)
+
+
+def test_an_old_run_with_a_wide_cache(read):
+    """f16_kv false meant 32-bit floats."""
+    assert read(as_json([OLD | {"f16_kv": False}])).published[0].cache == "f32"
+
+
+def test_a_pasted_table_is_read(read):
+    """Columns appear where they differ from the default; other tables and lines in between are passed over."""
+    deep, old = read(TABLE).published
+    assert (deep.loaded.model.name, deep.weights, deep.context, deep.ran_on) == ("llama-3-8b", "q4_k_m", 576, "gpu")
+    assert deep.cache == "q8_0"
+    assert (deep.tokens_per_s, deep.spread) == (116.7, pytest.approx(0.01))
+    assert (old.loaded.model.name, old.weights, old.context, old.threads) == ("llama-2-7b", "q4_0", 8, 4)
+    assert (old.ran_on, old.tokens_per_s, old.cache) == ("cpu", 12.2, "f16")
+
+
+def test_keys_and_values_in_different_formats_are_skipped(read):
+    """type_k without type_v leaves the values in f16: no format of ours says that."""
+    found = read(as_json([RUN | {"type_k": "q8_0"}, RUN | {"type_k": "q8_0", "type_v": "q8_0"}]))
+    assert [each.reason for each in found.skipped] == ["keys and values in different formats, which is not forecast"]
+    assert [each.cache for each in found.published] == ["q8_0"]
+    shown = read(TABLE.replace("type_v", "main_gpu"))
+    assert [each.reason for each in shown.skipped][1:] == [
+        "keys and values in different formats, which is not forecast"
+    ]
+
+
+# ---- where it ran ----
+
+SPLIT = "weights split between GPU and CPU memory"
+SEVERAL = "on several GPUs, whose communication is not forecast (llama-bench -sm none takes one)"
+RTX = "NVIDIA GeForce RTX 3090"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"n_gpu_layers": 99}, "gpu"),
+        ({"n_gpu_layers": 33}, "gpu"),  # 32 layers and the head
+        ({"n_gpu_layers": 32}, SPLIT),
+        ({"n_gpu_layers": 10}, SPLIT),
+        ({"n_gpu_layers": 0}, "cpu"),
+        ({"devices": "none"}, "cpu"),
+        ({"backends": "CPU", "n_gpu_layers": 99}, "cpu"),
+        ({"backends": "BLAS"}, "cpu"),
+        ({"backends": "Metal,BLAS"}, "gpu"),
+        ({"backends": "CUDA,RPC"}, "on several machines (RPC), whose communication is not forecast"),
+        ({"n_cpu_moe": 4}, SPLIT),
+        ({"no_kv_offload": True}, SPLIT),
+        ({"tensor_buft_overrides": "exps=CPU"}, SPLIT),
+        ({"gpu_info": f"{RTX}, {RTX}"}, SEVERAL),
+        ({"gpu_info": f"{RTX}, {RTX}", "split_mode": "none"}, "gpu"),
+        ({"gpu_info": f"{RTX}, {RTX}", "devices": "CUDA1"}, "gpu"),
+        ({"gpu_info": f"{RTX}, {RTX}", "tensor_split": "1.00/0.00"}, "gpu"),
+        ({"tensor_split": "0.50/0.50"}, SEVERAL),
+        ({"devices": "CUDA0/CUDA1"}, SEVERAL),
+    ],
+)
+def test_what_did_the_arithmetic(read, changes, expected):
+    """The backends that were built in, the layers that were moved, and on how many devices; 32 layers in this model."""
+    found = read(as_json([RUN | changes]))
+    assert [each.ran_on for each in found.published] + [each.reason for each in found.skipped] == [expected]
+
+
+# ---- which model ----
+
+
+def facts(label, n_params, nbytes=None, file="", doubt=0.5):
+    """What a run says of its model."""
+    return Facts(file, label, n_params, doubt, nbytes)
+
+
+@pytest.mark.parametrize(
+    ("label", "n_params", "doubt", "file", "model"),
+    [
+        ("llama 8B Q4_K - Medium", 8030261312, 0.5, "", "llama-3-8b"),
+        ("llama 8B Q4_K - Medium", 8.03e9, 5e6, "", "llama-3-8b"),  # aya-expanse-8b has 8.03 B, too
+        ("command-r 8B Q8_0", 8028033024, 0.5, "", "aya-expanse-8b"),
+        ("llama 7B mostly Q4_0", 6.74e9, 5e6, "", "llama-2-7b"),
+        ("llama 7B Q4_0", 7.24e9, 5e6, "", "mistral-7b"),
+        ("llama 8x7B Q4_K - Medium", 46.70e9, 5e6, "", "mixtral-8x7b"),
+        ("qwen2 14B Q4_K - Medium", 14.77e9, 5e6, "", "qwen2.5-14b"),
+        ("qwen3 14B Q4_K - Medium", 14.77e9, 5e6, "", "qwen3-14b"),
+        ("? Q3_K - Medium", 14.77e9, 5e6, "/m/Qwen3-14B-Q3_K_M.gguf", "qwen3-14b"),
+        ("qwen3moe 30B.A3B Q4_K - Medium", 30.53e9, 5e6, "", "qwen3-30b-a3b"),
+        ("gpt-oss 20B MXFP4 MoE", 20.91e9, 5e6, "", "gpt-oss-20b"),
+        ("gemma3 4B Q4_0", 3.88e9, 5e6, "", "gemma-3-4b"),
+        ("phi3 3B Q8_0", 3821079648, 0.5, r"C:\models\Phi-3.5-mini-instruct-Q8_0.gguf", "phi-3.5-mini"),
+        ("phi3 3B Q8_0", 3821079648, 0.5, "Phi-3-mini-4k-instruct-q8_0.gguf", "phi-3-mini"),
+        ("glm4moe 106B.A12B Q4_K - Medium", 106852251264, 0.5, "GLM-4.5-Air-UD-Q4_K_XL-00001-of-00002.gguf", "glm-4.5-air"),
+        ("llama 1B Q4_K - Medium", 1235814432, 0.5, "", "llama-3.2-1b"),
+    ],
+)  # fmt: skip
+def test_a_model_is_found_by_its_weights_and_name(label, n_params, doubt, file, model):
+    """The number of weights first, as exact as it is given; then the words of the file's name, then the architecture."""
+    assert choose(facts(label, n_params, file=file, doubt=doubt)).loaded.model.name == model
+
+
+def test_a_model_that_may_be_two_is_left_out():
+    """Phi 3 and 3.5 mini have equal counts and one architecture: only the file's name could tell."""
+    assert choose(facts("phi3 3B Q8_0", 3.82e9, doubt=5e6)) == (
+        "may be phi-3-mini or phi-3.5-mini: give --model FILE.gguf, or a name from roofcast list models"
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "n_params"), [("stablelm 3B Q4_0", 2.8e9), ("starcoder2 7B Q4_0", 7.17e9), ("mamba 7B Q4_0", 7.24e9)]
+)
+def test_an_unknown_model_is_left_out(label, n_params):
+    """No such number of weights, or another family with about as many."""
+    reason = choose(facts(label, n_params, doubt=5e6))
+    assert reason.startswith("no shipped model has the name and the number of weights: give --model")
+
+
+@pytest.mark.parametrize(
+    ("label", "mix"),
+    [
+        ("llama 8B Q4_K - Medium", "q4_k_m"),
+        ("llama 8B Q4_K - Small (guessed)", "q4_k_s"),
+        ("llama 8B (guessed) Q3_K - Large", "q3_k_l"),
+        ("llama 7B mostly Q4_0", "q4_0"),
+        ("llama 8B Q2_K - Medium", "q2_k"),
+        ("llama 8B Q2_K - Small", "q2_k_s"),
+        ("llama 8B Q6_K", "q6_k"),
+        ("llama 8B IQ3_XXS - 3.0625 bpw", "iq3_xxs"),
+        ("llama 8B IQ3_S mix - 3.66 bpw", "iq3_m"),
+        ("llama 8B IQ4_NL - 4.5 bpw", "iq4_nl"),
+        ("bitnet 2B TQ1_0 - 1.69 bpw ternary", "tq1_0"),
+        ("gpt-oss 20B MXFP4 MoE", "mxfp4"),
+        ("llama 8B all F32", "f32"),
+        ("llama 8B BF16", "bf16"),
+        ("llama 7B mostly Q4_1, some F16", "q4_1"),
+        ("llama 8B Q4_0_4_4", None),
+        ("llama 8B unknown, may not work", None),
+    ],
+)
+def test_the_words_of_a_label_name_a_mix(label, mix):
+    """llama_model_ftype_name's texts, old and new; what is no mix of ours is None."""
+    assert mix_of_label(label) == mix
+
+
+def test_a_size_overrules_a_label():
+    """Qwen3-30B in q4_k_m has 4.86 bits a weight; a file so labelled with 4.64 (17,709,692,928 bytes) is another mix."""
+    found = choose(facts("qwen3moe 30B.A3B Q4_K - Medium", 30532122624, 17709692928))
+    assert found.weights == "4.64bpw"
+    assert found.assumed == ("labelled q4_k_m, but of another size: counted by it, the same for every tensor",)
+
+
+def test_an_unknown_mix_is_counted_by_its_size():
+    """8 * 4,015,130,624 bytes / 8,030,261,248 weights are 4 bits."""
+    found = choose(facts("llama 8B Q4_0_8_8", 8030261248, 4015130624))
+    assert (found.weights, found.assumed) == ("4.00bpw", ("weights known by their size, the same for every tensor",))
+
+
+def test_experts_stay_in_the_checkpoints_own_format():
+    """gpt-oss-120b-F16.gguf has 65,355,994,368 bytes: experts in mxfp4, the rest in 16 bits."""
+    found = choose(facts("gpt-oss ?B F16", 116829156672, 65355994368, "gpt-oss-120b-F16.gguf"))
+    assert found.weights == "mxfp4+f16"
+
+
+def test_a_given_model_must_be_the_one_measured(read):
+    """A file of several models: only the runs of the given one are taken; a few per cent more weights are allowed."""
+    runs = [RUN, OLD, RUN | {"model_n_params": int(8030261248 * 1.04)}]
+    found = read(as_json(runs), model=load_model("llama-3-8b"))
+    assert [each.id for each in found.published] == ["bench:1", "bench:3"]
+    assert [each.reason for each in found.skipped] == ["of a model with another number of weights than llama-3-8b"]
+
+
+def test_a_gguf_at_hand_is_counted_to_the_byte(read, tmp_path):
+    """Given, or where the run says it was: the file's own formats are taken as long as the size is its."""
+    path = write_gguf(tmp_path / "tiny.gguf")
+    loaded = load_model(path)
+    n = loaded.model.total_params
+    run = RUN | {"model_n_params": n, "model_size": 2 * n, "model_filename": str(path), "model_type": "llama ?B F16"}
+    for given in ({}, {"model": loaded}):
+        (found,) = read(as_json([run]), **given).published
+        assert found.weights is None
+        assert found.loaded.path == path
+    (other,) = read(as_json([run | {"model_type": "llama ?B Q8_0", "model_size": n}]), model=loaded).published
+    assert other.weights == "8.00bpw"
+
+
+def test_weights_may_be_named(read):
+    """--weights overrules whatever the file says."""
+    assert read(as_json([RUN]), weights="q8_0").published[0].weights == "q8_0"
+
+
+# ---- llama-batched-bench ----
+
+
+def batched(read, text):
+    """A file of llama-batched-bench, which says neither model nor formats."""
+    return read(text, model=load_model("llama-3-8b"), weights="q4_k_m")
+
+
+def test_batches_are_read_from_lines(read):
+    """128 tokens of prompt and 64 generated: 160 in the middle, in each of the sequences; the rate is of all together."""
+    found = batched(read, BATCHED_LINES)
+    assert [(each.batch, each.context, each.tokens_per_s) for each in found.published] == [
+        (1, 160, 40.0),
+        (4, 160, 128.0),
+    ]
+    assert {each.cache for each in found.published} == {"f16"}
+    assert {each.assumed for each in found.published} == {("format of the cache not stated: f16",)}
+
+
+def test_a_shared_prompt_is_read_once(read):
+    """-pps, seen by N_KV = PP + B*TG: 128 tokens shared by 4 are 32 for each, and 32 of its own in the middle."""
+    found = batched(read, BATCHED_TABLE)
+    assert [(each.batch, each.context, each.tokens_per_s) for each in found.published] == [
+        (1, 160, 40.0),
+        (4, 64, 128.0),
+    ]
+    assert found.published[1].assumed[-1] == "the prompt that all sequences share (-pps) is read once a step"
+    assert [each.reason for each in found.skipped] == ["reads a prompt and decodes nothing (TG 0)"]
+
+
+def test_a_shared_prompt_that_was_copied_is_read_by_each(read):
+    """Without a unified cache N_KV is B*(PP + TG), shared or not."""
+    found = batched(read, BATCHED_TABLE.replace("|    384 |", "|    768 |"))
+    assert [each.context for each in found.published] == [160, 160]
+
+
+def test_sequences_one_after_the_other_are_no_batch(read):
+    """-tgs, said above the table only."""
+    found = batched(read, BATCHED_TABLE.replace("is_tg_separate = 0", "is_tg_separate = 1"))
+    assert [each.batch for each in found.published] == [1]
+    assert found.skipped[0].reason == "sequences that were decoded one after the other (-tgs)"
+
+
+def test_batches_need_to_be_told_which_model_ran(read):
+    """Neither model nor formats are printed: without them nothing is guessed."""
+    (reason,) = {each.reason for each in read(BATCHED_LINES).skipped}
+    assert reason.startswith("the source does not say which model ran: give --model FILE.gguf")
+    (reason,) = {each.reason for each in read(BATCHED_LINES, model=load_model("llama-3-8b")).skipped}
+    assert reason.startswith("the source does not say in which formats the weights are: give --model FILE.gguf or")
+
+
+# ---- what cannot be used ----
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "bench: the file is empty"),
+        (" \n\n", "bench: the file is empty"),
+        ("[]", "bench: holds no runs"),
+        ("[1]", "bench: run 1: is 1, an object with the fields of a run is needed"),
+        ('{\n "predictions": []\n}', "bench: is a mapping, the list of runs that llama-bench -o json prints is needed"),
+        ('{"predictions": []}', "bench:1: has neither llama-bench's fields (n_prompt, n_gen, avg_ts) nor "
+                                "llama-batched-bench's (tg, speed_tg)"),
+        (as_json([RUN | {"avg_ts": 0}]), "bench: run 1: avg_ts is 0, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
+                                         "correct the row or leave it out"),
+        (as_json([RUN | {"avg_ts": -1.5}]), "bench: run 1: avg_ts is -1.5, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
+                                            "correct the row or leave it out"),
+        (as_json([RUN | {"avg_ts": [1]}]), "bench: run 1: avg_ts is a list, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
+                                           "correct the row or leave it out"),
+        (as_json([RUN | {"avg_ts": True}]), "bench: run 1: avg_ts is true, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
+                                            "correct the row or leave it out"),
+        (as_json([RUN | {"avg_ts": None}]), "bench: run 1: avg_ts is missing"),
+        (as_json([RUN]).replace("106.08,", "NaN,", 1), "bench: not valid JSON: NaN is not a number"),
+        (as_csv([RUN | {"avg_ts": "nan"}]), "bench:2: avg_ts is 'nan', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
+                                            "correct the row or leave it out"),
+        (as_csv([RUN | {"avg_ts": "inf"}]), "bench:2: avg_ts is 'inf', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
+                                            "correct the row or leave it out"),
+        (as_json([RUN | {"n_gen": 10**12}]), "bench: run 1: n_gen is 1000000000000, a number from 0 to 100,000,000 is needed; "
+                                             "correct the row or leave it out"),
+        (as_json([RUN | {"n_gen": 0.5}]), "bench: run 1: n_gen is 0.5, a whole number is needed"),
+        (as_json([RUN | {"n_gen": -1}]), "bench: run 1: n_gen is -1, a number from 0 to 100,000,000 is needed; "
+                                         "correct the row or leave it out"),
+        (as_json([{name: RUN[name] for name in RUN if name != "n_gen"}]), "bench: run 1: n_gen is missing"),
+        (as_json([RUN | {"n_threads": "many"}]), "bench: run 1: n_threads is 'many', a number from 0 to 100,000 is needed; "
+                                                 "correct the row or leave it out"),
+        (as_json([RUN | {"model_n_params": "8 billion"}]), "bench: run 1: model_n_params is '8 billion', a count such as "
+                                                           "8030261248 or 8.03 B is needed"),
+        (as_json([RUN | {"stddev_ts": -1}]), "bench: run 1: stddev_ts is -1, a number from 0 to 1,000,000,000 is needed; "
+                                             "correct the row or leave it out"),
+        (TABLE.replace("12.2 ± 0.07", "fast"), "bench:15: t/s is 'fast', a rate such as 12.34 ± 0.56 is needed"),
+        (TABLE.replace("12.2 ± 0.07", "0.00 ± 0.00"), "bench:15: t/s is '0.00', a rate from 0.000001 to 1,000,000,000 "
+                                                      "tokens/s is needed; correct the row or leave it out"),
+        (TABLE.replace("tg 16 ", "gen 16"), "bench:15: test is 'gen 16', one such as tg128 or tg128 @ d4096 is needed"),
+        (TABLE.replace("6.74 B", "6.74 billion"), "bench:15: params is '6.74 billion', a count such as 8030261248 or 8.03 B is "
+                                                  "needed"),
+        (BATCHED_LINES.replace('"pl": 4', '"pl": 0'), "bench:3: pl is 0, a number from 1 to 1,000,000 is needed; correct the "
+                                                      "row or leave it out"),
+        (BATCHED_LINES.replace("128.0,", "0.0,"), "bench:3: speed_tg is 0.0, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
+                                                  "correct the row or leave it out"),
+        (BATCHED_LINES.replace("128.0,", "128.0;"), "bench:3: not valid JSON: expecting ',' delimiter"),
+        (as_csv([RUN]).replace(",", ";"), "bench:1: the columns are separated by semicolons; separate them by commas"),
+        (as_csv([RUN | {"avg_ts": "1_6"}]), "bench:2: avg_ts is '1_6', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
+                                            "correct the row or leave it out"),
+        (as_csv([RUN]).replace('"128"', "a" * 500), "bench:2: n_gen is '" + "a" * 50 + "...', a number from 0 to 100,000,000 is "
+                                                    "needed; correct the row or leave it out"),
+        ("[" * 100_000 + "]" * 100_000, "bench: nested too deeply"),
+    ],
+)  # fmt: skip
+def test_each_mistake_is_told(refuse, text, message):
+    """File, place, field, value and what is needed, in the words of the file."""
+    assert refuse(text) == message
+
+
+def test_a_list_that_was_cut_short_says_so(refuse):
+    """A run that was stopped leaves a list without its end."""
+    assert refuse(as_json([RUN, RUN])[:-200]) == (
+        "bench: the list of runs has no end, as if the run had been cut short; llama-bench -o jsonl leaves whole lines"
+    )
+
+
+@pytest.mark.parametrize("cut", [2, 20, 200])
+def test_a_last_line_that_was_cut_short_is_left_out(read, cut):
+    """The other lines are whole, and which one is missing is said; the same where it is the only one."""
+    found = read(as_json_lines([RUN, RUN])[:-cut])
+    assert [each.id for each in found.published] == ["bench:2"]
+    reason = "the last line is unfinished, as if the run had been cut short"
+    assert [(each.id, each.reason) for each in found.skipped] == [("bench:3", reason)]
+    alone = read(json.dumps(RUN)[:-cut])
+    assert (alone.published, [each.id for each in alone.skipped]) == ((), ["bench:1"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("text", [as_json([RUN]), as_json_lines([RUN]), as_csv([RUN]), TABLE])
+def test_a_byte_order_mark_tells_the_encoding(tmp_path, encoding, text):
+    """As PowerShell's > writes it, with its line ends; a list, lines, a CSV and a table."""
+    path = tmp_path / "bench"
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    path.write_bytes(mark + text.replace("\n", "\r\n").encode(encoding))
+    assert load_measurements(path, load_hardware(GPU)).published
+
+
+@pytest.mark.parametrize("text", [as_json([RUN]), as_json_lines([RUN]), as_csv([RUN]), TABLE])
+def test_a_pipe_is_read_once(text):
+    """As of --against /dev/stdin or <(...): what was read from a pipe is gone."""
+    source, sink = os.pipe()
+    with os.fdopen(sink, "w", encoding="utf-8") as file:
+        file.write(text)
+    try:
+        assert load_measurements(Path(f"/dev/fd/{source}"), load_hardware(GPU)).published
+    finally:
+        os.close(source)
+
+
+def test_a_csv_that_lost_columns(refuse):
+    """A row without its rate."""
+    text = "n_prompt,n_gen,avg_ts\n0,128\n"
+    assert refuse(text) == "bench:2: avg_ts is missing"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GGUF" + struct.pack("<IQQ", 3, 0, 0),
+        b"\x89PNG\r\n\x1a\n" + bytes(100),
+        b"name: pi5\nclass: sbc\nkind: cpu\n",
+        b"CREATE TABLE IF NOT EXISTS llama_bench (\n  build_commit TEXT\n);\n",
+        b"a,b\n1,2\n",
+        "build: 1".encode("utf-16"),
+    ],
+)
+def test_files_of_other_kinds_are_refused(tmp_path, raw):
+    """A GGUF, a picture, YAML, SQL, another CSV, another encoding: one sentence with the file's name."""
+    path = tmp_path / "bench"
+    path.write_bytes(raw)
+    with pytest.raises(InputError) as error:
+        load_measurements(path, load_hardware(GPU))
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert len(message.splitlines()) == 1
+
+
+def test_a_hundred_thousand_runs_are_too_many(refuse):
+    """As lines, as a list and as a table; nothing is built of them."""
+    assert refuse('{"a":1}\n' * 100_000) == "bench: more than 10,000 rows are too many"
+    assert refuse("[" + ",".join(["{}"] * 100_000) + "]") == "bench: more than 10,000 runs are too many"
+    head, rule = BATCHED_TABLE.splitlines()[2:4]
+    assert (
+        refuse(f"{head}\n{rule}\n" + "|1|1|1|2|1|1|1|1|1|1|\n" * 100_000) == "bench: more than 10,000 rows are too many"
+    )
+    assert refuse("n_prompt,n_gen,avg_ts\n" + "0,128,5\n" * 100_000) == "bench: more than 10,000 rows are too many"
+    assert refuse(as_json_lines([RUN]) * 10_000).startswith("bench: too large for such a file")
+
+
+def test_a_device_must_be_named(tmp_path):
+    """No benchmark says which of our files its machine is; what it does say is told."""
+    path = tmp_path / "a.json"
+    path.write_text(as_json([RUN]))
+    with pytest.raises(InputError) as error:
+        load_measurements(path)
+    assert str(error.value) == (
+        f"{path}: names no device that roofcast knows (llama-bench 9c600bcd4 on NVIDIA GeForce RTX 4080): "
+        "write roofcast validate HARDWARE --against FILE"
+    )

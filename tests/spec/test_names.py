@@ -1,0 +1,471 @@
+"""Names as people type them: one thing in any spelling, a list where they may mean several, and never a wrong one."""
+
+import csv
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from simulator import scenario
+from simulator.cli import main
+from simulator.commands import report
+from simulator.errors import InputError
+from simulator.importers.measurements import load_measurements
+from simulator.importers.open import load_model
+from simulator.judge.score import MORE_MEMORY, score
+from simulator.report.charts import batch_chart
+from simulator.report.measured import load_measured
+from simulator.spec.hardware import load_hardware
+from simulator.spec.library import entries, names, shelf
+from simulator.spec.mixes import MIXES, parse_weights
+from simulator.spec.names import is_same, meaning, split_count, words
+from simulator.spec.quant import CACHE_FORMATS, FORMATS, SPELLINGS, format_called, parse_cache_format
+from simulator.spec.runtime import RUNTIMES, load_runtime
+
+SHELVES = {"device": shelf("hardware"), "model": shelf("models"), "runtime": RUNTIMES}
+LOAD = {"device": load_hardware, "model": load_model, "runtime": load_runtime, "weights": parse_weights}
+PEOPLE_SAY = [
+    (row["kind"], row["name"])
+    for row in csv.DictReader((Path(__file__).parent / "people_say.csv").read_text(encoding="utf-8").splitlines())
+]
+
+
+def run(capsys, arguments, status):
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    assert end.value.code == status
+    return capsys.readouterr()
+
+
+@pytest.fixture
+def command(capsys):
+    """A function that runs a command which must end well, and returns what it prints."""
+    return lambda *arguments: run(capsys, arguments, 0).out
+
+
+@pytest.fixture
+def refusal(capsys):
+    """A function that runs a command which must fail, and returns its one line."""
+    return lambda *arguments: run(capsys, arguments, 2).err.removeprefix("roofcast: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("4090", "rtx-4090"), ("rtx4090", "rtx-4090"), ("RTX 4090", "rtx-4090"), ("RTX_4090", "rtx-4090"),
+        ("nvidia geforce rtx 4090", "rtx-4090"), ("NVIDIA GeForce RTX 4090 24 GB", "rtx-4090"),
+        ("4090 laptop", "rtx-4090-laptop"), ("3090ti", "rtx-3090-ti"), ("a6000", "rtx-a6000"), ("6000 ada", "rtx-6000-ada"),
+        ("m4 max", "m4-max-40"), ("Apple M4 Max", "m4-max-40"), ("m4 max 128gb", "m4-max-40"), ("m2 max cpu", "m2-max-cpu"),
+        ("raspberry pi 5 8gb", "pi5-8gb"), ("Raspberry Pi 5, 16 GB", "pi5-16gb"), ("pi 4 4GB", "pi4-4gb"),
+        ("h100 pcie", "h100-pcie"), ("H100 SXM5 80GB", "h100-sxm"), ("7900 XTX", "rx-7900-xtx"), ("9654", "epyc-9654"),
+        ("strix halo", "strix-halo-128gb"), ("DGX Spark", "dgx-spark"), ("gb10", "dgx-spark"), ("tesla t4", "t4"),
+    ],
+)  # fmt: skip
+def test_a_device_is_found_in_any_spelling(typed, name):
+    """Case, hyphens, the maker's name and the size of its memory are left out or written, as people do."""
+    assert load_hardware(typed).name == name
+
+
+@pytest.mark.parametrize(
+    ("typed", "candidates"),
+    [
+        ("h100", "h100-pcie or h100-sxm"),
+        ("pi 5", "pi5-2gb, pi5-4gb, pi5-8gb, pi5-16gb or pi5-videocore7"),
+        ("pi4", "pi4-4gb or pi4-8gb"),
+        ("a100 80gb", "a100-80gb-pcie or a100-80gb-sxm"),
+        ("rtx 6000", "rtx-6000-ada, rtx-a6000 or rtx-pro-6000"),
+    ],
+)
+def test_a_device_that_may_be_several_is_not_chosen(typed, candidates):
+    """All that it may be are named, smaller memories first."""
+    with pytest.raises(InputError, match=f"^hardware '{typed}' could be {candidates}: write one of them$"):
+        load_hardware(typed)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "4060", "rtx 4080 super", "5090 laptop", "7900 xt", "amd 4090", "v100 16gb", "rtx 3080 12gb", "m4 max 64gb", "m4 max 32-core",
+        "i9-14900k", "7950x3d", "dgx-spark-cpu", "m3 cpu", "rtx-pro-6000-maxq", "nvidia", "m", "t4g", "mi300",
+    ],
+)  # fmt: skip
+def test_another_device_is_never_taken_for_a_shipped_one(typed):
+    """What differs in a word, a letter or the size of its memory is refused."""
+    with pytest.raises(InputError, match=r"unknown hardware|could be"):
+        load_hardware(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("llama 3 8b", "llama-3-8b"), ("llama3:8b", "llama-3-8b"), ("meta-llama/Llama-3.1-8B-Instruct", "llama-3-8b"),
+        ("Llama 3.3 70B", "llama-3-70b"), ("Qwen/Qwen3-30B-A3B", "qwen3-30b-a3b"), ("qwen3:30b-a3b", "qwen3-30b-a3b"),
+        ("qwen 2.5 7b", "qwen2.5-7b"), ("google/gemma-3-27b-it", "gemma-3-27b"), ("gpt-oss:20b", "gpt-oss-20b"),
+        ("mixtral 8x7b", "mixtral-8x7b"), ("DeepSeek-R1", "deepseek-v3"), ("phi4", "phi-4"),
+    ],
+)  # fmt: skip
+def test_a_model_is_found_in_any_spelling(typed, name):
+    """As its makers, repositories and other programs write it."""
+    assert load_model(typed).model.name == name
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("mixtral", "model 'mixtral' could be mixtral-8x7b or mixtral-8x22b: write one of them"),
+        ("qwen3-4b-a3b", "unknown model 'qwen3-4b-a3b'"),
+        ("gemma 4 3b", "unknown model 'gemma 4 3b'"),
+        ("mistralai/Mistral-7B-Instruct-v0.3", "mistralai/Mistral-7B-Instruct-v0.3: no such file"),
+        ("4090", "'4090' is a hardware name, a model name is needed here"),
+    ],
+)
+def test_another_model_is_refused(typed, message):
+    """Numbers count in their order: a Gemma 4 of 3 B is not Gemma 3 4B."""
+    with pytest.raises(InputError) as refused:
+        load_model(typed)
+    assert str(refused.value).startswith(message)
+
+
+def test_a_folder_of_ones_own_is_no_repository_name(tmp_path, monkeypatch):
+    """`downloads/qwen3-8b` beside us is a path that is wrong, not the shipped model."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "downloads").mkdir()
+    with pytest.raises(InputError, match=r"^downloads/qwen3-8b: no such file"):
+        load_model("downloads/qwen3-8b")
+    assert load_model("Qwen/qwen3-8b").model.name == "qwen3-8b"
+
+
+def test_a_file_is_taken_before_another_spelling(tmp_path, monkeypatch):
+    """A file called 4090 is that file: no spelling shadows it."""
+    monkeypatch.chdir(tmp_path)
+    text = (shelf("hardware") / "pi5-8gb.yaml").read_text(encoding="utf-8").replace("name: pi5-8gb", "name: mine")
+    for name in ("4090", "2x4090", "pi5"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        assert (load_hardware(name).name, load_hardware(name).asked) == ("mine", None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("fp16", "f16"), ("FP16", "f16"), ("half", "f16"), ("bfloat16", "bf16"), ("q8", "q8_0"), ("q6", "q6_k"),
+        ("Q4_K_M", "q4_k_m"), ("q4km", "q4_k_m"), ("Q4-K-M", "q4_k_m"), ("awq", "int4-g128"), ("gptq", "int4-g128"),
+        ("int4 g64", "int4-g64"), ("mxfp4+fp16", "mxfp4+f16"),
+    ],
+)  # fmt: skip
+def test_a_format_is_found_in_any_spelling(typed, name):
+    """Of weights; a cache knows some of them."""
+    assert parse_weights(typed).name == name
+
+
+@pytest.mark.parametrize(
+    ("typed", "candidates"),
+    [
+        ("q4", "q4_0, q4_1, q4_k_s, q4_k_m or q4_k"),
+        ("iq4", "iq4_nl or iq4_xs"),
+        ("4-bit", "q4_k_m, q4_0 or int4-g128"),
+        ("mxfp4+q2", "q2_k or q2_k_s"),
+    ],
+)
+def test_a_format_that_may_be_several_is_not_chosen(typed, candidates):
+    """Its bits alone do not say which."""
+    with pytest.raises(InputError, match=f"could be {candidates}: write one of them$"):
+        parse_weights(typed)
+
+
+def test_a_cache_format_is_found_in_any_spelling():
+    """`fp16` and `q8`; `q4` is one of two."""
+    assert (parse_cache_format("fp16").name, parse_cache_format("Q8").name) == ("f16", "q8_0")
+    with pytest.raises(InputError, match="could be q4_1 or q4_0"):
+        parse_cache_format("q4")
+
+
+def test_a_format_that_says_too_little_is_explained(command):
+    """Where AWQ does not tell the size of a group, the forecast says which was taken."""
+    told = command("simulate", "llama-3-8b", "4090", "--runtime", "vllm", "--batch", "1", "--weights", "awq")
+    assert "awq: int4-g128, 4 bits in groups of 128" in " ".join(told.split())
+    assert "awq: int4-g128" in command("show", "awq")
+
+
+def test_a_program_around_a_runtime_is_that_runtime_by_its_title():
+    """Ollama decodes with llama.cpp, which the first lines of a forecast say."""
+    runtime = load_runtime("Ollama")
+    assert (runtime.name, runtime.title) == ("llama.cpp", "llama.cpp (in Ollama)")
+    assert load_runtime("llama-cpp") == load_runtime("llama.cpp")
+
+
+@pytest.mark.parametrize(("typed", "nearest"), [("mlx", "llama.cpp"), ("SGLang", "vllm"), ("tensorrt llm", "vllm")])
+def test_software_without_figures_is_refused_with_what_is_nearest(typed, nearest, refusal):
+    """It never runs as something else; `show` says the same."""
+    message = f"runtime '{typed}' is not forecast, since no figures of it are known here; the nearest is {nearest}, or roofline"
+    assert refusal("simulate", "llama-3-8b", "pi5-8gb", "--runtime", typed).startswith(message)
+    assert refusal("show", typed).startswith(message)
+
+
+def test_show_knows_the_names_of_simulate(command, refusal):
+    """One of each kind, one that may be several, and of several kinds at once."""
+    assert command("show", "4090") == command("show", "rtx-4090")
+    assert command("show", "llama 3 8b") == command("show", "llama-3-8b")
+    assert command("show", "fp16") == command("show", "f16")
+    assert "llama.cpp (in Ollama)" in command("show", "ollama")
+    assert refusal("show", "h100") == "'h100' could be h100-pcie or h100-sxm: write one of them"
+    assert refusal("show", "q4") == "format 'q4' could be q4_0, q4_1, q4_k_s, q4_k_m or q4_k: write one of them"
+
+
+def test_every_name_that_people_use_is_one_thing_or_is_answered():
+    """Of each kind: what a name becomes has all of its words in a name or title of its own, and a refusal is one line."""
+    meant = {(kind, typed): what_is_meant(kind, typed) for kind, typed in PEOPLE_SAY}
+    refused = [answer for answer in meant.values() if isinstance(answer, InputError)]
+    assert len(refused) < len(meant) / 2
+    for answer in map(str, refused):
+        assert "\n" not in answer
+        assert any(
+            word in answer for word in ("could be", "unknown", "nearest", "give the GGUF file", "no such file")
+        ), answer
+    for (kind, typed), answer in meant.items():
+        if not isinstance(answer, InputError):
+            assert set(words(typed)) <= every_word_of(kind, answer), (typed, answer)
+
+
+def what_is_meant(kind, typed):
+    """The name of what it becomes, or the refusal."""
+    try:
+        loaded = LOAD[kind](typed)
+    except InputError as refused:
+        return refused
+    return getattr(loaded, "model", loaded).name
+
+
+def every_word_of(kind, name):
+    """All words that are in its names and title."""
+    if kind == "weights":
+        return set(words(name))
+    entry = next(each for each in entries(SHELVES[kind]) if each.name == name)
+    return entry.own_words | set(words(entry.title))
+
+
+def test_no_name_means_two_things():
+    """Names, aliases and titles of a shelf are all different, and each leads to its own file; so do spellings of formats."""
+    for kind, folder in SHELVES.items():
+        every = [
+            (each.name, name) for each in entries(folder) for name in (each.name, *each.aliases, each.title) if name
+        ]
+        for owner, name in every:
+            assert meaning(name, entries(folder)).name == owner, (kind, name)
+    for spelling, (name, _) in SPELLINGS.items():
+        assert spelling not in {*FORMATS, *MIXES}
+        assert format_called(spelling, (*MIXES, *FORMATS)) == name
+    for name in {*FORMATS, *MIXES}:
+        assert format_called(name, (*MIXES, *FORMATS)) == name
+    for name in CACHE_FORMATS:
+        assert parse_cache_format(name).name == name
+
+
+def test_other_software_is_nearest_to_one_runtime_and_is_none():
+    """What is refused by name is no name of a runtime, and only one claims it."""
+    loaded = [load_runtime(name) for name in names(RUNTIMES)]
+    others = [words(other) for runtime in loaded for other in runtime.nearest_to]
+    ours = [words(name) for runtime in loaded for name in (runtime.name, *runtime.aliases, *runtime.runs_in)]
+    assert len({*others, *ours}) == len(others) + len(ours)
+
+
+def test_a_format_in_two_spellings_is_forecast_once(command):
+    """`fp16` is f16: it has one line, in the place of the first."""
+    out = command(
+        "simulate", "llama-3-8b", "rtx-3090", "--weights", "Q4-K-M,fp16,q4_k_m,f16", "--batch", "1", "--json", "-"
+    )
+    assert [row["weights"] for row in json.loads(out)["predictions"]] == ["q4_k_m", "f16"]
+
+
+def test_names_of_rows_are_compared_by_their_words(tmp_path):
+    """Those of models and devices of one's own, too, which are on no shelf."""
+    loaded, board = load_model("llama-3-8b"), load_hardware("pi5-16gb")
+    mine = replace(loaded, model=loaded.model.model_copy(update={"name": "Mine-8B"}))
+    path = rows(tmp_path, "my-board")
+    path.write_text(path.read_text().replace("llama-3-8b", "mine 8b"))
+    found = load_measurements(path, board.model_copy(update={"name": "My Board", "aliases": ()}), mine)
+    assert [each.tokens_per_s for each in found.published] == [2.0]
+
+
+def test_letters_beyond_ascii_tell_names_apart():
+    """Two names that differ in an umlaut are two."""
+    assert is_same("Größe-1", "größe 1")
+    assert not is_same("größe-1", "grüße-1")
+    assert not is_same("---", "...")
+
+
+# ---- several of one device ----
+
+
+@pytest.mark.parametrize(
+    ("typed", "count", "name"),
+    [
+        ("2xrtx-3090", 2, "rtx-3090"), ("2x rtx 3090", 2, "rtx-3090"), ("2 x h100-sxm", 2, "h100-sxm"), ("4×4090", 4, "rtx-4090"),
+        ("8*mi300x", 8, "mi300x"), ("1xrtx-3090", 1, "rtx-3090"), ("rtx-3090", None, "rtx-3090"),
+        ("2 x Intel Xeon Gold 6138", None, "xeon-gold-6138-2s"),
+    ],
+)  # fmt: skip
+def test_a_device_is_asked_for_by_number(typed, count, name):
+    """A title that begins with a number is no number of devices."""
+    device = load_hardware(typed)
+    assert (device.asked, device.name) == (count, name)
+
+
+@pytest.mark.parametrize("typed", ["0xrtx-3090", "00 x rtx-3090", "100001xrtx-3090", "9" * 400 + "xrtx-3090"])
+def test_no_device_and_far_too_many_are_refused(typed):
+    """From 1 to 100,000, told in a short line."""
+    with pytest.raises(InputError, match=r"x rtx-3090: from 1 to 100,000 devices can be given$") as refused:
+        load_hardware(typed)
+    assert len(str(refused.value)) < 100
+
+
+def test_a_count_is_no_part_of_another_name():
+    """`2xlarge` is not two of a large; what stands behind the sign is looked up."""
+    assert split_count("c7i.8xlarge") == (None, "c7i.8xlarge")
+    assert split_count("2x") == (None, "2x")
+    with pytest.raises(InputError, match="could be h100-pcie or h100-sxm"):
+        load_hardware("2xh100")
+
+
+def test_two_of_a_device_are_devices_2(command, refusal):
+    """The same JSON by either name, in Python, too; told both ways they must agree."""
+    asked = ["llama-3-70b", "--batch", "1", "--json", "-"]
+    by_name = json.loads(command("simulate", asked[0], "2x rtx 3090", *asked[1:]))
+    by_option = json.loads(command("simulate", asked[0], "rtx-3090", "--devices", "2", *asked[1:]))
+    assert by_name == by_option == json.loads(command("simulate", asked[0], "2xrtx-3090", "--devices", "2", *asked[1:]))
+    assert by_name["predictions"][0]["devices"] == 2
+    assert scenario("llama-3-70b", "2xrtx-3090").hardware.n_devices == 2
+    assert refusal("simulate", "llama-3-70b", "2xrtx-3090", "--devices", "3") == (
+        "2 x rtx-3090 and devices 3 contradict each other: leave one of them out"
+    )
+    assert "contradict" in refusal("simulate", "llama-3-70b", "1xrtx-3090", "--devices", "2")
+
+
+def test_two_of_a_device_are_known_everywhere(command, refusal, monkeypatch):
+    """show, list, plot; a roofline, and decoding here, are of one device."""
+    assert command("show", "2x3090").startswith("2 x NVIDIA GeForce RTX 3090, 24 GB, each:")
+    assert "2 x NVIDIA GeForce RTX 3090" in command("plot", "speed", "llama-3-70b", "--on", "2xrtx-3090")
+    assert refusal("plot", "device", "--on", "2x3090") == (
+        "plot device: a roofline is of one device, not of 2 x rtx-3090: leave the number out"
+    )
+    assert refusal("show", "2x3090", "--plot", "a.png").startswith("--plot: a roofline is of one device")
+    assert refusal("validate", "2x3090").startswith("validate: what decodes here is of one device")
+    monkeypatch.setattr("simulator.commands.show.names", lambda _: ["llama-3-70b"])
+    told = command("list", "models", "--on", "2xrtx-3090")
+    assert told.startswith("2 x NVIDIA GeForce RTX 3090, 24 GB: one user")
+    assert "llama-3-70b" in told
+
+
+def test_a_report_names_its_command_with_the_number():
+    """The page's own command makes the same forecast again."""
+    from simulator.report.grid import build_grids
+
+    grids = build_grids(["llama-3-70b"], ["2xrtx-3090", load_hardware("2xrtx-3090")], batches=(1,), contexts=(1024,))
+    assert grids.devices == ("2xrtx-3090", "2xrtx-3090")
+    assert {pair.base.hardware.n_devices for pair in grids.pairs} == {2}
+
+
+# ---- in measurements ----
+
+
+def rows(tmp_path, *devices):
+    """A CSV with one measurement on each of these devices."""
+    path = tmp_path / "rows.csv"
+    lines = [f"{device},llama-3-8b,q4_k_m,1,128,cpu,2.0" for device in devices]
+    path.write_text("\n".join(["device,model,weights,batch,context,backend,tokens_per_s", *lines]), encoding="utf-8")
+    return path
+
+
+def test_a_row_that_leaves_only_the_memory_open_is_of_the_largest(tmp_path):
+    """All Pi 5 boards read equally fast, and it ran: so on the largest; two forms of the H100 differ in speed."""
+    found = load_measurements(rows(tmp_path, "pi5", "h100"))
+    assert [(each.hardware.name, each.assumed[-1]) for each in found.published] == [
+        ("pi5-16gb", "format of the cache not stated: f16")
+    ]
+    assert "memory of the pi5 not stated: pi5-16gb" in found.published[0].assumed
+    assert [each.reason for each in found.skipped] == ["no hardware file is called h100"]
+
+
+def test_a_row_that_may_be_of_the_chosen_device_is_taken(tmp_path):
+    """Whoever names a pi5-8gb takes rows of `pi5` and of `Raspberry Pi 5 8GB`, not of a pi5-16gb."""
+    found = load_measurements(rows(tmp_path, "pi5", "Raspberry Pi 5 8GB", "pi5-16gb"), load_hardware("pi5-8gb"))
+    assert len(found.published) == 2
+    assert [each.reason for each in found.skipped] == ["of another device than pi5-8gb"]
+
+
+# ---- several of one device, where they are measured ----
+
+ONE, TWO = (
+    "rtx-3090,llama-3-8b,q4_k_m,1,512,130,vllm",
+    "2xrtx-3090,llama-3-70b,q4_k_m,1,512,17,llama.cpp",
+)
+
+
+@pytest.fixture
+def one_and_two(tmp_path):
+    """A measurement on one card and one on two of them."""
+    path = tmp_path / "m.csv"
+    path.write_text("\n".join(["device,model,weights,batch,context,tokens_per_s,runtime", ONE, TWO]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("given", "count", "model"),
+    [("rtx-3090", 1, "llama-3-8b"), ("2xrtx-3090", 2, "llama-3-70b"), ("2 x RTX 3090", 2, "llama-3-70b")],
+)
+def test_rows_of_another_number_of_devices_are_left_out(one_and_two, given, count, model):
+    """Whoever names two cards takes what was measured on two, and the reason for the rest says how many were named."""
+    found = load_measurements(one_and_two, load_hardware(given))
+    assert [(each.loaded.model.name, each.hardware.count) for each in found.published] == [(model, count)]
+    label = "rtx-3090" if count == 1 else "2xrtx-3090"
+    assert [each.reason for each in found.skipped] == [f"of another device than {label}"]
+
+
+def test_a_device_of_ones_own_is_counted_too(tmp_path, one_and_two):
+    """A file's device is on no shelf: its rows are known by its name and their number, in any spelling."""
+    fields = {"name": "Mine", "class": "consumer-gpu", "kind": "gpu", "vendor": "nvidia"}
+    fields |= {"memory": [{"name": "GDDR", "capacity_gib": 24, "gb_per_s": 900}]}
+    (tmp_path / "mine.yaml").write_text(json.dumps(fields))
+    one_and_two.write_text(one_and_two.read_text().replace("rtx-3090", "mine"))
+    (found,) = load_measurements(one_and_two, load_hardware(f"2x{tmp_path / 'mine.yaml'}")).published
+    assert (found.hardware.label, found.tokens_per_s) == ("2xMine", 17)
+
+
+def test_two_cards_are_told_from_one_in_table_and_json(one_and_two, tmp_path, capsys):
+    """The JSON has their number beside their name, as that of `simulate` has, and what reads it again puts them together."""
+    written = tmp_path / "m.json"
+    with pytest.raises(SystemExit):
+        main(["validate", "--against", str(one_and_two), "--json", str(written)])
+    assert re.search(r"^3 +llama-3-70b +2xrtx-3090 ", capsys.readouterr().out, re.MULTILINE)
+    rows = json.loads(written.read_text())["rows"]
+    assert [(row["hardware"], row["devices"]) for row in rows] == [("rtx-3090", 1), ("rtx-3090", 2)]
+    assert [each.hardware for each in load_measured(written)] == ["rtx-3090", "2xrtx-3090"]
+    assert [each.hardware for each in load_measured(one_and_two)] == ["rtx-3090", "2xrtx-3090"]
+
+
+def test_a_star_stands_on_the_line_of_as_many_devices(one_and_two):
+    """One card's measurement belongs to one card's line, and to no other."""
+    (star,) = load_measured(one_and_two)[:1]
+    for name, stars in (("rtx-3090", 1), ("2xrtx-3090", 0)):
+        base = scenario(star.model, name, weights=star.weights, runtime=star.runtime)
+        (line,) = batch_chart([base], (1, 4), 512, [star]).panels[0].series
+        assert len(line.measured) == stars
+
+
+def test_a_report_of_measurements_has_a_device_for_each_number(one_and_two, tmp_path, capsys, monkeypatch):
+    """The page's devices have the names that its measurements have; its pictures, which take long, are left out."""
+    monkeypatch.setattr(report, "draw_all", lambda _charts, _progress: {})
+    folder = tmp_path / "out"
+    with pytest.raises(SystemExit):
+        main(["validate", "--against", str(one_and_two), "--report", str(folder)])
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r"<script[^>]*application/json[^>]*>(.*?)</script>", text, re.DOTALL)[1])
+    assert {each["name"] for each in data["devices"]} == {row["hardware"] for row in data["measured"]}
+    assert {each["name"] for each in data["devices"]} == {"rtx-3090", "2xrtx-3090"}
+
+
+def test_two_devices_have_twice_the_memory_by_default(one_and_two):
+    """39.6 GiB are no more than two cards give, 46.1: nobody had to allow more."""
+    measured = load_measurements(one_and_two).published
+    assert [MORE_MEMORY in row.assumed for row in score(measured).rows] == [False, False]
