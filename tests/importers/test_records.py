@@ -3,8 +3,7 @@
 import pytest
 
 from simulator.errors import InputError
-from simulator.importers.labels import Unusable
-from simulator.importers.records import MAX_SPREAD, Published, Record, Skipped, cache_format, collect
+from simulator.importers.records import MAX_SPREAD, Published, Record, Skipped, Unusable, cache_format, collect
 from simulator.spec.model import Loaded
 
 REMEDY = "; correct the row or leave it out"
