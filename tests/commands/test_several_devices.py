@@ -52,7 +52,7 @@ def test_two_of_a_device_are_known_everywhere(command, refusal, monkeypatch):
     )
     assert refusal("show", "2x3090", "--plot", "a.png").startswith("--plot: a roofline is of one device")
     assert refusal("validate", "2x3090").startswith("validate: what decodes here is of one device")
-    monkeypatch.setattr("simulator.commands.show.names", lambda _: ["llama-3-70b"])
+    monkeypatch.setattr("simulator.commands.list.names", lambda _: ["llama-3-70b"])
     told = command("list", "models", "--on", "2xrtx-3090")
     assert told.startswith("2 x NVIDIA GeForce RTX 3090, 24 GB: one user")
     assert "llama-3-70b" in told
