@@ -56,11 +56,13 @@ def test_a_gguf_is_known_by_its_first_letters(folder, name):
     assert loaded.path == Path(name)
 
 
-def test_what_is_called_gguf_is_read_as_one(folder):
+@pytest.mark.parametrize("name", ["cut.gguf", "CUT.GGUF"])
+def test_what_is_called_gguf_is_read_as_one(folder, name):
     """So that a damaged one is called damaged, and no YAML with strange letters."""
-    (folder / "cut.gguf").write_text(MODEL)
-    with pytest.raises(InputError, match=r"^cut\.gguf: not a GGUF file, which starts with the letters GGUF$"):
-        load_model("cut.gguf")
+    (folder / name).write_text(MODEL)
+    with pytest.raises(InputError) as refused:
+        load_model(name)
+    assert str(refused.value) == f"{name}: not a GGUF file, which starts with the letters GGUF"
 
 
 @pytest.mark.parametrize("given", ["config.json", ".", "params.json"])
