@@ -9,7 +9,7 @@ from profiled import figure, kernel
 from timed_kernels import WEIGHTS, matrix, seconds
 
 from simulator.forecast.kernel_speed import time_kernel
-from simulator.spec.hardware import EngineSpeeds
+from simulator.spec.engine_speeds import EngineSpeeds
 from simulator.units import GIGA, MI
 
 SLACK = 1 + 1e-9

@@ -7,7 +7,7 @@ from timed_kernels import SPEEDS, WEIGHTS, attention, matrix, seconds
 
 from simulator.forecast.kernel_speed import step_seconds, time_kernel, work_seconds
 from simulator.forecast.ops import Work
-from simulator.spec.hardware import EngineSpeeds
+from simulator.spec.engine_speeds import EngineSpeeds
 from simulator.units import GIGA, MI
 
 # ---- one kernel ----
