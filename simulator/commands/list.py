@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import inf
 
 from simulator.errors import InputError, hint, printable
-from simulator.forecast.predict import Prediction
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario
 from simulator.importers.open import load_model
 from simulator.report.screen import fold, is_screen, print_line

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
+from simulator.forecast.fit import bytes_elsewhere
 from simulator.forecast.interval import RESTLESS, Point, weaknesses
-from simulator.forecast.predict import Prediction, bytes_elsewhere
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, largest_batch, largest_context
 from simulator.spec.doubt import told_doubts
 from simulator.spec.figure import BY_DEFINITION, Figure

@@ -8,7 +8,7 @@ from claimed import equal_layers, shipped
 
 from simulator import Loaded, scenario
 from simulator.errors import InputError
-from simulator.forecast.predict import bandwidth_utilisation
+from simulator.forecast.prediction import bandwidth_utilisation
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.routing import Capacity, ExpertChoice, Uniform, dropped_share, parse_routing, repeat_chance
 

@@ -5,8 +5,10 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.forecast.bandwidth import bandwidth_of
-from simulator.forecast.predict import memory_needed, predict, prompt_seconds, threads_of
+from simulator.forecast.fit import memory_needed
+from simulator.forecast.predict import predict, prompt_seconds
 from simulator.forecast.scenario import largest_batch, largest_context, scenario
+from simulator.forecast.step import threads_of
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.memory import MemoryLevel
@@ -42,7 +44,7 @@ def test_a_memory_bound_step_takes_bytes_over_bandwidth(tiny_dense, perfect):
     forecast = predict(tiny_dense, device(), Workload(F16), perfect)
     cost = forecast.cost
     assert forecast.seconds_per_step == pytest.approx((cost.streamed_bytes + cost.activation_bytes) / 1e9)
-    assert forecast.seconds_ceiling == pytest.approx(cost.streamed_bytes / 2e9)
+    assert forecast.timed.seconds_ceiling == pytest.approx(cost.streamed_bytes / 2e9)
     assert forecast.bound == "memory"
     assert forecast.tokens_per_s == pytest.approx(1 / forecast.seconds_per_step)
 
@@ -51,7 +53,7 @@ def test_a_compute_bound_step_takes_flops_over_peak(tiny_dense, perfect):
     """At a peak of 1 MFLOP/s arithmetic is all that matters, in forecast and ceiling."""
     forecast = predict(tiny_dense, device(peaks_tflops={"f32": 1e-6}), Workload(F16, batch=4), perfect)
     assert forecast.seconds_per_step == pytest.approx(forecast.cost.flops / 1e6, rel=1e-3)
-    assert forecast.seconds_ceiling == pytest.approx(forecast.cost.flops / 1e6)
+    assert forecast.timed.seconds_ceiling == pytest.approx(forecast.cost.flops / 1e6)
     assert forecast.bound == "compute"
 
 
