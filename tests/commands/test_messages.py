@@ -993,7 +993,7 @@ def test_ctrl_c_ends_with_status_130(capsys, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("simulator.forecast.scenario.scenario", interrupt)
+    monkeypatch.setattr("simulator.commands.simulate.scenario", interrupt)
     with pytest.raises(SystemExit) as end:
         main(["simulate", QWEN, PI])
     out, err = capsys.readouterr()

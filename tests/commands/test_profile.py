@@ -19,8 +19,8 @@ from places import ROOT, TESTS
 from readings import PI5, readings_of, tiny_plan
 
 from simulator.cli import main
-from simulator.commands import profile
-from simulator.commands.profile import to_yaml
+from simulator.commands import profile_cpu
+from simulator.commands.hardware_file import to_yaml
 from simulator.engine import compiled
 from simulator.machine import host as hosts
 from simulator.probe import device, storage
@@ -36,11 +36,11 @@ from readings import readings_of, tiny_plan
 from simulator import cli
 from simulator.machine import host
 from simulator.probe import device, storage
-from simulator.commands import profile
+from simulator.commands import hardware_file, profile_cpu
 def plan_of(machine, seconds, threads, **more):
     return tiny_plan(threads=tuple(range(1, machine.n_threads + 1))[:2], budget_s=120.0, storage_bytes=2**20, **more)
 change(storage, BLOCK=65536)
-change(profile, make_plan=plan_of, remark_on_others=lambda: (), compile_all=lambda *_: None)
+change(profile_cpu, make_plan=plan_of, remark_on_others=lambda: (), compile_all=lambda *_: None)
 {change}
 cli.main(["profile", "--quick", "-o", "mine.yaml"])
 """
@@ -83,11 +83,11 @@ def quickly(folder, monkeypatch):
         progress(1.0, "done")
         return readings_of(PI5, quick=True, faster=len(taken))
 
-    monkeypatch.setattr(profile, "read_host", lambda: PI5)
-    monkeypatch.setattr(profile, "remark_on_others", lambda: ())
-    monkeypatch.setattr(profile, "gpu_notes", lambda: ())
-    monkeypatch.setattr(profile, "read_device", read)
-    monkeypatch.setattr(profile, "compile_all", lambda *_: None)
+    monkeypatch.setattr(profile_cpu, "read_host", lambda: PI5)
+    monkeypatch.setattr(profile_cpu, "remark_on_others", lambda: ())
+    monkeypatch.setattr(profile_cpu, "gpu_notes", lambda: ())
+    monkeypatch.setattr(profile_cpu, "read_device", read)
+    monkeypatch.setattr(profile_cpu, "compile_all", lambda *_: None)
     return taken
 
 
@@ -277,8 +277,8 @@ def test_the_file_is_named_after_its_name(quickly, folder, capsys):
 def test_what_disturbs_is_said_before_measuring_and_kept(quickly, folder, monkeypatch, capsys):
     """On standard error, and the state of the machine in the file as well."""
     hot = "the processor is at 85 °C, where it may slow down: let it cool first"
-    monkeypatch.setattr(profile, "describe_state", lambda _host: (hot,))
-    monkeypatch.setattr(profile, "remark_on_others", lambda: ("other programs take 50% of the processor",))
+    monkeypatch.setattr(profile_cpu, "describe_state", lambda _host: (hot,))
+    monkeypatch.setattr(profile_cpu, "remark_on_others", lambda: ("other programs take 50% of the processor",))
     assert run() == 0
     assert capsys.readouterr().err.splitlines() == ["note: other programs take 50% of the processor", f"note: {hot}"]
 
@@ -323,7 +323,9 @@ def test_a_folder_that_must_not_be_written_is_refused(refusal, folder, monkeypat
 def test_a_disk_without_room_is_refused(folder):
     """Here a limit of 4 KiB a file: told at once, not after a minute."""
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-    status, out, err = ended(child(limit + "change(profile, read_device=lambda *_: sys.exit('too late'))", cwd=folder))
+    status, out, err = ended(
+        child(limit + "change(profile_cpu, read_device=lambda *_: sys.exit('too late'))", cwd=folder)
+    )
     assert (status, out) == (2, "")
     assert err == "roofcast: -o mine.yaml: cannot be written (File too large)\n"
     assert list(folder.iterdir()) == []
@@ -354,7 +356,7 @@ def test_a_file_that_cannot_be_gone_on_with_is_refused(refusal, folder, text, st
 
 def write_profile(**changes):
     """A profile of the Pi 5, as mine.yaml; its text."""
-    fields = profile.hardware_fields(readings_of(PI5), "mine", profile.datetime.now()) | changes
+    fields = profile_cpu.hardware_fields(readings_of(PI5), "mine", profile_cpu.datetime.now()) | changes
     Path("mine.yaml").write_text(to_yaml(fields))
     return Path("mine.yaml").read_text()
 
@@ -394,7 +396,7 @@ def test_a_protected_file_is_refused(refusal, monkeypatch):
 
 def test_figures_that_cannot_be_pooled_are_refused(refusal):
     """A count that has no room for more: told before a minute of measuring."""
-    fields = profile.hardware_fields(readings_of(PI5), "mine", profile.datetime.now())
+    fields = profile_cpu.hardware_fields(readings_of(PI5), "mine", profile_cpu.datetime.now())
     fields["storage"][0]["gb_per_s"]["count"] = 1_000_000_000
     write_profile(storage=fields["storage"])
     assert refusal() == (
@@ -429,17 +431,17 @@ def test_seconds_are_given_once(refusal):
 @pytest.mark.parametrize(("arguments", "seconds"), [((), 60), (("--quick",), 20), (("--seconds", "7.5"), 7.5)])
 def test_seconds_are_those_that_were_given(quickly, folder, monkeypatch, arguments, seconds):
     """A minute unless told otherwise."""
-    plans, make_plan = [], profile.make_plan
-    monkeypatch.setattr(profile, "make_plan", lambda *given: plans.append(make_plan(*given)) or plans[-1])
+    plans, make_plan = [], profile_cpu.make_plan
+    monkeypatch.setattr(profile_cpu, "make_plan", lambda *given: plans.append(make_plan(*given)) or plans[-1])
     assert run(*arguments) == 0
     assert [plan.budget_s for plan in plans] == [seconds]
 
 
 def test_all_is_compiled_before_anything_is_measured(quickly, folder, monkeypatch):
     """With a bar of its own, for which the budget of seconds does not count."""
-    bars, bar = [], profile.progress_bar
-    monkeypatch.setattr(profile, "progress_bar", lambda label: bars.append(label) or bar(label))
-    monkeypatch.setattr(profile, "compile_all", lambda _plan, tell: tell(1.0, "done") or bars.append(len(quickly)))
+    bars, bar = [], profile_cpu.progress_bar
+    monkeypatch.setattr(profile_cpu, "progress_bar", lambda label: bars.append(label) or bar(label))
+    monkeypatch.setattr(profile_cpu, "compile_all", lambda _plan, tell: tell(1.0, "done") or bars.append(len(quickly)))
     assert run("--quick") == 0
     assert bars == ["compiling", 0, "measuring"]
 
@@ -448,14 +450,14 @@ def test_all_is_compiled_before_anything_is_measured(quickly, folder, monkeypatc
 def test_compiling_is_said_once_where_there_is_any(quickly, folder, monkeypatch, capsys, is_kept):
     """Two functions that were not kept, 58 seconds: a line on standard error, and in the summary beside the measuring's own."""
     seconds = iter([100.0, 158.0])
-    monkeypatch.setattr(profile, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(profile_cpu, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
 
     def compile_all(*_):
         if not is_kept:
             compiled._announce()
             compiled._announce()
 
-    monkeypatch.setattr(profile, "compile_all", compile_all)
+    monkeypatch.setattr(profile_cpu, "compile_all", compile_all)
     assert run("--quick") == 0
     out, err = capsys.readouterr()
     assert err.splitlines() == ([] if is_kept else ["compiling kernels, once on this processor, about a minute"])
@@ -503,11 +505,11 @@ STAGES = (
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_interrupt_leaves_the_old_file_and_nothing_else(folder, monkeypatch, capsys, stage):
     """At any stage: the file is as it was, no test file and no part of a file remains, and the status is 130."""
-    monkeypatch.setattr(profile, "read_host", lambda: PI5)
+    monkeypatch.setattr(profile_cpu, "read_host", lambda: PI5)
     little = {"threads": (1,), "formats": ("q8_0",), "tokens": (1,), "storage_bytes": 2**20, "rounds": 1}
-    monkeypatch.setattr(profile, "make_plan", lambda *_: tiny_plan(**little))
-    monkeypatch.setattr(profile, "refuse_stranger", lambda *_: None)
-    monkeypatch.setattr(profile, "remark_on_others", lambda: ())
+    monkeypatch.setattr(profile_cpu, "make_plan", lambda *_: tiny_plan(**little))
+    monkeypatch.setattr(profile_cpu, "refuse_stranger", lambda *_: None)
+    monkeypatch.setattr(profile_cpu, "remark_on_others", lambda: ())
     monkeypatch.setattr(storage, "BLOCK", 64 * KI)
     monkeypatch.setattr(device, "RANDOM_BYTES", 64 * KI)
     text, reached = write_profile(), []
@@ -529,7 +531,7 @@ def test_an_interrupt_leaves_the_old_file_and_nothing_else(folder, monkeypatch, 
         def __exit__(self, *_):
             return False
 
-    monkeypatch.setattr(profile, "progress_bar", Bar)
+    monkeypatch.setattr(profile_cpu, "progress_bar", Bar)
     assert run("--quick") == 130
     assert reached
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
@@ -542,7 +544,7 @@ def test_an_interrupt_while_the_disk_is_read_leaves_nothing(folder, monkeypatch)
     for name in ("readv", "fsync"):
         process = child(
             "read = lambda _host, _plan, where, _tell: storage.measure_storage(where, 2**20, 1)\n"
-            "change(profile, read_device=read)\n"
+            "change(profile_cpu, read_device=read)\n"
             f"{name} = os.{name}\ndef waits(*arguments):\n    print('here', flush=True)\n    import time\n    time.sleep(60)\n"
             f"change(os, {name}=waits)",
             cwd=folder,
@@ -561,7 +563,7 @@ def test_a_signal_while_measuring_leaves_the_old_file(folder, kind):
     write_profile(cores=os.cpu_count())
     text = Path("mine.yaml").read_text()
     process = child(
-        "change(profile, refuse_stranger=lambda *_: None)\n"
+        "change(profile_cpu, refuse_stranger=lambda *_: None)\n"
         "measure = device.measure\n"
         "def begins(*arguments):\n    print('here', flush=True)\n    return measure(*arguments)\n"
         "change(device, measure=begins)",
@@ -583,8 +585,9 @@ def test_being_killed_while_writing_leaves_the_old_file_whole(folder):
     text = Path("mine.yaml").read_text()
     process = child(
         "from pathlib import Path\n"
-        "change(profile, read_device=lambda host, plan, *_: readings_of(host, plan=plan))\n"
-        "change(profile, refuse_stranger=lambda *_: None, merge=lambda _old, new, _where: new)\n"
+        "change(profile_cpu, read_device=lambda host, plan, *_: readings_of(host, plan=plan))\n"
+        "change(profile_cpu, refuse_stranger=lambda *_: None)\n"
+        "change(hardware_file, merge=lambda _old, new, _where: new)\n"
         "change(Path, replace=lambda *_: os.kill(os.getpid(), 9))",
         cwd=folder,
     )
@@ -598,11 +601,12 @@ def test_a_disk_that_fills_up_while_measuring_is_told(folder):
     text = Path("mine.yaml").read_text()
     process = child(
         "import resource\n"
-        "change(profile, refuse_stranger=lambda *_: None, merge=lambda _old, new, _where: new)\n"
+        "change(profile_cpu, refuse_stranger=lambda *_: None)\n"
+        "change(hardware_file, merge=lambda _old, new, _where: new)\n"
         "def fills(host, plan, *_):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "    return readings_of(host, plan=plan)\n"
-        "change(profile, read_device=fills)",
+        "change(profile_cpu, read_device=fills)",
         cwd=folder,
     )
     status, out, err = ended(process)
@@ -627,7 +631,9 @@ def test_one_core_is_enough(folder):
 def test_a_system_that_tells_nothing_is_measured_all_the_same(folder):
     """Neither /proc nor /sys: no caches, no memory, no name, and still a usable file."""
     (folder / "nothing").mkdir()
-    process = child("read = host.read_host\nchange(profile, read_host=lambda: read(host.Path('nothing')))", cwd=folder)
+    process = child(
+        "read = host.read_host\nchange(profile_cpu, read_host=lambda: read(host.Path('nothing')))", cwd=folder
+    )
     status, out, err = ended(process)
     assert status == 0, err
     hardware = load_hardware("mine.yaml")
@@ -642,7 +648,7 @@ def test_a_process_without_memory_is_told_so(quickly, folder, monkeypatch, capsy
     def fails(*_):
         raise MemoryError
 
-    monkeypatch.setattr(profile, "read_device", fails)
+    monkeypatch.setattr(profile_cpu, "read_device", fails)
     assert run() == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert message_of(line) == "profiling needs more memory than this process may have: raise its limit (ulimit -v)"
@@ -654,7 +660,7 @@ def test_a_limit_on_memory_is_told(folder):
     process = child(
         "import resource\n"
         "resource.setrlimit(resource.RLIMIT_AS, (1_500_000_000,) * 2)\n"
-        "change(profile, make_plan=lambda *asked: plan_of(*asked, most_buffer=1_400_000_000))\n"
+        "change(profile_cpu, make_plan=lambda *asked: plan_of(*asked, most_buffer=1_400_000_000))\n"
         "change(device, check_room=lambda *_: None, _look=lambda *_: sys.exit('too late'))\n",
         cwd=folder,
     )

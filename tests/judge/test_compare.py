@@ -11,7 +11,6 @@ from decodes import CASES, LARGE, forecast, measured, row_of, usual
 from profiled import machine
 from screens import plain, screen
 
-from simulator.commands.validate import as_record, print_comparison
 from simulator.errors import InputError
 from simulator.forecast import interval
 from simulator.importers.records import Skipped
@@ -19,6 +18,7 @@ from simulator.judge.compare import Comparison, compare, crossing, crossings
 from simulator.judge.matrix import MIXED, Case, dense, lack_of_memory, make_matrix, needed_bytes
 from simulator.judge.measure import OUTSIDE, loaded_together, look_between
 from simulator.machine.host import Host
+from simulator.report.comparison import as_record, print_comparison
 from simulator.spec.runtime import load_runtime
 from simulator.units import MI
 
