@@ -15,6 +15,7 @@ from simulator.units import counted, format_bytes, format_gib, format_params
 
 
 def print_format(given: str) -> None:
+    """A number format or a mix of them, in whatever spelling."""
     name = weights_called(given) or given
     if name in MIXES:
         print(
@@ -29,6 +30,7 @@ def print_format(given: str) -> None:
 
 
 def print_model(loaded: Loaded, weights: Weights | None) -> None:
+    """Shapes, parameters and bytes of a model; InputError where the weights do not suit its rows."""
     model = loaded.model
     chosen = weights or loaded.weights
     try:
@@ -73,6 +75,7 @@ def _describe_params(model: Model) -> list[str]:
 
 
 def print_hardware(device: Hardware) -> None:
+    """Every figure of a device, with where it is from."""
     title = device.title or device.name
     print(f"{device.asked} x {title}, each:" if (device.asked or 1) > 1 else title)
     if device.description:
@@ -96,6 +99,7 @@ def print_hardware(device: Hardware) -> None:
 
 
 def print_runtime(runtime: Runtime) -> None:
+    """Every figure of a runtime on each kind of device."""
     print(runtime.title or runtime.name)
     for name, backend in runtime.backends.items():
         print(f"  on {name}:")
