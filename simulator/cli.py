@@ -7,7 +7,6 @@ import gc
 # Most of a forecast's time is importing, where collecting garbage finds none: so this stands before the imports.
 gc.set_threshold(100_000)
 
-import shutil
 import sys
 from importlib import import_module
 
@@ -102,5 +101,9 @@ def _run(arguments: list[str]) -> int:
 
 def _narrow_width() -> int | None:
     """Columns of a terminal that the help is too wide for if nobody tells it; None of any other."""
-    width = shutil.get_terminal_size().columns
-    return width if sys.stdout is not None and sys.stdout.isatty() and 20 <= width < 52 else None
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    from shutil import get_terminal_size
+
+    width = get_terminal_size().columns
+    return width if 20 <= width < 52 else None
