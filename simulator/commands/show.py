@@ -13,12 +13,12 @@ from simulator.importers.open import load_model
 from simulator.report.entry import print_format, print_hardware, print_model, print_runtime
 from simulator.report.screen import fold, print_line
 from simulator.spec.hardware import load_hardware, refuse_several
-from simulator.spec.library import is_file, look_up, names, shelf
+from simulator.spec.library import RUNTIMES, is_file, look_up, names, shelf
 from simulator.spec.mixes import MIXES, parse_weights, weights_called
 from simulator.spec.names import listed, split_count
 from simulator.spec.quant import FORMATS
-from simulator.spec.runtime import RUNTIMES, load_runtime, refuse_other_software
-from simulator.spec.textfiles import read_yaml
+from simulator.spec.runtime import load_runtime, refuse_other_software
+from simulator.spec.yamlfiles import read_yaml
 
 
 @subcommand("show")

@@ -16,7 +16,8 @@ from simulator.forecast.kernel_speed import step_seconds
 from simulator.forecast.ops import Cost, total
 from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_ops
 from simulator.spec.arguments import expect, positive, whole
-from simulator.spec.hardware import Figure, Hardware
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model, looked_up_bytes, weight_bytes
 from simulator.spec.runtime import Backend, Runtime, launch_seconds
 from simulator.spec.workload import MAX_CONTEXT, Workload

@@ -12,7 +12,8 @@ import numpy as np
 from simulator.forecast.bandwidth import Bandwidth, bandwidth_of
 from simulator.forecast.kernel_speed import time_kernel, work_seconds
 from simulator.forecast.ops import Op
-from simulator.spec.hardware import Figure, Hardware
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.spec.runtime import ONE, Backend, ceiling_peak, launch_seconds
 
 

@@ -6,7 +6,8 @@ from simulator.errors import InputError
 from simulator.forecast.decode import cache_bytes_per_token
 from simulator.report.remarks import oddities
 from simulator.report.screen import print_line
-from simulator.spec.hardware import Figure, Hardware
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.spec.mixes import MIXES, base_format, weights_called
 from simulator.spec.model import CONVENTIONS, Loaded, Model, weight_bytes
 from simulator.spec.quant import FORMATS, Weights, format_remark

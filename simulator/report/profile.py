@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from simulator.report.screen import print_line, print_next
 from simulator.report.table import print_table
-from simulator.spec.hardware import Figure, Hardware
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.units import KI, TERA, counted, format_capacity, format_number, format_rate
 
 

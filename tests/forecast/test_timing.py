@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
+from simulator.errors import InputError
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.predict import memory_needed, predict, prompt_seconds, threads_of
 from simulator.forecast.scenario import largest_batch, largest_context, scenario
-from simulator.spec.hardware import Figure, Hardware, MemoryLevel, load_hardware
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.memory import MemoryLevel
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, weight_bytes
 from simulator.spec.quant import FORMATS
@@ -113,7 +115,7 @@ def test_bandwidth_is_a_curve_over_the_working_set():
 def test_a_cache_slower_than_memory_is_a_mistake():
     """Two figures in the wrong order are refused, not used."""
     levels = [{"name": "L3", "capacity_mib": 1, "gb_per_s": 1}, {"name": "DRAM", "capacity_gib": 1, "gb_per_s": 2}]
-    with pytest.raises(ValidationError, match="L3 is slower than DRAM behind it"):
+    with pytest.raises(InputError, match="L3 is slower than DRAM behind it"):
         device(memory=levels)
 
 
@@ -225,7 +227,7 @@ def test_one_backend_can_stand_for_another():
     """AMD's GPUs take vLLM's figures of NVIDIA's; a name that leads nowhere is refused."""
     runtime = load_runtime("vllm")
     assert runtime.backend(load_hardware("mi300x")) is runtime.backend(load_hardware("h100-sxm"))
-    with pytest.raises(ValidationError, match="same_as: amd: there is no backend nvidia, known: cpu"):
+    with pytest.raises(InputError, match="same_as: amd: there is no backend nvidia, known: cpu"):
         Runtime.model_validate({"name": "s", "weights": ["f16"], "backends": {"cpu": {}}, "same_as": {"amd": "nvidia"}})
 
 
