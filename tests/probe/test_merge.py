@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 from readings import HOSTS, PI5, SERVER, readings_of
 
-from simulator.commands.profile import to_yaml
+from simulator.commands.hardware_file import to_yaml
 from simulator.errors import InputError
 from simulator.machine.host import Cache
 from simulator.probe.describe import hardware_fields, identity
