@@ -13,7 +13,6 @@ from simulator.judge.compare import compare, crossing, crossings
 from simulator.judge.matrix import MIXED, make_matrix
 from simulator.judge.measure import OUTSIDE, look_between
 from simulator.machine.host import Host
-from simulator.report.comparison import as_record, print_comparison
 from simulator.spec.runtime import load_runtime
 from simulator.units import MI
 
