@@ -115,8 +115,8 @@ def _hide(scores, first, count, position, newest, capacity, window):
 
 
 @helper
-def _softmax_part(scores, first, count, position, newest, capacity, window):
-    """Scores of slots as e to their distance from the largest, those out of sight as 0: (largest, sum)."""
+def _softmax_part(scores, first, count, position, newest, capacity, window, partial):
+    """Scores of slots as e to their distance from the largest, those out of sight as 0; writes the largest and the sum to *partial*."""
     if newest >= capacity:
         start, end = _hide(scores, first, count, position, newest, capacity, window)
     else:
@@ -133,16 +133,8 @@ def _softmax_part(scores, first, count, position, newest, capacity, window):
         scores[i] = np.float32(0.0)
     for i in range(end, count):
         scores[i] = np.float32(0.0)
-    return largest, total
-
-
-@helper
-def _spread(products, n, place, stride):
-    """The 16 floats of each of *n* rows, which stand one after the other in *products*, to places *stride* bytes apart."""
-    for row in range(n):
-        source, target = floats_at(products + 64 * row, LANES), floats_at(place + row * stride, LANES)
-        for lane in range(LANES):
-            target[lane] = source[lane]
+    kept = floats_at(partial, 2)
+    kept[0], kept[1] = largest, total
 
 
 def attend(cache_name: str, target: str):
@@ -181,24 +173,27 @@ def attend(cache_name: str, target: str):
             for start in range(0, count, LANES):
                 panel = keys + (first + start) * width * size
                 multiply_panel(cache_name, target, panel, width, table, per_kv, out)
-                _spread(out, per_kv, scores + 4 * start, 4 * CHUNK)
                 read += LANES * width * size
-            partial = t[A_PARTIAL] + (pair * per_kv * n_chunks + chunk) * t[A_PARTIAL_STRIDE]
-            next_head = n_chunks * t[A_PARTIAL_STRIDE]
+                for g in range(per_kv):
+                    result = floats_at(out + 64 * g, LANES)
+                    place = floats_at(scores + (g * CHUNK + start) * 4, LANES)
+                    for lane in range(LANES):
+                        place[lane] = result[lane]
             for g in range(per_kv):
+                partial = t[A_PARTIAL] + ((pair * per_kv + g) * n_chunks + chunk) * t[A_PARTIAL_STRIDE]
                 weights = floats_at(scores + g * CHUNK * 4, count)
-                largest, total = _softmax_part(
-                    weights, first, count, positions[row], newest[row], capacity, t[A_WINDOW]
-                )
-                head_of = floats_at(partial + g * next_head, 2)
-                head_of[0], head_of[1] = largest, total
+                _softmax_part(weights, first, count, positions[row], newest[row], capacity, t[A_WINDOW], partial)
                 addresses[g] = scores + g * CHUNK * 4
             values = t[A_VALUES] + (sequences[row] * n_kv + head) * capacity * value_width * size
             for panel in range(value_width // LANES):
                 place = values + (panel * capacity + first) * LANES * size
                 multiply_panel(cache_name, target, place, count, table, per_kv, out)
-                _spread(out, per_kv, partial + 8 + 64 * panel, next_head)
                 read += LANES * count * size
+                for g in range(per_kv):
+                    partial = t[A_PARTIAL] + ((pair * per_kv + g) * n_chunks + chunk) * t[A_PARTIAL_STRIDE]
+                    result, kept = floats_at(out + 64 * g, LANES), floats_at(partial + 8 + 64 * panel, LANES)
+                    for lane in range(LANES):
+                        kept[lane] = result[lane]
         integers_at(t[A_READ] + 64 * thread, 1)[0] += read
 
     return attend
