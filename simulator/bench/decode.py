@@ -148,7 +148,7 @@ begun = time.time()
 from simulator.engine.step import Engine
 from simulator.engine import tape
 from simulator.engine.text import vocabulary
-from simulator.commands import generate as generation
+from simulator.commands import generation
 import gguf
 def resident():
     return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize()

@@ -13,7 +13,7 @@ import tiny
 from places import ROOT
 from profiled import machine
 
-from simulator.commands.profile import to_yaml
+from simulator.commands.hardware_file import to_yaml
 from simulator.report import leftovers
 from simulator.report.record import write_together, write_whole
 
@@ -39,7 +39,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lo
 def folder(tmp_path):
     """Where a command runs, with a model to decode and the profile of a machine that this one is taken for."""
     tiny.write(tmp_path / "long.gguf", "llama", "f32")
-    fields = machine().model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    fields = machine().model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
     (tmp_path / "mine.yaml").write_text(to_yaml(fields))
     return tmp_path
 
@@ -291,7 +291,7 @@ def test_what_another_process_is_writing_stays(tmp_path):
 
 def test_a_report_is_made_again_where_one_was_killed(tmp_path, monkeypatch, capsys):
     """What it left in the folder is no strange file."""
-    from simulator.commands.report import check_folder
+    from simulator.commands.report_folder import check_folder
 
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()

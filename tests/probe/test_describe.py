@@ -9,7 +9,7 @@ import pytest
 import yaml
 from readings import HOSTS, PI5, SERVER, bytes_per_s, readings_of, timed
 
-from simulator.commands.profile import print_profile, to_yaml
+from simulator.commands.hardware_file import to_yaml
 from simulator.forecast.ops import WORK
 from simulator.forecast.scenario import scenario
 from simulator.machine.host import Cache, Host
@@ -17,6 +17,7 @@ from simulator.probe.clock import Sample
 from simulator.probe.describe import NOISY, hardware_fields, identity, noise_of, rate, without_slow_caches
 from simulator.probe.kernels import MATRIX_BYTES, PIECE_BYTES, whole_panels
 from simulator.probe.parts import QUERIES
+from simulator.report.profile import print_profile
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.schema import check
 from simulator.units import GI, GIGA, KI, MI, format_capacity

@@ -8,14 +8,14 @@ from datetime import datetime
 import pytest
 from readings import HOSTS, PI5, SERVER, readings_of
 
-from simulator.commands.profile import to_yaml
+from simulator.commands.hardware_file import to_yaml
 from simulator.errors import InputError
 from simulator.machine.host import Cache
 from simulator.probe.describe import hardware_fields, identity
 from simulator.probe.merge import KEPT_RUNS, fields_of, is_measured, merge, pooled, refuse_stranger
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.schema import check
-from simulator.spec.textfiles import read_yaml
+from simulator.spec.yamlfiles import read_yaml
 
 
 def described(host=PI5, **how):
