@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from simulator.bench.rows import row
+from simulator.engine.memory import aligned
 from simulator.engine.team import Team
-from simulator.engine.weights import aligned
 from simulator.errors import InputError, printable
 from simulator.machine.host import read_host, threads_here
 from simulator.probe.bandwidth import KINDS, ROUND, stream_probe

@@ -15,8 +15,8 @@ import numpy as np
 
 from simulator.engine import cpu
 from simulator.engine.formats import LAYOUTS
+from simulator.engine.memory import check_room
 from simulator.engine.team import Team
-from simulator.engine.weights import check_room
 from simulator.machine.host import Host, most_threads
 from simulator.probe import parts
 from simulator.probe.bandwidth import KINDS, passing_probe, random_probe, stream_probe
