@@ -2,7 +2,8 @@
 
 from profiled import machine
 
-from simulator.report.charts import BAND, BATCH, CHANGES, Chart, Mark, Panel, Point, Series, device_chart
+from simulator.report.charts.chart import BAND, BATCH, CHANGES, Chart, Mark, Panel, Point, Series
+from simulator.report.charts.rooflines import device_chart
 from simulator.report.measured import Measured
 
 BATCHES = (1, 2, 4, 8, 16, 32)

@@ -11,8 +11,15 @@ from typing import Any
 from simulator.errors import InputError, hint, printable
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
 from simulator.importers.open import load_model
-from simulator.report import charts
-from simulator.report.charts import BATCHES, FEW_BATCHES, ROOF_BATCHES, Chart
+from simulator.report.charts.bars import formats_chart, speed_chart
+from simulator.report.charts.chart import Chart
+from simulator.report.charts.experts import ROUTINGS, experts_chart, routing_chart
+from simulator.report.charts.measurements import measured_chart
+from simulator.report.charts.naming import told_apart
+from simulator.report.charts.rates import BATCHES, batch_chart, context_chart
+from simulator.report.charts.rooflines import ROOF_BATCHES, device_chart, roofline_chart
+from simulator.report.charts.sparsity import FEW_BATCHES, sparsity_chart
+from simulator.report.charts.traffic import bytes_chart
 from simulator.report.measured import Measured, load_measured
 from simulator.report.progress import progress_bar
 from simulator.report.screen import print_line
@@ -63,32 +70,32 @@ def check_path(target: str, option: str) -> Path | None:
     """Where a picture goes: a file, or for `-` the terminal."""
     if target == "-":
         return None
-    from simulator.report.style import check_picture
+    from simulator.report.drawing.files import check_picture
 
     return check_picture(target, option)
 
 
 def simulated_chart(bases: Sequence[Scenario], batches: Sequence[int], contexts: Sequence[int]) -> Chart:
     """The picture that shows what was asked: over the batch, over the context, of formats, or of what holds one step back."""
-    bases = charts.told_apart(bases)
+    bases = told_apart(bases)
     if len(batches) > 1:
-        chart = charts.batch_chart(bases, batches, contexts[0])
+        chart = batch_chart(bases, batches, contexts[0])
         return replace(chart, title=f"{chart.title}, context {contexts[0]:,}") if len(contexts) > 1 else chart
     if len(contexts) > 1:
-        return charts.context_chart(bases, contexts, batches[0])
+        return context_chart(bases, contexts, batches[0])
     if len(bases) > 1:
-        return charts.formats_chart(bases, batches[0], contexts[0])
-    return charts.roofline_chart(bases, batches, contexts[0])
+        return formats_chart(bases, batches[0], contexts[0])
+    return roofline_chart(bases, batches, contexts[0])
 
 
 def show(chart: Chart, path: Path | None, quiet: bool = False) -> None:
     """A chart in a file, with a word on what was written unless *quiet*, or in the terminal."""
     if path is None:
-        from simulator.report.terminal import print_chart
+        from simulator.report.terminal.picture import print_chart
 
         print_chart(chart)
         return
-    from simulator.report.draw import save_chart
+    from simulator.report.drawing.picture import save_chart
 
     with progress_bar("drawing") as progress:
         progress(0.3, chart.title)
@@ -103,7 +110,7 @@ def show(chart: Chart, path: Path | None, quiet: bool = False) -> None:
 def _chart(request: Request) -> Chart:
     measured = _measured(request)
     if request.kind == "measured":
-        return charts.measured_chart(measured, printable(Path(request.measured).name))
+        return measured_chart(measured, printable(Path(request.measured).name))
     return KINDS[request.kind](request, scenarios(request), measured)
 
 
@@ -127,7 +134,7 @@ def scenarios(request: Request) -> list[Scenario]:
     models = [load_model(each) for each in dict.fromkeys(request.models)]
     devices = [load_hardware(each) for each in dict.fromkeys(request.devices)]
     found = [base for device in devices for model in models for base in _in_formats(model, device, request)]
-    found = charts.told_apart(found)
+    found = told_apart(found)
     most = MAX_BARS if request.kind in ("formats", "speed") else MAX_SCENARIOS
     if len(found) > most:
         raise InputError(
@@ -147,17 +154,15 @@ def _in_formats(model: Loaded, device: Hardware, request: Request) -> list[Scena
 
 
 KINDS: dict[str, Callable[[Request, list[Scenario], list[Measured]], Chart] | None] = {
-    "speed": lambda r, bases, measured: charts.speed_chart(bases, r.batch, r.context, measured),
-    "batch": lambda r, bases, measured: charts.batch_chart(bases, r.batches or BATCHES, r.context, measured),
-    "context": lambda r, bases, measured: charts.context_chart(bases, r.contexts or CONTEXTS, r.batch, measured),
-    "experts": lambda r, bases, _: charts.experts_chart(bases, r.batches or BATCHES, r.routings),
-    "bytes": lambda r, bases, _: charts.bytes_chart(bases, r.batches or BATCHES, r.context),
-    "formats": lambda r, bases, measured: charts.formats_chart(bases, r.batch, r.context, measured),
-    "roofline": lambda r, bases, _: charts.roofline_chart(bases, r.batches or ROOF_BATCHES, r.context),
-    "sparsity": lambda r, bases, _: charts.sparsity_chart(bases, r.batches or FEW_BATCHES, r.context),
-    "routing": lambda r, bases, _: charts.routing_chart(
-        bases, r.batches or BATCHES, r.context, r.routings or charts.ROUTINGS
-    ),
+    "speed": lambda r, bases, measured: speed_chart(bases, r.batch, r.context, measured),
+    "batch": lambda r, bases, measured: batch_chart(bases, r.batches or BATCHES, r.context, measured),
+    "context": lambda r, bases, measured: context_chart(bases, r.contexts or CONTEXTS, r.batch, measured),
+    "experts": lambda r, bases, _: experts_chart(bases, r.batches or BATCHES, r.routings),
+    "bytes": lambda r, bases, _: bytes_chart(bases, r.batches or BATCHES, r.context),
+    "formats": lambda r, bases, measured: formats_chart(bases, r.batch, r.context, measured),
+    "roofline": lambda r, bases, _: roofline_chart(bases, r.batches or ROOF_BATCHES, r.context),
+    "sparsity": lambda r, bases, _: sparsity_chart(bases, r.batches or FEW_BATCHES, r.context),
+    "routing": lambda r, bases, _: routing_chart(bases, r.batches or BATCHES, r.context, r.routings or ROUTINGS),
     "measured": None,  # these two are of no model on a device
     "device": None,
 }
@@ -178,8 +183,8 @@ def _device(request: Request, path: Path | None) -> None:
 def show_device(hardware: Hardware, path: Path | None) -> None:
     """The roofline of a device, and in a file also how fast it reads."""
     if path is None:
-        show(charts.device_chart(hardware), None)
+        show(device_chart(hardware), None)
         return
-    from simulator.report.roofline_plot import write_plot
+    from simulator.report.drawing.device import write_plot
 
     print_line(write_plot(hardware, path))

@@ -17,7 +17,7 @@ import numpy as np
 from simulator.errors import InputError, printable
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.importers.open import load_model
-from simulator.report.charts import BATCHES
+from simulator.report.charts.rates import BATCHES
 from simulator.report.grid import CONTEXTS, Grids, build_grids, device_argument, model_argument
 from simulator.report.leftovers import is_leftover
 from simulator.report.measured import Measured, accuracy, load_measured, usual_context

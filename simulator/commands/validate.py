@@ -26,7 +26,7 @@ from simulator.machine.host import Host, describe_state, most_threads, read_host
 from simulator.probe.describe import identity
 from simulator.probe.device import Plan, make_plan
 from simulator.probe.merge import difference, fields_of
-from simulator.report.charts import measured_chart
+from simulator.report.charts.measurements import measured_chart
 from simulator.report.measured import of_comparison
 from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_json

@@ -15,7 +15,7 @@ from simulator.errors import InputError
 from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model
 from simulator.judge.score import MORE_MEMORY, score
-from simulator.report.charts import batch_chart
+from simulator.report.charts.rates import batch_chart
 from simulator.report.measured import load_measured
 from simulator.spec.hardware import load_hardware
 from simulator.spec.library import entries, names, shelf

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from simulator import __version__
 from simulator.errors import printable
-from simulator.report.style import GREY, INK
+from simulator.report.drawing.style import GREY, INK
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
