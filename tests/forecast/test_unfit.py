@@ -11,7 +11,8 @@ from simulator.report.charts.bars import formats_chart, speed_chart
 from simulator.report.charts.experts import routing_chart
 from simulator.report.charts.rates import batch_chart
 from simulator.report.charts.sparsity import sparsity_chart
-from simulator.report.grid import as_data, build_grids
+from simulator.report.grid import build_grids
+from simulator.report.page_data import as_data
 from simulator.report.record import records
 from simulator.spec.density import Density
 from simulator.spec.mixes import parse_weights

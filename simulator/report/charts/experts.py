@@ -52,9 +52,8 @@ def experts_chart(bases: Sequence[Scenario], batches: Sequence[int], routings: S
 
 def _distinct(layers: Sequence[Experts], routing: Routing, batches: np.ndarray) -> Any:
     """Of a layer in the mean over all *layers*."""
-    kinds = Counter(
-        layers
-    )  # in their order: that of a set, and with it the last digit of the sum, is another in every run
+    # In the order of the layers: that of a set is another in every run, and so may be the last digit of the sum.
+    kinds = Counter(layers)
     return sum(n * routing.distinct(ffn, batches) for ffn, n in kinds.items()) / len(layers)
 
 
