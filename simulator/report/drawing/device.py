@@ -13,7 +13,7 @@ from simulator.report import roofline_data as data
 from simulator.report.drawing.axes import count, power_ticks, set_ticks
 from simulator.report.drawing.files import save
 from simulator.report.drawing.labels import above, entitle
-from simulator.report.drawing.layout import settle
+from simulator.report.drawing.layout import empty_figure, settle
 from simulator.report.drawing.margins import Words, surround
 from simulator.report.drawing.roofline import draw_roofs
 from simulator.report.drawing.style import GREEN, INK, ORANGE, PURPLE, RED, SKY, YELLOW, colour_of
@@ -48,15 +48,13 @@ def write_plot(device: Hardware, path: Path) -> str:
 
 def draw(device: Hardware) -> Canvas:
     """The figure: the roofline where peaks are known, beside it bandwidth where there is a curve, or nothing else."""
-    from matplotlib.figure import Figure as Canvas
-
     stretches, blocks, dots = _stretches(device), data.random_of(device), data.dots_of(device)
     names = [*(["roofline"] if device.peaks_tflops else []), *(["bandwidth"] if stretches else [])]
     width = WIDTH if len(names) == 2 else ONE_WIDTH
-    figure = Canvas(figsize=(width, HEIGHT), layout="constrained")
+    figure = empty_figure(width, HEIGHT)
     handles = [*(_dot_handles(dots) if device.peaks_tflops else []), *_stretch_handles(stretches)]
     words = Words(device.title or device.name, data.origin(device), note=_note(device, stretches, dots))
-    surround(figure, words, handles, HEIGHT)
+    room = surround(figure, words, handles, HEIGHT)
     columns = figure.add_gridspec(1, len(names))
     for number, name in enumerate(names):
         if name == "roofline":
@@ -66,7 +64,7 @@ def draw(device: Hardware) -> Canvas:
             _draw_bandwidth(figure.add_subplot(rows[0], label="bandwidth"), device, stretches)
             if blocks:
                 _draw_random(figure.add_subplot(rows[1], label="random"), device, blocks, colour_of(len(stretches) - 1))
-    settle(figure)
+    settle(figure, room)
     return figure
 
 

@@ -12,7 +12,7 @@ from simulator.report.drawing.axes import Y_ROOM
 from simulator.report.drawing.bars import draw_bars, name_room, row_height
 from simulator.report.drawing.files import save
 from simulator.report.drawing.labels import entitle
-from simulator.report.drawing.layout import settle
+from simulator.report.drawing.layout import empty_figure, settle
 from simulator.report.drawing.legend import handles_of
 from simulator.report.drawing.lines import draw_lines
 from simulator.report.drawing.margins import PANEL_TITLE, SMALL, Words, surround, wrapped
@@ -55,27 +55,25 @@ def _short(value: Any) -> Any:
 
 def draw_chart(chart: Chart, width: float | None = None) -> Canvas:
     """The figure, so many inches wide or as its kind usually is: panels in one or two columns, all else above and below."""
-    from matplotlib.figure import Figure as Canvas
-
     chart = without_zero(chart)
     width = width or (ONE_WIDTH if _columns(chart, TWO_WIDTH) == 1 else TWO_WIDTH)
     columns = _columns(chart, width)
     rows = [chart.panels[n : n + columns] for n in range(0, len(chart.panels), columns)]
     heights = [max(_height(chart, panel, width / columns) for panel in row) for row in rows]
-    figure = Canvas(figsize=(width, sum(heights)), layout="constrained")
+    figure = empty_figure(width, sum(heights))
     handles, note = handles_of(chart, width)
-    surround(figure, Words(chart.title, chart.source, chart.subtitle, note), handles, sum(heights))
+    room = surround(figure, Words(chart.title, chart.source, chart.subtitle, note), handles, sum(heights))
     grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
     for number, panel in enumerate(chart.panels):
         axes = figure.add_subplot(grid[number // columns, number % columns], label=f"panel {number}")
         _DRAWERS[chart.form](axes, chart, panel, width / columns)
         if chart.form == "bars":  # as thick as beside it
             axes.set_ylim(max(len(each.series[0].x) for each in rows[number // columns]) - 0.4, -0.6)
-        room = width / columns - _left_room(chart, width / columns) - TITLE_GAP
-        title = wrapped(panel.title, room, PANEL_TITLE, most=2)
-        note = wrapped(panel.note, room, SMALL, most=3) if panel.note else []
+        beside = width / columns - _left_room(chart, width / columns) - TITLE_GAP
+        title = wrapped(panel.title, beside, PANEL_TITLE, most=2)
+        note = wrapped(panel.note, beside, SMALL, most=3) if panel.note else []
         entitle(axes, "\n".join(title), "\n".join(note))
-    settle(figure)
+    settle(figure, room)
     return figure
 
 
