@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 
 from simulator.errors import InputError
 from simulator.forecast.scenario import Scenario, usual_formats
@@ -84,6 +85,8 @@ def draw_all(found: Sequence[Chart], progress: Progress) -> dict[str, bytes]:
             progress(number / len(found), chart.title)
             drawn |= draw_both(chart)
         return drawn
+    for name in ("figure", "backends.backend_agg", "backends.backend_svg"):
+        import_module(f"matplotlib.{name}")  # once, and not again in each process that is forked
     with _processes(workers) as pool:
         with _without_interrupts():
             waiting = {pool.submit(draw_both, chart): chart for chart in found}
