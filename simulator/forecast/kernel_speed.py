@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from simulator.forecast.ops import Op, Work
-from simulator.spec.hardware import EngineSpeeds, Figure, KernelSpeed
+from simulator.spec.engine_speeds import EngineSpeeds, KernelSpeed
+from simulator.spec.figure import Figure
 from simulator.units import GIGA, MI, MICRO, NANO
 
 

@@ -15,7 +15,8 @@ from numbers import Integral
 from pathlib import Path
 
 from simulator.errors import InputError, describe
-from simulator.spec.hardware import DeviceClass, Vendor
+from simulator.spec.hardware import Vendor
+from simulator.spec.memory import DeviceClass
 from simulator.units import GI, KI, MEGA, MI, counted
 
 Run = Callable[[Sequence[str]], str]  # what a program prints; empty if it is missing or fails

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.forecast.predict import Prediction
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario
 from simulator.importers.open import load_model
 from simulator.report.charts.rates import BATCHES

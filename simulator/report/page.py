@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from simulator import __version__
-from simulator.forecast.predict import Prediction
+from simulator.forecast.prediction import Prediction
 from simulator.report.grid import Grids, Pair
 from simulator.report.measured import Measured, told_errors, told_held
 from simulator.report.page_data import as_data

@@ -11,8 +11,10 @@ import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.decode import cache_bytes_held
-from simulator.forecast.predict import BOUNDS, Prediction, fixed_bytes
+from simulator.forecast.fit import fixed_bytes
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
+from simulator.forecast.step import BOUNDS
 from simulator.report.grid import Grids, InFormat, Pair, Surface
 from simulator.report.roofline_data import ceilings_of
 

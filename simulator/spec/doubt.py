@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from simulator.spec.hardware import EngineSpeeds, Figure, Hardware, KernelSpeed
+from simulator.spec.engine_speeds import EngineSpeeds, KernelSpeed
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.units import counted, format_number
 
 LEAST_NOISE, MOST_NOISE = 0.05, 0.25  # of a logarithm; a figure that scatters by more is no better for that

@@ -18,7 +18,7 @@ from simulator import (
 )
 from simulator.errors import InputError
 from simulator.forecast.decode import cache_bytes_held, cache_bytes_per_token
-from simulator.forecast.predict import bandwidth_utilisation
+from simulator.forecast.prediction import bandwidth_utilisation
 from simulator.spec.layers.attention import GroupedQuery
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.mixes import parse_weights

@@ -12,7 +12,8 @@ from simulator.forecast.kernel_speed import step_seconds, time_kernel, work_seco
 from simulator.forecast.ops import Cost, Op, Work
 from simulator.forecast.predict import predict
 from simulator.judge.matrix import dense, moe, small
-from simulator.spec.hardware import EngineSpeeds, Hardware
+from simulator.spec.engine_speeds import EngineSpeeds
+from simulator.spec.hardware import Hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.quant import FORMATS
 from simulator.spec.runtime import load_runtime

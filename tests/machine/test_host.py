@@ -19,7 +19,8 @@ from simulator.machine.host import (
     run_program,
     threads_here,
 )
-from simulator.spec.hardware import DeviceClass, Vendor
+from simulator.spec.hardware import Vendor
+from simulator.spec.memory import DeviceClass
 from simulator.units import GI, KI, MI
 
 CPU = "sys/devices/system/cpu/cpu"

@@ -15,7 +15,7 @@ from simulator.probe.describe import hardware_fields, identity
 from simulator.probe.merge import KEPT_RUNS, fields_of, is_measured, merge, pooled, refuse_stranger
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.schema import check
-from simulator.spec.textfiles import read_yaml
+from simulator.spec.yamlfiles import read_yaml
 
 
 def described(host=PI5, **how):

@@ -18,11 +18,11 @@ from simulator.judge.score import MORE_MEMORY, score
 from simulator.report.charts.rates import batch_chart
 from simulator.report.measured import load_measured
 from simulator.spec.hardware import load_hardware
-from simulator.spec.library import entries, names, shelf
+from simulator.spec.library import RUNTIMES, entries, names, shelf
 from simulator.spec.mixes import MIXES, parse_weights
 from simulator.spec.names import is_same, meaning, split_count, words
 from simulator.spec.quant import CACHE_FORMATS, FORMATS, SPELLINGS, format_called, parse_cache_format
-from simulator.spec.runtime import RUNTIMES, load_runtime
+from simulator.spec.runtime import load_runtime
 
 SHELVES = {"device": shelf("hardware"), "model": shelf("models"), "runtime": RUNTIMES}
 LOAD = {"device": load_hardware, "model": load_model, "runtime": load_runtime, "weights": parse_weights}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from simulator.forecast.predict import Prediction
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
 from simulator.report.charts.chart import Chart, Panel, Point, Series
 from simulator.report.charts.measurements import is_near, measured_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.forecast.predict import Prediction
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, largest_context
 from simulator.report.charts.chart import BAND, BATCH, CHANGES, Chart, Mark, Panel, Series
 from simulator.report.charts.measurements import error_bar, is_near, measured_of

@@ -18,7 +18,8 @@ from simulator.report.drawing.margins import Words, surround
 from simulator.report.drawing.roofline import draw_roofs
 from simulator.report.drawing.style import GREEN, INK, ORANGE, PURPLE, RED, SKY, YELLOW, colour_of
 from simulator.report.ticks import round_places, widened
-from simulator.spec.hardware import Figure, Hardware
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.units import GIGA, counted
 
 if TYPE_CHECKING:
