@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 STYLE = {
+    "font.family": "DejaVu Sans",  # which matplotlib brings; a list of others would be searched for every text
     "font.size": 10.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 11.5,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # nothing stands above axes that a title would have to make room for
     "axes.grid": True,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.6,
