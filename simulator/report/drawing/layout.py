@@ -114,17 +114,18 @@ def _cells(
     Of *reaches*, each is the number of a cell and what it needs before and behind its axes.
     """
     count = len(ratios)
-    before, behind = [0.0] * count, [0.0] * count
     between = max(pad, gap / 2 / count)
+    before, behind = [(0.0, 0.0)] * count, [(0.0, 0.0)] * count  # words, and a pad
     for n, one, other in reaches:
-        before[n] = max(before[n], one + (between if n else pad))
-        behind[n] = max(behind[n], other + (between if n < count - 1 else pad))
+        before[n] = (max(before[n][0], one), between if n else pad)
+        behind[n] = (max(behind[n][0], other), between if n < count - 1 else pad)
     direction = 1 if ends[1] > ends[0] else -1
-    taken = sum(near + far for near, far in zip(before, behind, strict=True))
-    unit = (abs(ends[1] - ends[0]) - taken) / sum(ratios)
-    lengths = [near + ratio * unit + far for near, ratio, far in zip(before, ratios, behind, strict=True)]
+    unit = (abs(ends[1] - ends[0]) - sum(map(sum, before)) - sum(map(sum, behind))) / sum(ratios)
+    lengths = [sum(near) + ratio * unit + sum(far) for near, ratio, far in zip(before, ratios, behind, strict=True)]
     stops = [*accumulate(lengths[:-1], lambda stop, length: stop + direction * length, initial=ends[0]), ends[1]]
     return [
-        Cell(start, start + direction * near, end - direction * far, end)
+        Cell(
+            start, start + direction * near[0] + direction * near[1], end - direction * far[0] - direction * far[1], end
+        )
         for (start, end), near, far in zip(pairwise(stops), before, behind, strict=True)
     ]
