@@ -13,8 +13,9 @@ import numpy as np
 
 from simulator import scenario
 from simulator.forecast.scenario import largest_batch
-from simulator.report.charts import batch_chart, model_name
-from simulator.report.draw import save_chart
+from simulator.report.charts.naming import model_name
+from simulator.report.charts.rates import batch_chart
+from simulator.report.drawing.picture import save_chart
 from simulator.report.table import print_table
 
 MODELS = ("llama-3-8b", "qwen3-30b-a3b", "gpt-oss-120b", "qwen3-32b")

@@ -13,8 +13,10 @@ import numpy as np
 
 from simulator import scenario
 from simulator.importers.open import load_model
-from simulator.report.charts import BATCH, Chart, Panel, Series, experts_chart, model_name
-from simulator.report.draw import save_chart
+from simulator.report.charts.chart import BATCH, Chart, Panel, Series
+from simulator.report.charts.experts import experts_chart
+from simulator.report.charts.naming import model_name
+from simulator.report.drawing.picture import save_chart
 from simulator.spec.layers.ffn import Gated
 from simulator.spec.model import Loaded, Model
 

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 from simulator import scenario
-from simulator.report.charts import batch_chart, formats_chart, speed_chart
-from simulator.report.draw import save_chart
+from simulator.report.charts.bars import formats_chart, speed_chart
+from simulator.report.charts.rates import batch_chart
+from simulator.report.drawing.picture import save_chart
 from simulator.report.measured import load_measured, published_path
 
 MODELS = ("qwen3-0.6b", "qwen3-1.7b", "qwen3-4b", "qwen3-8b", "qwen3-14b", "qwen3-30b-a3b", "qwen3-32b", "gpt-oss-20b")

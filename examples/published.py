@@ -9,8 +9,8 @@ are taken as 128.
 import sys
 from pathlib import Path
 
-from simulator.report.charts import measured_chart
-from simulator.report.draw import save_chart
+from simulator.report.charts.measurements import measured_chart
+from simulator.report.drawing.picture import save_chart
 from simulator.report.measured import load_measured, published_path
 from simulator.report.table import print_table
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from simulator import scenario
 from simulator.forecast.scenario import with_density
-from simulator.report.charts import Chart, Panel, Series, sparsity_chart
-from simulator.report.draw import save_chart
+from simulator.report.charts.chart import Chart, Panel, Series
+from simulator.report.charts.sparsity import sparsity_chart
+from simulator.report.drawing.picture import save_chart
 from simulator.spec.density import Density
 
 MODEL, DEVICE, WEIGHTS, CONTEXT = "mistral-7b", "ryzen-7950x", "q8_0", 1024

@@ -48,7 +48,7 @@ def run(request: Request) -> None:
     report(found, source, measured.made_with, request.json)
     if request.plot is not None:
         from simulator.commands.picture import show
-        from simulator.report.charts import measured_chart
+        from simulator.report.charts.measurements import measured_chart
 
         show(measured_chart(of_score(found), printable(source)), picture, request.json == "-")
     if folder is not None:

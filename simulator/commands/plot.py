@@ -14,8 +14,15 @@ from simulator.commands.values import parse_names, parse_shown_grid
 from simulator.errors import InputError, hint, printable
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
 from simulator.importers.open import load_model
-from simulator.report import charts
-from simulator.report.charts import BATCHES, FEW_BATCHES, ROOF_BATCHES, Chart
+from simulator.report.charts.bars import formats_chart, speed_chart
+from simulator.report.charts.chart import Chart
+from simulator.report.charts.experts import ROUTINGS, experts_chart, routing_chart
+from simulator.report.charts.measurements import measured_chart
+from simulator.report.charts.naming import told_apart
+from simulator.report.charts.rates import BATCHES, batch_chart, context_chart
+from simulator.report.charts.rooflines import ROOF_BATCHES, roofline_chart
+from simulator.report.charts.sparsity import FEW_BATCHES, sparsity_chart
+from simulator.report.charts.traffic import bytes_chart
 from simulator.report.measured import Measured, load_measured
 from simulator.spec.hardware import Hardware, load_hardware, refuse_several
 from simulator.spec.model import Loaded
@@ -50,17 +57,15 @@ class Request:
 
 
 KINDS: dict[str, Callable[[Request, list[Scenario], list[Measured]], Chart] | None] = {
-    "speed": lambda r, bases, measured: charts.speed_chart(bases, r.batch, r.context, measured),
-    "batch": lambda r, bases, measured: charts.batch_chart(bases, r.batches or BATCHES, r.context, measured),
-    "context": lambda r, bases, measured: charts.context_chart(bases, r.contexts or CONTEXTS, r.batch, measured),
-    "experts": lambda r, bases, _: charts.experts_chart(bases, r.batches or BATCHES, r.routings),
-    "bytes": lambda r, bases, _: charts.bytes_chart(bases, r.batches or BATCHES, r.context),
-    "formats": lambda r, bases, measured: charts.formats_chart(bases, r.batch, r.context, measured),
-    "roofline": lambda r, bases, _: charts.roofline_chart(bases, r.batches or ROOF_BATCHES, r.context),
-    "sparsity": lambda r, bases, _: charts.sparsity_chart(bases, r.batches or FEW_BATCHES, r.context),
-    "routing": lambda r, bases, _: charts.routing_chart(
-        bases, r.batches or BATCHES, r.context, r.routings or charts.ROUTINGS
-    ),
+    "speed": lambda r, bases, measured: speed_chart(bases, r.batch, r.context, measured),
+    "batch": lambda r, bases, measured: batch_chart(bases, r.batches or BATCHES, r.context, measured),
+    "context": lambda r, bases, measured: context_chart(bases, r.contexts or CONTEXTS, r.batch, measured),
+    "experts": lambda r, bases, _: experts_chart(bases, r.batches or BATCHES, r.routings),
+    "bytes": lambda r, bases, _: bytes_chart(bases, r.batches or BATCHES, r.context),
+    "formats": lambda r, bases, measured: formats_chart(bases, r.batch, r.context, measured),
+    "roofline": lambda r, bases, _: roofline_chart(bases, r.batches or ROOF_BATCHES, r.context),
+    "sparsity": lambda r, bases, _: sparsity_chart(bases, r.batches or FEW_BATCHES, r.context),
+    "routing": lambda r, bases, _: routing_chart(bases, r.batches or BATCHES, r.context, r.routings or ROUTINGS),
     "measured": None,  # these two are of no model on a device
     "device": None,
 }
@@ -127,7 +132,7 @@ def run(request: Request, target: str | None) -> None:
 def _chart(request: Request) -> Chart:
     measured = _measured(request)
     if request.kind == "measured":
-        return charts.measured_chart(measured, printable(Path(request.measured).name))
+        return measured_chart(measured, printable(Path(request.measured).name))
     return KINDS[request.kind](request, scenarios(request), measured)
 
 
@@ -151,7 +156,7 @@ def scenarios(request: Request) -> list[Scenario]:
     models = [load_model(each) for each in dict.fromkeys(request.models)]
     devices = [load_hardware(each) for each in dict.fromkeys(request.devices)]
     found = [base for device in devices for model in models for base in _in_formats(model, device, request)]
-    found = charts.told_apart(found)
+    found = told_apart(found)
     most = MAX_BARS if request.kind in ("formats", "speed") else MAX_SCENARIOS
     if len(found) > most:
         raise InputError(

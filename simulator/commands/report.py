@@ -20,7 +20,7 @@ from simulator.commands.values import parse_names, parse_shown_grid
 from simulator.errors import InputError
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.importers.open import load_model
-from simulator.report.charts import BATCHES
+from simulator.report.charts.rates import BATCHES
 from simulator.report.grid import CONTEXTS, Grids, build_grids, device_argument, model_argument
 from simulator.report.measured import Measured, accuracy, load_measured, usual_context
 from simulator.report.page import page

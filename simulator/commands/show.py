@@ -110,8 +110,8 @@ def _kind_called(name: str, shelves: dict[str, Path]) -> str:
 
 
 def _draw(name: str, target: str) -> str:
-    from simulator.report.roofline_plot import write_plot
-    from simulator.report.style import check_picture
+    from simulator.report.drawing.device import write_plot
+    from simulator.report.drawing.files import check_picture
 
     device = load_hardware(name)
     refuse_several(device, "--plot: a roofline")

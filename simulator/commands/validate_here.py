@@ -22,7 +22,7 @@ from simulator.machine.host import Host, describe_state, most_threads, read_host
 from simulator.probe.describe import identity
 from simulator.probe.device import Plan, make_plan
 from simulator.probe.merge import difference, fields_of
-from simulator.report.charts import measured_chart
+from simulator.report.charts.measurements import measured_chart
 from simulator.report.comparison import as_record, print_comparison, state_lines
 from simulator.report.measured import of_comparison
 from simulator.report.progress import progress_bar

@@ -154,7 +154,7 @@ class Prediction:
         layers = self.model.experts
         if not layers:
             return None
-        kinds = {ffn: layers.count(ffn) for ffn in set(layers)}
+        kinds = {ffn: layers.count(ffn) for ffn in dict.fromkeys(layers)}
         return sum(n * self.load.routing.distinct(ffn, self.load.new_tokens) for ffn, n in kinds.items()) / len(layers)
 
     @cached_property

@@ -10,6 +10,7 @@ import numpy as np
 from simulator.forecast.scenario import Scenario, largest_batch
 
 AT_ONCE = 1024  # batches that are looked at together
+MOST_AT_ALL_CONTEXTS = 2_000  # batches that are looked at together, for all contexts at once
 
 
 @dataclass(frozen=True)
@@ -50,3 +51,24 @@ def _first(holds: Callable[[np.ndarray], np.ndarray], low: int, high: int) -> in
     if place == 0 or batches[place] == batches[place - 1] + 1:
         return int(batches[place])
     return _first(holds, int(batches[place - 1]) + 1, int(batches[place]))
+
+
+def crossings_at(base: Scenario, contexts: np.ndarray, most: int) -> tuple[Crossings, ...]:
+    """As `crossings` finds them, for all contexts at once as long as there are few batches."""
+    if most > MOST_AT_ALL_CONTEXTS:
+        return tuple(crossings(base, int(context), most) for context in contexts)
+    point = base.at(np.arange(1, most + 1)[:, None], contexts[None, :])
+    shape = (most, len(contexts))
+    fits = np.broadcast_to(point.fits, shape)
+    parts = point.parts_given_memory
+    computes = fits & (parts["compute"] > parts["memory"])
+    cached = fits & (point.bytes["cache"] > point.bytes["weights"] + point.bytes["experts"])
+    room = fits.sum(axis=0)
+    rows = zip(_first_of_each(computes), _first_of_each(cached), room, strict=True)
+    return tuple(Crossings(one, other, int(most_held) if most_held < most else None) for one, other, most_held in rows)
+
+
+def _first_of_each(holds: np.ndarray) -> list[int | None]:
+    """For each context the first batch at which something holds."""
+    found = zip(holds.any(axis=0), holds.argmax(axis=0), strict=True)
+    return [int(place) + 1 if any_ else None for any_, place in found]

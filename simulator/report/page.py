@@ -16,8 +16,9 @@ from urllib.parse import quote
 
 from simulator import __version__
 from simulator.forecast.prediction import Prediction
-from simulator.report.grid import Grids, Pair, as_data
+from simulator.report.grid import Grids, Pair
 from simulator.report.measured import Measured, told_errors, told_held
+from simulator.report.page_data import as_data
 from simulator.report.remarks import (
     assumptions,
     capacity,

@@ -11,11 +11,19 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 
 from simulator.errors import InputError
 from simulator.forecast.scenario import Scenario, usual_formats
-from simulator.report import charts
-from simulator.report.charts import FEW_BATCHES, ROOF_BATCHES, Chart, by_device
+from simulator.report.charts.bars import formats_chart, speed_chart
+from simulator.report.charts.chart import Chart
+from simulator.report.charts.experts import experts_chart, routing_chart
+from simulator.report.charts.measurements import measured_chart
+from simulator.report.charts.naming import by_device, model_name, told_apart
+from simulator.report.charts.rates import batch_chart, context_chart
+from simulator.report.charts.rooflines import ROOF_BATCHES, roofline_chart
+from simulator.report.charts.sparsity import FEW_BATCHES, sparsity_chart
+from simulator.report.charts.traffic import bytes_chart
 from simulator.report.measured import Measured
 from simulator.report.progress import Progress
 
@@ -33,22 +41,22 @@ def report_charts(
     measured: Sequence[Measured],
 ) -> list[Chart]:
     """In the order in which a reader asks; those with a panel for each pair show every device, and as many models as they can."""
-    bases = charts.told_apart(bases)
+    bases = told_apart(bases)
     mixtures = [base for base in bases if base.loaded.model.experts]
     shown, skewed = _shown(bases), _shown(mixtures)
     formats = [each for base in shown for each in _in_formats(base)]
     found = [
-        charts.speed_chart(bases, 1, context, measured),
-        charts.roofline_chart(bases, ROOF_BATCHES, context),
-        charts.batch_chart(bases, batches, context, measured),
-        *([charts.experts_chart(mixtures, batches)] if mixtures else []),
-        charts.context_chart(bases, contexts, 1, measured),
-        _of(shown, bases, charts.bytes_chart(shown, batches, context)),
-        _of(shown, bases, charts.formats_chart(formats, 1, context, measured)),
-        _of(shown, bases, charts.sparsity_chart(shown, FEW_BATCHES, context)),
-        *([_of(skewed, mixtures, charts.routing_chart(skewed, batches, context))] if skewed else []),
+        speed_chart(bases, 1, context, measured),
+        roofline_chart(bases, ROOF_BATCHES, context),
+        batch_chart(bases, batches, context, measured),
+        *([experts_chart(mixtures, batches)] if mixtures else []),
+        context_chart(bases, contexts, 1, measured),
+        _of(shown, bases, bytes_chart(shown, batches, context)),
+        _of(shown, bases, formats_chart(formats, 1, context, measured)),
+        _of(shown, bases, sparsity_chart(shown, FEW_BATCHES, context)),
+        *([_of(skewed, mixtures, routing_chart(skewed, batches, context))] if skewed else []),
     ]
-    return [*found, *([charts.measured_chart(measured, "")] if measured else [])]
+    return [*found, *([measured_chart(measured, "")] if measured else [])]
 
 
 def _shown(bases: Sequence[Scenario]) -> list[Scenario]:
@@ -60,7 +68,7 @@ def _shown(bases: Sequence[Scenario]) -> list[Scenario]:
 
 def _of(shown: Sequence[Scenario], bases: Sequence[Scenario], chart: Chart) -> Chart:
     """A chart that says so where it leaves models out."""
-    n_shown, n_models = (len(dict.fromkeys(map(charts.model_name, each))) for each in (shown, bases))
+    n_shown, n_models = (len(dict.fromkeys(map(model_name, each))) for each in (shown, bases))
     return chart if n_shown == n_models else replace(chart, title=f"{chart.title}: {n_shown} of {n_models} models")
 
 
@@ -77,6 +85,8 @@ def draw_all(found: Sequence[Chart], progress: Progress) -> dict[str, bytes]:
             progress(number / len(found), chart.title)
             drawn |= draw_both(chart)
         return drawn
+    for name in ("figure", "backends.backend_agg", "backends.backend_svg"):
+        import_module(f"matplotlib.{name}")  # once, and not again in each process that is forked
     with _processes(workers) as pool:
         with _without_interrupts():
             waiting = {pool.submit(draw_both, chart): chart for chart in found}
@@ -110,12 +120,13 @@ def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 def draw_both(chart: Chart) -> dict[str, bytes]:
     """One layout, two files by name."""
-    from simulator.report import style
-    from simulator.report.draw import draw_chart, values_of
+    from simulator.report.drawing.files import encode
+    from simulator.report.drawing.picture import draw_chart, values_of
+    from simulator.report.drawing.style import styled
 
-    with style.styled():
+    with styled():
         figure = draw_chart(chart)
-        return {f"{chart.kind}.{kind}": style.encode(figure, kind, values_of(chart)) for kind in SUFFIXES}
+        return {f"{chart.kind}.{kind}": encode(figure, kind, values_of(chart)) for kind in SUFFIXES}
 
 
 @contextmanager

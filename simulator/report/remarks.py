@@ -107,7 +107,7 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
 
 def oddities(model: Model) -> Iterator[str]:
     """Shapes that can be counted but look like a misprint."""
-    for attention in {layer.attention for layer in model.stack}:
+    for attention in dict.fromkeys(layer.attention for layer in model.stack):
         if isinstance(attention, GroupedQuery):
             n, width = attention.n_heads, attention.n_heads * attention.head_dim
             if width != model.d_model and model.d_model % n:

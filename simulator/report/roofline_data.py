@@ -12,7 +12,7 @@ from simulator.spec.engine_speeds import KernelSpeed
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.quant import FORMATS
-from simulator.units import GI, GIGA, KI, MI, TERA, format_number
+from simulator.units import GI, GIGA, KI, MI, TERA, counted, format_number
 
 ALIKE = 1.01  # peaks that differ by less than this factor share a line
 
@@ -182,6 +182,11 @@ def _origins(figures: Iterable[Figure]) -> str:
     return ", ".join(f"{kind} ({', '.join(known)})" if known else kind for kind, known in keys.items())
 
 
+def told_threads(count: int | None) -> str:
+    """How many threads, where that is known."""
+    return "" if count is None else counted(count, "thread")
+
+
 def format_binary(nbytes: float) -> str:
     """Bytes of a cache or a working set as makers write them: `32 KiB`."""
     unit, name = next((each for each in ((GI, "GiB"), (MI, "MiB"), (KI, "KiB")) if nbytes >= each[0]), (1, "B"))
@@ -189,27 +194,3 @@ def format_binary(nbytes: float) -> str:
     return (
         f"{value:.0f} {name}" if math.isclose(value, round(value), rel_tol=1e-3) else f"{format_number(value)} {name}"
     )
-
-
-def spread_apart(wanted: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
-    """Centres for labels of some sizes along a line, in the order of *wanted* and near it, none on another.
-
-    Where they fit, all lie between *low* and *high*.
-    """
-    order = sorted(range(len(wanted)), key=lambda number: wanted[number])
-    # How far the middle of each stands behind the start of the first, were all pressed together.
-    before = {
-        number: sum(sizes[each] for each in order[:place]) + sizes[number] / 2 for place, number in enumerate(order)
-    }
-    blocks: list[list[float]] = []  # where such a start should be, and for how many labels
-    for number in order:
-        blocks.append([wanted[number] - before[number], 1])
-        while len(blocks) > 1 and blocks[-1][0] < blocks[-2][0]:
-            (one, n), (two, m) = blocks[-2:]
-            blocks[-2:] = [[(one * n + two * m) / (n + m), n + m]]
-    starts = [place for place, count in blocks for _ in range(int(count))]
-    highest = high - sum(sizes)
-    inside = {
-        number: max(low, min(start, highest)) + before[number] for number, start in zip(order, starts, strict=True)
-    }
-    return [inside[number] for number in range(len(wanted))]

@@ -11,7 +11,7 @@ from own_csv import ONE_AND_TWO
 from simulator import scenario
 from simulator.cli import main
 from simulator.commands import report
-from simulator.report.charts import batch_chart
+from simulator.report.charts.rates import batch_chart
 from simulator.report.grid import build_grids
 from simulator.report.measured import load_measured
 from simulator.spec.hardware import load_hardware

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from simulator import load_hardware, load_model, load_runtime, prompt_seconds, scenario, with_density
-from simulator.report.charts import batch_chart, formats_chart, routing_chart, sparsity_chart, speed_chart
-from simulator.report.grid import as_data, build_grids
+from simulator.report.charts.bars import formats_chart, speed_chart
+from simulator.report.charts.experts import routing_chart
+from simulator.report.charts.rates import batch_chart
+from simulator.report.charts.sparsity import sparsity_chart
+from simulator.report.grid import build_grids
+from simulator.report.page_data import as_data
 from simulator.report.record import records
 from simulator.spec.density import Density
 from simulator.spec.mixes import parse_weights

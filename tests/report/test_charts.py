@@ -1,41 +1,26 @@
-"""Charts: what is drawn is what was computed, and what was computed is what `simulate` says."""
+"""Charts: what they show is what `simulate` says."""
 
-import io
-import os
-from dataclasses import replace
-from pathlib import Path
-
-import numpy as np
 import pytest
-from matplotlib.image import imread, imsave
-from samples import BATCHES, crowd, measurement, sample
+from samples import BATCHES, measurement, sample
 
 from simulator import scenario
 from simulator.errors import InputError
 from simulator.forecast.scenario import largest_batch, usual_formats
-from simulator.report import charts, style
-from simulator.report.charts import table_of
-from simulator.report.draw import draw_chart
+from simulator.report.charts.bars import formats_chart, speed_chart
+from simulator.report.charts.chart import table_of
+from simulator.report.charts.experts import experts_chart, routing_chart
+from simulator.report.charts.measurements import measured_chart
+from simulator.report.charts.naming import device_name
+from simulator.report.charts.rates import batch_chart, context_chart
+from simulator.report.charts.rooflines import roofline_chart
+from simulator.report.charts.sparsity import sparsity_chart
+from simulator.report.charts.traffic import bytes_chart
+from simulator.report.drawing.picture import draw_chart
+from simulator.report.drawing.style import styled
 from simulator.report.pictures import report_charts
-from simulator.report.roofline_plot import draw as draw_device
 from simulator.spec.hardware import load_hardware
 from simulator.spec.library import names, shelf
 
-PICTURES = Path(__file__).parent / "pictures"
-KINDS = (
-    "speed",
-    "batch",
-    "context",
-    "experts",
-    "bytes",
-    "formats",
-    "roofline",
-    "sparsity",
-    "routing",
-    "measured",
-    "device",
-)
-TOLERANCE = 1.5  # root of the mean square of the differences of colours, from 0 to 255
 BOARD = "pi5-16gb"
 
 
@@ -51,15 +36,12 @@ def dense():
     return scenario("llama-3-8b", BOARD)
 
 
-# ---- what is computed ----
-
-
-@pytest.mark.parametrize("chart", [charts.batch_chart, charts.context_chart, charts.roofline_chart])
+@pytest.mark.parametrize("chart", [batch_chart, context_chart, roofline_chart])
 def test_a_model_has_one_name_and_each_panel_says_its_format_there(chart):
     """Qwen3-30B-A3B in another format on each device and on the Pi 4 in none: one entry, and the panel tells."""
     devices = ("pi5-16gb", "pi4-8gb", "rtx-4090")
     bases = [scenario(model, device) for device in devices for model in ("qwen3-30b-a3b", "llama-3-8b")]
-    context_or_batch = ((1, 2), 1024) if chart is not charts.context_chart else ((512, 1024), 1)
+    context_or_batch = ((1, 2), 1024) if chart is not context_chart else ((512, 1024), 1)
     found = chart(bases, *context_or_batch)
     assert {each.label for panel in found.panels for each in panel.series} == {
         "Qwen3-30B-A3B",
@@ -72,7 +54,7 @@ def test_a_model_has_one_name_and_each_panel_says_its_format_there(chart):
         "Raspberry Pi 4, 8 GB (CPU)": f"Qwen3-30B-A3B in {smallest} does not fit",
         "NVIDIA GeForce RTX 4090, 24 GB": "Qwen3-30B-A3B in q4_k_m",
     }
-    with style.styled():
+    with styled():
         axes = draw_chart(found).axes
     drawn = [text.get_text().replace("\n", " ") for each in axes for text in each.texts if text.get_gid() == "note"]
     assert drawn == [panel.note for panel in found.panels]
@@ -80,7 +62,7 @@ def test_a_model_has_one_name_and_each_panel_says_its_format_there(chart):
 
 def test_the_batch_is_what_simulate_says(mixture):
     """Total, interval and ceiling at each batch up to the last that fits, which is a point of its own; each has its share."""
-    total, each = (panel.series[0] for panel in charts.batch_chart([mixture], (1, 4, 32, 128), 1024).panels)
+    total, each = (panel.series[0] for panel in batch_chart([mixture], (1, 4, 32, 128), 1024).panels)
     room = largest_batch(mixture, 1024)
     assert total.x == (1, 4, 32, room, 128)
     for place, batch in enumerate(total.x[:-1]):
@@ -94,7 +76,7 @@ def test_the_batch_is_what_simulate_says(mixture):
 
 def test_crossings_are_marked_at_the_sequence_where_they_happen(mixture):
     """One sequence fewer, and memory still takes longer than compute; one more than the last, and it does not fit."""
-    marks = {mark.what: mark for mark in charts.batch_chart([mixture], (1, 64), 1024).panels[0].series[0].marks}
+    marks = {mark.what: mark for mark in batch_chart([mixture], (1, 64), 1024).panels[0].series[0].marks}
     first = int(marks["compute takes over"].x)
     before, after = (mixture.at(batch, 1024).parts for batch in (first - 1, first))
     assert before["compute"] <= before["memory"]
@@ -107,7 +89,7 @@ def test_crossings_are_marked_at_the_sequence_where_they_happen(mixture):
 
 def test_the_cache_outweighs_the_weights_at_a_batch(dense):
     """The first batch whose caches are more bytes than the weights."""
-    marks = {mark.what: mark for mark in charts.batch_chart([dense], (1, 64), 1024).panels[0].series[0].marks}
+    marks = {mark.what: mark for mark in batch_chart([dense], (1, 64), 1024).panels[0].series[0].marks}
     first = int(marks["cache outweighs weights"].x)
     for batch, outweighs in ((first - 1, False), (first, True)):
         found = dense.at(batch, 1024).bytes
@@ -116,7 +98,7 @@ def test_the_cache_outweighs_the_weights_at_a_batch(dense):
 
 def test_context_ends_where_memory_or_the_model_does(mixture):
     """40,960 tokens are the model's; each rate is that of the forecast."""
-    (panel,) = charts.context_chart([mixture], (128, 8192, 131072), 1).panels
+    (panel,) = context_chart([mixture], (128, 8192, 131072), 1).panels
     (line,) = panel.series
     assert line.x == (128, 8192, 40960)
     assert line.y == pytest.approx([float(mixture.at(1, depth).tokens_per_s) for depth in line.x])
@@ -125,7 +107,7 @@ def test_context_ends_where_memory_or_the_model_does(mixture):
 def test_bars_say_what_does_not_fit(mixture):
     """One bar a format from the smallest to the largest; no height where there is no room."""
     bases = [scenario("qwen3-30b-a3b", BOARD, weights=each) for each in usual_formats(mixture)]
-    (panel,) = charts.formats_chart(bases[::-1], 1, 1024).panels
+    (panel,) = formats_chart(bases[::-1], 1, 1024).panels
     (bars,) = panel.series
     found = dict(zip([name.split(",")[0] for name in bars.x], bars.y, strict=True))
     assert next(iter(found)) == "2.70bpw"
@@ -140,7 +122,7 @@ def test_bars_say_what_does_not_fit(mixture):
 def test_models_and_devices_beside_each_other(mixture, dense):
     """A panel for each device, a bar for each model, in the order given."""
     there = scenario("llama-3-8b", "rtx-4090")
-    chart = charts.speed_chart([mixture, dense, there], 2, 512)
+    chart = speed_chart([mixture, dense, there], 2, 512)
     assert [panel.title for panel in chart.panels] == ["Raspberry Pi 5, 16 GB (CPU)", "NVIDIA GeForce RTX 4090, 24 GB"]
     assert chart.panels[0].series[0].y == pytest.approx(
         [float(base.at(2, 512).tokens_per_s) for base in (mixture, dense)]
@@ -150,7 +132,7 @@ def test_models_and_devices_beside_each_other(mixture, dense):
 
 def test_experts_follow_the_formula(mixture):
     """128 (1 - (1 - 8/128)^B) distinct experts; 8 B at worst."""
-    (panel,) = charts.experts_chart([mixture], (1, 2, 8), ("uniform", "worst")).panels
+    (panel,) = experts_chart([mixture], (1, 2, 8), ("uniform", "worst")).panels
     uniform, worst = panel.series
     assert uniform.y == pytest.approx([8, 128 * (1 - (15 / 16) ** 2), 128 * (1 - (15 / 16) ** 8)])
     assert worst.y == pytest.approx([8, 16, 64])
@@ -158,14 +140,14 @@ def test_experts_follow_the_formula(mixture):
 
 def test_dense_models_have_no_experts_to_draw(dense):
     """A sentence, not an empty picture."""
-    for draw in (charts.experts_chart, lambda bases, batches: charts.routing_chart(bases, batches, 1024)):
+    for draw in (experts_chart, lambda bases, batches: routing_chart(bases, batches, 1024)):
         with pytest.raises(InputError, match=r"Llama 3 / 3\.1 8B: without experts"):
             draw([dense], (1, 2))
 
 
 def test_bytes_are_the_forecasts(mixture):
     """By component at every batch."""
-    (panel,) = charts.bytes_chart([mixture], (1, 16), 2048).panels
+    (panel,) = bytes_chart([mixture], (1, 16), 2048).panels
     found = {each.label: each.y for each in panel.series}
     for place, batch in enumerate((1, 16)):
         told = mixture.at(batch, 2048).bytes
@@ -177,7 +159,7 @@ def test_bytes_are_the_forecasts(mixture):
 
 def test_sparsity_is_against_the_same_model_without(dense):
     """1 with no zeros, and with half of them what the forecast gives."""
-    (panel,) = charts.sparsity_chart([dense], (1, 4), 1024).panels
+    (panel,) = sparsity_chart([dense], (1, 4), 1024).panels
     for batch, line in zip((1, 4), panel.series, strict=True):
         half = scenario("llama-3-8b", BOARD, sparsity="columns:0.5").at(batch, 1024).tokens_per_s
         assert line.y[0] == 1.0
@@ -186,7 +168,7 @@ def test_sparsity_is_against_the_same_model_without(dense):
 
 def test_routing_is_each_assumption_beside_the_others(mixture):
     """Each line the forecast with that routing."""
-    (panel,) = charts.routing_chart([mixture], (1, 8), 1024).panels
+    (panel,) = routing_chart([mixture], (1, 8), 1024).panels
     for line in panel.series:
         told = scenario("qwen3-30b-a3b", BOARD, weights="2.70bpw", routing=line.label)
         assert line.y == pytest.approx([float(told.at(batch, 1024).tokens_per_s) for batch in (1, 8)])
@@ -200,8 +182,7 @@ def test_every_device_of_a_report_is_in_each_of_its_pictures():
     for kind, count in (("formats", 6), ("sparsity", 6), ("routing", 3)):
         titles = [panel.title for panel in found[kind].panels]
         assert len(titles) == count
-        assert all(any(charts.device_name(base) in title for title in titles) for base in bases), kind
-    devices = names(shelf("hardware"))[:5]
+        assert all(any(device_name(base) in title for title in titles) for base in bases), kind
     devices = names(shelf("hardware"))[:5]
     many = [scenario(model, device, weights="q4_0") for device in devices for model in ("qwen3-0.6b", "qwen3-1.7b")]
     crowded = {chart.kind: chart for chart in report_charts(many, (1,), (128,), 128, [])}["formats"]
@@ -211,7 +192,7 @@ def test_every_device_of_a_report_is_in_each_of_its_pictures():
 
 def test_operations_stand_at_their_bytes_and_seconds(mixture):
     """Together, the parts' operations over their places and heights give the step's bytes and seconds in those parts."""
-    (panel,) = charts.roofline_chart([mixture], (1, 4), 1024).panels
+    (panel,) = roofline_chart([mixture], (1, 4), 1024).panels
     for place, batch in enumerate((1, 4)):
         point = mixture.at(batch, 1024)
         for part, name in (("experts", "routed experts"), ("cache", "attention over the cache")):
@@ -230,10 +211,10 @@ def test_the_foot_names_devices_whose_peak_is_unknown(dense):
     blind = scenario("llama-3-8b", bare)
     told = "; no compute peak is known for bare: batches may be forecast too fast"
     for chart, *rest in (
-        (charts.speed_chart, 16, 1024),
-        (charts.batch_chart, (1, 2), 1024),
-        (charts.context_chart, (128, 1024), 16),
-        (charts.roofline_chart, (1, 2), 1024),
+        (speed_chart, 16, 1024),
+        (batch_chart, (1, 2), 1024),
+        (context_chart, (128, 1024), 16),
+        (roofline_chart, (1, 2), 1024),
     ):
         assert chart([dense, blind], *rest).source.endswith(told)
         assert "compute peak" not in chart([dense], *rest).source
@@ -248,22 +229,20 @@ def test_an_older_board_is_no_faster_in_batches():
 
 def test_several_models_are_a_step_each(mixture, dense):
     """One line a model where more than one is on the device."""
-    (panel,) = charts.roofline_chart([mixture, dense], (1, 4), 1024).panels
+    (panel,) = roofline_chart([mixture, dense], (1, 4), 1024).panels
     assert [each.label for each in panel.series] == ["Qwen3-30B-A3B, 2.70bpw", "Llama 3 / 3.1 8B, q4_k_m"]
 
 
 def test_measurements_stand_where_they_belong(mixture, dense):
     """Those of the same model, device, format and context only; each sequence has its share."""
     rows = [measurement(mixture, 9.0), measurement(mixture, 8.0, 4, 8192), measurement(dense, 2.0, 2)]
-    chart = charts.batch_chart([mixture], BATCHES, 1024, rows)
+    chart = batch_chart([mixture], BATCHES, 1024, rows)
     assert [(p.x, p.y, p.low, p.high) for p in chart.panels[0].series[0].measured] == [
         (1, 9.0, pytest.approx(8.1), pytest.approx(9.9))
     ]
-    both = charts.batch_chart([mixture, dense], BATCHES, 1024, rows).panels[1].series[1].measured
+    both = batch_chart([mixture, dense], BATCHES, 1024, rows).panels[1].series[1].measured
     assert [(p.x, p.y) for p in both] == [(2, 1.0)]
-    assert (
-        charts.measured_chart(rows, "").source == "3 measurements: median error 0.0%, 3 inside the 80 % interval (100%)"
-    )
+    assert measured_chart(rows, "").source == "3 measurements: median error 0.0%, 3 inside the 80 % interval (100%)"
 
 
 def test_a_table_has_every_value():
@@ -288,153 +267,3 @@ def test_a_table_has_every_value():
         "low": 8.0,
         "high": 10.0,
     }
-
-
-# ---- what is drawn ----
-
-
-def drawn(chart):
-    """The figure, in the common style."""
-    with style.styled():
-        return draw_chart(chart)
-
-
-def lines_of(axes):
-    """What each line shows, by its label."""
-    return {line.get_label(): np.asarray(line.get_xydata(), float) for line in axes.lines}
-
-
-def test_lines_are_the_values():
-    """Line, ceiling, band, marks and measurements at their places, on axes that hold them all."""
-    chart = sample("batch")
-    axes, each = drawn(chart).axes
-    (series,) = chart.panels[0].series
-    lines = lines_of(axes)
-    assert lines["a mixture"] == pytest.approx(np.array([series.x, series.y]).T)
-    assert lines["_ceiling a mixture"] == pytest.approx(np.array([series.x, series.ceiling]).T)
-    assert lines["_compute takes over"] == pytest.approx(np.array([[4, 12.5]]))
-    band = axes.collections[0].get_paths()[0].vertices
-    assert {tuple(p) for p in zip(series.x, series.low, strict=True)} <= {tuple(p) for p in band}
-    low, high = axes.get_ylim()
-    assert low <= min(series.low)
-    assert high >= max(series.ceiling)
-    assert (axes.get_xlabel(), axes.get_ylabel(), each.get_ylabel()) == (chart.x, "tokens/s", "tokens/s, each")
-    (bar,) = [c for c in axes.containers if c.get_label().startswith("_measured")]
-    assert np.asarray(bar[2][0].get_segments()[0]) == pytest.approx(np.array([[1, 8.0], [1, 10.0]]))
-
-
-def test_bars_are_the_values():
-    """As long as the rate, with interval, ceiling and words; none for what does not fit."""
-    axes, _ = drawn(sample("speed")).axes
-    widths = [patch.get_width() for patch in axes.patches]
-    assert widths == pytest.approx([20.0, 5.0])
-    assert lines_of(axes)["_ceiling a"][:, 0] == pytest.approx([34.0, 34.0])
-    assert {(text.xy[1], text.get_text()) for text in axes.texts} == {
-        (0, "20.0"), (0, "memory-bound"), (1, "5.00"), (1, "memory-bound"), (2, "does not fit: needs 30 GiB of 15 GiB"),
-    }  # fmt: skip
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
-
-
-def test_a_logarithmic_axis_has_dots():
-    """Where the slowest could not be seen beside the fastest: at their values, with their ceilings, and no bars."""
-    (axes,) = drawn(crowd("spread", 3)).axes
-    assert axes.get_xscale() == "log"
-    assert list(axes.patches) == []
-    dots = {
-        label: tuple(place[0]) for label, place in lines_of(axes).items() if label.startswith("_") and len(place) == 1
-    }
-    places = [dots[f"_{name}"] for name in crowd("spread", 3).panels[0].series[0].x]
-    assert np.array(places) == pytest.approx(np.array([(2.0, 0), (3.6, 1), (6.48, 2)]))
-
-
-def test_stacks_add_up():
-    """Each component on top of the ones before."""
-    chart = sample("bytes")
-    (axes,) = drawn(chart).axes
-    tops = [
-        max(bar.get_y() + bar.get_height() for bar in axes.patches if abs(bar.get_x() + bar.get_width() / 2 - n) < 0.01)
-        for n in range(6)
-    ]
-    assert tops == pytest.approx([2e9 + 1.1e9 * batch for batch in BATCHES])
-
-
-def test_points_are_the_measurements():
-    """Forecast over measured, with both bars, and the line where they are equal."""
-    chart = sample("measured")
-    (axes,) = drawn(chart).axes
-    (series,) = chart.panels[0].series
-    (container,) = axes.containers
-    assert np.asarray(container[0].get_xydata()) == pytest.approx(np.array([series.x, series.y]).T)
-    assert lines_of(axes)["_equal"][0][0] == lines_of(axes)["_equal"][0][1]
-
-
-def test_operations_are_drawn_under_their_roof():
-    """The parts' points, and the device's roofs as its own picture has them."""
-    chart = sample("roofline")
-    (axes,) = drawn(chart).axes
-    lines = lines_of(axes)
-    assert lines["attention"] == pytest.approx(np.array([[1.0, 10e9], [8.0, 70e9]]))
-    alone = {axes.get_label(): axes for axes in draw_device(chart.panels[0].device).axes}["roofline"]
-    roof = "memory, 20.0 GB/s"
-    assert lines[roof][0, 1] / lines[roof][0, 0] == lines_of(alone)[roof][0, 1] / lines_of(alone)[roof][0, 0] == 20e9
-
-
-def test_the_same_twice(tmp_path):
-    """No date, no random names: a picture changes only where its values do."""
-    for suffix in ("png", "svg"):
-        files = [tmp_path / f"{n}.{suffix}" for n in range(2)]
-        for path in files:
-            style.save(lambda: draw_chart(sample("batch")), path)
-        assert files[0].read_bytes() == files[1].read_bytes()
-
-
-# ---- how it looks ----
-
-
-def picture(kind):
-    """A sample at a third of the usual size."""
-    with style.styled():
-        figure = draw_device(sample(kind).panels[0].device) if kind == "device" else draw_chart(sample(kind))
-    return pixels(figure)
-
-
-def pixels(figure):
-    """Red, green and blue from 0 to 255."""
-    buffer = io.BytesIO()
-    with style.styled():
-        figure.savefig(buffer, format="png", dpi=50)
-    buffer.seek(0)
-    return imread(buffer)[..., :3] * 255
-
-
-def far_off(one, other):
-    """Root of the mean square of the difference, of squares of 3 by 3 dots: another release may set a letter a dot further on."""
-    height, width = (size // 3 * 3 for size in one.shape[:2])
-    difference = (one - other)[:height, :width].reshape(height // 3, 3, width // 3, 3, 3).mean(axis=(1, 3))
-    return float(np.sqrt(np.mean(difference**2)))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_pictures_look_as_they_did(kind):
-    """Beside one that somebody has looked at; ROOFCAST_DRAW_ANEW=1 draws new ones to be looked at."""
-    found, path = picture(kind), PICTURES / f"{kind}.png"
-    if os.environ.get("ROOFCAST_DRAW_ANEW"):
-        PICTURES.mkdir(exist_ok=True)
-        imsave(path, found / 255)
-    reference = imread(path)[..., :3] * 255
-    assert found.shape == reference.shape
-    moves = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]  # all of it may stand a dot further on, too
-    assert min(far_off(np.roll(found, move, (0, 1)), reference) for move in moves) < TOLERANCE
-
-
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "device"])
-def test_a_change_is_seen(kind):
-    """The tolerance is not so wide that other values would pass: those of the first line or bars a fifth lower."""
-    chart = sample(kind)
-    panel, (line, *others) = chart.panels[0], chart.panels[0].series
-    lower = replace(line, y=tuple(value and value * 0.8 for value in line.y), marks=())
-    changed = replace(chart, panels=(replace(panel, series=(lower, *others)), *chart.panels[1:]))
-    with style.styled():
-        found = pixels(draw_chart(changed))
-    reference = picture(kind)
-    assert found.shape != reference.shape or far_off(found, reference) > TOLERANCE

@@ -10,7 +10,8 @@ import pytest
 from simulator.errors import InputError
 from simulator.forecast.scenario import largest_context, scenario
 from simulator.report.crossings import crossings
-from simulator.report.grid import BOUND_LETTERS, as_data, build_grids
+from simulator.report.grid import build_grids
+from simulator.report.page_data import BOUND_LETTERS, as_data
 from simulator.report.record import record
 
 MODELS, DEVICES = ("qwen3-30b-a3b", "llama-3-8b"), ("pi5-16gb", "rtx-4090")

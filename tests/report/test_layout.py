@@ -9,9 +9,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from samples import crowd
 
-from simulator.report import style
-from simulator.report.draw import draw_chart
-from simulator.report.roofline_plot import draw as draw_device
+from simulator.report.drawing.device import draw as draw_device
+from simulator.report.drawing.picture import draw_chart
+from simulator.report.drawing.style import styled
 from simulator.spec.hardware import Hardware
 
 PIXELS = 150  # of an inch
@@ -28,7 +28,7 @@ CASES = [  # entries, and pixels across
 def figure(request):
     """A picture of a kind with so many entries at a width in pixels."""
     kind, count, width = request.param
-    with style.styled():
+    with styled():
         device = Hardware.model_validate(MEASURED)
         drawn = draw_device(device) if kind == "device" else draw_chart(crowd(kind, count), width / PIXELS)
         drawn.draw_without_rendering()  # puts titles and labels of axes where they will be

@@ -12,9 +12,10 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from simulator.cli import main
-from simulator.report import style
-from simulator.report.roofline_data import ceilings_of, dots_of, format_binary, origin, spread_apart
-from simulator.report.roofline_plot import draw, write_plot
+from simulator.report.drawing import files
+from simulator.report.drawing.device import draw, write_plot
+from simulator.report.drawing.labels import spread_apart
+from simulator.report.roofline_data import ceilings_of, dots_of, format_binary, origin
 from simulator.spec.hardware import Hardware, load_hardware
 
 
@@ -220,7 +221,7 @@ def test_an_interrupted_drawing_leaves_the_old_file(box, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(style, "encode", interrupt)
+    monkeypatch.setattr(files, "encode", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_plot(box, path)
     assert path.read_bytes() == b"old"

@@ -9,10 +9,15 @@ from samples import BATCHES, crowd, measurement, sample
 from screens import Screen
 
 from simulator import scenario
-from simulator.report import charts, style
-from simulator.report.charts import CHANGES, Chart, Mark, Panel, Series
-from simulator.report.draw import draw_chart, values_of
-from simulator.report.terminal import print_chart
+from simulator.report.charts.bars import formats_chart, speed_chart
+from simulator.report.charts.chart import CHANGES, Chart, Mark, Panel, Series
+from simulator.report.charts.measurements import measured_chart
+from simulator.report.charts.rates import batch_chart, context_chart
+from simulator.report.charts.rooflines import roofline_chart
+from simulator.report.charts.sparsity import sparsity_chart
+from simulator.report.drawing.picture import draw_chart, values_of
+from simulator.report.drawing.style import styled
+from simulator.report.terminal.picture import print_chart
 
 KINDS = ("speed", "batch", "context", "bytes", "formats", "roofline", "sparsity", "measured", "device")
 COLOUR = re.compile("\033\\[[0-9;]*m")
@@ -111,15 +116,15 @@ def test_a_pipe_gets_values(capsys):
 @pytest.mark.parametrize(
     ("chart", "heading"),
     [
-        (lambda one, other: charts.speed_chart([one, other], 1, 1024), "x: device; y: tokens/s"),
+        (lambda one, other: speed_chart([one, other], 1, 1024), "x: device; y: tokens/s"),
         (
-            lambda one, other: charts.speed_chart([one, other], 4, 1024),
+            lambda one, other: speed_chart([one, other], 4, 1024),
             "x: device; y: tokens/s, all sequences together",
         ),
-        (lambda one, _: charts.speed_chart([one], 1, 1024), "x: model; y: tokens/s"),
-        (lambda one, _: charts.formats_chart([one], 1, 1024), "x: format, its weights; y: tokens/s"),
+        (lambda one, _: speed_chart([one], 1, 1024), "x: model; y: tokens/s"),
+        (lambda one, _: formats_chart([one], 1, 1024), "x: format, its weights; y: tokens/s"),
         (
-            lambda one, _: charts.batch_chart([one], (1, 2), 1024),
+            lambda one, _: batch_chart([one], (1, 2), 1024),
             "x: sequences decoded at once (batch); y: tokens/s, all together, or tokens/s, each",
         ),
     ],
@@ -197,21 +202,21 @@ def test_nothing_that_fits_is_said(show):
 @pytest.mark.parametrize(
     "chart",
     [
-        lambda base: charts.batch_chart([base], (1,), 1024),
-        lambda base: charts.batch_chart([base], (1, 2), 1024),
-        lambda base: charts.batch_chart([base], (16, 32), 1024),
-        lambda base: charts.context_chart([base], (0, 1024), 1),
-        lambda base: charts.context_chart([base], (0,), 1),
-        lambda base: charts.context_chart([base], (1024, 4096), 1, [measurement(base, 2.0, context=16)]),
-        lambda base: charts.batch_chart([base], (4096,), 131072, [measurement(base, 2.0, context=131072)]),
-        lambda base: charts.roofline_chart([base], (4096,), 131072),
-        lambda base: charts.sparsity_chart([base], (4096,), 131072),
-        lambda base: charts.measured_chart([measurement(base, 2.0)], "one row"),
+        lambda base: batch_chart([base], (1,), 1024),
+        lambda base: batch_chart([base], (1, 2), 1024),
+        lambda base: batch_chart([base], (16, 32), 1024),
+        lambda base: context_chart([base], (0, 1024), 1),
+        lambda base: context_chart([base], (0,), 1),
+        lambda base: context_chart([base], (1024, 4096), 1, [measurement(base, 2.0, context=16)]),
+        lambda base: batch_chart([base], (4096,), 131072, [measurement(base, 2.0, context=131072)]),
+        lambda base: roofline_chart([base], (4096,), 131072),
+        lambda base: sparsity_chart([base], (4096,), 131072),
+        lambda base: measured_chart([measurement(base, 2.0)], "one row"),
     ],
 )
 def test_narrow_and_empty_axes_are_drawn(show, chart):
     """One point, no round number, an empty cache, a measurement beside the line, nothing that fits: on a screen and in a file."""
     found = chart(scenario("llama-3-8b", "pi5-8gb"))
     assert max(map(len, lines_of(show(found)))) <= 80
-    with style.styled():
+    with styled():
         assert draw_chart(found).axes

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from simulator import __version__
 from simulator.errors import printable
-from simulator.report.style import GREY, INK
+from simulator.report.drawing.style import GREY, INK
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure as Canvas
     from matplotlib.legend import Legend
+    from matplotlib.transforms import Bbox
 
 SIGN = 0.45  # inches of a sign in a legend, before its name
 POINTS = 72  # of an inch
@@ -76,8 +77,11 @@ def cut(text: str, room: float, size: float, weight: str = "normal") -> str:
     return text.rstrip(" ,;") + "\u2026"
 
 
-def surround(figure: Canvas, words: Words, handles: Sequence[Artist], panels: float) -> None:
-    """Gives a figure its height, of *panels* inches for these, with the title above and legend, note and source below."""
+def surround(figure: Canvas, words: Words, handles: Sequence[Artist], panels: float) -> Bbox:
+    """Gives a figure its height, with the title above and legend, note and source below; returns the room for panels between
+    them, *panels* inches high, in shares of the figure."""
+    from matplotlib.transforms import Bbox
+
     wide = figure.get_figwidth()
     room, version = wide - 2 * EDGE, f"roofcast {__version__}"
     above = [
@@ -104,8 +108,7 @@ def surround(figure: Canvas, words: Words, handles: Sequence[Artist], panels: fl
         figure.text(0.5, at_note / tall, "\n".join(note), ha="center", **small)
     if legend:
         legend.set_bbox_to_anchor((0.5, at_legend / tall), figure.transFigure)
-    rect = (0, foot / tall, 1, panels / tall)
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06, wspace=0.04, rect=rect)
+    return Bbox.from_bounds(0, foot / tall, 1, panels / tall)
 
 
 def _height(lines: Sequence[str], size: float) -> float:

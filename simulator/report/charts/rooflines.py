@@ -1,0 +1,100 @@
+"""Rooflines: the parts of a model's step under the roof of a device, and a device alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simulator.forecast.scenario import Scenario, largest_batch
+from simulator.report import roofline_data
+from simulator.report.charts.chart import Chart, Panel, Series, floats
+from simulator.report.charts.naming import by_device, colours_of, line_name, panel_note, subtitle
+from simulator.report.charts.source import source_of
+from simulator.spec.hardware import Hardware
+
+ROOF_BATCHES = (1, 2, 4, 8, 16, 32, 64)
+PARTS = {
+    "attention": "attention matrices", "ffn": "feed-forward", "experts": "routed experts", "shared": "shared experts",
+    "router": "router", "head": "output head", "cache": "attention over the cache",
+}  # fmt: skip
+
+
+def roofline_chart(bases: Sequence[Scenario], batches: Sequence[int], context: int) -> Chart:
+    """Under the roof of each device: the parts of a model's step, or of several models the whole step, batch by batch."""
+    groups = by_device(bases)
+    panels, shown = [], set()
+    colour = colours_of(line_name(base, bases) for base in bases)
+    for title, group in groups.items():
+        series: list[Series] = []
+        for base in group:
+            room = largest_batch(base, context)
+            fitting = tuple(batch for batch in batches if batch <= room)
+            if not fitting:
+                continue
+            shown |= set(fitting)
+            label = line_name(base, bases)
+            found = _operations(base, fitting, context)
+            series += [_step(label, fitting, found, colour[label])] if len(group) > 1 else _parts(fitting, found)
+        note = panel_note(group, bases, min(batches), context) if series else ""  # else the panel says so itself
+        panels.append(
+            Panel(title if len(groups) > 1 else "", tuple(series), "operations per second", group[0].hardware, note)
+        )
+    shown = shown or set(batches)
+    told = f"batch {min(shown):,} to {max(shown):,}" if len(shown) > 1 else f"batch {min(shown):,}"
+    hollow = f"batch {min(shown):,}" if len(shown) > 1 else ""
+    return Chart("roofline", "roofline", "What holds it back", "operations per byte moved", tuple(panels),
+                 source_of(bases, told, f"context {context:,}"), subtitle(bases), legend=hollow)  # fmt: skip
+
+
+def _operations(base: Scenario, batches: Sequence[int], context: int) -> dict[str, tuple[np.ndarray, ...]]:
+    """Operations, bytes and seconds of each part of the model, at each batch; what computes next to nothing is left out."""
+    shape = (len(batches),)
+    totals: dict[str, list[np.ndarray]] = {}
+    for timed in base.at(np.array(batches), context).ops:
+        sums = totals.setdefault(timed.op.part, [np.zeros(shape) for _ in range(3)])
+        for number, value in enumerate((timed.op.cost.flops, timed.op.cost.streamed_bytes, timed.seconds)):
+            sums[number] = sums[number] + timed.op.count * np.broadcast_to(value, shape)
+    overall = sum(flops for flops, _, _ in totals.values())
+    return {
+        part: tuple(sums)
+        for part, sums in totals.items()
+        if np.all(sums[1] > 0) and np.all(sums[2] > 0) and np.any(sums[0] > 0.002 * overall)
+    }
+
+
+def _step(label: str, batches: Sequence[int], parts: dict[str, tuple[np.ndarray, ...]], colour: int) -> Series:
+    """The parts of a step together."""
+    totals = (sum(sums[number] for sums in parts.values()) for number in range(3))
+    return _under_roof(label, batches, *totals, colour)
+
+
+def _parts(batches: Sequence[int], parts: dict[str, tuple[np.ndarray, ...]]) -> list[Series]:
+    """Each part of a step, always in its own colour."""
+    numbers = {part: number for number, part in enumerate(PARTS)}
+    return [
+        _under_roof(PARTS.get(part, part), batches, *sums, numbers.get(part, len(PARTS)))
+        for part, sums in parts.items()
+    ]
+
+
+def _under_roof(
+    label: str, batches: Sequence[int], flops: np.ndarray, moved: np.ndarray, seconds: np.ndarray, colour: int
+) -> Series:
+    """Operations of a byte and of a second, batch by batch."""
+    x, y = (floats(flops / each, len(batches)) for each in (moved, seconds))
+    return Series(label, x, y, notes=tuple(map(str, batches)), colour=colour)
+
+
+def device_chart(device: Hardware) -> Chart:
+    """The roofs of a device, and where the engine's kernels were measured under them."""
+    found: dict[str, list[roofline_data.Dot]] = {}
+    for dot in roofline_data.dots_of(device):
+        found.setdefault(dot.format, []).append(dot)
+    series = [
+        Series(name, tuple(dot.ops_per_byte for dot in dots), tuple(dot.ops_per_s for dot in dots), colour=number)
+        for number, (name, dots) in enumerate(found.items())
+    ]
+    panel = Panel("", tuple(series), "operations per second", device)
+    return Chart("device", "roofline", "Roofline", "operations per byte read", (panel,), roofline_data.origin(device),
+                 device.title or device.name)  # fmt: skip

@@ -1,0 +1,105 @@
+"""Pictures: what is drawn is what the chart says."""
+
+import numpy as np
+import pytest
+from samples import BATCHES, crowd, sample
+
+from simulator.report.drawing.device import draw as draw_device
+from simulator.report.drawing.files import save
+from simulator.report.drawing.picture import draw_chart
+from simulator.report.drawing.style import styled
+
+
+def drawn(chart):
+    """The figure, in the common style."""
+    with styled():
+        return draw_chart(chart)
+
+
+def lines_of(axes):
+    """What each line shows, by its label."""
+    return {line.get_label(): np.asarray(line.get_xydata(), float) for line in axes.lines}
+
+
+def test_lines_are_the_values():
+    """Line, ceiling, band, marks and measurements at their places, on axes that hold them all."""
+    chart = sample("batch")
+    axes, each = drawn(chart).axes
+    (series,) = chart.panels[0].series
+    lines = lines_of(axes)
+    assert lines["a mixture"] == pytest.approx(np.array([series.x, series.y]).T)
+    assert lines["_ceiling a mixture"] == pytest.approx(np.array([series.x, series.ceiling]).T)
+    assert lines["_compute takes over"] == pytest.approx(np.array([[4, 12.5]]))
+    band = axes.collections[0].get_paths()[0].vertices
+    assert {tuple(p) for p in zip(series.x, series.low, strict=True)} <= {tuple(p) for p in band}
+    low, high = axes.get_ylim()
+    assert low <= min(series.low)
+    assert high >= max(series.ceiling)
+    assert (axes.get_xlabel(), axes.get_ylabel(), each.get_ylabel()) == (chart.x, "tokens/s", "tokens/s, each")
+    (bar,) = [c for c in axes.containers if c.get_label().startswith("_measured")]
+    assert np.asarray(bar[2][0].get_segments()[0]) == pytest.approx(np.array([[1, 8.0], [1, 10.0]]))
+
+
+def test_bars_are_the_values():
+    """As long as the rate, with interval, ceiling and words; none for what does not fit."""
+    axes, _ = drawn(sample("speed")).axes
+    widths = [patch.get_width() for patch in axes.patches]
+    assert widths == pytest.approx([20.0, 5.0])
+    assert lines_of(axes)["_ceiling a"][:, 0] == pytest.approx([34.0, 34.0])
+    assert {(text.xy[1], text.get_text()) for text in axes.texts} == {
+        (0, "20.0"), (0, "memory-bound"), (1, "5.00"), (1, "memory-bound"), (2, "does not fit: needs 30 GiB of 15 GiB"),
+    }  # fmt: skip
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+
+
+def test_a_logarithmic_axis_has_dots():
+    """Where the slowest could not be seen beside the fastest: at their values, with their ceilings, and no bars."""
+    (axes,) = drawn(crowd("spread", 3)).axes
+    assert axes.get_xscale() == "log"
+    assert list(axes.patches) == []
+    dots = {
+        label: tuple(place[0]) for label, place in lines_of(axes).items() if label.startswith("_") and len(place) == 1
+    }
+    places = [dots[f"_{name}"] for name in crowd("spread", 3).panels[0].series[0].x]
+    assert np.array(places) == pytest.approx(np.array([(2.0, 0), (3.6, 1), (6.48, 2)]))
+
+
+def test_stacks_add_up():
+    """Each component on top of the ones before."""
+    chart = sample("bytes")
+    (axes,) = drawn(chart).axes
+    tops = [
+        max(bar.get_y() + bar.get_height() for bar in axes.patches if abs(bar.get_x() + bar.get_width() / 2 - n) < 0.01)
+        for n in range(6)
+    ]
+    assert tops == pytest.approx([2e9 + 1.1e9 * batch for batch in BATCHES])
+
+
+def test_points_are_the_measurements():
+    """Forecast over measured, with both bars, and the line where they are equal."""
+    chart = sample("measured")
+    (axes,) = drawn(chart).axes
+    (series,) = chart.panels[0].series
+    (container,) = axes.containers
+    assert np.asarray(container[0].get_xydata()) == pytest.approx(np.array([series.x, series.y]).T)
+    assert lines_of(axes)["_equal"][0][0] == lines_of(axes)["_equal"][0][1]
+
+
+def test_operations_are_drawn_under_their_roof():
+    """The parts' points, and the device's roofs as its own picture has them."""
+    chart = sample("roofline")
+    (axes,) = drawn(chart).axes
+    lines = lines_of(axes)
+    assert lines["attention"] == pytest.approx(np.array([[1.0, 10e9], [8.0, 70e9]]))
+    alone = {axes.get_label(): axes for axes in draw_device(chart.panels[0].device).axes}["roofline"]
+    roof = "memory, 20.0 GB/s"
+    assert lines[roof][0, 1] / lines[roof][0, 0] == lines_of(alone)[roof][0, 1] / lines_of(alone)[roof][0, 0] == 20e9
+
+
+def test_the_same_twice(tmp_path):
+    """No date, no random names: a picture changes only where its values do."""
+    for suffix in ("png", "svg"):
+        files = [tmp_path / f"{n}.{suffix}" for n in range(2)]
+        for path in files:
+            save(lambda: draw_chart(sample("batch")), path)
+        assert files[0].read_bytes() == files[1].read_bytes()
