@@ -18,7 +18,8 @@ from simulator.bench.rows import row
 from simulator.engine.team import Team
 from simulator.engine.weights import aligned
 from simulator.errors import InputError, printable
-from simulator.machine.host import read_host, threads_here
+from simulator.machine.read import read_host
+from simulator.machine.threads import threads_here
 from simulator.probe.bandwidth import KINDS, ROUND, stream_probe
 from simulator.probe.clock import Probe, repeats_of, time_once
 from simulator.probe.device import make_plan

@@ -18,7 +18,7 @@ from simulator.bench import synthetic
 from simulator.bench.rows import row
 from simulator.engine import cpu
 from simulator.engine.step import Engine
-from simulator.machine.host import threads_here
+from simulator.machine.threads import threads_here
 from simulator.probe.read import ReadProbe
 from simulator.report.leftovers import temporary_folder
 from simulator.report.progress import Progress

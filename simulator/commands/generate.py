@@ -20,7 +20,7 @@ from simulator.engine.tokenizer import Tokenizer, load_tokenizer
 from simulator.errors import InputError, plain_text
 from simulator.importers.open import load_model, starts_with_gguf
 from simulator.interrupts import end_interrupted, noticed
-from simulator.machine.host import threads_here
+from simulator.machine.threads import threads_here
 from simulator.probe.read import reading_speed
 from simulator.report.progress import progress_bar
 from simulator.report.record import write_json

@@ -15,7 +15,9 @@ import yaml
 from simulator.commands.plot import check_path, show_device
 from simulator.engine.compiled import when_compiling
 from simulator.errors import InputError, printable
-from simulator.machine.host import describe_state, read_host, remark_on_others, threads_here
+from simulator.machine.disturbances import describe_state, remark_on_others
+from simulator.machine.read import read_host
+from simulator.machine.threads import threads_here
 from simulator.probe.compiling import compile_all
 from simulator.probe.cuda import gpu_notes
 from simulator.probe.describe import hardware_fields, identity, with_doubts

@@ -22,7 +22,10 @@ from simulator.judge.compare import Comparison, Crossing, Row, compare, crossing
 from simulator.judge.matrix import SHALLOW, lack_of_memory, make_matrix
 from simulator.judge.measure import OUTSIDE, Sizes, measure_cases
 from simulator.judge.restless import READING, Flips
-from simulator.machine.host import Host, describe_state, most_threads, read_host, remark_on_others
+from simulator.machine.disturbances import describe_state, remark_on_others
+from simulator.machine.host import Host
+from simulator.machine.read import read_host
+from simulator.machine.threads import most_threads
 from simulator.probe.describe import identity
 from simulator.probe.device import Plan, make_plan
 from simulator.probe.merge import difference, fields_of

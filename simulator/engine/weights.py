@@ -21,7 +21,8 @@ from simulator.engine.sparse import ColumnMatrix, pack_columns
 from simulator.engine.team import Entry, Tape, Team
 from simulator.errors import InputError, printable
 from simulator.importers.gguf_header import FileTensor
-from simulator.machine.host import Tree, read_memory
+from simulator.machine.files import Tree
+from simulator.machine.memory import read_memory
 from simulator.spec.model import Model
 from simulator.spec.quant import FORMATS, Weights, uniform
 from simulator.spec.textfiles import open_file

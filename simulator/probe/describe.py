@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from simulator import __version__
-from simulator.machine.host import Host, describe_state
+from simulator.machine.disturbances import describe_state
+from simulator.machine.host import Host
 from simulator.probe.caches import find_levels
 from simulator.probe.clock import Sample, difference_of, spread_fields, spread_of, typical_of
 from simulator.probe.device import Readings, kernel_threads

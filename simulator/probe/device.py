@@ -17,7 +17,8 @@ from simulator.engine import cpu
 from simulator.engine.formats import LAYOUTS
 from simulator.engine.team import Team
 from simulator.engine.weights import check_room
-from simulator.machine.host import Host, most_threads
+from simulator.machine.host import Host
+from simulator.machine.threads import most_threads
 from simulator.probe import parts
 from simulator.probe.bandwidth import KINDS, passing_probe, random_probe, stream_probe
 from simulator.probe.clock import (

@@ -24,7 +24,7 @@ DeviceClass = Literal[
     "datacenter-gpu",
 ]  # fmt: skip
 Vendor = Literal["", "nvidia", "amd", "intel", "apple", "arm", "broadcom", "qualcomm", "riscv"]
-# Vendors whose cores run one thread each: see `host.ARM_CORES`. x86 has two where it has more than one.
+# Vendors whose cores run one thread each: see `processor.ARM_CORES`. x86 has two where it has more than one.
 ONE_THREAD_A_CORE = frozenset({"apple", "arm", "broadcom", "nvidia", "qualcomm"})
 PEAK_FORMATS = ("f32", "tf32", "f16", "bf16", "fp8", "int8", "fp4", "int4")
 

@@ -34,7 +34,7 @@ sys.path[:0] = [{here!r}]
 from patching import change
 from readings import readings_of, tiny_plan
 from simulator import cli
-from simulator.machine import host
+from simulator.machine import read as machine
 from simulator.probe import device, storage
 from simulator.commands import profile
 def plan_of(machine, seconds, threads, **more):
@@ -627,7 +627,9 @@ def test_one_core_is_enough(folder):
 def test_a_system_that_tells_nothing_is_measured_all_the_same(folder):
     """Neither /proc nor /sys: no caches, no memory, no name, and still a usable file."""
     (folder / "nothing").mkdir()
-    process = child("read = host.read_host\nchange(profile, read_host=lambda: read(host.Path('nothing')))", cwd=folder)
+    process = child(
+        "read = machine.read_host\nchange(profile, read_host=lambda: read(machine.Path('nothing')))", cwd=folder
+    )
     status, out, err = ended(process)
     assert status == 0, err
     hardware = load_hardware("mine.yaml")
