@@ -415,7 +415,7 @@ def profile(
         raise InputError("--threads counts those of the CPU, which --gpu does not measure: leave one of them out")
     if quick and seconds is not None:
         raise InputError("--quick stands for --seconds 20: leave one of them out")
-    from simulator.probe.device import LEAST_SECONDS, MOST_SECONDS, QUICK_SECONDS, SECONDS
+    from simulator.probe.plan import LEAST_SECONDS, MOST_SECONDS, QUICK_SECONDS, SECONDS
 
     if seconds is not None and not LEAST_SECONDS <= seconds <= MOST_SECONDS:
         raise InputError(f"--seconds {seconds:g}: between {LEAST_SECONDS:g} and {MOST_SECONDS:,.0f} are possible")

@@ -3,19 +3,14 @@
 import math
 
 from simulator.machine.host import Cache, Host
+from simulator.probe.attention import QUERIES, Attention
 from simulator.probe.clock import Sample
-from simulator.probe.device import (
-    BLOCKS,
-    QUICK_SECONDS,
-    RANDOM_BYTES,
-    SECONDS,
-    Plan,
-    Readings,
-    kernel_threads,
-    make_plan,
-)
+from simulator.probe.groups import BLOCKS, RANDOM_BYTES
+from simulator.probe.items import small_models
 from simulator.probe.kernels import matrix_sizes
-from simulator.probe.parts import QUERIES, Attention, PartSpeed, small_models
+from simulator.probe.part_speed import PartSpeed
+from simulator.probe.plan import QUICK_SECONDS, SECONDS, Plan, kernel_threads, make_plan
+from simulator.probe.readings import Readings
 from simulator.units import GI, KI, MI
 
 PI5 = Host(

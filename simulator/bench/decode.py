@@ -20,8 +20,8 @@ from simulator.engine import cpu
 from simulator.engine.step import Engine
 from simulator.machine.threads import threads_here
 from simulator.probe.read import ReadProbe
+from simulator.progress import Progress
 from simulator.report.leftovers import temporary_folder
-from simulator.report.progress import Progress
 from simulator.units import counted
 
 BURST_S = 0.6  # of decoding between two looks at the memory

@@ -19,10 +19,11 @@ from simulator.machine.disturbances import describe_state, remark_on_others
 from simulator.machine.read import read_host
 from simulator.machine.threads import threads_here
 from simulator.probe.compiling import compile_all
-from simulator.probe.cuda import gpu_notes
+from simulator.probe.cuda_device import gpu_notes
 from simulator.probe.describe import hardware_fields, identity, with_doubts
-from simulator.probe.device import Plan, make_plan, read_device
+from simulator.probe.device import read_device
 from simulator.probe.merge import fields_of, merge, refuse_stranger
+from simulator.probe.plan import Plan, make_plan
 from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_whole
 from simulator.report.screen import is_screen, print_line, print_next

@@ -27,8 +27,8 @@ from simulator.machine.host import Host
 from simulator.machine.read import read_host
 from simulator.machine.threads import most_threads
 from simulator.probe.describe import identity
-from simulator.probe.device import Plan, make_plan
 from simulator.probe.merge import difference, fields_of
+from simulator.probe.plan import Plan, make_plan
 from simulator.report.charts import measured_chart
 from simulator.report.measured import of_comparison
 from simulator.report.progress import progress_bar

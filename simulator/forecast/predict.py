@@ -139,7 +139,7 @@ class Prediction:
         # another one at each moment, in all that it does: that counts in full.
         variances = self.unrest.variance
         for figure, seconds in self._seconds_by_figure():
-            variances = variances + (seconds / self.seconds_given_memory * interval.spread_of(figure)) ** 2
+            variances = variances + (seconds / self.seconds_given_memory * interval.expected_spread(figure)) ** 2
         if self.model.experts:
             experts = sum(timed.op.count * timed.memory_s for timed in self.ops if timed.op.part == "experts")
             is_batch = np.where(np.asarray(self.load.new_tokens) > 1, 1.0, 0.0)

@@ -16,9 +16,9 @@ from simulator.forecast.decode import cache_bytes_held
 from simulator.forecast.predict import BOUNDS, Prediction, fixed_bytes
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
 from simulator.importers.open import load_model, load_routing
+from simulator.progress import Progress
 from simulator.report.charts import BATCHES, with_zeros
 from simulator.report.crossings import Crossings, crossings
-from simulator.report.progress import Progress
 from simulator.report.roofline_data import ceilings_of
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.model import Loaded

@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from simulator.errors import InputError
 from simulator.forecast.scenario import Scenario, usual_formats
+from simulator.progress import Progress
 from simulator.report import charts
 from simulator.report.charts import FEW_BATCHES, ROOF_BATCHES, Chart, by_device
 from simulator.report.measured import Measured
-from simulator.report.progress import Progress
 
 WORKERS = 2
 MOST = 9  # panels where each pair of a model and a device has one of its own

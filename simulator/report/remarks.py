@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
-from simulator.forecast.interval import RESTLESS, Point, weaknesses
+from simulator.forecast.interval import Point, weaknesses
 from simulator.forecast.predict import Prediction, bytes_elsewhere
 from simulator.forecast.scenario import Scenario, largest_batch, largest_context
-from simulator.spec.doubt import told_doubts
+from simulator.spec.doubt import RESTLESS, told_doubts
 from simulator.spec.hardware import BEYOND, BY_DEFINITION, INTERPOLATED, SHARED_OUT, Figure, Hardware
 from simulator.spec.layers.attention import GroupedQuery
 from simulator.spec.model import Model

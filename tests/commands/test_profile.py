@@ -35,7 +35,7 @@ from patching import change
 from readings import readings_of, tiny_plan
 from simulator import cli
 from simulator.machine import read as machine
-from simulator.probe import device, storage
+from simulator.probe import device, passes, storage
 from simulator.commands import profile
 def plan_of(machine, seconds, threads, **more):
     return tiny_plan(threads=tuple(range(1, machine.n_threads + 1))[:2], budget_s=120.0, storage_bytes=2**20, **more)
@@ -562,9 +562,9 @@ def test_a_signal_while_measuring_leaves_the_old_file(folder, kind):
     text = Path("mine.yaml").read_text()
     process = child(
         "change(profile, refuse_stranger=lambda *_: None)\n"
-        "measure = device.measure\n"
+        "measure = passes.measure\n"
         "def begins(*arguments):\n    print('here', flush=True)\n    return measure(*arguments)\n"
-        "change(device, measure=begins)",
+        "change(passes, measure=begins)",
         cwd=folder,
     )
     assert process.stdout.readline() == "here\n"
