@@ -23,7 +23,7 @@ from simulator.commands import profile
 from simulator.commands.profile import to_yaml
 from simulator.engine import compiled
 from simulator.machine import host as hosts
-from simulator.probe import device, storage
+from simulator.probe import groups, storage
 from simulator.spec.hardware import load_hardware
 from simulator.units import KI
 
@@ -509,7 +509,7 @@ def test_an_interrupt_leaves_the_old_file_and_nothing_else(folder, monkeypatch, 
     monkeypatch.setattr(profile, "refuse_stranger", lambda *_: None)
     monkeypatch.setattr(profile, "remark_on_others", lambda: ())
     monkeypatch.setattr(storage, "BLOCK", 64 * KI)
-    monkeypatch.setattr(device, "RANDOM_BYTES", 64 * KI)
+    monkeypatch.setattr(groups, "RANDOM_BYTES", 64 * KI)
     text, reached = write_profile(), []
 
     class Bar:
