@@ -65,7 +65,7 @@ def run(*arguments):
 def folder(tmp_path, monkeypatch):
     """Where a reader might stand: with a profile and somebody's measurements."""
     monkeypatch.chdir(tmp_path)
-    fields = machine().model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    fields = machine().model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
     (tmp_path / "mine.yaml").write_text(to_yaml(fields))
     (tmp_path / "path" / "to").mkdir(parents=True)
     (tmp_path / "path" / "to" / "llama-bench.json").write_text(json.dumps([BENCH]))

@@ -1,4 +1,4 @@
-"""The rules that the code keeps: who may import whom, and what the linter and the formatter say."""
+"""The rules that the code keeps: who may import whom, how long a file may be, and what the linter and the formatter say."""
 
 import ast
 import re
@@ -28,6 +28,9 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 MEASURING = ("engine", "probe", "judge.measure")  # agreement is evidence only if it never sees the forecast
 LIGHT = ("forecast", "importers", "machine", "spec", "errors", "interrupts", "progress", "units")
 HEAVY = {"numba", "matplotlib"}
+MOST_FILE_LINES, MOST_FUNCTION_LINES = 400, 60
+DATA_SHARE = 0.8  # a file with more than that of its lines in data is a table, and as long as its data are
+ONE_PAGE = "simulator/report/page.js"  # the script of a page that opens alone: as long as it has to be
 
 
 def modules():
@@ -94,6 +97,44 @@ def seeing(found):
     return [name for name, others in found.items() if is_measuring(name) and "forecast" in map(room, others)]
 
 
+def written_files():
+    """Everything that somebody has to read, by its path in the project."""
+    found = [path for folder in ("simulator", "tests", "examples") for path in (ROOT / folder).rglob("*")]
+    found = [path for path in found if path.suffix in (".py", ".js", ".css", ".html", ".c")]
+    return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(found)}
+
+
+def too_long(name, text):
+    """What of a file is longer than it may be, each in a line with its length."""
+    tree = ast.parse(text) if name.endswith(".py") else ast.Module([], [])
+    n_lines = len(text.splitlines())
+    if n_lines > MOST_FILE_LINES and name != ONE_PAGE and data_lines(tree) <= DATA_SHARE * n_lines:
+        yield f"{name}: {n_lines} lines, {MOST_FILE_LINES} are allowed"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and lines_of(node) > MOST_FUNCTION_LINES:
+            yield f"{name}: {node.name} has {lines_of(node)} lines, {MOST_FUNCTION_LINES} are allowed"
+
+
+def data_lines(tree):
+    """Lines of a module's own assignments of nothing but numbers, short texts and collections of those: no call, no name in them."""
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign) and is_literal(node.value)]
+    return sum(map(lines_of, assigned))
+
+
+def is_literal(value):
+    """Whether a value is written out; a text of several lines may be a program, and does not count."""
+    try:
+        ast.literal_eval(value)
+    except (ValueError, TypeError):
+        return False
+    return not any(isinstance(each, ast.Constant) and lines_of(each) > 1 for each in ast.walk(value))
+
+
+def lines_of(node):
+    """Lines that something takes, without its decorators."""
+    return node.end_lineno - node.lineno + 1
+
+
 def test_imports_lead_downwards():
     """Every room imports from those below it alone; the check itself sees an import upwards, one across and an unknown room."""
     assert {room(name) for name in graph()} == set(LEVEL)
@@ -144,6 +185,46 @@ def test_machine_code_is_made_in_one_place():
     makers = {f"numba.{name}" for name in ("njit", "jit", "cfunc", "vectorize", "guvectorize", "stencil")}
     found = {name for name, path in modules().items() if imports(path) & (makers | {"numba.core.ccallback"})}
     assert found == {"engine.compiled"}
+
+
+def test_no_file_and_no_function_is_too_long():
+    """400 lines a file but for tables of data and the page's script, 60 a function."""
+    found = [line for name, text in written_files().items() for line in too_long(name, text)]
+    assert not found, "\n".join(["", *found])
+
+
+def long_list(entry, n_lines):
+    """An assignment of so many lines."""
+    return "x = [\n" + f"    {entry},\n" * (n_lines - 2) + "]\n"
+
+
+CALL = "x = f()\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "n_found"),
+    [
+        ("a.py", CALL * 400, 0),
+        ("a.py", CALL * 401, 1),
+        ("a.css", "a {}\n" * 401, 1),
+        (ONE_PAGE, "a();\n" * 401, 0),
+        ("a.py", "def f():\n" + "    x = 1\n" * 59, 0),
+        ("a.py", "def f():\n" + "    x = 1\n" * 60, 1),
+        ("a.py", "class A:\n    async def f():\n" + "        x = 1\n" * 60, 1),
+        ("a.py", "def f():\n    def g():\n" + "        x = 1\n" * 60, 2),
+        ("a.py", long_list("{'a': -1, 'b': (2.5, None)}", 500), 0),
+        ("a.py", long_list("1", 401) + CALL * 100, 0),  # 80.04 %
+        ("a.py", long_list("1", 400) + CALL * 100, 1),  # 80 %
+        ("a.py", long_list("f(1)", 500), 1),
+        ("a.py", long_list("y", 500), 1),
+        ("a.py", "x: int\n" * 500, 1),
+        ("a.py", "x = '''\n" + "print(1)\n" * 500 + "'''\n", 1),
+        ("a.py", "class A:\n    x = [\n" + "    1,\n" * 500 + "    ]\n", 1),  # not the module's own
+    ],
+)
+def test_what_is_too_long_is_seen(name, text, n_found):
+    """At the bound and beyond it; what is called, named, in a class or a program in quotes is no table of data."""
+    assert len(list(too_long(name, text))) == n_found
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])

@@ -1,1 +1,1 @@
-"""How fast roofcast itself is, measured in interleaved pairs: `python -m simulator.bench forecast|decode`."""
+"""How fast roofcast itself is, measured in interleaved pairs: `python -m simulator.bench forecast|decode|bandwidth`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from simulator.bench.rows import row
 from simulator.forecast.scenario import scenario
 from simulator.progress import Progress
 
@@ -67,15 +67,4 @@ def forecast_rows(rounds: int, progress: Progress = lambda _share, _what: None) 
 
 
 def _row(case: str, seconds: list[float], ratios: list[float], against: str, limit: float) -> dict:
-    return {
-        "case": case,
-        "value": statistics.median(seconds),
-        "unit": "s",
-        "ratio": statistics.median(ratios),
-        "ratio_low": min(ratios),
-        "ratio_high": max(ratios),
-        "against": against,
-        "limit": limit,
-        "target": f"<= {limit:g}",
-        "rounds": len(seconds),
-    }
+    return row(case, seconds, ratios, against, f"<= {limit:g}", "s", limit)

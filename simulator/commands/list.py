@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from math import inf
 
 from simulator.errors import InputError, hint, printable
-from simulator.forecast.predict import Prediction
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario
 from simulator.importers.open import load_model
 from simulator.report.screen import fold, is_screen, print_line
 from simulator.report.table import print_table
 from simulator.spec.hardware import Hardware, load_hardware
-from simulator.spec.library import names, shelf
+from simulator.spec.library import RUNTIMES, names, shelf
 from simulator.spec.mixes import MIXES
 from simulator.spec.model import Loaded, Model
 from simulator.spec.names import holds, words
 from simulator.spec.quant import FORMATS
-from simulator.spec.runtime import RUNTIMES, default_runtime, load_runtime
+from simulator.spec.runtime import default_runtime, load_runtime
 from simulator.units import GIGA, KILO, MEGA, TERA, counted, format_gib, format_number, format_params
 
 LINES = 20  # of a list on a terminal, where not all are asked for

@@ -20,7 +20,8 @@ from simulator.probe.plan import SHORT_SECONDS
 from simulator.report.progress import progress_bar
 from simulator.report.screen import print_line, print_next
 from simulator.report.table import print_table
-from simulator.spec.hardware import Figure, Hardware
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.units import TERA, counted, format_capacity, format_number, format_rate
 
 ROUNDS = 21

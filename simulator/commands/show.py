@@ -11,14 +11,15 @@ from simulator.forecast.decode import cache_bytes_per_token
 from simulator.importers.open import load_model
 from simulator.report.remarks import oddities
 from simulator.report.screen import fold, print_line
-from simulator.spec.hardware import Figure, Hardware, load_hardware, refuse_several
-from simulator.spec.library import is_file, look_up, names, shelf
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware, load_hardware, refuse_several
+from simulator.spec.library import RUNTIMES, is_file, look_up, names, shelf
 from simulator.spec.mixes import MIXES, base_format, parse_weights, weights_called
 from simulator.spec.model import CONVENTIONS, Loaded, Model, weight_bytes
 from simulator.spec.names import listed, split_count
 from simulator.spec.quant import FORMATS, Weights, format_remark
-from simulator.spec.runtime import RUNTIMES, Runtime, load_runtime, refuse_other_software
-from simulator.spec.textfiles import read_yaml
+from simulator.spec.runtime import Runtime, load_runtime, refuse_other_software
+from simulator.spec.yamlfiles import read_yaml
 from simulator.units import counted, format_bytes, format_gib, format_params
 
 

@@ -93,7 +93,7 @@ def _models(found: Comparison, folder: Path) -> tuple[dict[str, Loaded], dict[st
     models = {row.case.model.name: row.case.model for row in found.rows}
     loaded = {name: Loaded(model, path=folder / "models" / f"{name}.yaml") for name, model in models.items()}
     files = {
-        f"models/{name}.yaml": yaml.safe_dump(model.model_dump(mode="json", exclude_unset=True), sort_keys=False)
+        f"models/{name}.yaml": yaml.safe_dump(model.model_dump(exclude_unset=True), sort_keys=False)
         for name, model in models.items()
     }
     return loaded, files

@@ -6,6 +6,8 @@ Left out: embedding lookup (a row per token), sampling, and the encoder of an en
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
 
 from simulator.forecast.ops import Cost, Op, Work
 from simulator.spec.layers.ffn import Experts
@@ -35,7 +37,8 @@ def _layer_ops(model: Model, load: Workload, shape: int, found: list[StoredTenso
     layer, indices, _ = model.shapes[shape]
     where, count = _name_layers(indices), len(indices)
     vectors = [stored for stored in found if _is_small(stored.tensor)]
-    ops = [_tensor_op(load, layer, stored, where) for stored in found if not _is_small(stored.tensor)]
+    copies = _copies(load, layer)
+    ops = [_tensor_op(load, copies, stored, where) for stored in found if not _is_small(stored.tensor)]
     ops.append(_vectors_op(model, load, layer, sum(stored.total_bytes for stored in vectors) / count, count, where))
     ops += _small_ops(load, layer, found, count, where)
     if layer.attention is not None:
@@ -49,22 +52,36 @@ def _is_small(tensor: Tensor) -> bool:
     return tensor.is_vector and tensor.copies == 1
 
 
-def _tensor_op(load: Workload, layer: Layer, stored: StoredTensor, where: str) -> Op:
+@dataclass(frozen=True)
+class _Copies:
+    """Of the experts of a layer."""
+
+    read: Any  # at least once in the step
+    used: Any  # by each token
+    sharers: Any  # tokens that one of them serves
+
+
+def _copies(load: Workload, layer: Layer) -> _Copies | None:
+    if not isinstance(layer.ffn, Experts):
+        return None
+    read, used = load.routing.distinct(layer.ffn, load.new_tokens), load.routing.served(layer.ffn, load.new_tokens)
+    return _Copies(read, used, load.new_tokens * used / read)
+
+
+def _tensor_op(load: Workload, copies: _Copies | None, stored: StoredTensor, where: str) -> Op:
     tensor, tokens = stored.tensor, load.new_tokens
     if tensor.copies > 1:
-        ffn = layer.ffn
-        assert isinstance(ffn, Experts)  # only experts come in copies
-        read_copies = load.routing.distinct(ffn, tokens)
-        used_copies = load.routing.served(ffn, tokens)  # per token
-        sharers = tokens * used_copies / read_copies  # tokens that one touched expert serves
+        assert copies is not None  # only experts come in copies
+        read_copies, used_copies, sharers = copies.read, copies.used, copies.sharers
     else:
         read_copies = used_copies = 1
         sharers = tokens
     read_share = load.sparsity.read_share(tensor.role, sharers) if load.sparsity else 1.0
     flop_share = load.sparsity.flop_share(tensor.role) if load.sparsity else 1.0
     weights_of_one = 0 if tensor.is_vector else tensor.rows * tensor.columns
+    flops = 2.0 * weights_of_one * used_copies * tokens
     cost = Cost(
-        flops=2.0 * weights_of_one * used_copies * tokens * flop_share,
+        flops=flops if flop_share == 1.0 else flops * flop_share,
         weight_bytes=stored.nbytes / tensor.copies * read_copies * read_share,
         activation_bytes=ACTIVATION_VALUE_BYTES * (tensor.rows + tensor.columns) * used_copies * tokens,
     )

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.spec.hardware import BY_DEFINITION, Figure, Hardware
+from simulator.spec.figure import BY_DEFINITION, Figure
+from simulator.spec.hardware import Hardware
 from simulator.spec.runtime import MODEL_SPREAD
 from simulator.units import counted
 

@@ -6,7 +6,7 @@ a pure read, straight lines between the three working sets that it was measured 
 then, the curve still holds.
 
 On a disturbed machine kernels seem to do what they cannot: to read faster than reading alone, or to take longer for a token of
-many than for a token of few. Such figures are held to what can be (see `doubt`), so a larger batch never lowers the total.
+many than for a token of few. Such figures are held to what can be (see `spec.doubt`), so a larger batch never lowers the total.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from simulator.forecast.ops import Op, Work
-from simulator.spec.hardware import EngineSpeeds, Figure, KernelSpeed
+from simulator.spec.engine_speeds import EngineSpeeds, KernelSpeed
+from simulator.spec.figure import Figure
 from simulator.units import GIGA, MI, MICRO, NANO
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from simulator.forecast.bandwidth import Bandwidth, bandwidth_of
 from simulator.forecast.kernel_speed import time_kernel, work_seconds
 from simulator.forecast.ops import Op
-from simulator.spec.hardware import Figure, Hardware
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.spec.runtime import ONE, Backend, ceiling_peak, launch_seconds
 
 
@@ -30,16 +31,25 @@ class TimedOp:
     exposed_s: Any = 0.0  # what of the shorter of the two the longer does not hide, where that was measured
 
     @cached_property
+    def _longer_s(self):
+        return np.maximum(self.memory_s, self.compute_s)
+
+    @property
     def seconds(self):
         """overhead + max(memory, compute) + what is not hidden."""
-        return self.overhead_s + np.maximum(self.memory_s, self.compute_s) + self.exposed_s
+        return _plus(self.overhead_s + self._longer_s, self.exposed_s)
 
     @cached_property
     def limits(self) -> tuple[Any, Any]:
         """Seconds of all `count` that memory limits, and that arithmetic limits: one of them is 0."""
-        by_memory = np.asarray(self.memory_s) >= self.compute_s
-        seconds = self.op.count * (np.maximum(self.memory_s, self.compute_s) + self.exposed_s)
-        return np.where(by_memory, seconds, 0.0), np.where(by_memory, 0.0, seconds)
+        seconds = self.op.count * _plus(self._longer_s, self.exposed_s)
+        by_memory = np.where(np.asarray(self.memory_s) >= self.compute_s, seconds, 0.0)
+        return by_memory, seconds - by_memory
+
+
+def _plus(seconds: Any, more: Any) -> Any:
+    """Their sum, without a pass over an array to which nothing is added."""
+    return seconds if isinstance(more, float) and more == 0.0 else seconds + more
 
 
 def time_ops(
@@ -56,18 +66,17 @@ def time_ops(
     of_cache = curve.seconds_per_byte(all_bytes) if backend.speeds and all_bytes is not None else seconds_per_byte
     found = []
     for op in ops:
-        s_per_byte = of_cache if op.part == "cache" else _of_weights(op, hardware, curve, working_set)
+        s_per_byte = of_cache if op.part == "cache" else _of_weights(op, hardware, curve, working_set, seconds_per_byte)
         found.append(_time(op, hardware, backend, threads, s_per_byte, activation_s_per_byte, launch))
     return tuple(found)
 
 
-def _of_weights(op: Op, hardware: Hardware, curve: Bandwidth, working_set):
-    """Seconds for each byte of weights.
+def _of_weights(op: Op, hardware: Hardware, curve: Bandwidth, working_set, seconds):
+    """Seconds for each byte of weights; *seconds*: of whatever is read in order.
 
     What is read in the same order each step is gone from a cache that cannot hold it when it is needed again. Experts come
     in no order: of those that a step does not read, a measured cache keeps as many as it holds, for another step.
     """
-    seconds = curve.seconds_per_byte(working_set)
     caches = [level.capacity_bytes for level in hardware.memory[:-1]]
     if not (hardware.curve and caches) or op.part != "experts":
         return seconds

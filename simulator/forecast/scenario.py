@@ -12,7 +12,9 @@ import numpy as np
 
 from simulator.errors import InputError, printable
 from simulator.forecast.decode import cache_bytes_held
-from simulator.forecast.predict import Prediction, memory_limit, memory_needed, predict
+from simulator.forecast.fit import memory_limit, memory_needed
+from simulator.forecast.predict import predict
+from simulator.forecast.prediction import Prediction
 from simulator.importers.open import load_model, load_routing
 from simulator.spec.arguments import counts, expect, expect_path, whole
 from simulator.spec.hardware import Hardware, load_hardware

@@ -40,6 +40,8 @@ _RENAMED = {
     "exp_probs_b": "ffn_gate_inp.bias",
     "attn_output_norm": "post_attention_norm",
 }
+# Norms inside of attention or of a state, which a model counts with those.
+_INNER_NORMS = ("attn_q_norm", "attn_k_norm", "attn_q_a_norm", "attn_kv_a_norm", "ssm_norm", "attn_sub_norm")
 _BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
 
 
@@ -349,6 +351,3 @@ class _Reader:
                 raise InputError(
                     f"{self.path}: tensor {tensor.name[:80]!r} is not known in a {self.architecture} model"
                 )
-
-
-_INNER_NORMS = ("attn_q_norm", "attn_k_norm", "attn_q_a_norm", "attn_kv_a_norm", "ssm_norm", "attn_sub_norm")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simulator.errors import InputError, describe, hint, printable
@@ -37,7 +37,8 @@ class _Kind:
     router_bias: bool = False
     shared_gate: bool = False
     sinks: bool = False
-    extra: dict = field(default_factory=dict)
+    output_gate: bool = False
+    learned_positions: bool = False
 
 
 _KINDS = {
@@ -48,7 +49,7 @@ _KINDS = {
     "qwen2_moe": _Kind(qkv_bias=True, shared_gate=True),
     "qwen3": _Kind(qk_norm="head"),
     "qwen3_moe": _Kind(qk_norm="head"),
-    "qwen3_next": _Kind(qk_norm="head", shared_gate=True, extra={"output_gate": True}),
+    "qwen3_next": _Kind(qk_norm="head", shared_gate=True, output_gate=True),
     "gemma": _Kind(tied=True),
     "gemma2": _Kind(tied=True, norms=4, period=2),
     "gemma3_text": _Kind(tied=True, norms=4, qk_norm="head", period=6),
@@ -66,7 +67,7 @@ _KINDS = {
     "llama4_text": _Kind(),
     "gpt2": _Kind(
         tied=True, plain_ffn=True, ffn_bias=True, norm_bias=True, qkv_bias=True, output_bias=True,
-        extra={"learned_positions": True},
+        learned_positions=True,
     ),
     "starcoder2": _Kind(plain_ffn=True, tied=True, norm_bias=True),
     "smollm3": _Kind(tied=True),
@@ -156,7 +157,7 @@ class _Config:
             "final_norm": self.kind.final_norm,
             "head_bias": self.flag("lm_head_bias", self.kind.head_bias),
             "native_weights": self.quantised(),
-            "learned_positions": positions if self.kind.extra.get("learned_positions") else 0,
+            "learned_positions": positions if self.kind.learned_positions else 0,
         }
         return check(data, Model, str(self.path))
 
@@ -219,7 +220,7 @@ class _Config:
             or ("head" if self.flag("use_qk_norm", False) and self.type == "glm4_moe" else None),
             "qkv_bias": qkv_bias,
             "output_bias": output_bias,
-            "output_gate": bool(self.kind.extra.get("output_gate")),
+            "output_gate": self.kind.output_gate,
             "sinks": self.kind.sinks,
             **self._window(index, n_layers),
         }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from simulator.errors import InputError
 from simulator.importers.open import load_model, starts_with_gguf
+from simulator.importers.records import Unusable
 from simulator.spec.library import is_file, names, shelf
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, weight_bytes
@@ -26,10 +27,6 @@ _MIX = re.compile(
 )
 _ENDING = {"small": "_s", "medium": "_m", "large": "_l"}
 _IRREGULAR = {"q2_k_m": "q2_k", "iq3_s mix": "iq3_m"}
-
-
-class Unusable(ValueError):
-    """A measurement cannot be set beside a forecast; the message is the reason, the same for all rows that share it."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def _shelf() -> tuple[Loaded, ...]:
 def _words(text: str) -> frozenset[str]:
     """Lower-case words without points, letters apart from a version behind them: `Qwen2.5-14B` is qwen, 25, 14b.
 
-    Unlike `names.words`, which knows what somebody typed, these are counted to see how much two names share: a size is one
+    Unlike `spec.names.words`, which knows what somebody typed, these are counted to see how much two names share: a size is one
     word, so that every size does not share its b, and qwen2 begins qwen2.5.
     """
     found = []

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulator.errors import InputError, describe, printable
-from simulator.importers.labels import Choice, Facts, Unusable, choose
+from simulator.importers.labels import Choice, Facts, choose
 from simulator.importers.records import (
     MAX_ROWS,
     SPLIT,
@@ -23,6 +23,7 @@ from simulator.importers.records import (
     Published,
     Record,
     Skipped,
+    Unusable,
     cache_format,
     collect,
 )
@@ -314,11 +315,15 @@ def _backends(record: Record) -> list[str]:
     return [name for name in _OLD_BACKENDS if _is_true(record, name)] or ["cpu"]
 
 
+def _gpu_layers(record: Record) -> int:
+    """How many layers were asked to lie on a GPU; -1 means all."""
+    return record.count("n_gpu_layers", -MAX_LAYERS_ASKED, MAX_LAYERS_ASKED, default=-1)
+
+
 def _runs_on_cpu(record: Record) -> bool:
     backends = _backends(record)
     on_gpu = [name for name in backends if name not in _CPU_BACKENDS]
-    layers = record.count("n_gpu_layers", -MAX_LAYERS_ASKED, MAX_LAYERS_ASKED, default=-1)
-    return layers == 0 or record.text("devices") == "none" or bool(backends and not on_gpu)
+    return _gpu_layers(record) == 0 or record.text("devices") == "none" or bool(backends and not on_gpu)
 
 
 def _ran_on(record: Record, n_layers: int) -> Processor:
@@ -327,7 +332,7 @@ def _ran_on(record: Record, n_layers: int) -> Processor:
         raise Unusable("on several machines (RPC), whose communication is not forecast")
     if _runs_on_cpu(record):
         return "cpu"
-    layers = record.count("n_gpu_layers", -MAX_LAYERS_ASKED, MAX_LAYERS_ASKED, default=-1)
+    layers = _gpu_layers(record)
     overrides = record.text("tensor_buft_overrides") not in ("", "none")
     moved = overrides or _is_true(record, "no_kv_offload") or record.text("n_cpu_moe") not in ("", "0")
     if 0 < layers <= n_layers or moved:  # the head counts as one more layer

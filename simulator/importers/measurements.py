@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, printable
-from simulator.importers.labels import Choice, Unusable, with_formats
+from simulator.importers.labels import Choice, with_formats
 from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
 from simulator.importers.open import load_model
 from simulator.importers.records import (
@@ -19,6 +19,7 @@ from simulator.importers.records import (
     Processor,
     Published,
     Record,
+    Unusable,
     cache_format,
     collect,
 )

@@ -8,7 +8,7 @@ from simulator.errors import InputError
 from simulator.spec.library import find, shelf
 from simulator.spec.model import Loaded, Model
 from simulator.spec.routing import Routing, parse_routing
-from simulator.spec.schema import load_spec
+from simulator.spec.shipped import load_spec
 from simulator.spec.textfiles import open_file
 
 

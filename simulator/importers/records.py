@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from simulator.errors import InputError, describe, printable
-from simulator.importers.labels import Unusable
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Loaded
 from simulator.spec.quant import parse_cache_format
@@ -15,11 +14,11 @@ from simulator.spec.textfiles import parse_number
 
 MAX_ROWS = 10_000
 MIN_RATE, MAX_RATE = 1e-6, 1e9  # tokens per second: what lies beyond is a misprint
-MAX_SPREAD = 10.0
-DOES_NOT_FIT = (
-    "does not fit in the device's memory, as it is counted here"  # so that there is no forecast to set beside it
-)
+MAX_SPREAD = 10.0  # of a standard deviation over the rate
+
+# Reasons that several readers, or several judges, give.
 SPLIT = "weights split between GPU and CPU memory"
+DOES_NOT_FIT = "does not fit in the device's memory, as it is counted here"  # so there is no forecast to set beside it
 
 Processor = Literal["cpu", "gpu", ""]
 
@@ -41,6 +40,10 @@ class Published:
     hardware: Hardware | None = None  # None: the source names no device that has a file
     ran_on: Processor = ""  # what did the arithmetic, where the source tells
     assumed: tuple[str, ...] = ()
+
+
+class Unusable(ValueError):
+    """A measurement cannot be set beside a forecast; the message is the reason, the same for all rows that share it."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,7 @@ class Record:
 
     def number(self, name: str, lowest: float, highest: float) -> float:
         """A field as a number in these bounds; InputError says what stands there instead."""
-        value = self._given(name)
-        number = _as_number(value)
-        if number is None or not lowest <= number <= highest:
-            needed = f"a number from {lowest:,} to {highest:,.0f} is needed"
-            raise InputError(
-                f"{self.where}: {self.called(name)} is {describe(value)}, {needed}; correct the row or leave it out"
-            )
-        return number
+        return self._bounded(name, lowest, highest, f"a number from {lowest:,} to {highest:,.0f}")
 
     def count(self, name: str, lowest: int, highest: int, default: int | None = None) -> int | None:
         """A field as a whole number in these bounds; *default* where it is missing and there is one."""
@@ -102,12 +98,7 @@ class Record:
 
     def rate(self, name: str) -> float:
         """A field as tokens per second: no less and no more than any machine does."""
-        value = self._given(name)
-        number = _as_number(value)
-        if number is None or not MIN_RATE <= number <= MAX_RATE:
-            needed = f"a rate from {MIN_RATE:f} to {MAX_RATE:,.0f} tokens/s is needed; correct the row or leave it out"
-            raise InputError(f"{self.where}: {self.called(name)} is {describe(value)}, {needed}")
-        return number
+        return self._bounded(name, MIN_RATE, MAX_RATE, f"a rate from {MIN_RATE:f} to {MAX_RATE:,.0f} tokens/s")
 
     def spread(self, name: str, rate: float) -> float | None:
         """A standard deviation as a share of *rate*; None where it is missing or, from a single run, 0."""
@@ -119,10 +110,15 @@ class Record:
             )
         return spread or None
 
-    def _given(self, name: str) -> Any:
+    def _bounded(self, name: str, lowest: float, highest: float, needed: str) -> float:
         if not self.text(name):
             raise InputError(f"{self.where}: {self.called(name)} is missing")
-        return self.fields[name]
+        value = self.fields[name]
+        number = _as_number(value)
+        if number is None or not lowest <= number <= highest:
+            found = f"{self.called(name)} is {describe(value)}, {needed} is needed"
+            raise InputError(f"{self.where}: {found}; correct the row or leave it out")
+        return number
 
 
 def _as_number(value: Any) -> float | None:

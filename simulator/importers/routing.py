@@ -11,6 +11,7 @@ from simulator.units import counted
 
 MAX_TRACE_ROWS = 200_000
 MAX_TRACE_COUNTS = 1_000_000  # layers times experts
+MAX_EXPERTS = 8_192  # of a layer, as in a model's file
 
 
 def read_routing(path: Path) -> Routing:
@@ -62,7 +63,7 @@ def _csv_rows(path: Path):
 
 def _counts(path: Path, counts: list) -> tuple[float, ...]:
     valid = all(type(each) in (int, float) and 0 <= each < 1e18 for each in counts)
-    if not counts or len(counts) > 8_192 or not valid or not any(counts):
+    if not counts or len(counts) > MAX_EXPERTS or not valid or not any(counts):
         raise InputError(f"{path}: counts must be numbers of at least 0, one per expert, not all 0")
     return tuple(float(each) for each in counts)
 
@@ -73,9 +74,11 @@ def _trace(path: Path, rows: list) -> Trace:
     if len(rows) > MAX_TRACE_ROWS:
         raise InputError(f"{path}: {len(rows):,} choices are too many (at most {MAX_TRACE_ROWS:,})")
     for token, layer, expert in rows:
-        if not all(type(each) is int and 0 <= each < 8_192 for each in (layer, expert)) or token < 0:
+        if not all(type(each) is int and 0 <= each < MAX_EXPERTS for each in (layer, expert)) or token < 0:
             wrong = f"layer {describe(layer)}" if type(layer) is not int else describe(expert)
-            raise InputError(f"{path}: token {token}: {wrong} where an expert's number (0 to 8,191) is needed")
+            raise InputError(
+                f"{path}: token {token}: {wrong} where an expert's number (0 to {MAX_EXPERTS - 1:,}) is needed"
+            )
     choices = set(rows)  # a token uses an expert once
     layers = sorted({layer for _, layer, _ in choices})
     n_experts = 1 + max(expert for _, _, expert in choices)

@@ -18,7 +18,8 @@ import numpy as np
 
 from simulator.errors import InputError
 from simulator.forecast import interval
-from simulator.forecast.predict import Prediction, predict
+from simulator.forecast.predict import predict
+from simulator.forecast.prediction import Prediction
 from simulator.importers.open import load_routing
 from simulator.importers.records import DOES_NOT_FIT, Skipped
 from simulator.judge.matrix import DENSE, MIXED, SHALLOW, Case

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from simulator.machine.host import Host
+from simulator.probe.sized import sized_model
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Model, weight_bytes
 from simulator.units import MI, format_bytes
@@ -18,6 +19,8 @@ MEMORY_SHARE = 1 / 6  # of the free memory: bf16 needs twice the bytes, and load
 ROOM_SHARE = 1 / 2  # of the free memory: weights and cache of a case; looking at the machine and loading take some more
 BATCHES = (1, 2, 4, 8, 16, 32)
 SHALLOW = 128  # tokens in the cache where the depth does not matter
+DENSE, MIXED = "dense", "moe-48x6"  # names of the models that are compared batch by batch
+MAX_CONTEXT = 2**20  # of the models: more than any case has
 
 
 @dataclass(frozen=True)
@@ -130,11 +133,6 @@ def _depths(case: Case, points: tuple[tuple[int, int], ...]) -> Iterator[Case]:
 
 # ---- models: as many layers of one shape as make up a size in q8_0 ----
 
-BYTES_PER_WEIGHT = 34 / 32  # of q8_0
-
-
-DENSE, MIXED = "dense", "moe-48x6"  # that are compared batch by batch
-
 
 def dense(nbytes: int) -> Model:
     """Layers such as those of a model of a billion weights: width 1792, 28 heads of which 7 have keys, hidden 4864."""
@@ -165,10 +163,4 @@ def _experts(n_experts: int, n_active: int, width: int) -> dict:
 
 
 def _sized(name: str, nbytes: int, d_model: int, attention: dict, ffn: dict, vocab: int = 8192) -> Model:
-    def of(n_layers: int) -> Model:
-        layer = {"count": n_layers, "attention": attention, "ffn": ffn}
-        data = {"name": name, "d_model": d_model, "vocab": vocab, "tied_head": True, "layers": [layer]}
-        return Model.model_validate(data | {"max_context": 2**20})
-
-    one, two = (of(n).total_params * BYTES_PER_WEIGHT for n in (1, 2))
-    return of(max(1, round((nbytes - one) / (two - one)) + 1))
+    return sized_model(name, nbytes, d_model, {"attention": attention, "ffn": ffn}, vocab, MAX_CONTEXT)

@@ -10,12 +10,9 @@ import statistics
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from simulator.judge.measure import Look, Measurement
 from simulator.probe.states import States, find_states
-
-if TYPE_CHECKING:
-    from simulator.judge.measure import Look, Measurement
 
 LEAST_JUDGED = 3  # decodes in each half
 

@@ -12,10 +12,10 @@ from math import log
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.forecast.predict import Prediction, memory_limit
+from simulator.forecast.fit import memory_limit
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, scenario
-from simulator.importers.labels import Unusable
-from simulator.importers.records import DOES_NOT_FIT, Published, Skipped
+from simulator.importers.records import DOES_NOT_FIT, Published, Skipped, Unusable
 from simulator.spec.hardware import Hardware
 from simulator.spec.names import with_count
 from simulator.spec.runtime import Runtime

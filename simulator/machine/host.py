@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.spec.hardware import DeviceClass, Vendor
+from simulator.spec.hardware import Vendor
+from simulator.spec.memory import DeviceClass
 
 
 @dataclass(frozen=True)

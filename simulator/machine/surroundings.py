@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 
 from simulator.machine.files import Tree, clean
-from simulator.spec.hardware import DeviceClass, Vendor
+from simulator.spec.hardware import Vendor
+from simulator.spec.memory import DeviceClass
 
 MANY_CORES = 32
 UNNAMED = "unknown hypervisor"

@@ -11,7 +11,7 @@ from simulator.probe.clock import Sample, spread_fields
 from simulator.probe.cuda_device import Gpu, describe_gpu_state
 from simulator.probe.cuda_libraries import PRODUCTS
 from simulator.probe.figures import SOURCE
-from simulator.spec.hardware import DeviceClass
+from simulator.spec.memory import DeviceClass
 from simulator.units import GI, GIGA, KI, MEGA, MI, MICRO, TERA, format_gib
 
 # Probes are known by these names to what times them and to what writes them down.

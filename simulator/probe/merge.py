@@ -8,7 +8,8 @@ from typing import Any
 from simulator.errors import InputError
 from simulator.probe.describe_memory import without_slow_caches
 from simulator.probe.figures import SOURCE
-from simulator.spec.hardware import Figure, Hardware
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.units import counted
 
 KEPT_RUNS = 50  # with all their notes they are a fifth of what a file may have

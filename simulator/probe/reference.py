@@ -13,6 +13,7 @@ import numpy as np
 from simulator.engine.step import Engine
 from simulator.engine.team import Team
 from simulator.probe.clock import Clock, Probe, repeats_of, time_once
+from simulator.probe.sized import sized_model
 from simulator.spec.model import Model
 from simulator.units import MI
 
@@ -24,7 +25,6 @@ DEPTH = 64  # tokens in the cache
 BURST_STEPS = 128  # until a burst begins again at its depth
 CONTEXT = DEPTH + BURST_STEPS
 BURST_S = 5e-3
-_BYTES_PER_WEIGHT = 34 / 32
 
 
 def reference_models(cache_bytes: float, buffer_bytes: int) -> dict[str, Model]:
@@ -38,14 +38,8 @@ def reference_models(cache_bytes: float, buffer_bytes: int) -> dict[str, Model]:
 
 def _sized(name: str, nbytes: float, width: int, n_heads: int, d_ff: int) -> Model:
     attention = {"kind": "grouped_query", "n_heads": n_heads, "n_kv_heads": n_heads // 4, "head_dim": 64}
-
-    def of(n_layers: int) -> Model:
-        layer = {"count": n_layers, "attention": attention, "ffn": {"kind": "gated", "d_ff": d_ff}}
-        data = {"name": name, "d_model": width, "vocab": 512, "tied_head": True, "layers": [layer]}
-        return Model.model_validate(data | {"max_context": 4096})
-
-    one, two = (of(n).total_params * _BYTES_PER_WEIGHT for n in (1, 2))
-    return of(max(1, round((nbytes - one) / (two - one)) + 1))
+    layer = {"attention": attention, "ffn": {"kind": "gated", "d_ff": d_ff}}
+    return sized_model(name, nbytes, width, layer, vocab=512, max_context=4096)
 
 
 class References:

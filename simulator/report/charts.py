@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.forecast.predict import Prediction
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, largest_batch, largest_context
 from simulator.importers.open import load_routing
 from simulator.report import roofline_data

@@ -13,8 +13,10 @@ import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.decode import cache_bytes_held
-from simulator.forecast.predict import BOUNDS, Prediction, fixed_bytes
+from simulator.forecast.fit import fixed_bytes
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
+from simulator.forecast.step import BOUNDS
 from simulator.importers.open import load_model, load_routing
 from simulator.progress import Progress
 from simulator.report.charts import BATCHES, with_zeros

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from simulator import __version__
-from simulator.forecast.predict import Prediction
+from simulator.forecast.prediction import Prediction
 from simulator.report.grid import Grids, Pair, as_data
 from simulator.report.measured import Measured, told_errors, told_held
 from simulator.report.remarks import (

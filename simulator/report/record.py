@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from simulator.errors import InputError, printable
-from simulator.forecast.predict import Prediction
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DensityForecast
 from simulator.interrupts import at_end
 from simulator.report.leftovers import unfinished_file, unfinished_folder

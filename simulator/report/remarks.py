@@ -9,12 +9,15 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
+from simulator.forecast.fit import bytes_elsewhere
 from simulator.forecast.interval import Point, weaknesses
-from simulator.forecast.predict import Prediction, bytes_elsewhere
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, largest_batch, largest_context
 from simulator.spec.doubt import RESTLESS, told_doubts
-from simulator.spec.hardware import BEYOND, BY_DEFINITION, INTERPOLATED, SHARED_OUT, Figure, Hardware
+from simulator.spec.figure import BY_DEFINITION, Figure
+from simulator.spec.hardware import Hardware
 from simulator.spec.layers.attention import GroupedQuery
+from simulator.spec.memory import BEYOND, INTERPOLATED, SHARED_OUT
 from simulator.spec.model import Model
 from simulator.spec.routing import Capacity, Uniform
 from simulator.units import GI, GIGA, counted, format_bytes, format_gib, format_number, format_rate

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from simulator.spec.hardware import Figure, Hardware, KernelSpeed
+from simulator.spec.engine_speeds import KernelSpeed
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.spec.quant import FORMATS
 from simulator.units import GI, GIGA, KI, MI, TERA, format_number
 

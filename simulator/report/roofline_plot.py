@@ -31,7 +31,8 @@ from simulator.report.style import (
     settle,
 )
 from simulator.report.ticks import round_places, widened
-from simulator.spec.hardware import Figure, Hardware
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.units import GIGA, TERA, counted, format_number, format_rate
 
 if TYPE_CHECKING:

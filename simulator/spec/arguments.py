@@ -67,7 +67,7 @@ def _counts(name: str, value: Any, lowest: int, highest: int, needed: str) -> in
     if isinstance(value, range) and len(value) > 1:
         for end in (value[0], value[-1]):  # before an array is made that no memory holds
             _check_range(name, end, end, lowest, highest)
-    if np.ma.is_masked(value):
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray and np.ma.is_masked(value):
         raise InputError(f"{name} has masked elements: fill them or leave them out")
     array = _as_array(name, value, needed)
     if array.size == 0:

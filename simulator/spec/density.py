@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from simulator.errors import InputError
-from simulator.spec.schema import Spec, load_spec
+from simulator.spec.schema import Field, Spec, rule
+from simulator.spec.shipped import load_spec
 from simulator.spec.textfiles import csv_number, read_csv
 
 WARNING = (
@@ -43,15 +43,14 @@ class Density(Spec):
     context_exponent: float = Field(0.0, ge=0, le=2)
     rarity_slope: float = Field(0.0, ge=0, le=1)
 
-    @model_validator(mode="after")
-    def _check(self) -> Density:
+    @rule
+    def _check(self) -> None:
         needed = {"fixed": ("value",), "beta": ("alpha", "beta"), "samples": ("samples",)}[self.kind]
         for field in needed:
             if not getattr(self, field):
                 raise ValueError(f"kind {self.kind} needs {field}")
         if any(not 0 < sample <= 1 for sample in self.samples):
             raise ValueError("samples must lie above 0 and at most at 1")
-        return self
 
     def shares(self, context: float) -> np.ndarray:
         """The distribution at *context* as equally likely shares, sorted."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from simulator.spec.hardware import EngineSpeeds, Figure, Hardware, KernelSpeed
+from simulator.spec.engine_speeds import EngineSpeeds, KernelSpeed
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.units import counted, format_number
 
 RESTLESS = 0.08  # standard deviation of the logarithm: beyond it, single runs of a machine say little

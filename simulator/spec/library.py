@@ -11,12 +11,19 @@ from simulator.spec.arguments import expect_path
 from simulator.spec.names import MAX_TEXT, Entry, Meaning, listed, meaning, words
 
 _PACKAGE = Path(__file__).parent.parent
+RUNTIMES = _PACKAGE / "runtimes"
 
 
+@lru_cache(maxsize=8)
 def shelf(kind: str) -> Path:
     """The folder of shipped *kind* files: inside the installed package, or beside it in a checkout."""
     inside = _PACKAGE / "library" / kind
     return inside if inside.is_dir() else _PACKAGE.parent / kind
+
+
+def is_shipped(path: Path) -> bool:
+    """Whether a file is one of the shipped ones, as `find` gives their paths."""
+    return path.parent in (shelf("models"), shelf("hardware"), RUNTIMES)
 
 
 def names(folder: Path) -> list[str]:

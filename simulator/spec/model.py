@@ -10,8 +10,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
-
 from simulator.errors import printable
 from simulator.spec.arguments import expect
 from simulator.spec.layers.attention import CrossAttention, GroupedQuery, Latent
@@ -19,10 +17,10 @@ from simulator.spec.layers.ffn import Experts, Gated, Plain
 from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
 from simulator.spec.quant import Format, Slot, Weights
-from simulator.spec.schema import Spec
+from simulator.spec.schema import Field, OneOf, Spec, rule
 
-Attention = Annotated[GroupedQuery | Latent | GatedDeltaNet | Mamba2 | ShortConv, Field(discriminator="kind")]
-FeedForward = Annotated[Plain | Gated | Experts, Field(discriminator="kind")]
+Attention = Annotated[GroupedQuery | Latent | GatedDeltaNet | Mamba2 | ShortConv, OneOf()]
+FeedForward = Annotated[Plain | Gated | Experts, OneOf()]
 Convention = Literal["with_both_embeddings", "without_input_embedding", "without_embeddings"]
 
 CONVENTIONS = {
@@ -43,11 +41,10 @@ class Layer(Spec):
     ffn: FeedForward | None = None
     norms: int = Field(2, ge=0, le=16)  # norm vectors of width d_model
 
-    @model_validator(mode="after")
-    def _check(self) -> Layer:
+    @rule
+    def _check(self) -> None:
         if self.attention is None and self.cross_attention is None and self.ffn is None:
             raise ValueError("a layer needs attention or ffn")
-        return self
 
     def tensors(self, d_model: int, norm_bias: bool) -> tuple[Tensor, ...]:
         """Every tensor of one of these layers."""
@@ -67,11 +64,10 @@ class Repeat(Spec):
 
 
 def _kind_of_item(item) -> str:
-    is_repeat = isinstance(item, Repeat) or (isinstance(item, dict) and "repeat" in item)
-    return "<repeat>" if is_repeat else "<layer>"  # no name that a field could have, so that messages can leave it out
+    return "repeat" if isinstance(item, Repeat) or (isinstance(item, dict) and "repeat" in item) else "layer"
 
 
-Item = Annotated[Annotated[Layer, Tag("<layer>")] | Annotated[Repeat, Tag("<repeat>")], Discriminator(_kind_of_item)]
+Item = Annotated[Layer | Repeat, OneOf(_kind_of_item, layer=Layer, repeat=Repeat)]
 
 
 class PublishedCount(Spec):
@@ -92,11 +88,10 @@ class Released(Spec):
     month: str
     source: str
 
-    @model_validator(mode="after")
-    def _check(self) -> Released:
+    @rule
+    def _check(self) -> None:
         if not re.fullmatch(r"(19|20)\d\d-(0[1-9]|1[0-2])", self.month):
             raise ValueError(f"month is a year and a month as in 2025-04, got {printable(self.month)!r}")
-        return self
 
 
 class Published(Spec):
@@ -127,18 +122,17 @@ class Model(Spec):
     head_bias: bool = False
     learned_positions: int = Field(0, ge=0, le=10_000_000)
     native_weights: str | None = None
-    published: Published = Published()
+    published: Published = Published.model_construct()
     notes: str = ""
 
-    @model_validator(mode="after")
-    def _check(self) -> Model:
+    @rule
+    def _check(self) -> None:
         n_layers = sum(
             item.repeat * sum(layer.count for layer in item.layers) if isinstance(item, Repeat) else item.count
             for item in (*self.layers, *self.encoder)
         )
         if n_layers > MAX_LAYERS:
             raise ValueError(f"{n_layers} layers are too many (at most {MAX_LAYERS})")
-        return self
 
     @cached_property
     def stack(self) -> tuple[Layer, ...]:

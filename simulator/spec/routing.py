@@ -98,11 +98,16 @@ class Popular(_Dropless):
 
     def distinct(self, ffn: Experts, batch):
         """Mean number of distinct experts that *batch* tokens touch."""
-        times, log_unused = _chance_counts(self, ffn)
         sizes, inverse = np.unique(np.asarray(batch, dtype=float), return_inverse=True)
-        touched = np.array([-(times * np.expm1(size * log_unused)).sum() for size in sizes])
+        touched = np.array([_touched(self, ffn, size) for size in sizes.tolist()])
         # One token: exactly k, not k less a rounding.
         return np.maximum(touched, ffn.n_active)[inverse].reshape(np.shape(batch))
+
+
+@lru_cache(maxsize=2**16)  # a large grid is forecast in pieces, which have many sizes in common
+def _touched(routing: Popular, ffn: Experts, size: float) -> float:
+    times, log_unused = _chance_counts(routing, ffn)
+    return -(times * np.expm1(size * log_unused)).sum()
 
 
 @lru_cache(maxsize=1000)  # one for each layer of the deepest model

@@ -8,23 +8,23 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
-
 from simulator.errors import InputError, hint
-from simulator.spec.hardware import BY_DEFINITION, PEAK_FORMATS, EngineSpeeds, Figure, Hardware
-from simulator.spec.library import find, names
+from simulator.spec.engine_speeds import EngineSpeeds
+from simulator.spec.figure import BY_DEFINITION, Figure
+from simulator.spec.hardware import PEAK_FORMATS, Hardware
+from simulator.spec.library import RUNTIMES, find, names
 from simulator.spec.mixes import MIXES, parse_weights
 from simulator.spec.names import is_same
 from simulator.spec.quant import FORMATS, Format, parse_cache_format
-from simulator.spec.schema import Spec, load_spec
+from simulator.spec.schema import Field, Spec, rule, rule_for
+from simulator.spec.shipped import load_spec
 from simulator.units import MICRO
 
 # Standard deviation of the logarithm of what a forecast leaves out, whatever the figures: kernels' shapes, clocks, other load.
 MODEL_SPREAD = 0.05
-RUNTIMES = Path(__file__).parent.parent / "runtimes"
 # What a runtime's check command may name.
 PLACEHOLDERS = ("file", "model", "weights", "cache", "context", "batches", "threads", "cells")
-ONE = Figure(value=1.0, provenance="measured", source=BY_DEFINITION)
+ONE = Figure.model_construct(value=1.0, provenance="measured", source=BY_DEFINITION)
 
 
 class Backend(Spec):
@@ -41,9 +41,9 @@ class Backend(Spec):
     step_us: Figure | None = None  # once per token: sampling, host, scheduler
     speeds: EngineSpeeds | None = None  # roofcast's own engine, where the device file has its measured kernels
 
-    @field_validator("bandwidth_share", "peak_share")
-    @classmethod
-    def _check_shares(cls, shares: dict[str, Figure]) -> dict[str, Figure]:
+    @rule_for("bandwidth_share", "peak_share")
+    @staticmethod
+    def _check_shares(shares: dict[str, Figure]) -> dict[str, Figure]:
         for name, figure in shares.items():
             if name not in FORMATS and name not in ("default", "low_bits"):
                 raise ValueError(f"{name}: unknown format")
@@ -51,20 +51,19 @@ class Backend(Spec):
                 raise ValueError(f"{name}: a share cannot exceed 1")
         return shares
 
-    @field_validator("arithmetic")
-    @classmethod
-    def _check_arithmetic(cls, arithmetic: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    @rule_for("arithmetic")
+    @staticmethod
+    def _check_arithmetic(arithmetic: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         for name, formats in arithmetic.items():
             unknown = [each for each in formats if each not in PEAK_FORMATS]
             if unknown or not formats:
                 raise ValueError(f"{name}: unknown number format {unknown}, known: {', '.join(PEAK_FORMATS)}")
         return arithmetic
 
-    @model_validator(mode="after")
-    def _check(self) -> Backend:
+    @rule
+    def _check(self) -> None:
         if self.expert_share and self.expert_share.value > 1:
             raise ValueError("expert_share cannot exceed 1")
-        return self
 
     def bandwidth_share_of(self, fmt: Format, is_expert: bool) -> Figure:
         """The share of the device's sustained bandwidth that kernels of this format reach."""
@@ -166,8 +165,8 @@ class Runtime(Spec):
     check_batch: str = ""  # the same for batches
     notes: str = ""
 
-    @model_validator(mode="after")
-    def _check(self) -> Runtime:
+    @rule
+    def _check(self) -> None:
         for key, other in self.same_as.items():
             if other not in self.backends:
                 raise ValueError(f"same_as: {key}: there is no backend {other}, {hint(other, self.backends)}")
@@ -175,24 +174,23 @@ class Runtime(Spec):
         for name in (*self.formats_require, *self.instead, *self.instead.values(), *self.loads, *self.caches):
             if name not in known:
                 raise ValueError(f"{name}: unknown format, {hint(name, sorted(known))}")
-        return self
 
-    @field_validator("weights", "compared", "native_weights")
-    @classmethod
-    def _check_weights(cls, names: tuple[str, ...] | dict[str, str]) -> tuple[str, ...] | dict[str, str]:
+    @rule_for("weights", "compared", "native_weights")
+    @staticmethod
+    def _check_weights(names: tuple[str, ...] | dict[str, str]) -> tuple[str, ...] | dict[str, str]:
         for name in names.values() if isinstance(names, dict) else names:
             parse_weights(name)
         return names
 
-    @field_validator("cache")
-    @classmethod
-    def _check_cache(cls, name: str) -> str:
+    @rule_for("cache")
+    @staticmethod
+    def _check_cache(name: str) -> str:
         parse_cache_format(name)
         return name
 
-    @field_validator("check", "check_batch")
-    @classmethod
-    def _check_template(cls, template: str) -> str:
+    @rule_for("check", "check_batch")
+    @staticmethod
+    def _check_template(template: str) -> str:
         try:
             parts = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
         except ValueError as error:

@@ -1,58 +1,307 @@
-"""Fields of a file as typed, frozen values; every mistake is told by file, line and field."""
+"""Fields of a file as typed, frozen values: how a kind of value declares its fields, their limits and what must hold of them.
+
+A kind is a class of annotated fields, as in
+
+    class Link(Spec):
+        name: str = Field(min_length=1)
+        gb_per_s: Figure
+
+What checks them is a pydantic model with the same fields, which is built when the first value has to be checked: importing and
+building those takes longer than a forecast, and shipped files have been checked before (see `shipped`).
+"""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any, TypeVar, get_args
-
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from collections.abc import Callable
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, Union
 
 from simulator.errors import InputError, describe, hint, is_plain_line, printable
-from simulator.spec.textfiles import MAX_YAML_BYTES, parse_yaml, read_text
-from simulator.units import counted
+from simulator.spec import mistakes
 
-MAX_SHOWN = 5  # messages printed for one file
+if TYPE_CHECKING:
+    import yaml
+    from pydantic import BaseModel
 
-T = TypeVar("T", bound=BaseModel)
+T = TypeVar("T", bound="Spec")
+
+_NEEDED = object()  # the default of a field that has none
 
 
-class _Telling(type(BaseModel)):
-    """Makes whoever builds a value in Python read the same sentences as whoever writes a file."""
+class Field:
+    """The default of a field, its limits as pydantic calls them (ge, lt, min_length, pattern ...), and its name in files.
+
+    In `Annotated[int, Field(ge=1)]` it limits a type, without a default.
+    """
+
+    def __init__(self, default: Any = _NEEDED, *, alias: str = "", **limits: Any):
+        self.default, self.alias, self.limits = default, alias, limits
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether a file has to give it."""
+        return self.default is _NEEDED
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        import pydantic
+
+        return handler.generate_schema(Annotated[source, pydantic.Field(**self.limits)])
+
+
+class OneOf:
+    """Marks a union whose member is told by the field *kind* of each, or by *tag_of*, given a name of each member."""
+
+    def __init__(self, tag_of: Callable[[Any], str] | None = None, **members: type[Spec]):
+        self.tag_of, self.members = tag_of, members
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        import pydantic
+
+        if self.tag_of is None:
+            return handler.generate_schema(Annotated[source, pydantic.Field(discriminator="kind")])
+        # Tags that no field could have as its name, so that messages can leave them out.
+        tagged = [Annotated[kind, pydantic.Tag(f"<{name}>")] for name, kind in self.members.items()]
+        told = pydantic.Discriminator(lambda given: f"<{self.tag_of(given)}>")
+        return handler.generate_schema(Annotated[Union[tuple(tagged)], told])  # noqa: UP007 - of a list
+
+
+def rule(check: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Marks a method that raises ValueError where a whole value cannot be."""
+    check._holds_for = "value"
+    return check
+
+
+def rule_for(*fields: str, before: bool = False) -> Callable[[staticmethod], staticmethod]:
+    """Marks a static method that takes what is given for any of *fields* and returns it, or raises ValueError.
+
+    It gets typed values, or with *before* what stands in the file.
+    """
+
+    def mark(check: staticmethod) -> staticmethod:
+        check.__func__._holds_for = (fields, before)
+        return check
+
+    return mark
+
+
+def accepts(convert: staticmethod) -> staticmethod:
+    """Marks a static method that turns another way of writing a value into its fields, or raises ValueError."""
+    convert.__func__._holds_for = "data"
+    return convert
+
+
+class _Kind(type):
+    """Makes a class of annotated fields a kind of value, which is checked wherever somebody builds one."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> type:
+        fields = {key: field for base in reversed(bases) for key, field in getattr(base, "model_fields", {}).items()}
+        for key, annotation in body.get("__annotations__", {}).items():
+            if not key.startswith("_") and not str(annotation).startswith("ClassVar"):
+                given = body.pop(key, _NEEDED)
+                fields[key] = given if isinstance(given, Field) else Field(given)
+        marked = {key: getattr(getattr(each, "__func__", each), "_holds_for", None) for key, each in body.items()}
+        kind = super().__new__(cls, name, bases, body)
+        kind.model_fields = fields
+        kind._marked = {**getattr(kind, "_marked", {}), **{key: mark for key, mark in marked.items() if mark}}
+        return kind
 
     def __call__(cls, **fields: Any) -> Any:
-        try:
-            return super().__call__(**fields)
-        except ValidationError as error:
-            raise InputError(_told(error, fields, cls.__name__, None, cls)) from None
+        return cls.model_validate(fields)
 
 
-class Spec(BaseModel, metaclass=_Telling):
-    """A frozen value read from a file; an unknown field is refused with the nearest known one."""
+class Spec(metaclass=_Kind):
+    """A frozen value with checked fields; an unknown field is refused with the nearest known one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    model_fields: ClassVar[dict[str, Field]]
 
-    @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown_fields(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            known = [field.alias or name for name, field in cls.model_fields.items()]
-            for key, value in data.items():
-                if key not in known:
-                    raise PydanticCustomError(
-                        "unknown_field", "{hint}", {"key": printable(key), "hint": hint(key, known)}
-                    )
-                field = cls.model_fields.get(key)
-                if isinstance(value, bool) and field is not None and field.annotation is not bool:
-                    # Python counts true as 1; in a file it is a slip.
-                    raise PydanticCustomError("unwanted_bool", "", {"key": str(key), "value": describe(value)})
-                text = value if key in ("name", "title") else _in_one_line(value)
-                if isinstance(text, str) and not is_plain_line(text):
-                    raise PydanticCustomError("unprintable", "", {"key": str(key), "value": describe(value)})
-            return {key: _in_one_line(value) for key, value in data.items()}
-        return data
+    def model_validate(cls, data: Any) -> Self:
+        """A value of fields as they stand in a file, or InputError in the sentences that a file's author would read."""
+        return _checked(data, cls, cls.__name__)
+
+    @classmethod
+    def model_construct(cls, **fields: Any) -> Self:
+        """A value of fields that are known to be right: nothing is checked."""
+        return cls._of(fields, fields.keys())
+
+    @classmethod
+    def _of(cls, fields: dict[str, Any], given: Any) -> Self:
+        value = object.__new__(cls)
+        own = value.__dict__
+        for name, field in cls.model_fields.items():
+            own[name] = fields.get(name, field.default)
+        own["_given"] = frozenset(given)
+        return value
+
+    def model_copy(self, *, update: dict[str, Any]) -> Self:
+        """The same value with some fields changed, which are not checked."""
+        value = object.__new__(type(self))
+        value.__dict__.update(self.__getstate__() | update | {"_given": self._given | update.keys()})
+        return value
+
+    def model_dump(
+        self,
+        *,
+        by_alias: bool = False,
+        exclude_unset: bool = False,
+        exclude_none: bool = False,
+        exclude_defaults: bool = False,
+    ) -> dict[str, Any]:
+        """Its fields as plain data, lists and mappings of numbers and text; those left out that nobody gave, say."""
+        chosen = {"by_alias": by_alias, "exclude_unset": exclude_unset, "exclude_none": exclude_none,
+                  "exclude_defaults": exclude_defaults}  # fmt: skip
+        found = {}
+        for name, field in self.model_fields.items():
+            value = self.__dict__[name]
+            is_left_out = (
+                (exclude_unset and name not in self._given)
+                or (exclude_none and value is None)
+                or (exclude_defaults and value == field.default)
+            )
+            if not is_left_out:
+                found[field.alias if by_alias and field.alias else name] = _plain(value, chosen)
+        return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name} of a {type(self).__name__} cannot be changed, make another with model_copy")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{name} of a {type(self).__name__} cannot be taken away")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What makes it up, without what was worked out from that."""
+        own = self.__dict__
+        return {
+            key: value for key, value in own.items() if key in self.model_fields or (key[0] == "_" and key != "_hash")
+        }
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return self is other or self._compared() == other._compared()
+
+    def _compared(self) -> dict[str, Any]:
+        return self.__getstate__() | {"_given": None}
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(self.__dict__[name] for name in self.model_fields))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={self.__dict__[name]!r}' for name in self.model_fields)})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        convert, rules = _marked(cls, "data"), _marked(cls, "value")
+
+        def read(data: Any, checked: Callable[[Any], BaseModel]) -> Spec:
+            if isinstance(data, cls):
+                return data
+            for each in convert:
+                data = each(data)
+            fields = checked(data)
+            value = cls._of(fields.__dict__, fields.model_fields_set)
+            for each in rules:
+                each(value)
+            return value
+
+        return core_schema.no_info_wrap_validator_function(read, handler.generate_schema(_model_of(cls)))
+
+
+def _plain(value: Any, chosen: dict[str, bool]) -> Any:
+    if isinstance(value, Spec):
+        return value.model_dump(**chosen)
+    if isinstance(value, dict):
+        return {key: _plain(each, chosen) for key, each in value.items()}
+    return [_plain(each, chosen) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _marked(kind: type[Spec], mark: str) -> list[Callable]:
+    return [getattr(kind, name) for name, each in kind._marked.items() if each == mark]
+
+
+# ---- checking ----
+
+
+def check(data: Any, kind: type[T], where: str, node: yaml.Node | None = None) -> T:
+    """*data* as a value of *kind*; mistakes are told with *where* (a file) and, given its YAML *node*, the line."""
+    if not isinstance(data, dict):
+        raise InputError(f"{where}: expected fields such as name: ..., found {describe(data)}")
+    return _checked(data, kind, where, node)
+
+
+def _checked(data: Any, kind: type[T], where: str, node: yaml.Node | None = None) -> T:
+    from pydantic import ValidationError
+
+    try:
+        return _checker(kind).validate_python(data)
+    except ValidationError as error:
+        raise InputError(mistakes.told(error, data, where, node, kind)) from None
+    except RecursionError:
+        raise InputError(f"{where}: nested too deeply") from None
+
+
+@cache
+def _checker(kind: type[Spec]) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+@cache
+def _model_of(kind: type[Spec]) -> type[BaseModel]:
+    """The pydantic model that checks the fields of a kind."""
+    import typing
+
+    import pydantic
+
+    types = typing.get_type_hints(kind, include_extras=True)
+    fields = {name: (types[name], _as_pydantic(field)) for name, field in kind.model_fields.items()}
+    truths = {name for name in fields if types[name] is bool}
+    checks: dict[str, Any] = {"_refuse_unknown_fields": _refuse_unknown(kind, truths)}
+    for name, mark in kind._marked.items():
+        if isinstance(mark, tuple):
+            names, before = mark
+            mode = "before" if before else "after"
+            checks[name] = pydantic.field_validator(*names, mode=mode)(getattr(kind, name))
+    config = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
+    return pydantic.create_model(kind.__name__, __config__=config, __validators__=checks, **fields)
+
+
+def _as_pydantic(field: Field) -> Any:
+    import pydantic
+
+    limits = field.limits | ({"alias": field.alias} if field.alias else {})
+    return pydantic.Field(... if field.is_needed else field.default, **limits)
+
+
+def _refuse_unknown(kind: type[Spec], truths: set[str]) -> Any:
+    import pydantic
+    from pydantic_core import PydanticCustomError
+
+    known = [field.alias or name for name, field in kind.model_fields.items()]
+
+    def refuse(data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        for key, value in data.items():
+            if key not in known:
+                raise PydanticCustomError("unknown_field", "{hint}", {"key": printable(key), "hint": hint(key, known)})
+            if isinstance(value, bool) and key in kind.model_fields and key not in truths:
+                # Python counts true as 1; in a file it is a slip.
+                raise PydanticCustomError("unwanted_bool", "", {"key": str(key), "value": describe(value)})
+            text = value if key in ("name", "title") else _in_one_line(value)
+            if isinstance(text, str) and not is_plain_line(text):
+                raise PydanticCustomError("unprintable", "", {"key": str(key), "value": describe(value)})
+        return {key: _in_one_line(value) for key, value in data.items()}
+
+    return pydantic.model_validator(mode="before")(refuse)
 
 
 _LINE_END = re.compile(r"[ \t]*[\n\t][ \t\n]*")
@@ -67,179 +316,3 @@ def _in_one_line(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _in_one_line(each) if isinstance(each, str) else each for key, each in value.items()}
     return value
-
-
-# Fields by which a file of another sort is recognised, and what it is.
-_MARKS = {"layers": "a model", "memory": "a hardware", "backends": "a runtime"}
-
-
-def load_spec(path: Path, kind: type[T]) -> T:
-    """The YAML file at *path* as a value of *kind*."""
-    data, node = parse_yaml(read_text(path, MAX_YAML_BYTES), str(path))
-    if isinstance(data, dict):
-        for mark, sort in _MARKS.items():
-            if mark in data and mark not in kind.model_fields:
-                raise InputError(f"{path}: this is {sort} file, {kind.__name__.lower()} fields are needed here")
-    return check(data, kind, str(path), node)
-
-
-def check(data: Any, kind: type[T], where: str, node: yaml.Node | None = None) -> T:
-    """*data* as a value of *kind*; mistakes are told with *where* (a file) and, given its YAML *node*, the line."""
-    if not isinstance(data, dict):
-        raise InputError(f"{where}: expected fields such as name: ..., found {describe(data)}")
-    try:
-        return kind.model_validate(data)
-    except ValidationError as error:
-        raise InputError(_told(error, data, where, node, kind)) from None
-    except RecursionError:
-        raise InputError(f"{where}: nested too deeply") from None
-
-
-def _told(error: ValidationError, data: Any, where: str, node: yaml.Node | None, kind: type[Spec]) -> str:
-    # A union's inner mistakes come with the union's tag in the path; a field is reported once.
-    causes = _causes(error.errors(include_url=False))
-    first = [_sentence(each, data, where, node, kind) for each in causes[: 4 * MAX_SHOWN]]
-    messages = list(dict.fromkeys(first))
-    if len(messages) > MAX_SHOWN:
-        messages = [*messages[:MAX_SHOWN], f"{where}: {counted(len(causes) - MAX_SHOWN, 'more mistake')}"]
-    return "\n".join(messages)
-
-
-def _causes(errors: list[dict]) -> list[dict]:
-    """Without those that only follow from another: a list is short because one of its items is wrong."""
-    return [
-        each
-        for each in errors
-        if each["type"] != "too_short"
-        or not any(other is not each and other["loc"][: len(each["loc"])] == each["loc"] for other in errors)
-    ]
-
-
-# pydantic's words are for programmers; these are for whoever wrote the file.
-_NEEDED = {
-    "model_type": "a mapping of fields is needed",
-    "model_attributes_type": "a mapping of fields is needed",
-    "dict_type": "a mapping of fields is needed",
-    "tuple_type": "a list is needed, one item a line after a dash",
-    "int_parsing": "a whole number is needed",
-    "int_type": "a whole number is needed",
-    "int_from_float": "a whole number is needed",
-    "int_parsing_size": "the number is far too large",
-    "float_parsing": "a number is needed",
-    "float_type": "a number is needed",
-    "finite_number": "a finite number is needed",
-    "string_type": "text is needed",
-    "bool_parsing": "true or false is needed",
-    "bool_type": "true or false is needed",
-}
-
-
-def _sentence(error: dict, data: Any, where: str, node: yaml.Node | None, kind_of_file: type[Spec]) -> str:
-    path, found = _field_path(error["loc"], data, error["type"] == "missing")
-    context, kind = error.get("ctx") or {}, error["type"]
-    if kind == "unknown_field":
-        path, problem = [*path, context["key"]], ", ".join(part for part in ("unknown field", context["hint"]) if part)
-    elif kind == "unwanted_bool":
-        path, problem = [*path, context["key"]], f"not a yes or no, got {context['value']}"
-    elif kind == "unprintable":
-        path, problem = [*path, context["key"]], f"must be plain text, got {context['value']}"
-    elif kind == "missing":
-        problem = "missing, this field is needed"
-    elif kind in ("union_tag_invalid", "union_tag_not_found"):
-        problem = _tag_problem(error, found, _kinds_at(kind_of_file, path))
-    elif kind == "value_error":
-        problem = str(context.get("error", error["msg"]))
-    else:
-        problem = f"{_NEEDED.get(kind) or _plain(kind, error['msg'], context)}, got {describe(error['input'])}"
-    line = _line_of(node, path)
-    field = _join(path)
-    return f"{where}{f':{line}' if line else ''}: {field + ': ' if field else ''}{problem}"
-
-
-def _tag_problem(error: dict, found: Any, kinds: list[str]) -> str:
-    if error["type"] == "union_tag_not_found":
-        known = f" ({', '.join(kinds)})" if kinds else ""
-        return (
-            f"kind is missing{known}"
-            if isinstance(found, dict)
-            else f"a mapping with a kind is needed{known}, got {describe(found)}"
-        )
-    tag = error["ctx"].get("tag")
-    return f"unknown kind {describe(tag)}, {hint(tag, kinds)}"
-
-
-def _kinds_at(file: type[Spec], path: list) -> list[str]:
-    """The kinds that the field at *path* can have, from the types of the fields on the way to it."""
-    types: list = [file]
-    for step in path:
-        if isinstance(step, str):
-            fields = [each.model_fields[step] for each in types if step in each.model_fields]
-            types = [each for field in fields for each in _specs_in(field.annotation)]
-    return [each.model_fields["kind"].default for each in types if "kind" in each.model_fields]
-
-
-def _specs_in(annotation: Any) -> list[type[Spec]]:
-    if isinstance(annotation, type) and issubclass(annotation, Spec):
-        return [annotation]
-    return [each for part in get_args(annotation) for each in _specs_in(part)]
-
-
-_BOUNDS = {"greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le"), "less_than": ("less than", "lt"),
-           "greater_than": ("more than", "gt")}  # fmt: skip
-
-
-def _plain(kind: str, message: str, context: dict) -> str:
-    if kind in _BOUNDS:
-        words, key = _BOUNDS[kind]
-        return f"{words} {context[key]:,} is {'needed' if key in ('ge', 'gt') else 'possible'}"
-    if kind == "literal_error":
-        return f"one of {context['expected'].replace(' or ', ', ')} is needed"
-    if kind == "too_short":
-        limit = context["min_length"]
-        return f"at least {limit:,} {'item is' if limit == 1 else 'items are'} needed"
-    if kind == "too_long":
-        return f"at most {counted(context['max_length'], 'item')} can be given"
-    message = message.removeprefix("Input ").removeprefix("String ")
-    return message[:1].lower() + message[1:]
-
-
-def _field_path(loc: tuple, data: Any, missing: bool) -> tuple[list, Any]:
-    # pydantic's location holds the tags of unions beside the fields; what is not in the data is a tag,
-    # unless it is the last step of a missing field.
-    path: list = []
-    for position, step in enumerate(loc):
-        inside = (isinstance(data, dict) and step in data) or (
-            isinstance(data, list) and isinstance(step, int) and step < len(data)
-        )
-        if inside:
-            path.append(step)
-            data = data[step]
-        elif missing and position == len(loc) - 1:
-            path.append(step)
-    return path, data
-
-
-def _join(path: list) -> str:
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text
-
-
-def _line_of(node: yaml.Node | None, path: list) -> int | None:
-    if node is None:
-        return None
-    line = node.start_mark.line + 1
-    for step in path:
-        child = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if getattr(key, "value", None) == str(step):
-                    line, child = key.start_mark.line + 1, value
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            child = node.value[step]
-            line = child.start_mark.line + 1
-        if child is None:
-            return line
-        node = child
-    return line

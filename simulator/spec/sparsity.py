@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from simulator.errors import InputError, hint
-from simulator.spec.schema import Spec, load_spec
+from simulator.spec.schema import Field, Spec
+from simulator.spec.shipped import load_spec
 
 Group = Literal["qkv", "out", "up", "gate", "down"]
 GROUPS: tuple[Group, ...] = ("qkv", "out", "up", "gate", "down")

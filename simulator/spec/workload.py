@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class Workload:
     def _keep(self, name: str, number: Any) -> None:
         object.__setattr__(self, name, number)  # the same number, of a type that does not overflow
 
-    @property
+    @cached_property
     def new_tokens(self):
         """Tokens that pass through the weights in the step, all sequences together; floats, since products of them get large."""
         return self.batch * float(self.tokens)

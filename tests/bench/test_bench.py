@@ -35,3 +35,12 @@ def test_a_row_has_the_median_and_the_spread():
         3.0,
         3,
     )
+
+
+def test_a_limit_stands_before_the_target():
+    """Where there is one, and nowhere else; lists do as well as arrays."""
+    given = ("case", [1.0, 2.0], [0.5, 1.5], "other", "<= 4", "s")
+    plain, limited = rows.row(*given), rows.row(*given, limit=4.0)
+    assert "limit" not in plain
+    assert list(limited) == [*list(plain)[:7], "limit", "target", "rounds"]
+    assert (limited["limit"], limited["value"], limited["ratio"]) == (4.0, 1.5, 1.0)

@@ -39,7 +39,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lo
 def folder(tmp_path):
     """Where a command runs, with a model to decode and the profile of a machine that this one is taken for."""
     tiny.write(tmp_path / "long.gguf", "llama", "f32")
-    fields = machine().model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    fields = machine().model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
     (tmp_path / "mine.yaml").write_text(to_yaml(fields))
     return tmp_path
 

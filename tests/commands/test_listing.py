@@ -217,7 +217,7 @@ def test_a_month_is_shown_with_its_source(capsys):
 def test_a_month_that_is_none_is_refused(tmp_path, capsys, month, message):
     """With file, line and field."""
     path = tmp_path / "mine.yaml"
-    fields = json.loads(model("old").model_dump_json(exclude_unset=True))
+    fields = model("old").model_dump(exclude_unset=True)
     fields |= {"published": {"released": {"month": "MONTH", "source": "made up"}}}
     path.write_text(json.dumps(fields).replace('"MONTH"', month))
     with pytest.raises(SystemExit):

@@ -28,7 +28,7 @@ def run(*arguments):
 @pytest.fixture
 def profiled(tmp_path, monkeypatch):
     """A folder with the profile of a made-up machine, which this one is taken for; decodes take what is forecast."""
-    fields = machine().model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    fields = machine().model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
     (tmp_path / "mine.yaml").write_text(to_yaml(fields))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(validate, "read_host", lambda: hosts.Host(n_threads=2, n_cores=2))

@@ -178,7 +178,9 @@ def test_a_damaged_entry_is_compiled_anew(cache, capsys, damage):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("name", ["engine/simd.py", "engine/sparse.py", "engine/team.py", "probe/read.py", "quant.py"])
+@pytest.mark.parametrize(
+    "name", ["engine/simd.py", "engine/sparse.py", "engine/team.py", "probe/read.py", "spec/quant.py"]
+)
 def test_a_change_of_a_source_changes_what_every_entry_is_made_of(tmp_path, monkeypatch, name):
     """One more comment in any file that kernels are written from, or that helpers stand in."""
     copy = tmp_path / "simulator"

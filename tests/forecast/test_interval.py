@@ -11,7 +11,7 @@ from simulator.forecast.predict import predict
 from simulator.forecast.scenario import scenario
 from simulator.judge.matrix import dense
 from simulator.report.remarks import assumptions, rests_on
-from simulator.spec.hardware import Figure
+from simulator.spec.figure import Figure
 from simulator.spec.mixes import parse_weights
 from simulator.spec.runtime import load_runtime
 from simulator.spec.workload import Workload
@@ -20,7 +20,7 @@ from simulator.units import MI
 
 def profiled(*spreads, count=9):
     """The made-up machine, whose reference models scattered so much."""
-    engine = machine().engine.model_dump(mode="json", exclude_none=True)
+    engine = machine().engine.model_dump(exclude_none=True)
     names = ("large 1", "large 16", "small 1", "small 16")
     engine["reference_us"] = {
         2: {name: figure(1000, spread) | {"count": count} for name, spread in zip(names, spreads, strict=False)}

@@ -1,40 +1,14 @@
-"""Kernels timed from what was measured on the device: exact where it was measured, straight lines between, never past the ceiling."""
+"""Kernels timed from what was measured on the device: exact where it was measured, straight lines between."""
 
-import amount
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-from profiled import FORMATS as MEASURED
-from profiled import figure, kernel, machine
+from profiled import figure, kernel
+from timed_kernels import SPEEDS, WEIGHTS, attention, matrix, seconds
 
 from simulator.forecast.kernel_speed import step_seconds, time_kernel, work_seconds
-from simulator.forecast.ops import Cost, Op, Work
-from simulator.forecast.predict import predict
-from simulator.judge.matrix import dense, moe, small
-from simulator.spec.hardware import EngineSpeeds, Hardware
-from simulator.spec.mixes import parse_weights
-from simulator.spec.quant import FORMATS
-from simulator.spec.runtime import load_runtime
-from simulator.spec.workload import Workload
+from simulator.forecast.ops import Work
+from simulator.spec.engine_speeds import EngineSpeeds
 from simulator.units import GIGA, MI
-
-SPEEDS = machine().engine  # q8_0, two threads: reads 200, 100 and 20 GB/s; one token 200 Gop/s, 0.8 and 0.9 of a read
-WEIGHTS = 4 * MI  # bytes of a matrix, as large as those that were measured: no start is added
-SLACK = 1 + 1e-9
-
-
-def matrix(tokens=1.0, nbytes=WEIGHTS, fmt="q8_0", **changes):
-    """A multiplication by weights of a byte each."""
-    cost = Cost(flops=2.0 * nbytes * tokens, weight_bytes=nbytes)
-    return Op("layer", "ffn", "m", FORMATS[fmt], 1, cost, sharers=tokens, **changes)
-
-
-def seconds(op, gb_per_s, threads=2, phases=1.0, speeds=SPEEDS):
-    """Of an operation where a pure read goes at so many GB/s."""
-    _, _, taken = time_kernel(op, speeds, threads, 1 / (np.asarray(gb_per_s) * GIGA), phases)
-    return taken
-
 
 # ---- one kernel ----
 
@@ -110,6 +84,15 @@ def test_starting_in_the_shared_cache_has_its_own_figure():
     assert found == pytest.approx(WEIGHTS / 80e9 - 1e-6)
 
 
+def test_a_grid_equals_its_points():
+    """Batches down, bandwidths across: a row and a column of arrays give what each pair gives alone."""
+    tokens, bandwidths = np.array([1.0, 3.0, 40.0]), np.array([5.0, 20.0, 60.0, 300.0])
+    grid = seconds(matrix(tokens[:, None]), bandwidths[None, :])
+    assert grid.shape == (3, 4)
+    alone = [[float(seconds(matrix(n), rate)) for rate in bandwidths] for n in tokens]
+    assert grid == pytest.approx(np.array(alone))
+
+
 # ---- threads ----
 
 
@@ -157,12 +140,7 @@ def test_matrices_by_column_have_their_own_kernels():
     assert seconds(op, middle) * GIGA / WEIGHTS == pytest.approx((2 / 100 + 2 / 20) / 2)
 
 
-def attention(n_queries=1.0, runs=0.0):
-    """Reading a MiB of cache, four operations for each half and query."""
-    cost = Cost(flops=2.0 * n_queries * MI, cache_read_bytes=MI)
-    return Op(
-        "layer", "cache", "a", FORMATS["f16"], 1, cost, sharers=n_queries, work=(Work("run", runs), Work("head", 1e9))
-    )
+# ---- attention ----
 
 
 def test_attention_is_timed_by_the_queries_of_a_key():
@@ -233,131 +211,6 @@ def test_a_grid_of_unequal_reads_equals_its_points(of_eight):
     assert (np.diff(grid) <= 0).all()
 
 
-# ---- disorder ----
-
-
-def disordered(*reads, share=0.5):
-    """Two threads whose pure reads went at these rates, kernels at half of each."""
-    data = {
-        "read_gb_per_s": {2: [figure(rate) for rate in reads]},
-        "kernels": {2: {"q8_0": {1: kernel(400, share, share)}}},
-    }
-    return EngineSpeeds.model_validate(data)
-
-
-@pytest.mark.parametrize(
-    ("reads", "exact"),
-    [
-        ((200, 100, 20), (100, 20)),
-        (
-            (42, 91, 11),
-            (91, 11),
-        ),  # from a restless machine: the cache's own read was slower than that of the shared one
-        ((200, 20, 20), (20,)),  # no such cache: the second set lay in memory
-        ((200, 15, 20), (20,)),
-        ((10, 15, 20), (20,)),
-        ((20, 20, 20), (20,)),
-    ],
-)
-def test_a_cache_that_was_not_seen_is_left_out(reads, exact):
-    """What is slower than what lies behind it tells nothing; the memory's own figure holds, and slower reads take longer."""
-    speeds = disordered(*reads)
-    for rate in exact:
-        assert seconds(matrix(), rate, speeds=speeds) == pytest.approx(WEIGHTS / (rate / 2 * 1e9))
-    falling = seconds(matrix(), [1000, 100, 50, 20, 15, 10, 5, 1], speeds=speeds)
-    assert (np.diff(falling) >= 0).all()
-    assert (np.diff(falling[4:]) > 0).all()
-
-
-def test_no_kernel_reads_faster_than_reading():
-    """A share of 1.7, measured while something else slowed the pure read down."""
-    found = seconds(matrix(), [200, 100, 20, 10], speeds=disordered(200, 100, 20, share=1.7))
-    assert found == pytest.approx(WEIGHTS / (np.array([200, 100, 20, 10]) * 1e9))
-
-
-def disturbed(*gop_per_s, memory):
-    """Kernels of 1, 8 and 16 tokens, with these rates in cache and shares of a read of memory."""
-    table = {n: kernel(rate, None, share) for n, rate, share in zip((1, 8, 16), gop_per_s, memory, strict=True)}
-    data = {"read_gb_per_s": {2: [figure(200), figure(100), figure(20)]}, "kernels": {2: {"q8_0": table}}}
-    return EngineSpeeds.model_validate(data)
-
-
-def test_a_token_of_many_takes_no_longer_than_one_of_few():
-    """400 Gop/s with 8 tokens and 100 with 16: 16 take twice as long as 8, in cache; so do they in memory, where they seemed slower."""
-    speeds = disturbed(200, 400, 100, memory=(0.9, 0.8, 0.1))
-    assert seconds(matrix(16.0), [1e6, 20], speeds=speeds) * GIGA / WEIGHTS == pytest.approx([32 / 400, 2 / 16])
-    assert seconds(matrix(8.0), [1e6, 20], speeds=speeds) * GIGA / WEIGHTS == pytest.approx([16 / 400, 1 / 16])
-
-
-def test_a_share_above_one_is_one_where_memory_is_slower_too():
-    """3.64 of a read of 20 GB/s is all of it: from 100 Gop/s in cache, 2/100 a byte, to 1/20, and further on the same line."""
-    speeds = disturbed(200, 200, 200, memory=(3.64, 3.64, 3.64))
-    line = 1 / 20 + (1 / 20 - 2 / 200) / (1 / 20 - 0) * (1 / 10 - 1 / 20)
-    assert seconds(matrix(), 20, speeds=speeds) * GIGA / WEIGHTS == pytest.approx(1 / 20)
-    assert seconds(matrix(), 10, speeds=speeds) * GIGA / WEIGHTS == pytest.approx(max(line, 1 / 10))
-
-
-rates = st.floats(0.5, 500)
-shares = st.floats(0.02, 2.0)
-
-
-@settings(max_examples=amount.of(60), deadline=None)
-@given(
-    st.lists(rates, min_size=3, max_size=3),
-    shares,
-    shares,
-    rates,
-    st.floats(0.5, 40),
-    st.lists(rates, min_size=2, max_size=9),
-    st.none() | st.tuples(rates, rates, rates, rates),
-)
-def test_more_bandwidth_is_never_slower_for_a_kernel(reads, shared, memory, cached, tokens, faster, beside):
-    """Whatever was measured, in whatever disorder: nor does a kernel ever take less than reading its weights, or than computing."""
-    own = [{}, {}]
-    if beside:
-        pairs = beside[:2], beside[2:]
-        own = [{"cache_gb_per_s": figure(one), "memory_gb_per_s": figure(two)} for one, two in pairs]
-    table = {1: kernel(cached, shared, memory) | own[0], 8: kernel(2 * cached, shared, memory) | own[1]}
-    data = {"read_gb_per_s": {2: [figure(rate) for rate in reads]}, "start_us": {2: figure(3)},
-            "kernels": {2: {"q8_0": table}}}  # fmt: skip
-    speeds, faster = EngineSpeeds.model_validate(data), np.sort(faster)
-    op = matrix(tokens)
-    found = seconds(op, faster, speeds=speeds)
-    assert (np.diff(found) <= 1e-9 * found[:-1]).all()
-    assert (found * SLACK >= WEIGHTS / (faster * 1e9)).all()
-    _, cached_s, _ = time_kernel(op, speeds, 2, 1.0, 1.0)
-    assert (found * SLACK >= cached_s).all()
-
-
-@settings(max_examples=amount.of(60), deadline=None)
-@given(
-    st.lists(rates, min_size=3, max_size=3),
-    *[st.lists(each, min_size=4, max_size=4) for each in (shares, shares, st.floats(1, 500))],
-    st.floats(1, 50),
-    st.floats(0.1, 20),
-)
-def test_a_larger_batch_never_lowers_the_total(reads, shared, memory, cached, faster, start):
-    """However much noise moved its figures, a kernel does no fewer tokens in a second where it has more at once."""
-    table = {n: kernel(*each) for n, *each in zip((1, 4, 8, 16), cached, shared, memory, strict=True)}
-    data = {
-        "read_gb_per_s": {2: [figure(rate) for rate in reads]},
-        "kernels": {2: {"q8_0": table}},
-        "start_us": {2: figure(start)},
-    }
-    tokens = np.array([0.5, 1, 2, 3, 4, 6, 8, 12, 16, 17, 40])
-    taken = seconds(matrix(tokens, nbytes=16 * MI), reads[2] * faster, speeds=EngineSpeeds.model_validate(data))
-    assert (np.diff(tokens / taken) * SLACK >= -1e-9 * (tokens / taken)[:-1]).all()
-
-
-def test_a_grid_equals_its_points():
-    """Batches down, bandwidths across: a row and a column of arrays give what each pair gives alone."""
-    tokens, bandwidths = np.array([1.0, 3.0, 40.0]), np.array([5.0, 20.0, 60.0, 300.0])
-    grid = seconds(matrix(tokens[:, None]), bandwidths[None, :])
-    assert grid.shape == (3, 4)
-    alone = [[float(seconds(matrix(n), rate)) for rate in bandwidths] for n in tokens]
-    assert grid == pytest.approx(np.array(alone))
-
-
 # ---- small work ----
 
 
@@ -391,118 +244,3 @@ def test_without_a_cold_figure_a_step_is_as_warm():
     data = SPEEDS.model_dump(exclude_none=True)
     del data["cold_step_us"]
     assert step_seconds(EngineSpeeds.model_validate(data), 3, 1.0) * 1e6 == pytest.approx(103)
-
-
-# ---- whole devices ----
-
-ENGINE = load_runtime("roofcast")
-MODELS = (dense(40 * MI), moe(40 * MI), small(3 * MI))
-factors = st.floats(1.0, 10.0)
-jitter = st.lists(st.floats(0.5, 2.0), min_size=30, max_size=30)
-
-
-def noisy(rate, factor, most=1.3):
-    """A figure that some noise has moved."""
-    return figure(rate * factor) | {"best": rate * factor * most}
-
-
-@st.composite
-def devices(draw):
-    """A profiled machine whose every figure may be off by a factor of two, but whose peaks no kernel exceeds."""
-    noise, memory = iter(draw(jitter) * 40), draw(st.floats(1, 50))
-    nearest, shared = memory * draw(factors) * draw(factors), memory * draw(factors)
-    rates_of = [max(nearest, shared), shared, memory]
-    capacities = (
-        {"capacity_kib": draw(st.floats(64, 4096))},
-        {"capacity_mib": draw(st.floats(4, 64))},
-        {"capacity_gib": 16},
-    )
-    best = 2.7 * rates_of[0]
-    levels = []
-    for name, capacity, rate in zip(("L2", "L3", "memory"), capacities, rates_of, strict=True):
-        by_threads = {1: noisy(rate, 0.5 * next(noise)), 2: noisy(rate, next(noise))}
-        best = min(best, 2.7 * rate)
-        levels.append({"name": name, **capacity, "gb_per_s": by_threads[2] | {"best": max(best, rate * 2.6)},
-                       "gb_per_s_by_threads": by_threads})  # fmt: skip
-    ceilings = [max(f["best"] for f in (level["gb_per_s"], *level["gb_per_s_by_threads"].values())) for level in levels]
-    assume(ceilings == sorted(ceilings, reverse=True))
-    curve = [
-        {"working_set_kib": kib, "threads": n, "gb_per_s": noisy(rates_of[place] * n / 2, next(noise))}
-        for n in (1, 2)
-        for place, kib in ((0, 16), (0, 256), (1, 4096), (1, 16384), (2, 65536), (2, 262144))
-    ]
-    peak = draw(st.floats(10, 1000))
-
-    def speeds(n):
-        return {
-            tokens: kernel(peak * n / 2 * min(1.0, next(noise)), min(2.0, next(noise)), min(2.0, next(noise)))
-            for tokens in (1, 4, 16)
-        }
-
-    def beside(n):
-        """What else was read when attention was timed."""
-        _, shared_rate, memory_rate = rates_of
-        return {
-            "cache_gb_per_s": noisy(shared_rate * n / 2, next(noise)),
-            "memory_gb_per_s": noisy(memory_rate * n / 2, next(noise)),
-        }
-
-    engine = machine().engine.model_dump(exclude_none=True) | {
-        "read_gb_per_s": {n: [noisy(rate * n / 2, next(noise)) for rate in rates_of] for n in (1, 2)},
-        "kernels": {n: {fmt: speeds(n) for fmt in MEASURED} for n in (1, 2)},
-        "attention": {n: {"f16": {tokens: speed | beside(n) for tokens, speed in speeds(n).items()}} for n in (1, 2)},
-    }
-    peaks = {"f32": figure(peak / 1000), "int8": figure(peak / 1000)}
-    return machine(memory=levels, curve=curve, engine=engine, peaks_tflops=peaks, peaks_tflops_by_threads={})
-
-
-BATCHES, CONTEXTS = np.array([1, 2, 5, 16, 40])[:, None], np.array([0, 300, 5000])[None, :]
-
-
-def forecast(model, device, fmt, threads):
-    """Over batches and contexts."""
-    return predict(model, device, Workload(parse_weights(fmt), BATCHES, CONTEXTS, threads=threads), ENGINE)
-
-
-@settings(max_examples=amount.of(50), deadline=None)
-@given(st.sampled_from(MODELS), devices(), st.sampled_from(["q8_0", "q4_0", "bf16"]), st.sampled_from([1, 2, 3]))
-def test_a_profiled_device_never_beats_its_ceiling(model, device, fmt, threads):
-    """Dense models, experts, and models that a cache holds, over a grid: low <= forecast <= high <= ceiling."""
-    found = forecast(model, device, fmt, threads)
-    assert np.isfinite(found.tokens_per_s).all()
-    assert (found.tokens_per_s_low > 0).all()
-    assert (found.tokens_per_s <= found.tokens_per_s_ceiling * SLACK).all()
-    assert (found.tokens_per_s_high <= found.tokens_per_s_ceiling * SLACK).all()
-
-
-def faster(device, factor):
-    """The same device with every rate of reading times a factor."""
-    data = device.model_dump(by_alias=True, exclude_none=True)
-    reads = [
-        figure for level in data["memory"] for figure in (level["gb_per_s"], *level["gb_per_s_by_threads"].values())
-    ]
-    reads += [point["gb_per_s"] for point in data["curve"]]
-    reads += [figure for figures in data["engine"]["read_gb_per_s"].values() for figure in figures]
-    attention = [speed for formats in data["engine"]["attention"].values() for speed in formats["f16"].values()]
-    reads += [speed[name] for speed in attention for name in ("cache_gb_per_s", "memory_gb_per_s")]
-    for figure_ in reads:
-        figure_["value"] *= factor
-        figure_["best"] *= factor
-    return Hardware.model_validate(data)
-
-
-@settings(max_examples=amount.of(30), deadline=None)
-@given(st.sampled_from(MODELS), devices(), st.sampled_from([1, 2, 3]), st.floats(1, 20))
-def test_more_bandwidth_is_never_slower_on_a_profiled_device(model, device, threads, factor):
-    """All that was read times a factor: neither forecast nor ceiling falls."""
-    before, after = (forecast(model, each, "q8_0", threads) for each in (device, faster(device, factor)))
-    assert (after.tokens_per_s * SLACK >= before.tokens_per_s).all()
-    assert (after.tokens_per_s_ceiling * SLACK >= before.tokens_per_s_ceiling).all()
-
-
-def test_a_profile_of_a_restless_machine_has_a_ceiling_that_holds():
-    """Peaks that were timed while something else ran, a fiftieth of what the kernels did: the ceiling is no lower than those."""
-    peaks = {"f32": figure(0.004), "int8": figure(0.016)}
-    found = forecast(MODELS[0], machine(peaks_tflops=peaks, peaks_tflops_by_threads={}), "q8_0", 2)
-    assert (found.tokens_per_s <= found.tokens_per_s_high * SLACK).all()
-    assert (found.tokens_per_s_high <= found.tokens_per_s_ceiling * SLACK).all()

@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
+from simulator.errors import InputError
 from simulator.forecast.bandwidth import bandwidth_of
-from simulator.forecast.predict import memory_needed, predict, prompt_seconds, threads_of
+from simulator.forecast.fit import memory_needed
+from simulator.forecast.predict import predict, prompt_seconds
 from simulator.forecast.scenario import largest_batch, largest_context, scenario
-from simulator.spec.hardware import Figure, Hardware, MemoryLevel, load_hardware
+from simulator.forecast.step import threads_of
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.memory import MemoryLevel
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, weight_bytes
 from simulator.spec.quant import FORMATS
@@ -40,7 +44,7 @@ def test_a_memory_bound_step_takes_bytes_over_bandwidth(tiny_dense, perfect):
     forecast = predict(tiny_dense, device(), Workload(F16), perfect)
     cost = forecast.cost
     assert forecast.seconds_per_step == pytest.approx((cost.streamed_bytes + cost.activation_bytes) / 1e9)
-    assert forecast.seconds_ceiling == pytest.approx(cost.streamed_bytes / 2e9)
+    assert forecast.timed.seconds_ceiling == pytest.approx(cost.streamed_bytes / 2e9)
     assert forecast.bound == "memory"
     assert forecast.tokens_per_s == pytest.approx(1 / forecast.seconds_per_step)
 
@@ -49,7 +53,7 @@ def test_a_compute_bound_step_takes_flops_over_peak(tiny_dense, perfect):
     """At a peak of 1 MFLOP/s arithmetic is all that matters, in forecast and ceiling."""
     forecast = predict(tiny_dense, device(peaks_tflops={"f32": 1e-6}), Workload(F16, batch=4), perfect)
     assert forecast.seconds_per_step == pytest.approx(forecast.cost.flops / 1e6, rel=1e-3)
-    assert forecast.seconds_ceiling == pytest.approx(forecast.cost.flops / 1e6)
+    assert forecast.timed.seconds_ceiling == pytest.approx(forecast.cost.flops / 1e6)
     assert forecast.bound == "compute"
 
 
@@ -113,7 +117,7 @@ def test_bandwidth_is_a_curve_over_the_working_set():
 def test_a_cache_slower_than_memory_is_a_mistake():
     """Two figures in the wrong order are refused, not used."""
     levels = [{"name": "L3", "capacity_mib": 1, "gb_per_s": 1}, {"name": "DRAM", "capacity_gib": 1, "gb_per_s": 2}]
-    with pytest.raises(ValidationError, match="L3 is slower than DRAM behind it"):
+    with pytest.raises(InputError, match="L3 is slower than DRAM behind it"):
         device(memory=levels)
 
 
@@ -225,7 +229,7 @@ def test_one_backend_can_stand_for_another():
     """AMD's GPUs take vLLM's figures of NVIDIA's; a name that leads nowhere is refused."""
     runtime = load_runtime("vllm")
     assert runtime.backend(load_hardware("mi300x")) is runtime.backend(load_hardware("h100-sxm"))
-    with pytest.raises(ValidationError, match="same_as: amd: there is no backend nvidia, known: cpu"):
+    with pytest.raises(InputError, match="same_as: amd: there is no backend nvidia, known: cpu"):
         Runtime.model_validate({"name": "s", "weights": ["f16"], "backends": {"cpu": {}}, "same_as": {"amd": "nvidia"}})
 
 

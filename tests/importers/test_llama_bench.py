@@ -1,21 +1,17 @@
 """What llama.cpp's benchmarks print, in every format and of several versions: which runs are taken, as what, and which not."""
 
 import json
-import os
-import struct
-from pathlib import Path
 
 import pytest
 from bench_output import BATCHED_LINES, BATCHED_TABLE, BOTH, OLD, PROMPT, RUN, TABLE, as_csv, as_json, as_json_lines
 from gguf_files import write as write_gguf
 
 from simulator.errors import InputError
-from simulator.importers.labels import Facts, choose, mix_of_label
 from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model
 from simulator.spec.hardware import load_hardware
 
-GPU, CPU = "rtx-4080", "pi5-16gb"
+GPU = "rtx-4080"
 
 
 @pytest.fixture
@@ -139,100 +135,7 @@ def test_what_did_the_arithmetic(read, changes, expected):
     assert [each.ran_on for each in found.published] + [each.reason for each in found.skipped] == [expected]
 
 
-# ---- which model ----
-
-
-def facts(label, n_params, nbytes=None, file="", doubt=0.5):
-    """What a run says of its model."""
-    return Facts(file, label, n_params, doubt, nbytes)
-
-
-@pytest.mark.parametrize(
-    ("label", "n_params", "doubt", "file", "model"),
-    [
-        ("llama 8B Q4_K - Medium", 8030261312, 0.5, "", "llama-3-8b"),
-        ("llama 8B Q4_K - Medium", 8.03e9, 5e6, "", "llama-3-8b"),  # aya-expanse-8b has 8.03 B, too
-        ("command-r 8B Q8_0", 8028033024, 0.5, "", "aya-expanse-8b"),
-        ("llama 7B mostly Q4_0", 6.74e9, 5e6, "", "llama-2-7b"),
-        ("llama 7B Q4_0", 7.24e9, 5e6, "", "mistral-7b"),
-        ("llama 8x7B Q4_K - Medium", 46.70e9, 5e6, "", "mixtral-8x7b"),
-        ("qwen2 14B Q4_K - Medium", 14.77e9, 5e6, "", "qwen2.5-14b"),
-        ("qwen3 14B Q4_K - Medium", 14.77e9, 5e6, "", "qwen3-14b"),
-        ("? Q3_K - Medium", 14.77e9, 5e6, "/m/Qwen3-14B-Q3_K_M.gguf", "qwen3-14b"),
-        ("qwen3moe 30B.A3B Q4_K - Medium", 30.53e9, 5e6, "", "qwen3-30b-a3b"),
-        ("gpt-oss 20B MXFP4 MoE", 20.91e9, 5e6, "", "gpt-oss-20b"),
-        ("gemma3 4B Q4_0", 3.88e9, 5e6, "", "gemma-3-4b"),
-        ("phi3 3B Q8_0", 3821079648, 0.5, r"C:\models\Phi-3.5-mini-instruct-Q8_0.gguf", "phi-3.5-mini"),
-        ("phi3 3B Q8_0", 3821079648, 0.5, "Phi-3-mini-4k-instruct-q8_0.gguf", "phi-3-mini"),
-        ("glm4moe 106B.A12B Q4_K - Medium", 106852251264, 0.5, "GLM-4.5-Air-UD-Q4_K_XL-00001-of-00002.gguf", "glm-4.5-air"),
-        ("llama 1B Q4_K - Medium", 1235814432, 0.5, "", "llama-3.2-1b"),
-    ],
-)  # fmt: skip
-def test_a_model_is_found_by_its_weights_and_name(label, n_params, doubt, file, model):
-    """The number of weights first, as exact as it is given; then the words of the file's name, then the architecture."""
-    assert choose(facts(label, n_params, file=file, doubt=doubt)).loaded.model.name == model
-
-
-def test_a_model_that_may_be_two_is_left_out():
-    """Phi 3 and 3.5 mini have equal counts and one architecture: only the file's name could tell."""
-    assert choose(facts("phi3 3B Q8_0", 3.82e9, doubt=5e6)) == (
-        "may be phi-3-mini or phi-3.5-mini: give --model FILE.gguf, or a name from roofcast list models"
-    )
-
-
-@pytest.mark.parametrize(
-    ("label", "n_params"), [("stablelm 3B Q4_0", 2.8e9), ("starcoder2 7B Q4_0", 7.17e9), ("mamba 7B Q4_0", 7.24e9)]
-)
-def test_an_unknown_model_is_left_out(label, n_params):
-    """No such number of weights, or another family with about as many."""
-    reason = choose(facts(label, n_params, doubt=5e6))
-    assert reason.startswith("no shipped model has the name and the number of weights: give --model")
-
-
-@pytest.mark.parametrize(
-    ("label", "mix"),
-    [
-        ("llama 8B Q4_K - Medium", "q4_k_m"),
-        ("llama 8B Q4_K - Small (guessed)", "q4_k_s"),
-        ("llama 8B (guessed) Q3_K - Large", "q3_k_l"),
-        ("llama 7B mostly Q4_0", "q4_0"),
-        ("llama 8B Q2_K - Medium", "q2_k"),
-        ("llama 8B Q2_K - Small", "q2_k_s"),
-        ("llama 8B Q6_K", "q6_k"),
-        ("llama 8B IQ3_XXS - 3.0625 bpw", "iq3_xxs"),
-        ("llama 8B IQ3_S mix - 3.66 bpw", "iq3_m"),
-        ("llama 8B IQ4_NL - 4.5 bpw", "iq4_nl"),
-        ("bitnet 2B TQ1_0 - 1.69 bpw ternary", "tq1_0"),
-        ("gpt-oss 20B MXFP4 MoE", "mxfp4"),
-        ("llama 8B all F32", "f32"),
-        ("llama 8B BF16", "bf16"),
-        ("llama 7B mostly Q4_1, some F16", "q4_1"),
-        ("llama 8B Q4_0_4_4", None),
-        ("llama 8B unknown, may not work", None),
-    ],
-)
-def test_the_words_of_a_label_name_a_mix(label, mix):
-    """llama_model_ftype_name's texts, old and new; what is no mix of ours is None."""
-    assert mix_of_label(label) == mix
-
-
-def test_a_size_overrules_a_label():
-    """Qwen3-30B in q4_k_m has 4.86 bits a weight; a file so labelled with 4.64 (17,709,692,928 bytes) is another mix."""
-    found = choose(facts("qwen3moe 30B.A3B Q4_K - Medium", 30532122624, 17709692928))
-    assert found.weights == "4.64bpw"
-    assert found.assumed == ("labelled q4_k_m, but of another size: counted by it, the same for every tensor",)
-
-
-def test_an_unknown_mix_is_counted_by_its_size():
-    """8 * 4,015,130,624 bytes / 8,030,261,248 weights are 4 bits."""
-    found = choose(facts("llama 8B Q4_0_8_8", 8030261248, 4015130624))
-    assert (found.weights, found.assumed) == ("4.00bpw", ("weights known by their size, the same for every tensor",))
-
-
-def test_experts_stay_in_the_checkpoints_own_format():
-    """gpt-oss-120b-F16.gguf has 65,355,994,368 bytes: experts in mxfp4, the rest in 16 bits."""
-    found = choose(facts("gpt-oss ?B F16", 116829156672, 65355994368, "gpt-oss-120b-F16.gguf"))
-    assert found.weights == "mxfp4+f16"
+# ---- what the user says of all runs ----
 
 
 def test_a_given_model_must_be_the_one_measured(read):
@@ -394,54 +297,10 @@ def test_a_last_line_that_was_cut_short_is_left_out(read, cut):
     assert (alone.published, [each.id for each in alone.skipped]) == ((), ["bench:1"])
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
-@pytest.mark.parametrize("text", [as_json([RUN]), as_json_lines([RUN]), as_csv([RUN]), TABLE])
-def test_a_byte_order_mark_tells_the_encoding(tmp_path, encoding, text):
-    """As PowerShell's > writes it, with its line ends; a list, lines, a CSV and a table."""
-    path = tmp_path / "bench"
-    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
-    path.write_bytes(mark + text.replace("\n", "\r\n").encode(encoding))
-    assert load_measurements(path, load_hardware(GPU)).published
-
-
-@pytest.mark.parametrize("text", [as_json([RUN]), as_json_lines([RUN]), as_csv([RUN]), TABLE])
-def test_a_pipe_is_read_once(text):
-    """As of --against /dev/stdin or <(...): what was read from a pipe is gone."""
-    source, sink = os.pipe()
-    with os.fdopen(sink, "w", encoding="utf-8") as file:
-        file.write(text)
-    try:
-        assert load_measurements(Path(f"/dev/fd/{source}"), load_hardware(GPU)).published
-    finally:
-        os.close(source)
-
-
 def test_a_csv_that_lost_columns(refuse):
     """A row without its rate."""
     text = "n_prompt,n_gen,avg_ts\n0,128\n"
     assert refuse(text) == "bench:2: avg_ts is missing"
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"GGUF" + struct.pack("<IQQ", 3, 0, 0),
-        b"\x89PNG\r\n\x1a\n" + bytes(100),
-        b"name: pi5\nclass: sbc\nkind: cpu\n",
-        b"CREATE TABLE IF NOT EXISTS llama_bench (\n  build_commit TEXT\n);\n",
-        b"a,b\n1,2\n",
-        "build: 1".encode("utf-16"),
-    ],
-)
-def test_files_of_other_kinds_are_refused(tmp_path, raw):
-    """A GGUF, a picture, YAML, SQL, another CSV, another encoding: one sentence with the file's name."""
-    path = tmp_path / "bench"
-    path.write_bytes(raw)
-    with pytest.raises(InputError) as error:
-        load_measurements(path, load_hardware(GPU))
-    message = str(error.value)
-    assert message.startswith(f"{path}: ")
-    assert len(message.splitlines()) == 1
 
 
 def test_a_hundred_thousand_runs_are_too_many(refuse):
@@ -454,15 +313,3 @@ def test_a_hundred_thousand_runs_are_too_many(refuse):
     )
     assert refuse("n_prompt,n_gen,avg_ts\n" + "0,128,5\n" * 100_000) == "bench: more than 10,000 rows are too many"
     assert refuse(as_json_lines([RUN]) * 10_000).startswith("bench: too large for such a file")
-
-
-def test_a_device_must_be_named(tmp_path):
-    """No benchmark says which of our files its machine is; what it does say is told."""
-    path = tmp_path / "a.json"
-    path.write_text(as_json([RUN]))
-    with pytest.raises(InputError) as error:
-        load_measurements(path)
-    assert str(error.value) == (
-        f"{path}: names no device that roofcast knows (llama-bench 9c600bcd4 on NVIDIA GeForce RTX 4080): "
-        "write roofcast validate HARDWARE --against FILE"
-    )

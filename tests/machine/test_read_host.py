@@ -8,7 +8,8 @@ from systems import CPU, PI, THROTTLED, build, pi, silent, topology, x86
 from simulator.machine.disturbances import describe_state
 from simulator.machine.host import Cache, Frequency, Host
 from simulator.machine.read import read_host
-from simulator.spec.hardware import DeviceClass, Vendor
+from simulator.spec.hardware import Vendor
+from simulator.spec.memory import DeviceClass
 from simulator.units import GI, KI, MI
 
 

@@ -11,7 +11,7 @@ from simulator.probe.merge import fields_of, merge
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.library import shelf
 from simulator.spec.schema import check
-from simulator.spec.textfiles import read_yaml
+from simulator.spec.yamlfiles import read_yaml
 
 
 def edited(change):

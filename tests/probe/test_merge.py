@@ -11,7 +11,7 @@ from simulator.machine.host import Cache
 from simulator.probe.merge import KEPT_RUNS, is_measured, merge
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.schema import check
-from simulator.spec.textfiles import read_yaml
+from simulator.spec.yamlfiles import read_yaml
 from simulator.units import KI
 
 

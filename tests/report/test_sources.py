@@ -8,11 +8,13 @@ from simulator.commands.show import show
 from simulator.errors import InputError
 from simulator.forecast.scenario import scenario
 from simulator.report.remarks import assumptions, rests_on
-from simulator.spec.hardware import INTERPOLATED, Figure, Hardware, load_hardware
-from simulator.spec.library import names, shelf
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.library import RUNTIMES, names, shelf
+from simulator.spec.memory import INTERPOLATED
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model
-from simulator.spec.runtime import RUNTIMES, load_runtime
+from simulator.spec.runtime import load_runtime
 
 DEVICES = names(shelf("hardware"))
 shipped = cache(load_hardware)

@@ -3,10 +3,11 @@
 import pytest
 
 from simulator.importers.open import load_model
-from simulator.spec.hardware import Figure, load_hardware
-from simulator.spec.library import entries, names, shelf
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import load_hardware
+from simulator.spec.library import RUNTIMES, entries, names, shelf
 from simulator.spec.mixes import parse_weights
-from simulator.spec.runtime import RUNTIMES, load_runtime
+from simulator.spec.runtime import load_runtime
 
 DEVICES, MODELS = names(shelf("hardware")), names(shelf("models"))
 

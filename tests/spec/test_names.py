@@ -2,27 +2,20 @@
 
 import csv
 import json
-import re
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import asking
 import pytest
 
-from simulator import scenario
-from simulator.cli import main
-from simulator.commands import report
 from simulator.errors import InputError
-from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model
-from simulator.judge.score import MORE_MEMORY, score
-from simulator.report.charts import batch_chart
-from simulator.report.measured import load_measured
 from simulator.spec.hardware import load_hardware
-from simulator.spec.library import entries, names, shelf
+from simulator.spec.library import RUNTIMES, entries, names, shelf
 from simulator.spec.mixes import MIXES, parse_weights
 from simulator.spec.names import is_same, meaning, split_count, words
 from simulator.spec.quant import CACHE_FORMATS, FORMATS, SPELLINGS, format_called, parse_cache_format
-from simulator.spec.runtime import RUNTIMES, load_runtime
+from simulator.spec.runtime import load_runtime
 
 SHELVES = {"device": shelf("hardware"), "model": shelf("models"), "runtime": RUNTIMES}
 LOAD = {"device": load_hardware, "model": load_model, "runtime": load_runtime, "weights": parse_weights}
@@ -32,23 +25,16 @@ PEOPLE_SAY = [
 ]
 
 
-def run(capsys, arguments, status):
-    with pytest.raises(SystemExit) as end:
-        main(list(arguments))
-    assert end.value.code == status
-    return capsys.readouterr()
-
-
 @pytest.fixture
 def command(capsys):
     """A function that runs a command which must end well, and returns what it prints."""
-    return lambda *arguments: run(capsys, arguments, 0).out
+    return partial(asking.answer, capsys)
 
 
 @pytest.fixture
 def refusal(capsys):
     """A function that runs a command which must fail, and returns its one line."""
-    return lambda *arguments: run(capsys, arguments, 2).err.removeprefix("roofcast: ").rstrip("\n")
+    return partial(asking.refusal, capsys)
 
 
 @pytest.mark.parametrize(
@@ -278,16 +264,6 @@ def test_a_format_in_two_spellings_is_forecast_once(command):
     assert [row["weights"] for row in json.loads(out)["predictions"]] == ["q4_k_m", "f16"]
 
 
-def test_names_of_rows_are_compared_by_their_words(tmp_path):
-    """Those of models and devices of one's own, too, which are on no shelf."""
-    loaded, board = load_model("llama-3-8b"), load_hardware("pi5-16gb")
-    mine = replace(loaded, model=loaded.model.model_copy(update={"name": "Mine-8B"}))
-    path = rows(tmp_path, "my-board")
-    path.write_text(path.read_text().replace("llama-3-8b", "mine 8b"))
-    found = load_measurements(path, board.model_copy(update={"name": "My Board", "aliases": ()}), mine)
-    assert [each.tokens_per_s for each in found.published] == [2.0]
-
-
 def test_letters_beyond_ascii_tell_names_apart():
     """Two names that differ in an umlaut are two."""
     assert is_same("Größe-1", "größe 1")
@@ -326,146 +302,3 @@ def test_a_count_is_no_part_of_another_name():
     assert split_count("2x") == (None, "2x")
     with pytest.raises(InputError, match="could be h100-pcie or h100-sxm"):
         load_hardware("2xh100")
-
-
-def test_two_of_a_device_are_devices_2(command, refusal):
-    """The same JSON by either name, in Python, too; told both ways they must agree."""
-    asked = ["llama-3-70b", "--batch", "1", "--json", "-"]
-    by_name = json.loads(command("simulate", asked[0], "2x rtx 3090", *asked[1:]))
-    by_option = json.loads(command("simulate", asked[0], "rtx-3090", "--devices", "2", *asked[1:]))
-    assert by_name == by_option == json.loads(command("simulate", asked[0], "2xrtx-3090", "--devices", "2", *asked[1:]))
-    assert by_name["predictions"][0]["devices"] == 2
-    assert scenario("llama-3-70b", "2xrtx-3090").hardware.n_devices == 2
-    assert refusal("simulate", "llama-3-70b", "2xrtx-3090", "--devices", "3") == (
-        "2 x rtx-3090 and devices 3 contradict each other: leave one of them out"
-    )
-    assert "contradict" in refusal("simulate", "llama-3-70b", "1xrtx-3090", "--devices", "2")
-
-
-def test_two_of_a_device_are_known_everywhere(command, refusal, monkeypatch):
-    """show, list, plot; a roofline, and decoding here, are of one device."""
-    assert command("show", "2x3090").startswith("2 x NVIDIA GeForce RTX 3090, 24 GB, each:")
-    assert "2 x NVIDIA GeForce RTX 3090" in command("plot", "speed", "llama-3-70b", "--on", "2xrtx-3090")
-    assert refusal("plot", "device", "--on", "2x3090") == (
-        "plot device: a roofline is of one device, not of 2 x rtx-3090: leave the number out"
-    )
-    assert refusal("show", "2x3090", "--plot", "a.png").startswith("--plot: a roofline is of one device")
-    assert refusal("validate", "2x3090").startswith("validate: what decodes here is of one device")
-    monkeypatch.setattr("simulator.commands.show.names", lambda _: ["llama-3-70b"])
-    told = command("list", "models", "--on", "2xrtx-3090")
-    assert told.startswith("2 x NVIDIA GeForce RTX 3090, 24 GB: one user")
-    assert "llama-3-70b" in told
-
-
-def test_a_report_names_its_command_with_the_number():
-    """The page's own command makes the same forecast again."""
-    from simulator.report.grid import build_grids
-
-    grids = build_grids(["llama-3-70b"], ["2xrtx-3090", load_hardware("2xrtx-3090")], batches=(1,), contexts=(1024,))
-    assert grids.devices == ("2xrtx-3090", "2xrtx-3090")
-    assert {pair.base.hardware.n_devices for pair in grids.pairs} == {2}
-
-
-# ---- in measurements ----
-
-
-def rows(tmp_path, *devices):
-    """A CSV with one measurement on each of these devices."""
-    path = tmp_path / "rows.csv"
-    lines = [f"{device},llama-3-8b,q4_k_m,1,128,cpu,2.0" for device in devices]
-    path.write_text("\n".join(["device,model,weights,batch,context,backend,tokens_per_s", *lines]), encoding="utf-8")
-    return path
-
-
-def test_a_row_that_leaves_only_the_memory_open_is_of_the_largest(tmp_path):
-    """All Pi 5 boards read equally fast, and it ran: so on the largest; two forms of the H100 differ in speed."""
-    found = load_measurements(rows(tmp_path, "pi5", "h100"))
-    assert [(each.hardware.name, each.assumed[-1]) for each in found.published] == [
-        ("pi5-16gb", "format of the cache not stated: f16")
-    ]
-    assert "memory of the pi5 not stated: pi5-16gb" in found.published[0].assumed
-    assert [each.reason for each in found.skipped] == ["no hardware file is called h100"]
-
-
-def test_a_row_that_may_be_of_the_chosen_device_is_taken(tmp_path):
-    """Whoever names a pi5-8gb takes rows of `pi5` and of `Raspberry Pi 5 8GB`, not of a pi5-16gb."""
-    found = load_measurements(rows(tmp_path, "pi5", "Raspberry Pi 5 8GB", "pi5-16gb"), load_hardware("pi5-8gb"))
-    assert len(found.published) == 2
-    assert [each.reason for each in found.skipped] == ["of another device than pi5-8gb"]
-
-
-# ---- several of one device, where they are measured ----
-
-ONE, TWO = (
-    "rtx-3090,llama-3-8b,q4_k_m,1,512,130,vllm",
-    "2xrtx-3090,llama-3-70b,q4_k_m,1,512,17,llama.cpp",
-)
-
-
-@pytest.fixture
-def one_and_two(tmp_path):
-    """A measurement on one card and one on two of them."""
-    path = tmp_path / "m.csv"
-    path.write_text("\n".join(["device,model,weights,batch,context,tokens_per_s,runtime", ONE, TWO]), encoding="utf-8")
-    return path
-
-
-@pytest.mark.parametrize(
-    ("given", "count", "model"),
-    [("rtx-3090", 1, "llama-3-8b"), ("2xrtx-3090", 2, "llama-3-70b"), ("2 x RTX 3090", 2, "llama-3-70b")],
-)
-def test_rows_of_another_number_of_devices_are_left_out(one_and_two, given, count, model):
-    """Whoever names two cards takes what was measured on two, and the reason for the rest says how many were named."""
-    found = load_measurements(one_and_two, load_hardware(given))
-    assert [(each.loaded.model.name, each.hardware.count) for each in found.published] == [(model, count)]
-    label = "rtx-3090" if count == 1 else "2xrtx-3090"
-    assert [each.reason for each in found.skipped] == [f"of another device than {label}"]
-
-
-def test_a_device_of_ones_own_is_counted_too(tmp_path, one_and_two):
-    """A file's device is on no shelf: its rows are known by its name and their number, in any spelling."""
-    fields = {"name": "Mine", "class": "consumer-gpu", "kind": "gpu", "vendor": "nvidia"}
-    fields |= {"memory": [{"name": "GDDR", "capacity_gib": 24, "gb_per_s": 900}]}
-    (tmp_path / "mine.yaml").write_text(json.dumps(fields))
-    one_and_two.write_text(one_and_two.read_text().replace("rtx-3090", "mine"))
-    (found,) = load_measurements(one_and_two, load_hardware(f"2x{tmp_path / 'mine.yaml'}")).published
-    assert (found.hardware.label, found.tokens_per_s) == ("2xMine", 17)
-
-
-def test_two_cards_are_told_from_one_in_table_and_json(one_and_two, tmp_path, capsys):
-    """The JSON has their number beside their name, as that of `simulate` has, and what reads it again puts them together."""
-    written = tmp_path / "m.json"
-    with pytest.raises(SystemExit):
-        main(["validate", "--against", str(one_and_two), "--json", str(written)])
-    assert re.search(r"^3 +llama-3-70b +2xrtx-3090 ", capsys.readouterr().out, re.MULTILINE)
-    rows = json.loads(written.read_text())["rows"]
-    assert [(row["hardware"], row["devices"]) for row in rows] == [("rtx-3090", 1), ("rtx-3090", 2)]
-    assert [each.hardware for each in load_measured(written)] == ["rtx-3090", "2xrtx-3090"]
-    assert [each.hardware for each in load_measured(one_and_two)] == ["rtx-3090", "2xrtx-3090"]
-
-
-def test_a_star_stands_on_the_line_of_as_many_devices(one_and_two):
-    """One card's measurement belongs to one card's line, and to no other."""
-    (star,) = load_measured(one_and_two)[:1]
-    for name, stars in (("rtx-3090", 1), ("2xrtx-3090", 0)):
-        base = scenario(star.model, name, weights=star.weights, runtime=star.runtime)
-        (line,) = batch_chart([base], (1, 4), 512, [star]).panels[0].series
-        assert len(line.measured) == stars
-
-
-def test_a_report_of_measurements_has_a_device_for_each_number(one_and_two, tmp_path, capsys, monkeypatch):
-    """The page's devices have the names that its measurements have; its pictures, which take long, are left out."""
-    monkeypatch.setattr(report, "draw_all", lambda _charts, _progress: {})
-    folder = tmp_path / "out"
-    with pytest.raises(SystemExit):
-        main(["validate", "--against", str(one_and_two), "--report", str(folder)])
-    text = (folder / "index.html").read_text(encoding="utf-8")
-    data = json.loads(re.search(r"<script[^>]*application/json[^>]*>(.*?)</script>", text, re.DOTALL)[1])
-    assert {each["name"] for each in data["devices"]} == {row["hardware"] for row in data["measured"]}
-    assert {each["name"] for each in data["devices"]} == {"rtx-3090", "2xrtx-3090"}
-
-
-def test_two_devices_have_twice_the_memory_by_default(one_and_two):
-    """39.6 GiB are no more than two cards give, 46.1: nobody had to allow more."""
-    measured = load_measurements(one_and_two).published
-    assert [MORE_MEMORY in row.assumed for row in score(measured).rows] == [False, False]

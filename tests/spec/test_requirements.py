@@ -7,10 +7,10 @@ from simulator.forecast.scenario import usual_formats
 from simulator.importers.open import load_model
 from simulator.report.remarks import assumptions
 from simulator.spec.hardware import Hardware
-from simulator.spec.library import names, shelf
+from simulator.spec.library import RUNTIMES, names, shelf
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded
-from simulator.spec.runtime import RUNTIMES, default_runtime
+from simulator.spec.runtime import default_runtime
 
 DEVICES = {name: load_hardware(name) for name in names(shelf("hardware"))}
 REFUSED = {

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import model_validator
 
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
-from simulator.spec.schema import Spec
+from simulator.spec.schema import Spec, rule
 
 
 class GroupedQuery(Spec):
@@ -32,13 +31,12 @@ class GroupedQuery(Spec):
     fused_qkv: bool = False  # one stored matrix for query, key and value
     value_is_key: bool = False  # no value projection: the key serves as value too (Gemma 4), and both are cached
 
-    @model_validator(mode="after")
-    def _check(self) -> GroupedQuery:
+    @rule
+    def _check(self) -> None:
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"n_kv_heads ({self.n_kv_heads}) must divide n_heads ({self.n_heads})")
         if self.window and self.chunk:
             raise ValueError("window and chunk exclude each other, give one")
-        return self
 
     @property
     def queries_per_kv(self) -> int:

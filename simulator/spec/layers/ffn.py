@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
-
 from simulator.spec.layers.tensor import Count, Tensor, Width, matrix, vector
-from simulator.spec.schema import Spec
+from simulator.spec.schema import Field, Spec, rule
 
 
 class Plain(Spec):
@@ -59,15 +57,14 @@ class Experts(Spec):
     d_shared: int = Field(0, ge=0, le=10_000_000)  # width of all shared experts together
     shared_gate: bool = False
 
-    @model_validator(mode="after")
-    def _check(self) -> Experts:
+    @rule
+    def _check(self) -> None:
         if self.n_active > self.n_experts:
             raise ValueError(f"n_active ({self.n_active}) cannot exceed n_experts ({self.n_experts})")
         if self.n_shared and not self.d_shared:
             raise ValueError(
                 f"d_shared is needed with n_shared {self.n_shared}: the width of all shared experts together"
             )
-        return self
 
     def tensors(self, d_model: int) -> tuple[Tensor, ...]:
         """Router, routed experts (one tensor each of up, gate, down, holding every expert), shared experts."""

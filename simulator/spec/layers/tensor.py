@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field
+from simulator.spec.schema import Field
 
 # Widths and counts as they may stand in a file: anything larger is a slip of the pen, not a model.
 Width = Annotated[int, Field(ge=1, le=10_000_000)]

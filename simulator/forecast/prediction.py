@@ -1,0 +1,234 @@
+"""Tokens per second of one model on one device: forecast, ceiling and interval, what binds, and whether it fits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from simulator.forecast import interval
+from simulator.forecast.fit import memory_limit, memory_needed
+from simulator.forecast.ops import Cost, total
+from simulator.forecast.roofline import TimedOp
+from simulator.forecast.step import BOUNDS, Results, Step, threads_of, time_step, working_set_of
+from simulator.spec.arguments import positive
+from simulator.spec.hardware import Hardware
+from simulator.spec.model import Model, weight_bytes
+from simulator.spec.runtime import Backend, Runtime
+from simulator.spec.workload import Workload
+from simulator.units import counted, format_gib, format_number
+
+
+@dataclass(frozen=True, repr=False)
+class Prediction:
+    """One step of a workload, forecast. Every result is a number, or an array over the workload's grid.
+
+    What does not fit in memory has no speed: rates and times are NaN there, and `bound` is does_not_fit. What is counted
+    (bytes, operations, memory) stays.
+    """
+
+    model: Model
+    hardware: Hardware
+    runtime: Runtime
+    load: Workload
+    timed: Step | Results
+
+    @cached_property
+    def step(self) -> Step:
+        """The step, operation by operation, at all points at once."""
+        if isinstance(self.timed, Step):
+            return self.timed
+        return time_step(self.model, self.hardware, self.runtime, self.load)
+
+    @property
+    def ops(self) -> tuple[TimedOp, ...]:
+        """Every operation with its time."""
+        return self.step.ops
+
+    @property
+    def backend(self) -> Backend:
+        """The runtime's part for this device."""
+        return self.runtime.backend(self.hardware)
+
+    @property
+    def threads(self) -> int | None:
+        """Threads that decode: what was asked, or the device's own number."""
+        return threads_of(self.hardware, self.load)
+
+    @property
+    def seconds_given_memory(self):
+        """Seconds of a step on such a device with memory enough: what is left to time where storage has to help."""
+        return self.timed.seconds
+
+    @property
+    def step_overhead_s(self) -> Any:
+        """Seconds per step that no operation accounts for."""
+        return self.step.overhead_s
+
+    @cached_property
+    def seconds_per_step(self):
+        """Seconds to give each sequence its next token."""
+        return self._where_it_fits(self.seconds_given_memory)
+
+    @cached_property
+    def tokens_per_s(self):
+        """New tokens per second, all sequences together."""
+        return self.load.new_tokens / self.seconds_per_step
+
+    @property
+    def tokens_per_s_per_sequence(self):
+        """New tokens per second of each sequence."""
+        return self.tokens_per_s / self.load.batch
+
+    @property
+    def tokens_per_s_ceiling(self):
+        """What datasheet bandwidth and peak allow; where the best that was measured stands in for a datasheet, at least the forecast."""
+        told = self._where_it_fits(self.load.new_tokens / self.timed.seconds_ceiling)
+        return told if self.hardware.main_memory.datasheet_gb_per_s else np.maximum(told, self.tokens_per_s)
+
+    @property
+    def is_upper_bound(self) -> bool:
+        """Whether something that costs time is left out: what several devices tell each other."""
+        return self.hardware.n_devices > 1 and self.runtime.split == "tensors"
+
+    @property
+    def tokens_per_s_low(self):
+        """Lower end of the 80 % interval."""
+        return self.tokens_per_s / self.timed.interval_factor
+
+    @property
+    def tokens_per_s_high(self):
+        """Upper end of the 80 % interval, never above the ceiling."""
+        return np.minimum(self.tokens_per_s * self.timed.interval_factor, self.tokens_per_s_ceiling)
+
+    @cached_property
+    def parts(self) -> dict[str, Any]:
+        """Seconds by what limits them: an operation's time counts where its larger term lies."""
+        return {name: self._where_it_fits(seconds) for name, seconds in self.parts_given_memory.items()}
+
+    @property
+    def parts_given_memory(self) -> dict[str, Any]:
+        """The same of `seconds_given_memory`."""
+        return self.step.parts
+
+    @property
+    def bound(self):
+        """What takes the largest part of the step (memory, compute, overhead), or does_not_fit."""
+        names = np.asarray((*BOUNDS, "does_not_fit"))[np.where(self.fits, self.timed.largest_part, len(BOUNDS))]
+        return str(names) if names.ndim == 0 else names
+
+    @property
+    def unrest(self) -> interval.Unrest:
+        """How decodes scattered while the device was profiled."""
+        return interval.unrest_of(self.hardware, self.threads)
+
+    @property
+    def cost(self) -> Cost:
+        """Bytes and operations of the step."""
+        return self.step.cost
+
+    @cached_property
+    def bytes(self) -> dict[str, Any]:
+        """Bytes of the step by component: weights (without routed experts), experts, cache (read and written), activations."""
+        experts = total(timed.op for timed in self.ops if timed.op.part == "experts").weight_bytes
+        return {
+            "weights": self.cost.weight_bytes - experts,
+            "experts": experts,
+            "cache": self.cost.cache_bytes,
+            "activations": self.cost.activation_bytes,
+        }
+
+    @property
+    def bandwidth_utilisation(self):
+        """Share of the datasheet bandwidth that weights and cache really read keep busy: S-MBU of MoE-CAP, arXiv 2412.07067."""
+        return bandwidth_utilisation(
+            self.cost.streamed_bytes, self.seconds_per_step, self.hardware.main_memory.ceiling_bytes_per_s()
+        )
+
+    @cached_property
+    def distinct_experts(self):
+        """Mean number of different experts that the step touches in a layer with experts; None for a dense model."""
+        layers = self.model.experts
+        if not layers:
+            return None
+        kinds = {ffn: layers.count(ffn) for ffn in set(layers)}
+        return sum(n * self.load.routing.distinct(ffn, self.load.new_tokens) for ffn, n in kinds.items()) / len(layers)
+
+    @cached_property
+    def working_set(self):
+        """Bytes that come round again step after step: the weights, and one sequence's cache."""
+        return working_set_of(self.model, self.load)
+
+    @cached_property
+    def weight_bytes(self) -> float:
+        """The whole model, as memory must hold it."""
+        return weight_bytes(self.model, self.load.weights)
+
+    @cached_property
+    def memory_bytes(self):
+        """Weights, cache and working memory."""
+        return memory_needed(self.model, self.load, self.runtime, self.hardware)
+
+    @property
+    def memory_limit_bytes(self) -> float:
+        """What of the device's memory the runtime can have."""
+        return memory_limit(self.hardware, self.runtime)
+
+    @property
+    def fits(self):
+        """Whether it all goes into the device's memory."""
+        return self.memory_bytes <= self.memory_limit_bytes
+
+    def _where_it_fits(self, value: Any) -> Any:
+        fits = self.fits
+        return value if np.all(fits) else np.where(fits, value, np.nan)[()]
+
+    def __repr__(self) -> str:
+        """One line: what was forecast, of how many points, and at a single one how fast and why."""
+        load, software = self.load, self.runtime.title or self.runtime.name
+        several = f"{self.hardware.n_devices} x " if self.hardware.n_devices > 1 else ""
+        where = f"{self.model.name} in {load.weights.name} on {several}{self.hardware.name} with {software}"
+        shape = np.broadcast_shapes(np.shape(load.batch), np.shape(load.context))
+        if shape:
+            return f"<Prediction: {where}, {_grid_line(self, shape)}>"
+        return f"<Prediction: {where}, batch {int(load.batch):,}, context {int(load.context):,}: {_point_line(self)}>"
+
+    def tokens_per_s_from(self, bytes_per_s: float, keeps_what_fits: bool = True):
+        """Tokens per second where memory cannot hold it all and storage gives *bytes_per_s*.
+
+        At best the part that fits stays in memory, and the rest of a step's weights (as much of them as of the whole
+        model) is read each time. At worst nothing stays: pages replaced in the order of their use are gone when needed.
+        """
+        bytes_per_s = positive("bytes_per_s", bytes_per_s)
+        too_much = np.clip((self.memory_bytes - self.memory_limit_bytes) / self.weight_bytes, 0.0, 1.0)
+        missing = too_much if keeps_what_fits else np.where(too_much > 0, 1.0, 0.0)
+        return self.load.new_tokens / (self.seconds_given_memory + missing * self.cost.weight_bytes / bytes_per_s)
+
+
+def _point_line(point: Prediction) -> str:
+    if not point.fits:
+        return f"does not fit, needs {format_gib(point.memory_bytes)} of {format_gib(point.memory_limit_bytes)}"
+    rate = format_number(float(point.tokens_per_s))
+    if point.is_upper_bound:
+        return f"at most {rate} tokens/s, limited by {point.bound}"
+    low, high = (format_number(float(each)) for each in (point.tokens_per_s_low, point.tokens_per_s_high))
+    return f"{rate} tokens/s (80 % interval {low} - {high}), limited by {point.bound}"
+
+
+def _grid_line(grid: Prediction, shape: tuple[int, ...]) -> str:
+    fitting, size = np.count_nonzero(np.broadcast_to(grid.fits, shape)), math.prod(shape)
+    spans = (f"{name} {_span(values)}" for name, values in (("batch", grid.load.batch), ("context", grid.load.context)))
+    return f"{', '.join(spans)}: grid of shape {shape}, fits at {fitting:,} of {counted(size, 'point')}"
+
+
+def _span(values: Any) -> str:
+    low, high = int(np.min(values)), int(np.max(values))
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def bandwidth_utilisation(n_bytes, seconds, bytes_per_s):
+    """(activated weights + cache) / time / peak bandwidth; with all weights activated it is the plain MBU."""
+    return n_bytes / seconds / bytes_per_s

@@ -1,0 +1,169 @@
+"""One step of a workload, timed operation by operation: what the whole takes, what limits it, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from simulator.forecast import interval
+from simulator.forecast.bandwidth import bandwidth_of
+from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
+from simulator.forecast.kernel_speed import step_seconds
+from simulator.forecast.ops import Cost, total
+from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_ops
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
+from simulator.spec.model import Model
+from simulator.spec.runtime import Backend, Runtime, launch_seconds
+from simulator.spec.workload import Workload
+from simulator.units import MICRO
+
+BOUNDS = ("memory", "compute", "overhead")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is kept of a large grid's steps: of each field an array over the grid, as a `Step` has it."""
+
+    seconds: Any
+    seconds_ceiling: Any
+    interval_factor: Any
+    largest_part: Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """The operations of a step with their times. Every result is a number, or an array over the workload's grid."""
+
+    model: Model
+    hardware: Hardware
+    runtime: Runtime
+    load: Workload
+    ops: tuple[TimedOp, ...]
+    seconds_ceiling: Any
+
+    @cached_property
+    def backend(self) -> Backend:
+        """The runtime's part for this device."""
+        return self.runtime.backend(self.hardware)
+
+    @cached_property
+    def overhead_s(self) -> Any:
+        """Seconds per step that no operation accounts for."""
+        speeds = self.backend.speeds
+        if speeds is not None:
+            caches = [level.capacity_bytes for level in self.hardware.memory[:-1]]
+            # What a step leaves in the last cache of anything else fades as its bytes pass through twice that size.
+            swept = 1 - np.exp(-self.cost.streamed_bytes / (2 * max(caches))) if caches else 1.0
+            return step_seconds(speeds, self.load.new_tokens, swept)
+        figure = self.backend.step_us
+        return figure.value * MICRO if figure else 0.0
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Bytes and operations of the step."""
+        return total(timed.op for timed in self.ops)
+
+    @cached_property
+    def seconds(self):
+        """Seconds of the whole step."""
+        return self.overhead_s + sum(timed.op.count * timed.seconds for timed in self.ops)
+
+    @cached_property
+    def parts(self) -> dict[str, Any]:
+        """Seconds by what limits them: an operation's time counts where its larger term lies."""
+        every = range(len(self.ops))
+        overhead_s = self.overhead_s
+        for timed in self.ops:
+            overhead_s = overhead_s + timed.op.count * timed.overhead_s
+        memory_s, compute_s = (self._sum(tuple((kind, place) for place in every)) for kind in BOUNDS[:2])
+        return {"memory": memory_s, "compute": compute_s, "overhead": overhead_s}
+
+    def _sum(self, terms: tuple[tuple[str, int], ...]):
+        """Seconds of some terms, each of a bound and an operation's place, or of the step; each sum is worked out once."""
+        if terms not in self._sums:
+            self._sums[terms] = sum((self._term(*each) for each in terms), 0.0)
+        return self._sums[terms]
+
+    def _term(self, bound: str, place: int):
+        if bound == "step":
+            return self.overhead_s
+        timed = self.ops[place]
+        return timed.op.count * timed.overhead_s if bound == "overhead" else timed.limits[BOUNDS.index(bound)]
+
+    @cached_property
+    def _sums(self) -> dict[tuple[tuple[str, int], ...], Any]:
+        return {}
+
+    @cached_property
+    def largest_part(self):
+        """Which of BOUNDS takes most of the step, by its place there."""
+        memory_s, compute_s, overhead_s = (self.parts[name] for name in BOUNDS)
+        others = np.where(compute_s >= overhead_s, 1, 2)
+        return np.where((memory_s >= compute_s) & (memory_s >= overhead_s), 0, others)
+
+    @cached_property
+    def interval_factor(self):
+        """The 80 % interval is the forecast times and by this."""
+        # Figures are independent of each other, but all operations that rest on one err together: so a figure's
+        # doubt is weighed with the share of the step that rests on it, and the squares are added. A restless machine is
+        # another one at each moment, in all that it does: that counts in full.
+        variances = interval.unrest_of(self.hardware, threads_of(self.hardware, self.load)).variance
+        for figure, seconds in self._seconds_by_figure():
+            variances = variances + (seconds / self.seconds * interval.expected_spread(figure)) ** 2
+        if self.model.experts:
+            experts = sum(timed.op.count * timed.memory_s for timed in self.ops if timed.op.part == "experts")
+            is_batch = np.where(np.asarray(self.load.new_tokens) > 1, 1.0, 0.0)
+            variances = variances + (experts / self.seconds * interval.ROUTING_SPREAD * is_batch) ** 2
+        return interval.factor(variances, self.runtime.model_spread)
+
+    def _seconds_by_figure(self) -> Iterator[tuple[Figure, Any]]:
+        """How much of the step rests on each figure of the device and the runtime that may be off."""
+        resting: dict[tuple, tuple[Figure, list[tuple[str, int]]]] = {}
+        for figure, bound, place in self._resting():
+            if figure is not None and interval.expected_spread(figure):
+                key = (figure.value, figure.provenance, figure.source)  # products of figures are made anew each time
+                resting.setdefault(key, (figure, []))[1].append((bound, place))
+        for figure, terms in resting.values():
+            yield figure, self._sum(tuple(terms))
+
+    def _resting(self) -> Iterator[tuple[Figure | None, str, int]]:
+        threads = threads_of(self.hardware, self.load)
+        bandwidth = bandwidth_of(self.hardware, threads).main
+        launch = launch_seconds(self.backend, self.hardware, threads)
+        for place, timed in enumerate(self.ops):
+            for figure in (bandwidth, timed.bandwidth_share):
+                yield figure, "memory", place
+            for figure in (timed.peak, timed.peak_share):
+                yield figure, "compute", place
+            yield launch, "overhead", place
+        yield self.backend.step_us, "step", 0
+
+
+def time_step(model: Model, hardware: Hardware, runtime: Runtime, load: Workload) -> Step:
+    """A step on a device; ValueError where a tensor's rows do not divide into the blocks of its format."""
+    ops = decode_ops(model, load)
+    backend, threads = runtime.backend(hardware), threads_of(hardware, load)
+    working_set = working_set_of(model, load)
+    all_bytes = streamed_weight_bytes(model, load) + cache_bytes_held(model, load)
+    timed = time_ops(ops, hardware, backend, threads, working_set, all_bytes)
+    return Step(model, hardware, runtime, load, timed, ceiling_seconds(ops, hardware, backend, threads, working_set))
+
+
+def threads_of(hardware: Hardware, load: Workload) -> int | None:
+    """Threads that decode; None on a GPU."""
+    return (load.threads or hardware.threads or hardware.cores) if hardware.kind == "cpu" else None
+
+
+def working_set_of(model: Model, load: Workload):
+    """Bytes that come round again step after step: every weight that is ever read, since other experts follow, and one
+    sequence's cache.
+
+    The caches of the rest of the batch are left out: sequences that do not fit together can be decoded one after the
+    other, so a larger batch need not be slower.
+    """
+    return streamed_weight_bytes(model, load) + cache_bytes_held(model, load) / load.batch
