@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -65,11 +64,17 @@ def hint(word: object, known: Iterable[str]) -> str:
     """`did you mean d_hidden?`, or all that is known where nothing is near and the list is short; else nothing."""
     known, text = list(known), str(word).lower()
     inside = [name for name in known if text and (name.lower().startswith(text) or text in name.lower())]
-    near = (inside if len(text) > 1 else []) or difflib.get_close_matches(text, known, n=3, cutoff=0.6)
+    near = (inside if len(text) > 1 else []) or _near(text, known)
     if near:
         *most, last = near[:3]
         return f"did you mean {', '.join(most) + ' or ' if most else ''}{last}?"
     return f"known: {', '.join(known)}" if len(known) <= 30 else ""
+
+
+def _near(word: str, known: list[str]) -> list[str]:
+    from difflib import get_close_matches  # which nobody waits for who makes no mistake
+
+    return get_close_matches(word, known, n=3, cutoff=0.6)
 
 
 def printable(value: Any, limit: int = 60) -> str:

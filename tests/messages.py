@@ -6,6 +6,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
+QWEN, PI = "qwen3-30b-a3b", "pi5-16gb"
 DEVICE = """\
 name: board
 class: sbc

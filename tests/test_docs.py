@@ -12,7 +12,7 @@ from places import ROOT
 from profiled import machine
 
 from simulator.cli import main
-from simulator.commands.profile import to_yaml
+from simulator.commands.hardware_file import to_yaml
 from simulator.importers.open import load_model
 from simulator.spec.hardware import load_hardware
 from simulator.spec.library import names, shelf

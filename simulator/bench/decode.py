@@ -147,7 +147,7 @@ import json, resource, sys, time
 begun = time.time()
 from simulator.engine.step import Engine
 from simulator.engine import tape, tokenizer
-from simulator.commands import generate as generation
+from simulator.commands import generation
 import gguf
 def resident():
     return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize()

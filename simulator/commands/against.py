@@ -1,4 +1,4 @@
-"""The command `validate --against`: somebody's measurements, the forecasts beside them, and pictures of both."""
+"""What the command `validate --against` runs: somebody's measurements, the forecasts beside them, and pictures of both."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(request: Request) -> None:
     source = str(STANDARD_INPUT) if request.file == "-" else request.file
     report(found, source, measured.made_with, request.json)
     if request.plot is not None:
-        from simulator.commands.plot import show
+        from simulator.commands.picture import show
         from simulator.report.charts import measured_chart
 
         show(measured_chart(of_score(found), printable(source)), picture, request.json == "-")
@@ -74,11 +74,11 @@ def _places(request: Request) -> tuple[Path | None, Path | None]:
     """Of the picture and of the report, where there is to be one."""
     picture = folder = None
     if request.plot is not None:
-        from simulator.commands.plot import check_path
+        from simulator.commands.picture import check_path
 
         picture = check_path(request.plot, "--plot")
     if request.folder is not None:
-        from simulator.commands.report import check_folder
+        from simulator.commands.report_folder import check_folder
 
         folder = check_folder(request.folder, "--report", request.file, request.hardware, request.model)
     return picture, folder

@@ -40,7 +40,7 @@ def ending_in_words() -> Iterator[None]:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         _end_unread()
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # of which click makes an exit
+        if isinstance(end.__context__, BrokenPipeError):  # of which rich makes an exit
             _end_unread()
         raise
     except OSError as error:

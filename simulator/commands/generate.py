@@ -1,268 +1,37 @@
-"""Generated text as it comes, and what it took: tokens a second, bytes, and the share of what the memory can do."""
+"""The command `generate`: its options."""
 
 from __future__ import annotations
 
-import statistics
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from simulator.engine import cpu
-from simulator.engine.generate import Generation, generate
-from simulator.engine.routing import choose_experts
-from simulator.engine.step import Engine
-from simulator.engine.tokenizer import Tokenizer, load_tokenizer
-from simulator.errors import InputError, plain_text
-from simulator.importers.open import load_model, starts_with_gguf
-from simulator.interrupts import end_interrupted, noticed
-from simulator.machine.threads import threads_here
-from simulator.probe.read import reading_speed
-from simulator.report.progress import progress_bar
-from simulator.report.record import write_json
-from simulator.report.screen import print_line
-from simulator.spec.library import find, is_file, shelf
-from simulator.units import counted, format_bytes, format_seconds
-
-MAX_TOKENS = 1_000_000
-N_LOOKS = 3  # at the memory's speed, right after generating
-COMPILING_S = 2.0  # a start that takes longer is explained
-COMPILING = "compiling, only once"  # short: it stands beside the bar
+from simulator.commands import options
+from simulator.commands.parser import argument, flag, option, subcommand
+from simulator.commands.values import number, whole_number
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the command was asked for."""
+@subcommand("generate")
+@argument("model", "GGUF file; or a name or YAML, which gets random weights.")
+@option("--prompt", help="Text to go on from.")
+@option("--tokens", "n_tokens", type=whole_number, metavar="INTEGER", default=64, help="How many to generate, at most.")
+@options.threads_here
+@option("--context", type=whole_number, metavar="INTEGER", help="Room for so many tokens. [default: what is needed]")
+@option(
+    "--temperature",
+    type=number,
+    metavar="FLOAT",
+    default=0.0,
+    help="0 takes the likeliest token, 1 draws as the model says.",
+)
+@option("--seed", type=whole_number, metavar="INTEGER", default=0, help="Of the drawing, and of random weights.")
+@flag("--chat", help="Put the prompt into the model's chat template.")
+@option("--weights", help="Format of random weights. [default: q8_0]")
+@option("--cache", default="f16", help="Format of the cache: f16 or f32.")
+@option("--convert", help="Turn tensors of other formats into this one, such as q8_0.")
+@option("--routing", default="own", help="Who picks experts: own (the router), uniform, zipf:1.2, FILE.json, FILE.csv.")
+@options.json_file
+def command(**asked: Any) -> None:
+    """Decode real tokens with the engine, and say how fast."""
+    options.refuse_empty({name: asked[name] for name in ("weights", "cache", "convert", "routing", "json")})
+    from simulator.commands.generation import Request, run  # with it comes numba
 
-    model: str
-    prompt: str | None
-    n_tokens: int
-    threads: int | None
-    context: int | None
-    temperature: float
-    seed: int
-    chat: bool
-    weights: str | None
-    cache: str
-    convert: str | None
-    routing: str
-    json: str | None
-
-    def __post_init__(self):
-        if not 1 <= self.n_tokens <= MAX_TOKENS:
-            raise InputError(f"--tokens {self.n_tokens:,}: between 1 and {MAX_TOKENS:,} are possible")
-        threads_here(self.threads, "--threads")
-        if self.context is not None and not 1 <= self.context <= MAX_TOKENS:
-            raise InputError(f"--context {self.context:,}: between 1 and {MAX_TOKENS:,} are possible")
-        if not 0 <= self.temperature <= 100:
-            raise InputError(f"--temperature {self.temperature:g}: between 0 and 100 is possible")
-        if self.json not in (None, "-") and not Path(self.json).parent.is_dir():
-            raise InputError(f"--json {self.json}: the folder {Path(self.json).parent} does not exist")
-        if self.seed < 0:
-            raise InputError(f"--seed {self.seed}: a number of at least 0 is needed")
-
-
-def run(request: Request) -> None:
-    """Generates, prints, and writes JSON where that is asked for."""
-    started = time.perf_counter()
-    path = Path(request.model)
-    has_text = is_file(path) and starts_with_gguf(path)
-    tokenizer = load_tokenizer(path) if has_text else None
-    if tokenizer is not None:
-        _check_vocabulary(path, tokenizer)
-    if tokenizer is None:
-        _refuse_words(request)
-    if tokenizer is not None and request.weights:
-        raise InputError(f"--weights {request.weights}: {request.model} has weights of its own, leave it out")
-    prompt = _prompt(tokenizer, request)
-    context = request.context or len(prompt) + request.n_tokens
-    if len(prompt) >= context:
-        raise InputError(f"--context {context:,}: the prompt alone has {counted(len(prompt), 'token')}")
-    with _engine(request, context) as engine:
-        routing = choose_experts(request.routing, engine.model, request.seed)
-        loaded = time.perf_counter()
-        found = Generation()
-        steps = generate(
-            engine,
-            prompt,
-            request.n_tokens,
-            temperature=request.temperature,
-            seed=request.seed,
-            end_tokens=tokenizer.end_tokens if tokenizer else frozenset(),
-            routing=routing,
-            into=found,
-        )
-        interrupted = _stream(steps, tokenizer, quiet=request.json == "-" or tokenizer is None)
-        speeds = [] if interrupted else _reading_speeds(engine)
-        _report(request, engine, tokenizer, found, speeds, loaded - started, interrupted)
-    if interrupted:
-        end_interrupted()
-
-
-def _refuse_words(request: Request) -> None:
-    """InputError where a model that there is has random weights and is to read a text; first, where there is none."""
-    find(request.model, shelf("models"), "model")
-    option = "--prompt" if request.prompt is not None else "--chat" if request.chat else None
-    if option:
-        raise InputError(
-            f"{option}: {request.model} gets random weights, which know no words; give a GGUF file, or leave {option} out"
-        )
-
-
-def _reading_speeds(engine: Engine) -> list[float]:
-    look = reading_speed(engine)
-    return [look() for _ in range(N_LOOKS)]
-
-
-def _check_vocabulary(path: Path, tokenizer: Tokenizer) -> None:
-    rows = load_model(path).model.vocab
-    if rows != tokenizer.vocab:
-        raise InputError(
-            f"{path}: {counted(tokenizer.vocab, 'token')} for {counted(rows, 'row')} of the embedding: damaged"
-        )
-
-
-def _prompt(tokenizer: Tokenizer | None, request: Request) -> list[int]:
-    if tokenizer is None:
-        return [1]
-    text = request.prompt or ""
-    tokens = tokenizer.encode_chat(text) if request.chat else tokenizer.encode(text)
-    if not tokens:
-        tokens = [tokenizer.bos if tokenizer.bos is not None else min(tokenizer.end_tokens, default=0)]
-    return tokens
-
-
-@contextmanager
-def _engine(request: Request, context: int) -> Iterator[Engine]:
-    """The engine, with a bar on the terminal while it loads."""
-    with _loading() as progress:
-        engine = Engine(
-            request.model,
-            threads=request.threads,
-            context=context,
-            weights=request.weights or "q8_0",
-            cache=request.cache,
-            convert=request.convert,
-            seed=request.seed,
-            progress=progress,
-        )
-    with engine:
-        yield engine
-
-
-@contextmanager
-def _loading() -> Iterator[Callable[[int, int], None]]:
-    """Takes bytes done and bytes in all, for a bar on a terminal, which also says what takes so long the first time."""
-    share = 0.0
-    with progress_bar("loading") as progress:
-
-        def told(done: int, total: int) -> None:
-            nonlocal share
-            share = done / total if total else 1.0
-            progress(share, "")
-
-        notice = threading.Timer(COMPILING_S, lambda: progress(share, COMPILING))
-        notice.daemon = True
-        notice.start()
-        try:
-            yield told
-        finally:
-            notice.cancel()
-
-
-def _stream(steps: Iterator[int], tokenizer: Tokenizer | None, quiet: bool) -> bool:
-    """Prints text as it comes; returns whether it was interrupted."""
-    stream = tokenizer.stream() if tokenizer else None
-    shown = plain_text if sys.stdout.isatty() else str  # a terminal would obey what a model says, a file keeps it
-    with noticed() as is_interrupted:
-        for token in steps:
-            if not quiet:
-                print(shown(stream.feed(token)), end="", flush=True)
-            if is_interrupted():
-                break
-        if not quiet:
-            print(shown(stream.end()))
-        return is_interrupted()
-
-
-def _report(
-    request: Request,
-    engine: Engine,
-    tokenizer: Tokenizer | None,
-    found: Generation,
-    speeds: list[float],
-    load_seconds: float,
-    interrupted: bool,
-) -> None:
-    if request.json is not None:
-        write_json(_record(engine, tokenizer, found, speeds, load_seconds, interrupted), request.json)
-    if request.json == "-":
-        return
-    out = sys.stderr if tokenizer else sys.stdout  # text alone on standard output
-    if found.tokens_per_s is None:
-        print_line(f"{counted(len(found.tokens), 'token')}: too few to time", stream=out)
-        return
-    parts = {name: size for name, size in (found.bytes_per_token or {}).items() if size >= 1e4}
-    print_line(
-        f"{found.tokens_per_s:.1f} tokens/s over {counted(len(found.seconds), 'token')}, {format_seconds(found.seconds_per_token)} each "
-        f"({counted(engine.n_threads, 'thread')}, {engine.cpu.name})",
-        stream=out,
-    )
-    print_line(f"{found.bytes_per_s / 1e9:.1f} GB/s{_beside(found, speeds)}", stream=out)
-    print_line(f"per token: {', '.join(f'{name} {format_bytes(size)}' for name, size in parts.items())}", stream=out)
-    if found.experts:
-        means = [sum(layers) / len(layers) for layers in found.experts if layers]
-        if means:
-            print_line(f"experts touched per layer: {sum(means) / len(means):.1f}", stream=out)
-    print_line(
-        f"prompt of {counted(found.prompt_tokens, 'token')} in {format_seconds(found.prompt_seconds)}; "
-        f"ready after {format_seconds(load_seconds)}",
-        stream=out,
-    )
-
-
-def _beside(found: Generation, speeds: list[float]) -> str:
-    """What the memory can do, unless an interrupted run left no time to look."""
-    if not speeds:
-        return ""
-    speed = statistics.median(speeds)
-    return (
-        f": {found.bytes_per_s / speed:.0%} of the {speed / 1e9:.1f} GB/s at which this machine reads the same "
-        "weights and does nothing else"
-    )
-
-
-def _record(
-    engine: Engine,
-    tokenizer: Tokenizer | None,
-    found: Generation,
-    speeds: list[float],
-    load_seconds: float,
-    interrupted: bool,
-) -> dict[str, Any]:
-    """The run as plain numbers: bytes and seconds."""
-    return {
-        "model": engine.model.name,
-        "text": tokenizer.decode(found.tokens) if tokenizer else None,
-        "tokens": found.tokens,
-        "interrupted": interrupted,
-        "tokens_per_s": found.tokens_per_s,
-        "seconds_per_token": found.seconds_per_token,
-        "seconds": found.seconds,
-        "bytes_per_token": found.bytes_per_token,
-        "bytes_per_s": found.bytes_per_s,
-        "read_bytes_per_s": speeds,
-        "distinct_experts": [list(layers) for layers in found.experts],
-        "prompt_tokens": found.prompt_tokens,
-        "prompt_seconds": found.prompt_seconds,
-        "load_seconds": load_seconds,
-        "weight_bytes": engine.loaded.nbytes,
-        "cache_bytes": engine.network.cache_bytes,
-        "threads": engine.n_threads,
-        "cpu": cpu.machine(),
-        "cpu_path": engine.cpu.name,
-    }
+    run(Request(**asked))

@@ -1,4 +1,4 @@
-"""The shelves as lists: what roofcast knows by name, what of it is asked for, and as many lines as a terminal shows."""
+"""The command `list`: its options, and the shelves as lists, what of them is asked for, as many lines as a terminal shows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from simulator.commands import options
+from simulator.commands.parser import argument, flag, option, subcommand
 from simulator.errors import InputError, hint, printable
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario
@@ -28,6 +30,42 @@ LINES = 20  # of a list on a terminal, where not all are asked for
 NAMED = 5  # models that are too large, on a terminal
 _SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)([kmbt])")
 _SIZES = {"k": KILO, "m": MEGA, "b": GIGA, "t": TERA}
+
+
+@subcommand("list")
+@argument("what", "models, hardware, runtimes or formats.")
+@argument(
+    "words",
+    "Of models and hardware only those whose name holds each of these.",
+    metavar="WORD",
+    nargs=-1,
+    required=False,
+)
+@option("--on", metavar="HARDWARE", help="For models: those that fit there, and how fast.")
+@option("--min-params", metavar="SIZE", help="For models: of so many weights or more, such as 7b or 500m.")
+@option("--max-params", metavar="SIZE", help="For models: of so many weights or fewer.")
+@flag("--moe", help="For models: mixtures of experts only.")
+@flag("--all", "everything", help="Every line; a terminal shows the first 20, a pipe or a file always gets all.")
+def command(
+    what: str,
+    words: tuple[str, ...],
+    on: str | None,
+    min_params: str | None,
+    max_params: str | None,
+    moe: bool,
+    everything: bool,
+) -> None:
+    """List what roofcast knows by name. Models that people measure come first, and of these the newest."""
+    options.refuse_empty({"on": on, "min-params": min_params, "max-params": max_params})
+    if what not in LISTS:
+        raise InputError(f"list {what!r} is unknown, {hint(what, LISTS)}")
+    if on is not None and what != "models":
+        raise InputError(f"list {printable(what)} --on {printable(on)}: only models are listed on a device")
+    if what != "models" and (moe or min_params is not None or max_params is not None):
+        raise InputError(f"list {what}: --min-params, --max-params and --moe choose among models, leave them out")
+    if words and what in ("runtimes", "formats"):
+        raise InputError(f"list {what} {printable(words[0])}: the list is short, leave the word out")
+    print_list(Asked(what, words, on, min_params, max_params, moe, everything))
 
 
 Texts = tuple[str, ...]  # of an entry: its name first, its title, and what else it is looked for by

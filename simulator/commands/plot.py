@@ -1,21 +1,22 @@
-"""The command `plot`: one kind of picture, in a file or in the terminal."""
+"""The command `plot`: its options, and one kind of picture, in a file or in the terminal."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from simulator.commands import options
+from simulator.commands.parser import argument, option, subcommand
+from simulator.commands.picture import check_path, show, show_device
+from simulator.commands.values import parse_names, parse_shown_grid
 from simulator.errors import InputError, hint, printable
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
 from simulator.importers.open import load_model
 from simulator.report import charts
 from simulator.report.charts import BATCHES, FEW_BATCHES, ROOF_BATCHES, Chart
 from simulator.report.measured import Measured, load_measured
-from simulator.report.progress import progress_bar
-from simulator.report.screen import print_line
 from simulator.spec.hardware import Hardware, load_hardware, refuse_several
 from simulator.spec.model import Loaded
 
@@ -48,6 +49,70 @@ class Request:
         return self.contexts[0] if self.contexts else DEFAULT_CONTEXT
 
 
+KINDS: dict[str, Callable[[Request, list[Scenario], list[Measured]], Chart] | None] = {
+    "speed": lambda r, bases, measured: charts.speed_chart(bases, r.batch, r.context, measured),
+    "batch": lambda r, bases, measured: charts.batch_chart(bases, r.batches or BATCHES, r.context, measured),
+    "context": lambda r, bases, measured: charts.context_chart(bases, r.contexts or CONTEXTS, r.batch, measured),
+    "experts": lambda r, bases, _: charts.experts_chart(bases, r.batches or BATCHES, r.routings),
+    "bytes": lambda r, bases, _: charts.bytes_chart(bases, r.batches or BATCHES, r.context),
+    "formats": lambda r, bases, measured: charts.formats_chart(bases, r.batch, r.context, measured),
+    "roofline": lambda r, bases, _: charts.roofline_chart(bases, r.batches or ROOF_BATCHES, r.context),
+    "sparsity": lambda r, bases, _: charts.sparsity_chart(bases, r.batches or FEW_BATCHES, r.context),
+    "routing": lambda r, bases, _: charts.routing_chart(
+        bases, r.batches or BATCHES, r.context, r.routings or charts.ROUTINGS
+    ),
+    "measured": None,  # these two are of no model on a device
+    "device": None,
+}
+_NAMES = list(KINDS)
+
+
+@subcommand("plot")
+@argument("kind", f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}.")
+@options.models
+@options.on_devices
+@option("-o", "--output", metavar="FILE", help="A .png, .svg or .pdf. [default: drawn in the terminal]")
+@option("--batch", help="Sequences decoded at once: 1,2,4 or 1..64*2.")
+@option("--context", help="Tokens already in each cache: 1024,8k.")
+@option("--weights", help="Formats: q4_k_m,q8_0. [default: what fits]")
+@option("--cache", help="Format of the cache. [default: the runtime's]")
+@options.runtime
+@options.threads
+@option("--routing", help="Of experts: uniform,zipf:1.2,worst. [default: uniform, or for plot routing several]")
+@option("--sparsity", help="Zero inputs of the linear layers: q-sparse:0.5.")
+@options.n_devices
+@options.measured
+def command(
+    kind: str,
+    models: tuple[str, ...],
+    on: tuple[str, ...],
+    output: str | None,
+    batch: str | None,
+    context: str | None,
+    weights: str | None,
+    routing: str | None,
+    measured: str | None,
+    **assumed: Any,  # cache, runtime, threads, sparsity, devices: as `scenario` takes them
+) -> None:
+    """Draw one kind of picture, in a file or in the terminal."""
+    texts = {"on": on, "output": output, "batch": batch, "context": context, "weights": weights}
+    texts |= {"cache": assumed["cache"], "runtime": assumed["runtime"], "routing": routing}
+    options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "measured": measured})
+    batches, contexts = parse_shown_grid(batch, context)
+    request = Request(
+        kind=kind,
+        models=models,
+        devices=tuple(options.device_names(on)),
+        batches=batches,
+        contexts=contexts,
+        weights=parse_names("--weights", weights),
+        routings=parse_names("--routing", routing),
+        measured=measured,
+        more=assumed,
+    )
+    run(request, output)
+
+
 def run(request: Request, target: str | None) -> None:
     """Draws into a file, or in the terminal; InputError where something is missing or unknown."""
     if request.kind not in KINDS:
@@ -57,47 +122,6 @@ def run(request: Request, target: str | None) -> None:
         _device(request, path)
         return
     show(_chart(request), path)
-
-
-def check_path(target: str, option: str) -> Path | None:
-    """Where a picture goes: a file, or for `-` the terminal."""
-    if target == "-":
-        return None
-    from simulator.report.style import check_picture
-
-    return check_picture(target, option)
-
-
-def simulated_chart(bases: Sequence[Scenario], batches: Sequence[int], contexts: Sequence[int]) -> Chart:
-    """The picture that shows what was asked: over the batch, over the context, of formats, or of what holds one step back."""
-    bases = charts.told_apart(bases)
-    if len(batches) > 1:
-        chart = charts.batch_chart(bases, batches, contexts[0])
-        return replace(chart, title=f"{chart.title}, context {contexts[0]:,}") if len(contexts) > 1 else chart
-    if len(contexts) > 1:
-        return charts.context_chart(bases, contexts, batches[0])
-    if len(bases) > 1:
-        return charts.formats_chart(bases, batches[0], contexts[0])
-    return charts.roofline_chart(bases, batches, contexts[0])
-
-
-def show(chart: Chart, path: Path | None, quiet: bool = False) -> None:
-    """A chart in a file, with a word on what was written unless *quiet*, or in the terminal."""
-    if path is None:
-        from simulator.report.terminal import print_chart
-
-        print_chart(chart)
-        return
-    from simulator.report.draw import save_chart
-
-    with progress_bar("drawing") as progress:
-        progress(0.3, chart.title)
-        save_chart(chart, path)
-    stream = sys.stderr if quiet else sys.stdout
-    print_line(f"{path}: {chart.title[:1].lower()}{chart.title[1:]}", stream=stream)
-
-
-# ---- what is drawn ----
 
 
 def _chart(request: Request) -> Chart:
@@ -146,23 +170,6 @@ def _in_formats(model: Loaded, device: Hardware, request: Request) -> list[Scena
     return found
 
 
-KINDS: dict[str, Callable[[Request, list[Scenario], list[Measured]], Chart] | None] = {
-    "speed": lambda r, bases, measured: charts.speed_chart(bases, r.batch, r.context, measured),
-    "batch": lambda r, bases, measured: charts.batch_chart(bases, r.batches or BATCHES, r.context, measured),
-    "context": lambda r, bases, measured: charts.context_chart(bases, r.contexts or CONTEXTS, r.batch, measured),
-    "experts": lambda r, bases, _: charts.experts_chart(bases, r.batches or BATCHES, r.routings),
-    "bytes": lambda r, bases, _: charts.bytes_chart(bases, r.batches or BATCHES, r.context),
-    "formats": lambda r, bases, measured: charts.formats_chart(bases, r.batch, r.context, measured),
-    "roofline": lambda r, bases, _: charts.roofline_chart(bases, r.batches or ROOF_BATCHES, r.context),
-    "sparsity": lambda r, bases, _: charts.sparsity_chart(bases, r.batches or FEW_BATCHES, r.context),
-    "routing": lambda r, bases, _: charts.routing_chart(
-        bases, r.batches or BATCHES, r.context, r.routings or charts.ROUTINGS
-    ),
-    "measured": None,  # these two are of no model on a device
-    "device": None,
-}
-
-
 def _device(request: Request, path: Path | None) -> None:
     if request.models:
         raise InputError(
@@ -173,13 +180,3 @@ def _device(request: Request, path: Path | None) -> None:
     device = load_hardware(request.devices[0])
     refuse_several(device, "plot device: a roofline")
     show_device(device, path)
-
-
-def show_device(hardware: Hardware, path: Path | None) -> None:
-    """The roofline of a device, and in a file also how fast it reads."""
-    if path is None:
-        show(charts.device_chart(hardware), None)
-        return
-    from simulator.report.roofline_plot import write_plot
-
-    print_line(write_plot(hardware, path))

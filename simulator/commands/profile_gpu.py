@@ -1,4 +1,4 @@
-"""The command `profile --gpu`: measures an NVIDIA GPU, writes the hardware file, and says what was found."""
+"""What the command `profile` runs on a GPU: measures an NVIDIA GPU, writes the hardware file, and says what was found."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from simulator.commands.plot import check_path, show_device
-from simulator.commands.profile import existing_fields, save
+from simulator.commands.hardware_file import existing_fields, save
+from simulator.commands.picture import check_path, show_device
 from simulator.errors import InputError
 from simulator.probe.clock import measure
 from simulator.probe.cuda import gpu_probes
@@ -17,12 +17,9 @@ from simulator.probe.cuda_describe import gpu_hardware, gpu_identity
 from simulator.probe.cuda_device import Gpu, describe_gpu_state, find_gpus, why_not
 from simulator.probe.merge import refuse_stranger
 from simulator.probe.plan import SHORT_SECONDS
+from simulator.report.profile import print_gpu_profile
 from simulator.report.progress import progress_bar
-from simulator.report.screen import print_line, print_next
-from simulator.report.table import print_table
-from simulator.spec.figure import Figure
-from simulator.spec.hardware import Hardware
-from simulator.units import TERA, counted, format_capacity, format_number, format_rate
+from simulator.report.screen import print_line
 
 ROUNDS = 21
 ROUNDS_SHARE = 0.25  # of the seconds: as much goes to copying from the host, to compiling and to calibrating
@@ -66,43 +63,3 @@ def _as_it_is_now(gpu: Gpu) -> Gpu:
     """Whether it had to slow down is known afterwards; its memory is full of our own arrays then, which does not count."""
     found = next((each for each in find_gpus() if each.index == gpu.index), gpu)
     return replace(found, free_bytes=gpu.free_bytes)
-
-
-# ---- telling ----
-
-
-def print_gpu_profile(hardware: Hardware, path: str) -> None:
-    """What the figures are, and what to do with them."""
-    run = hardware.runs[-1]
-    print_line(hardware.title)
-    print_line(hardware.description)
-    print()
-    rows = [[level.name, format_capacity(level.capacity_bytes), *_cells(level.gb_per_s)] for level in hardware.memory]
-    print_table(["read", "holds", "GB/s", "spread"], rows, left=("read",))
-    print()
-    for line in _lines(hardware):
-        print_line(line)
-    for note in run.notes:
-        print_line(f"note: {note}")
-    times = f"{len(hardware.runs)} times, pooled" if len(hardware.runs) > 1 else "once"
-    print()
-    print_line(f"{path}: measured {times}; last in {run.seconds:.0f} s, {counted(run.rounds, 'round')}")
-    print_next([f"roofcast simulate llama-3-8b {path}", f"roofcast show {path} --plot roofline.png"])
-
-
-def _cells(figure: Figure | None) -> list[str]:
-    if figure is None:
-        return ["", ""]
-    return [format_number(figure.value), "" if figure.known_spread is None else f"{figure.known_spread:.0%}"]
-
-
-def _lines(hardware: Hardware) -> list[str]:
-    """Other traffic at its largest, peaks, starting a kernel, and the way in."""
-    traffic = {name.split()[0]: (name, figure) for name, figure in hardware.traffic.items()}  # the largest comes last
-    told = {
-        "memory, GB/s": [f"{name} {format_number(figure.value)}" for name, figure in traffic.values()],
-        "operations": [f"{name} {format_rate(figure.value * TERA)}" for name, figure in hardware.peaks_tflops.items()],
-        "starting a kernel": [f"{hardware.launch_us.value:g} us"] if hardware.launch_us else [],
-        "host memory, GB/s": [f"{link.name} {format_number(link.gb_per_s.value)}" for link in hardware.links],
-    }
-    return [f"{label}: {', '.join(parts)}" for label, parts in told.items() if parts]

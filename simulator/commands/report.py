@@ -1,9 +1,8 @@
-"""The command `report`: one page that answers what readers ask, its pictures beside it, and the data, in a folder."""
+"""The command `report`: its options, and one page that answers what readers ask, its pictures beside it, and the data, in a folder."""
 
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,35 +13,28 @@ from typing import Any
 
 import numpy as np
 
-from simulator.errors import InputError, printable
+from simulator.commands import options
+from simulator.commands.parser import option, subcommand
+from simulator.commands.report_folder import FILES, PAGE, check_folder
+from simulator.commands.values import parse_names, parse_shown_grid
+from simulator.errors import InputError
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.importers.open import load_model
 from simulator.progress import part_of
 from simulator.report.charts import BATCHES
 from simulator.report.grid import CONTEXTS, Grids, build_grids, device_argument, model_argument
-from simulator.report.leftovers import is_leftover
 from simulator.report.measured import Measured, accuracy, load_measured, usual_context
 from simulator.report.page import page
-from simulator.report.pictures import CHARTS, SUFFIXES, draw_all, report_charts
+from simulator.report.pictures import draw_all, report_charts
 from simulator.report.progress import progress_bar
 from simulator.report.record import as_csv, flattened, records, write_together
 from simulator.report.screen import print_line
 from simulator.spec.hardware import Hardware, load_hardware
-from simulator.spec.library import is_file
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, weight_bytes
-from simulator.spec.textfiles import open_file
 from simulator.units import counted
 
 MAX_PAIRS = 64
-PAGE = "index.html"
-MARK, MARK_BYTES = b'name="generator" content="roofcast"', 1024  # at the beginning of a page
-FILES = {
-    "forecasts.csv": "every format, batch and context, as a table",
-    "forecasts.json": "the same for programs",
-    "measured.csv": "the measurements with their forecasts",
-}
-NAMES = {PAGE, *FILES, "models"} | {f"{kind}.{suffix}" for kind in CHARTS for suffix in SUFFIXES}
 MEASURED_MODELS, MEASURED_DEVICES, MEASURED_FORMATS = 6, 4, 8  # that a report of measurements is of
 
 
@@ -61,6 +53,53 @@ class Request:
     command: str = ""  # that made it, where it was not `report`
     left_out: tuple[str, ...] = ()  # of what was measured
     remarks: tuple[str, ...] = ()  # on the machine, while that was measured
+
+
+@subcommand("report")
+@options.models
+@options.on_devices
+@option("-o", "--output", metavar="DIR", default="report", help="The folder, made if needed.")
+@option("--batch", help="Batches to choose from. [default: 1..256*2]")
+@option("--context", help="Contexts to choose from. [default: 128 to 128k]")
+@option("--weights", help="Formats to choose from. [default: what people use]")
+@option("--cache", help="Format of the cache. [default: the runtime's]")
+@options.runtime
+@options.threads
+@option("--routing", help="Routings of experts to choose from. [default: uniform,zipf:1.2,worst]")
+@option("--sparsity", help="Zero inputs of the linear layers: q-sparse:0.5.")
+@options.n_devices
+@options.measured
+def command(
+    models: tuple[str, ...],
+    on: tuple[str, ...],
+    output: str,
+    batch: str | None,
+    context: str | None,
+    weights: str | None,
+    routing: str | None,
+    measured: str | None,
+    devices: int | None,
+    **assumed: Any,  # cache, runtime, threads, sparsity: as `build_grids` takes them
+) -> None:
+    """Write a page that answers what readers ask about MODELs on HARDWARE, with pictures and data beside it."""
+    texts = {"on": on, "output": output, "batch": batch, "context": context, "weights": weights}
+    texts |= {"cache": assumed["cache"], "runtime": assumed["runtime"], "measured": measured, "routing": routing}
+    options.refuse_empty(texts | {"sparsity": assumed["sparsity"]})
+    batches, contexts = parse_shown_grid(batch, context)
+    formats = parse_names("--weights", weights)
+    routings = {"routings": parse_names("--routing", routing)} if routing else {}
+    run(
+        Request(
+            models=list(dict.fromkeys(models)),
+            devices=list(dict.fromkeys(options.device_names(on))),
+            folder=output,
+            batches=batches,
+            contexts=contexts,
+            weights=formats,
+            measured=measured,
+            more={**assumed, "n_devices": devices, **routings},
+        )
+    )
 
 
 def run(request: Request) -> None:
@@ -86,49 +125,6 @@ def run(request: Request) -> None:
         )
         measured = load_measured(Path(request.measured), devices, models)
     print_line(write_report(request, folder, measured))
-
-
-def check_folder(given: str, option: str, *inputs: Any) -> Path:
-    """The folder of a report; InputError if it cannot be made or written in, or holds anything but an earlier report.
-
-    None of the *inputs* may lie in it: another report would be written over what it reads.
-    """
-    folder, shown = Path(given), f"{option} {printable(given, 100)}"
-    try:
-        is_there = folder.exists()
-    except OSError as error:
-        raise InputError(f"{shown}: cannot be made ({error.strerror})") from None
-    if is_there and not folder.is_dir():
-        raise InputError(f"{shown}: is a file, a folder is needed")
-    there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), folder)
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise InputError(f"{shown}: cannot be made, {there} {'is write-protected' if there.is_dir() else 'is a file'}")
-    for name in inputs:
-        if isinstance(name, str | Path) and is_file(Path(name)) and Path(name).resolve().parent == folder.resolve():
-            raise InputError(f"{shown}: {printable(name, 100)} is read from this folder; give another one")
-    if folder.is_dir():
-        strange = next((path.name for path in folder.iterdir() if not _is_of_report(path.name, folder)), None)
-        page_path = folder / PAGE
-        if strange is None and page_path.exists() and not _is_ours(page_path):
-            strange = PAGE
-        if strange is not None:
-            raise InputError(
-                f"{shown}: holds {printable(strange, 60)}, which is of no report; give a new or empty folder"
-            )
-    return folder
-
-
-def _is_of_report(name: str, folder: Path) -> bool:
-    """Whether a report has a file of this name, or leaves one where it is killed."""
-    return name in NAMES or is_leftover(name, folder)
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        with open_file(path) as file:
-            return MARK in file.read(MARK_BYTES)
-    except (OSError, InputError):
-        return False
 
 
 def write_report(

@@ -1,367 +1,49 @@
-"""The command `validate`: decodes for real on this machine, and sets the forecast beside every case."""
+"""The command `validate`: its options, and which of the two is compared, decodes here or somebody's measurements."""
 
 from __future__ import annotations
 
-import math
-import shlex
-import statistics
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-import yaml
-
-from simulator.commands.plot import check_path, show
-from simulator.commands.profile import DEFAULT_FILE
-from simulator.commands.report import check_folder, report_measured
-from simulator.engine import cpu
-from simulator.errors import InputError, printable
-from simulator.importers.records import Skipped
-from simulator.judge.compare import Comparison, Crossing, Row, compare, crossings
-from simulator.judge.matrix import SHALLOW, lack_of_memory, make_matrix
-from simulator.judge.measure import OUTSIDE, Sizes, measure_cases
-from simulator.judge.restless import READING, Flips
-from simulator.machine.disturbances import describe_state, remark_on_others
-from simulator.machine.host import Host
-from simulator.machine.read import read_host
-from simulator.machine.threads import most_threads
-from simulator.probe.describe import identity
-from simulator.probe.merge import difference, fields_of
-from simulator.probe.plan import Plan, make_plan
-from simulator.report.charts import measured_chart
-from simulator.report.measured import of_comparison
-from simulator.report.progress import progress_bar
-from simulator.report.record import check_target, write_json
-from simulator.report.screen import print_line
-from simulator.report.table import print_table
-from simulator.spec.hardware import Hardware, load_hardware, refuse_several
-from simulator.spec.model import Loaded
-from simulator.units import GIGA, MI, counted, format_number, format_seconds
-
-ROUNDS, QUICK_ROUNDS = 9, 3
-N_WORST = 5
-CHANGED = 1.25  # a machine that is so many times slower or faster than its profile needs another
+from simulator.commands import options
+from simulator.commands.parser import argument, flag, option, subcommand
+from simulator.errors import InputError
 
 
-def run(given: str | None, quick: bool, json: str | None, plot: str | None = None, report: str | None = None) -> None:
-    """Decode, compare, print, and draw; InputError where the file is not of this machine."""
-    check_target(json, "--json", given or DEFAULT_FILE)
-    picture = check_path(plot, "--plot") if plot is not None else None
-    folder = check_folder(report, "--report", given or DEFAULT_FILE) if report is not None else None
-    hardware, host = _hardware(given), read_host()
-    _refuse_stranger(hardware, host)
-    everyone = hardware.threads or 1
-    notes = (*remark_on_others(), *describe_state(host))
-    plan = make_plan(host, threads=everyone)
-    sizes = _sizes(hardware, plan)
-    every = make_matrix(host, everyone, sizes.cache, quick)
-    skipped = [Skipped(case.id, reason) for case in every if (reason := lack_of_memory(case, host))]
-    cases = [case for case in every if not lack_of_memory(case, host)]
-    if not cases:
-        raise InputError(f"no decode fits in the free memory: {skipped[-1].id} {skipped[-1].reason}")
-    with progress_bar("decoding") as progress:
-        measured = measure_cases(cases, sizes, QUICK_ROUNDS if quick else ROUNDS, progress)
-    found = compare(hardware, measured, skipped)
-    if json != "-":
-        print_comparison(found, hardware, notes)
-    if json is not None:  # after the table, which took minutes: should the disk be full by now, that much remains
-        write_json(as_record(found, hardware, notes), json)
-    if plot is not None:
-        show(measured_chart(of_comparison(found), hardware.title or hardware.name), picture, json == "-")
-    if folder is not None:
-        models, files = _models(found, folder)
-        command = shlex.join(
-            ["roofcast", "validate", given or DEFAULT_FILE, *(["--quick"] * quick), "--report", report]
-        )
-        devices = {hardware.name: given or DEFAULT_FILE}
-        remarks = tuple(state_lines(found))
-        told = report_measured(of_comparison(found), models, devices, folder, command, remarks, files)
-        print(told, file=sys.stderr if json == "-" else sys.stdout)
+@subcommand("validate")
+@argument(
+    "hardware",
+    "The profile of this machine; with --against, the device measured. [default: mine.yaml]",
+    required=False,
+)
+@option("--against", metavar="FILE", help="What llama-bench or llama-batched-bench prints, or a CSV; - reads a pipe.")
+@option("--model", help="The model measured, where FILE does not tell: GGUF or name.")
+@option("--weights", help="Its format, where neither FILE nor a GGUF tells: q4_k_m.")
+@flag("--quick", help="A dozen decodes of small models.")
+@options.json_file
+@options.picture
+@option("--report", metavar="DIR", help="Write a page of it, as the command report does.")
+def command(
+    hardware: str | None,
+    against: str | None,
+    model: str | None,
+    weights: str | None,
+    quick: bool,
+    json: str | None,
+    plot: str | None,
+    report: str | None,
+) -> None:
+    """Decode on this machine, or take somebody's measurements, and set the forecasts beside them."""
+    texts = {"hardware": hardware, "against": against, "model": model, "weights": weights, "json": json, "plot": plot}
+    options.refuse_empty(texts | {"report": report})
+    options.refuse_both(plot, json)
+    if against is None:
+        if model or weights:
+            raise InputError("--model and --weights tell what --against FILE was measured with; give that too")
+        from simulator.commands.validate_here import run  # with it comes numba
 
+        run(hardware, quick, json, plot, report)
+        return
+    if quick:
+        raise InputError("--quick: nothing is decoded with --against, leave it out")
+    from simulator.commands.against import Request
+    from simulator.commands.against import run as run_against
 
-def _sizes(hardware: Hardware, plan: Plan) -> Sizes:
-    """What the machine was looked at with when it was profiled; a file that does not say is of before that was noted."""
-    engine = hardware.engine
-    if engine and engine.cache_mib and engine.buffer_mib:
-        return Sizes(memory=int(engine.buffer_mib * MI), cache=int(engine.cache_mib * MI))
-    return Sizes(memory=plan.buffer_bytes, cache=plan.cache_bytes)
-
-
-def _models(found: Comparison, folder: Path) -> tuple[dict[str, Loaded], dict[str, str]]:
-    """The models of a run by name, and the files of its report that hold them, which the commands there name."""
-    models = {row.case.model.name: row.case.model for row in found.rows}
-    loaded = {name: Loaded(model, path=folder / "models" / f"{name}.yaml") for name, model in models.items()}
-    files = {
-        f"models/{name}.yaml": yaml.safe_dump(model.model_dump(exclude_unset=True), sort_keys=False)
-        for name, model in models.items()
-    }
-    return loaded, files
-
-
-def _hardware(given: str | None) -> Hardware:
-    if given is not None:
-        device = load_hardware(given)
-        refuse_several(device, "validate: what decodes here")
-        return device
-    if not Path(DEFAULT_FILE).exists():
-        raise InputError(
-            f"validate needs a profile of this machine: roofcast profile -o {DEFAULT_FILE}, then roofcast validate"
-        )
-    return load_hardware(DEFAULT_FILE)
-
-
-def _refuse_stranger(hardware: Hardware, host: Host) -> None:
-    name = printable(hardware.name)
-    remedy = f"profile this one first: roofcast profile -o {DEFAULT_FILE}"
-    if hardware.kind != "cpu":
-        raise InputError(
-            f"{name} is a GPU; roofcast's engine decodes on CPUs, so give --against FILE with somebody's measurements"
-        )
-    everyone = hardware.threads or 1
-    other = difference(fields_of(hardware), identity(host, everyone))
-    if everyone > most_threads(host):
-        other = other or f"threads {everyone}, here are {most_threads(host)}"
-    if other:
-        raise InputError(f"{name} is another machine than this one ({other}); {remedy}, or give --against FILE")
-    if hardware.engine is None or not hardware.engine.kernels:
-        raise InputError(
-            f"{name} has no measured kernels, so nothing of this machine is known; {remedy}, or give --against FILE"
-        )
-    path = cpu.choose().name
-    if hardware.engine.path != path:
-        then = printable(hardware.engine.path) or "unknown"
-        raise InputError(f"{name} was measured with the engine's path {then}, here {path} runs; {remedy}")
-
-
-# ---- for programs ----
-
-
-def as_record(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A comparison as plain data: every case with every timing, and the summary."""
-    return {
-        "hardware": hardware.name,
-        "title": hardware.title,
-        "profile": hardware.runs[-1].when if hardware.runs else None,
-        "notes": list(notes),
-        "rows": [_row_record(row, found.correction.is_used) for row in found.rows],
-        "skipped": [vars(each) for each in found.skipped],
-        "summary": {
-            "n_rows": len(found.rows),
-            "held": found.held(False),
-            "told": found.told_held,
-            "drift": {"corrected": found.correction.is_used, "why": found.correction.why},
-            "states": [_flips_record(each) for each in found.flips],
-            **{
-                name: _summary_record(found, corrected)
-                for name, corrected in (("raw", False), ("drift_corrected", True))
-            },
-            "by_kind": {
-                name: {
-                    "n_rows": len(each.rows),
-                    "raw": _summary_record(each, False),
-                    "drift_corrected": _summary_record(each, True),
-                }
-                for name, each in ((name, found.only(name)) for name in dict.fromkeys(row.kind for row in found.rows))
-            },
-            "crossings": [vars(each) | {"agrees": each.agrees} for each in crossings(found)],
-        },
-    }
-
-
-def _flips_record(flips: Flips) -> dict[str, Any]:
-    states = flips.states
-    return {
-        "what": flips.what,
-        "threads": flips.threads,
-        "unit": flips.unit,
-        "slow": vars(states.low),
-        "fast": vars(states.high),
-        "changes": states.changes,
-    }
-
-
-def _summary_record(found: Comparison, corrected: bool) -> dict[str, float]:
-    return {
-        "median_abs_error": found.median_error(corrected),
-        "p90_abs_error": found.tail_error(corrected),
-        "bias": found.bias(corrected),
-        "held": found.held(corrected),
-    }
-
-
-def _row_record(row: Row, corrected: bool) -> dict[str, Any]:
-    case, forecast = row.case, row.forecast
-    return {
-        "id": case.id,
-        "model": case.model.name,
-        "weights": case.weights,
-        "batch": case.batch,
-        "context": case.context,
-        "threads": case.threads,
-        "routing": case.routing if case.model.experts else None,
-        "sparsity": case.sparsity,
-        "tokens_per_s_measured": row.measurement.tokens_per_s,
-        "tokens_per_s": float(forecast.tokens_per_s),
-        "tokens_per_s_low": float(forecast.tokens_per_s_low),
-        "tokens_per_s_high": float(forecast.tokens_per_s_high),
-        "tokens_per_s_ceiling": float(forecast.tokens_per_s_ceiling),
-        "error": row.error,
-        "held": row.held,
-        "error_drift_corrected": row.corrected_error,
-        "held_drift_corrected": row.corrected_held,
-        "bound": str(forecast.bound),
-        "seconds": list(row.measurement.seconds),
-        "looks": [vars(look) for look in row.measurement.looks],
-        "looks_after": [vars(look) for look in row.measurement.after],
-        "drifts": list(row.drifts),
-        "parts": {part: {"measured": one, "forecast": two} for part, (one, two) in row.parts(corrected).items()},
-        "bytes": {"weights": row.measurement.weight_bytes, "cache": row.measurement.cache_bytes},
-        "distinct_experts": row.measurement.distinct_experts,
-    }
-
-
-# ---- for people ----
-
-
-def print_comparison(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()) -> None:
-    """How far to trust a forecast for this machine, then every case, and where errors come from."""
-    n = len(found.rows)
-    print_line(f"{hardware.title or hardware.name}: {counted(n, 'decode')} with random weights")
-    for line in (found.told_held, *state_lines(found)):
-        print_line(line)
-    print()
-    head = ["decode", "batch", "measured", "forecast", "interval", "error", "held"]
-    print_table(head, [_cells(row) for row in found.rows], left=("decode",))
-    print_line(
-        "(tokens/s of the whole batch; interval: 80 % of what is measured should lie in it; error: forecast over measured)"
-    )
-    print()
-    _print_summary(found)
-    crossed = crossings(found)
-    for each in crossed:
-        print_line(_crossing_line(each))
-    if crossed:
-        print()
-    for line in _worst_lines(found):
-        print_line(line)
-    for each in found.skipped:
-        print_line(f"left out: {each.id}: {each.reason}")
-    for note in notes:
-        print_line(f"note: {note}")
-
-
-def state_lines(found: Comparison) -> Iterator[str]:
-    """What the machine did beside the decodes: drift, what that did to the errors, and two states, in sentences."""
-    drifts = sorted(drift for row in found.rows for drift in row.drifts)
-    if not all(math.isclose(drift, 1) for drift in drifts):
-        typical = statistics.median(drifts)
-        remedy = "; profile again for forecasts of the machine as it is now" * (
-            abs(math.log(typical)) > math.log(CHANGED)
-        )
-        yield (
-            f"drift: by the reference models, decodes took {typical:.2f} times as long as when the machine was profiled "
-            f"({drifts[0]:.2f} to {drifts[-1]:.2f}){remedy}"
-        )
-    yield found.correction.why
-    if found.flips:
-        clearest = found.flips[0] if found.flips[0].what == READING else max(found.flips, key=_factor)
-        yield _flips_line(clearest)
-
-
-def _factor(flips: Flips) -> float:
-    return flips.states.high.value / flips.states.low.value
-
-
-def _flips_line(flips: Flips) -> str:
-
-    def speed(value: float) -> str:
-        return f"{format_number(value / GIGA)} GB/s" if flips.unit == "B/s" else f"{format_number(value)} {flips.unit}"
-
-    threads = counted(flips.threads, "thread")
-    return f"two states: {flips.what} with {threads} {flips.states.told(speed, 'looks')}"
-
-
-def _cells(row: Row) -> list[str]:
-    forecast = row.forecast
-    return [
-        _decode(row),
-        str(row.case.batch),
-        format_number(row.measurement.tokens_per_s),
-        format_number(float(forecast.tokens_per_s)),
-        f"{format_number(float(forecast.tokens_per_s_low))}-{format_number(float(forecast.tokens_per_s_high))}",
-        f"{row.error:+.0%}",
-        "yes" if row.held else "no",
-    ]
-
-
-def _decode(row: Row) -> str:
-    """The model, its format, and what else is particular, in few letters: threads where they are fewer, depth where it is great."""
-    case, everyone = row.case, row.forecast.hardware.threads
-    return " ".join(
-        [
-            case.model.name,
-            case.weights,
-            *([f"{_short_count(case.context)} deep"] if case.context > SHALLOW else []),
-            *([case.routing] if case.model.experts and case.routing != "uniform" else []),
-            *([case.sparsity.partition(":")[0]] if case.sparsity else []),
-            *([counted(case.threads, "thread")] if case.threads != everyone else []),
-        ]
-    )
-
-
-def _short_count(n: int) -> str:
-    return f"{n // 1024}k" if n % 1024 == 0 else str(n)
-
-
-def _print_summary(found: Comparison) -> None:
-    """Errors of all cases, and of each kind of model."""
-    head = ["", "decodes", "held", "error", "nine in ten", "bias", "drift out"]
-    groups = {name: found.only(name) for name in dict.fromkeys(row.kind for row in found.rows)} | {"all": found}
-    rows = [
-        [name, str(len(each.rows)), *_errors(each), f"{each.median_error(True):.1%}"] for name, each in groups.items()
-    ]
-    print_table(head, rows, left=("",))
-    print_line(
-        "(error: half of the decodes are at most so far off; bias: the median with its sign, above 0 is too fast; drift out: the "
-        "error of the same forecast for the machine as it was just then)"
-    )
-    print()
-
-
-def _errors(found: Comparison) -> list[str]:
-    return [
-        f"{found.held(False):.0%}",
-        f"{found.median_error(False):.1%}",
-        f"{found.tail_error(False):.1%}",
-        f"{found.bias(False):+.1%}",
-    ]
-
-
-def _crossing_line(each: Crossing) -> str:
-    def told(batch: float | None) -> str:
-        return "beyond the largest" if batch is None else f"batch {batch:.1f}"
-
-    verdict = "agree" if each.agrees else "disagree"
-    return (
-        f"experts lose half of their advantage over a dense model, {each.weights}: measured {told(each.measured)}, "
-        f"forecast {told(each.forecast)}: they {verdict}"
-    )
-
-
-def _worst_lines(found: Comparison) -> Iterator[str]:
-    """The cases that are furthest off, with the part that most of it comes from."""
-    corrected = found.correction.is_used
-    for row in found.worst[:N_WORST]:
-        step, error = statistics.median(row.measurement.seconds), row.error_of(corrected)
-        told = f"{abs(error):.0%} too {'fast' if error > 0 else 'slow'}{' with drift out' * corrected}"
-        yield f"worst: {row.case.id}: {told} ({format_seconds(step)} a step); {_blame(row, corrected)}"
-
-
-def _blame(row: Row, corrected: bool) -> str:
-    part = row.worst_part(corrected)
-    if part is None:
-        return "spread over several parts"
-    measured, forecast = row.parts(corrected)[part]
-    where = part if part == OUTSIDE else f"in {part}"
-    return f"most of it {where}: {format_seconds(measured)} measured, {format_seconds(forecast)} forecast"
+    run_against(Request(against, hardware, model, weights, json, plot, report))

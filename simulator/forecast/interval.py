@@ -6,7 +6,6 @@ The widths are first values by provenance, not yet calibrated against measuremen
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -78,7 +77,7 @@ def unrest_of(hardware: Hardware, threads: int | None) -> Unrest:
     figures = [each for each in by_threads[nearest].values() if each.known_spread is not None] if nearest else []
     if not figures:
         return Unrest()
-    spread = math.sqrt(statistics.fmean(figure.known_spread**2 for figure in figures))
+    spread = math.sqrt(math.fsum(figure.known_spread**2 for figure in figures) / len(figures))
     return Unrest(spread, min(figure.count or 1 for figure in figures))
 
 

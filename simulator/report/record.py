@@ -1,15 +1,16 @@
-"""A forecast as plain numbers for JSON: base units, None for what is unknown or cannot be."""
+"""A forecast as plain numbers for JSON: base units, None for what is unknown or cannot be.
+
+What only files need is imported where one is written: a forecast on standard output starts without.
+"""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -22,7 +23,6 @@ from simulator.errors import InputError, printable
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DensityForecast
 from simulator.interrupts import at_end
-from simulator.report.leftovers import unfinished_file, unfinished_folder
 from simulator.spec.density import WARNING
 from simulator.units import KI
 
@@ -118,6 +118,8 @@ def flattened(row: dict[str, Any]) -> dict[str, Any]:
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """Rows of the same columns as a table; what is unknown is empty."""
+    import csv
+
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -154,6 +156,8 @@ def write_together(files: Mapping[str, str | bytes], folder: Path) -> None:
 
     Names may have one folder in front. The files that a killed process was about to write are removed first.
     """
+    from simulator.report.leftovers import unfinished_folder
+
     try:
         there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         with unfinished_folder(folder, there) as place:
@@ -184,6 +188,8 @@ def check_target(target: str | None, option: str, *inputs: str | None) -> None:
     """InputError, before any time is spent, where the *target* of an option cannot be written or is one of the *inputs*."""
     if target in (None, "-"):
         return
+    import tempfile
+
     path, shown = Path(target), f"{option} {printable(target, 100)}"
     try:
         for given in filter(None, inputs):
@@ -209,6 +215,8 @@ def _is_replaced(path: Path) -> bool:
 
 
 def _replace(path: Path, raw: bytes) -> None:
+    from simulator.report.leftovers import unfinished_file
+
     with unfinished_file(path) as (file, name):
         file.write(raw)
         file.flush()

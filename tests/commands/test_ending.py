@@ -75,7 +75,7 @@ def test_an_exit_keeps_its_status(capsys):
     "body", ["raise BrokenPipeError", "\n    try: raise BrokenPipeError\n    except OSError: sys.exit(1)"]
 )
 def test_an_output_that_nobody_reads_ends_silently(body):
-    """As an error, or as the exit that click makes of it: 128 + 13, SIGPIPE."""
+    """As an error, or as the exit that rich makes of it: 128 + 13, SIGPIPE."""
     assert in_child(body) == (141, "")
 
 

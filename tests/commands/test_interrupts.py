@@ -13,7 +13,7 @@ import tiny
 from places import ROOT
 from profiled import machine
 
-from simulator.commands.profile import to_yaml
+from simulator.commands.hardware_file import to_yaml
 from simulator.report import leftovers
 from simulator.report.record import write_together, write_whole
 
@@ -291,7 +291,7 @@ def test_what_another_process_is_writing_stays(tmp_path):
 
 def test_a_report_is_made_again_where_one_was_killed(tmp_path, monkeypatch, capsys):
     """What it left in the folder is no strange file."""
-    from simulator.commands.report import check_folder
+    from simulator.commands.report_folder import check_folder
 
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()

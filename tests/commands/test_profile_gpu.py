@@ -10,8 +10,9 @@ import pytest
 import yaml
 from places import ROOT
 
-from simulator.cli import main, with_index
-from simulator.commands import profile, profile_gpu
+from simulator.cli import main
+from simulator.commands import profile_cpu, profile_gpu
+from simulator.commands.usage import with_index
 from simulator.errors import InputError
 from simulator.probe import cuda_device
 from simulator.probe.clock import Sample
@@ -217,8 +218,8 @@ def test_profiling_the_cpu_prints_the_note(capsys, tmp_path, monkeypatch):
     def stop(*_):
         raise InputError("enough")
 
-    monkeypatch.setattr(profile, "gpu_notes", lambda: ("there is an NVIDIA GPU, too",))
-    monkeypatch.setattr(profile, "read_device", stop)
+    monkeypatch.setattr(profile_cpu, "gpu_notes", lambda: ("there is an NVIDIA GPU, too",))
+    monkeypatch.setattr(profile_cpu, "read_device", stop)
     status, _, err = run(capsys, "profile", "-o", str(tmp_path / "a.yaml"))
     assert status == 2
     assert "note: there is an NVIDIA GPU, too\n" in err

@@ -12,12 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
 from messages import CONFIG, DEVICE, MODEL, RUNTIME, write_gguf
 from places import ROOT
 
-from simulator.cli import app, main
+from simulator.cli import COMMANDS, app, main
 from simulator.errors import InputError, plain_line, plain_text, printable
 from simulator.importers.open import load_model
 from simulator.report.pictures import draw_both
@@ -272,7 +271,7 @@ READERS = [
 @pytest.mark.parametrize("arguments", READERS, ids=" ".join)
 def test_only_regular_files_are_read(folder, run, monkeypatch, arguments):
     """A pipe that nobody writes to, a socket, a device: one sentence at once, from whatever reads files."""
-    monkeypatch.setattr("simulator.commands.validate.read_host", lambda: pytest.fail("too late"))
+    monkeypatch.setattr("simulator.commands.validate_here.read_host", lambda: pytest.fail("too late"))
     for what, path in special_files().items():
         for suffix in ("yaml", "gguf", "json", "csv", "md"):
             Path(f"{what}.{suffix}").symlink_to(path)
@@ -317,14 +316,14 @@ BASES = {
 
 def options_of(command):
     """The options of a command that take a value."""
-    found = typer.main.get_command(app).commands[command].params
+    found = app.get_command(None, command).params
     return [each.opts[-1] for each in found if each.opts[0].startswith("-") and not getattr(each, "is_flag", False)]
 
 
 @pytest.mark.parametrize("command", BASES)
 def test_no_value_makes_a_long_message(request, folder, run, command):
     """Of any option or argument: a few lines of up to 400 characters each, whatever is quoted in them."""
-    assert set(BASES) <= set(typer.main.get_command(app).commands)
+    assert set(BASES) == set(COMMANDS)
     values = [LONG["word"], LONG["digits"]]
     if request.config.getoption("--thorough", default=False):
         values = LONG.values()

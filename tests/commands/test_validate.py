@@ -11,8 +11,8 @@ from decodes import CASES, forecast, measured, usual
 from profiled import machine
 
 from simulator.cli import main
-from simulator.commands import validate
-from simulator.commands.profile import to_yaml
+from simulator.commands import validate_here
+from simulator.commands.hardware_file import to_yaml
 from simulator.judge import compare as comparing
 from simulator.machine import host as hosts
 from simulator.probe.describe import identity
@@ -31,13 +31,13 @@ def profiled(tmp_path, monkeypatch):
     fields = machine().model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
     (tmp_path / "mine.yaml").write_text(to_yaml(fields))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(validate, "read_host", lambda: hosts.Host(n_threads=2, n_cores=2))
+    monkeypatch.setattr(validate_here, "read_host", lambda: hosts.Host(n_threads=2, n_cores=2))
 
     def decode(cases, _sizes, rounds, progress):
         progress(1.0, "done")
         return [measured(case, [1.1 * forecast(case)] * rounds, [usual(case.threads)] * rounds) for case in cases[:12]]
 
-    monkeypatch.setattr(validate, "measure_cases", decode)
+    monkeypatch.setattr(validate_here, "measure_cases", decode)
     monkeypatch.setenv("ROOFCAST_CPU_PATH", "portable")
     return tmp_path / "mine.yaml"
 
@@ -86,7 +86,7 @@ def test_a_profile_of_another_machine_is_refused(profiled, monkeypatch, capsys, 
     here = hosts.Host(
         n_threads=2, n_cores=2, vendor="amd", caches=(hosts.Cache("L1 data", 2**15, 2),), memory_bytes=2**33
     )
-    monkeypatch.setattr(validate, "read_host", lambda: here)
+    monkeypatch.setattr(validate_here, "read_host", lambda: here)
     data = yaml.safe_load(profiled.read_text()) | identity(here, 2) | {"runs": [{"when": "2026-11-23", "rounds": 3}]}
     profiled.write_text(yaml.safe_dump(data | changes))
     assert f"is another machine than this one ({what}); profile this one first" in refused(capsys)
@@ -104,7 +104,7 @@ def test_kernels_of_other_instructions_are_refused(profiled, monkeypatch, capsys
 
 def test_a_target_that_cannot_be_written_is_refused_before_decoding(profiled, monkeypatch, capsys):
     """No minutes are spent for nothing: a missing folder, a folder, a protected file, and the profile itself by any name."""
-    monkeypatch.setattr(validate, "measure_cases", lambda *_: pytest.fail("too late"))
+    monkeypatch.setattr(validate_here, "measure_cases", lambda *_: pytest.fail("too late"))
     assert "--json none/f.json: cannot be written (No such file or directory)" in refused(
         capsys, "--json", "none/f.json"
     )
@@ -150,7 +150,7 @@ def test_the_table_and_the_summary_say_how_far_off(profiled, capsys):
 def test_the_page_is_told_what_the_text_says_of_the_machine(profiled, monkeypatch):
     """The lines on drift and states go to the report with the measurements."""
     given = []
-    monkeypatch.setattr(validate, "report_measured", lambda *arguments: given.append(arguments) or "written")
+    monkeypatch.setattr(validate_here, "report_measured", lambda *arguments: given.append(arguments) or "written")
     assert run("--report", "out") == 0
     ((measurements, *_, remarks, _models),) = given
     assert len(measurements) == 12
@@ -168,5 +168,5 @@ def test_json_alone_stands_on_standard_output(profiled, capsys):
 
 def test_a_profile_is_written_and_read_back_the_same(profiled):
     """The made-up machine in YAML forecasts as the one in memory does."""
-    again = comparing.compare(validate._hardware(str(profiled)), [measured(CASES[0], [1.0], [usual()])]).rows[0]
+    again = comparing.compare(validate_here._hardware(str(profiled)), [measured(CASES[0], [1.0], [usual()])]).rows[0]
     assert float(again.forecast.seconds_per_step) == pytest.approx(forecast(CASES[0]))

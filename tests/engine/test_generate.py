@@ -13,7 +13,7 @@ import pytest
 import tiny
 
 from simulator.cli import main
-from simulator.commands import generate as generation
+from simulator.commands import generation
 from simulator.engine.generate import Generation, generate, sample
 from simulator.engine.routing import choose_experts
 from simulator.engine.step import Engine

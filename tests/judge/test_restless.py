@@ -3,7 +3,7 @@
 from decodes import drifting
 from profiled import machine
 
-from simulator.commands.validate import as_record
+from simulator.report.comparison import as_record
 
 
 def test_drift_is_corrected_where_that_helps_in_both_halves():

@@ -6,9 +6,10 @@ import pytest
 import yaml
 from readings import HOSTS, PI5, described
 
-from simulator.commands.profile import print_profile, to_yaml
+from simulator.commands.hardware_file import to_yaml
 from simulator.forecast.scenario import scenario
 from simulator.probe.describe import identity
+from simulator.report.profile import print_profile
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.schema import check
 from simulator.units import GI, KI, MI, format_capacity

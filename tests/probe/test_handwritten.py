@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from readings import HOSTS, described, figure_of
 
-from simulator.commands.profile import to_yaml
+from simulator.commands.hardware_file import to_yaml
 from simulator.probe.merge import fields_of, merge
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.library import shelf

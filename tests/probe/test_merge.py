@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from readings import HOSTS, PI5, SERVER, described, figure_of
 
-from simulator.commands.profile import to_yaml
+from simulator.commands.hardware_file import to_yaml
 from simulator.machine.host import Cache
 from simulator.probe.merge import KEPT_RUNS, is_measured, merge
 from simulator.spec.hardware import Hardware, load_hardware

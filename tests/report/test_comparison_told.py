@@ -8,13 +8,13 @@ from decodes import CASES, comparison, drifting, forecast, measured, taken_apart
 from profiled import machine
 from screens import plain, screen
 
-from simulator.commands.validate import as_record, print_comparison
 from simulator.forecast import interval
 from simulator.importers.records import Skipped
 from simulator.judge.compare import Comparison, compare
 from simulator.judge.matrix import make_matrix
 from simulator.judge.measure import OUTSIDE
 from simulator.machine.host import Host
+from simulator.report.comparison import as_record, print_comparison
 from simulator.units import MI
 
 

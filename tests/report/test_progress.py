@@ -6,7 +6,7 @@ import threading
 import pytest
 from screens import Screen, plain, screen
 
-from simulator.commands import generate as generation
+from simulator.commands import generation
 from simulator.report import progress
 from simulator.report.progress import progress_bar
 

@@ -1,0 +1,199 @@
+"""What the command `generate` runs: the engine on a prompt or on random weights, its text as it comes, and what it took."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulator.engine.generate import Generation, generate
+from simulator.engine.routing import choose_experts
+from simulator.engine.step import Engine
+from simulator.engine.tokenizer import Tokenizer, load_tokenizer
+from simulator.errors import InputError, plain_text
+from simulator.importers.open import load_model, starts_with_gguf
+from simulator.interrupts import end_interrupted, noticed
+from simulator.machine.threads import threads_here
+from simulator.probe.read import reading_speed
+from simulator.report.generated import Generated, generated_record, print_generated
+from simulator.report.progress import progress_bar
+from simulator.report.record import write_json
+from simulator.spec.library import find, is_file, shelf
+from simulator.units import counted
+
+MAX_TOKENS = 1_000_000
+N_LOOKS = 3  # at the memory's speed, right after generating
+COMPILING_S = 2.0  # a start that takes longer is explained
+COMPILING = "compiling, only once"  # short: it stands beside the bar
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command was asked for."""
+
+    model: str
+    prompt: str | None
+    n_tokens: int
+    threads: int | None
+    context: int | None
+    temperature: float
+    seed: int
+    chat: bool
+    weights: str | None
+    cache: str
+    convert: str | None
+    routing: str
+    json: str | None
+
+    def __post_init__(self):
+        if not 1 <= self.n_tokens <= MAX_TOKENS:
+            raise InputError(f"--tokens {self.n_tokens:,}: between 1 and {MAX_TOKENS:,} are possible")
+        threads_here(self.threads, "--threads")
+        if self.context is not None and not 1 <= self.context <= MAX_TOKENS:
+            raise InputError(f"--context {self.context:,}: between 1 and {MAX_TOKENS:,} are possible")
+        if not 0 <= self.temperature <= 100:
+            raise InputError(f"--temperature {self.temperature:g}: between 0 and 100 is possible")
+        if self.json not in (None, "-") and not Path(self.json).parent.is_dir():
+            raise InputError(f"--json {self.json}: the folder {Path(self.json).parent} does not exist")
+        if self.seed < 0:
+            raise InputError(f"--seed {self.seed}: a number of at least 0 is needed")
+
+
+def run(request: Request) -> None:
+    """Generates, prints, and writes JSON where that is asked for."""
+    started = time.perf_counter()
+    tokenizer = _tokenizer(request)
+    prompt = _prompt(tokenizer, request)
+    context = request.context or len(prompt) + request.n_tokens
+    if len(prompt) >= context:
+        raise InputError(f"--context {context:,}: the prompt alone has {counted(len(prompt), 'token')}")
+    with _engine(request, context) as engine:
+        routing = choose_experts(request.routing, engine.model, request.seed)
+        loaded = time.perf_counter()
+        found = Generation()
+        steps = generate(
+            engine,
+            prompt,
+            request.n_tokens,
+            temperature=request.temperature,
+            seed=request.seed,
+            end_tokens=tokenizer.end_tokens if tokenizer else frozenset(),
+            routing=routing,
+            into=found,
+        )
+        interrupted = _stream(steps, tokenizer, quiet=request.json == "-" or tokenizer is None)
+        speeds = [] if interrupted else _reading_speeds(engine)
+        _report(Generated(engine, tokenizer, found, speeds, loaded - started, interrupted), request.json)
+    if interrupted:
+        end_interrupted()
+
+
+def _report(generated: Generated, json: str | None) -> None:
+    """JSON where it is asked for, and lines unless JSON takes the standard output."""
+    if json is not None:
+        write_json(generated_record(generated), json)
+    if json != "-":
+        print_generated(generated)
+
+
+def _tokenizer(request: Request) -> Tokenizer | None:
+    """That of a GGUF file, None where weights are drawn; InputError where the request does not suit the one or the other."""
+    path = Path(request.model)
+    if not (is_file(path) and starts_with_gguf(path)):
+        _refuse_words(request)
+        return None
+    tokenizer = load_tokenizer(path)
+    _check_vocabulary(path, tokenizer)
+    if request.weights:
+        raise InputError(f"--weights {request.weights}: {request.model} has weights of its own, leave it out")
+    return tokenizer
+
+
+def _refuse_words(request: Request) -> None:
+    """InputError where a model that there is has random weights and is to read a text; first, where there is none."""
+    find(request.model, shelf("models"), "model")
+    option = "--prompt" if request.prompt is not None else "--chat" if request.chat else None
+    if option:
+        raise InputError(
+            f"{option}: {request.model} gets random weights, which know no words; give a GGUF file, or leave {option} out"
+        )
+
+
+def _reading_speeds(engine: Engine) -> list[float]:
+    look = reading_speed(engine)
+    return [look() for _ in range(N_LOOKS)]
+
+
+def _check_vocabulary(path: Path, tokenizer: Tokenizer) -> None:
+    rows = load_model(path).model.vocab
+    if rows != tokenizer.vocab:
+        raise InputError(
+            f"{path}: {counted(tokenizer.vocab, 'token')} for {counted(rows, 'row')} of the embedding: damaged"
+        )
+
+
+def _prompt(tokenizer: Tokenizer | None, request: Request) -> list[int]:
+    if tokenizer is None:
+        return [1]
+    text = request.prompt or ""
+    tokens = tokenizer.encode_chat(text) if request.chat else tokenizer.encode(text)
+    if not tokens:
+        tokens = [tokenizer.bos if tokenizer.bos is not None else min(tokenizer.end_tokens, default=0)]
+    return tokens
+
+
+@contextmanager
+def _engine(request: Request, context: int) -> Iterator[Engine]:
+    """The engine, with a bar on the terminal while it loads."""
+    with _loading() as progress:
+        engine = Engine(
+            request.model,
+            threads=request.threads,
+            context=context,
+            weights=request.weights or "q8_0",
+            cache=request.cache,
+            convert=request.convert,
+            seed=request.seed,
+            progress=progress,
+        )
+    with engine:
+        yield engine
+
+
+@contextmanager
+def _loading() -> Iterator[Callable[[int, int], None]]:
+    """Takes bytes done and bytes in all, for a bar on a terminal, which also says what takes so long the first time."""
+    share = 0.0
+    with progress_bar("loading") as progress:
+
+        def told(done: int, total: int) -> None:
+            nonlocal share
+            share = done / total if total else 1.0
+            progress(share, "")
+
+        notice = threading.Timer(COMPILING_S, lambda: progress(share, COMPILING))
+        notice.daemon = True
+        notice.start()
+        try:
+            yield told
+        finally:
+            notice.cancel()
+
+
+def _stream(steps: Iterator[int], tokenizer: Tokenizer | None, quiet: bool) -> bool:
+    """Prints text as it comes; returns whether it was interrupted."""
+    stream = tokenizer.stream() if tokenizer else None
+    shown = plain_text if sys.stdout.isatty() else str  # a terminal would obey what a model says, a file keeps it
+    with noticed() as is_interrupted:
+        for token in steps:
+            if not quiet:
+                print(shown(stream.feed(token)), end="", flush=True)
+            if is_interrupted():
+                break
+        if not quiet:
+            print(shown(stream.end()))
+        return is_interrupted()

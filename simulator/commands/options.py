@@ -1,0 +1,45 @@
+"""Options that several commands share, and what is refused of options before anything is done."""
+
+from __future__ import annotations
+
+from simulator.commands.parser import argument, option, several
+from simulator.commands.values import whole_number
+from simulator.errors import InputError
+
+models = argument(
+    "models", "Names (roofcast list models), YAML, GGUF or config.json.", metavar="MODEL...", nargs=-1, required=False
+)
+on_devices = several("--on", metavar="HARDWARE...", help="Names (roofcast list hardware) or YAML.")
+runtime = option("--runtime", help="llama.cpp, vllm, roofcast, roofline or YAML. [default: by device]")
+threads = option("--threads", type=whole_number, metavar="INTEGER", help="CPU threads. [default: the device's]")
+threads_here = option("--threads", type=whole_number, metavar="INTEGER", help="CPU threads. [default: all cores]")
+n_devices = option(
+    "--devices",
+    type=whole_number,
+    metavar="INTEGER",
+    help="So many of a device hold a model together, as in 2xrtx-3090. [default: 1]",
+)
+measured = option("--measured", metavar="FILE", help="Measurements to show, of validate --json, llama-bench or a CSV.")
+picture = option("--plot", metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
+json_file = option("--json", help="Write JSON to a file, or - for standard output.")
+
+
+def device_names(given: tuple[str, ...]) -> list[str]:
+    """What follows `--on`, once or several times, with commas or without."""
+    return [name for each in given for name in each.split(",")]
+
+
+def refuse_empty(texts: dict[str, str | tuple[str, ...] | None]) -> None:
+    """InputError for the first option, by its name, whose value is there and says nothing."""
+    for name, given in texts.items():
+        text = (" ".join(given) if given else None) if isinstance(given, tuple) else given
+        if name == "on" and text is not None and not text.strip():
+            raise InputError("--on: name a device after it, as in --on pi5-16gb (roofcast list hardware)")
+        if text is not None and not text.strip():
+            raise InputError(f"--{name}: nothing is given after it; leave it out for the default")
+
+
+def refuse_both(plot: str | None, json: str | None) -> None:
+    """InputError where a picture and JSON are both to go to the standard output."""
+    if plot == "-" and json == "-":
+        raise InputError("--plot - and --json - both want the standard output: give one of them a file")

@@ -1,0 +1,117 @@
+"""The command `simulate`: forecasts over batches, contexts and formats, as a table, as JSON, and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from simulator.commands import options
+from simulator.commands.parser import argument, option, subcommand
+from simulator.commands.values import parse_grid
+from simulator.errors import InputError, printable
+from simulator.forecast.predict import Prediction
+from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, sweep, with_density
+
+MAX_POINTS = 2_000
+
+
+@subcommand("simulate")
+@argument("model", "Name (roofcast list models), YAML, GGUF or config.json.")
+@argument("hardware", "Name (roofcast list hardware) or YAML.")
+@option("--batch", default="1..32*2", help="Sequences decoded at once: 1,2,4 or 1..64*2.")
+@option("--context", help="Tokens already in each cache: 1024,8k. [default: 1024]")
+@option("--weights", help="Formats: q4_k_m,q8_0, f16, fp8, int4-g128, mxfp4+bf16, 2.70bpw. [default: what fits]")
+@option("--cache", help="Format of the cache: f16, q8_0, fp8. [default: the runtime's]")
+@option("--runtime", help="llama.cpp, vllm, roofcast, roofline (hardware alone) or YAML. [default: by device]")
+@options.threads
+@option(
+    "--routing",
+    default="uniform",
+    help="How a batch picks experts: uniform, worst, zipf:1.2, switch:1.25, FILE.json, FILE.csv.",
+)
+@option("--sparsity", help="Zero inputs of the linear layers: q-sparse:0.5, teal:0.4, FILE.yaml.")
+@option("--density", help="Share of the layers that tokens read: fixed:0.5, beta:2,5, FILE.yaml, FILE.csv.")
+@options.n_devices
+@options.json_file
+@options.picture
+def command(
+    model: str,
+    hardware: str,
+    batch: str,
+    context: str | None,
+    weights: str | None,
+    density: str | None,
+    json: str | None,
+    plot: str | None,
+    **assumed: Any,  # cache, runtime, threads, routing, sparsity, devices: as `scenario` takes them
+) -> None:
+    """Forecast tokens per second of MODEL on HARDWARE."""
+    texts = {"batch": batch, "context": context, "weights": weights, "cache": assumed["cache"]}
+    texts |= {"runtime": assumed["runtime"], "plot": plot, "routing": assumed["routing"]}
+    options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "density": density, "json": json})
+    picture = _picture(plot, json)
+    if plot is not None and density is not None:
+        raise InputError("--density gives a distribution for each point, which has no picture: leave --plot out")
+    batches, contexts = parse_grid(batch, context)
+    contexts = contexts or [DEFAULT_CONTEXT]
+    names = _formats(weights, len(batches) * len(contexts))
+    shared = {**assumed, "batch": min(batches), "context": min(contexts)}
+    bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
+    _report([(base, sweep(base, batches, contexts)) for base in bases], density, json)
+    if plot is not None:
+        from simulator.commands.picture import show, simulated_chart
+
+        show(simulated_chart(bases, batches, contexts), picture, json == "-")
+
+
+def _picture(plot: str | None, json: str | None) -> Path | None:
+    """The path of a picture, checked before anything else is done; None for the terminal."""
+    options.refuse_both(plot, json)
+    if plot is None:
+        return None
+    from simulator.commands.picture import check_path
+
+    return check_path(plot, "--plot")
+
+
+def _formats(weights: str | None, n_points: int) -> list[str | None]:
+    """The names of the formats, None for the one that fits; InputError where there are too many points in all."""
+    names = list(dict.fromkeys(weights.split(","))) if weights else [None]
+    n_points *= len(names)
+    if n_points > MAX_POINTS:
+        raise InputError(
+            f"{n_points:,} points are too many for the command (at most {MAX_POINTS:,}); the Python API takes arrays"
+        )
+    if names[0] is not None and not all(name.strip() for name in names):
+        raise InputError(f"--weights {printable(weights)!r}: a format is missing at a comma")
+    return names
+
+
+def _each_format_once(bases: Iterable[Scenario]) -> list[Scenario]:
+    """Without those whose format came before in another spelling: `fp16` behind `f16`."""
+    found: dict[str, Scenario] = {}
+    for base in bases:
+        found.setdefault(base.load.weights.name, base)
+    return list(found.values())
+
+
+def _report(sweeps: list[tuple[Scenario, list[Prediction]]], density: str | None, json: str | None) -> None:
+    """JSON where it is asked for, and the table unless JSON takes the standard output."""
+    profile = None
+    if density is not None:
+        from simulator.spec.density import parse_density
+
+        profile = parse_density(density)
+    points = [point for _, each in sweeps for point in each]
+    densities = [with_density(point, profile) if profile and point.fits else None for point in points]
+    if json is not None:
+        from simulator.report.record import record, write_json
+
+        rows = [record(point, found, density) for point, found in zip(points, densities, strict=True)]
+        write_json({"predictions": rows}, json)
+    if json != "-":
+        from simulator.report.table import density_lines, print_forecast
+
+        found = [(point, each) for point, each in zip(points, densities, strict=True) if each]
+        print_forecast(sweeps, density_lines(found, density) if profile else ())

@@ -1,0 +1,135 @@
+"""What roofcast knows of a model, a device, a runtime or a format: its figures with their sources."""
+
+from __future__ import annotations
+
+from simulator.errors import InputError
+from simulator.forecast.decode import cache_bytes_per_token
+from simulator.report.remarks import oddities
+from simulator.report.screen import print_line
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
+from simulator.spec.mixes import MIXES, base_format, weights_called
+from simulator.spec.model import CONVENTIONS, Loaded, Model, weight_bytes
+from simulator.spec.quant import FORMATS, Weights, format_remark
+from simulator.spec.runtime import Runtime
+from simulator.units import counted, format_bytes, format_gib, format_params
+
+
+def print_format(given: str) -> None:
+    """A number format or a mix of them, in whatever spelling."""
+    name = weights_called(given) or given
+    if name in MIXES:
+        print(
+            f"{name}: a GGUF file, mostly {base_format(name).name}; roofcast show MODEL --weights {name} gives its size"
+        )
+    if name in FORMATS:
+        fmt = FORMATS[name]
+        size = counted(fmt.block_bytes, "byte")
+        print(f"{name}: blocks of {counted(fmt.block, 'weight')} in {size}, {fmt.bits:.4g} bits each")
+    if format_remark(given):
+        print_line(f"Note: {format_remark(given)}")
+
+
+def print_model(loaded: Loaded, weights: Weights | None) -> None:
+    """Shapes, parameters and bytes of a model; InputError where the weights do not suit its rows."""
+    model = loaded.model
+    chosen = weights or loaded.weights
+    try:
+        size = weight_bytes(model, chosen) if chosen else None
+    except ValueError as error:
+        raise InputError(f"{model.name} with weights {chosen.name}: {error}") from None
+    print(
+        f"{model.title or model.name}: {counted(len(model.stack), 'layer')}, width {model.d_model}, vocabulary {model.vocab:,}"
+    )
+    for line in _describe_params(model):
+        print(f"  {line}")
+    per_token = cache_bytes_per_token(model, FORMATS["f16"])
+    if per_token:
+        print(f"  cache: {format_bytes(per_token)} a token in f16, windows not yet full")
+    state = sum(layer.attention.state_bytes for layer in model.stack if layer.attention is not None)
+    if state:
+        print(f"  recurrent state: {format_bytes(state)} a sequence")
+    if chosen:
+        print(f"  weights {chosen.name}: {format_bytes(size)}")
+    _print_more(model.sources, model.notes, (*loaded.notes, *oddities(model)))
+
+
+def _describe_params(model: Model) -> list[str]:
+    """Parameter counts by each convention, and what is published."""
+    lines = [f"{format_params(model.total_params)} weights in all"]
+    if model.experts:
+        lines += [
+            f"{format_params(model.active_params(convention))} active {convention.replace('_', ' ')}: {meaning}"
+            for convention, meaning in CONVENTIONS.items()
+        ]
+    published = model.published
+    if published.released:
+        lines.append(f"released {published.released.month} ({published.released.source})")
+    if published.total_params_b:
+        lines.append(f"published: {published.total_params_b.value:g} B ({published.total_params_b.source})")
+    if published.active_params_b:
+        counts = f", {published.active_params_b.counts.replace('_', ' ')}" if published.active_params_b.counts else ""
+        lines.append(
+            f"published active: {published.active_params_b.value:g} B{counts} ({published.active_params_b.source})"
+        )
+    return lines
+
+
+def print_hardware(device: Hardware) -> None:
+    """Every figure of a device, with where it is from."""
+    title = device.title or device.name
+    print(f"{device.asked} x {title}, each:" if (device.asked or 1) > 1 else title)
+    if device.description:
+        print(f"  {device.description}")
+    for level in device.memory:
+        print(f"  {level.name}: {format_gib(level.capacity_bytes)}")
+        figures = {"sustained": level.gb_per_s, "datasheet": level.datasheet_gb_per_s}
+        figures |= {f"{counted(threads, 'thread')}": figure for threads, figure in level.gb_per_s_by_threads.items()}
+        for label, figure in figures.items():
+            if figure:
+                print(f"    {label}: {_figure(figure, 'GB/s')}")
+        if level is device.main_memory:
+            print(f"    reserved: {_figure(device.reserved, 'GiB')}")
+    for name, figure in device.peaks_tflops.items():
+        print(f"  peak {name}: {_figure(figure, 'TFLOP/s' if not name.startswith('int') else 'TOP/s')}")
+    if device.launch_us:
+        print(f"  start of an operation: {_figure(device.launch_us, 'us')}")
+    for link in (*device.links, *device.storage):
+        print(f"  {link.name}: {_figure(link.gb_per_s, 'GB/s')}")
+    _print_more([f"{key}: {source}" for key, source in device.sources.items()], device.notes, ())
+
+
+def print_runtime(runtime: Runtime) -> None:
+    """Every figure of a runtime on each kind of device."""
+    print(runtime.title or runtime.name)
+    for name, backend in runtime.backends.items():
+        print(f"  on {name}:")
+        for what, shares in (("of bandwidth", backend.bandwidth_share), ("of the peak", backend.peak_share)):
+            for fmt, figure in shares.items():
+                print(f"    {fmt} reaches {_figure(figure, what)}")
+        for label, figure, unit in (
+            ("experts reach", backend.expert_share, "of that"),
+            ("starting an operation", backend.launch_us, "us where the device says nothing"),
+            ("operations started", backend.launch_share, "of a plain graph"),
+            ("each step", backend.step_us, "us"),
+        ):
+            if figure:
+                print(f"    {label} {_figure(figure, unit)}")
+    for name, other in runtime.same_as.items():
+        print(f"  on {name}: as on {other}")
+    _print_more([f"{key}: {source}" for key, source in runtime.sources.items()], runtime.notes, ())
+
+
+def _figure(figure: Figure, unit: str) -> str:
+    detail = "; ".join(each for each in (figure.how, figure.source) if each)
+    return f"{figure.value:g} {unit} ({figure.origin}{': ' + detail if detail else ''})"
+
+
+def _print_more(sources, notes: str, remarks) -> None:
+    if sources:
+        print("Sources")
+        for source in sources:
+            print(f"  {source}")
+    for note in (notes.strip(), *remarks):
+        if note:
+            print(f"Note: {note}")

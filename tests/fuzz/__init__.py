@@ -1,0 +1,1 @@
+"""Inputs made to break the command: good files, what goes wrong with them, and the child process that tries them."""
