@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from simulator.bench.rows import row
+from simulator.engine.memory import aligned
 from simulator.engine.team import Team
-from simulator.engine.weights import aligned
 from simulator.errors import InputError, printable
 from simulator.machine.read import read_host
 from simulator.machine.threads import threads_here

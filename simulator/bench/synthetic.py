@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.engine.weights import DrawnSource
+from simulator.engine.drawn_source import DrawnSource
 from simulator.spec.model import Model
 from simulator.spec.quant import FORMATS, uniform
 

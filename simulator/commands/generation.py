@@ -13,7 +13,8 @@ from pathlib import Path
 from simulator.engine.generate import Generation, generate
 from simulator.engine.routing import choose_experts
 from simulator.engine.step import Engine
-from simulator.engine.tokenizer import Tokenizer, load_tokenizer
+from simulator.engine.text.tokenizer import Tokenizer
+from simulator.engine.text.vocabulary import load_tokenizer
 from simulator.errors import InputError, plain_text
 from simulator.importers.open import load_model, starts_with_gguf
 from simulator.interrupts import end_interrupted, noticed

@@ -39,7 +39,7 @@ OPTIONS = {"fastmath": FAST, "error_model": "numpy"}
 SUFFIX = ".nbc"
 
 _PACKAGE = Path(__file__).parent.parent
-_SOURCES = ("engine/*.py", "probe/*.py", "spec/quant.py")  # all that the code of a kernel is written from
+_SOURCES = ("engine/**/*.py", "probe/**/*.py", "spec/quant.py")  # all that the code of a kernel is written from
 _DIGEST_BYTES = 32
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from simulator.engine.step import Engine, Read, Routing, Step
+from simulator.engine.routing import Routing
+from simulator.engine.step import Engine, Read, Step
 
 
 def sample(logits: np.ndarray, temperature: float, rng: np.random.Generator) -> int:

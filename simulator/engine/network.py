@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.engine.formats import record_bytes
-from simulator.engine.kernels import CHUNK
+from simulator.engine.kernels.active_inputs import list_bytes
+from simulator.engine.kernels.attention import CHUNK
+from simulator.engine.layout import record_bytes
+from simulator.engine.memory import check_room, whole_lines, zeroed
 from simulator.engine.recipe import Recipe
 from simulator.engine.simd import LANES
-from simulator.engine.sparse import list_bytes
-from simulator.engine.weights import Loaded, check_room
+from simulator.engine.weights import Loaded
 from simulator.spec.layers.attention import GroupedQuery
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.model import Model
@@ -39,9 +40,7 @@ class Buffers:
     def new(self, name: str, shape: tuple[int, ...], kind: type = np.float32) -> np.ndarray:
         """Zeroed memory under a name."""
         nbytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize
-        room = np.zeros(nbytes + 64, np.uint8)  # zeros cost nothing before they are touched
-        start = -room.ctypes.data % 64
-        self._held[name] = room[start : start + nbytes].view(kind).reshape(shape)
+        self._held[name] = zeroed(nbytes).view(kind).reshape(shape)
         return self._held[name]
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -137,7 +136,7 @@ class Network:
         new("x", (rows, model.d_model))
         new("y", (rows, model.d_model))
         new("logits", (rows, model.vocab))
-        new("scratch", (self.n_threads, -(-self._scratch_bytes() // 64) * 64), np.uint8)
+        new("scratch", (self.n_threads, whole_lines(self._scratch_bytes())), np.uint8)
 
     def _scratch_bytes(self) -> int:
         """The most that a thread needs beside the buffers."""
@@ -164,7 +163,7 @@ class Network:
             new(f"sin_{number}", (rows, half))
             new(f"chunks_{number}", (8,), np.int64)
         chunks = max(-(-angles.capacity // CHUNK) for angles in self.angles)
-        stride = -(-(8 + 4 * max(value_width(a) for a in attentions)) // 64) * 64
+        stride = whole_lines(8 + 4 * max(value_width(a) for a in attentions))
         new("partial", (rows * max(a.n_heads for a in attentions) * chunks, stride), np.uint8)
 
     def _allocate_ffn(self) -> None:

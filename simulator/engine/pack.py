@@ -6,10 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 from llvmlite import ir
+from numba import types
 from numba.extending import intrinsic
 
 from simulator.engine.compiled import compile_kernel, helper
-from simulator.engine.formats import Layout
+from simulator.engine.layout import Layout
 from simulator.engine.simd import I8, I16, I32, I64, LANES, fetch_add, integers_at
 from simulator.spec.quant import FORMATS
 
@@ -21,7 +22,6 @@ SOURCE, DESTINATION, ROWS, ROW_BYTES, N_BLOCKS, BLOCK_BYTES, CLAIMED, FLIP, N_PL
 
 def _memory(bits: ir.IntType, name: str):
     """An intrinsic that reads, and one that writes, an unsigned number at any address."""
-    from numba import types
 
     @intrinsic
     def read(typing_context, address):  # noqa: ARG001

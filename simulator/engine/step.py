@@ -11,11 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from simulator.engine import cpu
+from simulator.engine.drawn_source import DrawnSource
+from simulator.engine.file_source import FileSource, check_vectors
 from simulator.engine.network import COMPONENTS, Limits, Network
 from simulator.engine.recipe import Recipe, check_runs, recipe_of_file
+from simulator.engine.routing import Routing
 from simulator.engine.tape import step_tape
 from simulator.engine.team import Tape, Team, idle_tape
-from simulator.engine.weights import DrawnSource, FileSource, Loaded, Progress, Source, check_vectors, load
+from simulator.engine.tensors import Source
+from simulator.engine.weights import Loaded, Progress, load
 from simulator.errors import InputError
 from simulator.importers.gguf import load_gguf
 from simulator.importers.gguf_header import read_header
@@ -34,8 +38,6 @@ PROMPT_ROWS = 16  # tokens of a prompt that go through the weights together
 DEFAULT_CONTEXT = 4096
 MAX_SEED = 2**63 - 1
 _EMPTY_RUNS = 10
-
-Routing = Callable[[int, int, int, int], np.ndarray]  # (layer, tokens, experts, active) -> int [tokens, active]
 
 Chosen = tuple[np.ndarray, ...]  # of each layer with experts, those of all tokens: int64 [tokens * active]
 

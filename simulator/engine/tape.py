@@ -7,10 +7,10 @@ from itertools import zip_longest
 
 import numpy as np
 
-from simulator.engine.formats import QUANTISED_BLOCK, record_bytes
-from simulator.engine.kernels import kernel, task
+from simulator.engine.column_matrix import ColumnMatrix
+from simulator.engine.kernels.table import kernel, task
+from simulator.engine.layout import QUANTISED_BLOCK, record_bytes
 from simulator.engine.network import COMPONENTS, Network, value_width
-from simulator.engine.sparse import ColumnMatrix
 from simulator.engine.team import Entry, Tape
 from simulator.engine.weights import Matrix
 from simulator.errors import InputError

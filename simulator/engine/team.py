@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from simulator.engine.compiled import compile_kernel, entry, helper
+from simulator.engine.memory import zeroed
 from simulator.engine.simd import call_kernel, fetch_add, give_way, integers_at, load_acquire, relax, store_release
 
 # Fields of the control block, each on a cache line of its own (8 int64).
@@ -141,9 +142,7 @@ class Team:
 
     def __init__(self, n_threads: int):
         self.n_threads = n_threads
-        self._control = np.zeros(_LINE * _FIELDS + _LINE, np.int64)
-        offset = -(self._control.ctypes.data // 8) % _LINE  # start on a cache line
-        self._view = self._control[offset:]
+        self._view = zeroed(8 * _LINE * _FIELDS).view(np.int64)
         self._address = self._view.ctypes.data
         self._view[N_THREADS] = n_threads
         self._parked = [False] * n_threads

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from simulator.engine import cpu
+from simulator.engine.memory import check_room
 from simulator.engine.team import Team
-from simulator.engine.weights import check_room
 from simulator.machine.host import Host
 from simulator.probe.bandwidth import passing_probe, stream_probe
 from simulator.probe.clock import Clock, Deadline, Sample, in_seconds, time_once

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.engine.cpu import Path
-from simulator.engine.formats import LAYOUTS, record_bytes
-from simulator.engine.kernels import M_EXPERT_BYTES, M_WEIGHTS, kernel, task
+from simulator.engine.formats import LAYOUTS
+from simulator.engine.kernels.matrices import M_EXPERT_BYTES, M_WEIGHTS
+from simulator.engine.kernels.table import kernel, task
+from simulator.engine.layout import record_bytes
+from simulator.engine.memory import LINE, aligned
 from simulator.engine.simd import LANES
 from simulator.engine.team import Entry, Tape, Team
-from simulator.engine.weights import LINE, aligned
 from simulator.probe.clock import Probe, Sample
 from simulator.probe.memory import FILL, Ring
 

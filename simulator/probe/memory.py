@@ -6,7 +6,7 @@ import mmap
 
 import numpy as np
 
-from simulator.engine.weights import LARGE_PAGE, mapped_memory
+from simulator.engine.memory import LARGE_PAGE, mapped_memory
 
 # Bytes that as half, bfloat or float are a number near 1: neither infinite nor subnormal, which some processors handle slowly.
 FILL = 0x3C

@@ -10,7 +10,7 @@ from typing import Any
 from simulator.engine import cpu
 from simulator.engine.generate import Generation
 from simulator.engine.step import Engine
-from simulator.engine.tokenizer import Tokenizer
+from simulator.engine.text.tokenizer import Tokenizer
 from simulator.report.screen import print_line
 from simulator.units import counted, format_bytes, format_seconds
 

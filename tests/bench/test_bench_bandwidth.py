@@ -8,8 +8,8 @@ import pytest
 
 from simulator.bench import bandwidth
 from simulator.bench.bandwidth import COMPILERS, SOURCE, Case, bandwidth_rows, c_program, compile_c, our_probe
+from simulator.engine.memory import aligned
 from simulator.engine.team import Team
-from simulator.engine.weights import aligned
 from simulator.errors import InputError
 from simulator.probe.bandwidth import ROUND, stream_probe
 

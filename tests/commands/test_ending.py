@@ -11,7 +11,7 @@ from places import ROOT
 
 from simulator.bench import command
 from simulator.commands.ending import SHORT_OF_MEMORY, ending_in_words
-from simulator.engine import weights
+from simulator.engine.memory import Pool
 from simulator.probe import memory
 
 CHILD = """
@@ -86,7 +86,7 @@ def test_an_output_that_would_have_to_be_waited_for_is_told():
     assert err == "roofcast: the output cannot be written (write could not complete without blocking)\n"
 
 
-@pytest.mark.parametrize("make", [weights.Pool, memory.Memory])
+@pytest.mark.parametrize("make", [Pool, memory.Memory])
 def test_memory_that_the_system_does_not_give_is_a_memory_error(make):
     """2**46 bytes, as many as a process may have addresses for: whoever asks for memory needs to know one error alone."""
     with pytest.raises(MemoryError):

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from simulator.engine import compiled, cpu
-from simulator.engine.sparse import FORMATS_BY_COLUMN
+from simulator.engine.column_matrix import FORMATS_BY_COLUMN
+from simulator.engine.memory import aligned
 from simulator.engine.step import Engine
 from simulator.engine.team import Team
-from simulator.engine.weights import aligned
 from simulator.probe.bandwidth import KINDS, random_probe, stream_probe
 from simulator.probe.compute import peak_probe
 from simulator.probe.read import ReadProbe

@@ -121,10 +121,9 @@ def test_a_kernel_is_one_function(cache):
 
 def test_all_functions_have_options_of_their_own():
     """What names none takes those of its first caller: every helper and entry of the engine names all."""
-    modules = [
-        importlib.import_module(f"simulator.engine.{each.name}")
-        for each in pkgutil.iter_modules(simulator.engine.__path__)
-    ]
+    names = [each.name for each in pkgutil.walk_packages(simulator.engine.__path__, "simulator.engine.")]
+    assert "simulator.engine.kernels.attention" in names
+    modules = [importlib.import_module(name) for name in names]
     found = {each for module in modules for each in vars(module).values() if isinstance(each, Dispatcher)}
     assert len(found) > 30
     for function in found:
@@ -179,7 +178,16 @@ def test_a_damaged_entry_is_compiled_anew(cache, capsys, damage):
 
 
 @pytest.mark.parametrize(
-    "name", ["engine/simd.py", "engine/sparse.py", "engine/team.py", "probe/read.py", "spec/quant.py"]
+    "name",
+    [
+        "engine/simd.py",
+        "engine/kernels/tile_product.py",
+        "engine/team.py",
+        "engine/kernels/attention.py",
+        "engine/kernels/__init__.py",
+        "probe/read.py",
+        "spec/quant.py",
+    ],
 )
 def test_a_change_of_a_source_changes_what_every_entry_is_made_of(tmp_path, monkeypatch, name):
     """One more comment in any file that kernels are written from, or that helpers stand in."""

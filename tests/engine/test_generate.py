@@ -17,7 +17,7 @@ from simulator.commands import generation
 from simulator.engine.generate import Generation, generate, sample
 from simulator.engine.routing import choose_experts
 from simulator.engine.step import Engine
-from simulator.engine.tokenizer import load_tokenizer
+from simulator.engine.text.vocabulary import load_tokenizer
 from simulator.errors import InputError
 from simulator.importers.open import load_model
 

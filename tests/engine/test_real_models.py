@@ -5,7 +5,7 @@ import pytest
 
 from simulator.engine.generate import generate
 from simulator.engine.step import Engine
-from simulator.engine.tokenizer import load_tokenizer
+from simulator.engine.text.vocabulary import load_tokenizer
 
 PROMPTS = [
     "The capital of France is",

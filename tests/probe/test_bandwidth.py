@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from simulator.engine.memory import aligned
 from simulator.engine.team import Team
-from simulator.engine.weights import aligned
 from simulator.probe.bandwidth import KINDS, ROUND, random_probe, stream_probe
 
 WORD = 2**32

@@ -7,7 +7,7 @@ import pytest
 from clocks import Ticking
 from readings import PI5, readings_of, tiny_plan
 
-from simulator.engine import weights
+from simulator.engine import memory
 from simulator.errors import InputError
 from simulator.probe import device, storage
 from simulator.probe.describe import hardware_fields
@@ -101,7 +101,7 @@ def test_without_a_folder_the_disk_is_left_out(monkeypatch):
 
 def test_too_little_memory_is_told_before_anything_is_done(monkeypatch):
     """What is needed and what there is: the buffer and some, and the reference models."""
-    monkeypatch.setattr(weights, "available_bytes", lambda: MI)
+    monkeypatch.setattr(memory, "available_bytes", lambda: MI)
     monkeypatch.setattr(device, "Team", lambda _count: pytest.fail("too early"))
     with pytest.raises(InputError, match=r"^profiling needs \d+\.\d MB of memory, 1\.05 MB are available$"):
         read_device(PI5, tiny_plan(), None)

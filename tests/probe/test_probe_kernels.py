@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from simulator.engine import cpu
-from simulator.engine import kernels as engine_kernels
 from simulator.engine.formats import LAYOUTS
+from simulator.engine.kernels.arithmetic import quantise
+from simulator.engine.memory import aligned
 from simulator.engine.team import Team
-from simulator.engine.weights import Stored, aligned, load
+from simulator.engine.tensors import Stored
+from simulator.engine.weights import load
 from simulator.probe import kernels
 from simulator.probe.clock import Probe, Sample
 from simulator.probe.kernels import MatrixWork, filled, kernel_probe, matrix_sizes, start_seconds
@@ -76,7 +78,7 @@ def give_inputs(work, fmt, n_tokens):
     places = work._held[1].reshape(n_tokens, -1)
     for row, place in zip(x, places, strict=True):
         if LAYOUTS[fmt].is_quantised:
-            engine_kernels._quantise(row, place.ctypes.data, COLUMNS, 0, COLUMNS)
+            quantise(row, place.ctypes.data, COLUMNS, 0, COLUMNS)
         else:
             place[:] = row.view(np.uint8)
     return x.astype(np.float64)

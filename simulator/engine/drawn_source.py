@@ -1,0 +1,66 @@
+"""Weights drawn at random, for a model of which there are only shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.engine.formats import LAYOUTS
+from simulator.engine.tensors import Stored, stored_tensors
+from simulator.spec.model import Model
+from simulator.spec.quant import FORMATS, Weights
+
+# Standard deviation of a block's integers when its bytes are uniform, and the centre that a minimum has to take away.
+_SPREAD = {"q8_0": 73.9, "q4_0": 4.61, "q4_1": 4.61, "q5_0": 9.23, "q5_1": 9.23, "q4_k": 195, "q5_k": 390, "q6_k": 1370}
+_CENTRE = {"q4_1": -7.5, "q5_1": -15.5, "q4_k": 7.5, "q5_k": 15.5}
+
+
+class DrawnSource:
+    """Random weights of any model's shapes, drawn as blocks of their format: nothing passes through float32.
+
+    Quants are uniform; scales are such that a matrix keeps the size of its input.
+    """
+
+    def __init__(self, model: Model, weights: Weights, seed: int = 0):
+        self.name = f"{model.name}, random weights"
+        self._seed = seed
+        self.tensors = tuple(stored_tensors(model, weights))
+
+    def raw(self, tensor: Stored) -> np.ndarray:
+        """The tensor's bytes: uint8 [copies * rows, bytes of a row]."""
+        if tensor.is_vector:
+            fill = 0.0 if tensor.role.endswith(".bias") or tensor.role == "ffn_gate_inp_shexp" else 1.0
+            return np.full((1, tensor.columns), fill, np.float32).view(np.uint8)
+        key = [self._seed, tensor.layer + 1, *tensor.role.encode()]
+        rng = np.random.Generator(np.random.SFC64(key))
+        words = rng.integers(0, 2**64, -(-tensor.nbytes // 8), np.uint64)
+        raw = words.view(np.uint8)[: tensor.nbytes].reshape(tensor.rows * tensor.copies, -1)
+        _set_scales(raw, tensor.format, tensor.columns)
+        return raw
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+
+def _set_scales(raw: np.ndarray, name: str, columns: int) -> None:
+    """Writes scales into random blocks so that weights have a standard deviation of about columns ** -0.5."""
+    spread = columns**-0.5
+    if name in ("f32", "f16", "bf16"):
+        _set_exponents(raw, name, spread)
+        return
+    layout = LAYOUTS[name]
+    blocks = raw.reshape(len(raw), -1, int(FORMATS[name].block_bytes))
+    scale = spread / _SPREAD[name]
+    for plane in layout.planes:
+        value = {"scale": scale, "minimum": scale * _CENTRE.get(name, 0.0)}.get(plane.name)
+        if value is not None:
+            blocks[:, :, plane.offset : plane.offset + 2] = np.array([value], np.float16).view(np.uint8)
+
+
+def _set_exponents(raw: np.ndarray, name: str, spread: float) -> None:
+    """Keeps sign and fraction of random floats, and sets their exponent: |w| between 0.7 and 1.4 of the spread."""
+    bits = {"f32": (np.uint32, 23, 8, 127), "f16": (np.uint16, 10, 5, 15), "bf16": (np.uint16, 7, 8, 127)}[name]
+    kind, fraction, width, bias = bits
+    words = raw.view(kind)
+    exponent = round(np.log2(spread / 1.53)) + bias  # fractions between 1 and 2 have a root mean square of 1.53
+    words &= kind(~(((1 << width) - 1) << fraction) & ((1 << 8 * words.itemsize) - 1))
+    words |= kind(max(exponent, 1) << fraction)

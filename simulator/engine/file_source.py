@@ -1,0 +1,127 @@
+"""Weights out of a GGUF file, mapped into memory; what the engine has no kernel for is converted or refused."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from simulator.engine.formats import LAYOUTS
+from simulator.engine.tensors import Stored, dequantise, stored_tensors
+from simulator.errors import InputError, printable
+from simulator.importers.gguf_header import FileTensor
+from simulator.spec.model import Model
+from simulator.spec.quant import FORMATS, uniform
+from simulator.spec.textfiles import open_file
+
+CONVERTIBLE = ("q8_0", "f16", "bf16", "f32", "q4_0", "q4_1", "q5_0", "q5_1")
+_BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)")
+
+
+class FileSource:
+    """The tensors of a GGUF file, mapped into memory part by part."""
+
+    def __init__(self, path: Path, tensors: tuple[FileTensor, ...], convert: str | None = None):
+        """*convert* names a format that tensors in formats without a kernel are turned into; None refuses them."""
+        if convert is not None and convert not in CONVERTIBLE:
+            raise InputError(f"--convert {convert[:40]!r}: tensors can be turned into {', '.join(CONVERTIBLE)}")
+        self.name = str(path)
+        self.path = path
+        self._files = {}
+        self._where: dict[Stored, FileTensor] = {}
+        self._convert = convert
+        for tensor in tensors:
+            self._add(tensor)
+        self.tensors = tuple(self._where)
+
+    def _add(self, tensor: FileTensor) -> None:
+        match = _BLOCK.fullmatch(tensor.name)
+        if not match and tensor.name.startswith("blk."):
+            raise InputError(f"{self.path}: tensor {printable(tensor.name)} belongs to no layer: damaged")
+        name = (match[2] if match else tensor.name).removesuffix(".weight")
+        is_vector = len(tensor.shape) < 2
+        stored = Stored(
+            role=name,
+            layer=int(match[1]) if match else -1,
+            format=self._format(tensor, is_vector),
+            rows=1 if is_vector else tensor.shape[1],
+            columns=tensor.columns,
+            copies=prod(tensor.shape[2:]),
+            is_vector=is_vector,
+        )
+        self._where[stored] = tensor
+
+    def _format(self, tensor: FileTensor, is_vector: bool) -> str:
+        name = tensor.format.name
+        if name in LAYOUTS:
+            return name
+        wanted = "f32" if is_vector else self._convert
+        if not self._convert:
+            raise InputError(
+                f"{self.path}: tensor {printable(tensor.name)} is stored in {name}, which the engine has no kernel for; "
+                f"--convert q8_0 turns such tensors into q8_0 while loading (kernels: {', '.join(LAYOUTS)})"
+            )
+        if tensor.columns % FORMATS[wanted].block:
+            raise InputError(
+                f"{self.path}: tensor {printable(tensor.name)}: rows of {tensor.columns} do not divide into {wanted} blocks"
+            )
+        return wanted
+
+    def raw(self, tensor: Stored) -> np.ndarray:
+        """The tensor's bytes: uint8 [copies * rows, bytes of a row]."""
+        there = self._where[tensor]
+        path = there.path or self.path
+        if path not in self._files:
+            try:
+                with open_file(path) as file:
+                    self._files[path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except (OSError, ValueError) as error:
+                raise InputError(f"{path}: cannot be read ({error})") from None
+        nbytes = int(there.nbytes)
+        found = np.frombuffer(self._files[path], np.uint8, nbytes, there.offset).reshape(there.rows, -1)
+        if there.format.name == tensor.format:
+            return found
+        try:
+            return _converted(found, there.format.name, tensor.format)
+        except (NotImplementedError, ValueError, KeyError) as error:
+            raise InputError(
+                f"{path}: tensor {printable(there.name)} cannot be turned from {there.format.name} into {tensor.format} ({error!r})"
+            ) from None
+
+    def release(self) -> None:
+        """Gives the mapped pages back: they stay in the system's cache, but count no longer as ours."""
+        for mapped in self._files.values():
+            if hasattr(mmap, "MADV_DONTNEED"):
+                mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _converted(raw: np.ndarray, name: str, wanted: str) -> np.ndarray:
+    from gguf import GGMLQuantizationType
+    from gguf.quants import quantize
+
+    return quantize(dequantise(raw, name), GGMLQuantizationType[wanted.upper()]).view(np.uint8)
+
+
+def check_vectors(source: FileSource, model: Model, n_pairs: int) -> None:
+    """InputError if a vector is missing, has not the length of what it meets, or is one that the engine would not use.
+
+    *n_pairs*: pairs of a head's dimensions that turn, each with a factor where the file has a table of them.
+    """
+    wanted = {(t.layer, t.role): t for t in stored_tensors(model, uniform(FORMATS["f32"])) if t.is_vector}
+    found = {(t.layer, t.role): t for t in source.tensors if t.is_vector}
+    for key, tensor in found.items():
+        is_table = key == (-1, "rope_freqs")
+        if not is_table and key not in wanted:
+            raise InputError(
+                f"{source.name}: the engine would not use the vector {printable(tensor.place)}, so it stops here"
+            )
+        length = n_pairs if is_table else wanted[key].columns
+        if tensor.columns != length:
+            raise InputError(
+                f"{source.name}: vector {printable(tensor.place)} has {tensor.columns:,} elements, {length:,} are needed"
+            )
+    for key in wanted.keys() - found.keys():
+        raise InputError(f"{source.name}: vector {wanted[key].place} is missing: damaged, or another kind of model")

@@ -1,0 +1,54 @@
+"""Preparing the input of a matrix: x += what the last block put out; h = norm(x), as float32 and as int8."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.engine.compiled import helper
+from simulator.engine.kernels.arithmetic import float_of, norm_factor, quantise
+from simulator.engine.simd import floats_at, integers_at
+
+# Fields of tasks. `P_STATE` is the address of [number of rows].
+P_STATE, P_WIDTH, P_X, P_Y, P_POST_NORM, P_SLOTS, P_N_SLOTS, P_SLOT_WEIGHTS, P_SHARED_SCALE, P_NORM, P_EPSILON, P_H, \
+    P_RECORDS, P_RECORD_STRIDE, P_LENGTH = range(15)  # fmt: skip
+
+
+@helper
+def _add_output(t, row, x):
+    """x += the block's output: of its matrix, or of the chosen experts and the shared one."""
+    n = t[P_WIDTH]
+    if t[P_SLOTS]:
+        weights = floats_at(t[P_SLOT_WEIGHTS] + row * t[P_N_SLOTS] * 4, t[P_N_SLOTS])
+        for slot in range(t[P_N_SLOTS]):
+            part = floats_at(t[P_SLOTS] + (row * t[P_N_SLOTS] + slot) * n * 4, n)
+            weight = weights[slot]
+            for i in range(n):
+                x[i] += weight * part[i]
+    if t[P_Y]:
+        y = floats_at(t[P_Y] + row * n * 4, n)
+        if t[P_POST_NORM]:
+            norm = floats_at(t[P_POST_NORM], n)
+            factor = norm_factor(y, n, float_of(t[P_EPSILON]))
+            for i in range(n):
+                x[i] += y[i] * factor * norm[i]
+        else:
+            factor = floats_at(t[P_SHARED_SCALE], row + 1)[row] if t[P_SHARED_SCALE] else np.float32(1.0)
+            for i in range(n):
+                x[i] += factor * y[i]
+
+
+def prepare(task, thread, n_threads):
+    """Every row's x and h."""
+    t = integers_at(task, P_LENGTH)
+    n = t[P_WIDTH]
+    for row in range(thread, integers_at(t[P_STATE], 1)[0], n_threads):
+        x = floats_at(t[P_X] + row * n * 4, n)
+        _add_output(t, row, x)
+        if t[P_NORM] == 0:
+            continue
+        norm, h = floats_at(t[P_NORM], n), floats_at(t[P_H] + row * n * 4, n)
+        factor = norm_factor(x, n, float_of(t[P_EPSILON]))
+        for i in range(n):
+            h[i] = x[i] * factor * norm[i]
+        if t[P_RECORDS]:
+            quantise(h, t[P_RECORDS] + row * t[P_RECORD_STRIDE], n, 0, n)

@@ -1,0 +1,98 @@
+"""The router: which experts each row is sent to, with which shares, and which rows meet at an expert."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.engine.compiled import helper
+from simulator.engine.kernels.arithmetic import exp, float_of
+from simulator.engine.simd import floats_at, integers_at
+
+# Fields of tasks. `R_STATE` is the address of [number of rows].
+R_STATE, R_LOGITS, R_N_EXPERTS, R_N_ACTIVE, R_RENORMALISE, R_SCALE, R_FORCED, R_GROUPS, R_TOKENS, R_SLOTS, R_WEIGHTS, \
+    R_CHOSEN, R_SHARED_GATE, R_INPUT, R_WIDTH, R_SHARED_SCALE, R_COUNTS, R_LENGTH = range(18)  # fmt: skip
+
+
+@helper
+def _choose(logits, n_experts, n_active, chosen):
+    """The numbers of the largest logits, largest first; of equal ones the first."""
+    for slot in range(n_active):
+        best = -1
+        for expert in range(n_experts):
+            taken = False
+            for before in range(slot):
+                taken = taken or chosen[before] == expert
+            if not taken and (best < 0 or logits[expert] > logits[best]):
+                best = expert
+        chosen[slot] = best
+
+
+@helper
+def _weigh(t, logits, chosen, weights):
+    """The chosen experts' shares: their softmax among all, or among themselves where the model renormalises."""
+    n_experts, n_active = t[R_N_EXPERTS], t[R_N_ACTIVE]
+    largest = np.float32(-1e30)
+    for expert in range(n_experts):
+        largest = max(largest, logits[expert])
+    total = np.float32(0.0)
+    for expert in range(n_experts):
+        total += exp(logits[expert] - largest)
+    kept = np.float32(0.0)
+    for slot in range(n_active):
+        weights[slot] = exp(logits[chosen[slot]] - largest)
+        kept += weights[slot]
+    factor = float_of(t[R_SCALE]) / (kept if t[R_RENORMALISE] else total)
+    for slot in range(n_active):
+        weights[slot] *= factor
+
+
+@helper
+def _group(t, n_rows):
+    """The table of groups: for every expert that was chosen, the rows that chose it."""
+    n_experts, n_slots = t[R_N_EXPERTS], n_rows * t[R_N_ACTIVE]
+    chosen, counts = integers_at(t[R_CHOSEN], n_slots), integers_at(t[R_COUNTS], n_experts)
+    table, tokens, slots = (
+        integers_at(t[R_GROUPS], 1 + 3 * n_experts),
+        integers_at(t[R_TOKENS], n_slots),
+        integers_at(t[R_SLOTS], n_slots),
+    )
+    for expert in range(n_experts):
+        counts[expert] = 0
+    for slot in range(n_slots):
+        counts[chosen[slot]] += 1
+    n_groups, first = 0, 0
+    for expert in range(n_experts):
+        if counts[expert]:
+            table[1 + 3 * n_groups], table[2 + 3 * n_groups], table[3 + 3 * n_groups] = expert, first, counts[expert]
+            n_groups += 1
+        count = counts[expert]
+        counts[expert] = first
+        first += count
+    table[0] = n_groups
+    for slot in range(n_slots):
+        place = counts[chosen[slot]]
+        tokens[place], slots[place] = slot // t[R_N_ACTIVE], slot
+        counts[chosen[slot]] += 1
+
+
+def route(task, thread, n_threads):  # noqa: ARG001
+    """The router's choice, or the one made beforehand; and which rows go to which expert."""
+    if thread:
+        return
+    t = integers_at(task, R_LENGTH)
+    n_rows = integers_at(t[R_STATE], 1)[0]
+    n_experts, n_active = t[R_N_EXPERTS], t[R_N_ACTIVE]
+    forced = integers_at(t[R_FORCED], 1)[0]
+    for row in range(n_rows):
+        logits = floats_at(t[R_LOGITS] + row * n_experts * 4, n_experts)
+        chosen = integers_at(t[R_CHOSEN] + row * n_active * 8, n_active)
+        if not forced:
+            _choose(logits, n_experts, n_active, chosen)
+        _weigh(t, logits, chosen, floats_at(t[R_WEIGHTS] + row * n_active * 4, n_active))
+        if t[R_SHARED_GATE]:
+            gate, h = floats_at(t[R_SHARED_GATE], t[R_WIDTH]), floats_at(t[R_INPUT] + row * t[R_WIDTH] * 4, t[R_WIDTH])
+            total = np.float32(0.0)
+            for i in range(t[R_WIDTH]):
+                total += gate[i] * h[i]
+            floats_at(t[R_SHARED_SCALE], row + 1)[row] = np.float32(1.0) / (np.float32(1.0) + exp(-total))
+    _group(t, n_rows)

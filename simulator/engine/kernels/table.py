@@ -1,0 +1,47 @@
+"""Which kernels there are, and the tasks that they are given."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from simulator.engine.compiled import compile_kernel
+from simulator.engine.kernels import attention, inputs, matrices, router, sparse_inputs
+
+_MAKERS = {
+    "matmul": matrices.matmul,
+    "gated": matrices.gated,
+    "columns": sparse_inputs.columns,
+    "store": attention.store,
+    "attend": attention.attend,
+}
+_PLAIN = {
+    "prepare": inputs.prepare,
+    "select": sparse_inputs.select,
+    "merge": attention.merge,
+    "route": router.route,
+}
+_FIELDS = {  # of tasks, by the letter before their names
+    "M": vars(matrices),
+    "P": vars(inputs),
+    "A": vars(attention),
+    "R": vars(router),
+    "S": vars(sparse_inputs),
+}
+
+
+def task(kind: str, **fields: int) -> np.ndarray:
+    """A task of one kind ("M" for matrices, "P", "A", "R", "S"), its other fields 0; an unknown field is a KeyError."""
+    names = _FIELDS[kind]
+    numbers = np.zeros(names[f"{kind}_LENGTH"], np.int64)
+    for name, value in fields.items():
+        numbers[names[f"{kind}_{name.upper()}"]] = value
+    return numbers
+
+
+@cache
+def kernel(kind: str, *names: str) -> int:
+    """Address of a compiled kernel: its kind, then the formats and the target it is written for."""
+    function = _MAKERS[kind](*names) if kind in _MAKERS else _PLAIN[kind]
+    return compile_kernel(function, "-".join((kind, *names)))

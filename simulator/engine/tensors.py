@@ -1,0 +1,89 @@
+"""The tensors of a model, one by one: what each is, and where its bytes come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from simulator.engine.formats import LAYOUTS
+from simulator.errors import InputError
+from simulator.spec.model import Model
+from simulator.spec.quant import FORMATS, Weights
+
+_FILE_NAMES = {
+    "norm_0": "attn_norm",
+    "norm_1": "ffn_norm",
+    "norm_2": "post_attention_norm",
+    "norm_3": "post_ffw_norm",
+}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One tensor of a model as its source has it."""
+
+    role: str  # GGUF's name without block and `.weight`
+    layer: int  # -1 outside the layers
+    format: str
+    rows: int  # of one copy
+    columns: int
+    copies: int  # experts; 1 for anything else
+    is_vector: bool  # norms, biases and tables: kept as float32, not packed
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its data."""
+        return int(FORMATS[self.format].nbytes(self.rows * self.copies, self.columns))
+
+    @property
+    def place(self) -> str:
+        """Its name as a file has it."""
+        return f"blk.{self.layer}.{self.role}" if self.layer >= 0 else self.role
+
+
+class Source(Protocol):
+    """Where weights come from."""
+
+    name: str
+    tensors: tuple[Stored, ...]
+
+    def raw(self, tensor: Stored) -> np.ndarray:
+        """The tensor's bytes: uint8 [copies * rows, bytes of a row]."""
+
+    def release(self) -> None:
+        """Lets go of the memory that reading took."""
+
+
+def stored_tensors(model: Model, weights: Weights) -> Iterator[Stored]:
+    """The tensors of a model as a file has them; InputError if the engine has no kernel for one's format."""
+    for layer, indices, tensors in model.shapes:
+        for index in indices:
+            for tensor in tensors:
+                fmt = weights.choose(model.slot(index, layer, tensor)).name
+                role = _FILE_NAMES.get(tensor.role, tensor.role) if layer else tensor.role
+                where = index if layer else -1
+                if tensor.is_vector:
+                    fmt = "f32"
+                if fmt not in LAYOUTS:
+                    raise InputError(
+                        f"weights {weights.name}: the engine has no kernel for {fmt}, only for {', '.join(LAYOUTS)}"
+                    )
+                if tensor.columns % FORMATS[fmt].block:
+                    raise InputError(
+                        f"weights {weights.name}: rows of {tensor.columns} ({tensor.role}) do not divide into {fmt} blocks of "
+                        f"{FORMATS[fmt].block}"
+                    )
+                yield Stored(role, where, fmt, tensor.rows, tensor.columns, tensor.copies, tensor.is_vector)
+
+
+def dequantise(raw: np.ndarray, name: str) -> np.ndarray:
+    """Blocks of a format as float32."""
+    if name == "f32":
+        return raw.view(np.float32)
+    from gguf import GGMLQuantizationType
+    from gguf.quants import dequantize
+
+    return dequantize(raw, GGMLQuantizationType[name.upper()]).astype(np.float32, copy=False)

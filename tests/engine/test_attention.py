@@ -1,0 +1,193 @@
+"""Attention's kernels step by step through a cache, against the reference: norms, rotations, windows, scores of any size."""
+
+import math
+
+import equations
+import numpy as np
+import pytest
+from products import PATHS
+
+from simulator.engine import cpu
+from simulator.engine.kernels.attention import CHUNK
+from simulator.engine.kernels.table import kernel, task
+from simulator.engine.layout import record_bytes
+from simulator.engine.memory import aligned
+from simulator.engine.team import Entry, Tape
+
+N_HEADS, N_KV, WIDTH, VALUE, ROTATED = 6, 2, 24, 32, 16
+BASE = 100.0
+
+
+class Attention:
+    """One layer's cache and the buffers around it, as a network has them."""
+
+    def __init__(self, team, path, cache, capacity, window, rows, **recipe):
+        """*recipe*: halves, and norms of queries and keys."""
+        self.team, self.rows, self.capacity, self.window = team, rows, capacity, window
+        self.halves, norms = recipe.get("halves", True), recipe.get("norms", (None, None))
+        kind = np.uint16 if cache == "f16" else np.float32
+        chunks = -(-capacity // CHUNK)
+        whole = N_HEADS * VALUE
+        self.held = {
+            "state": np.zeros(1, np.int64),
+            "positions": np.zeros(rows, np.int64),
+            "newest": np.zeros(rows, np.int64),
+            "sequences": np.zeros(rows, np.int64),
+            "q": np.zeros(rows * whole, np.float32),
+            "k": np.zeros((rows, N_KV * WIDTH), np.float32),
+            "v": np.zeros((rows, N_KV * VALUE), np.float32),
+            "cos": np.zeros((rows, ROTATED // 2), np.float32),
+            "sin": np.zeros((rows, ROTATED // 2), np.float32),
+            "keys": np.zeros((2, N_KV * capacity * WIDTH), kind),
+            "values": np.zeros((2, N_KV * capacity * VALUE), kind),
+            "partial": np.zeros((rows * N_HEADS * chunks, 64 * (1 + VALUE // 16)), np.uint8),
+            "turned": np.zeros((rows, N_HEADS * WIDTH), np.float32),
+            "chunks": np.zeros(1, np.int64),
+            "claimed": np.zeros(8, np.int64),
+            "read": np.zeros((team.n_threads, 8), np.int64),
+            "scratch": aligned(team.n_threads * 8192).reshape(team.n_threads, -1),
+            "records": aligned(rows * record_bytes(whole)).reshape(rows, -1),
+        }
+        held = self.held
+        # Panels of 16 halves lie on 32 bytes in a network; numpy alone promises 16.
+        for name in ("keys", "values"):
+            held[name] = aligned(held[name].nbytes).view(kind).reshape(held[name].shape)
+            held[name][:] = 0
+        fields = {name: array.ctypes.data for name, array in held.items()}
+        fields |= {
+            "partial_stride": held["partial"].strides[0],
+            "scratch_stride": held["scratch"].strides[0],
+            "record_stride": record_bytes(whole),
+            "n_heads": N_HEADS,
+            "n_kv": N_KV,
+            "head": WIDTH,
+            "value": VALUE,
+            "rotated": ROTATED,
+            "halves": self.halves,
+            "scale": int(np.float32(WIDTH**-0.5).view(np.int32)),
+            "epsilon": int(np.float32(1e-5).view(np.int32)),
+            "capacity": capacity,
+            "window": window,
+        }
+        for name, norm in zip(("q_norm", "k_norm"), norms, strict=True):
+            if norm is not None:
+                held[name], fields[name] = norm, norm.ctypes.data
+                fields["norm_width"] = WIDTH if len(norm) == WIDTH else 0
+        numbers = task("A", **fields)
+        names = [("store", cache), ("attend", cache, path.name), ("merge",)]
+        self.tape = Tape([[Entry(kernel(*name), numbers)] for name in names])
+
+    def step(self, q, k, v, positions, sequences, *, turns=True):
+        """What one step's tokens read: float32 [rows, heads, VALUE]; the cache keeps theirs."""
+        n, held = len(positions), self.held
+        positions, sequences = np.array(positions), np.array(sequences)
+        held["state"][0] = n
+        held["positions"][:n], held["sequences"][:n] = positions, sequences
+        held["newest"][:n] = [positions[sequences == each].max() for each in sequences]
+        angles = np.outer(positions, BASE ** (-np.arange(0, ROTATED, 2) / ROTATED)) * turns
+        held["cos"][:n], held["sin"][:n] = np.cos(angles), np.sin(angles)
+        held["chunks"][0] = -(-min(positions.max() + 1, self.capacity) // CHUNK)
+        held["claimed"][:], held["read"][:] = 0, 0
+        held["q"][: q.size], held["k"][:n], held["v"][:n] = q.reshape(-1), k.reshape(n, -1), v.reshape(n, -1)
+        self.team.run(self.tape)
+        return held["q"].reshape(self.rows, N_HEADS, VALUE)[:n].copy()
+
+
+def turned(vectors, position, norm, halves):
+    """Heads [heads, WIDTH] in float64, normed over each or all of them, their first ROTATED dimensions turned."""
+    out = vectors.astype(np.float64)
+    if norm is not None:
+        out = out.reshape(-1, len(norm))
+        out = np.array([equations.rms_norm(row, norm, 1e-5) for row in out]).reshape(vectors.shape)
+    for head in out:
+        head[:ROTATED] = equations.rope(head[:ROTATED], position, BASE, adjacent=not halves)
+    return out
+
+
+def seen_by(queries, keys, values, window):
+    """What the last of all positions reads: keys [positions, N_KV, WIDTH]."""
+    oldest = max(0, len(keys) - window) if window else 0
+    out = []
+    for head, query in enumerate(queries):
+        own = head // (N_HEADS // N_KV)
+        weights = equations.softmax(keys[oldest:, own] @ query * WIDTH**-0.5)
+        out.append(weights @ values[oldest:, own])
+    return np.array(out)
+
+
+# Tokens of each step by sequence: one of each, several of one, one alone, several of both in turn.
+STEPS = ([0, 1], [0, 0, 0, 0], [1], [0, 1, 0, 1], [1, 1, 1], [0])
+
+
+def check_attention(attention, draw, n_steps, cache, *, turns=True, norms=(None, None)):
+    """Steps through two sequences, each against the reference; the counter against its formula."""
+    keys, values = [[], []], [[], []]
+    size = 2 if cache == "f16" else 4
+    for number in range(n_steps):
+        sequences = STEPS[number % len(STEPS)]
+        n = len(sequences)
+        q, k, v = (
+            draw.standard_normal((n, heads, width)).astype(np.float32)
+            for heads, width in ((N_HEADS, WIDTH), (N_KV, WIDTH), (N_KV, VALUE))
+        )
+        positions, expected = [], []
+        for row, sequence in enumerate(sequences):
+            position = len(keys[sequence])
+            positions.append(position)
+            own, query = (
+                turned(each, position * turns, norm, attention.halves)
+                for each, norm in ((k[row], norms[1]), (q[row], norms[0]))
+            )
+            keys[sequence].append(own.astype(np.float16) if cache == "f16" else own)
+            values[sequence].append(v[row].astype(np.float16) if cache == "f16" else v[row])
+            history = [np.array(each[sequence], np.float64) for each in (keys, values)]
+            expected.append(seen_by(query, *history, attention.window))
+        out = attention.step(q, k, v, positions, sequences, turns=turns)
+        assert np.abs(out - np.array(expected)).max() < 5e-6
+        slots = [min(len(keys[sequence]), attention.capacity) for sequence in sequences]
+        assert attention.held["read"].sum() == sum(
+            N_KV * (-(-each // 16) * 16 * WIDTH + each * VALUE) * size for each in slots
+        )
+
+
+@pytest.mark.parametrize("path_name", PATHS)
+def test_attention_reads_a_float16_cache(path_name, team, draw):
+    """328 positions cross the run of 256 that one thread takes; keys and values are rounded to float16, nothing else."""
+    attention = Attention(team, cpu.PATHS[path_name], "f16", 336, 0, 4)
+    check_attention(attention, draw, 246, "f16", turns=False)
+    assert attention.held["positions"].max() > CHUNK
+
+
+@pytest.mark.parametrize("halves", [True, False])
+@pytest.mark.parametrize("norm_width", [None, WIDTH, "whole"])
+def test_queries_and_keys_are_normed_and_turned(halves, norm_width, team, draw):
+    """By their positions, 16 of 24 dimensions, pairs beside each other or a half apart; normed by head or all together."""
+    norms = (None, None)
+    if norm_width:
+        widths = (WIDTH, WIDTH) if norm_width == WIDTH else (N_HEADS * WIDTH, N_KV * WIDTH)
+        norms = tuple(draw.uniform(0.5, 2, width).astype(np.float32) for width in widths)
+    attention = Attention(team, cpu.choose(), "f32", 64, 0, 4, halves=halves, norms=norms)
+    check_attention(attention, draw, 24, "f32", norms=norms)
+
+
+@pytest.mark.parametrize(("window", "capacity"), [(1, 16), (13, 16), (20, 32), (300, 304)])
+def test_a_window_is_seen_through_a_ring(window, capacity, team, draw):
+    """Slots are used again and again: with 4 tokens in a step a window of 13 just fits 16, and 300 spans two runs of 256."""
+    attention = Attention(team, cpu.choose(), "f32", capacity, window, 4)
+    check_attention(attention, draw, 60 if window < 300 else 400, "f32")
+
+
+def test_scores_of_any_size_make_finite_weights(team, draw):
+    """Queries a hundred times too large leave one position its whole weight; equal scores give the mean."""
+    attention = Attention(team, cpu.choose(), "f32", 32, 0, 4)
+    k, v = draw.standard_normal((6, N_KV, WIDTH)).astype(np.float32), draw.standard_normal((6, N_KV, VALUE))
+    v = v.astype(np.float32)
+    for position in range(5):
+        attention.step(np.ones((1, N_HEADS, WIDTH), np.float32), k[None, position], v[None, position], [position], [0])
+    huge = np.full((1, N_HEADS, WIDTH), 1e4, np.float32)
+    out = attention.step(huge, k[None, 5], v[None, 5], [5], [0], turns=False)[0]
+    distances = np.abs(out[:, None] - v[None, :, [0, 0, 0, 1, 1, 1]].transpose(0, 2, 1, 3)[0]).max(axis=-1)
+    assert (distances.min(axis=1) == 0).all()
+    out = attention.step(0 * huge, k[None, 5], v[None, 5], [5], [0])[0]
+    assert out[0] == pytest.approx(v[:, 0].mean(axis=0), abs=1e-6)
+    assert math.isfinite(out.sum())
