@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from simulator.probe import device, parts
+from simulator.probe import attention, columns, device, groups, items, overheads, passes, reference
 from simulator.probe.clock import Probe, Sample
 from simulator.units import MI
 
@@ -82,6 +82,14 @@ class FakeMachine:
         seconds = max(self.read_s(nbytes, working_set, team.n_threads), flops / (COMPUTE * team.n_threads))
         return self.probe(name, seconds, nbytes, flops)
 
+    def kernel_in_cache(self, name, fmt, n_tokens, team, _path, weights, _where):
+        """The same weights again and again."""
+        return self.kernel(name, fmt, n_tokens, team, weights.nbytes, weights.nbytes)
+
+    def kernel_in_memory(self, name, fmt, n_tokens, team, _path, ring, nbytes, _where):
+        """A part of the memory."""
+        return self.kernel(name, fmt, n_tokens, team, nbytes, ring.memory.nbytes)
+
     def engine(self, model, team, batch, context, **_options):
         """An engine that takes time to draw its weights and to decode."""
         nbytes = model.total_params * 34 / 32
@@ -99,23 +107,23 @@ class FakeMachine:
 
     def take_the_place(self, patch):
         """Of everything that profiling runs."""
-        for name, mine in {
-            "Team": self.team, "Memory": self.memory_of, "stream_probe": self.stream, "passing_probe": self.passing,
-            "random_probe": self.random, "peak_probe": self.peak, "measure_storage": self.storage,
-            "check_room": lambda *_: None, "Ring": lambda memory: SimpleNamespace(memory=Sized(memory.nbytes)),
-            "kernel_probe": lambda name, fmt, n, team, _path, weights, _where: self.kernel(
-                name, fmt, n, team, weights.nbytes, weights.nbytes),
-            "passing_kernel_probe": lambda name, fmt, n, team, _path, ring, nbytes, _where: self.kernel(
-                name, fmt, n, team, nbytes, ring.memory.nbytes),
-        }.items():  # fmt: skip
-            patch.setattr(device, name, mine)
-        from simulator.probe import reference
-
-        patch.setattr(reference, "Engine", self.engine)
-        patch.setattr(parts, "Engine", self.engine)
-        patch.setattr(parts, "stream_probe", self.stream)
-        patch.setattr(parts, "passing_probe", self.passing)
-        patch.setattr(parts, "idle_tape", lambda _n: SimpleNamespace(phases=()))
+        for name, mine, modules in (
+            ("Team", self.team, (device,)),
+            ("Memory", self.memory_of, (device,)),
+            ("Ring", lambda memory: SimpleNamespace(memory=Sized(memory.nbytes)), (device,)),
+            ("check_room", lambda *_: None, (device,)),
+            ("measure_storage", self.storage, (device,)),
+            ("stream_probe", self.stream, (device, groups, attention)),
+            ("passing_probe", self.passing, (device, groups, passes, attention)),
+            ("random_probe", self.random, (groups,)),
+            ("peak_probe", self.peak, (groups,)),
+            ("kernel_probe", self.kernel_in_cache, (groups,)),
+            ("passing_kernel_probe", self.kernel_in_memory, (groups,)),
+            ("Engine", self.engine, (reference, items, overheads, columns, attention)),
+            ("idle_tape", lambda _n: SimpleNamespace(phases=()), (overheads,)),
+        ):
+            for module in modules:
+                patch.setattr(module, name, mine)
 
 
 class Sized:

@@ -20,8 +20,8 @@ sys.path[:0] = [{here!r}]
 from patching import change
 from readings import readings_of, tiny_plan
 from simulator import cli
-from simulator.machine import host
-from simulator.probe import device, storage
+from simulator.machine import read as machine
+from simulator.probe import device, passes, storage
 from simulator.commands import hardware_file, profile_cpu
 def plan_of(machine, seconds, threads, **more):
     return tiny_plan(threads=tuple(range(1, machine.n_threads + 1))[:2], budget_s=120.0, storage_bytes=2**20, **more)

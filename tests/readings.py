@@ -1,21 +1,18 @@
 """Machines that were never measured: hosts of all sorts, and what a formula says would have been timed on them."""
 
 import math
+from datetime import datetime
 
 from simulator.machine.host import Cache, Host
+from simulator.probe.attention import QUERIES, Attention
 from simulator.probe.clock import Sample
-from simulator.probe.device import (
-    BLOCKS,
-    QUICK_SECONDS,
-    RANDOM_BYTES,
-    SECONDS,
-    Plan,
-    Readings,
-    kernel_threads,
-    make_plan,
-)
+from simulator.probe.describe import hardware_fields
+from simulator.probe.groups import BLOCKS, RANDOM_BYTES
+from simulator.probe.items import small_models
 from simulator.probe.kernels import matrix_sizes
-from simulator.probe.parts import QUERIES, Attention, PartSpeed, small_models
+from simulator.probe.part_speed import PartSpeed
+from simulator.probe.plan import QUICK_SECONDS, SECONDS, Plan, kernel_threads, make_plan
+from simulator.probe.readings import Readings
 from simulator.units import GI, KI, MI
 
 PI5 = Host(
@@ -163,6 +160,24 @@ def _attention(plan, count, faster, noise):
         n: PartSpeed(timed(1e-4 / faster, noise, flops=1e6 * n * count), (0.4,) * 5, read, (0.5,) * 5) for n in QUERIES
     }
     return Attention(speeds, timed(1e-6 / faster, noise))
+
+
+WHEN = datetime(2026, 11, 23, 4, 5)
+
+
+def described(host=PI5, **how):
+    """The fields of a host's file, of its readings as `readings_of` makes them."""
+    return hardware_fields(readings_of(host, **how), "mine", WHEN)
+
+
+def remarks_on(host, **how):
+    """What is remarked on in a host's file."""
+    return described(host, **how)["runs"][-1]["notes"]
+
+
+def figure_of(value, spread=0.1, count=5, **more):
+    """A figure as profiling writes it."""
+    return {"value": value, "provenance": "measured", "source": "profile", "spread": spread, "count": count, **more}
 
 
 def tiny_plan(**changes) -> Plan:

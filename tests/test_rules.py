@@ -13,7 +13,7 @@ PACKAGE = ROOT / "simulator"
 
 # From the ground up: a room imports from itself and from those of lower levels, and from none beside it.
 LEVELS = (
-    {"", "units", "errors", "interrupts"},
+    {"", "units", "errors", "interrupts", "progress"},
     {"spec"},
     {"importers", "machine"},
     {"engine", "forecast"},
@@ -26,7 +26,7 @@ LEVELS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 MEASURING = ("engine", "probe", "judge.measure")  # agreement is evidence only if it never sees the forecast
-LIGHT = ("forecast", "importers", "machine", "spec", "errors", "interrupts", "units")
+LIGHT = ("forecast", "importers", "machine", "spec", "errors", "interrupts", "progress", "units")
 HEAVY = {"numba", "matplotlib"}
 MOST_FILE_LINES, MOST_FUNCTION_LINES = 400, 60
 DATA_SHARE = 0.8  # a file with more than that of its lines in data is a table, and as long as its data are

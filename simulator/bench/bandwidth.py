@@ -18,12 +18,13 @@ from simulator.bench.rows import row
 from simulator.engine.memory import aligned
 from simulator.engine.team import Team
 from simulator.errors import InputError, printable
-from simulator.machine.host import read_host, threads_here
+from simulator.machine.read import read_host
+from simulator.machine.threads import threads_here
 from simulator.probe.bandwidth import KINDS, ROUND, stream_probe
 from simulator.probe.clock import Probe, repeats_of, time_once
-from simulator.probe.device import make_plan
+from simulator.probe.plan import make_plan
+from simulator.progress import Progress
 from simulator.report.leftovers import temporary_folder
-from simulator.report.progress import Progress
 from simulator.units import counted, format_bytes
 
 SOURCE = Path(__file__).with_name("stream.c")

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from simulator.commands.ending import ending_in_words
-from simulator.report.progress import Progress, progress_bar
+from simulator.progress import Progress
+from simulator.report.progress import progress_bar
 from simulator.report.record import write_json
 from simulator.report.screen import is_screen, print_line
 from simulator.report.table import print_table

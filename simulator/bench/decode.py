@@ -18,10 +18,10 @@ from simulator.bench import synthetic
 from simulator.bench.rows import row
 from simulator.engine import cpu
 from simulator.engine.step import Engine
-from simulator.machine.host import threads_here
+from simulator.machine.threads import threads_here
 from simulator.probe.read import ReadProbe
+from simulator.progress import Progress
 from simulator.report.leftovers import temporary_folder
-from simulator.report.progress import Progress
 from simulator.units import counted
 
 BURST_S = 0.6  # of decoding between two looks at the memory

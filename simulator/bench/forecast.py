@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.bench.rows import row
 from simulator.forecast.scenario import scenario
-from simulator.report.progress import Progress
+from simulator.progress import Progress
 
 COMMAND = ["simulate", "qwen3-30b-a3b", "pi5-16gb", "--batch", "1..64*2", "--json", "-"]
 COMMAND_LIMIT = 2.5  # times the wall time of importing numpy

@@ -18,7 +18,7 @@ from simulator.engine.text.vocabulary import load_tokenizer
 from simulator.errors import InputError, plain_text
 from simulator.importers.open import load_model, starts_with_gguf
 from simulator.interrupts import end_interrupted, noticed
-from simulator.machine.host import threads_here
+from simulator.machine.threads import threads_here
 from simulator.probe.read import reading_speed
 from simulator.report.generated import Generated, generated_record, print_generated
 from simulator.report.progress import progress_bar

@@ -34,7 +34,7 @@ def command(
         raise InputError("--threads counts those of the CPU, which --gpu does not measure: leave one of them out")
     if quick and seconds is not None:
         raise InputError("--quick stands for --seconds 20: leave one of them out")
-    from simulator.probe.device import LEAST_SECONDS, MOST_SECONDS, QUICK_SECONDS, SECONDS  # with it comes numba
+    from simulator.probe.plan import LEAST_SECONDS, MOST_SECONDS, QUICK_SECONDS, SECONDS  # with it comes numba
 
     if seconds is not None and not LEAST_SECONDS <= seconds <= MOST_SECONDS:
         raise InputError(f"--seconds {seconds:g}: between {LEAST_SECONDS:g} and {MOST_SECONDS:,.0f} are possible")

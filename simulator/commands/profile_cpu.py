@@ -11,12 +11,15 @@ from simulator.commands.hardware_file import existing_fields, save
 from simulator.commands.picture import check_path, show_device
 from simulator.engine.compiled import when_compiling
 from simulator.errors import InputError, printable
-from simulator.machine.host import describe_state, read_host, remark_on_others, threads_here
+from simulator.machine.disturbances import describe_state, remark_on_others
+from simulator.machine.read import read_host
+from simulator.machine.threads import threads_here
 from simulator.probe.compiling import compile_all
-from simulator.probe.cuda import gpu_notes
+from simulator.probe.cuda_device import gpu_notes
 from simulator.probe.describe import hardware_fields, identity
-from simulator.probe.device import Plan, make_plan, read_device
+from simulator.probe.device import read_device
 from simulator.probe.merge import refuse_stranger
+from simulator.probe.plan import Plan, make_plan
 from simulator.report.profile import print_profile
 from simulator.report.progress import progress_bar
 from simulator.report.screen import is_screen, print_line

@@ -20,12 +20,13 @@ from simulator.commands.values import parse_names, parse_shown_grid
 from simulator.errors import InputError
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.importers.open import load_model
+from simulator.progress import part_of
 from simulator.report.charts.rates import BATCHES
 from simulator.report.grid import CONTEXTS, Grids, build_grids, device_argument, model_argument
 from simulator.report.measured import Measured, accuracy, load_measured, usual_context
 from simulator.report.page import page
 from simulator.report.pictures import draw_all, report_charts
-from simulator.report.progress import Progress, progress_bar
+from simulator.report.progress import progress_bar
 from simulator.report.record import as_csv, flattened, records, write_together
 from simulator.report.screen import print_line
 from simulator.spec.hardware import Hardware, load_hardware
@@ -139,13 +140,13 @@ def write_report(
             batches=request.batches or BATCHES,
             contexts=request.contexts or {*CONTEXTS, context},
             context=context,
-            progress=_part(progress, 0.0, 0.3),
+            progress=part_of(progress, 0.0, 0.3),
             **request.more,
         )
         grids = replace(grids, thinned=(*grids.thinned, *request.left_out))
         bases = [pair.base for pair in grids.pairs]
         charts = report_charts(bases, grids.batches, grids.contexts, grids.shown_context, measured)
-        pictures = draw_all(charts, _part(progress, 0.3, 0.9))
+        pictures = draw_all(charts, part_of(progress, 0.3, 0.9))
         progress(0.9, "data")
         data = _data(grids, measured)
         progress(0.95, PAGE)
@@ -208,10 +209,6 @@ def _suits(model: Loaded, name: str) -> bool:
     except (InputError, ValueError):
         return False
     return True
-
-
-def _part(progress: Progress, start: float, end: float) -> Progress:
-    return lambda share, what: progress(start + share * (end - start), what)
 
 
 def _data(grids: Grids, measured: Sequence[Measured]) -> dict[str, str]:

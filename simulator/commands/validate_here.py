@@ -18,10 +18,13 @@ from simulator.importers.records import Skipped
 from simulator.judge.compare import Comparison, compare
 from simulator.judge.matrix import lack_of_memory, make_matrix
 from simulator.judge.measure import Sizes, measure_cases
-from simulator.machine.host import Host, describe_state, most_threads, read_host, remark_on_others
+from simulator.machine.disturbances import describe_state, remark_on_others
+from simulator.machine.host import Host
+from simulator.machine.read import read_host
+from simulator.machine.threads import most_threads
 from simulator.probe.describe import identity
-from simulator.probe.device import Plan, make_plan
 from simulator.probe.merge import difference, fields_of
+from simulator.probe.plan import Plan, make_plan
 from simulator.report.charts.measurements import measured_chart
 from simulator.report.comparison import as_record, print_comparison, state_lines
 from simulator.report.measured import of_comparison

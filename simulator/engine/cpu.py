@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from simulator.errors import InputError, hint
-from simulator.machine.host import read_host
+from simulator.machine.read import read_host
 
 
 @dataclass(frozen=True)

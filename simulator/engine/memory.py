@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.machine.host import Tree, read_memory
+from simulator.machine.files import Tree
+from simulator.machine.memory import read_memory
 from simulator.units import format_bytes
 
 LINE = 64  # bytes of a cache line

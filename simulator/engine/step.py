@@ -24,7 +24,7 @@ from simulator.errors import InputError
 from simulator.importers.gguf import load_gguf
 from simulator.importers.gguf_header import read_header
 from simulator.importers.open import load_model
-from simulator.machine.host import threads_here
+from simulator.machine.threads import threads_here
 from simulator.spec.arguments import expect, expect_method, expect_path, integers, whole
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.mixes import parse_weights

@@ -28,7 +28,7 @@ UNLIKELY = 0.05  # chance of so few held, were it as wide as that
 Z80 = 1.2816  # a normal variable lies within this many standard deviations with 80 % probability
 
 
-def spread_of(figure: Figure) -> float:
+def expected_spread(figure: Figure) -> float:
     """Standard deviation of the logarithm of a figure; 0 for one that holds by definition.
 
     One that was timed repeatedly on the device itself has its own.
@@ -38,7 +38,6 @@ def spread_of(figure: Figure) -> float:
     return 0.0 if figure.source == BY_DEFINITION else SPREAD[figure.provenance]
 
 
-RESTLESS = 0.08  # standard deviation of the logarithm: beyond it, single runs say little
 # The same as Z80 of Student's t, by degrees of freedom: of a spread that is itself known from few values.
 T80 = {1: 3.0777, 2: 1.8856, 3: 1.6377, 4: 1.5332, 5: 1.4759, 6: 1.4398, 8: 1.3968, 10: 1.3722, 15: 1.3406, 30: 1.3104}
 

@@ -114,7 +114,7 @@ class Step:
         # another one at each moment, in all that it does: that counts in full.
         variances = interval.unrest_of(self.hardware, threads_of(self.hardware, self.load)).variance
         for figure, seconds in self._seconds_by_figure():
-            variances = variances + (seconds / self.seconds * interval.spread_of(figure)) ** 2
+            variances = variances + (seconds / self.seconds * interval.expected_spread(figure)) ** 2
         if self.model.experts:
             experts = sum(timed.op.count * timed.memory_s for timed in self.ops if timed.op.part == "experts")
             is_batch = np.where(np.asarray(self.load.new_tokens) > 1, 1.0, 0.0)
@@ -125,7 +125,7 @@ class Step:
         """How much of the step rests on each figure of the device and the runtime that may be off."""
         resting: dict[tuple, tuple[Figure, list[tuple[str, int]]]] = {}
         for figure, bound, place in self._resting():
-            if figure is not None and interval.spread_of(figure):
+            if figure is not None and interval.expected_spread(figure):
                 key = (figure.value, figure.provenance, figure.source)  # products of figures are made anew each time
                 resting.setdefault(key, (figure, []))[1].append((bound, place))
         for figure, terms in resting.values():

@@ -17,9 +17,10 @@ from simulator.engine.step import Engine
 from simulator.engine.team import Team
 from simulator.judge.matrix import Case
 from simulator.probe.bandwidth import stream_probe
-from simulator.probe.clock import Clock, Progress, time_once
+from simulator.probe.clock import Clock, time_once
 from simulator.probe.kernels import filled
 from simulator.probe.reference import References, reference_models
+from simulator.progress import Progress
 
 BURST_S = 0.05  # of decoding between two looks at the machine
 LEAST_STEPS = 3

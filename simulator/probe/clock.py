@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from simulator.progress import Progress
+
 Clock = Callable[[], float]  # seconds from some start
-Progress = Callable[[float, str], None]  # (share done, what is being done)
 
 BURST_S = 2e-3  # what one sample lasts at least: far above a timer's step, far below the drift of a machine
 MAX_REPEATS = 1_000_000
@@ -138,6 +139,14 @@ def in_seconds(seconds: float, clock: Clock = time.perf_counter) -> Deadline:
 
 
 FOREVER = Deadline(lambda: 0.0, math.inf)
+
+
+def until_over(deadline: Deadline, most: int, work: Callable[[], Any]) -> list:
+    """What the work gives each time, at *most* so often: once at least, and no more once there is no time."""
+    found = [work()]
+    while len(found) < most and not deadline.is_over:
+        found.append(work())
+    return found
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ import numpy as np
 
 from simulator.engine import cpu
 from simulator.engine.team import Team
-from simulator.probe import parts
+from simulator.probe.attention import QUERIES, attention_engine
 from simulator.probe.bandwidth import KINDS, random_probe, stream_probe
-from simulator.probe.clock import Progress
+from simulator.probe.columns import columns_engine
 from simulator.probe.compute import peak_probe
-from simulator.probe.device import Plan
+from simulator.probe.items import small_engine, small_models
 from simulator.probe.kernels import filled, kernel_probe
+from simulator.probe.plan import Plan
 from simulator.probe.reference import References, reference_models
+from simulator.progress import Progress
 from simulator.units import KI, MI
 
 _ROOM = MI // 2  # bytes that are read on the way
@@ -42,12 +44,12 @@ def _jobs(plan: Plan, team: Team, memory: np.ndarray) -> Iterator[tuple[str, Cal
     for fmt in plan.formats:
         yield f"the kernel of {fmt}", partial(_run, kernel_probe, fmt, fmt, 1, team, path, memory, "cached")
     yield "a decode step", lambda: References(reference_models(MI, MI), team).seconds()
-    for work, small in parts.small_models(1).items():
-        yield f"a step for {work}", partial(_decode, parts.small_engine, small, team)
+    for work, small in small_models(1).items():
+        yield f"a step for {work}", partial(_decode, small_engine, small, team)
     for fmt in plan.columns:
-        yield f"{fmt} with zero inputs", partial(_decode, parts.columns_engine, fmt, team, 512, 512, 2)
-    for queries in parts.QUERIES:
-        yield f"attention of {queries} heads to a key", partial(_decode, parts.attention_engine, queries, team, 2, 64)
+        yield f"{fmt} with zero inputs", partial(_decode, columns_engine, fmt, team, 512, 512, 2)
+    for queries in QUERIES:
+        yield f"attention of {queries} heads to a key", partial(_decode, attention_engine, queries, team, 2, 64)
 
 
 def _run(make: Callable, *arguments: object) -> None:

@@ -3,9 +3,9 @@
 Tested on numba's CUDA simulator; not yet run on a GPU. The kernels were compiled for real GPUs, too, and their machine
 code read: 16-byte loads, four in a row, and 256 multiply-adds in a loop of 262 instructions.
 
-    for gpu in find_gpus():  # none? why_not() says what to install
+    for gpu in cuda_device.find_gpus():  # none? why_not() says what to install
         samples = measure(gpu_probes(gpu, quick=False), rounds=7)
-        fields = gpu_hardware(gpu, samples, when)
+        fields = cuda_describe.gpu_hardware(gpu, samples, when)
 
 One GPU at a time: probes work on the GPU, and in the thread, for which they were made last. Only the functions that
 need numba import it.
@@ -30,12 +30,10 @@ from simulator.probe.cuda_describe import (
     MULTIPLY_ADD,
     SIZES,
     TRANSFERS,
-    gpu_hardware,
-    gpu_identity,
     product_name,
     stream_name,
 )
-from simulator.probe.cuda_device import Gpu, describe_gpu_state, errors_told, find_gpus, gpu_notes, why_not
+from simulator.probe.cuda_device import Gpu, errors_told
 from simulator.probe.cuda_libraries import (
     PRODUCTS,
     CallError,
@@ -46,17 +44,6 @@ from simulator.probe.cuda_libraries import (
     load_driver,
 )
 from simulator.units import MI, format_gib
-
-__all__ = [
-    "Gpu",
-    "describe_gpu_state",
-    "find_gpus",
-    "gpu_hardware",
-    "gpu_identity",
-    "gpu_notes",
-    "gpu_probes",
-    "why_not",
-]
 
 QUICK_STEP = 2  # of the sizes, with --quick
 FREE_SHARE = 4  # the largest working set takes at most one part in so many of the free memory, matrices another

@@ -10,6 +10,7 @@ from simulator import __version__
 from simulator.probe.clock import Sample, spread_fields
 from simulator.probe.cuda_device import Gpu, describe_gpu_state
 from simulator.probe.cuda_libraries import PRODUCTS
+from simulator.probe.figures import SOURCE
 from simulator.spec.memory import DeviceClass
 from simulator.units import GI, GIGA, KI, MEGA, MI, MICRO, TERA, format_gib
 
@@ -20,7 +21,6 @@ MULTIPLY_ADD = "multiply-add f32"
 LAUNCH, LAUNCH_AND_WAIT = "launch", "launch and wait"
 TRANSFERS = ("to the device", "from the device")
 
-SOURCE = "profile"  # the key under which a file names where its figures come from
 # The L2 is read off the sizes that fill at most half of it (on GPUs with two partitions each keeps copies of the
 # other's lines, so only half holds different ones) and enough of it to spread over all its slices.
 L2_SHARES = (1 / 32, 1 / 2)

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from simulator.errors import InputError, printable
-from simulator.machine.host import Run, run_program
+from simulator.machine.programs import Run, run_program
 from simulator.probe.cuda_libraries import CallError
 from simulator.units import KILO, MEGA, format_gib
 

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from simulator.errors import InputError
-from simulator.probe.describe import SOURCE, without_slow_caches
+from simulator.probe.describe_memory import without_slow_caches
+from simulator.probe.figures import SOURCE
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.units import counted

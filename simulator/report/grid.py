@@ -12,11 +12,11 @@ import numpy as np
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario
 from simulator.importers.open import load_model
+from simulator.progress import Progress
 from simulator.report.charts.rates import BATCHES
 from simulator.report.charts.sparsity import with_zeros
 from simulator.report.crossings import Crossings, crossings_at
 from simulator.report.extent import Extent, Job, depths_of, extent_of, formats_of, job_of, routings_of, thinned
-from simulator.report.progress import Progress
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.model import Loaded
 from simulator.spec.routing import Routing

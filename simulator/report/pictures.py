@@ -15,6 +15,7 @@ from importlib import import_module
 
 from simulator.errors import InputError
 from simulator.forecast.scenario import Scenario, usual_formats
+from simulator.progress import Progress
 from simulator.report.charts.bars import formats_chart, speed_chart
 from simulator.report.charts.chart import Chart
 from simulator.report.charts.experts import experts_chart, routing_chart
@@ -25,7 +26,6 @@ from simulator.report.charts.rooflines import ROOF_BATCHES, roofline_chart
 from simulator.report.charts.sparsity import FEW_BATCHES, sparsity_chart
 from simulator.report.charts.traffic import bytes_chart
 from simulator.report.measured import Measured
-from simulator.report.progress import Progress
 
 WORKERS = 2
 MOST = 9  # panels where each pair of a model and a device has one of its own

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from simulator.progress import Progress
 from simulator.report import screen
 
-Progress = Callable[[float, str], None]  # (share done, what is being done)
 BAR, SHORT_BAR = 20, 8  # columns
 WIDE = 70  # columns of a terminal that has room for the long bar
 LEAST_WORDS = 10  # columns in which it can be told what is being done
@@ -26,15 +26,15 @@ def progress_bar(label: str, clock: Callable[[], float] = time.monotonic) -> Ite
     if not screen.is_screen(sys.stderr) or os.environ.get("TERM") == "dumb":  # which cannot take back what it shows
         yield lambda _share, _what: None
         return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from rich import progress as rich
 
     room = screen.columns(sys.stderr)
     bar = BAR if room >= WIDE else SHORT_BAR
-    shown = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[words]}", markup=False),
+    shown = rich.Progress(
+        rich.TextColumn("{task.description}", markup=False),
+        rich.BarColumn(bar),
+        rich.TaskProgressColumn(),
+        rich.TextColumn("{task.fields[words]}", markup=False),
         console=screen.console(sys.stderr),
         auto_refresh=False,
         transient=True,

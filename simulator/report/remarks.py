@@ -10,10 +10,10 @@ import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.fit import bytes_elsewhere
-from simulator.forecast.interval import RESTLESS, Point, weaknesses
+from simulator.forecast.interval import Point, weaknesses
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, largest_batch, largest_context
-from simulator.spec.doubt import told_doubts
+from simulator.spec.doubt import RESTLESS, told_doubts
 from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.layers.attention import GroupedQuery

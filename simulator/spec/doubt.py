@@ -15,6 +15,7 @@ from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.units import counted, format_number
 
+RESTLESS = 0.08  # standard deviation of the logarithm: beyond it, single runs of a machine say little
 LEAST_NOISE, MOST_NOISE = 0.05, 0.25  # of a logarithm; a figure that scatters by more is no better for that
 MOST_NAMED = 4
 REMEDY = "measure again when the machine is calm"

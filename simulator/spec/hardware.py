@@ -21,7 +21,7 @@ from simulator.spec.shipped import load_spec
 from simulator.units import GI, TERA
 
 Vendor = Literal["", "nvidia", "amd", "intel", "apple", "arm", "broadcom", "qualcomm", "riscv"]
-# Vendors whose cores run one thread each: see `host.ARM_CORES`. x86 has two where it has more than one.
+# Vendors whose cores run one thread each: see `processor.ARM_CORES`. x86 has two where it has more than one.
 ONE_THREAD_A_CORE = frozenset({"apple", "arm", "broadcom", "nvidia", "qualcomm"})
 PEAK_FORMATS = ("f32", "tf32", "f16", "bf16", "fp8", "int8", "fp4", "int4")
 
@@ -241,7 +241,7 @@ def load_hardware(given: str | Path) -> Hardware:
     """A device by shipped name or YAML file, or several as `2xrtx-3090`; InputError if it is unusable."""
     count, one = counted_device(given) if isinstance(given, str) else (None, given)
     device = load_spec(find(one, shelf("hardware"), "hardware"), Hardware)
-    return device.model_copy(update={"_asked": count})
+    return device if count is None else device.model_copy(update={"_asked": count})
 
 
 def counted_device(given: str) -> tuple[int | None, str]:

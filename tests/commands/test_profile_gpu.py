@@ -16,8 +16,8 @@ from simulator.commands.usage import with_index
 from simulator.errors import InputError
 from simulator.probe import cuda_device
 from simulator.probe.clock import Sample
-from simulator.probe.cuda import Gpu
 from simulator.probe.cuda_describe import LAUNCH, MULTIPLY_ADD, SIZES, TRANSFERS, product_name, stream_name
+from simulator.probe.cuda_device import Gpu
 from simulator.spec.hardware import load_hardware
 from simulator.units import GI, MI
 

@@ -10,7 +10,7 @@ from profiling import child, ended, profile_here, write_profile
 from readings import PI5, tiny_plan
 
 from simulator.commands import profile_cpu
-from simulator.probe import device, storage
+from simulator.probe import groups, storage
 from simulator.units import KI
 
 STAGES = (
@@ -34,7 +34,7 @@ def test_an_interrupt_leaves_the_old_file_and_nothing_else(folder, monkeypatch, 
     monkeypatch.setattr(profile_cpu, "refuse_stranger", lambda *_: None)
     monkeypatch.setattr(profile_cpu, "remark_on_others", lambda: ())
     monkeypatch.setattr(storage, "BLOCK", 64 * KI)
-    monkeypatch.setattr(device, "RANDOM_BYTES", 64 * KI)
+    monkeypatch.setattr(groups, "RANDOM_BYTES", 64 * KI)
     text, reached = write_profile(), []
 
     class Bar:
@@ -87,9 +87,9 @@ def test_a_signal_while_measuring_leaves_the_old_file(folder, kind):
     text = Path("mine.yaml").read_text()
     process = child(
         "change(profile_cpu, refuse_stranger=lambda *_: None)\n"
-        "measure = device.measure\n"
+        "measure = passes.measure\n"
         "def begins(*arguments):\n    print('here', flush=True)\n    return measure(*arguments)\n"
-        "change(device, measure=begins)",
+        "change(passes, measure=begins)",
         cwd=folder,
     )
     assert process.stdout.readline() == "here\n"

@@ -20,7 +20,7 @@ def test_a_system_that_tells_nothing_is_measured_all_the_same(folder):
     """Neither /proc nor /sys: no caches, no memory, no name, and still a usable file."""
     (folder / "nothing").mkdir()
     process = child(
-        "read = host.read_host\nchange(profile_cpu, read_host=lambda: read(host.Path('nothing')))", cwd=folder
+        "read = machine.read_host\nchange(profile_cpu, read_host=lambda: read(machine.Path('nothing')))", cwd=folder
     )
     status, out, err = ended(process)
     assert status == 0, err

@@ -97,8 +97,8 @@ def test_few_that_were_held_are_told_from_chance():
 def test_one_timing_shows_no_spread():
     """A figure of a single round is doubted as any measured one is, 6 %, whatever its file says; it tells of no unrest, too."""
     once = Figure(value=5, provenance="measured", spread=0.0, count=1)
-    assert interval.spread_of(once) == interval.spread_of(Figure(value=5, provenance="measured")) == 0.06
-    assert interval.spread_of(once.model_copy(update={"count": 2})) == 0
+    assert interval.expected_spread(once) == interval.expected_spread(Figure(value=5, provenance="measured")) == 0.06
+    assert interval.expected_spread(once.model_copy(update={"count": 2})) == 0
     assert unrest_of(profiled(0.3, 0.3, count=1), 2) == Unrest()
 
 

@@ -8,7 +8,8 @@ from fake_machine import FakeMachine
 
 from simulator.machine.host import Cache, Host
 from simulator.probe.describe import hardware_fields
-from simulator.probe.device import make_plan, read_device, room_for
+from simulator.probe.device import read_device
+from simulator.probe.plan import make_plan, room_for
 from simulator.spec.hardware import Hardware
 from simulator.spec.schema import check
 from simulator.units import GI, KI, MI

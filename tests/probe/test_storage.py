@@ -2,13 +2,13 @@
 
 import errno
 import fcntl
-import itertools
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
+from clocks import Ticking
 
 from simulator.probe import storage
 from simulator.probe.clock import in_seconds
@@ -16,16 +16,6 @@ from simulator.probe.storage import measure_storage
 from simulator.units import KI
 
 BLOCK = 64 * KI
-
-
-class Clock:
-    """A second passes whenever somebody looks."""
-
-    def __init__(self):
-        self.looks = itertools.count()
-
-    def __call__(self) -> float:
-        return float(next(self.looks))
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +38,7 @@ def test_a_file_is_read_from_end_to_end_in_each_round(tmp_path, monkeypatch):
         return read[-1]
 
     monkeypatch.setattr(os, "readv", count)
-    sample, how = measure_storage(tmp_path, 9 * BLOCK + BLOCK // 2, 3, Clock())
+    sample, how = measure_storage(tmp_path, 9 * BLOCK + BLOCK // 2, 3, Ticking(1.0))
     assert sample.seconds == (1.0, 1.0, 1.0)
     assert sample.bytes == 9 * BLOCK
     assert read == [*[BLOCK] * 9, 0] * 3
@@ -64,7 +54,7 @@ def test_the_file_has_no_name_while_it_is_read(tmp_path, monkeypatch):
         return readv(handle, buffers)
 
     monkeypatch.setattr(os, "readv", look)
-    assert measure_storage(tmp_path, 4 * BLOCK, 1, Clock())[0]
+    assert measure_storage(tmp_path, 4 * BLOCK, 1, Ticking(1.0))[0]
     assert seen == [[]] * 5
     assert list(tmp_path.iterdir()) == []
 
@@ -88,7 +78,7 @@ def test_nothing_is_left_where_reading_ends_early(tmp_path, monkeypatch, ending)
 def test_a_file_takes_a_tenth_of_the_free_space(tmp_path, monkeypatch):
     """Of 75 blocks seven; of 39 only three, which are too few to be timed."""
     free(monkeypatch, 75 * BLOCK)
-    assert measure_storage(tmp_path, 100 * BLOCK, 1, Clock())[0].bytes == 7 * BLOCK
+    assert measure_storage(tmp_path, 100 * BLOCK, 1, Ticking(1.0))[0].bytes == 7 * BLOCK
     free(monkeypatch, 39 * BLOCK)
     assert measure_storage(tmp_path, 100 * BLOCK, 1) == (None, f"not measured: {tmp_path} has too little free space")
 
@@ -128,7 +118,7 @@ def test_a_file_system_without_direct_reading_is_told(tmp_path, monkeypatch):
         return 0
 
     monkeypatch.setattr(fcntl, "fcntl", refuse)
-    sample, how = measure_storage(tmp_path, 4 * BLOCK, 2, Clock())
+    sample, how = measure_storage(tmp_path, 4 * BLOCK, 2, Ticking(1.0))
     assert sample.count == 2
     assert how == "perhaps from the page cache: no O_DIRECT here"
 
@@ -136,12 +126,12 @@ def test_a_file_system_without_direct_reading_is_told(tmp_path, monkeypatch):
 def test_a_relative_folder_will_do(tmp_path, monkeypatch):
     """As for -o mine.yaml."""
     monkeypatch.chdir(tmp_path)
-    assert measure_storage(Path(), 4 * BLOCK, 1, Clock())[0].count == 1
+    assert measure_storage(Path(), 4 * BLOCK, 1, Ticking(1.0))[0].count == 1
 
 
 def test_a_slow_disk_gets_a_small_file(tmp_path):
     """Two seconds, and each look at the clock takes one: 4 blocks are written, and read once, of the 12 and 3 that were asked for."""
-    clock = Clock()
+    clock = Ticking(1.0)
     sample, _ = measure_storage(tmp_path, 12 * BLOCK, 3, clock, in_seconds(2.0, clock))
     assert sample.bytes == 4 * BLOCK
     assert sample.count == 1

@@ -1,0 +1,107 @@
+"""Parts of the engine that read much, beside pure reads, by a clock that gains a millisecond whenever somebody looks."""
+
+import pytest
+from clocks import MS, PHASE, Ticking
+
+from simulator.probe import attention as attending
+from simulator.probe.attention import Attention, AttentionSizes, join_attention, measure_attention
+from simulator.probe.bandwidth import stream_probe
+from simulator.probe.clock import FOREVER, Deadline, Sample
+from simulator.probe.columns import measure_columns
+from simulator.probe.items import measure_items
+from simulator.probe.kernels import filled
+from simulator.probe.memory import Ring
+from simulator.probe.overheads import measure_overheads
+from simulator.probe.part_speed import PartSpeed
+
+MIB = 2**20
+
+
+def attention(team, rounds, **options):
+    """Measured with a MiB of memory, and half a MiB of the shared cache."""
+    memory = filled(MIB)
+    sizes = AttentionSizes(MIB, MIB // 2, MIB, MIB)
+    (found,) = measure_attention([team], memory, Ring(memory), sizes, rounds, Ticking(MS), **options).values()
+    return found
+
+
+def test_columns_are_timed_in_cache_and_beside_a_read(team_of):
+    """512 * 512 weights three times, half of the inputs zero; two tokens need more columns than one, by as much more bytes."""
+    memory, team = filled(MIB), team_of(2)
+    read = stream_probe("read", "read", team, memory, MIB)
+    found = measure_columns("q8_0", read, team, MIB, (1, 2), 3, Ticking(MS))
+    assert list(found) == [1, 2]
+    for n, speed in found.items():
+        assert speed.cached.flops == 2 * 3 * 512 * 512 * 0.5 * n
+        assert speed.cached.count == len(speed.memory_share) == 3
+        assert speed.cached.seconds == pytest.approx((2 * PHASE,) * 3)  # gate and up together, then down
+        assert speed.cache_share == ()
+        assert speed.read.bytes == MIB
+        assert speed.read.seconds == pytest.approx(
+            (MS / 2,) * 6
+        )  # two reads in a row, of each round and number of tokens
+    one, two = (found[n].memory_share[0] for n in (1, 2))
+    # 512 * 2048 weights three times with 34 bytes for 32, or a little more: rows of columns are filled up.
+    read_bytes = one * 2 * PHASE * MIB / (MS / 2)
+    assert read_bytes == pytest.approx(3 * 512 * 2048 / 2 * 34 / 32, rel=0.1)
+    assert 1.2 < two / one < 2
+
+
+def test_attention_is_what_a_deeper_cache_adds(team_of):
+    """4080 tokens more of 4 key heads of 64 halves twice, in no time at all by this clock, beside reads of 1 MiB in 1/32 ms.
+
+    One sequence, since a MiB holds not even the 4 MiB of one.
+    """
+    found = attention(team_of(2), 2)
+    assert list(found.speeds) == [1, 4, 8]
+    for queries, speed in found.speeds.items():
+        read_s = MS / 32
+        assert speed.cached.flops == 4 * 4 * queries * 64 * 240
+        assert speed.cached.seconds == (1e-9, 1e-9)
+        assert speed.memory_share == pytest.approx((4080 * 1024 / 1e-9 / (MIB / read_s),) * 2)
+        # Half a MiB holds 512 tokens: 496 more than the shallow cache; read 64 times in a ms.
+        assert speed.cache_share == pytest.approx((496 * 1024 / 1e-9 / (MIB / 2 / (MS / 64)),) * 2)
+        assert speed.read == Sample(pytest.approx((read_s, read_s)), bytes=MIB)
+        assert speed.cache_read == Sample(pytest.approx((MS / 64, MS / 64)), bytes=MIB // 2)
+    # One phase of 0.9 ms by two threads for 4 heads, in two rounds of three.
+    assert found.run.seconds == pytest.approx((PHASE * 2 / 4,) * 6)
+
+
+def test_beginning_with_a_cache_may_seem_to_take_less_than_nothing(monkeypatch, team_of):
+    """A sequence's 128 tokens at 2 ms for 4096 take 62.5 us, and 50 with the cold start: 12.5 less, by two threads for 4 heads."""
+    monkeypatch.setattr(attending, "_deeper", lambda *_: (2e-3, 4096 * 1024))
+    monkeypatch.setattr(attending, "_after", lambda *_: 50e-6)
+    found = attention(team_of(2), 1)
+    assert found.run.seconds == pytest.approx((-12.5e-6 * 2 / 4,) * 3)
+
+
+def test_several_measurings_of_attention_are_one():
+    """Timings and shares follow each other, by queries of a key."""
+
+    def once(seconds, share):
+        reads = Sample((3 * seconds,), bytes=4.0), Sample((7 * seconds,), bytes=2.0)
+        part = PartSpeed(Sample((seconds,), flops=8.0), (share,), reads[0], (2 * share,), reads[1])
+        return Attention({1: part, 4: part}, Sample((5 * seconds,)))
+
+    joined = join_attention([once(1.0, 0.1), once(2.0, 0.2)])
+    reads = Sample((3.0, 6.0), bytes=4.0), Sample((7.0, 14.0), bytes=2.0)
+    both = PartSpeed(Sample((1.0, 2.0), flops=8.0), (0.1, 0.2), reads[0], (0.2, 0.4), reads[1])
+    assert joined == Attention({1: both, 4: both}, Sample((5.0, 10.0)))
+
+
+OVER = Deadline(lambda: 1.0, 0.0)
+
+
+def test_without_time_each_is_done_once_or_not_at_all(team_of):
+    """No items; of overheads what a step takes, warm and not cold; attention of no heads, columns of one token."""
+    team, memory = team_of(1), filled(MIB)
+    assert measure_items(team, 3, Ticking(MS), OVER) == {}
+    once = measure_overheads(team, lambda: None, 3, Ticking(MS), OVER)
+    assert {name: sample.count for name, sample in once.items()} == dict.fromkeys(once, 1)
+    assert {"phase", "step"} <= set(once)
+    sizes = AttentionSizes(MIB, MIB // 2, MIB, MIB)
+    assert measure_attention([team], memory, Ring(memory), sizes, 3, Ticking(MS), OVER) == {}
+    read = stream_probe("read", "read", team, memory, MIB)
+    columns = measure_columns("q8_0", read, team, MIB, (1, 2), 3, Ticking(MS), OVER)
+    assert {n: len(speed.memory_share) for n, speed in columns.items()} == {1: 1}
+    assert FOREVER.left_s > 1e9

@@ -1,0 +1,39 @@
+"""What the engine does beside its matrices, on tiny sizes and a clock that gains a millisecond whenever somebody looks."""
+
+import pytest
+from clocks import MS, PHASE, Ticking
+
+from simulator.engine.step import Engine
+from simulator.forecast.ops import WORK
+from simulator.probe.items import ROWS, measure_items, small_models
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_an_item_is_a_share_of_the_phases_that_handle_it(n_threads, team_of):
+    """The seconds of all phases of its parts, over the items that one thread has to do."""
+    found = measure_items(team_of(n_threads), 2, Ticking(MS))
+    small = small_models(n_threads)
+    assert list(found) == list(small)
+    for work, sample in found.items():
+        with Engine(small[work].model, threads=1, batch=ROWS, context=64, sparsity=small[work].sparsity) as engine:
+            phases = sum(phase[0].part in small[work].parts for phase in engine.tape.phases)
+        assert phases > 0
+        assert sample.seconds == pytest.approx((phases * PHASE / small[work].items,) * 2), work
+
+
+def test_kinds_of_work_are_those_that_forecasts_know():
+    """All of them but what a step and its tokens take, and beginning with a head's cache, which are timed elsewhere."""
+    assert set(small_models(1)) == set(WORK) - {"token", "cold token", "run"}
+
+
+def test_items_of_one_thread_are_counted_by_hand():
+    """16 tokens on 3 threads: 6 rows for the busiest, 5.33 of what is shared finely.
+
+    Norms: 6 rows of 1024, five times (two a layer, and the last). Heads: 32 in 2 layers. Activation: 8192 in 2 layers.
+    Routing is one thread's: 16 * 64 in 2 layers. Selecting: 64, 256, 64 and 8192 values of 6 rows in 2 layers.
+    """
+    items = {work: small.items for work, small in small_models(3).items()}
+    assert items == pytest.approx({
+        "norm": 6 * 1024 * 5, "head": 16 / 3 * 32 * 2, "activation": 16 / 3 * 8192 * 2, "route": 16 * 64 * 2,
+        "select": 6 * (64 + 256 + 64 + 8192) * 2,
+    })  # fmt: skip
