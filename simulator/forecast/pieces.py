@@ -13,7 +13,7 @@ from simulator.spec.workload import Workload
 
 T = TypeVar("T")
 
-POINTS = 2**15  # of a piece: 256 KiB for each of the arrays that a forecast is made of
+POINTS = 2**16  # of a piece: 512 KiB for each of the arrays that a forecast is made of
 
 
 def pieces_of(load: Workload) -> list[Workload]:

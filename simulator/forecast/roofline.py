@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from simulator.forecast.kernel_speed import time_kernel, work_seconds
 from simulator.forecast.ops import Op
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
+from simulator.spec.quant import Format
 from simulator.spec.runtime import ONE, Backend, ceiling_peak, launch_seconds
 
 
@@ -37,19 +38,14 @@ class TimedOp:
     @property
     def seconds(self):
         """overhead + max(memory, compute) + what is not hidden."""
-        return _plus(self.overhead_s + self._longer_s, self.exposed_s)
+        return self.overhead_s + self._longer_s + self.exposed_s
 
     @cached_property
     def limits(self) -> tuple[Any, Any]:
         """Seconds of all `count` that memory limits, and that arithmetic limits: one of them is 0."""
-        seconds = self.op.count * _plus(self._longer_s, self.exposed_s)
+        seconds = self.op.count * (self._longer_s + self.exposed_s)
         by_memory = np.where(np.asarray(self.memory_s) >= self.compute_s, seconds, 0.0)
         return by_memory, seconds - by_memory
-
-
-def _plus(seconds: Any, more: Any) -> Any:
-    """Their sum, without a pass over an array to which nothing is added."""
-    return seconds if isinstance(more, float) and more == 0.0 else seconds + more
 
 
 def time_ops(
@@ -64,11 +60,27 @@ def time_ops(
     activation_s_per_byte = curve.seconds_per_byte(0.0)  # inputs and outputs stay in the nearest level that is known
     launch = launch_seconds(backend, hardware, threads)
     of_cache = curve.seconds_per_byte(all_bytes) if backend.speeds and all_bytes is not None else seconds_per_byte
+    rates_of = cache(lambda fmt, is_expert: _Rates.of(fmt, is_expert, hardware, backend, threads))
     found = []
     for op in ops:
         s_per_byte = of_cache if op.part == "cache" else _of_weights(op, hardware, curve, working_set, seconds_per_byte)
-        found.append(_time(op, hardware, backend, threads, s_per_byte, activation_s_per_byte, launch))
+        rates = rates_of(op.format, op.part == "experts")
+        found.append(_time(op, hardware, backend, threads, s_per_byte, activation_s_per_byte, launch, rates))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """What operations on weights of a format rest on, beside the device's bandwidth."""
+
+    share: Figure
+    peak: Figure | None
+    peak_share: Figure
+
+    @classmethod
+    def of(cls, fmt: Format, is_expert: bool, hardware: Hardware, backend: Backend, threads: int | None) -> _Rates:
+        share, peak = backend.bandwidth_share_of(fmt, is_expert), backend.peak_of(fmt, hardware, threads)
+        return cls(share, peak, backend.peak_share_of(fmt))
 
 
 def _of_weights(op: Op, hardware: Hardware, curve: Bandwidth, working_set, seconds):
@@ -85,7 +97,14 @@ def _of_weights(op: Op, hardware: Hardware, curve: Bandwidth, working_set, secon
 
 
 def _time(
-    op: Op, hardware: Hardware, backend: Backend, threads: int | None, s_per_byte, activation_s_per_byte, launch
+    op: Op,
+    hardware: Hardware,
+    backend: Backend,
+    threads: int | None,
+    s_per_byte,
+    activation_s_per_byte,
+    launch: Figure | None,
+    rates: _Rates,
 ) -> TimedOp:
     overhead_s = (launch.value * op.launches if launch else 0.0) + _work_seconds(op, backend, threads)
     phases = op.launches * backend.launch_share.value if backend.launch_share else op.launches
@@ -96,8 +115,7 @@ def _time(
             memory_s = op.cost.streamed_bytes * s_per_byte
             exposed_s = seconds - np.maximum(memory_s, compute_s)
             return TimedOp(op, memory_s, compute_s, overhead_s, ONE, figure, ONE, exposed_s)
-    share = backend.bandwidth_share_of(op.format, op.part == "experts")
-    peak, peak_share = backend.peak_of(op.format, hardware, threads), backend.peak_share_of(op.format)
+    share, peak, peak_share = rates.share, rates.peak, rates.peak_share
     activation_s = op.cost.activation_bytes * activation_s_per_byte
     memory_s = op.cost.streamed_bytes * (s_per_byte / share.value) + activation_s
     compute_s = op.cost.flops * (1 / (peak.value * peak_share.value)) if peak else 0.0
@@ -114,9 +132,10 @@ def ceiling_seconds(ops: Sequence[Op], hardware: Hardware, backend: Backend, thr
 
     What software that decodes a token at a time cannot beat, given the experts that the routing touches.
     """
+    peak_of = cache(lambda fmt: ceiling_peak(fmt, hardware, None, backend.peak_of(fmt, hardware, threads)))
     streamed, compute_s = 0.0, 0.0
     for op in ops:
         streamed = streamed + op.count * op.cost.streamed_bytes
-        peak = ceiling_peak(op.format, hardware, None, backend.peak_of(op.format, hardware, threads))
+        peak = peak_of(op.format)
         compute_s = compute_s + (op.count * op.cost.flops * (1 / peak) if peak else 0.0)
     return np.maximum(streamed * bandwidth_of(hardware, threads).ceiling_seconds_per_byte(working_set), compute_s)

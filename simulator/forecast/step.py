@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -77,9 +77,7 @@ class Step:
     def parts(self) -> dict[str, Any]:
         """Seconds by what limits them: an operation's time counts where its larger term lies."""
         every = range(len(self.ops))
-        overhead_s = self.overhead_s
-        for timed in self.ops:
-            overhead_s = overhead_s + timed.op.count * timed.overhead_s
+        overhead_s = sum((timed.op.count * timed.overhead_s for timed in self.ops), self.overhead_s)
         memory_s, compute_s = (self._sum(tuple((kind, place) for place in every)) for kind in BOUNDS[:2])
         return {"memory": memory_s, "compute": compute_s, "overhead": overhead_s}
 
@@ -123,10 +121,11 @@ class Step:
 
     def _seconds_by_figure(self) -> Iterator[tuple[Figure, Any]]:
         """How much of the step rests on each figure of the device and the runtime that may be off."""
+        key_of = cache(_key)
         resting: dict[tuple, tuple[Figure, list[tuple[str, int]]]] = {}
         for figure, bound, place in self._resting():
-            if figure is not None and interval.expected_spread(figure):
-                key = (figure.value, figure.provenance, figure.source)  # products of figures are made anew each time
+            key = key_of(figure) if figure is not None else None
+            if key is not None:
                 resting.setdefault(key, (figure, []))[1].append((bound, place))
         for figure, terms in resting.values():
             yield figure, self._sum(tuple(terms))
@@ -142,6 +141,11 @@ class Step:
                 yield figure, "compute", place
             yield launch, "overhead", place
         yield self.backend.step_us, "step", 0
+
+
+def _key(figure: Figure) -> tuple | None:
+    """What makes two figures the same, of which products are made anew each time; None of one that cannot be off."""
+    return (figure.value, figure.provenance, figure.source) if interval.expected_spread(figure) else None
 
 
 def time_step(model: Model, hardware: Hardware, runtime: Runtime, load: Workload) -> Step:

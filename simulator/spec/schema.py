@@ -103,6 +103,8 @@ class _Kind(type):
         marked = {key: getattr(getattr(each, "__func__", each), "_holds_for", None) for key, each in body.items()}
         kind = super().__new__(cls, name, bases, body)
         kind.model_fields = fields
+        worked_out = {key for key, each in body.items() if isinstance(each, cached_property)}
+        kind._worked_out = getattr(kind, "_worked_out", frozenset()) | worked_out
         kind._marked = {**getattr(kind, "_marked", {}), **{key: mark for key, mark in marked.items() if mark}}
         return kind
 
@@ -137,7 +139,10 @@ class Spec(metaclass=_Kind):
     def model_copy(self, *, update: dict[str, Any]) -> Self:
         """The same value with some fields changed, which are not checked."""
         value = object.__new__(type(self))
-        value.__dict__.update(self.__getstate__() | update | {"_given": self._given | update.keys()})
+        own = value.__dict__
+        own.update(self.__getstate__())
+        own.update(update)
+        own["_given"] = self._given | update.keys()
         return value
 
     def model_dump(
@@ -171,10 +176,10 @@ class Spec(metaclass=_Kind):
 
     def __getstate__(self) -> dict[str, Any]:
         """What makes it up, without what was worked out from that."""
-        own = self.__dict__
-        return {
-            key: value for key, value in own.items() if key in self.model_fields or (key[0] == "_" and key != "_hash")
-        }
+        own = self.__dict__.copy()
+        for name in self._worked_out:
+            own.pop(name, None)
+        return own
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
