@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
-from simulator.forecast.pieces import each_of, joined, pieces_of
+from simulator.forecast.pieces import pieces_of
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.step import Results, Step, time_step
 from simulator.spec.arguments import expect, whole
@@ -22,10 +22,11 @@ def predict(model: Model, hardware: Hardware, load: Workload, runtime: Runtime) 
     expect("load", load, Workload, "a Workload")
     expect("runtime", runtime, Runtime, "a Runtime, as load_runtime gives one")
     pieces = pieces_of(load)
-    if len(pieces) == 1:
+    if pieces is None:
         return Prediction(model, hardware, runtime, load, time_step(model, hardware, runtime, load))
-    found = each_of(pieces, lambda piece: _results(time_step(model, hardware, runtime, piece)))
-    results = Results(*(joined(load, each) for each in zip(*found, strict=True)))
+    # What a piece takes apart from its results is let go of before the next one.
+    found = [_results(time_step(model, hardware, runtime, each)) for each in pieces.loads]
+    results = Results(*(pieces.joined(each) for each in zip(*found, strict=True)))
     return Prediction(model, hardware, runtime, load, results)
 
 

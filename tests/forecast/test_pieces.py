@@ -12,6 +12,9 @@ GRIDS = {
     "rows": (np.arange(1, 60)[:, None], np.arange(0, 4000, 100)),
     "columns": (np.array([[1], [8]]), np.arange(0, 9000, 10)),
     "points": (np.arange(1, 1001), np.arange(1000) * 7),
+    "points of few batches": (np.arange(6000) * 7 % 23 + 1, np.arange(6000) * 11 % 4099),
+    "points on two axes": (np.arange(6000).reshape(60, 100) ** 2 % 7 + 1, np.arange(6000).reshape(60, 100)),
+    "points of one batch": (np.full(3000, 70_000), np.arange(3000) % 9),
     "one context": (np.arange(1, 1001), 512),
     "three axes": (np.arange(1, 6)[:, None, None], np.arange(0, 4000, 10).reshape(1, 4, 100)),
 }
@@ -34,7 +37,7 @@ def test_pieces_make_up_the_whole(base, shape, monkeypatch):
     whole = base.at(batch, context)
     monkeypatch.setattr(pieces, "POINTS", 100)
     cut = base.at(batch, context)
-    assert len(pieces.pieces_of(cut.load)) > 5
+    assert len(pieces.pieces_of(cut.load).loads) > 5
     for name in RESULTS:
         one, other = getattr(whole, name), getattr(cut, name)
         assert one.shape == other.shape
@@ -46,12 +49,22 @@ def test_a_piece_is_as_small_as_it_says(monkeypatch):
     """Ninety points of 30 rows and 3 columns, and the last 30; together they are the grid, in its order."""
     monkeypatch.setattr(pieces, "POINTS", 100)
     load = Workload(parse_weights("f16"), batch=np.arange(1, 31)[:, None], context=np.arange(40))
-    found = pieces.pieces_of(load)
+    found = pieces.pieces_of(load).loads
     assert [each.batch.shape[0] for each in found] == [30] * 14
     assert [each.context.shape for each in found] == [(1, 3)] * 13 + [(1, 1)]
     assert np.concatenate([each.context.ravel() for each in found]).tolist() == list(range(40))
-    small = Workload(parse_weights("f16"), batch=3)
-    assert pieces.pieces_of(small)[0] is small
+    assert pieces.pieces_of(Workload(parse_weights("f16"), batch=3)) is None
+
+
+def test_points_of_a_batch_stand_in_rows_of_their_own(monkeypatch):
+    """600 of batch 2 and 300 of batch 9, in rows of 900 / (4 * 2) = 112: six rows and three, a row a piece."""
+    monkeypatch.setattr(pieces, "POINTS", 112)
+    batch, context = np.repeat([9, 2, 2], 300), np.arange(900)
+    found = pieces.pieces_of(Workload(parse_weights("f16"), batch=batch, context=context))
+    assert [each.batch.ravel().tolist() for each in found.loads] == [[2]] * 6 + [[9]] * 3
+    assert {each.context.shape for each in found.loads} == {(1, 112)}
+    assert found.joined([each.context for each in found.loads]).tolist() == context.tolist()
+    assert found.joined([each.batch for each in found.loads]).tolist() == batch.tolist()
 
 
 def test_a_mistake_in_a_piece_is_told(monkeypatch):
