@@ -7,7 +7,7 @@ import sys
 
 from places import ROOT
 
-from simulator.probe.cuda_device import Gpu
+from simulator.probe.cuda.device import Gpu
 from simulator.units import GI, MI
 
 UUID = "GPU-6a1b2c3d-0000-0000-0000-000000000000"
@@ -18,7 +18,7 @@ START = """
 import json
 import numpy as np
 from numba import cuda
-from simulator.probe import cuda_kernels as kernels
+from simulator.probe.cuda import kernels
 
 BLOCKS, THREADS = 2, 3
 

@@ -15,7 +15,7 @@ from simulator.machine.disturbances import describe_state, remark_on_others
 from simulator.machine.read import read_host
 from simulator.machine.threads import threads_here
 from simulator.probe.compiling import compile_all
-from simulator.probe.cuda_device import gpu_notes
+from simulator.probe.cuda.device import gpu_notes
 from simulator.probe.describe import hardware_fields, identity
 from simulator.probe.device import read_device
 from simulator.probe.merge import refuse_stranger

@@ -12,9 +12,9 @@ from simulator.commands.hardware_file import existing_fields, save
 from simulator.commands.picture import check_path, show_device
 from simulator.errors import InputError
 from simulator.probe.clock import measure
-from simulator.probe.cuda import gpu_probes
-from simulator.probe.cuda_describe import gpu_hardware, gpu_identity
-from simulator.probe.cuda_device import Gpu, describe_gpu_state, find_gpus, why_not
+from simulator.probe.cuda.describe import gpu_hardware, gpu_identity
+from simulator.probe.cuda.device import Gpu, describe_gpu_state, find_gpus, why_not
+from simulator.probe.cuda.probes import gpu_probes
 from simulator.probe.merge import refuse_stranger
 from simulator.probe.plan import SHORT_SECONDS
 from simulator.report.profile import print_gpu_profile

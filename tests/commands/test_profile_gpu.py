@@ -14,10 +14,10 @@ from simulator.cli import main
 from simulator.commands import profile_cpu, profile_gpu
 from simulator.commands.usage import with_index
 from simulator.errors import InputError
-from simulator.probe import cuda_device
 from simulator.probe.clock import Sample
-from simulator.probe.cuda_describe import LAUNCH, MULTIPLY_ADD, SIZES, TRANSFERS, product_name, stream_name
-from simulator.probe.cuda_device import Gpu
+from simulator.probe.cuda import device as cuda_device
+from simulator.probe.cuda.describe import LAUNCH, MULTIPLY_ADD, SIZES, TRANSFERS, product_name, stream_name
+from simulator.probe.cuda.device import Gpu
 from simulator.spec.hardware import load_hardware
 from simulator.units import GI, MI
 
@@ -232,11 +232,11 @@ import itertools, sys
 from dataclasses import replace
 from functools import partial
 from patching import change
-from simulator.probe import cuda as probe, cuda_describe
+from simulator.probe.cuda import describe, probes as probe
 from simulator.probe.clock import measure
 from simulator.commands import profile_gpu
 change(probe, THREADS=2, SIZES=(2**13, 2**14, 2**15))
-change(cuda_describe, SIZES=probe.SIZES)
+change(describe, SIZES=probe.SIZES)
 gpu = probe.Gpu(0, "NVIDIA Simulated", (5, 2), 1, 2**16, 2**16)
 ticks = itertools.count()
 change(

@@ -8,10 +8,10 @@ import pytest
 from gpus import CARD, Library
 
 from simulator.errors import InputError
-from simulator.probe import cuda
 from simulator.probe.clock import Probe
-from simulator.probe.cuda import gpu_probes
-from simulator.probe.cuda_describe import SIZES, product_name, stream_name
+from simulator.probe.cuda import probes as cuda
+from simulator.probe.cuda.describe import SIZES, product_name, stream_name
+from simulator.probe.cuda.probes import gpu_probes
 from simulator.units import GI, MI
 
 

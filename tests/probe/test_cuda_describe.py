@@ -7,7 +7,7 @@ import yaml
 from gpus import CARD
 
 from simulator.probe.clock import Sample
-from simulator.probe.cuda_describe import (
+from simulator.probe.cuda.describe import (
     LAUNCH,
     LAUNCH_AND_WAIT,
     MULTIPLY_ADD,

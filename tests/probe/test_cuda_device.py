@@ -10,15 +10,16 @@ from gpus import UUID, simulate
 from places import ROOT
 
 from simulator.errors import InputError
-from simulator.probe import cuda, cuda_device
-from simulator.probe.cuda_device import Gpu, describe_gpu_state, find_gpus, why_not
+from simulator.probe.cuda import device as cuda_device
+from simulator.probe.cuda import probes as cuda
+from simulator.probe.cuda.device import Gpu, describe_gpu_state, find_gpus, why_not
 
 
 def test_a_simulated_gpu_is_not_offered():
     """Whoever left the variable set would get figures of Python."""
     found = simulate(
         """
-from simulator.probe import cuda_device
+from simulator.probe.cuda import device as cuda_device
 cuda_device.importlib.util.find_spec = lambda name: name
 say(why=cuda_device.why_not(), gpus=len(cuda_device.find_gpus()))
 """
@@ -28,7 +29,7 @@ say(why=cuda_device.why_not(), gpus=len(cuda_device.find_gpus()))
 
 def test_neither_numba_nor_a_gpu_is_needed_to_import():
     """The measuring module and what it writes with load without numba."""
-    code = "import sys, simulator.probe.cuda; print('numba' in sys.modules)"
+    code = "import sys, simulator.probe.cuda.probes; print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "False"
 

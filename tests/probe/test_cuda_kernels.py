@@ -77,11 +77,11 @@ def test_all_probes_run_to_the_end_on_the_simulator():
         """
 from dataclasses import replace
 from simulator.spec.hardware import Hardware
-from simulator.probe import cuda as probe, cuda_describe
+from simulator.probe.cuda import describe, probes as probe
 from simulator.probe.clock import measure
 change(probe, THREADS=2)
 change(probe, SIZES=(2**13, 2**14, 2**15))
-change(cuda_describe, SIZES=probe.SIZES)
+change(describe, SIZES=probe.SIZES)
 gpu = probe.Gpu(0, "NVIDIA Simulated", (5, 2), 1, 2**16, 2**16)
 now = [0.0]
 def clock():
@@ -89,7 +89,7 @@ def clock():
     return now[0]
 probes = [replace(each, burst_s=1e-6) for each in probe.gpu_probes(gpu, quick=False)]
 samples = measure(probes, 2, clock)
-fields = cuda_describe.gpu_hardware(gpu, samples, "2026-11-23 12:00")
+fields = describe.gpu_hardware(gpu, samples, "2026-11-23 12:00")
 hardware = Hardware.model_validate(fields)
 say(names=list(samples), counts=sorted({each.count for each in samples.values()}),
     bytes={each.name: each.bytes for each in probes if each.bytes}, main=hardware.main_memory.gb_per_s.value,
@@ -114,7 +114,7 @@ def test_working_sets_do_not_read_what_they_write():
     """Each result lies before its sources, and the numbers that fill the memory are numbers in every format."""
     found = simulate(
         """
-from simulator.probe import cuda as probe
+from simulator.probe.cuda import probes as probe
 change(probe, THREADS=2)
 work = probe._Work(probe.Gpu(0, "", (5, 2), 1, 2**22, 2**22), 2**18)
 before = work.memory.copy_to_host()

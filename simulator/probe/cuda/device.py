@@ -13,7 +13,7 @@ from typing import Any
 
 from simulator.errors import InputError, printable
 from simulator.machine.programs import Run, run_program
-from simulator.probe.cuda_libraries import CallError
+from simulator.probe.cuda.libraries import CallError
 from simulator.units import KILO, MEGA, format_gib
 
 INSTALL = "pip install '.[cuda]' in a checkout"

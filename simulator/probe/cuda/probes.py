@@ -3,9 +3,9 @@
 Tested on numba's CUDA simulator; not yet run on a GPU. The kernels were compiled for real GPUs, too, and their machine
 code read: 16-byte loads, four in a row, and 256 multiply-adds in a loop of 262 instructions.
 
-    for gpu in cuda_device.find_gpus():  # none? why_not() says what to install
+    for gpu in device.find_gpus():  # none? why_not() says what to install
         samples = measure(gpu_probes(gpu, quick=False), rounds=7)
-        fields = cuda_describe.gpu_hardware(gpu, samples, when)
+        fields = describe.gpu_hardware(gpu, samples, when)
 
 One GPU at a time: probes work on the GPU, and in the thread, for which they were made last. Only the functions that
 need numba import it.
@@ -23,7 +23,7 @@ import numpy as np
 
 from simulator.errors import InputError
 from simulator.probe.clock import Probe
-from simulator.probe.cuda_describe import (
+from simulator.probe.cuda.describe import (
     KINDS,
     LAUNCH,
     LAUNCH_AND_WAIT,
@@ -33,8 +33,8 @@ from simulator.probe.cuda_describe import (
     product_name,
     stream_name,
 )
-from simulator.probe.cuda_device import Gpu, errors_told
-from simulator.probe.cuda_libraries import (
+from simulator.probe.cuda.device import Gpu, errors_told
+from simulator.probe.cuda.libraries import (
     PRODUCTS,
     CallError,
     Multiplier,
@@ -154,7 +154,7 @@ def stream_probe(work: _Work, kind: str, nbytes: int) -> Probe:
     """
     from numba import cuda
 
-    from simulator.probe import cuda_kernels as kernels
+    from simulator.probe.cuda import kernels
 
     n_parts, n_used = KINDS[kind]
     n_vectors = nbytes // n_parts // kernels.VECTOR_BYTES
@@ -176,7 +176,7 @@ def multiply_add_probe(work: _Work) -> Probe:
     """Multiply-adds in registers, each counted as two operations."""
     from numba import cuda
 
-    from simulator.probe import cuda_kernels as kernels
+    from simulator.probe.cuda import kernels
 
     kernel = work.configured(kernels.multiply_add)
 
@@ -209,7 +209,7 @@ def launch_probes() -> list[Probe]:
 def _simulated_launcher() -> tuple[Callable[[int], None], Callable[[], None]]:
     from numba import cuda
 
-    from simulator.probe import cuda_kernels as kernels
+    from simulator.probe.cuda import kernels
 
     def launch(count: int) -> None:
         for _ in range(count):

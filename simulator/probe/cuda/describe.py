@@ -8,8 +8,8 @@ from typing import Any
 
 from simulator import __version__
 from simulator.probe.clock import Sample, spread_fields
-from simulator.probe.cuda_device import Gpu, describe_gpu_state
-from simulator.probe.cuda_libraries import PRODUCTS
+from simulator.probe.cuda.device import Gpu, describe_gpu_state
+from simulator.probe.cuda.libraries import PRODUCTS
 from simulator.probe.figures import SOURCE
 from simulator.spec.memory import DeviceClass
 from simulator.units import GI, GIGA, KI, MEGA, MI, MICRO, TERA, format_gib
