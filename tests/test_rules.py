@@ -143,6 +143,13 @@ def test_imports_lead_downwards():
     assert upward({"engine.step": {"forecast.ops"}, "units": {"errors"}}) == [("engine.step", "forecast.ops")]
 
 
+def test_the_rooms_are_told_in_the_docs():
+    """In the order in which they import, each folder in a row of its own."""
+    rows = re.findall(r"^\| `(\w+)/`", (ROOT / "docs" / "code.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(rows) == {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert [LEVEL[name] for name in rows] == sorted(LEVEL[name] for name in rows)
+
+
 def test_no_modules_import_each_other():
     """No ring of imports, however long; the check itself sees one."""
     assert circle(graph()) == []

@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ MAX_YAML_BYTES = 256 * 2**10  # a device or model file has a few kB; its nodes t
 _MARKS = {"layers": "a model", "memory": "a hardware", "backends": "a runtime"}
 _PACKAGE = Path(__file__).parent.parent
 _DIGEST_BYTES = 32
+_UNREADABLE = (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError)  # what unpickling may raise
 _SOURCES = ("spec/*.py", "spec/layers/*.py", "errors.py", "units.py")  # all that a value is made by
 
 
@@ -73,7 +75,7 @@ def _kept(path: Path, text: str, kind: type[T]) -> T | None:
             found = (folder / _name(path)).read_bytes()
             digest, content = found[:_DIGEST_BYTES], found[_DIGEST_BYTES:]
             value = _Reader(io.BytesIO(content)).load() if digest == _digest(text, content) else None
-        except (OSError, pickle.UnpicklingError):
+        except (OSError, *_UNREADABLE):
             continue
         if type(value) is kind:
             return value
@@ -120,7 +122,9 @@ def _code() -> bytes:
     return repr(stats).encode()
 
 
-def _folders() -> tuple[Path, ...]:
+def _folders() -> Iterator[Path]:
     """Where Python keeps what it compiled of this package, and a folder of the user's where that cannot be written to."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(__file__).parent / "__pycache__", Path(home) / "roofcast"
+    yield Path(__file__).parent / "__pycache__"
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - stays as it is without a home
+    if os.path.isabs(caches):  # noqa: PTH117
+        yield Path(caches) / "roofcast"

@@ -140,3 +140,14 @@ def test_a_second_run_loads_neither_pydantic_nor_yaml(tmp_path):
         for _ in range(2)
     ]
     assert runs[1].split() == []
+
+
+@pytest.mark.parametrize("home", ["", "relative/folder", "~"])
+def test_without_a_home_nothing_is_written_where_somebody_works(home, tmp_path, monkeypatch):
+    """A folder of caches that is no whole path is none; the one of the package is asked first."""
+    monkeypatch.setenv("XDG_CACHE_HOME", home)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.chdir(tmp_path)
+    assert [folder.name for folder in shipped._folders()] == ["__pycache__"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert list(shipped._folders())[1:] == [tmp_path / "roofcast"]
