@@ -12,8 +12,8 @@ from importlib import import_module
 
 import click
 
-from simulator.commands.ending import MISTAKE, ending_in_words, fail
-from simulator.commands.usage import in_words, no_such_command, readable
+from simulator.commands.line.ending import MISTAKE, ending_in_words, fail
+from simulator.commands.line.usage import in_words, no_such_command, readable
 from simulator.interrupts import STATUS, end_interrupted
 
 # Each is a module of that name in `simulator.commands`, and no other than the one asked for is imported.

@@ -50,6 +50,26 @@ def imports(path):
     return {"" if name == "simulator" else name.removeprefix("simulator.") for name in found}
 
 
+def hidden(source):
+    """Ways of importing that the graph does not see: relative ones, names of `simulator` itself, modules by a text."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            names = {alias.name for alias in node.names} - {"__version__"}
+            found += ["relative"] if node.level else []
+            found += [f"from simulator import {name}" for name in sorted(names) if node.module == "simulator"]
+        elif isinstance(node, ast.Import):
+            found += ["import simulator" for alias in node.names if alias.name == "simulator"]
+        elif isinstance(node, ast.Name | ast.Attribute):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            found += [name] if name in ("import_module", "__import__") else []
+    return found
+
+
+# Where modules are loaded by their name, of which none is told as a text that could be another.
+BY_NAME = {"": ["import_module"], "cli": ["import_module"], "report.pictures": ["import_module"]}
+
+
 def graph():
     """Every module of the package with the modules of the package that it imports."""
     known = modules()
@@ -94,7 +114,17 @@ def circle(found):
 def seeing(found):
     """Modules of the measuring side that import from the forecasting side."""
     is_measuring = re.compile(rf"({'|'.join(map(re.escape, MEASURING))})(\.|$)").match
-    return [name for name, others in found.items() if is_measuring(name) and "forecast" in map(room, others)]
+    return [name for name in found if is_measuring(name) and "forecast" in map(room, behind(name, found))]
+
+
+def behind(name, found):
+    """Every module that a module imports, or that those import."""
+    seen, todo = set(), [name]
+    while todo:
+        new = found.get(todo.pop(), set()) - seen
+        seen |= new
+        todo += new
+    return seen
 
 
 def written_files():
@@ -150,6 +180,17 @@ def test_the_rooms_are_told_in_the_docs():
     assert [LEVEL[name] for name in rows] == sorted(LEVEL[name] for name in rows)
 
 
+def test_no_import_is_hidden():
+    """What the graph is drawn from is all that is imported; the check itself sees each way around it."""
+    found = {name: hidden(path.read_text(encoding="utf-8")) for name, path in modules().items()}
+    assert {name: each for name, each in found.items() if each} == BY_NAME
+    for source in (
+        "from . import step", "from .step import Step", "import simulator", "from simulator import scenario",
+        "import importlib\nimportlib.import_module('simulator.forecast.step')", "__import__('simulator.cli')",
+    ):  # fmt: skip
+        assert hidden(source)
+
+
 def test_no_modules_import_each_other():
     """No ring of imports, however long; the check itself sees one."""
     assert circle(graph()) == []
@@ -162,6 +203,7 @@ def test_the_measuring_side_never_imports_the_forecasting_side():
     assert seeing(
         {"engine.step": {"forecast.decode"}, "judge.measure": {"engine"}, "judge.compare": {"forecast.ops"}}
     ) == ["engine.step"]
+    assert seeing({"judge.measure": {"judge.matrix"}, "judge.matrix": {"forecast.ops"}}) == ["judge.measure"]
 
 
 def test_forecasts_need_neither_numba_nor_matplotlib():

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from simulator.commands.ending import ending_in_words
+from simulator.commands.line.ending import ending_in_words
 from simulator.progress import Progress
 from simulator.report.progress import progress_bar
 from simulator.report.record import write_json

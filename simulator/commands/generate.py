@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.commands import options
-from simulator.commands.parser import argument, flag, option, subcommand
-from simulator.commands.values import number, whole_number
+from simulator.commands.line import options
+from simulator.commands.line.parser import argument, flag, option, subcommand
+from simulator.commands.line.values import number, whole_number
 
 
 @subcommand("generate")

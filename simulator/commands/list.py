@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from simulator.commands import options
-from simulator.commands.parser import argument, flag, option, subcommand
+from simulator.commands.line import options
+from simulator.commands.line.parser import argument, flag, option, subcommand
 from simulator.errors import InputError, hint, printable
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario

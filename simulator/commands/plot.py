@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from simulator.commands import options
-from simulator.commands.parser import argument, option, subcommand
+from simulator.commands.line import options
+from simulator.commands.line.parser import argument, option, subcommand
+from simulator.commands.line.values import parse_names, parse_shown_grid
 from simulator.commands.picture import check_path, show, show_device
-from simulator.commands.values import parse_names, parse_shown_grid
 from simulator.errors import InputError, hint, printable
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
 from simulator.importers.open import load_model

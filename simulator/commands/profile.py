@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from simulator.commands import options
-from simulator.commands.parser import flag, option, subcommand
-from simulator.commands.values import number, whole_number
+from simulator.commands.line import options
+from simulator.commands.line.parser import flag, option, subcommand
+from simulator.commands.line.values import number, whole_number
 from simulator.errors import InputError
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from simulator.commands import options
-from simulator.commands.parser import option, subcommand
+from simulator.commands.line import options
+from simulator.commands.line.parser import option, subcommand
+from simulator.commands.line.values import parse_names, parse_shown_grid
 from simulator.commands.report_folder import FILES, PAGE, check_folder
-from simulator.commands.values import parse_names, parse_shown_grid
 from simulator.errors import InputError
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.importers.open import load_model

@@ -6,8 +6,8 @@ import contextlib
 import io
 from pathlib import Path
 
-from simulator.commands import options
-from simulator.commands.parser import argument, option, subcommand
+from simulator.commands.line import options
+from simulator.commands.line.parser import argument, option, subcommand
 from simulator.errors import InputError, hint, printable
 from simulator.importers.open import load_model
 from simulator.report.entry import print_format, print_hardware, print_model, print_runtime

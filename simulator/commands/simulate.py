@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from simulator.commands import options
-from simulator.commands.parser import argument, option, subcommand
-from simulator.commands.values import parse_grid
+from simulator.commands.line import options
+from simulator.commands.line.parser import argument, option, subcommand
+from simulator.commands.line.values import parse_grid
 from simulator.errors import InputError, printable
-from simulator.forecast.predict import Prediction
+from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, sweep, with_density
 
 MAX_POINTS = 2_000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.commands import options
-from simulator.commands.parser import argument, flag, option, subcommand
+from simulator.commands.line import options
+from simulator.commands.line.parser import argument, flag, option, subcommand
 from simulator.errors import InputError
 
 

@@ -34,10 +34,13 @@ def pieces_of(load: Workload) -> Pieces | None:
 
 
 def _cut(load: Workload, shape: tuple[int, ...]) -> Pieces:
-    """Cut along the longest axis, in the order of that axis."""
-    axis = int(np.argmax(shape))
-    length = max(1, POINTS * shape[axis] // int(np.prod(shape)))
+    """Cut along one axis, in its order: the longest of the batch's, so that no batch stands in two pieces, or of all."""
+    size = int(np.prod(shape))
     batch, context = (_aligned(each, len(shape)) for each in (load.batch, load.context))
+    axis = int(np.argmax(batch.shape))
+    if size // batch.shape[axis] > POINTS:
+        axis = int(np.argmax(shape))
+    length = max(1, POINTS * shape[axis] // size)
     cuts = [slice(start, start + length) for start in range(0, shape[axis], length)]
     loads = [replace(load, batch=_part(batch, axis, each), context=_part(context, axis, each)) for each in cuts]
     return Pieces(loads, lambda found: np.concatenate(_whole(loads, found), axis=axis))

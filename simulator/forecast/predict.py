@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
 from simulator.forecast.pieces import pieces_of
 from simulator.forecast.prediction import Prediction
-from simulator.forecast.step import Results, Step, time_step
+from simulator.forecast.step import Steps, time_step
 from simulator.spec.arguments import expect, whole
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model
@@ -24,14 +23,8 @@ def predict(model: Model, hardware: Hardware, load: Workload, runtime: Runtime) 
     pieces = pieces_of(load)
     if pieces is None:
         return Prediction(model, hardware, runtime, load, time_step(model, hardware, runtime, load))
-    # What a piece takes apart from its results is let go of before the next one.
-    found = [_results(time_step(model, hardware, runtime, each)) for each in pieces.loads]
-    results = Results(*(pieces.joined(each) for each in zip(*found, strict=True)))
-    return Prediction(model, hardware, runtime, load, results)
-
-
-def _results(step: Step) -> tuple[Any, ...]:
-    return tuple(getattr(step, field.name) for field in fields(Results))
+    steps = tuple(time_step(model, hardware, runtime, each) for each in pieces.loads)
+    return Prediction(model, hardware, runtime, load, Steps(steps, pieces.joined))
 
 
 def prompt_seconds(model: Model, hardware: Hardware, load: Workload, runtime: Runtime, chunk: int = 512):

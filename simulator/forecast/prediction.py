@@ -13,7 +13,7 @@ from simulator.forecast import interval
 from simulator.forecast.fit import memory_limit, memory_needed
 from simulator.forecast.ops import Cost, total
 from simulator.forecast.roofline import TimedOp
-from simulator.forecast.step import BOUNDS, Results, Step, threads_of, time_step, working_set_of
+from simulator.forecast.step import BOUNDS, Step, Steps, threads_of, time_step, working_set_of
 from simulator.spec.arguments import positive
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model, weight_bytes
@@ -34,19 +34,14 @@ class Prediction:
     hardware: Hardware
     runtime: Runtime
     load: Workload
-    timed: Step | Results
+    timed: Step | Steps
 
     @cached_property
-    def step(self) -> Step:
-        """The step, operation by operation, at all points at once."""
-        if isinstance(self.timed, Step):
-            return self.timed
-        return time_step(self.model, self.hardware, self.runtime, self.load)
-
-    @property
     def ops(self) -> tuple[TimedOp, ...]:
-        """Every operation with its time."""
-        return self.step.ops
+        """Every operation with its time; of a large grid they are timed once more, all points at once."""
+        if isinstance(self.timed, Step):
+            return self.timed.ops
+        return time_step(self.model, self.hardware, self.runtime, self.load).ops
 
     @property
     def backend(self) -> Backend:
@@ -64,9 +59,14 @@ class Prediction:
         return self.timed.seconds
 
     @property
+    def seconds_ceiling(self):
+        """Seconds of a step at datasheet bandwidth and peak, with memory enough."""
+        return self.timed.seconds_ceiling
+
+    @property
     def step_overhead_s(self) -> Any:
         """Seconds per step that no operation accounts for."""
-        return self.step.overhead_s
+        return self.timed.overhead_s
 
     @cached_property
     def seconds_per_step(self):
@@ -86,7 +86,7 @@ class Prediction:
     @property
     def tokens_per_s_ceiling(self):
         """What datasheet bandwidth and peak allow; where the best that was measured stands in for a datasheet, at least the forecast."""
-        told = self._where_it_fits(self.load.new_tokens / self.timed.seconds_ceiling)
+        told = self._where_it_fits(self.load.new_tokens / self.seconds_ceiling)
         return told if self.hardware.main_memory.datasheet_gb_per_s else np.maximum(told, self.tokens_per_s)
 
     @property
@@ -112,7 +112,7 @@ class Prediction:
     @property
     def parts_given_memory(self) -> dict[str, Any]:
         """The same of `seconds_given_memory`."""
-        return self.step.parts
+        return self.timed.parts
 
     @property
     def bound(self):
@@ -128,7 +128,7 @@ class Prediction:
     @property
     def cost(self) -> Cost:
         """Bytes and operations of the step."""
-        return self.step.cost
+        return self.timed.cost
 
     @cached_property
     def bytes(self) -> dict[str, Any]:

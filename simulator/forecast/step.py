@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -23,16 +23,6 @@ from simulator.spec.workload import Workload
 from simulator.units import MICRO
 
 BOUNDS = ("memory", "compute", "overhead")
-
-
-@dataclass(frozen=True)
-class Results:
-    """What is kept of a large grid's steps: of each field an array over the grid, as a `Step` has it."""
-
-    seconds: Any
-    seconds_ceiling: Any
-    interval_factor: Any
-    largest_part: Any
 
 
 @dataclass(frozen=True)
@@ -141,6 +131,54 @@ class Step:
                 yield figure, "compute", place
             yield launch, "overhead", place
         yield self.backend.step_us, "step", 0
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a large grid's pieces: each result is joined when it is asked for, as one `Step` would have it."""
+
+    steps: tuple[Step, ...]
+    joined: Callable[[Sequence[Any]], Any]  # one array over the grid, of one for each piece
+
+    def _over_grid(self, found: list[Any]) -> Any:
+        is_one_number = all(np.ndim(each) == 0 and each == found[0] for each in found)
+        return found[0] if is_one_number else self.joined(found)
+
+    @cached_property
+    def seconds(self):
+        """Seconds of the whole step."""
+        return self._over_grid([each.seconds for each in self.steps])
+
+    @cached_property
+    def seconds_ceiling(self):
+        """Seconds at datasheet bandwidth and peak."""
+        return self._over_grid([each.seconds_ceiling for each in self.steps])
+
+    @cached_property
+    def overhead_s(self):
+        """Seconds per step that no operation accounts for."""
+        return self._over_grid([each.overhead_s for each in self.steps])
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Bytes and operations of the step."""
+        costs = [vars(each.cost) for each in self.steps]
+        return Cost(**{name: self._over_grid([each[name] for each in costs]) for name in costs[0]})
+
+    @cached_property
+    def parts(self) -> dict[str, Any]:
+        """Seconds by what limits them."""
+        return {name: self._over_grid([each.parts[name] for each in self.steps]) for name in BOUNDS}
+
+    @cached_property
+    def largest_part(self):
+        """Which of BOUNDS takes most of the step."""
+        return self._over_grid([each.largest_part for each in self.steps])
+
+    @cached_property
+    def interval_factor(self):
+        """The 80 % interval is the forecast times and by this."""
+        return self._over_grid([each.interval_factor for each in self.steps])
 
 
 def _key(figure: Figure) -> tuple | None:

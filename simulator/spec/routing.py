@@ -214,6 +214,7 @@ class Capacity:
         return ffn.n_active * np.asarray(kept)[inverse].reshape(shape)
 
 
+@lru_cache(maxsize=2**16)  # as above
 def dropped_share(batch: int, n_experts: int, n_active: int, capacity: float) -> float:
     """Share of the token-to-expert assignments that overflow *capacity* per expert, uniform choice.
 

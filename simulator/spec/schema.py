@@ -13,8 +13,9 @@ building those takes longer than a forecast, and shipped files have been checked
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, Union
 
 from simulator.errors import InputError, describe, hint, is_plain_line, printable
@@ -42,6 +43,12 @@ class Field:
     def is_needed(self) -> bool:
         """Whether a file has to give it."""
         return self.default is _NEEDED
+
+    def own_default(self, kind: str, name: str) -> Any:
+        """The default for one more value, which may hold it as its own; TypeError where there is none."""
+        if self.is_needed:
+            raise TypeError(f"a {kind} needs {name}")
+        return self.default.copy() if isinstance(self.default, dict) else self.default
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         import pydantic
@@ -97,7 +104,9 @@ class _Kind(type):
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> type:
         fields = {key: field for base in reversed(bases) for key, field in getattr(base, "model_fields", {}).items()}
         for key, annotation in body.get("__annotations__", {}).items():
-            if not key.startswith("_") and not str(annotation).startswith("ClassVar"):
+            if not isinstance(annotation, str):
+                raise TypeError(f"{name}.{key}: annotations of kinds are texts (from __future__ import annotations)")
+            if not key.startswith("_") and not annotation.startswith("ClassVar"):
                 given = body.pop(key, _NEEDED)
                 fields[key] = given if isinstance(given, Field) else Field(given)
         marked = {key: getattr(getattr(each, "__func__", each), "_holds_for", None) for key, each in body.items()}
@@ -123,6 +132,11 @@ class Spec(metaclass=_Kind):
         return _checked(data, cls, cls.__name__)
 
     @classmethod
+    def model_json_schema(cls) -> dict[str, Any]:
+        """What a file of such fields may hold, as JSON schema, by which editors help whoever writes one."""
+        return _checker(cls).json_schema()
+
+    @classmethod
     def model_construct(cls, **fields: Any) -> Self:
         """A value of fields that are known to be right: nothing is checked."""
         return cls._of(fields, fields.keys())
@@ -132,11 +146,11 @@ class Spec(metaclass=_Kind):
         value = object.__new__(cls)
         own = value.__dict__
         for name, field in cls.model_fields.items():
-            own[name] = fields.get(name, field.default)
+            own[name] = fields[name] if name in fields else field.own_default(cls.__name__, name)
         own["_given"] = frozenset(given)
         return value
 
-    def model_copy(self, *, update: dict[str, Any]) -> Self:
+    def model_copy(self, *, update: Mapping[str, Any] = MappingProxyType({})) -> Self:
         """The same value with some fields changed, which are not checked."""
         value = object.__new__(type(self))
         own = value.__dict__
@@ -153,7 +167,7 @@ class Spec(metaclass=_Kind):
         exclude_none: bool = False,
         exclude_defaults: bool = False,
     ) -> dict[str, Any]:
-        """Its fields as plain data, lists and mappings of numbers and text; those left out that nobody gave, say."""
+        """Its fields as plain data: lists and mappings of numbers and text, without those that nobody gave, or that are empty."""
         chosen = {"by_alias": by_alias, "exclude_unset": exclude_unset, "exclude_none": exclude_none,
                   "exclude_defaults": exclude_defaults}  # fmt: skip
         found = {}
@@ -275,7 +289,7 @@ def _model_of(kind: type[Spec]) -> type[BaseModel]:
             names, before = mark
             mode = "before" if before else "after"
             checks[name] = pydantic.field_validator(*names, mode=mode)(getattr(kind, name))
-    config = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
+    config = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
     return pydantic.create_model(kind.__name__, __config__=config, __validators__=checks, **fields)
 
 

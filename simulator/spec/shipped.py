@@ -7,25 +7,24 @@ import io
 import os
 import pickle
 import sys
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from simulator import __version__
 from simulator.errors import InputError
 from simulator.spec.library import is_shipped
 from simulator.spec.schema import Spec, check
-from simulator.spec.textfiles import read_text
+from simulator.spec.textfiles import MAX_YAML_BYTES, read_text
 
 T = TypeVar("T", bound=Spec)
-
-MAX_YAML_BYTES = 256 * 2**10  # a device or model file has a few kB; its nodes take a thousand times that
 
 # Fields by which a file of another sort is recognised, and what it is.
 _MARKS = {"layers": "a model", "memory": "a hardware", "backends": "a runtime"}
 _PACKAGE = Path(__file__).parent.parent
 _DIGEST_BYTES = 32
-_UNREADABLE = (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError)  # what unpickling may raise
 _SOURCES = ("spec/*.py", "spec/layers/*.py", "errors.py", "units.py")  # all that a value is made by
 
 
@@ -75,7 +74,7 @@ def _kept(path: Path, text: str, kind: type[T]) -> T | None:
             found = (folder / _name(path)).read_bytes()
             digest, content = found[:_DIGEST_BYTES], found[_DIGEST_BYTES:]
             value = _Reader(io.BytesIO(content)).load() if digest == _digest(text, content) else None
-        except (OSError, *_UNREADABLE):
+        except Exception:  # noqa: BLE001 - a file can be unreadable, and what is unpickled of a wrong one can raise anything
             continue
         if type(value) is kind:
             return value
@@ -96,7 +95,7 @@ def _keep(path: Path, text: str, value: Spec) -> None:
 
 def _write(target: Path, content: bytes) -> None:
     """As a whole or not at all: another process may read it at this moment."""
-    part = target.with_suffix(f".{os.getpid()}")
+    part = target.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     try:
         part.write_bytes(content)
         part.replace(target)
@@ -116,10 +115,12 @@ def _digest(text: str, content: bytes) -> bytes:
 
 @lru_cache(maxsize=1)
 def _code() -> bytes:
-    """What tells this code from another: size and time of all its files."""
-    files = sorted(file for pattern in _SOURCES for file in _PACKAGE.glob(pattern))
-    stats = [(file.name, (found := file.stat()).st_size, found.st_mtime_ns) for file in files]
-    return repr(stats).encode()
+    """What tells this code from another: its version, and all that stands in its files."""
+    digest = hashlib.sha256(__version__.encode())
+    for pattern in _SOURCES:
+        for file in sorted(_PACKAGE.glob(pattern)):
+            digest.update(file.read_bytes())
+    return digest.digest()
 
 
 def _folders() -> Iterator[Path]:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from simulator.errors import InputError, plain_line, plain_text, printable
 
 MAX_FILE_BYTES = 4 * 2**20  # recorded choices of experts are the largest
+MAX_YAML_BYTES = 256 * 2**10  # a device or model file has a few kB; its nodes take a thousand times that
 STANDARD_INPUT = Path("standard input")  # in messages
 
 

@@ -9,21 +9,20 @@ from typing import Any
 import yaml
 
 from simulator.errors import InputError, describe, is_plain_line, printable
-from simulator.spec.textfiles import read_text, short
+from simulator.spec.textfiles import MAX_YAML_BYTES, read_text, short
 
 try:  # libyaml's loader is ten times faster; PyYAML is sometimes built without it
     from yaml import CSafeLoader as SafeLoader
 except ImportError:  # pragma: no cover
     from yaml import SafeLoader
 
-MAX_YAML_BYTES = 256 * 2**10  # a device or model file has a few kB; its nodes take a thousand times that
 MAX_DEPTH = 40
 
 
 class _Loader(SafeLoader):
     """YAML without dates, and with numbers such as 1e3, which YAML 1.1 takes for text."""
 
-    yaml_implicit_resolvers = {
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the loader of yaml has it so
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith("timestamp")]
         for first, resolvers in SafeLoader.yaml_implicit_resolvers.items()
     }

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from simulator.cli import main
-from simulator.commands.values import parse_counts
+from simulator.commands.line.values import parse_counts
 from simulator.forecast.scenario import scenario
 
 # What the design promises of each prediction.

@@ -10,7 +10,7 @@ import tiny
 from places import ROOT
 
 from simulator.bench import command
-from simulator.commands.ending import SHORT_OF_MEMORY, ending_in_words
+from simulator.commands.line.ending import SHORT_OF_MEMORY, ending_in_words
 from simulator.engine.memory import Pool
 from simulator.probe import memory
 
@@ -18,7 +18,7 @@ CHILD = """
 import os, sys
 sys.path[:0] = [{root!r}, {tests!r}]
 from patching import change
-from simulator.commands.ending import ending_in_words
+from simulator.commands.line.ending import ending_in_words
 with ending_in_words():
     {body}
 """

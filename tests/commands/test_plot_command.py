@@ -8,8 +8,8 @@ from matplotlib.image import imread
 from validated import ROW, written
 
 from simulator.cli import main
+from simulator.commands.line.usage import with_every_device
 from simulator.commands.plot import KINDS
-from simulator.commands.usage import with_every_device
 from simulator.forecast.scenario import scenario
 from simulator.importers.open import load_model
 

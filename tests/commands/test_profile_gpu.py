@@ -12,7 +12,7 @@ from places import ROOT
 
 from simulator.cli import main
 from simulator.commands import profile_cpu, profile_gpu
-from simulator.commands.usage import with_index
+from simulator.commands.line.usage import with_index
 from simulator.errors import InputError
 from simulator.probe.clock import Sample
 from simulator.probe.cuda import device as cuda_device

@@ -19,7 +19,7 @@ from validated import ROW, written
 
 from simulator.cli import main
 from simulator.commands import report as report_module
-from simulator.commands.ending import SHORT_OF_MEMORY
+from simulator.commands.line.ending import SHORT_OF_MEMORY
 from simulator.report import pictures
 from simulator.spec.library import names, shelf
 

@@ -41,7 +41,7 @@ def test_a_command_loads_no_other(arguments):
     """Nor what draws, writes pages or sits on a terminal."""
     modules = loaded(*arguments)
     assert commands_in(modules) == {arguments[0]}
-    assert not {"typer", "rich", "matplotlib", "numba", "simulator.report.page"} & modules
+    assert not {"rich", "matplotlib", "numba", "simulator.report.page"} & modules
 
 
 @pytest.mark.parametrize("arguments", [("validate", "--against", "none.csv"), ("profile", "--quick", "--seconds", "9")])

@@ -42,17 +42,22 @@ def test_pieces_make_up_the_whole(base, shape, monkeypatch):
         one, other = getattr(whole, name), getattr(cut, name)
         assert one.shape == other.shape
         assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
-    assert np.array_equal(whole.cost.flops, cut.cost.flops)
+    for name in ("memory", "compute", "overhead"):
+        assert np.array_equal(*np.broadcast_arrays(whole.parts[name], cut.parts[name]), equal_nan=True)
+    for name, one in vars(whole.cost).items():
+        assert np.array_equal(*np.broadcast_arrays(one, getattr(cut.cost, name)))
+    assert len(whole.ops) == len(cut.ops)
 
 
 def test_a_piece_is_as_small_as_it_says(monkeypatch):
-    """Ninety points of 30 rows and 3 columns, and the last 30; together they are the grid, in its order."""
+    """Two batches of 40 contexts each, so that no batch stands in two pieces; a single batch is cut along its contexts."""
     monkeypatch.setattr(pieces, "POINTS", 100)
     load = Workload(parse_weights("f16"), batch=np.arange(1, 31)[:, None], context=np.arange(40))
     found = pieces.pieces_of(load).loads
-    assert [each.batch.shape[0] for each in found] == [30] * 14
-    assert [each.context.shape for each in found] == [(1, 3)] * 13 + [(1, 1)]
-    assert np.concatenate([each.context.ravel() for each in found]).tolist() == list(range(40))
+    assert [each.batch.ravel().tolist() for each in found] == [[n, n + 1] for n in range(1, 31, 2)]
+    assert {each.context.shape for each in found} == {(1, 40)}
+    found = pieces.pieces_of(Workload(parse_weights("f16"), batch=3, context=np.arange(250))).loads
+    assert [each.context.tolist() for each in found] == [[*range(100)], [*range(100, 200)], [*range(200, 250)]]
     assert pieces.pieces_of(Workload(parse_weights("f16"), batch=3)) is None
 
 

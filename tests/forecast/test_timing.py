@@ -44,7 +44,7 @@ def test_a_memory_bound_step_takes_bytes_over_bandwidth(tiny_dense, perfect):
     forecast = predict(tiny_dense, device(), Workload(F16), perfect)
     cost = forecast.cost
     assert forecast.seconds_per_step == pytest.approx((cost.streamed_bytes + cost.activation_bytes) / 1e9)
-    assert forecast.timed.seconds_ceiling == pytest.approx(cost.streamed_bytes / 2e9)
+    assert forecast.seconds_ceiling == pytest.approx(cost.streamed_bytes / 2e9)
     assert forecast.bound == "memory"
     assert forecast.tokens_per_s == pytest.approx(1 / forecast.seconds_per_step)
 
@@ -53,7 +53,7 @@ def test_a_compute_bound_step_takes_flops_over_peak(tiny_dense, perfect):
     """At a peak of 1 MFLOP/s arithmetic is all that matters, in forecast and ceiling."""
     forecast = predict(tiny_dense, device(peaks_tflops={"f32": 1e-6}), Workload(F16, batch=4), perfect)
     assert forecast.seconds_per_step == pytest.approx(forecast.cost.flops / 1e6, rel=1e-3)
-    assert forecast.timed.seconds_ceiling == pytest.approx(forecast.cost.flops / 1e6)
+    assert forecast.seconds_ceiling == pytest.approx(forecast.cost.flops / 1e6)
     assert forecast.bound == "compute"
 
 

@@ -8,7 +8,7 @@ from readings import figure_of
 from simulator.probe.merge import is_measured, pooled
 
 
-def test_figures_are_pooled_by_how_often_they_were_figure_of():
+def test_figures_are_pooled_by_how_often_they_were_timed():
     """ln 2 three times and ln 32 once: the mean is ln 4. Spread: sqrt((3 * 0.1**2 + 0.2**2) / 4 within, and
     (3 * ln(2)**2 + ln(8)**2) / 4 between)."""
     found = pooled(figure_of(2.0, 0.1, 3), figure_of(32.0, 0.2, 1))

@@ -7,7 +7,8 @@ from profiled import figure, kernel, machine
 from readings import HOSTS, PI5, readings_of, timed
 
 from simulator.forecast.scenario import scenario
-from simulator.probe.describe import hardware_fields, noise_of, with_doubts
+from simulator.probe.describe import hardware_fields, with_doubts
+from simulator.probe.describe_run import noise_of
 from simulator.report.remarks import rests_on
 from simulator.spec.doubt import MOST_NAMED, doubts, told_doubts
 from simulator.spec.hardware import Hardware

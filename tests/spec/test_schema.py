@@ -1,5 +1,7 @@
 """Values of fields: frozen, compared by their fields, copied without a check, checked however they are built."""
 
+from __future__ import annotations
+
 import pickle
 from typing import Annotated, Literal
 
@@ -150,3 +152,27 @@ def test_a_value_comes_back_from_a_pickle():
     figure = Figure(value=3)
     hash(figure)
     assert "_hash" not in pickle.loads(pickle.dumps(figure)).__dict__
+
+
+def test_defaults_belong_to_their_value():
+    """Writing into the mapping of one changes no other's; what has no default has to be given."""
+    one, other = (
+        load_hardware("rtx-3090").model_construct(name=name, device_class="sbc", kind="cpu", memory=()) for name in "ab"
+    )
+    one.traffic["triad"] = Figure(value=1)
+    assert other.traffic == {}
+    with pytest.raises(TypeError, match="a Cube needs edge"):
+        Cube.model_construct()
+
+
+def test_editors_are_told_what_a_file_may_hold():
+    """As JSON schema: names as in files, and what is needed."""
+    schema = Box.model_json_schema()
+    assert set(schema["properties"]) == {"color", "things", "most"}
+    assert {"Cube", "Ball"} <= set(schema["$defs"])
+
+
+def test_kinds_are_declared_with_texts():
+    """Types that are looked up when a value is checked; others would make fields of what are none."""
+    with pytest.raises(TypeError, match=r"Thing\.size: annotations of kinds are texts"):
+        type(Spec)("Thing", (Spec,), {"__annotations__": {"size": int}, "__module__": __name__})

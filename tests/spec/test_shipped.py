@@ -108,6 +108,14 @@ def test_only_values_are_read(folder, read):
         written(path, text, pickle.dumps(other))
         assert shipped.load_spec(PI, Hardware) == right
     assert read.count(PI) == 6
+    for spoiled in (
+        b"",
+        b"csimulator.spec.hardware\nNope\n.",
+        b"csimulator.spec.nope\nNope\n.",
+        b"csimulator.spec.hardware\nHardware\n)R.",
+    ):
+        written(path, text, spoiled)
+        assert shipped.load_spec(PI, Hardware) == right
     with pytest.raises(pickle.UnpicklingError, match="is no kind of value"):
         shipped._Reader(__import__("io").BytesIO(pickle.dumps(hashlib.sha256))).load()
 

@@ -16,7 +16,7 @@ from simulator.report.charts.chart import BATCH, Chart, Panel, Series, whole
 from simulator.report.charts.naming import listed, model_name, panel_title, subtitle
 from simulator.report.charts.rates import rate_line
 from simulator.report.charts.source import source_of
-from simulator.spec.model import Experts
+from simulator.spec.layers.ffn import Experts
 from simulator.spec.routing import Routing
 
 ROUTINGS = ("uniform", "zipf:0.6", "zipf:1.2", "worst")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.commands.parser import argument, option, several
-from simulator.commands.values import whole_number
+from simulator.commands.line.parser import argument, option, several
+from simulator.commands.line.values import whole_number
 from simulator.errors import InputError
 
 models = argument(
