@@ -167,7 +167,10 @@ class Spec(metaclass=_Kind):
         exclude_none: bool = False,
         exclude_defaults: bool = False,
     ) -> dict[str, Any]:
-        """Its fields as plain data: lists and mappings of numbers and text, without those that nobody gave, or that are empty."""
+        """Its fields as plain data: lists and mappings of numbers and text.
+
+        By their names in files, or without those that nobody gave, that are None or that are as by default, where that is asked.
+        """
         chosen = {"by_alias": by_alias, "exclude_unset": exclude_unset, "exclude_none": exclude_none,
                   "exclude_defaults": exclude_defaults}  # fmt: skip
         found = {}

@@ -17,7 +17,7 @@ from simulator import __version__
 from simulator.errors import InputError
 from simulator.spec.library import is_shipped
 from simulator.spec.schema import Spec, check
-from simulator.spec.textfiles import MAX_YAML_BYTES, read_text
+from simulator.spec.textfiles import MAX_YAML_BYTES, open_file, read_text
 
 T = TypeVar("T", bound=Spec)
 
@@ -25,6 +25,7 @@ T = TypeVar("T", bound=Spec)
 _MARKS = {"layers": "a model", "memory": "a hardware", "backends": "a runtime"}
 _PACKAGE = Path(__file__).parent.parent
 _DIGEST_BYTES = 32
+_MAX_BYTES = 8 * MAX_YAML_BYTES  # of a kept value; the largest of the shipped ones takes 10 kB
 _SOURCES = ("spec/*.py", "spec/layers/*.py", "errors.py", "units.py")  # all that a value is made by
 
 
@@ -71,7 +72,8 @@ def _kept(path: Path, text: str, kind: type[T]) -> T | None:
     """The value that this very text was read as by this very code; None where none was kept, or it cannot be read."""
     for folder in _folders():
         try:
-            found = (folder / _name(path)).read_bytes()
+            with open_file(folder / _name(path)) as file:
+                found = file.read(_MAX_BYTES)
             digest, content = found[:_DIGEST_BYTES], found[_DIGEST_BYTES:]
             value = _Reader(io.BytesIO(content)).load() if digest == _digest(text, content) else None
         except Exception:  # noqa: BLE001 - a file can be unreadable, and what is unpickled of a wrong one can raise anything

@@ -81,7 +81,13 @@ def empty(path, monkeypatch):
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("spoil", [spoil_code, spoil_text, cut_short, flip_a_bit, empty])
+def another_kind_of_file(path, monkeypatch):
+    """A pipe stands there, on whose writer nobody waits."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("spoil", [spoil_code, spoil_text, cut_short, flip_a_bit, empty, another_kind_of_file])
 def test_what_no_longer_holds_is_made_anew(folder, read, monkeypatch, spoil):
     """Neither an old value nor a damaged one is taken."""
     right = shipped.load_spec(PI, Hardware)
