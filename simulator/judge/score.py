@@ -135,6 +135,10 @@ class Score:
         """The *n* rows that are furthest off, in either direction by factor."""
         return sorted(self.rows, key=lambda row: -abs(math.log(1 + row.error)))[:n]
 
+    def where(self, holds: Callable[[Row | Skipped], bool]) -> Score:
+        """The rows and the skipped ones for which *holds* is true."""
+        return Score(tuple(filter(holds, self.rows)), tuple(filter(holds, self.skipped)))
+
     def by(self, field: str) -> dict[str, Score]:
         """The scores of the rows that share a value of *field*, such as device_class; without the skipped."""
         groups: dict[str, list[Row]] = defaultdict(list)

@@ -12,6 +12,7 @@ from simulator.spec.names import MAX_TEXT, Entry, Meaning, listed, meaning, word
 
 _PACKAGE = Path(__file__).parent.parent
 RUNTIMES = _PACKAGE / "runtimes"
+MEASURED = _PACKAGE / "measured" / "decode.csv"  # published measurements
 
 
 @lru_cache(maxsize=8)
