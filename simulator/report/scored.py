@@ -166,7 +166,7 @@ def _sections(found: Score, usable: Score) -> Iterator[tuple[str, list[str]]]:
     yield "Ceiling", list(_above(usable))
     yield "Skipped", told_reasons(usable.skipped)
     others = found.where(lambda each: not each.origin.is_usable)
-    yield "Besides", [f"not usable either way: {line}" for line in told_reasons(others.skipped)]
+    yield "Unusable", told_reasons(others.skipped)
 
 
 def _above(found: Score) -> Iterator[str]:
