@@ -21,9 +21,10 @@ from simulator.errors import InputError
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.importers.open import load_model
 from simulator.progress import part_of
+from simulator.report.accuracy import accuracy
 from simulator.report.charts.rates import BATCHES
 from simulator.report.grid import CONTEXTS, Grids, build_grids, device_argument, model_argument
-from simulator.report.measured import Measured, accuracy, load_measured, usual_context
+from simulator.report.measured import Measured, load_measured, usual_context
 from simulator.report.page import page
 from simulator.report.pictures import draw_all, report_charts
 from simulator.report.progress import progress_bar

@@ -45,7 +45,7 @@ class Request:
     @property
     def basis(self) -> str:
         """By which parameters rows are forecast, in words."""
-        return LEFT_OUT if self.is_left_out else IN_SAMPLE
+        return LEFT_OUT if self.is_left_out and left_out() else IN_SAMPLE
 
     @property
     def is_left_out(self) -> bool:

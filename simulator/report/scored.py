@@ -83,6 +83,16 @@ def _errors(found: Score) -> list[str]:
     ]  # fmt: skip
 
 
+def short_table(found: Score) -> tuple[list[str], list[list[str]]]:
+    """The same in fewer columns, which the README has room for: the simple estimates by their median errors alone."""
+    head, rows = headline_table(found)
+    places = [place for place, name in enumerate(HEAD) if name not in ("bias", "half-width")]
+    short = [
+        [cells[place].split(",")[0] if place >= len(HEAD) - 2 else cells[place] for place in places] for cells in rows
+    ]
+    return [head[place] for place in places], short
+
+
 def as_markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table as README and docs hold it, its numbers to the right."""
     marks = ["---", *("---:" for _ in head[1:])]
@@ -115,15 +125,19 @@ def _counts(found: Score) -> str:
     )
 
 
-def _print_groups(label: str, groups: Sequence[Group]) -> None:
-    if len(groups) < 2:
-        return
+def group_table(label: str, groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of errors by group."""
     rows = [
         [group.label, f"{len(group.score.rows):,}", *_errors(group.score), f"{group.score.n_above_ceiling:,}"]
         for group in groups
     ]
-    print_table([label, *GROUP_HEAD], rows, left=(label,), spared=GROUP_HEAD[-3:])
-    print()
+    return [label, *GROUP_HEAD], rows
+
+
+def _print_groups(label: str, groups: Sequence[Group]) -> None:
+    if len(groups) > 1:
+        print_table(*group_table(label, groups), left=(label,), spared=GROUP_HEAD[-3:])
+        print()
 
 
 def _print_rows(found: Score, told: Told) -> None:
