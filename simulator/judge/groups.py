@@ -148,6 +148,22 @@ def unusable(found: Score) -> list[Group]:
     return sorted(groups, key=lambda group: -group.n)
 
 
+WEAK = 0.4  # median error of a device or a model above which it is named
+
+
+def weak(found: Score) -> list[Group]:
+    """Devices, and models, that are off by more than WEAK in the median, the furthest first."""
+    groups = [
+        Group(f"{what} {group.label}", group.score)
+        for what, of in (("device", lambda row: row.hardware), ("model", lambda row: row.model))
+        for group in groups_by(found, of)
+    ]
+    return sorted(
+        (group for group in groups if group.score.median_abs_error > WEAK),
+        key=lambda group: -group.score.median_abs_error,
+    )
+
+
 def groups_by(found: Score, of: Callable[[Row], str]) -> list[Group]:
     """The rows that were forecast by what *of* says of them, in the order of ranges or else of names."""
     labels = sorted({of(each) for each in found.rows}, key=_first_number)

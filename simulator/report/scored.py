@@ -10,7 +10,7 @@ from math import exp
 
 from simulator.importers.records import Skipped
 from simulator.judge.baselines import by_datasheet, by_efficiency
-from simulator.judge.groups import BY, Group, groups_by, headline, of_usable, unusable
+from simulator.judge.groups import BY, Group, groups_by, headline, of_usable, unusable, weak
 from simulator.judge.score import Score
 from simulator.report.score import ROW_CELLS, ROWS_LEFT, ROWS_SPARED
 from simulator.report.screen import print_line, print_section
@@ -178,9 +178,17 @@ def _print_unusable(found: Score) -> None:
 
 def _sections(found: Score, usable: Score) -> Iterator[tuple[str, list[str]]]:
     yield "Ceiling", list(_above(usable))
+    yield "Weak", list(_weak(usable))
     yield "Skipped", told_reasons(usable.skipped)
     others = found.where(lambda each: not each.origin.is_usable)
     yield "Unusable", told_reasons(others.skipped)
+
+
+def _weak(found: Score) -> Iterator[str]:
+    """Devices and models whose forecasts are far off."""
+    for group in weak(found):
+        errors = f"median error {group.score.median_abs_error:.0%}, bias {exp(group.score.bias) - 1:+.0%}"
+        yield f"{group.label}: {errors}, {counted(len(group.score.rows), 'row')}"
 
 
 def _above(found: Score) -> Iterator[str]:
