@@ -176,7 +176,7 @@ class Weights:
         return f"Weights({self.name!r})"
 
 
-_EMBEDDINGS = ("token_embd", "output", "position_embd")
+_EMBEDDINGS = ("token_embd", "output", "position_embd", "per_layer_token_embd")
 
 
 def is_router(role: str) -> bool:
@@ -184,13 +184,30 @@ def is_router(role: str) -> bool:
     return role.startswith("ffn_gate_inp")
 
 
+# What joins residual streams, and what makes inputs of each layer: too small to be worth quantising.
+_KEPT_WIDE = ("altup", "laurel", "per_layer_model_proj", "hc_", "output_hc")
+
+
+def is_kept_wide(role: str) -> bool:
+    """Whether quantised files keep a matrix as the checkpoint has it (llama.cpp's src/llama-quant.cpp leaves these out)."""
+    return role.startswith(_KEPT_WIDE)
+
+
 def uniform(fmt: Format) -> Weights:
     """Every matrix in *fmt*; what is never quantised stays as the files of that format keep it."""
     if fmt.name in PLAIN:
         return Weights(fmt.name, lambda _: fmt)
     if fmt.name in LAYERS_ONLY:
-        return Weights(fmt.name, lambda slot: FORMATS["bf16"] if _stays(slot) or slot.role in _EMBEDDINGS else fmt)
-    return Weights(fmt.name, lambda slot: FORMATS["f32"] if _stays(slot) else fmt)
+        return Weights(fmt.name, lambda slot: FORMATS["bf16"] if _is_outside(slot) else fmt)
+    return Weights(fmt.name, lambda slot: _wide(slot) or fmt)
+
+
+def _is_outside(slot: Slot) -> bool:
+    return _stays(slot) or slot.role in _EMBEDDINGS or is_kept_wide(slot.role)
+
+
+def _wide(slot: Slot) -> Format | None:
+    return FORMATS["f32"] if _stays(slot) else FORMATS["bf16"] if is_kept_wide(slot.role) else None
 
 
 def experts_and_rest(experts: Format, rest: Weights) -> Weights:
