@@ -160,7 +160,7 @@ class Prediction:
     @cached_property
     def working_set(self):
         """Bytes that come round again step after step: the weights, and one sequence's cache."""
-        return working_set_of(self.model, self.load)
+        return working_set_of(self.model, self.load, self.runtime.cache_rules.on(self.hardware))
 
     @cached_property
     def weight_bytes(self) -> float:

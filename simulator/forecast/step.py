@@ -15,6 +15,7 @@ from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_wei
 from simulator.forecast.kernel_speed import step_seconds
 from simulator.forecast.ops import Cost, total
 from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_ops
+from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model
@@ -188,10 +189,11 @@ def _key(figure: Figure) -> tuple | None:
 
 def time_step(model: Model, hardware: Hardware, runtime: Runtime, load: Workload) -> Step:
     """A step on a device; ValueError where a tensor's rows do not divide into the blocks of its format."""
-    ops = decode_ops(model, load)
+    rules = runtime.cache_rules.on(hardware)
+    ops = decode_ops(model, load, rules)
     backend, threads = runtime.backend(hardware), threads_of(hardware, load)
-    working_set = working_set_of(model, load)
-    all_bytes = streamed_weight_bytes(model, load) + cache_bytes_held(model, load)
+    working_set = working_set_of(model, load, rules)
+    all_bytes = streamed_weight_bytes(model, load) + cache_bytes_held(model, load, rules)
     timed = time_ops(ops, hardware, backend, threads, working_set, all_bytes)
     return Step(model, hardware, runtime, load, timed, ceiling_seconds(ops, hardware, backend, threads, working_set))
 
@@ -201,11 +203,11 @@ def threads_of(hardware: Hardware, load: Workload) -> int | None:
     return (load.threads or hardware.threads or hardware.cores) if hardware.kind == "cpu" else None
 
 
-def working_set_of(model: Model, load: Workload):
+def working_set_of(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE):
     """Bytes that come round again step after step: every weight that is ever read, since other experts follow, and one
     sequence's cache.
 
     The caches of the rest of the batch are left out: sequences that do not fit together can be decoded one after the
     other, so a larger batch need not be slower.
     """
-    return streamed_weight_bytes(model, load) + cache_bytes_held(model, load) / load.batch
+    return streamed_weight_bytes(model, load) + cache_bytes_held(model, load, rules) / load.batch
