@@ -11,7 +11,8 @@ from simulator.spec.workload import Workload
 
 def memory_needed(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):
     """Bytes of weights, cache and working memory that the device's memory must hold."""
-    return fixed_bytes(model, load, runtime, hardware) + cache_bytes_held(model, load)
+    n_sharing = hardware.n_devices if runtime.split == "tensors" else 1
+    return fixed_bytes(model, load, runtime, hardware) + cache_bytes_held(model, load, n_sharing)
 
 
 def fixed_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Hardware) -> float:
