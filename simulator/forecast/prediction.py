@@ -91,8 +91,9 @@ class Prediction:
 
     @property
     def is_upper_bound(self) -> bool:
-        """Whether something that costs time is left out: what several devices tell each other."""
-        return self.hardware.n_devices > 1 and self.runtime.split == "tensors"
+        """Whether something that costs time is left out: what several devices tell each other over links that are not known."""
+        n_devices = self.hardware.n_devices
+        return n_devices > 1 and self.runtime.split == "tensors" and not self.hardware.links_among(n_devices)
 
     @property
     def tokens_per_s_low(self):
