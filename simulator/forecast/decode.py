@@ -216,7 +216,7 @@ def _cache_bytes(fmt: Format, width: int) -> float:
 
 def _head_ops(model: Model, load: Workload, outside: list[StoredTensor]) -> list[Op]:
     tokens = load.batch  # only the last token of a prompt needs logits
-    ops = [_tensor_op(load, None, stored, "model") for stored in outside if _is_beside(stored.tensor)]
+    ops = [_tensor_op(load, None, stored, "model", None) for stored in outside if _is_beside(stored.tensor)]
     ops += [_head_op(head, tokens) for head in _heads(model, load)]
     vector_bytes = sum(stored.total_bytes for stored in outside if stored.tensor.is_vector)
     if vector_bytes:
