@@ -84,8 +84,11 @@ def test_an_unknown_mix_is_counted_by_its_size(read):
         ({"usable": "no", "why_not": "end_to_end"}, "marked as not usable: end_to_end"),
         ({"usable": "no"}, "marked as not usable: no reason given"),
         ({"metric": "end_to_end"}, "measures end_to_end, only decode is forecast"),
-        ({"mode": "tensor-parallel"}, "on several devices, whose communication is not forecast"),
-        ({"device_count": "2"}, "on several devices, whose communication is not forecast"),
+        ({"mode": "layer-split"}, "mode layer-split, only single, tensor-parallel, distributed are forecast"),
+        (
+            {"device": "gh200", "device_count": "2", "runtime": "vllm", "weights": "f16"},
+            "on 2 x gh200, whose file names no link that joins so many",
+        ),
         ({"backend": "hybrid"}, "weights split between GPU and CPU memory"),
         ({"backend": "npu"}, "on an NPU, which is not forecast"),
         ({"device": "pi9"}, "no hardware file is called pi9"),

@@ -102,7 +102,7 @@ def test_a_model_is_found_in_any_spelling(typed, name):
     [
         ("mixtral", "model 'mixtral' could be mixtral-8x7b or mixtral-8x22b: write one of them"),
         ("qwen3-4b-a3b", "unknown model 'qwen3-4b-a3b'"),
-        ("gemma 4 3b", "unknown model 'gemma 4 3b'"),
+        ("gemma 4 3b", "model 'gemma 4 3b' could be gemma-3-4b or gemma-3n-e4b"),
         ("mistralai/Mistral-7B-Instruct-v0.3", "mistralai/Mistral-7B-Instruct-v0.3: no such file"),
         ("4090", "'4090' is a hardware name, a model name is needed here"),
     ],
