@@ -328,10 +328,14 @@ def refuse_other_software(given: str) -> None:
             )
 
 
+_WELL_KNOWN = ("llama.cpp", "vllm", "mlx", "transformers")
+
+
 def runtimes_with(hardware: Hardware, formats: str, of: Literal["weights", "cache"]) -> list[str]:
-    """Shipped runtimes that run on a device with *formats*; the hardware alone last."""
+    """Shipped runtimes that run on a device with *formats*: well-known ones first, the hardware alone last."""
     found = [name for name in names(RUNTIMES) if not load_runtime(name).refusal(hardware, formats, of)]
-    return sorted(found, key=lambda name: (name == "roofline", name))
+    known = [*_WELL_KNOWN, *sorted({*found} - {*_WELL_KNOWN, "roofline"}), "roofline"]
+    return sorted(found, key=known.index)
 
 
 def default_runtime(hardware: Hardware) -> str:
