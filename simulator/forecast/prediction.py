@@ -91,8 +91,9 @@ class Prediction:
 
     @property
     def is_upper_bound(self) -> bool:
-        """Whether something that costs time is left out: what several devices tell each other."""
-        return self.hardware.n_devices > 1 and self.runtime.split == "tensors"
+        """Whether something that costs time is left out: what several devices tell each other over links that are not known."""
+        n_devices = self.hardware.n_devices
+        return n_devices > 1 and self.runtime.split == "tensors" and not self.hardware.links_among(n_devices)
 
     @property
     def tokens_per_s_low(self):
@@ -166,7 +167,7 @@ class Prediction:
     @cached_property
     def working_set(self):
         """Bytes that come round again step after step: the weights, and one sequence's cache."""
-        return working_set_of(self.model, self.load)
+        return working_set_of(self.model, self.load, self.runtime.cache_rules.on(self.hardware))
 
     @cached_property
     def weight_bytes(self) -> float:

@@ -27,7 +27,7 @@ from simulator.spec.hardware import Hardware, counted_device, load_hardware
 from simulator.spec.library import look_up, shelf
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded
-from simulator.spec.names import is_same, with_count
+from simulator.spec.names import MAX_DEVICES, is_same, with_count
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime
 from simulator.spec.textfiles import STANDARD_INPUT, parse_csv, read_standard_input, read_text
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
@@ -106,15 +106,17 @@ def _refuse_yaml(text: str, path: Path) -> None:
 def _measurement(
     record: Record, hardware: Hardware | None, model: Loaded | None, with_unusable: bool = False
 ) -> Published:
-    chosen = _chosen_device(record.text("device"), hardware)
+    name = _counted_name(record)
+    chosen = _chosen_device(name, hardware)
     if not with_unusable:
         _refuse_unusable(record)
     _refuse_other_kinds(record)
     ran_on = _ran_on(record.text("backend"))
-    device, guessed = (chosen, ()) if chosen else _device(record.text("device"), ran_on)
+    device, guessed = (chosen, ()) if chosen else _device(name, ran_on)
     choice = _formats(record, _model(record.text("model"), model))
     assumed = [*choice.assumed, *guessed]
     runtime = _runtime(record.text("runtime"), device, assumed)
+    _refuse_unknown_links(device, runtime)
     rate = record.rate("tokens_per_s")
     return Published(
         id=record.id,
@@ -143,8 +145,22 @@ def _refuse_unusable(record: Record) -> None:
 
 
 def _refuse_other_kinds(record: Record) -> None:
-    if record.text("mode") not in ("", "single") or record.count("device_count", 1, 10**6, default=1) > 1:
-        raise Unusable("on several devices, whose communication is not forecast")
+    mode, known = record.text("mode"), ("", "single", "tensor-parallel", "distributed")
+    if mode not in known:
+        raise Unusable(f"mode {printable(mode)}, only {', '.join(known[1:])} are forecast")
+
+
+def _counted_name(record: Record) -> str:
+    """The device's name, with how many of it there were where another column says that."""
+    name = record.text("device")
+    count = record.count("device_count", 1, MAX_DEVICES, default=1)
+    return with_count(count, name) if name and count > 1 and _counted(name)[0] == 1 else name
+
+
+def _refuse_unknown_links(device: Hardware, runtime: Runtime) -> None:
+    """Unusable where nothing is known of how so many devices tell each other their parts of each result."""
+    if device.count > 1 and runtime.split == "tensors" and not device.links_among(device.count):
+        raise Unusable(f"on {device.count} x {device.name}, whose file names no link that joins so many")
 
 
 def _ran_on(backend: str) -> Processor:
