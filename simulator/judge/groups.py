@@ -100,12 +100,16 @@ def _range(value: int | None, ranges: Sequence[tuple[int, int | None]]) -> str:
 
 
 def _of_one(*classes: str) -> Callable[[Either], bool]:
-    return lambda each: device_class(each) in classes and batch(each) == 1
+    return lambda each: device_class(each) in classes and batch(each) == 1 and not _is_served(each)
+
+
+def _is_served(each: Either) -> bool:
+    return each.origin.mode == SERVING
 
 
 # What the README shows. A skipped row whose model has no file belongs to no kind of model.
 HEADLINE: tuple[tuple[str, Callable[[Either], bool]], ...] = (
-    ("all", lambda each: each.origin.mode != SERVING),
+    ("all", lambda each: not _is_served(each)),
     ("CPUs, batch 1", _of_one(*_CPUS)),
     ("boards and phones, batch 1", _of_one("sbc", "phone")),
     ("consumer GPUs, batch 1", _of_one("consumer-gpu")),
@@ -113,9 +117,9 @@ HEADLINE: tuple[tuple[str, Callable[[Either], bool]], ...] = (
     ("Apple, batch 1", _of_one("apple")),
     ("integrated GPUs, batch 1", _of_one("igpu")),
     ("datacenter GPUs, batch 1", _of_one("datacenter-gpu")),
-    ("batch 2 to 256", lambda each: each.origin.mode != SERVING and 2 <= (batch(each) or 0) <= 256),
-    ("mixtures of experts", lambda each: each.origin.mode != SERVING and isinstance(each, Row) and each.is_mixture),
-    ("serving", lambda each: each.origin.mode == SERVING),
+    ("batch 2 to 256", lambda each: not _is_served(each) and 2 <= (batch(each) or 0) <= 256),
+    ("mixtures of experts", lambda each: not _is_served(each) and isinstance(each, Row) and each.is_mixture),
+    ("serving", _is_served),
 )
 # By what errors are listed, besides.
 BY: tuple[tuple[str, Callable[[Row], str]], ...] = (
