@@ -199,6 +199,7 @@ def _is_of(name: str, device: Hardware) -> bool:
     return is_it and count == device.count
 
 
+@lru_cache(maxsize=4096)
 def _counted(name: str) -> tuple[int, str]:
     """How many of which device a name means; one where it cannot be read so."""
     try:

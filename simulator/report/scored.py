@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import exp
 
 from simulator.importers.records import Skipped
-from simulator.judge.baselines import by_datasheet, by_efficiency
-from simulator.judge.groups import BY, Group, groups_by, headline, of_usable, unusable, weak
+from simulator.judge.baselines import Compared, compared
+from simulator.judge.groups import BY, Group, groups_by, of_usable, unusable, weak
 from simulator.judge.score import Score
 from simulator.report.score import ROW_CELLS, ROWS_LEFT, ROWS_SPARED
 from simulator.report.screen import print_line, print_section
@@ -44,6 +44,7 @@ _NAMED = re.compile(
     r"(?P<what>no (?:model|hardware|runtime) file is called|a cache in|weights|runtime) (?P<name>\S.*?)"
     r"(?P<rest>| is not forecast| are unknown and their size is not stated)$"
 )
+_REMEDY = re.compile(r"; (?:take|give) .*")  # of somebody who would run it
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,16 @@ class Told:
 
 def headline_table(found: Score) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the README's table: usable rows, forecasts beside both simple estimates."""
-    usable = of_usable(found)
-    return list(HEAD), [_headline_row(group, usable) for group in headline(found)]
+    return list(HEAD), [_headline_row(each) for each in compared(found)]
 
 
-def _headline_row(group: Group, usable: Score) -> list[str]:
-    found = group.score
-    share = f"{len(found.rows):,} of {group.n:,}" if found.skipped else f"{len(found.rows):,}"
+def _headline_row(each: Compared) -> list[str]:
+    label, found = each.group.label, each.group.score
+    share = f"{len(found.rows):,} of {each.group.n:,}" if found.skipped else f"{len(found.rows):,}"
     if not found.rows:
-        return [group.label, share, *[""] * (len(HEAD) - 2)]
-    others = (by_datasheet(found), by_efficiency(found, usable))
-    return [
-        group.label,
-        share,
-        *_errors(found),
-        *(f"{each.median_abs_error:.0%}, {each.p90_abs_error:.0%}" for each in others),
-    ]
+        return [label, share, *[""] * (len(HEAD) - 2)]
+    simple = (f"{other.median_abs_error:.0%}, {other.p90_abs_error:.0%}" for other in (each.datasheet, each.efficiency))
+    return [label, share, *_errors(found), *simple]
 
 
 def _errors(found: Score) -> list[str]:
@@ -212,8 +207,9 @@ def told_reasons(skipped: Sequence[Skipped]) -> list[str]:
     """Why so many rows cannot be forecast, most first: names for which one thing holds are listed behind it."""
     names: dict[str, Counter[str]] = {}
     for each in skipped:
-        match = _NAMED.match(each.reason)
-        reason = f"{match['what']} ...{match['rest']}" if match else each.reason
+        told = _REMEDY.sub("", each.reason)
+        match = _NAMED.match(told)
+        reason = f"{match['what']} ...{match['rest']}" if match else told
         names.setdefault(reason, Counter())[match["name"] if match else ""] += 1
     ordered = sorted(names.items(), key=lambda pair: -pair[1].total())
     lines = [_told_reason(reason, counts) for reason, counts in ordered[:MAX_REASONS]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from simulator.judge.baselines import by_datasheet, by_efficiency
-from simulator.judge.groups import BY, Group, groups_by, headline, of_usable, unusable
+from simulator.judge.baselines import by_efficiency, compared
+from simulator.judge.groups import BY, Group, groups_by, of_usable, unusable
 from simulator.judge.score import Row, Score
 from simulator.report.score import row_record, summary_record
 
@@ -29,14 +29,10 @@ def scored_record(found: Score, basis: str) -> dict[str, Any]:
 
 def figures(found: Score) -> dict[str, dict[str, Any]]:
     """The README's table in full precision, by its groups."""
-    usable = of_usable(found)
     return {
-        group.label: _figures(group)
-        | {
-            "bandwidth_over_bytes": _errors(by_datasheet(group.score)),
-            "one_efficiency": _errors(by_efficiency(group.score, usable)),
-        }
-        for group in headline(found)
+        each.group.label: _figures(each.group)
+        | {"bandwidth_over_bytes": _errors(each.datasheet), "one_efficiency": _errors(each.efficiency)}
+        for each in compared(found)
     }
 
 
