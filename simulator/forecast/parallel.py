@@ -7,33 +7,16 @@ of them does beyond its part counts as if all did it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from simulator.forecast.ops import Cost, Message, Op
+from simulator.spec.layout import Layout
 from simulator.spec.model import Layer, Model
 from simulator.spec.quant import FORMATS
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
-
-
-@dataclass(frozen=True)
-class Layout:
-    """So many devices: `tensor` of them share each matrix, and `data` such groups have sequences of their own in attention.
-
-    Everything but attention is shared by all. Experts are whole in `expert` groups of devices, each with others; within such a
-    group every expert is cut like any other matrix.
-    """
-
-    tensor: int = 1
-    data: int = 1
-    expert: int = 1
-
-    @property
-    def n_devices(self) -> int:
-        """All of them."""
-        return self.tensor * self.data
 
 
 def copies_held(pieces: int | None, n_devices: int) -> float:

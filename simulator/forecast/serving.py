@@ -14,34 +14,21 @@ from functools import cached_property
 from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
 from simulator.forecast.fit import fixed_bytes, memory_limit
 from simulator.forecast.ops import Cost, Op
-from simulator.forecast.parallel import Layout, spread_ops
+from simulator.forecast.parallel import spread_ops
 from simulator.forecast.roofline import TimedOp, time_messages, time_ops
 from simulator.forecast.step import share, threads_of
-from simulator.spec.arguments import whole
 from simulator.spec.hardware import Hardware
+from simulator.spec.layout import Layout
 from simulator.spec.model import Model
 from simulator.spec.runtime import Runtime
-from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, Workload
-from simulator.units import MICRO
+from simulator.spec.serving import Traffic
+from simulator.spec.workload import MAX_BATCH, Workload
+from simulator.units import MICRO, MILLI
 
 REQUESTS_PER_USER = (
     10  # of a benchmark that starts with all users at once: InferenceMAX sends CONC * 10 prompts (benchmark_lib.sh)
 )
 MOST_BUSY = 0.95  # share of the time that is counted as taken by prompts when another one comes
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """Requests that are always there, each of so many tokens of prompt and of answer."""
-
-    concurrency: int
-    input_tokens: int
-    output_tokens: int
-
-    def __post_init__(self):
-        whole("concurrency", self.concurrency, 1, MAX_BATCH)
-        whole("input_tokens", self.input_tokens, 1, MAX_CONTEXT)
-        whole("output_tokens", self.output_tokens, 2, MAX_CONTEXT)
 
 
 @dataclass(frozen=True)
@@ -136,8 +123,9 @@ def _steady(server: Server, traffic: Traffic, batch: int) -> Served:
     longer_s = n_chunks * (chunk_s - step_s if serving.mixes_prompts else chunk_s)
     token_s = step_s + batch * longer_s / traffic.output_tokens
     busy = min(MOST_BUSY, batch * longer_s / (traffic.output_tokens * token_s))
-    # Until the step under way has ended, until prompts that came before are read, and the prompt itself.
-    first_s = step_s / 2 + busy / (1 - busy) * longer_s / 2 + n_chunks * chunk_s
+    # On its way, until the step under way has ended, until prompts that came before are read, and the prompt itself.
+    request_s = serving.request_ms.value * MILLI if serving.request_ms else 0.0
+    first_s = request_s + step_s / 2 + busy / (1 - busy) * longer_s / 2 + n_chunks * chunk_s
     return Served(batch, step_s, longer_s, token_s, first_s, is_full=False)
 
 

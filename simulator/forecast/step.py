@@ -14,10 +14,11 @@ from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
 from simulator.forecast.kernel_speed import step_seconds
 from simulator.forecast.ops import Cost, Op, total
-from simulator.forecast.parallel import Layout, messages, spread_ops
+from simulator.forecast.parallel import messages, spread_ops
 from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_messages, time_ops
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
+from simulator.spec.layout import Layout
 from simulator.spec.model import Model
 from simulator.spec.runtime import Backend, Runtime, launch_seconds
 from simulator.spec.workload import Workload
