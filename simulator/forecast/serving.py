@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+
+import numpy as np
 
 from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
 from simulator.forecast.fit import fixed_bytes, memory_limit
@@ -54,18 +56,19 @@ class Server:
         timed = time_ops(ops, self.hardware, backend, threads, streamed, streamed)
         return (*timed, *time_messages(sent, self.hardware, self.runtime))
 
-    def step_seconds(self, *loads: Workload) -> float:
-        """Seconds of such a step."""
+    def step_seconds(self, *loads: Workload):
+        """Seconds of such a step, of each point of their grid."""
         figure = self.runtime.backend(self.hardware).step_us
         overhead_s = figure.value * MICRO if figure else 0.0
-        return float(overhead_s + sum(timed.op.count * timed.seconds for timed in self.timed(*loads)))
+        return overhead_s + sum(timed.op.count * timed.seconds for timed in self.timed(*loads))
 
-    def most_requests(self, tokens: float) -> int:
+    def most_requests(self, tokens: np.ndarray) -> np.ndarray:
         """So many requests' caches of *tokens* each fit beside the weights."""
-        one = replace(self.load, batch=1, context=round(tokens), tokens=1)
-        held = float(cache_bytes_held(self.model, one, self.layout.tensor))
+        one = replace(self.load, batch=1, context=tokens, tokens=1)
+        held = np.maximum(cache_bytes_held(self.model, one, self.layout.tensor), 1.0)
         fixed = fixed_bytes(self.model, self.load, self.runtime, self.hardware) + self._repeated_bytes
-        return max(0, int((memory_limit(self.hardware, self.runtime) - fixed) / held)) if held else MAX_BATCH
+        room = max(0.0, memory_limit(self.hardware, self.runtime) - fixed)
+        return np.minimum(room // held, MAX_BATCH).astype(np.int64)
 
     @cached_property
     def _repeated_bytes(self) -> float:
@@ -90,48 +93,57 @@ class Served:
 
 def serve(server: Server, traffic: Traffic) -> Served:
     """Seconds per token and to the first one, in the mean over requests; NaN where not one request fits in memory."""
-    middle = traffic.input_tokens + traffic.output_tokens / 2
-    most = server.most_requests(middle)
-    if most < 1:
-        return Served(0, *(4 * [float("nan")]), is_full=True)
-    batch = min(traffic.concurrency, most)
-    for _ in range(3):  # requests whose prompt is being read do not decode; three rounds settle it to a request
-        found = _steady(server, traffic, batch)
-        in_service = min(traffic.concurrency, most)
-        decoding_s, reading_s = traffic.output_tokens * found.seconds_per_token, found.prompt_s
-        settled = max(1, round(in_service * decoding_s / (decoding_s + reading_s)))
-        if settled == batch:
-            break
-        batch = settled
-    waiting = max(0, traffic.concurrency - most)
-    first_s = found.seconds_to_first + _start_s(found, min(traffic.concurrency, most))
+    return serve_all(server, [traffic])[0]
+
+
+def serve_all(server: Server, traffics: Sequence[Traffic]) -> list[Served]:
+    """The same of many, those with prompts of equal length at once."""
+    found: dict[Traffic, Served] = {}
+    for n_input in dict.fromkeys(each.input_tokens for each in traffics):
+        equal = list(dict.fromkeys(each for each in traffics if each.input_tokens == n_input))
+        found.update(zip(equal, _serve_equal(server, equal), strict=True))
+    return [found[each] for each in traffics]
+
+
+def _serve_equal(server: Server, traffics: list[Traffic]) -> list[Served]:
+    n_input = traffics[0].input_tokens
+    users, n_output = (
+        np.array(each) for each in zip(*((t.concurrency, t.output_tokens) for t in traffics), strict=True)
+    )
+    most = server.most_requests(n_input + n_output // 2)
+    served = np.minimum(users, np.maximum(most, 1))
+    batch = served
+    for _ in range(2):  # requests whose prompt is being read do not decode
+        step_s, prompt_s, token_s, first_s = _steady(server, n_input, n_output, batch)
+        batch = np.maximum(1, np.rint(served * n_output * token_s / (n_output * token_s + prompt_s))).astype(np.int64)
+    # At the start, with all users at once, one waits for half of the others' prompts, of one request in ten.
+    first_s = first_s + prompt_s * served / 2 / REQUESTS_PER_USER
     # Whoever finds no place waits until as many others have ended as stand before.
-    first_s += waiting * (traffic.output_tokens * found.seconds_per_token + found.prompt_s) / most
-    return replace(found, seconds_to_first=first_s, is_full=waiting > 0)
+    first_s = first_s + (users - served) * (n_output * token_s + prompt_s) / served
+    columns = [np.where(most > 0, each, np.nan) for each in (step_s, prompt_s, token_s, first_s)]
+    return [
+        Served(int(n), *map(float, seconds), is_full=bool(full))
+        for n, *seconds, full in zip(np.where(most > 0, batch, 0), *columns, users > most, strict=True)
+    ]
 
 
-def _steady(server: Server, traffic: Traffic, batch: int) -> Served:
-    serving, middle = server.runtime.serving, traffic.input_tokens + traffic.output_tokens // 2
-    room = serving.chunk_tokens - batch if serving.mixes_prompts else serving.chunk_tokens
-    n_chunks = -(-traffic.input_tokens // max(room, 1))
-    tokens = -(-traffic.input_tokens // n_chunks)
-    decode = replace(server.load, batch=batch, context=middle, tokens=1)
-    prompt = replace(server.load, batch=1, context=(traffic.input_tokens - tokens) // 2, tokens=tokens)
+def _steady(server: Server, n_input: int, n_output: np.ndarray, batch: np.ndarray):
+    """Seconds of a step without prompts, by which a prompt adds to its steps, per token, and to the first one."""
+    serving, load = server.runtime.serving, server.load
+    room = serving.chunk_tokens - int(np.min(batch)) if serving.mixes_prompts else serving.chunk_tokens
+    n_chunks = -(-n_input // max(room, 1))
+    tokens = -(-n_input // n_chunks)
+    decode = replace(load, batch=batch, context=n_input + n_output // 2, tokens=1)
+    prompt = replace(load, batch=1, context=(n_input - tokens) // 2, tokens=tokens)
     step_s = server.step_seconds(decode)
-    together = (decode, prompt) if serving.mixes_prompts else (prompt,)
-    chunk_s = server.step_seconds(*together)
-    longer_s = n_chunks * (chunk_s - step_s if serving.mixes_prompts else chunk_s)
-    token_s = step_s + batch * longer_s / traffic.output_tokens
-    busy = min(MOST_BUSY, batch * longer_s / (traffic.output_tokens * token_s))
-    # On its way, until the step under way has ended, until prompts that came before are read, and the prompt itself.
+    chunk_s = server.step_seconds(*((decode, prompt) if serving.mixes_prompts else (prompt,)))
+    prompt_s = n_chunks * (chunk_s - step_s if serving.mixes_prompts else chunk_s)
+    token_s = step_s + batch * prompt_s / n_output
+    busy = np.minimum(MOST_BUSY, batch * prompt_s / (n_output * token_s))
     request_s = serving.request_ms.value * MILLI if serving.request_ms else 0.0
-    first_s = request_s + step_s / 2 + busy / (1 - busy) * longer_s / 2 + n_chunks * chunk_s
-    return Served(batch, step_s, longer_s, token_s, first_s, is_full=False)
-
-
-def _start_s(found: Served, n_requests: int) -> float:
-    """What the first request of each user, all at once, waits for the others: half of their prompts, of one request in ten."""
-    return found.prompt_s * n_requests / 2 / REQUESTS_PER_USER
+    # On its way, until the step under way has ended, until prompts that came before are read, and the prompt itself.
+    first_s = request_s + step_s / 2 + busy / (1 - busy) * prompt_s / 2 + n_chunks * chunk_s
+    return step_s, prompt_s, token_s, first_s
 
 
 def _together(found: Sequence[Sequence[Op]]) -> tuple[Op, ...]:
@@ -149,6 +161,7 @@ def _one(ops: tuple[Op, ...]) -> Op:
     costs = [op.cost for op in ops]
     cost = replace(
         sum(costs, Cost()),
-        weight_bytes=max(each.weight_bytes for each in costs),  # of experts: those of a prompt hold nearly all others'
+        # Of experts those of a prompt hold nearly all others.
+        weight_bytes=reduce(np.maximum, (each.weight_bytes for each in costs)),
     )
     return replace(first, cost=cost, sharers=sum(op.sharers for op in ops), work=sum((op.work for op in ops), ()))

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.forecast.serving import Served, Server, serve
+from simulator.forecast.serving import Served, Server, serve_all
 from simulator.importers.records import DOES_NOT_FIT, Skipped
 from simulator.importers.serving import ServedPublished
 from simulator.spec.mixes import parse_weights
@@ -84,21 +84,30 @@ class ServingScore:
 
 def serving_score(measured: Sequence[ServedPublished]) -> ServingScore:
     """The forecast of every measurement, in order."""
-    servers: dict[Hashable, Server] = {}
-    rows, skipped = [], []
-    for each in measured:
-        shared = (id(each.loaded), id(each.hardware), id(each.runtime), each.weights, each.layout)
-        try:
-            server = servers.get(shared) or servers.setdefault(shared, _server(each))
-            found = serve(server, each.traffic)
-        except (InputError, ValueError) as reason:
-            skipped.append(Skipped(each.id, str(reason)))
-            continue
-        if found.batch:
-            rows.append(_row(each, found))
-        else:
-            skipped.append(Skipped(each.id, DOES_NOT_FIT))
-    return ServingScore(tuple(rows), tuple(skipped))
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for place, each in enumerate(measured):
+        groups[id(each.loaded), id(each.hardware), id(each.runtime), each.weights, each.layout].append(place)
+    found: dict[int, ServingRow | Skipped] = {}
+    for places in groups.values():
+        group = [measured[place] for place in places]
+        found.update(zip(places, _forecast_group(group), strict=True))
+    ordered = [found[place] for place in range(len(measured))]
+    return ServingScore(
+        tuple(each for each in ordered if isinstance(each, ServingRow)),
+        tuple(each for each in ordered if isinstance(each, Skipped)),
+    )
+
+
+def _forecast_group(group: list[ServedPublished]) -> list[ServingRow | Skipped]:
+    """Rows that differ in their traffic only."""
+    try:
+        served = serve_all(_server(group[0]), [each.traffic for each in group])
+    except (InputError, ValueError) as reason:
+        return [Skipped(each.id, str(reason)) for each in group]
+    return [
+        _row(each, result) if result.batch else Skipped(each.id, DOES_NOT_FIT)
+        for each, result in zip(group, served, strict=True)
+    ]
 
 
 def _server(each: ServedPublished) -> Server:
