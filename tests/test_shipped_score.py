@@ -50,6 +50,7 @@ def test_no_error_is_worse_by_a_tenth(now):
         for name in place:
             old, new = old[name], new[name]
         told += [f"{group}: {line}" for group, each in old.items() for line in worse(each, new[group])]
+    told += [f"serving: {line}" for line in worse(kept["serving"], figures["serving"])]
     assert not told, "\n".join(told)
 
 
@@ -73,7 +74,7 @@ def test_pages_quote_what_the_command_finds(now, page):
 def test_every_row_is_counted(now):
     """Forecast or named with the reason: none is lost, and none is there twice."""
     _, rows = read_csv(MEASURED, 10_000)
-    found = now[0]
+    found = now[0].decode
     ids = [each.id for each in (*found.rows, *found.skipped)]
     assert len(rows) == len(set(ids)) == len(ids)
     assert sorted(ids) == sorted(row["id"] for _, row in rows)

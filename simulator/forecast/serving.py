@@ -65,7 +65,7 @@ class Server:
     def most_requests(self, tokens: np.ndarray) -> np.ndarray:
         """So many requests' caches of *tokens* each fit beside the weights."""
         one = replace(self.load, batch=1, context=tokens, tokens=1)
-        held = np.maximum(cache_bytes_held(self.model, one, self.layout.tensor), 1.0)
+        held = np.maximum(cache_bytes_held(self.model, one, n_devices=self.layout.tensor), 1.0)
         fixed = fixed_bytes(self.model, self.load, self.runtime, self.hardware) + self._repeated_bytes
         room = max(0.0, memory_limit(self.hardware, self.runtime) - fixed)
         return np.minimum(room // held, MAX_BATCH).astype(np.int64)

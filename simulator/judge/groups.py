@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from simulator.importers.records import Skipped
 from simulator.judge.score import Row, Score
 
-SERVING = "serving"  # the mode of rows that a server under load was timed for
 UNKNOWN = "not stated"
 _RANGES = ((1, 1), (2, 8), (9, 64), (65, None))  # of batches
 _DEPTHS = ((0, 1023), (1024, 4095), (4096, 16383), (16384, 65535), (65536, None))  # of contexts
@@ -17,7 +16,7 @@ _CPUS = ("desktop-cpu", "laptop-cpu", "server-cpu")
 _MODES = {
     "": "one device", "single": "one device", "unknown": "unknown", "layer-split": "layer by layer over several devices",
     "tensor-parallel": "several devices at once", "distributed": "several machines", "npu": "NPU",
-    "hybrid-offload": "weights in two memories", SERVING: "serving",
+    "hybrid-offload": "weights in two memories",
 }  # fmt: skip
 
 
@@ -100,16 +99,12 @@ def _range(value: int | None, ranges: Sequence[tuple[int, int | None]]) -> str:
 
 
 def _of_one(*classes: str) -> Callable[[Either], bool]:
-    return lambda each: device_class(each) in classes and batch(each) == 1 and not _is_served(each)
-
-
-def _is_served(each: Either) -> bool:
-    return each.origin.mode == SERVING
+    return lambda each: device_class(each) in classes and batch(each) == 1
 
 
 # What the README shows. A skipped row whose model has no file belongs to no kind of model.
 HEADLINE: tuple[tuple[str, Callable[[Either], bool]], ...] = (
-    ("all", lambda each: not _is_served(each)),
+    ("all", lambda _each: True),
     ("CPUs, batch 1", _of_one(*_CPUS)),
     ("boards and phones, batch 1", _of_one("sbc", "phone")),
     ("consumer GPUs, batch 1", _of_one("consumer-gpu")),
@@ -117,9 +112,8 @@ HEADLINE: tuple[tuple[str, Callable[[Either], bool]], ...] = (
     ("Apple, batch 1", _of_one("apple")),
     ("integrated GPUs, batch 1", _of_one("igpu")),
     ("datacenter GPUs, batch 1", _of_one("datacenter-gpu")),
-    ("batch 2 to 256", lambda each: not _is_served(each) and 2 <= (batch(each) or 0) <= 256),
-    ("mixtures of experts", lambda each: not _is_served(each) and isinstance(each, Row) and each.is_mixture),
-    ("serving", _is_served),
+    ("batch 2 to 256", lambda each: 2 <= (batch(each) or 0) <= 256),
+    ("mixtures of experts", lambda each: isinstance(each, Row) and each.is_mixture),
 )
 # By what errors are listed, besides.
 BY: tuple[tuple[str, Callable[[Row], str]], ...] = (

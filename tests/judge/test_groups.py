@@ -77,12 +77,6 @@ def test_batches_and_mixtures_are_groups_of_their_own():
     assert (found["batch 2 to 256"], found["mixtures of experts"]) == (2, 1)
 
 
-def test_serving_is_not_among_all():
-    """Other requests' prompts are in its times."""
-    found = {group.label: group.n for group in headline(Score((row(10, 10, origin=Origin(mode="serving")),)))}
-    assert found == {"serving": 1}
-
-
 def test_what_is_not_usable_is_listed_by_its_reason():
     """Most first."""
     rows = tuple(row(10, 10, origin=Origin(why)) for why in ("doubtful", "end_to_end", "end_to_end", ""))

@@ -7,7 +7,7 @@ from own_csv import csv_of
 
 from simulator.errors import InputError
 from simulator.importers.measurements import load_measurements
-from simulator.judge.only import choose, parse_only
+from simulator.judge.only import matches, parse_only, refuse_no_match
 
 
 @pytest.fixture
@@ -15,13 +15,13 @@ def measured(tmp_path):
     """Three rows: one that is forecast, one in a batch, one whose model has no file."""
     path = Path(tmp_path / "m.csv")
     path.write_text(csv_of({}, {"id": "b", "batch": "4"}, {"id": "c", "model": "nobody-knows-9b"}), encoding="utf-8")
-    return load_measurements(path, with_unusable=True)
+    found = load_measurements(path, with_unusable=True)
+    return (*found.published, *found.skipped)
 
 
 def ids(measured, *texts):
     """Of those for which the conditions hold, forecast or not."""
-    found = choose(measured, [parse_only(text) for text in texts])
-    return [each.id for each in (*found.published, *found.skipped)]
+    return [each.id for each in measured if matches(each, [parse_only(text) for text in texts])]
 
 
 def test_fields_are_joined_and_values_alternate(measured):
@@ -50,4 +50,4 @@ def test_what_is_no_condition_is_refused(text, said):
 def test_what_holds_for_none_is_refused(measured):
     """With what there is."""
     with pytest.raises(InputError, match=r"--only batch=7: no measurement has that; known: 1, 4"):
-        choose(measured, [parse_only("batch=7")])
+        refuse_no_match(measured, [parse_only("batch=7")])

@@ -7,6 +7,8 @@ from scored import row
 
 from simulator.importers.records import Origin, Skipped
 from simulator.judge.score import Score
+from simulator.judge.scored import Scored
+from simulator.judge.serving import ServingScore
 from simulator.report.charts.chart import table_of
 from simulator.report.charts.errors import errors_chart, scatter_chart
 from simulator.report.drawing.picture import save_chart
@@ -21,6 +23,7 @@ FOUND = Score(
     ),
     (Skipped("b", "no model file is called x"), Skipped("c", "no model file is called y", UNUSABLE)),
 )  # fmt: skip
+SCORED = Scored(FOUND, ServingScore(()))
 
 
 def test_the_headline():
@@ -28,7 +31,7 @@ def test_the_headline():
 
     The datasheet has 20, 20 and 30 for 10: 100, 100, 200 % off. With one model there is nothing that an efficiency is fitted to.
     """
-    head, rows = headline_table(FOUND)
+    head, rows = headline_table(SCORED)
     assert head[1:5] == ["forecast", "median error", "nine in ten within", "bias"]
     assert rows[0] == ["all", "3 of 4", "10.0%", "18%", "+0%", "67%", "67%", "±10%", "100%, 180%", "100%, 180%"]
     assert [cells[0] for cells in rows] == ["all", "boards and phones, batch 1", "batch 2 to 256"]
@@ -36,7 +39,7 @@ def test_the_headline():
 
 def test_the_short_table_has_medians_alone():
     """For the README."""
-    head, rows = short_table(FOUND)
+    head, rows = short_table(SCORED)
     assert "bias" not in head
     assert rows[0] == ["all", "3 of 4", "10.0%", "18%", "67%", "67%", "100%", "100%"]
     assert as_markdown(["", "n"], [["all", "3"]]) == "|  | n |\n| --- | ---: |\n| all | 3 |"
@@ -59,7 +62,7 @@ def test_names_of_one_reason_are_listed_behind_it():
 
 def test_all_is_printed(capsys):
     """The counts, each group, the worst, what is not usable, the ceiling and the reasons."""
-    print_scored(FOUND, Told("mine.csv", "by hand", n_worst=1))
+    print_scored(SCORED, Told("mine.csv", "by hand", n_worst=1))
     shown = capsys.readouterr().out
     assert "mine.csv: 6 measurements, 4 usable, 3 of them can be forecast (75.0%); by hand" in shown
     for words in ("llama.cpp ", "vllm ", "2 to 8 ", "The 1 row furthest off", "end_to_end ", "Ceiling ", "Skipped "):
@@ -70,7 +73,7 @@ def test_all_is_printed(capsys):
 
 def test_a_measurement_above_the_ceiling_is_named(capsys):
     """With how far it is above."""
-    print_scored(Score((row(30, 10, id="odd", roof=20.0),)), Told("mine.csv", "by hand"))
+    print_scored(Scored(Score((row(30, 10, id="odd", roof=20.0),)), ServingScore(())), Told("mine.csv", "by hand"))
     shown = " ".join(capsys.readouterr().out.split())
     assert "1 usable row measured above it, which cannot be" in shown
     assert "odd: m q8_0 on h, batch 1: 30.0 measured, ceiling 20.0 (+50%)" in shown
@@ -78,7 +81,7 @@ def test_a_measurement_above_the_ceiling_is_named(capsys):
 
 def test_the_record_is_plain_data():
     """Every row, used or not; the headline with both estimates; groups; what was skipped."""
-    found = json.loads(json.dumps(scored_record(FOUND, "by hand"), allow_nan=False))
+    found = json.loads(json.dumps(scored_record(SCORED, "by hand"), allow_nan=False))
     assert found["summary"]["all"]["n"] == 4
     assert found["summary"]["all"]["half_width"] == pytest.approx(0.1)
     assert found["summary"]["all"]["bandwidth_over_bytes"]["median_abs_error"] == 1.0
