@@ -151,7 +151,7 @@ def _weights(record: Record, model: Model, assumed: list[str]) -> str:
     if not dense and not experts and not record.text("weights"):
         assumed.append("format of the weights not stated: bf16")
         return "bf16"
-    name = (experts if model.experts else dense) or dense
+    name = (experts if model.experts else dense) or dense or record.text("weights")
     if name not in _WEIGHTS:
         raise Unusable(f"weights {printable(name)} are not forecast for servers")
     if name == "nvfp4" and any(isinstance(layer.attention, Latent) for layer in model.stack):

@@ -72,13 +72,16 @@ def test_all_rows_or_the_worst(run):
 
 def test_servers_are_scored(run, tmp_path):
     """A file in their columns is known by those: two rows of servers, one of a model that has no file."""
-    head = "id,device,runtime,model,weights,input_tokens,output_tokens,concurrency,tensor_parallel,ttft_ms,tpot_ms"
-    rows = ("a,h100-sxm,vllm,llama-3-8b,bf16,1024,256,8,1,100,9", "b,h100-sxm,vllm,nobody-9b,bf16,1024,256,8,1,100,9")
+    head = "id,device,runtime,model,weights,input_tokens,output_tokens,concurrency,tensor_parallel,gemm_format,ttft_ms,tpot_ms"
+    rows = (
+        "a,h100-sxm,vllm,llama-3-8b,bf16,1024,256,8,1,bf16,100,9",
+        "b,h100-sxm,vllm,nobody-9b,bf16,1024,256,8,1,bf16,100,9",
+    )
     (tmp_path / "served.csv").write_text("\n".join([head, *rows]) + "\n")
     status, out, err = run("served.csv")
     assert (status, err) == (0, "")
     assert "served.csv: 2 servers under load, 1 can be forecast" in out
-    assert "servers, time per token  1 of 2" in out
+    assert "servers, time per token 1 of 2" in " ".join(out.split())
     assert "Servers   1 row: no model file is called nobody-9b (1)" in out
     assert json.loads(run("served.csv", "--json", "-")[1])["serving"]["n_rows"] == 1
     assert run("served.csv", "--only", "mode=single")[0] == 2
