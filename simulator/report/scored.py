@@ -273,5 +273,5 @@ def _told_reason(reason: str, counts: Counter[str]) -> str:
     if set(counts) == {""}:
         return f"{n}: {reason}"
     listed = ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(MAX_NAMES))
-    more = f" and {len(counts) - MAX_NAMES:,} others" if len(counts) > MAX_NAMES else ""
+    more = f" and {len(counts) - MAX_NAMES:,} more" if len(counts) > MAX_NAMES else ""
     return f"{n}: {reason.replace(' ...', ' ' + listed + more)}"

@@ -46,7 +46,7 @@ def errors_chart(found: Score, what: str) -> Chart:
     usable = of_usable(found)
     panels = tuple(Panel(title, (_spread(groups_by(usable, of)),), RATIO) for title, of in PANELS)
     return Chart("errors", "errors", "Errors of forecasts by group", f"{RATIO}, logarithmic", panels, told(usable), f"{what}, usable rows",
-                 legend="dot: median; thick: half of the rows; thin: eight in ten; behind it: rows", each="group")  # fmt: skip
+                 legend="dot: median; thick: half of the rows; thin: eight in ten; behind: rows", each="group")  # fmt: skip
 
 
 def told(usable: Score) -> str:
