@@ -11,6 +11,7 @@ from typing import Any
 
 from simulator.forecast.ops import Cost, Op, Work
 from simulator.forecast.parallel import copies_held
+from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.layers.attention import Latent
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.layers.tensor import Tensor
@@ -21,21 +22,23 @@ from simulator.spec.workload import Workload
 ACTIVATION_VALUE_BYTES = 4  # llama.cpp keeps activations in float32
 FLOPS_PER_NORM_VALUE = 8  # square, sum, scale, weight; rotary embedding and residual are of that order
 LAUNCHES_PER_NORM = 2  # the norm and the residual sum before it
+# Matrices between the layers' halves and around them count with the feed-forward networks.
+_MIXING = ("per_layer", "inp_gate", "proj", "altup", "laurel", "hc_", "output_hc")
 LAUNCHES_OF_CACHE = 4  # rotary embedding of query and key, store, attention
 
 
-def decode_ops(model: Model, load: Workload) -> tuple[Op, ...]:
-    """Every operation of one step; equal ones of different layers are one Op with a count."""
+def decode_ops(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE) -> tuple[Op, ...]:
+    """Every operation of one step, the cache kept by *rules*; equal ones of different layers are one Op with a count."""
     by_shape: dict[int, list[StoredTensor]] = defaultdict(list)
     for stored in store(model, load.weights):
         if not stored.tensor.is_idle:
             by_shape[stored.shape].append(stored)
     outside, *shapes = range(len(model.shapes))
-    ops = [op for shape in shapes for op in _layer_ops(model, load, shape, by_shape[shape])]
+    ops = [op for shape in shapes for op in _layer_ops(model, load, rules, shape, by_shape[shape])]
     return (*ops, *_head_ops(model, load, by_shape[outside]))
 
 
-def _layer_ops(model: Model, load: Workload, shape: int, found: list[StoredTensor]) -> list[Op]:
+def _layer_ops(model: Model, load: Workload, rules: CacheRules, shape: int, found: list[StoredTensor]) -> list[Op]:
     layer, indices, _ = model.shapes[shape]
     where, count = _name_layers(indices), len(indices)
     vectors = [stored for stored in found if _is_small(stored.tensor)]
@@ -48,7 +51,7 @@ def _layer_ops(model: Model, load: Workload, shape: int, found: list[StoredTenso
     ops.append(_vectors_op(model, load, layer, sum(stored.total_bytes for stored in vectors) / count, count, where))
     ops += _small_ops(load, layer, found, count, where)
     if layer.attention is not None:
-        ops.append(_cache_op(load, layer, count, where))
+        ops.append(_cache_op(model, load, rules, layer, count, where))
     if layer.cross_attention is not None:
         ops.append(_cross_op(load, layer, count, where))
     return ops
@@ -123,6 +126,8 @@ def _part(tensor: Tensor) -> str:
     role = tensor.role
     if tensor.copies > 1:
         return "experts"
+    if role.startswith(_MIXING):
+        return "ffn"
     if role.startswith("ffn_gate_inp"):
         return "router"
     if role.endswith("_shexp"):
@@ -173,21 +178,22 @@ def _small_ops(load: Workload, layer: Layer, found: list[StoredTensor], count: i
     return ops
 
 
-def _cache_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
+def _cache_op(model: Model, load: Workload, rules: CacheRules, layer: Layer, count: int, where: str) -> Op:
     """Attention over the cache, or the update of a recurrent state; one pass over the past serves all new tokens."""
-    attention = layer.attention
+    attention = rules.attention_of(model, layer.attention)
     last = load.context + load.tokens - 1  # depth of the last new token
     middle = load.context + (load.tokens - 1) / 2  # the new tokens see one more each
-    state = load.batch * attention.state_bytes
-    width = attention.cache_width
-    seen, new = attention.seen_tokens(last), load.new_tokens
+    state, new = load.batch * attention.state_bytes, load.new_tokens
+    read = sum(_cache_bytes(load.cache, each.width) * rules.read(each, last) for each in attention.cached)
+    written = sum(_cache_bytes(load.cache, each.width) / each.every for each in attention.cached if each.is_own)
     cost = Cost(
         flops=attention.flops(middle) * new,
-        cache_read_bytes=_cache_bytes(load.cache, width) * load.batch * seen + state,
-        cache_write_bytes=_cache_bytes(load.cache, width) * new + state,
-        activation_bytes=0.0 * load.batch,
+        cache_read_bytes=read * load.batch + state,
+        cache_write_bytes=written * new + state,
+        # Copies of states are made and used at once, so they come from the nearest memory that holds them.
+        activation_bytes=2.0 * rules.copies.get(attention.kind, 0) * state,
     )
-    name = "attention over the cache" if width else "recurrent state"
+    name = "attention over the cache" if attention.cached else "recurrent state"
     heads, sharers = getattr(attention, "n_heads", 0), getattr(attention, "queries_per_kv", 1)
     work = (Work("head", heads * new), Work("run", getattr(attention, "n_kv_heads", 0) * new))
     pieces = cache_pieces(attention)
@@ -210,13 +216,19 @@ def _cache_bytes(fmt: Format, width: int) -> float:
 
 def _head_ops(model: Model, load: Workload, outside: list[StoredTensor]) -> list[Op]:
     tokens = load.batch  # only the last token of a prompt needs logits
-    ops = [_head_op(head, tokens) for head in _heads(model, load)]
+    ops = [_tensor_op(load, None, stored, "model", None) for stored in outside if _is_beside(stored.tensor)]
+    ops += [_head_op(head, tokens) for head in _heads(model, load)]
     vector_bytes = sum(stored.total_bytes for stored in outside if stored.tensor.is_vector)
     if vector_bytes:
         values = model.d_model * tokens
         cost = Cost(FLOPS_PER_NORM_VALUE * values, vector_bytes, activation_bytes=2 * ACTIVATION_VALUE_BYTES * values)
         ops.append(Op("model", "vectors", "final norm", FORMATS["f32"], 1, cost, pieces=1))
     return ops
+
+
+def _is_beside(tensor: Tensor) -> bool:
+    """Whether it is a matrix outside the layers that is no head: it makes the layers' own inputs, or joins residual streams."""
+    return not tensor.is_vector and tensor.role != "output"
 
 
 def _heads(model: Model, load: Workload) -> list[StoredTensor]:
@@ -241,8 +253,11 @@ def streamed_weight_bytes(model: Model, load: Workload) -> float:
     return sum(stored.total_bytes for stored in (*found, *tied))
 
 
-def cache_bytes_held(model: Model, load: Workload, n_devices: int = 1):
-    """Bytes that the caches and states of the whole batch occupy after the step, on all of *n_devices* that share each layer."""
+def cache_bytes_held(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE, n_devices: int = 1):
+    """Bytes that the caches and states of the whole batch occupy after the step, kept by *rules*.
+
+    On all of *n_devices* that share each layer.
+    """
     depth = load.context + load.tokens
     held = 0.0
     for layer, indices, _ in model.shapes:
@@ -250,10 +265,11 @@ def cache_bytes_held(model: Model, load: Workload, n_devices: int = 1):
         if layer is None:
             continue
         if layer.attention is not None:
-            attention = layer.attention
+            attention = rules.attention_of(model, layer.attention)
             kept = count * copies_held(cache_pieces(attention), n_devices)
-            held = held + kept * _cache_bytes(load.cache, attention.cache_width) * attention.held_tokens(depth)
-            held = held + count * attention.state_bytes
+            for each in attention.cached:
+                held = held + kept * _cache_bytes(load.cache, each.width) * rules.held(each, depth)
+            held = held + count * (attention.state_bytes + attention.waiting_bytes)
         if layer.cross_attention is not None:
             held = held + count * _cache_bytes(load.cache, layer.cross_attention.cache_width) * load.source_tokens
     return held * load.batch
@@ -261,7 +277,8 @@ def cache_bytes_held(model: Model, load: Workload, n_devices: int = 1):
 
 def cache_bytes_per_token(model: Model, fmt: Format) -> float:
     """Bytes that one more token adds to a sequence's cache, windows not yet full."""
-    return sum(_cache_bytes(fmt, layer.attention.cache_width) for layer in model.stack if layer.attention is not None)
+    stores = (each for layer in model.stack if layer.attention is not None for each in layer.attention.cached)
+    return sum(_cache_bytes(fmt, each.width) / each.every for each in stores if each.is_own)
 
 
 def _name_layers(indices: tuple[int, ...]) -> str:

@@ -16,6 +16,7 @@ from simulator.forecast.kernel_speed import step_seconds
 from simulator.forecast.ops import Cost, Op, total
 from simulator.forecast.parallel import messages, spread_ops
 from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_messages, time_ops
+from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.layout import Layout
@@ -193,11 +194,12 @@ def _key(figure: Figure) -> tuple | None:
 
 def time_step(model: Model, hardware: Hardware, runtime: Runtime, load: Workload) -> Step:
     """A step on a device, or on several; ValueError where a tensor's rows do not divide into the blocks of its format."""
-    ops = decode_ops(model, load)
+    rules = runtime.cache_rules.on(hardware)
+    ops = decode_ops(model, load, rules)
     shared, sent = share(model, hardware, runtime, load, ops)
     backend, threads = runtime.backend(hardware), threads_of(hardware, load)
-    working_set = working_set_of(model, load)
-    all_bytes = streamed_weight_bytes(model, load) + cache_bytes_held(model, load)
+    working_set = working_set_of(model, load, rules)
+    all_bytes = streamed_weight_bytes(model, load) + cache_bytes_held(model, load, rules)
     timed = time_ops(shared, hardware, backend, threads, working_set, all_bytes)
     timed = (*timed, *time_messages(sent, hardware, runtime)) if sent else timed
     return Step(model, hardware, runtime, load, timed, ceiling_seconds(ops, hardware, backend, threads, working_set))
@@ -220,11 +222,11 @@ def threads_of(hardware: Hardware, load: Workload) -> int | None:
     return (load.threads or hardware.threads or hardware.cores) if hardware.kind == "cpu" else None
 
 
-def working_set_of(model: Model, load: Workload):
+def working_set_of(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE):
     """Bytes that come round again step after step: every weight that is ever read, since other experts follow, and one
     sequence's cache.
 
     The caches of the rest of the batch are left out: sequences that do not fit together can be decoded one after the
     other, so a larger batch need not be slower.
     """
-    return streamed_weight_bytes(model, load) + cache_bytes_held(model, load) / load.batch
+    return streamed_weight_bytes(model, load) + cache_bytes_held(model, load, rules) / load.batch

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from simulator.errors import InputError, hint
+from simulator.spec.cache_rules import CacheRules
 from simulator.spec.engine_speeds import EngineSpeeds
 from simulator.spec.exchange import Exchange
 from simulator.spec.figure import BY_DEFINITION, Figure
@@ -154,6 +155,7 @@ class Runtime(Spec):
     compared: tuple[str, ...] = ()  # formats that people choose among, besides the first of `weights` that fits
     native_weights: dict[str, str] = Field({}, max_length=64)  # a checkpoint's own format, and what it is loaded as
     cache: str = "f16"
+    cache_rules: CacheRules = CacheRules.model_construct()
     split: Literal["tensors", "layers"] = "tensors"  # how it uses several devices: all at once, or one after the other
     exchange: Exchange = Exchange.model_construct()  # among those devices
     serving: Serving = Serving.model_construct()
@@ -328,10 +330,14 @@ def refuse_other_software(given: str) -> None:
             )
 
 
+_WELL_KNOWN = ("llama.cpp", "vllm", "mlx", "transformers")
+
+
 def runtimes_with(hardware: Hardware, formats: str, of: Literal["weights", "cache"]) -> list[str]:
-    """Shipped runtimes that run on a device with *formats*; the hardware alone last."""
+    """Shipped runtimes that run on a device with *formats*: well-known ones first, the hardware alone last."""
     found = [name for name in names(RUNTIMES) if not load_runtime(name).refusal(hardware, formats, of)]
-    return sorted(found, key=lambda name: (name == "roofline", name))
+    known = [*_WELL_KNOWN, *sorted({*found} - {*_WELL_KNOWN, "roofline"}), "roofline"]
+    return sorted(found, key=known.index)
 
 
 def default_runtime(hardware: Hardware) -> str:

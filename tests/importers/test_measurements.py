@@ -48,16 +48,22 @@ def test_a_collection_is_read(read):
 
 
 def test_what_is_not_stated_is_assumed_aloud(read):
-    """Cache, context and runtime may be missing; a mean context is rounded; ollama is llama.cpp."""
-    changes = [{"cache": "", "context": "", "runtime": ""}, {"context": "110.335"}, {"runtime": "ollama"}]
-    all_three, fraction, ollama = read(csv_of(*changes)).published
+    """Cache, context and runtime may be missing; a mean context is rounded; what is around a runtime is it, and Ollama is itself."""
+    changes = [
+        {"cache": "", "context": "", "runtime": ""},
+        {"context": "110.335"},
+        {"runtime": "llama-cpp-python"},
+        {"runtime": "ollama"},
+    ]
+    all_three, fraction, around, ollama = read(csv_of(*changes)).published
     assert all_three.assumed == (
         "runtime not stated: llama.cpp",
         "format of the cache not stated: f16",
         "context not stated: 128",
     )
     assert fraction.context == 110
-    assert (ollama.runtime, ollama.assumed) == ("llama.cpp", ("ollama runs the kernels of llama.cpp",))
+    assert (around.runtime, around.assumed) == ("llama.cpp", ("llama-cpp-python runs the kernels of llama.cpp",))
+    assert (ollama.runtime, ollama.assumed) == ("ollama", ())
 
 
 def test_an_unknown_mix_is_counted_by_its_size(read):
