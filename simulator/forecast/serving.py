@@ -19,6 +19,7 @@ from simulator.forecast.ops import Cost, Op
 from simulator.forecast.parallel import spread_ops
 from simulator.forecast.roofline import TimedOp, time_messages, time_ops
 from simulator.forecast.step import share, threads_of
+from simulator.spec.cache_rules import CacheRules
 from simulator.spec.hardware import Hardware
 from simulator.spec.layout import Layout
 from simulator.spec.model import Model
@@ -45,7 +46,7 @@ class Server:
 
     def timed(self, *loads: Workload) -> tuple[TimedOp, ...]:
         """The operations of one step that does all of *loads*, which read each weight once."""
-        found = [decode_ops(self.model, load) for load in loads]
+        found = [decode_ops(self.model, load, self._rules) for load in loads]
         shared = [
             share(self.model, self.hardware, self.runtime, *pair, self.layout)
             for pair in zip(loads, found, strict=True)
@@ -65,10 +66,14 @@ class Server:
     def most_requests(self, tokens: np.ndarray) -> np.ndarray:
         """So many requests' caches of *tokens* each fit beside the weights."""
         one = replace(self.load, batch=1, context=tokens, tokens=1)
-        held = np.maximum(cache_bytes_held(self.model, one, n_devices=self.layout.tensor), 1.0)
+        held = np.maximum(cache_bytes_held(self.model, one, self._rules, self.layout.tensor), 1.0)
         fixed = fixed_bytes(self.model, self.load, self.runtime, self.hardware) + self._repeated_bytes
         room = max(0.0, memory_limit(self.hardware, self.runtime) - fixed)
         return np.minimum(room // held, MAX_BATCH).astype(np.int64)
+
+    @cached_property
+    def _rules(self) -> CacheRules:
+        return self.runtime.cache_rules.on(self.hardware)
 
     @cached_property
     def _repeated_bytes(self) -> float:

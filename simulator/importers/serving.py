@@ -43,6 +43,7 @@ class ServedPublished:
     hardware: Hardware  # one of them
     runtime: Runtime
     weights: str
+    cache: str
     layout: Layout
     traffic: Traffic
     seconds_per_token: float
@@ -97,12 +98,16 @@ def _served(record: Record) -> ServedPublished:
     loaded = _named(_model_called, "model", record.text("model"))
     layout, users = _layout(record, assumed)
     _refuse_several_servers(loaded.model, layout)
+    hardware = _named(_device_called, "hardware", record.text("device"))
+    runtime = _named(_runtime_called, "runtime", record.text("runtime"))
+    weights = _weights(record, loaded.model, assumed)
     return ServedPublished(
         id=record.id,
         loaded=loaded,
-        hardware=_named(_device_called, "hardware", record.text("device")),
-        runtime=_named(_runtime_called, "runtime", record.text("runtime")),
-        weights=_weights(record, loaded.model, assumed),
+        hardware=hardware,
+        runtime=runtime,
+        weights=weights,
+        cache=_cache(weights, runtime, hardware, assumed),
         layout=layout,
         traffic=Traffic(
             users, record.count("input_tokens", 1, MAX_CONTEXT), record.count("output_tokens", 2, MAX_CONTEXT)
@@ -159,6 +164,19 @@ def _weights(record: Record, model: Model, assumed: list[str]) -> str:
         assumed.append("attention in bf16, as NVIDIA's checkpoints have it")
         return "nvfp4+bf16"
     return _WEIGHTS[name]
+
+
+def _cache(weights: str, runtime: Runtime, hardware: Hardware, assumed: list[str]) -> str:
+    """The format of the cache, which no row states.
+
+    NVIDIA's checkpoints say fp8 themselves (kv_cache_quant_algo in hf_quant_config.json); its own runtime is run with those, and
+    nobody else makes nvfp4.
+    """
+    is_nvidias = weights.startswith("nvfp4") or (runtime.name == "tensorrt-llm" and weights == "fp8")
+    chosen = "fp8" if is_nvidias else runtime.cache
+    name = runtime.suited(chosen, hardware, "cache")
+    assumed.append(f"format of the cache not stated: {name}")
+    return name
 
 
 def _named(find, kind: str, name: str):

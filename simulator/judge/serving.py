@@ -6,7 +6,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,9 @@ from simulator.spec.quant import parse_cache_format
 from simulator.spec.workload import Workload
 
 What = Literal["token", "first"]
+CONTESTED = (
+    1.2  # rows with the same settings that differ by more have something else that is not told, such as speculation
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class ServingRow:
     first_s: float
     batch: int  # requests that decode at once, by the forecast
     is_full: bool
+    twins: float = 1.0  # the slowest over the fastest of rows with the same settings: what the settings do not tell
     assumed: tuple[str, ...] = ()
 
     def error(self, what: What) -> float:
@@ -77,6 +81,10 @@ class ServingScore:
             groups[tuple(getattr(row, field) for field in fields)].append(row)
         return {values: ServingScore(tuple(rows)) for values, rows in sorted(groups.items())}
 
+    def settled(self, most: float = CONTESTED) -> ServingScore:
+        """The rows whose settings, as far as they are told, decide the time per token within a factor of *most*."""
+        return ServingScore(tuple(row for row in self.rows if row.twins <= most), self.skipped)
+
     def worst(self, n: int, what: What = "token") -> list[ServingRow]:
         """The *n* rows that are furthest off, in either direction by factor."""
         return sorted(self.rows, key=lambda row: -abs(math.log1p(row.error(what))))[:n]
@@ -86,16 +94,31 @@ def serving_score(measured: Sequence[ServedPublished]) -> ServingScore:
     """The forecast of every measurement, in order."""
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for place, each in enumerate(measured):
-        groups[id(each.loaded), id(each.hardware), id(each.runtime), each.weights, each.layout].append(place)
+        groups[id(each.loaded), id(each.hardware), id(each.runtime), each.weights, each.cache, each.layout].append(
+            place
+        )
     found: dict[int, ServingRow | Skipped] = {}
     for places in groups.values():
         group = [measured[place] for place in places]
         found.update(zip(places, _forecast_group(group), strict=True))
     ordered = [found[place] for place in range(len(measured))]
     return ServingScore(
-        tuple(each for each in ordered if isinstance(each, ServingRow)),
+        _with_twins([each for each in ordered if isinstance(each, ServingRow)]),
         tuple(each for each in ordered if isinstance(each, Skipped)),
     )
+
+
+def _with_twins(rows: list[ServingRow]) -> tuple[ServingRow, ...]:
+    groups: dict[Hashable, list[float]] = defaultdict(list)
+    for row in rows:
+        groups[_settings(row)].append(row.token_measured_s)
+    return tuple(replace(row, twins=max(groups[_settings(row)]) / min(groups[_settings(row)])) for row in rows)
+
+
+def _settings(row: ServingRow) -> Hashable:
+    """What is told of how a row was measured; equal settings have equal forecasts."""
+    return (row.model, row.hardware, row.runtime, row.weights, row.n_devices, row.concurrency, row.input_tokens,
+            row.output_tokens, row.token_s)  # fmt: skip
 
 
 def _forecast_group(group: list[ServedPublished]) -> list[ServingRow | Skipped]:
@@ -116,8 +139,8 @@ def _server(each: ServedPublished) -> Server:
     refusal = runtime.refusal(each.hardware, each.weights)
     if refusal:
         raise InputError(refusal)
-    cache = parse_cache_format(runtime.suited(runtime.cache, each.hardware, "cache"))
-    return Server(each.loaded.model, hardware, runtime, Workload(parse_weights(each.weights), cache=cache), each.layout)
+    load = Workload(parse_weights(each.weights), cache=parse_cache_format(each.cache))
+    return Server(each.loaded.model, hardware, runtime, load, each.layout)
 
 
 def _row(each: ServedPublished, found: Served) -> ServingRow:
