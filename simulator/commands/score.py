@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from simulator.commands import score_servers
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, flag, option, several, subcommand
 from simulator.commands.line.values import whole_number
 from simulator.errors import InputError, printable
 from simulator.importers.measurements import load_measurements
+from simulator.importers.serving import is_serving
 from simulator.judge.only import Only, choose, parse_only
 from simulator.judge.score import Fitted, Score, score
 from simulator.progress import Progress, part_of
@@ -56,7 +58,7 @@ class Request:
 @subcommand("score")
 @argument(
     "file",
-    "A CSV as simulator/measured/README.md has it, or llama-bench output. [default: the shipped set]",
+    "CSVs as simulator/measured/README.md has them, or llama-bench output. [default: the shipped set]",
     required=False,
 )
 @several("--only", metavar="FIELD=VALUE", help="Of these alone: device_class=apple, runtime=vllm, batch=1.")
@@ -88,6 +90,10 @@ def command(
 
 def run(request: Request) -> None:
     """Score, print, write, draw; InputError before anything where something cannot be read or written."""
+    if request.file is not None and is_serving(request.file):
+        others = {"--only": request.only, "--plot": request.plot, "--rows": request.all_rows}
+        score_servers.run(request.file, request.n_worst, request.csv, request.json, others)
+        return
     for target, name in ((request.json, "--json"), (request.csv, "--csv")):
         check_target(target, name, request.file)
     pictures = _pictures(request.plot)

@@ -25,6 +25,7 @@ NEEDED_COLUMNS = (
     "device", "runtime", "model", "input_tokens", "output_tokens", "concurrency", "tensor_parallel", "ttft_ms", "tpot_ms",
 )  # fmt: skip
 MOST_MS = 1e7
+MAX_HEAD = 10_000  # characters of a first line
 LEAST_WIDTH = (
     128  # of the part of an expert that a device has: the tile of block-scaled fp8 (DeepSeek-V3, arXiv 2412.19437)
 )
@@ -55,6 +56,15 @@ class ServingMeasurements:
 
     published: tuple[ServedPublished, ...]
     skipped: tuple[Skipped, ...]
+
+
+def is_serving(given: str) -> bool:
+    """Whether a file's first line names what only tables of servers have; false where it cannot be read."""
+    try:
+        with Path(given).open(encoding="utf-8") as file:
+            return {"ttft_ms", "tpot_ms"} <= set(file.readline(MAX_HEAD).strip().split(","))
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def load_serving(path: Path) -> ServingMeasurements:
