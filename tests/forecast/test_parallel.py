@@ -47,6 +47,7 @@ def test_direct_kernels_take_the_faster_of_one_and_two_rounds():
     direct = Exchange(is_direct=True)
     assert sum_seconds(1, ((4, NVLINK),), direct) == pytest.approx(2e-6, rel=1e-4)
     assert sum_seconds(MEGABYTE, ((4, NVLINK),), direct) == pytest.approx(19e-6)
+    assert sum_seconds(1, ((4, NVLINK),), Exchange(is_direct=True, direct_us=3.0)) == pytest.approx(5e-6, rel=1e-4)
     assert sum_seconds(MEGABYTE, ((4, link("PCIe 9.0", 100, 1)),), direct) == pytest.approx(21e-6)  # no switch: a ring
 
 
