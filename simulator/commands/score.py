@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.commands import score_servers
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, flag, option, several, subcommand
 from simulator.commands.line.values import whole_number
 from simulator.errors import InputError, printable
-from simulator.importers.measurements import load_measurements
-from simulator.importers.serving import is_serving
-from simulator.judge.only import Only, choose, parse_only
-from simulator.judge.score import Fitted, Score, score
-from simulator.progress import Progress, part_of
+from simulator.judge.only import Only, parse_only
+from simulator.judge.score import Fitted
+from simulator.judge.scored import Scored, score_file
+from simulator.progress import Progress
 from simulator.report.progress import progress_bar
 from simulator.report.record import as_csv, check_target, flattened, write_json, write_whole
 from simulator.report.scored import Told, print_scored
 from simulator.report.scored_record import row_records, scored_record
-from simulator.spec.library import MEASURED
+from simulator.report.serving_score import served_rows
 from simulator.units import counted
 
 MAX_WORST = 1_000
 SHIPPED = "the shipped set"
 LEFT_OUT = "each forecast by parameters that neither its device nor its model had a part in"
 IN_SAMPLE = "forecast by the shipped parameters"
-LOAD_SHARE = 0.5  # of the time, reading
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,14 @@ class Request:
 @subcommand("score")
 @argument(
     "file",
-    "CSVs as simulator/measured/README.md has them, or llama-bench output. [default: the shipped set]",
+    "A CSV as simulator/measured/README.md has it, or llama-bench output. [default: the shipped set]",
     required=False,
 )
 @several("--only", metavar="FIELD=VALUE", help="Of these alone: device_class=apple, runtime=vllm, batch=1.")
 @flag("--rows", help="Show every row, not only the worst.")
 @option("--worst", type=whole_number, metavar="INTEGER", default=10, help="So many rows that are furthest off.")
 @flag("--in-sample", help="Forecast the shipped set by the parameters that were fitted to all of it.")
-@option("--csv", metavar="FILE", help="Write every row with its forecast.")
+@option("--csv", metavar="FILE", help="Write every row with its forecast (servers: of a file of them).")
 @options.json_file
 @option("--plot", metavar="FILE", help="Draw forecast against measured, and beside it FILE-errors: errors by group.")
 def command(
@@ -78,7 +75,7 @@ def command(
     json: str | None,
     plot: str | None,
 ) -> None:
-    """Set forecasts beside published measurements, and say how far they can be trusted, by what, and what is left out."""
+    """Set forecasts beside published measurements, and say how far they can be trusted."""
     options.refuse_empty({"file": file, "csv": csv, "json": json, "plot": plot})
     options.refuse_both(plot, json)
     if not 0 <= worst <= MAX_WORST:
@@ -90,10 +87,6 @@ def command(
 
 def run(request: Request) -> None:
     """Score, print, write, draw; InputError before anything where something cannot be read or written."""
-    if request.file is not None and is_serving(request.file):
-        others = {"--only": request.only, "--plot": request.plot, "--rows": request.all_rows}
-        score_servers.run(request.file, request.n_worst, request.csv, request.json, others)
-        return
     for target, name in ((request.json, "--json"), (request.csv, "--csv")):
         check_target(target, name, request.file)
     pictures = _pictures(request.plot)
@@ -101,8 +94,11 @@ def run(request: Request) -> None:
         found = scored(request, progress)
     source = SHIPPED if request.file is None else printable(request.file)
     _refuse_nothing(found, source)
+    if request.plot is not None and not found.decode.rows:
+        raise InputError(f"--plot: not for {source}, which is of servers alone: leave it out; --csv has every row")
     if request.csv is not None:
-        write_whole(Path(request.csv), as_csv([flattened(_listed(row)) for row in row_records(found)]))
+        rows = row_records(found.decode) or served_rows(found.served)
+        write_whole(Path(request.csv), as_csv([flattened(_listed(row)) for row in rows]))
     if request.json is not None:
         write_json(scored_record(found, request.basis), request.json)
     if request.json != "-":
@@ -111,14 +107,10 @@ def run(request: Request) -> None:
         _draw(found, source, pictures, request.json == "-")
 
 
-def scored(request: Request, progress: Progress = lambda _share, _what: None) -> Score:
+def scored(request: Request, progress: Progress = lambda _share, _what: None) -> Scored:
     """Every measurement with its forecast, the shipped ones left out of what they are forecast by."""
-    path = MEASURED if request.file is None else Path(request.file)
-    progress(0.0, "reading")
-    measured = choose(load_measurements(path, with_unusable=True), request.only)
-    fitted = left_out() if request.is_left_out else None
-    found = score(measured.published, fitted=fitted, progress=part_of(progress, LOAD_SHARE, 1.0))
-    return replace(found, skipped=(*measured.skipped, *found.skipped))
+    path = None if request.file is None else Path(request.file)
+    return score_file(path, request.only, left_out() if request.is_left_out else None, progress)
 
 
 def left_out() -> Fitted | None:
@@ -126,8 +118,8 @@ def left_out() -> Fitted | None:
     return None
 
 
-def _refuse_nothing(found: Score, source: str) -> None:
-    if not found.rows:
+def _refuse_nothing(found: Scored, source: str) -> None:
+    if not (found.decode.rows or found.served.rows):
         ((reason, n),) = Counter(each.reason for each in found.skipped).most_common(1)
         raise InputError(f"{source}: nothing of it can be forecast: {counted(n, 'row')}: {reason}")
 
@@ -150,9 +142,11 @@ def _pictures(plot: str | None) -> tuple[Path | None, Path | None] | None:
     return first, second
 
 
-def _draw(found: Score, source: str, places: Sequence[Path | None], quiet: bool) -> None:
+def _draw(found: Scored, source: str, places: Sequence[Path | None], quiet: bool) -> None:
     from simulator.commands.picture import show
     from simulator.report.charts.errors import errors_chart, scatter_chart
 
-    for chart, place in zip((scatter_chart(found, source), errors_chart(found, source)), places, strict=True):
+    for chart, place in zip(
+        (scatter_chart(found.decode, source), errors_chart(found.decode, source)), places, strict=True
+    ):
         show(chart, place, quiet)

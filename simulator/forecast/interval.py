@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -81,6 +81,19 @@ def unrest_of(hardware: Hardware, threads: int | None) -> Unrest:
         return Unrest()
     spread = math.sqrt(math.fsum(figure.known_spread**2 for figure in figures) / len(figures))
     return Unrest(spread, min(figure.count or 1 for figure in figures))
+
+
+class Evidence(NamedTuple):
+    """The published measurements that an interval was made from."""
+
+    n_rows: int
+    n_devices: int
+    group: str  # what they have in common, in words: "llama.cpp on CPUs, one sequence"
+
+
+def evidence(_prediction: Any) -> Evidence | None:
+    """The measurements of such a case as a Prediction is of; None where the interval is made of the provenance of figures alone."""
+    return None
 
 
 class Point(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -91,7 +92,19 @@ def _load_csv(
         Record(f"{path}:{line}", printable((row.get("id") or "").strip() or f"{path.name}:{line}"), row)
         for line, row in rows
     ]
-    return collect(records, lambda record: _measurement(record, hardware, model, with_unusable))
+    cut = records[-1].id if _is_cut_short(text, len(columns)) else None
+
+    def convert(record: Record) -> Published:
+        if record.id == cut:
+            raise Unusable("the last line is unfinished, as if the file had been cut short")
+        return _measurement(record, hardware, model, with_unusable)
+
+    return collect(records, convert)
+
+
+def _is_cut_short(text: str, n_columns: int) -> bool:
+    """Whether the last line has fewer cells than there are columns, and no end."""
+    return not text.endswith("\n") and len(next(csv.reader([text.splitlines()[-1]]))) < n_columns
 
 
 def _refuse_yaml(text: str, path: Path) -> None:
@@ -117,6 +130,7 @@ def _measurement(
     assumed = [*choice.assumed, *guessed]
     runtime = _runtime(record.text("runtime"), device, assumed)
     _refuse_unknown_links(device, runtime)
+    _refuse_another_split(record, runtime)
     rate = record.rate("tokens_per_s")
     return Published(
         id=record.id,
@@ -145,7 +159,7 @@ def _refuse_unusable(record: Record) -> None:
 
 
 def _refuse_other_kinds(record: Record) -> None:
-    mode, known = record.text("mode"), ("", "single", "tensor-parallel", "distributed")
+    mode, known = record.text("mode"), ("", "single", "tensor-parallel", "distributed", "layer-split")
     if mode not in known:
         raise Unusable(f"mode {printable(mode)}, only {', '.join(known[1:])} are forecast")
 
@@ -161,6 +175,12 @@ def _refuse_unknown_links(device: Hardware, runtime: Runtime) -> None:
     """Unusable where nothing is known of how so many devices tell each other their parts of each result."""
     if device.count > 1 and runtime.split == "tensors" and not device.links_among(device.count):
         raise Unusable(f"on {device.count} x {device.name}, whose file names no link that joins so many")
+
+
+def _refuse_another_split(record: Record, runtime: Runtime) -> None:
+    """Unusable where layers were spread over devices by software that is forecast to cut each of them."""
+    if record.text("mode") == "layer-split" and runtime.split != "layers":
+        raise Unusable(f"layer by layer over several devices, which is not how {runtime.name} is forecast")
 
 
 def _ran_on(backend: str) -> Processor:
@@ -186,6 +206,7 @@ def _is_of(name: str, device: Hardware) -> bool:
     return is_it and count == device.count
 
 
+@lru_cache(maxsize=4096)
 def _counted(name: str) -> tuple[int, str]:
     """How many of which device a name means; one where it cannot be read so."""
     try:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from math import exp
 from typing import Any
 
 from simulator.judge.serving import CONTESTED, ServingRow, ServingScore
-from simulator.report.screen import print_line, print_section
+from simulator.report.screen import print_line
 from simulator.report.table import print_table
 from simulator.units import counted
 
@@ -21,34 +19,31 @@ ROW_HEAD = (
 GROUPS = (("runtime",), ("hardware",), ("model",), ("runtime", "hardware", "model", "weights"))
 
 
-def print_serving(found: ServingScore, source: str, n_worst: int) -> None:
-    """All rows, those that their settings decide, groups, the worst rows, and what was left out."""
-    n = len(found.rows) + len(found.skipped)
-    print_line(f"{source}: servers under constant load, {len(found.rows):,} of {counted(n, 'row')} forecast")
-    print()
-    summaries = [("all", found), (f"equal settings within {CONTESTED:g}", found.settled())]
+def print_servers(found: ServingScore, n_worst: int) -> None:
+    """All rows, those that their settings decide, groups, and the worst rows; nothing where there are none."""
+    if not found.rows:
+        return
+    summaries = [("servers, all", found), (f"equal settings within {CONTESTED:g}", found.settled())]
     groups = [(" ".join(map(str, values)), each) for fields in GROUPS for values, each in found.by(*fields).items()]
     print_table(list(HEAD), [_summary(label, each) for label, each in (*summaries, *groups) if each.rows], left=("",))
-    if n_worst and found.rows:
-        print("\nFurthest off, per token:")
-        print_table(list(ROW_HEAD), [_cells(row) for row in found.worst(n_worst)], left=ROW_HEAD[:4])
-    for label, lines in _sections(found):
-        print_section(label, lines)
+    print()
+    if n_worst:
+        worst = found.worst(n_worst)
+        print_line(f"The {counted(len(worst), 'server')} furthest off, per token:")
+        print_table(list(ROW_HEAD), [_cells(row) for row in worst], left=ROW_HEAD[:4])
+        print()
 
 
-def _sections(found: ServingScore) -> Iterator[tuple[str, list[str]]]:
+def told_servers(found: ServingScore) -> list[str]:
+    """How their errors are read."""
+    if not found.rows:
+        return []
     n_contested = len(found.rows) - len(found.settled().rows)
-    yield (
-        "Read",
-        [
-            "error above 0: too slow; the time per token has the prompts of other requests in it",
-            f"{counted(n_contested, 'row')} differ by more than {CONTESTED:g} from others with the same settings: something that no column "
-            "tells, such as speculation",
-        ],
-    )
-    if found.skipped:
-        reasons = Counter(each.reason for each in found.skipped).most_common()
-        yield "Left out", [f"{counted(n, 'row')}: {reason}" for reason, n in reasons]
+    return [
+        "error above 0: too slow; the time per token has the prompts of other requests in it",
+        f"{counted(n_contested, 'row')} differ by more than {CONTESTED:g} from others with the same settings: something that no column "
+        "tells, such as speculation",
+    ]
 
 
 def _summary(label: str, found: ServingScore) -> list[str]:
@@ -68,22 +63,19 @@ def _cells(row: ServingRow) -> list[str]:
 
 
 def serving_record(found: ServingScore) -> dict[str, Any]:
-    """A score as plain data: every row, every skipped one with its reason, and summaries."""
+    """Summaries as plain data: of all, of those that their settings decide, and of groups."""
     return {
-        "rows": row_records(found),
-        "skipped": [{"id": each.id, "reason": each.reason} for each in found.skipped],
-        "summary": {
-            "all": _figures(found),
-            "settled": _figures(found.settled()),
-            "groups": [
-                dict(zip(GROUPS[-1], values, strict=True)) | _figures(each)
-                for values, each in found.by(*GROUPS[-1]).items()
-            ],
-        },
+        "n": len(found.rows) + len(found.skipped),
+        "all": _figures(found),
+        "settled": _figures(found.settled()),
+        "groups": [
+            dict(zip(GROUPS[-1], values, strict=True)) | _figures(each)
+            for values, each in found.by(*GROUPS[-1]).items()
+        ],
     }
 
 
-def row_records(found: ServingScore) -> list[dict[str, Any]]:
+def served_rows(found: ServingScore) -> list[dict[str, Any]]:
     """Every row as plain data, with its errors."""
     return [
         vars(row) | {"assumed": list(row.assumed), "token_error": row.error("token"), "first_error": row.error("first")}

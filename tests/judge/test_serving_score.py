@@ -69,9 +69,9 @@ def test_the_command_prints_writes_and_refuses(capsys, tmp_path):
     )
     answer(capsys, "score", str(few), "--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "a.csv"))
     told = answer(capsys, "score", str(few), "--worst", "3")
-    assert "servers under constant load, 45 of 45 rows forecast" in told
+    assert "45 servers under load, 45 can be forecast" in told
     assert "vllm h100-sxm llama-3-70b fp8" in told
     record = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
-    assert record["summary"]["all"]["n_rows"] == len(record["rows"]) == 45
+    assert record["serving"]["all"]["n_rows"] == len(record["served_rows"]) == 45
     assert len((tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()) == 46
-    assert "--only: not for" in refusal(capsys, "score", str(few), "--only", "runtime=vllm")
+    assert "--plot: not for" in refusal(capsys, "score", str(few), "--plot", str(tmp_path / "a.png"))
