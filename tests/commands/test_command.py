@@ -207,6 +207,7 @@ def test_several_devices_are_an_upper_bound_or_take_turns(capsys):
     assert (row["hardware"], row["devices"]) == ("h100-sxm", 4)
     assert row["tokens_per_s_low"] < row["tokens_per_s"]
     assert row["seconds"]["communication"] > 0
+    assert "4 over NVLink 4 (315 GB/s, 0.6 us a hop, estimated)" in " ".join(run(capsys, *together).split())
     unknown = [each if each != "h100-sxm" else "gh200" for each in together]  # whose file names no link between them
     assert json.loads(run(capsys, *unknown, "--json", "-"))["predictions"][0]["tokens_per_s_low"] is None
     assert "at most that" in run(capsys, *unknown)
