@@ -13,7 +13,7 @@ from simulator.forecast.ops import Cost, Op, Work
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.layers.tensor import Tensor
 from simulator.spec.model import Layer, Model, StoredTensor, store
-from simulator.spec.quant import FORMATS, Format
+from simulator.spec.quant import FORMATS, Format, cache_bytes
 from simulator.spec.workload import Workload
 
 ACTIVATION_VALUE_BYTES = 4  # llama.cpp keeps activations in float32
@@ -159,15 +159,14 @@ def _cache_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
     last = load.context + load.tokens - 1  # depth of the last new token
     middle = load.context + (load.tokens - 1) / 2  # the new tokens see one more each
     state = load.batch * attention.state_bytes
-    width = attention.cache_width
-    seen, new = attention.seen_tokens(last), load.new_tokens
+    seen, new, of_token = attention.seen_tokens(last), load.new_tokens, _token_bytes(load.cache, attention)
     cost = Cost(
         flops=attention.flops(middle) * new,
-        cache_read_bytes=_cache_bytes(load.cache, width) * load.batch * seen + state,
-        cache_write_bytes=_cache_bytes(load.cache, width) * new + state,
+        cache_read_bytes=of_token * load.batch * seen + state,
+        cache_write_bytes=of_token * new + state,
         activation_bytes=0.0 * load.batch,
     )
-    name = "attention over the cache" if width else "recurrent state"
+    name = "attention over the cache" if of_token else "recurrent state"
     heads, sharers = getattr(attention, "n_heads", 0), getattr(attention, "queries_per_kv", 1)
     work = (Work("head", heads * new), Work("run", getattr(attention, "n_kv_heads", 0) * new))
     return Op(where, "cache", name, load.cache, count, cost, LAUNCHES_OF_CACHE, sharers, work=work)
@@ -177,14 +176,14 @@ def _cross_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
     cross = layer.cross_attention
     cost = Cost(
         flops=cross.flops(load.source_tokens) * load.new_tokens,
-        cache_read_bytes=_cache_bytes(load.cache, cross.cache_width) * load.batch * load.source_tokens,
+        cache_read_bytes=_token_bytes(load.cache, cross) * load.batch * load.source_tokens,
     )
     return Op(where, "cache", "attention over the source", load.cache, count, cost, 1)
 
 
-def _cache_bytes(fmt: Format, width: int) -> float:
-    # A head that does not divide into blocks is padded by runtimes; the average is what is counted.
-    return width * fmt.block_bytes / fmt.block
+def _token_bytes(fmt: Format, attention: Any) -> float:
+    """Bytes of one token's keys and values in a layer's cache."""
+    return cache_bytes(fmt, attention.key_width, attention.value_width)
 
 
 def _head_ops(model: Model, load: Workload, outside: list[StoredTensor]) -> list[Op]:
@@ -230,16 +229,16 @@ def cache_bytes_held(model: Model, load: Workload):
             continue
         if layer.attention is not None:
             attention = layer.attention
-            held = held + count * _cache_bytes(load.cache, attention.cache_width) * attention.held_tokens(depth)
+            held = held + count * _token_bytes(load.cache, attention) * attention.held_tokens(depth)
             held = held + count * attention.state_bytes
         if layer.cross_attention is not None:
-            held = held + count * _cache_bytes(load.cache, layer.cross_attention.cache_width) * load.source_tokens
+            held = held + count * _token_bytes(load.cache, layer.cross_attention) * load.source_tokens
     return held * load.batch
 
 
 def cache_bytes_per_token(model: Model, fmt: Format) -> float:
     """Bytes that one more token adds to a sequence's cache, windows not yet full."""
-    return sum(_cache_bytes(fmt, layer.attention.cache_width) for layer in model.stack if layer.attention is not None)
+    return sum(_token_bytes(fmt, layer.attention) for layer in model.stack if layer.attention is not None)
 
 
 def _name_layers(indices: tuple[int, ...]) -> str:

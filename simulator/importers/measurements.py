@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, printable
-from simulator.importers.labels import Choice, with_formats
+from simulator.importers.dialects import meant
 from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
 from simulator.importers.open import load_model
 from simulator.importers.records import (
@@ -23,11 +25,12 @@ from simulator.importers.records import (
     cache_format,
     collect,
 )
+from simulator.importers.sizes import Choice, parse, published_size, with_formats
 from simulator.spec.hardware import Hardware, counted_device, load_hardware
 from simulator.spec.library import look_up, shelf
-from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded
 from simulator.spec.names import is_same, with_count
+from simulator.spec.recipes import RECIPES
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime
 from simulator.spec.textfiles import STANDARD_INPUT, parse_csv, read_standard_input, read_text
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
@@ -39,6 +42,7 @@ READ = (
     "what llama-bench (-o json, jsonl, csv or md) or llama-batched-bench prints, or a CSV with the columns "
     f"device,{','.join(NEEDED_COLUMNS)}"
 )
+Sizes = dict[tuple[str, str], set[float]]  # bytes of the weights by model and formats
 # What a YAML file of ours is of, by a field that only such a file has.
 _YAML_KINDS = {"memory": "a device", "layers": "a model", "backends": "a runtime"}
 
@@ -86,7 +90,8 @@ def _load_csv(
         Record(f"{path}:{line}", printable((row.get("id") or "").strip() or f"{path.name}:{line}"), row)
         for line, row in rows
     ]
-    return collect(records, lambda record: _measurement(record, hardware, model))
+    sizes = _stated_sizes(records)
+    return collect(records, lambda record: _measurement(record, hardware, model, sizes))
 
 
 def _refuse_yaml(text: str, path: Path) -> None:
@@ -98,14 +103,15 @@ def _refuse_yaml(text: str, path: Path) -> None:
         raise InputError(f"{path}: is a YAML file ({kind}), measurements are needed: {READ}")
 
 
-def _measurement(record: Record, hardware: Hardware | None, model: Loaded | None) -> Published:
+def _measurement(record: Record, hardware: Hardware | None, model: Loaded | None, sizes: Sizes) -> Published:
     chosen = _chosen_device(record.text("device"), hardware)
     _refuse_other_kinds(record)
     ran_on = _ran_on(record.text("backend"))
     device, guessed = (chosen, ()) if chosen else _device(record.text("device"), ran_on)
-    choice = _formats(record, _model(record.text("model"), model))
-    assumed = [*choice.assumed, *guessed]
+    loaded, assumed = _model(record.text("model"), model), list(guessed)
     runtime = _runtime(record.text("runtime"), device, assumed)
+    choice = _formats(record, loaded, runtime, device, sizes)
+    assumed[:0] = choice.assumed
     rate = record.rate("tokens_per_s")
     return Published(
         id=record.id,
@@ -238,19 +244,51 @@ def _runtime(name: str, device: Hardware, assumed: list[str]) -> Runtime:
     return runtime
 
 
-def _formats(record: Record, loaded: Loaded) -> Choice:
+def _formats(record: Record, loaded: Loaded, runtime: Runtime, device: Hardware, sizes: Sizes) -> Choice:
     """The formats by name, where the size does not tell otherwise."""
     name = record.text("weights")
     if not name:
         raise Unusable("the format of the weights is not stated")
-    size = record.number("weights_gib", 0, 1e6) * GI if record.text("weights_gib") else 0.0
-    try:
-        label = parse_weights(name).name
-    except InputError:
-        label = None
+    weights = parse(_meant(record.text("runtime"), name, runtime, device))
+    label = weights.name if weights else None
+    size, remarks = _size(record, loaded, label, sizes)
     if label is None and not size:
         raise Unusable(f"weights {printable(name)} are unknown and their size is not stated")
-    return with_formats(loaded, label, 8 * size / loaded.model.total_params if size else None)
+    choice = with_formats(loaded, label, 8 * size / loaded.model.params_of_file if size else None, record.text("date"))
+    return replace(choice, assumed=(*remarks, *choice.assumed))
+
+
+def _meant(software: str, name: str, runtime: Runtime, device: Hardware) -> str:
+    """A format by the name that it has here, where the software has an own idea of it that its runtime knows."""
+    found = parse(name)
+    own = meant(software or runtime.name, found.name if found else name)
+    return name if runtime.refusal(device, own) else own
+
+
+def _size(record: Record, loaded: Loaded, label: str | None, sizes: Sizes) -> tuple[float, tuple[str, ...]]:
+    """Bytes of the file, and a remark where the row does not state them; 0 where nobody knows."""
+    if record.text("weights_gib"):
+        return record.number("weights_gib", 0, 1e6) * GI, ()
+    if label is not None and label not in RECIPES:
+        return 0.0, ()  # what the mix is, its name tells
+    others = sizes.get(_of_size(record), set())
+    if len(others) == 1:
+        return next(iter(others)), ("size of the weights not stated: that of other rows",)
+    found = published_size(loaded.model, label or record.text("weights"))
+    return (found[0], (f"size of the weights not stated: that of {found[1]}",)) if found else (0.0, ())
+
+
+def _of_size(record: Record) -> tuple[str, str]:
+    return record.text("model").lower(), record.text("weights").lower()
+
+
+def _stated_sizes(records: list[Record]) -> Sizes:
+    """The bytes of the weights by model and formats, as rows state them."""
+    found: Sizes = defaultdict(set)
+    for record in records:
+        if record.text("weights_gib"):
+            found[_of_size(record)].add(record.number("weights_gib", 0, 1e6) * GI)
+    return found
 
 
 def _cache(name: str, runtime: Runtime, device: Hardware, assumed: list[str]) -> str:

@@ -211,7 +211,8 @@ def test_every_name_that_people_use_is_one_thing_or_is_answered():
         ), answer
     for (kind, typed), answer in meant.items():
         if not isinstance(answer, InputError):
-            assert set(words(typed)) <= every_word_of(kind, answer), (typed, answer)
+            said = set(words(typed)) - {"mixed", "byteshape"}  # which say no more of a file than its size does
+            assert said <= every_word_of(kind, answer), (typed, answer)
 
 
 def what_is_meant(kind, typed):

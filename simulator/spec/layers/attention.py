@@ -48,9 +48,19 @@ class GroupedQuery(Spec):
         return self.v_head_dim or self.head_dim
 
     @property
+    def key_width(self) -> int:
+        """Elements of the keys stored for each token."""
+        return self.n_kv_heads * self.head_dim
+
+    @property
+    def value_width(self) -> int:
+        """Elements of the values stored for each token."""
+        return self.n_kv_heads * self._v_dim
+
+    @property
     def cache_width(self) -> int:
-        """Values stored for each token: a key and a value per key/value head."""
-        return self.n_kv_heads * (self.head_dim + self._v_dim)
+        """Elements stored for each token: a key and a value per key/value head."""
+        return self.key_width + self.value_width
 
     state_bytes: ClassVar[int] = 0  # attention keeps nothing beside its cache; recurrent layers do
 
@@ -102,9 +112,14 @@ class CrossAttention(Spec):
     head_dim: Width
 
     @property
-    def cache_width(self) -> int:
-        """Values stored for each token of the source."""
-        return 2 * self.n_kv_heads * self.head_dim
+    def key_width(self) -> int:
+        """Elements of the keys stored for each token of the source."""
+        return self.n_kv_heads * self.head_dim
+
+    @property
+    def value_width(self) -> int:
+        """Elements of the values stored for each token of the source."""
+        return self.n_kv_heads * self.head_dim
 
     def flops(self, source_tokens):
         """Scores and weighted values for one new token."""
@@ -140,9 +155,16 @@ class Latent(Spec):
     state_bytes: ClassVar[int] = 0  # attention keeps nothing beside its cache; recurrent layers do
 
     @property
-    def cache_width(self) -> int:
-        """Values stored for each token: the latent and the shared rotary key."""
+    def key_width(self) -> int:
+        """Elements stored for each token: the latent and the shared rotary key, of which values are a part."""
         return self.kv_rank + self.qk_rope_dim
+
+    value_width: ClassVar[int] = 0  # no values of their own
+
+    @property
+    def cache_width(self) -> int:
+        """Elements stored for each token."""
+        return self.key_width
 
     def seen_tokens(self, context):
         """Cached tokens that a new token at depth *context* attends to, itself included."""

@@ -15,6 +15,8 @@ class _Recurrent(Spec):
 
     queries_per_kv: ClassVar[int] = 1
     cache_width: ClassVar[int] = 0
+    key_width: ClassVar[int] = 0
+    value_width: ClassVar[int] = 0
 
     def seen_tokens(self, context):
         """No past token is read again."""
