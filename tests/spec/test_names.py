@@ -227,7 +227,8 @@ def what_is_meant(kind, typed):
 def every_word_of(kind, name):
     """All words that are in its names and title."""
     if kind == "weights":
-        return set(words(name))
+        spelled = (words(spelling) for spelling, (own, _) in SPELLINGS.items() if own == name)
+        return set(words(name)).union(*spelled)
     entry = next(each for each in entries(SHELVES[kind]) if each.name == name)
     return entry.own_words | set(words(entry.title))
 
