@@ -141,6 +141,8 @@ def _reason(model: Model) -> str | None:
         return "a model with an encoder"
     if not model.has_head or not model.final_norm or model.head_bias or model.norm_bias or model.learned_positions:
         return "a model without head or last norm, with biases there, or with learned positions"
+    if model.per_layer_input or model.streams:
+        return "a model with inputs of each layer's own, or with several residual streams"
     for index, layer in enumerate(model.stack):
         reason = _reason_of_layer(layer)
         if reason:
@@ -152,7 +154,8 @@ def _reason_of_layer(layer: Layer) -> str | None:
     attention, ffn = layer.attention, layer.ffn
     if layer.cross_attention or not isinstance(attention, GroupedQuery):
         return f"attention of kind {attention.kind}" if attention else "a layer without attention"
-    odd = [name for name in ("chunk", "output_gate", "sinks", "fused_qkv", "value_is_key") if getattr(attention, name)]
+    unusual = ("chunk", "output_gate", "sinks", "fused_qkv", "value_is_key", "shares_cache")
+    odd = [name for name in unusual if getattr(attention, name)]
     if odd:
         return f"attention with {odd[0]}"
     width = attention.v_head_dim or attention.head_dim
@@ -170,7 +173,7 @@ def _reason_of_layer(layer: Layer) -> str | None:
 
 
 def _reason_of_experts(ffn: Experts) -> str | None:
-    odd = [name for name in ("fused", "bias", "router_bias") if getattr(ffn, name)]
+    odd = [name for name in ("fused", "bias", "router_bias", "latent") if getattr(ffn, name)]
     if odd:
         return f"experts with {odd[0]}"
     return None if ffn.gated else "experts without gate"

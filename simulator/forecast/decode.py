@@ -10,39 +10,49 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.forecast.ops import Cost, Op, Work
+from simulator.forecast.parallel import copies_held
+from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
+from simulator.spec.layers.attention import CrossAttention, Latent
+from simulator.spec.layers.cached import Cached
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.layers.tensor import Tensor
-from simulator.spec.model import Layer, Model, StoredTensor, store
+from simulator.spec.model import Attention, Layer, Model, StoredTensor, store
 from simulator.spec.quant import FORMATS, Format, cache_bytes
 from simulator.spec.workload import Workload
 
 ACTIVATION_VALUE_BYTES = 4  # llama.cpp keeps activations in float32
 FLOPS_PER_NORM_VALUE = 8  # square, sum, scale, weight; rotary embedding and residual are of that order
 LAUNCHES_PER_NORM = 2  # the norm and the residual sum before it
+# Matrices between the layers' halves and around them count with the feed-forward networks.
+_MIXING = ("per_layer", "inp_gate", "proj", "altup", "laurel", "hc_", "output_hc")
 LAUNCHES_OF_CACHE = 4  # rotary embedding of query and key, store, attention
 
 
-def decode_ops(model: Model, load: Workload) -> tuple[Op, ...]:
-    """Every operation of one step; equal ones of different layers are one Op with a count."""
+def decode_ops(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE) -> tuple[Op, ...]:
+    """Every operation of one step, the cache kept by *rules*; equal ones of different layers are one Op with a count."""
     by_shape: dict[int, list[StoredTensor]] = defaultdict(list)
     for stored in store(model, load.weights):
         if not stored.tensor.is_idle:
             by_shape[stored.shape].append(stored)
     outside, *shapes = range(len(model.shapes))
-    ops = [op for shape in shapes for op in _layer_ops(model, load, shape, by_shape[shape])]
+    ops = [op for shape in shapes for op in _layer_ops(model, load, rules, shape, by_shape[shape])]
     return (*ops, *_head_ops(model, load, by_shape[outside]))
 
 
-def _layer_ops(model: Model, load: Workload, shape: int, found: list[StoredTensor]) -> list[Op]:
+def _layer_ops(model: Model, load: Workload, rules: CacheRules, shape: int, found: list[StoredTensor]) -> list[Op]:
     layer, indices, _ = model.shapes[shape]
     where, count = _name_layers(indices), len(indices)
     vectors = [stored for stored in found if _is_small(stored.tensor)]
     copies = _copies(load, layer)
-    ops = [_tensor_op(load, copies, stored, where) for stored in found if not _is_small(stored.tensor)]
+    ops = [
+        _tensor_op(load, copies, stored, where, _pieces(layer, stored.tensor))
+        for stored in found
+        if not _is_small(stored.tensor)
+    ]
     ops.append(_vectors_op(model, load, layer, sum(stored.total_bytes for stored in vectors) / count, count, where))
     ops += _small_ops(load, layer, found, count, where)
     if layer.attention is not None:
-        ops.append(_cache_op(load, layer, count, where))
+        ops.append(_cache_op(model, load, rules, layer, count, where))
     if layer.cross_attention is not None:
         ops.append(_cross_op(load, layer, count, where))
     return ops
@@ -68,7 +78,7 @@ def _copies(load: Workload, layer: Layer) -> _Copies | None:
     return _Copies(read, used, load.new_tokens * used / read)
 
 
-def _tensor_op(load: Workload, copies: _Copies | None, stored: StoredTensor, where: str) -> Op:
+def _tensor_op(load: Workload, copies: _Copies | None, stored: StoredTensor, where: str, pieces: int | None) -> Op:
     tensor, tokens = stored.tensor, load.new_tokens
     if tensor.copies > 1:
         assert copies is not None  # only experts come in copies
@@ -96,13 +106,29 @@ def _tensor_op(load: Workload, copies: _Copies | None, stored: StoredTensor, whe
         sharers=sharers,
         touched=read_copies / tensor.copies,
         by_column=bool(load.sparsity and load.sparsity.zeros(tensor.role)),
+        pieces=pieces,
     )
+
+
+def _pieces(layer: Layer, tensor: Tensor) -> int | None:
+    """In how many parts devices can share a matrix: one of keys or values by heads, routers and down-projections not at all."""
+    role = tensor.role
+    if role in ("attn_k", "attn_v"):
+        return cache_pieces(layer.attention)
+    return 1 if role.startswith("ffn_gate_inp") or role in ("attn_q_a", "attn_kv_a_mqa") else None
+
+
+def cache_pieces(attention: Attention) -> int | None:
+    """In how many parts devices can share a cache: by heads of keys; a latent is whole on each; a state in any number."""
+    return 1 if isinstance(attention, Latent) else getattr(attention, "n_kv_heads", None)
 
 
 def _part(tensor: Tensor) -> str:
     role = tensor.role
     if tensor.copies > 1:
         return "experts"
+    if role.startswith(_MIXING):
+        return "ffn"
     if role.startswith("ffn_gate_inp"):
         return "router"
     if role.endswith("_shexp"):
@@ -125,7 +151,7 @@ def _vectors_op(model: Model, load: Workload, layer: Layer, vector_bytes: float,
         layer.ffn.n_active * model.d_model * tokens if isinstance(layer.ffn, Experts) else 0
     )  # what experts put out
     work = Work("norm", values + summed, tokens)
-    return Op(where, "vectors", name, FORMATS["f32"], count, cost, launches, work=(work,))
+    return Op(where, "vectors", name, FORMATS["f32"], count, cost, launches, work=(work,), pieces=1)
 
 
 def _small_ops(load: Workload, layer: Layer, found: list[StoredTensor], count: int, where: str) -> list[Op]:
@@ -153,48 +179,62 @@ def _small_ops(load: Workload, layer: Layer, found: list[StoredTensor], count: i
     return ops
 
 
-def _cache_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
+def _cache_op(model: Model, load: Workload, rules: CacheRules, layer: Layer, count: int, where: str) -> Op:
     """Attention over the cache, or the update of a recurrent state; one pass over the past serves all new tokens."""
-    attention = layer.attention
+    attention = rules.attention_of(model, layer.attention)
     last = load.context + load.tokens - 1  # depth of the last new token
     middle = load.context + (load.tokens - 1) / 2  # the new tokens see one more each
-    state = load.batch * attention.state_bytes
-    seen, new, of_token = attention.seen_tokens(last), load.new_tokens, _token_bytes(load.cache, attention)
+    state, new = load.batch * attention.state_bytes, load.new_tokens
+    read = sum(_entry_bytes(load.cache, each) * rules.read(each, last) for each in attention.cached)
+    written = sum(_entry_bytes(load.cache, each) / each.every for each in attention.cached if each.is_own)
     cost = Cost(
         flops=attention.flops(middle) * new,
-        cache_read_bytes=of_token * load.batch * seen + state,
-        cache_write_bytes=of_token * new + state,
-        activation_bytes=0.0 * load.batch,
+        cache_read_bytes=read * load.batch + state,
+        cache_write_bytes=written * new + state,
+        # Copies of states are made and used at once, so they come from the nearest memory that holds them.
+        activation_bytes=2.0 * rules.copies.get(attention.kind, 0) * state,
     )
-    name = "attention over the cache" if of_token else "recurrent state"
+    name = "attention over the cache" if attention.cached else "recurrent state"
     heads, sharers = getattr(attention, "n_heads", 0), getattr(attention, "queries_per_kv", 1)
     work = (Work("head", heads * new), Work("run", getattr(attention, "n_kv_heads", 0) * new))
-    return Op(where, "cache", name, load.cache, count, cost, LAUNCHES_OF_CACHE, sharers, work=work)
+    pieces = cache_pieces(attention)
+    return Op(where, "cache", name, load.cache, count, cost, LAUNCHES_OF_CACHE, sharers, work=work, pieces=pieces)
 
 
 def _cross_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
     cross = layer.cross_attention
     cost = Cost(
         flops=cross.flops(load.source_tokens) * load.new_tokens,
-        cache_read_bytes=_token_bytes(load.cache, cross) * load.batch * load.source_tokens,
+        cache_read_bytes=_source_bytes(load.cache, cross) * load.batch * load.source_tokens,
     )
-    return Op(where, "cache", "attention over the source", load.cache, count, cost, 1)
+    return Op(where, "cache", "attention over the source", load.cache, count, cost, 1, pieces=cross.n_kv_heads)
 
 
-def _token_bytes(fmt: Format, attention: Any) -> float:
-    """Bytes of one token's keys and values in a layer's cache."""
-    return cache_bytes(fmt, attention.key_width, attention.value_width)
+def _entry_bytes(fmt: Format, store: Cached) -> float:
+    """Bytes of one entry of a layer's store."""
+    return cache_bytes(fmt, store.width - store.n_values, store.n_values)
+
+
+def _source_bytes(fmt: Format, cross: CrossAttention) -> float:
+    """Bytes of the keys and values of a token of the source."""
+    return cache_bytes(fmt, cross.cache_width / 2, cross.cache_width / 2)
 
 
 def _head_ops(model: Model, load: Workload, outside: list[StoredTensor]) -> list[Op]:
     tokens = load.batch  # only the last token of a prompt needs logits
-    ops = [_head_op(head, tokens) for head in _heads(model, load)]
+    ops = [_tensor_op(load, None, stored, "model", None) for stored in outside if _is_beside(stored.tensor)]
+    ops += [_head_op(head, tokens) for head in _heads(model, load)]
     vector_bytes = sum(stored.total_bytes for stored in outside if stored.tensor.is_vector)
     if vector_bytes:
         values = model.d_model * tokens
         cost = Cost(FLOPS_PER_NORM_VALUE * values, vector_bytes, activation_bytes=2 * ACTIVATION_VALUE_BYTES * values)
-        ops.append(Op("model", "vectors", "final norm", FORMATS["f32"], 1, cost))
+        ops.append(Op("model", "vectors", "final norm", FORMATS["f32"], 1, cost, pieces=1))
     return ops
+
+
+def _is_beside(tensor: Tensor) -> bool:
+    """Whether it is a matrix outside the layers that is no head: it makes the layers' own inputs, or joins residual streams."""
+    return not tensor.is_vector and tensor.role != "output"
 
 
 def _heads(model: Model, load: Workload) -> list[StoredTensor]:
@@ -219,8 +259,11 @@ def streamed_weight_bytes(model: Model, load: Workload) -> float:
     return sum(stored.total_bytes for stored in (*found, *tied))
 
 
-def cache_bytes_held(model: Model, load: Workload):
-    """Bytes that the caches and states of the whole batch occupy after the step."""
+def cache_bytes_held(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE, n_devices: int = 1):
+    """Bytes that the caches and states of the whole batch occupy after the step, kept by *rules*.
+
+    On all of *n_devices* that share each layer.
+    """
     depth = load.context + load.tokens
     held = 0.0
     for layer, indices, _ in model.shapes:
@@ -228,17 +271,20 @@ def cache_bytes_held(model: Model, load: Workload):
         if layer is None:
             continue
         if layer.attention is not None:
-            attention = layer.attention
-            held = held + count * _token_bytes(load.cache, attention) * attention.held_tokens(depth)
-            held = held + count * attention.state_bytes
+            attention = rules.attention_of(model, layer.attention)
+            kept = count * copies_held(cache_pieces(attention), n_devices)
+            for each in attention.cached:
+                held = held + kept * _entry_bytes(load.cache, each) * rules.held(each, depth)
+            held = held + count * (attention.state_bytes + attention.waiting_bytes)
         if layer.cross_attention is not None:
-            held = held + count * _token_bytes(load.cache, layer.cross_attention) * load.source_tokens
+            held = held + count * _source_bytes(load.cache, layer.cross_attention) * load.source_tokens
     return held * load.batch
 
 
 def cache_bytes_per_token(model: Model, fmt: Format) -> float:
     """Bytes that one more token adds to a sequence's cache, windows not yet full."""
-    return sum(_token_bytes(fmt, layer.attention) for layer in model.stack if layer.attention is not None)
+    stores = (each for layer in model.stack if layer.attention is not None for each in layer.attention.cached)
+    return sum(_entry_bytes(fmt, each) / each.every for each in stores if each.is_own)
 
 
 def _name_layers(indices: tuple[int, ...]) -> str:

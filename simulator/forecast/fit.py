@@ -11,7 +11,13 @@ from simulator.spec.workload import Workload
 
 def memory_needed(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):
     """Bytes of weights, cache and working memory that the device's memory must hold."""
-    return fixed_bytes(model, load, runtime, hardware) + cache_bytes_held(model, load)
+    return fixed_bytes(model, load, runtime, hardware) + cache_held(model, load, runtime, hardware)
+
+
+def cache_held(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):
+    """Bytes of the caches and states of all sequences, as the runtime keeps them on all devices together."""
+    n_sharing = hardware.n_devices if runtime.split == "tensors" else 1
+    return cache_bytes_held(model, load, runtime.cache_rules.on(hardware), n_sharing)
 
 
 def fixed_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Hardware) -> float:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from simulator.errors import InputError, printable
-from simulator.forecast.decode import cache_bytes_held
-from simulator.forecast.fit import memory_limit, memory_needed
+from simulator.forecast.fit import cache_held, memory_limit, memory_needed
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.importers.open import load_model, load_routing
@@ -261,8 +260,10 @@ def largest_context(base: Scenario, batch: int) -> int | None:
     """The deepest context at which *batch* sequences fit; None where the cache does not grow, 0 if none fits."""
     _expect_scenario(base)
     load, batch = base.load, whole("batch", batch, 1, MAX_BATCH)
-    shallow = cache_bytes_held(base.loaded.model, replace(load, batch=batch, context=10**7))
-    deep = cache_bytes_held(base.loaded.model, replace(load, batch=batch, context=10**8))
+    shallow, deep = (
+        cache_held(base.loaded.model, replace(load, batch=batch, context=depth), base.runtime, base.hardware)
+        for depth in (10**7, 10**8)
+    )
     if deep <= shallow:
         return None
     return _largest(lambda context: base.memory_bytes(batch, context), base, 10**8)

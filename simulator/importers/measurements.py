@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, printable
-from simulator.importers.dialects import meant
 from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
 from simulator.importers.open import load_model
 from simulator.importers.records import (
@@ -25,16 +22,14 @@ from simulator.importers.records import (
     cache_format,
     collect,
 )
-from simulator.importers.sizes import Choice, parse, published_size, with_formats
+from simulator.importers.weights import Sizes, formats_of, stated_sizes
 from simulator.spec.hardware import Hardware, counted_device, load_hardware
 from simulator.spec.library import look_up, shelf
 from simulator.spec.model import Loaded
-from simulator.spec.names import is_same, with_count
-from simulator.spec.recipes import RECIPES
+from simulator.spec.names import MAX_DEVICES, is_same, with_count
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime
 from simulator.spec.textfiles import STANDARD_INPUT, parse_csv, read_standard_input, read_text
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
-from simulator.units import GI
 
 UNSTATED_CONTEXT = 128  # tokens, where nobody says: most short tests generate that many or a few times more
 NEEDED_COLUMNS = ("model", "weights", "batch", "context", "tokens_per_s")
@@ -42,17 +37,21 @@ READ = (
     "what llama-bench (-o json, jsonl, csv or md) or llama-batched-bench prints, or a CSV with the columns "
     f"device,{','.join(NEEDED_COLUMNS)}"
 )
-Sizes = dict[tuple[str, str], set[float]]  # bytes of the weights by model and formats
 # What a YAML file of ours is of, by a field that only such a file has.
 _YAML_KINDS = {"memory": "a device", "layers": "a model", "backends": "a runtime"}
 
 
 def load_measurements(
-    path: Path, hardware: Hardware | None = None, model: Loaded | None = None, weights: str | None = None
+    path: Path,
+    hardware: Hardware | None = None,
+    model: Loaded | None = None,
+    weights: str | None = None,
+    with_unusable: bool = False,
 ) -> Measurements:
     """The measurements in a file of any known kind; *hardware*, *model* and *weights* say what the file leaves open.
 
-    The path `-` is the standard input. In a CSV of our own layout, which names all three, *hardware* and *model* choose among the rows.
+    The path `-` is the standard input. In a CSV of our own layout, which names all three, *hardware* and *model* choose among the
+    rows; those that it marks as not usable are left out unless *with_unusable*.
     """
     is_piped = str(path) == "-"
     text, path = (read_standard_input(), STANDARD_INPUT) if is_piped else (read_text(path), path)
@@ -61,7 +60,7 @@ def load_measurements(
     found = (
         load_llama_bench(text, path, model, weights)
         if is_llama_bench(text)
-        else _load_csv(text, path, hardware, model, weights)
+        else _load_csv(text, path, hardware, model, weights, with_unusable)
     )
     if hardware is None and any(each.hardware is None for each in found.published):
         made_with = f" ({found.made_with})" if found.made_with else ""
@@ -72,7 +71,7 @@ def load_measurements(
 
 
 def _load_csv(
-    text: str, path: Path, hardware: Hardware | None, model: Loaded | None, weights: str | None
+    text: str, path: Path, hardware: Hardware | None, model: Loaded | None, weights: str | None, with_unusable: bool
 ) -> Measurements:
     _refuse_yaml(text, path)
     columns, rows = parse_csv(text, path, MAX_ROWS)
@@ -90,8 +89,8 @@ def _load_csv(
         Record(f"{path}:{line}", printable((row.get("id") or "").strip() or f"{path.name}:{line}"), row)
         for line, row in rows
     ]
-    sizes = _stated_sizes(records)
-    return collect(records, lambda record: _measurement(record, hardware, model, sizes))
+    sizes = stated_sizes(records)
+    return collect(records, lambda record: _measurement(record, hardware, model, sizes, with_unusable))
 
 
 def _refuse_yaml(text: str, path: Path) -> None:
@@ -103,15 +102,21 @@ def _refuse_yaml(text: str, path: Path) -> None:
         raise InputError(f"{path}: is a YAML file ({kind}), measurements are needed: {READ}")
 
 
-def _measurement(record: Record, hardware: Hardware | None, model: Loaded | None, sizes: Sizes) -> Published:
-    chosen = _chosen_device(record.text("device"), hardware)
+def _measurement(
+    record: Record, hardware: Hardware | None, model: Loaded | None, sizes: Sizes, with_unusable: bool
+) -> Published:
+    name = _counted_name(record)
+    chosen = _chosen_device(name, hardware)
+    if not with_unusable:
+        _refuse_unusable(record)
     _refuse_other_kinds(record)
     ran_on = _ran_on(record.text("backend"))
-    device, guessed = (chosen, ()) if chosen else _device(record.text("device"), ran_on)
+    device, guessed = (chosen, ()) if chosen else _device(name, ran_on)
     loaded, assumed = _model(record.text("model"), model), list(guessed)
     runtime = _runtime(record.text("runtime"), device, assumed)
-    choice = _formats(record, loaded, runtime, device, sizes)
+    choice = formats_of(record, loaded, runtime, device, sizes)
     assumed[:0] = choice.assumed
+    _refuse_unknown_links(device, runtime)
     rate = record.rate("tokens_per_s")
     return Published(
         id=record.id,
@@ -126,17 +131,36 @@ def _measurement(record: Record, hardware: Hardware | None, model: Loaded | None
         runtime=runtime.name,
         hardware=device,
         ran_on=ran_on,
+        api=record.text("backend").lower() if ran_on == "gpu" else "",
         assumed=tuple(assumed),
+        origin=record.origin,
     )
 
 
-def _refuse_other_kinds(record: Record) -> None:
+def _refuse_unusable(record: Record) -> None:
     if record.text("usable") not in ("", "yes"):
         raise Unusable(f"marked as not usable: {printable(record.text('why_not') or 'no reason given')}")
     if record.text("metric") not in ("", "decode"):
         raise Unusable(f"measures {printable(record.text('metric'))}, only decode is forecast")
-    if record.text("mode") not in ("", "single") or record.count("device_count", 1, 10**6, default=1) > 1:
-        raise Unusable("on several devices, whose communication is not forecast")
+
+
+def _refuse_other_kinds(record: Record) -> None:
+    mode, known = record.text("mode"), ("", "single", "tensor-parallel", "distributed")
+    if mode not in known:
+        raise Unusable(f"mode {printable(mode)}, only {', '.join(known[1:])} are forecast")
+
+
+def _counted_name(record: Record) -> str:
+    """The device's name, with how many of it there were where another column says that."""
+    name = record.text("device")
+    count = record.count("device_count", 1, MAX_DEVICES, default=1)
+    return with_count(count, name) if name and count > 1 and _counted(name)[0] == 1 else name
+
+
+def _refuse_unknown_links(device: Hardware, runtime: Runtime) -> None:
+    """Unusable where nothing is known of how so many devices tell each other their parts of each result."""
+    if device.count > 1 and runtime.split == "tensors" and not device.links_among(device.count):
+        raise Unusable(f"on {device.count} x {device.name}, whose file names no link that joins so many")
 
 
 def _ran_on(backend: str) -> Processor:
@@ -242,53 +266,6 @@ def _runtime(name: str, device: Hardware, assumed: list[str]) -> Runtime:
     if any(is_same(name, each) for each in runtime.runs_in):
         assumed.append(f"{name} runs the kernels of {runtime.name}")
     return runtime
-
-
-def _formats(record: Record, loaded: Loaded, runtime: Runtime, device: Hardware, sizes: Sizes) -> Choice:
-    """The formats by name, where the size does not tell otherwise."""
-    name = record.text("weights")
-    if not name:
-        raise Unusable("the format of the weights is not stated")
-    weights = parse(_meant(record.text("runtime"), name, runtime, device))
-    label = weights.name if weights else None
-    size, remarks = _size(record, loaded, label, sizes)
-    if label is None and not size:
-        raise Unusable(f"weights {printable(name)} are unknown and their size is not stated")
-    choice = with_formats(loaded, label, 8 * size / loaded.model.params_of_file if size else None, record.text("date"))
-    return replace(choice, assumed=(*remarks, *choice.assumed))
-
-
-def _meant(software: str, name: str, runtime: Runtime, device: Hardware) -> str:
-    """A format by the name that it has here, where the software has an own idea of it that its runtime knows."""
-    found = parse(name)
-    own = meant(software or runtime.name, found.name if found else name)
-    return name if runtime.refusal(device, own) else own
-
-
-def _size(record: Record, loaded: Loaded, label: str | None, sizes: Sizes) -> tuple[float, tuple[str, ...]]:
-    """Bytes of the file, and a remark where the row does not state them; 0 where nobody knows."""
-    if record.text("weights_gib"):
-        return record.number("weights_gib", 0, 1e6) * GI, ()
-    if label is not None and label not in RECIPES:
-        return 0.0, ()  # what the mix is, its name tells
-    others = sizes.get(_of_size(record), set())
-    if len(others) == 1:
-        return next(iter(others)), ("size of the weights not stated: that of other rows",)
-    found = published_size(loaded.model, label or record.text("weights"))
-    return (found[0], (f"size of the weights not stated: that of {found[1]}",)) if found else (0.0, ())
-
-
-def _of_size(record: Record) -> tuple[str, str]:
-    return record.text("model").lower(), record.text("weights").lower()
-
-
-def _stated_sizes(records: list[Record]) -> Sizes:
-    """The bytes of the weights by model and formats, as rows state them."""
-    found: Sizes = defaultdict(set)
-    for record in records:
-        if record.text("weights_gib"):
-            found[_of_size(record)].add(record.number("weights_gib", 0, 1e6) * GI)
-    return found
 
 
 def _cache(name: str, runtime: Runtime, device: Hardware, assumed: list[str]) -> str:

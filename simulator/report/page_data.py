@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
-from simulator.forecast.decode import cache_bytes_held
-from simulator.forecast.fit import fixed_bytes
+from simulator.forecast.fit import cache_held, fixed_bytes
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
 from simulator.forecast.step import BOUNDS
 from simulator.report.grid import Grids, InFormat, Pair, Surface
 from simulator.report.roofline_data import ceilings_of
 
-BOUND_LETTERS = {"memory": "m", "compute": "c", "overhead": "o", "does_not_fit": "x"}
+BOUND_LETTERS = {"memory": "m", "compute": "c", "overhead": "o", "communication": "l", "does_not_fit": "x"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def _device_data(base: Scenario, argument: str) -> dict[str, Any]:
 def _pair_data(pair: Pair, grids: Grids, pool: Pool) -> dict[str, Any]:
     base, shape = pair.base, (len(grids.batches), len(grids.contexts))
     point = pair.formats[0].surfaces[0].point
-    held = cache_bytes_held(base.loaded.model, point.load)
+    held = cache_held(base.loaded.model, point.load, base.runtime, base.hardware)
     return {
         "model": pair.model,
         "device": pair.device,

@@ -21,6 +21,7 @@ from simulator.spec.quant import (
     Weights,
     format_called,
     is_kept,
+    is_kept_wide,
     is_of_one_model,
     parse_bits,
     uniform,
@@ -151,6 +152,8 @@ def mix(name: str) -> Weights:
 def _choose(name: str, slot: Slot) -> str:
     if is_kept(slot):
         return "f32"
+    if is_kept_wide(slot.role):
+        return "bf16"
     if name == "mxfp4":  # llama.cpp's MXFP4_MOE: routed experts alone
         return "mxfp4" if slot.role.endswith("_exps") else "q8_0"
     return _fitting(_wanted(name, slot), slot.columns)
@@ -194,7 +197,7 @@ def _wanted(name: str, slot: Slot) -> str:
     role = slot.role.removesuffix("_exps").removesuffix("_shexp")
     if role == "output" or (role == "token_embd" and slot.tied):
         return _head(name, base, slot.columns)
-    if role in ("token_embd", "position_embd"):
+    if role in ("token_embd", "position_embd", "per_layer_token_embd"):
         return _embedding(name, base)
     where = _Where(role, slot.layer, slot.n_layers, slot.queries_per_kv >= 4, slot.n_experts == 8)
     if name in _TWO_BIT:

@@ -15,13 +15,16 @@ from simulator.spec.arguments import expect
 from simulator.spec.layers.attention import CrossAttention, GroupedQuery, Latent
 from simulator.spec.layers.ffn import Experts, Gated, Plain
 from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
+from simulator.spec.layers.residual import AltUp, HyperConnections, PerLayerInput
+from simulator.spec.layers.sparse import Compressed
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
 from simulator.spec.quant import Format, Slot, Weights
 from simulator.spec.schema import Field, OneOf, Spec, rule
 from simulator.units import GIGA
 
-Attention = Annotated[GroupedQuery | Latent | GatedDeltaNet | Mamba2 | ShortConv, OneOf()]
+Attention = Annotated[GroupedQuery | Latent | Compressed | GatedDeltaNet | Mamba2 | ShortConv, OneOf()]
 FeedForward = Annotated[Plain | Gated | Experts, OneOf()]
+Streams = Annotated[AltUp | HyperConnections, OneOf()]
 Convention = Literal["with_both_embeddings", "without_input_embedding", "without_embeddings"]
 
 CONVENTIONS = {
@@ -29,6 +32,9 @@ CONVENTIONS = {
     "without_input_embedding": "what a token reads: the head counts, the embedding table does not",
     "without_embeddings": "layers only, neither embedding nor head",
 }
+
+# What no token uses whole, where it rests: a row is looked up, or an earlier layer's keys and values are used instead.
+_RESTING = ("per_layer_token_embd", "attn_k", "attn_v", "attn_k_norm")
 
 MAX_LAYERS = 1000  # published models have up to 126
 
@@ -123,7 +129,10 @@ class Model(Spec):
     final_norm: bool = True
     head_bias: bool = False
     learned_positions: int = Field(0, ge=0, le=10_000_000)
+    per_layer_input: PerLayerInput | None = None
+    streams: Streams | None = None  # several residual streams in place of one
     native_weights: str | None = None
+    architecture: str | None = None  # what GGUF files of it call themselves, where a runtime goes by that
     published: Published = Published.model_construct()
     notes: str = ""
 
@@ -153,7 +162,14 @@ class Model(Spec):
         for index, layer in enumerate(self.stack):
             places[id(layer)].append(index)
         layers = [(self.stack[indices[0]], tuple(indices)) for indices in places.values()]
-        return outside, *((layer, indices, layer.tensors(self.d_model, self.norm_bias)) for layer, indices in layers)
+        beside = [tensor for part in self._beside for tensor in part.tensors(self.d_model)]
+        return outside, *(
+            (layer, indices, (*layer.tensors(self.d_model, self.norm_bias), *beside)) for layer, indices in layers
+        )
+
+    @property
+    def _beside(self) -> tuple[PerLayerInput | AltUp | HyperConnections, ...]:
+        return tuple(part for part in (self.per_layer_input, self.streams) if part is not None)
 
     def _outside(self) -> Iterator[Tensor]:
         yield matrix("token_embd", self.vocab, self.d_model, is_idle=True)
@@ -170,6 +186,10 @@ class Model(Spec):
             yield matrix("output", self.vocab, self.d_model)
         if self.head_bias:
             yield vector("output.bias", self.vocab)
+        if self.per_layer_input:
+            yield from self.per_layer_input.outside(self.d_model, len(self.stack))
+        if self.streams:
+            yield from self.streams.outside(self.d_model)
 
     @cached_property
     def total_params(self) -> int:
@@ -188,15 +208,20 @@ class Model(Spec):
             len(indices) * tensor.params * _active_share(layer, tensor)
             for layer, indices, tensors in self.shapes
             for tensor in tensors
-            if not tensor.role.startswith("enc.")
+            if not tensor.role.startswith("enc.") and not (tensor.role in _RESTING and tensor.is_idle)
         )
         embedding = self.vocab * self.d_model
         if counts == "with_both_embeddings":
-            return round(active)
+            return round(active + self._table)
         if counts == "without_input_embedding":
             return round(active - (0 if self.tied_head else embedding) - self.learned_positions * self.d_model)
         head = 0 if self.tied_head or not self.has_head else embedding
         return round(active - embedding - head - self.learned_positions * self.d_model)
+
+    @property
+    def _table(self) -> int:
+        """Weights of the embeddings of each layer's own."""
+        return sum(tensor.params for tensor in self.shapes[0][2] if tensor.role == "per_layer_token_embd")
 
     @cached_property
     def experts(self) -> tuple[Experts, ...]:
@@ -263,7 +288,7 @@ def weight_bytes(model: Model, weights: Weights) -> float:
 
 def looked_up_bytes(model: Model, weights: Weights) -> float:
     """Bytes of embeddings of which a step only looks up rows: none of a head that is tied to them."""
-    roles = ("position_embd",) if model.tied_head else ("token_embd", "position_embd")
+    roles = ("position_embd", "per_layer_token_embd", *(() if model.tied_head else ("token_embd",)))
     return sum(stored.total_bytes for stored in store(model, weights) if stored.tensor.role in roles)
 
 

@@ -254,7 +254,7 @@ class Weights:
         return f"Weights({self.name!r})"
 
 
-EMBEDDINGS = ("token_embd", "output", "position_embd")
+EMBEDDINGS = ("token_embd", "output", "position_embd", "per_layer_token_embd")
 
 
 def is_router(role: str) -> bool:
@@ -262,15 +262,32 @@ def is_router(role: str) -> bool:
     return role.startswith("ffn_gate_inp")
 
 
+# What joins residual streams, and what makes inputs of each layer: too small to be worth quantising.
+_KEPT_WIDE = ("altup", "laurel", "per_layer_model_proj", "hc_", "output_hc")
+
+
+def is_kept_wide(role: str) -> bool:
+    """Whether quantised files keep a matrix as the checkpoint has it (llama.cpp's src/llama-quant.cpp leaves these out)."""
+    return role.startswith(_KEPT_WIDE)
+
+
 def uniform(fmt: Format) -> Weights:
     """Every matrix in *fmt*; what is never quantised stays as the files of that format keep it."""
     if fmt.name in PLAIN:
         return Weights(fmt.name, lambda _: fmt)
     if fmt.name in LAYERS_ONLY:
-        return Weights(fmt.name, lambda slot: FORMATS["bf16"] if is_kept(slot) or slot.role in EMBEDDINGS else fmt)
+        return Weights(fmt.name, lambda slot: FORMATS["bf16"] if _is_outside(slot) else fmt)
     if fmt.name in _EXL2 or fmt.name in _TMAC:
         return _with_head(fmt)
-    return Weights(fmt.name, lambda slot: FORMATS["f32"] if is_kept(slot) else fmt)
+    return Weights(fmt.name, lambda slot: _wide(slot) or fmt)
+
+
+def _is_outside(slot: Slot) -> bool:
+    return is_kept(slot) or slot.role in EMBEDDINGS or is_kept_wide(slot.role)
+
+
+def _wide(slot: Slot) -> Format | None:
+    return FORMATS["f32"] if is_kept(slot) else FORMATS["bf16"] if is_kept_wide(slot.role) else None
 
 
 def _with_head(fmt: Format) -> Weights:

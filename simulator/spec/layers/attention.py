@@ -6,6 +6,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from simulator.spec.layers.cached import Cached
+from simulator.spec.layers.sparse import Index
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
 from simulator.spec.schema import Spec, rule
 
@@ -30,9 +32,13 @@ class GroupedQuery(Spec):
     sinks: bool = False  # a learned logit per head
     fused_qkv: bool = False  # one stored matrix for query, key and value
     value_is_key: bool = False  # no value projection: the key serves as value too (Gemma 4), and both are cached
+    # An earlier layer's keys and values are attended to; projections of its own lie unused in the file (Gemma 3n and 4).
+    shares_cache: bool = False
 
     @rule
     def _check(self) -> None:
+        if self.shares_cache and self.fused_qkv:
+            raise ValueError("shares_cache leaves key and value unused, which fused_qkv cannot; give one")
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"n_kv_heads ({self.n_kv_heads}) must divide n_heads ({self.n_heads})")
         if self.window and self.chunk:
@@ -48,21 +54,19 @@ class GroupedQuery(Spec):
         return self.v_head_dim or self.head_dim
 
     @property
-    def key_width(self) -> int:
-        """Elements of the keys stored for each token."""
-        return self.n_kv_heads * self.head_dim
-
-    @property
-    def value_width(self) -> int:
-        """Elements of the values stored for each token."""
-        return self.n_kv_heads * self._v_dim
-
-    @property
     def cache_width(self) -> int:
-        """Elements stored for each token: a key and a value per key/value head."""
-        return self.key_width + self.value_width
+        """Values read for each token: a key and a value per key/value head."""
+        return self.n_kv_heads * (self.head_dim + self._v_dim)
+
+    @property
+    def cached(self) -> tuple[Cached, ...]:
+        """Keys and values, of the window where there is one."""
+        values = self.n_kv_heads * self._v_dim
+        reach = self.window or self.chunk
+        return (Cached(self.cache_width, window=reach, n_values=values, is_own=not self.shares_cache),)
 
     state_bytes: ClassVar[int] = 0  # attention keeps nothing beside its cache; recurrent layers do
+    waiting_bytes: ClassVar[int] = 0
 
     def seen_tokens(self, context):
         """Cached tokens that a new token at depth *context* attends to, itself included.
@@ -73,7 +77,7 @@ class GroupedQuery(Spec):
 
     def held_tokens(self, context):
         """Tokens whose keys and values must stay in memory at depth *context*."""
-        return np.minimum(context, self.window or self.chunk or np.inf)
+        return self.cached[0].held(context)
 
     def flops(self, context):
         """Scores and weighted values for one new token: a multiply-add each per head, token and value."""
@@ -87,8 +91,8 @@ class GroupedQuery(Spec):
             found = [matrix("attn_qkv", q + k + v, d_model)]
             found += [vector("attn_qkv.bias", q + k + v)] if self.qkv_bias else []
         else:
-            found = [matrix("attn_q", q, d_model), matrix("attn_k", k, d_model)]
-            found += [] if self.value_is_key else [matrix("attn_v", v, d_model)]
+            found = [matrix("attn_q", q, d_model), matrix("attn_k", k, d_model, is_idle=self.shares_cache)]
+            found += [] if self.value_is_key else [matrix("attn_v", v, d_model, is_idle=self.shares_cache)]
             if self.qkv_bias:
                 found += [vector("attn_q.bias", q), vector("attn_k.bias", k), vector("attn_v.bias", v)]
         found.append(matrix("attn_output", d_model, self.n_heads * self._v_dim))
@@ -97,7 +101,7 @@ class GroupedQuery(Spec):
         if self.qk_norm:
             full = self.qk_norm == "full"
             found.append(vector("attn_q_norm", self.n_heads * self.head_dim if full else self.head_dim))
-            found.append(vector("attn_k_norm", k if full else self.head_dim))
+            found.append(vector("attn_k_norm", k if full else self.head_dim, is_idle=self.shares_cache))
         if self.sinks:
             found.append(vector("attn_sinks", self.n_heads))
         return tuple(found)
@@ -112,14 +116,9 @@ class CrossAttention(Spec):
     head_dim: Width
 
     @property
-    def key_width(self) -> int:
-        """Elements of the keys stored for each token of the source."""
-        return self.n_kv_heads * self.head_dim
-
-    @property
-    def value_width(self) -> int:
-        """Elements of the values stored for each token of the source."""
-        return self.n_kv_heads * self.head_dim
+    def cache_width(self) -> int:
+        """Values stored for each token of the source."""
+        return 2 * self.n_kv_heads * self.head_dim
 
     def flops(self, source_tokens):
         """Scores and weighted values for one new token."""
@@ -150,33 +149,48 @@ class Latent(Spec):
     qk_rope_dim: Width
     v_dim: Width
     split_kv_b: bool = True  # the up-projection is stored as two tensors (key, value) rather than one
+    index: Index | None = None  # picks the tokens that are attended to (DeepSeek-V3.2, GLM-5)
+    # Each head's whole keys and values are cached instead: a file lacks what its runtime needs to keep latents.
+    expanded: bool = False
+
+    @rule
+    def _check(self) -> None:
+        if self.index and not self.q_rank:
+            raise ValueError("index needs q_rank: its queries are made of the compressed query")
 
     queries_per_kv: ClassVar[int] = 1
     state_bytes: ClassVar[int] = 0  # attention keeps nothing beside its cache; recurrent layers do
-
-    @property
-    def key_width(self) -> int:
-        """Elements stored for each token: the latent and the shared rotary key, of which values are a part."""
-        return self.kv_rank + self.qk_rope_dim
-
-    value_width: ClassVar[int] = 0  # no values of their own
+    waiting_bytes: ClassVar[int] = 0
 
     @property
     def cache_width(self) -> int:
-        """Elements stored for each token."""
-        return self.key_width
+        """Values stored for each token: the latent and the shared rotary key, or each head's key and value."""
+        if self.expanded:
+            return self.n_heads * (self.qk_nope_dim + self.qk_rope_dim + self.v_dim)
+        return self.kv_rank + self.qk_rope_dim
+
+    @property
+    def cached(self) -> tuple[Cached, ...]:
+        """Latents, and the keys of the index."""
+        picked = self.index.picks if self.index else None
+        values = self.n_heads * self.v_dim if self.expanded else 0
+        return (Cached(self.cache_width, picked=picked, n_values=values), *(self.index.cached if self.index else ()))
 
     def seen_tokens(self, context):
         """Cached tokens that a new token at depth *context* attends to, itself included."""
-        return context + 1
+        return self.cached[0].seen(context)
 
     def held_tokens(self, context):
         """Tokens whose latents must stay in memory."""
         return context
 
     def flops(self, context):
-        """Scores over latent and rotary part, values over the latent, per head and token."""
-        return 2 * self.n_heads * (self.cache_width + self.kv_rank) * self.seen_tokens(context)
+        """Scores over latent and rotary part, values over the latent, per head and token; and those of the index."""
+        per_head = self.kv_rank + self.qk_rope_dim + self.kv_rank
+        if self.expanded:
+            per_head = self.qk_nope_dim + self.qk_rope_dim + self.v_dim
+        indexed = self.index.flops(context + 1) if self.index else 0
+        return 2 * self.n_heads * per_head * self.seen_tokens(context) + indexed
 
     def tensors(self, d_model: int) -> tuple[Tensor, ...]:
         """Down- and up-projections of queries and of the latent, the output, and their norms."""
@@ -189,10 +203,15 @@ class Latent(Spec):
             ]
         else:
             found = [matrix("attn_q", n * qk, d_model)]
-        found += [matrix("attn_kv_a_mqa", self.cache_width, d_model), vector("attn_kv_a_norm", self.kv_rank)]
+        found += [
+            matrix("attn_kv_a_mqa", self.kv_rank + self.qk_rope_dim, d_model),
+            vector("attn_kv_a_norm", self.kv_rank),
+        ]
         if self.split_kv_b:
             found.append(matrix("attn_k_b", n * self.kv_rank, self.qk_nope_dim))
             found.append(matrix("attn_v_b", n * self.v_dim, self.kv_rank))
         else:
             found.append(matrix("attn_kv_b", n * (self.qk_nope_dim + self.v_dim), self.kv_rank))
+        if self.index and self.q_rank:
+            found += self.index.tensors(d_model, self.q_rank)
         return (*found, matrix("attn_output", d_model, n * self.v_dim))

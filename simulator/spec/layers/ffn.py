@@ -56,6 +56,7 @@ class Experts(Spec):
     n_shared: Count = 0
     d_shared: int = Field(0, ge=0, le=10_000_000)  # width of all shared experts together
     shared_gate: bool = False
+    latent: Width | None = None  # routed experts work on so many values, to which and from which tokens are projected
 
     @rule
     def _check(self) -> None:
@@ -68,7 +69,13 @@ class Experts(Spec):
 
     def tensors(self, d_model: int) -> tuple[Tensor, ...]:
         """Router, routed experts (one tensor each of up, gate, down, holding every expert), shared experts."""
-        return (*self._router(d_model), *self._routed(d_model), *self._shared(d_model))
+        if self.latent is None:
+            return (*self._router(d_model), *self._routed(d_model), *self._shared(d_model))
+        down, up = (
+            matrix("ffn_latent_down", self.latent, d_model),
+            matrix("ffn_latent_up", d_model, self.latent),
+        )
+        return (*self._router(d_model), down, *self._routed(self.latent), up, *self._shared(d_model))
 
     def _router(self, d_model: int) -> tuple[Tensor, ...]:
         bias = (vector("ffn_gate_inp.bias", self.n_experts),) if self.router_bias else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from simulator.spec.layers.cached import Cached
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
 from simulator.spec.schema import Spec
 
@@ -15,8 +16,8 @@ class _Recurrent(Spec):
 
     queries_per_kv: ClassVar[int] = 1
     cache_width: ClassVar[int] = 0
-    key_width: ClassVar[int] = 0
-    value_width: ClassVar[int] = 0
+    cached: ClassVar[tuple[Cached, ...]] = ()
+    waiting_bytes: ClassVar[int] = 0
 
     def seen_tokens(self, context):
         """No past token is read again."""

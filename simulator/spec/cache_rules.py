@@ -1,0 +1,76 @@
+"""How a runtime keeps its cache, where that is not as little as the architecture allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.spec.layers.cached import Cached
+from simulator.spec.schema import Field, Spec, rule
+
+if TYPE_CHECKING:
+    from simulator.spec.hardware import Hardware
+    from simulator.spec.model import Attention, Model
+
+DEVICES = ("cpu", "gpu", "nvidia", "amd", "intel", "apple", "qualcomm", "arm", "broadcom")
+STATES = ("gated_delta_net", "mamba2", "short_conv")
+
+
+class CacheRules(Spec):
+    """What a runtime holds and reads of its cache. Without any, as the architecture allows.
+
+    `copies` holds by kind of layer how often a step copies each recurrent state beside reading it and writing it once.
+    """
+
+    pad_tokens: int = Field(1, ge=1, le=65_536)  # a sequence's cache is kept in multiples of so many tokens
+    window_extra: int = Field(0, ge=0, le=1_000_000)  # tokens that a windowed layer keeps beside its window
+    reads_hidden: tuple[str, ...] = Field((), max_length=20)  # where attention also reads what its mask hides
+    ignores_windows_of: tuple[str, ...] = Field((), max_length=100)  # architectures, as GGUF files call them
+    copies: dict[str, int] = Field({}, max_length=10)
+    sources: tuple[str, ...] = Field((), max_length=20)
+
+    @rule
+    def _check(self) -> None:
+        for device in self.reads_hidden:
+            if device not in DEVICES:
+                raise ValueError(f"reads_hidden: {device} is unknown, known: {', '.join(DEVICES)}")
+        for kind, count in self.copies.items():
+            if kind not in STATES:
+                raise ValueError(f"copies: {kind} is no kind of layer with a state, known: {', '.join(STATES)}")
+            if not 0 <= count <= 10:
+                raise ValueError(f"copies: {kind}: between 0 and 10 copies are possible, got {count}")
+
+    def on(self, hardware: Hardware) -> CacheRules:
+        """The same for one device, on which `reads_hidden` holds or does not."""
+        names = (hardware.kind, hardware.vendor if hardware.kind == "gpu" else hardware.kind)
+        found = ("cpu", "gpu") if any(name in self.reads_hidden for name in names) else ()
+        return self.model_copy(update={"reads_hidden": found})
+
+    def attention_of(self, model: Model, attention: Attention) -> Attention:
+        """A layer's attention as it runs: without its window where that is not applied."""
+        ignored = model.architecture in self.ignores_windows_of and getattr(attention, "window", None)
+        return attention.model_copy(update={"window": None}) if ignored else attention
+
+    def read(self, cached: Cached, context: Any) -> Any:
+        """Entries of a store that a new token at depth *context* reads."""
+        seen = cached.seen(context)
+        if not self.reads_hidden:
+            return seen
+        return np.maximum(seen, self._kept(cached, context + 1))
+
+    def held(self, cached: Cached, context: Any) -> Any:
+        """Entries of a store that lie in memory at depth *context*."""
+        if not cached.is_own:
+            return 0 * context
+        return np.maximum(cached.held(context), self._kept(cached, context))
+
+    def _kept(self, cached: Cached, tokens: Any) -> Any:
+        reach = np.inf if cached.window is None else cached.window + self.window_extra
+        entries = np.minimum(tokens, reach)
+        if cached.every > 1:
+            entries = -(-entries // cached.every)
+        return -(-entries // self.pad_tokens) * self.pad_tokens
+
+
+AS_ARCHITECTURE = CacheRules.model_construct()

@@ -1,0 +1,90 @@
+"""What some models have beside attention and feed-forward networks: inputs of each layer's own, and several residual streams."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
+from simulator.spec.schema import Field, Spec
+
+
+class PerLayerInput(Spec):
+    """Gemma 3n and 4: an embedding of its own for each layer, of which a token looks up one row, gated into the residual stream.
+
+    The table is as large as the rest of the model and lies wherever there is room for it; the projections are read in every step.
+    """
+
+    width: Width
+    vocab: Width
+
+    def outside(self, d_model: int, n_layers: int) -> tuple[Tensor, ...]:
+        """The table of all layers, and the projection of the token's ordinary embedding that is added to its row."""
+        return (
+            matrix("per_layer_token_embd", self.vocab, self.width * n_layers, is_idle=True),
+            matrix("per_layer_model_proj", self.width * n_layers, d_model),
+            vector("per_layer_proj_norm", self.width),
+        )
+
+    def tensors(self, d_model: int) -> tuple[Tensor, ...]:
+        """Of one layer: the gate, the projection back, its norm."""
+        return (
+            matrix("inp_gate", self.width, d_model),
+            matrix("proj", d_model, self.width),
+            vector("post_norm", d_model),
+        )
+
+
+class AltUp(Spec):
+    """Gemma 3n: `n` residual streams of which one is computed and the rest predicted (arXiv 2301.13310), and a low-rank side path."""
+
+    kind: Literal["altup"] = "altup"
+    n: int = Field(ge=2, le=64)
+    laurel_rank: Width
+
+    def outside(self, d_model: int) -> tuple[Tensor, ...]:
+        """What makes the further streams of the first, and the first of them again."""
+        return (
+            matrix("altup_proj", (self.n - 1) * d_model, d_model),
+            matrix("altup_unembd_proj", (self.n - 1) * d_model, d_model),
+        )
+
+    def tensors(self, d_model: int) -> tuple[Tensor, ...]:
+        """Of one layer: prediction, correction, the router for both, and the low-rank path."""
+        return (
+            vector("altup_correct_coef", self.n * self.n),
+            vector("altup_correct_scale", d_model),
+            vector("altup_predict_coef", self.n**3),
+            matrix("altup_router", self.n, d_model),
+            vector("altup_router_norm", d_model),
+            matrix("laurel_l", self.laurel_rank, d_model),
+            matrix("laurel_r", d_model, self.laurel_rank),
+            vector("laurel_post_norm", d_model),
+        )
+
+
+class HyperConnections(Spec):
+    """DeepSeek-V4: `n` residual streams, mixed before and after attention and experts by weights of their own (arXiv 2512.24880)."""
+
+    kind: Literal["hyper_connections"] = "hyper_connections"
+    n: int = Field(ge=2, le=64)
+
+    def outside(self, d_model: int) -> tuple[Tensor, ...]:
+        """What joins the streams before the head."""
+        return (
+            matrix("output_hc_fn", self.n, self.n * d_model),
+            vector("output_hc_base", self.n),
+            vector("output_hc_scale", 1),
+        )
+
+    def tensors(self, d_model: int) -> tuple[Tensor, ...]:
+        """Of one layer: for attention and for the experts what to read, what to write back, and how the streams mix."""
+        mixed = (2 + self.n) * self.n
+        return tuple(
+            tensor
+            for part in ("attn", "ffn")
+            for tensor in (
+                matrix(f"hc_{part}_fn", mixed, self.n * d_model),
+                vector(f"hc_{part}_base", mixed),
+                vector(f"hc_{part}_scale", 3),
+            )
+        )
