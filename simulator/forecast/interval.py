@@ -21,7 +21,7 @@ from simulator.units import counted
 # Standard deviation of the logarithm. `measured`: boards and runs of one kind differ by some per cent (five Pi 5 boards:
 # 4.5 to 5.55 tokens/s for one model, 8 %). `datasheet`: taken as a sustained rate. `estimated`: published decode rates of
 # one device class scatter around their best common efficiency by 7 to 49 % (median).
-SPREAD = {"measured": 0.06, "datasheet": 0.12, "estimated": 0.20}
+SPREAD = {"measured": 0.06, "datasheet": 0.12, "fitted": 0.12, "estimated": 0.20}
 # The share of experts that a batch really touches: 2 to 24 % below uniform (MoE-CAP).
 ROUTING_SPREAD = 0.08
 PROMISED = 0.8  # share of all measurements that the interval is made to hold

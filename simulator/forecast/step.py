@@ -52,6 +52,8 @@ class Step:
             # What a step leaves in the last cache of anything else fades as its bytes pass through twice that size.
             swept = 1 - np.exp(-self.cost.streamed_bytes / (2 * max(caches))) if caches else 1.0
             return step_seconds(speeds, self.load.new_tokens, swept)
+        if self.backend.kernels:
+            return self.backend.kernels.step_s + self.backend.kernels.sequence_s * self.load.batch
         figure = self.backend.step_us
         return figure.value * MICRO if figure else 0.0
 

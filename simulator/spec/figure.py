@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from simulator.errors import describe
 from simulator.spec.schema import Field, Spec, accepts
 
-Provenance = Literal["measured", "datasheet", "estimated"]
+Provenance = Literal["measured", "datasheet", "fitted", "estimated"]
 BY_DEFINITION = "by definition"  # the source of a figure that nobody has to measure
 ThreadCount = Annotated[int, Field(ge=1, le=100_000)]
 

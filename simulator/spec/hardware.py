@@ -78,6 +78,7 @@ class Hardware(Spec):
     architecture: Architecture | None = None
     cores: int | None = Field(None, ge=1, le=1_000_000)
     threads: int | None = Field(None, ge=1, le=100_000)
+    sockets: int = Field(1, ge=1, le=64)  # of a machine whose processors have memories of their own
     description: str = ""
     sources: dict[str, str] = Field({}, max_length=200)
     memory: tuple[MemoryLevel, ...] = Field(min_length=1, max_length=16)

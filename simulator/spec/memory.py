@@ -83,6 +83,12 @@ class MemoryLevel(Spec):
         """Whether anything is known of its speed."""
         return bool(self.gb_per_s or self.datasheet_gb_per_s or self.gb_per_s_by_threads)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether its speed was measured on such a device, not derived from its datasheet."""
+        figures = [figure for figure in (self.gb_per_s, *self.gb_per_s_by_threads.values()) if figure]
+        return any(figure.provenance == "measured" for figure in figures)
+
     def sustained(self, device_class: DeviceClass, threads: int | None) -> Figure | None:
         """Bytes per second that reading reaches with *threads* threads; None where nothing is known.
 
