@@ -141,7 +141,8 @@ class Runtime(Spec):
     runs_in: dict[str, str] = Field({}, max_length=20)  # programs that hold it and nothing else, and their titles
     nearest_to: tuple[str, ...] = Field((), max_length=100)  # other software, for which there are no figures
     sources: dict[str, str] = Field({}, max_length=200)
-    backends: dict[str, Backend] = Field(min_length=1, max_length=64)
+    like: str = ""  # a shipped runtime whose kernels it runs: that one's fields hold where these are left out
+    backends: dict[str, Backend] = Field(max_length=64)
     same_as: dict[str, str] = Field({}, max_length=64)  # devices that take another backend's figures: {amd: nvidia}
     requires: dict[str, Requirement] = Field({}, max_length=64)  # of GPUs, by vendor
     formats_require: dict[str, dict[str, Requirement]] = Field(
@@ -171,8 +172,12 @@ class Runtime(Spec):
 
     @rule
     def _check(self) -> None:
+        if self.like and (self.like == self.name or self.like not in names(RUNTIMES)):
+            raise ValueError(f"like: {self.like}: there is no such runtime, {hint(self.like, names(RUNTIMES))}")
+        if not (self.backends or self.like):
+            raise ValueError("backends: at least one is needed, or like: RUNTIME for those of another runtime")
         for key, other in self.same_as.items():
-            if other not in self.backends:
+            if other not in self.backends and not self.like:
                 raise ValueError(f"same_as: {key}: there is no backend {other}, {hint(other, self.backends)}")
         known = {*FORMATS, *MIXES}
         for name in (*self.formats_require, *self.instead, *self.instead.values(), *self.loads, *self.caches):
@@ -307,14 +312,31 @@ def load_runtime(given: str | Path) -> Runtime:
         if isinstance(given, str | Path):
             refuse_other_software(str(given))
         raise
-    runtime = _shipped(path) if path.parent == RUNTIMES else load_spec(path, Runtime)
+    runtime = _shipped(path) if path.parent == RUNTIMES else _complete(load_spec(path, Runtime))
     program = next((title for name, title in runtime.runs_in.items() if is_same(name, str(given))), None)
     return runtime.model_copy(update={"title": f"{runtime.title} (in {program})"}) if program else runtime
 
 
 @cache
 def _shipped(path: Path) -> Runtime:
-    return load_spec(path, Runtime)
+    return _complete(load_spec(path, Runtime))
+
+
+_OF_ITS_OWN = ("name", "title", "aliases", "runs_in", "nearest_to", "like", "check", "check_batch", "notes")
+
+
+def _complete(own: Runtime) -> Runtime:
+    """A runtime with all that it shares with the one whose kernels it runs; each backend field by field."""
+    if not own.like:
+        return own
+    base = _shipped(RUNTIMES / f"{own.like}.yaml")
+    told = {name: getattr(own, name) for name in (*_OF_ITS_OWN, *own.given)}
+    backends = dict(base.backends)
+    for key, backend in own.backends.items():
+        if key not in backends:
+            raise InputError(f"runtime {own.name}: backends: {own.like} has no backend {key}, {hint(key, backends)}")
+        backends[key] = backends[key].model_copy(update={name: getattr(backend, name) for name in backend.given})
+    return base.model_copy(update=told | {"backends": backends, "sources": base.sources | own.sources})
 
 
 def refuse_other_software(given: str) -> None:
