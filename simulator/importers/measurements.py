@@ -132,9 +132,30 @@ def _measurement(
         hardware=device,
         ran_on=ran_on,
         api=record.text("backend").lower() if ran_on == "gpu" else "",
+        date=_date(record.text("date")),
+        flash_attention=_flash_attention(record),
         assumed=tuple(assumed),
         origin=record.origin,
     )
+
+
+def _date(text: str) -> str:
+    """A year and a month, or a day; empty for anything else."""
+    return text if re.fullmatch(r"20\d\d-\d\d(-\d\d)?", text) else ""
+
+
+# How collections note it, beside the column flash_attention of their own.
+_WITHOUT_FLASH = re.compile(r"\bno (fa|flash attention)\b|\bfa ?= ?0(?!/)|flash_attn=false|\bstd attention", re.IGNORECASE)
+_WITH_FLASH = re.compile(r"(?<![\w-])-?fa( ?= ?1| on)?(?=[ ,;:]|$)|flash_attn=true|\bflash attention", re.IGNORECASE)
+
+
+def _flash_attention(record: Record) -> bool | None:
+    """Whether attention kept its scores out of memory; None where nobody says."""
+    stated = record.text("flash_attention").lower()
+    if stated:
+        return stated in ("1", "yes", "true", "on")
+    notes = record.text("notes")
+    return False if _WITHOUT_FLASH.search(notes) else True if _WITH_FLASH.search(notes) else None
 
 
 def _refuse_unusable(record: Record) -> None:

@@ -186,6 +186,9 @@ def _shared(each: Published, hardware: Hardware | None) -> Hashable:
         each.api,
         id(each.hardware or hardware),
         each.ran_on,
+        each.api,
+        each.date,
+        each.flash_attention,
     )
 
 
@@ -209,6 +212,7 @@ def _runtime(
     """The software that a measurement is forecast with."""
     chosen = runtime or each.runtime
     found = chosen if isinstance(chosen, Runtime) else load_runtime(chosen)
+    found = found.under(each.api, each.date, each.flash_attention)
     return fitted(found, (each.hardware or hardware).name, each.loaded.model.name) if fitted else found
 
 

@@ -43,6 +43,8 @@ class Place:
     has_flash: bool = True  # attention without its scores in memory
     is_measured: bool = True  # the device's bandwidth was
     n_sockets: int = 1
+    launches: float = 1.0  # kernels of those that a plain graph has
+    step_s: float = 1e-4  # what a step is thought to cost beside them
 
 
 # Formats whose blocks are unpacked alike.
@@ -213,7 +215,7 @@ def launch(at: Place) -> Iterator[Factor]:
     """Of the seconds that each operation takes before it works."""
     yield Factor(f"launch/{at.api}", _API_LAUNCH_S.get(at.api, 5e-6), 0.4)
     yield Factor(f"launch/{at.api}/{at.generation}", 1, 0.2)
-    yield Factor(f"launch/{at.kernels}/{at.kind}", 1, 0.5 if at.kernels != "llama.cpp" else 0.02)
+    yield Factor(f"launch/{at.kernels}/{at.kind}", at.launches, 0.5 if at.kernels != "llama.cpp" else 0.02)
     if at.is_early:
         yield Factor(f"launch/early/{at.kind}", 1.3, 0.25)
 
@@ -221,8 +223,8 @@ def launch(at: Place) -> Iterator[Factor]:
 @_distinct
 def step(at: Place) -> Iterator[Factor]:
     """Of the seconds that each step takes whatever the model: sampling, scheduling, the host."""
-    yield Factor(f"step/{at.kind}", 1e-4, 0.8)
-    yield Factor(f"step/{at.program}/{at.kind}", 1, 0.8)
+    yield Factor(f"step/{at.kind}", 1e-4, 0.5)
+    yield Factor(f"step/{at.program}/{at.kind}", at.step_s / 1e-4, 0.8)
 
 
 @_distinct

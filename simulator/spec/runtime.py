@@ -168,9 +168,12 @@ class Runtime(Spec):
     runs_in: dict[str, str] = Field({}, max_length=20)  # programs that hold it and nothing else, and their titles
     nearest_to: tuple[str, ...] = Field((), max_length=100)  # other software, for which there are no figures
     sources: dict[str, str] = Field({}, max_length=200)
+    like: str = ""  # a shipped runtime whose kernels it runs: that one's fields hold where these are left out
     apis: dict[str, tuple[str, ...]] = Field({}, max_length=16)
-    kernels: str = ""  # whose kernels it runs, where they are another runtime's
+    kernels: str = ""  # whose kernels it runs; empty: its own, or of the runtime that it is like
     has_vector_kernels: bool = True  # for few tokens; without them, as few cost what a tile does
+    launches: dict[str, Figure] = Field({}, max_length=2)  # by cpu, gpu: kernels launched, of those that a plain graph has
+    step_us: dict[str, Figure] = Field({}, max_length=2)  # the same: what a step costs beside its kernels, before fitting
     early_until: str = ""  # year and month before which its kernels were others
     flash_since: str = ""  # year and month since which attention keeps no scores in memory, unless told otherwise
     arithmetic: dict[str, tuple[str, ...]] = Field({}, max_length=200)  # as a backend's
@@ -206,13 +209,15 @@ class Runtime(Spec):
 
     @rule
     def _check(self) -> None:
-        if bool(self.apis) == bool(self.backends):
-            raise ValueError("backends: give the figures of its backends (apis is for runtimes that come with roofcast)")
+        if self.like and (self.like == self.name or self.like not in names(RUNTIMES)):
+            raise ValueError(f"like: {self.like}: there is no such runtime, {hint(self.like, names(RUNTIMES))}")
+        if not (self.backends or self.apis or self.like):
+            raise ValueError("backends: at least one is needed, or like: RUNTIME for those of another runtime")
         for month in filter(None, (self.early_until, self.flash_since)):
             if not re.fullmatch(r"\d{4}-\d\d", month):
                 raise ValueError(f"a year and a month are needed, as 2025-08, got {month!r}")
         for key, other in self.same_as.items():
-            if other not in self.backends:
+            if other not in self.backends and not self.like:
                 raise ValueError(f"same_as: {key}: there is no backend {other}, {hint(other, self.backends)}")
         known = {*FORMATS, *MIXES}
         for name in (*self.formats_require, *self.instead, *self.instead.values(), *self.loads, *self.caches):
@@ -271,6 +276,8 @@ class Runtime(Spec):
             has_flash=flash,
             is_measured=hardware.main_memory.is_measured,
             n_sockets=hardware.sockets,
+            launches=self.launches[hardware.kind].value if hardware.kind in self.launches else 1.0,
+            step_s=self.step_us[hardware.kind].value * MICRO if hardware.kind in self.step_us else 1e-4,
         )
 
     def _api(self, hardware: Hardware) -> str:
@@ -401,14 +408,32 @@ def load_runtime(given: str | Path) -> Runtime:
         if isinstance(given, str | Path):
             refuse_other_software(str(given))
         raise
-    runtime = _shipped(path) if path.parent == RUNTIMES else load_spec(path, Runtime)
+    runtime = _shipped(path) if path.parent == RUNTIMES else _complete(load_spec(path, Runtime))
     program = next((title for name, title in runtime.runs_in.items() if is_same(name, str(given))), None)
     return runtime.model_copy(update={"title": f"{runtime.title} (in {program})"}) if program else runtime
 
 
 @cache
 def _shipped(path: Path) -> Runtime:
-    return load_spec(path, Runtime)
+    return _complete(load_spec(path, Runtime))
+
+
+_OF_ITS_OWN = ("name", "title", "aliases", "runs_in", "nearest_to", "like", "check", "check_batch", "notes")
+
+
+def _complete(own: Runtime) -> Runtime:
+    """A runtime with all that it shares with the one whose kernels it runs; each backend field by field."""
+    if not own.like:
+        return own
+    base = _shipped(RUNTIMES / f"{own.like}.yaml")
+    told = {name: getattr(own, name) for name in (*_OF_ITS_OWN, *own.given)}
+    told.setdefault("kernels", base.kernels or base.name)
+    backends = dict(base.backends)
+    for key, backend in own.backends.items():
+        if key not in backends:
+            raise InputError(f"runtime {own.name}: backends: {own.like} has no backend {key}, {hint(key, backends)}")
+        backends[key] = backends[key].model_copy(update={name: getattr(backend, name) for name in backend.given})
+    return base.model_copy(update=told | {"backends": backends, "sources": base.sources | own.sources})
 
 
 def refuse_other_software(given: str) -> None:
