@@ -142,7 +142,7 @@ def cached(at: Place, is_quantised: bool, is_state: bool) -> Iterator[Factor]:
     yield Factor(f"cache/{at.kind}", 0.65, 0.4)
     yield Factor(f"cache/{at.api}", 1, 0.3)
     yield Factor(f"cache/{at.api}/{at.generation}", 1, 0.12)
-    yield Factor(f"cache/{at.kernels}/{at.kind}", 1, 0.3)
+    yield Factor(f"cache/{at.kernels}/{at.kind}", 1, 0.5)
     if is_state:
         yield Factor(f"cache/state/{at.api}", 1, 0.3)
         return
@@ -225,6 +225,13 @@ def step(at: Place) -> Iterator[Factor]:
     """Of the seconds that each step takes whatever the model: sampling, scheduling, the host."""
     yield Factor(f"step/{at.kind}", 1e-4, 0.5)
     yield Factor(f"step/{at.program}/{at.kind}", at.step_s / 1e-4, 0.8)
+
+
+@_distinct
+def link(at: Place) -> Iterator[Factor]:
+    """Of what passing results among devices takes, over what their links' latency and bandwidth say."""
+    yield Factor("link", 1.2, 0.3)
+    yield Factor(f"link/{at.program}", 1, 0.6)
 
 
 @_distinct

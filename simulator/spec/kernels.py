@@ -64,6 +64,11 @@ class Kernels:
         """Seconds of each sequence in a step beside that."""
         return factors.product(factors.sequence(self.place), self.values)
 
+    @cached_property
+    def link_scale(self) -> float:
+        """What messages among devices take, over what their links' latency and bandwidth say."""
+        return factors.product(factors.link(self.place), self.values)
+
     @property
     def tile(self) -> int:
         """Tokens that matrix kernels compute at least."""
