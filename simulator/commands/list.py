@@ -19,10 +19,11 @@ from simulator.report.screen import fold, is_screen, print_line
 from simulator.report.table import print_table
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.library import RUNTIMES, names, shelf
-from simulator.spec.mixes import MIXES
+from simulator.spec.mixes import GROUPS
 from simulator.spec.model import Loaded, Model
 from simulator.spec.names import holds, words
-from simulator.spec.quant import FORMATS
+from simulator.spec.quant import FAMILIES, FORMATS, SERIES, Format
+from simulator.spec.recipes import PARTS
 from simulator.spec.runtime import default_runtime, load_runtime
 from simulator.units import GIGA, KILO, MEGA, TERA, counted, format_gib, format_number, format_params
 
@@ -286,15 +287,28 @@ def _print_runtimes(_asked: Asked) -> None:
 
 
 def _print_formats(_asked: Asked) -> None:
-    """Number formats with their bits per weight, and the named mixes of them."""
+    """Number formats with their bits per weight by who made them, the named mixes of them, and what can be written beside."""
     rows = [
-        [name, f"{fmt.bits:.4g}", f"{counted(fmt.block_bytes, 'byte')} for {fmt.block}"]
-        for name, fmt in sorted(FORMATS.items(), key=lambda item: item[1].bits)
+        [name, f"{FORMATS[name].bits:.4g}", _block(FORMATS[name]), family]
+        for family, members in FAMILIES.items()
+        if family not in SERIES
+        for name in sorted(members, key=lambda each: FORMATS[each].bits)
     ]
-    print_table(["format", "bits", "block"], rows, left=("format", "block"))
+    print_table(["format", "bits", "block", "of"], rows, left=("format", "block", "of"))
     print()
-    print(fold("Mixes of GGUF files (which tensors get what): " + ", ".join(MIXES)))
-    print_line("Any size: 2.70bpw. Experts in one, the rest in another: mxfp4+bf16.")
+    for group, members in GROUPS.items():
+        if group not in FAMILIES or group in SERIES:
+            print(fold(f"{group[0].upper()}{group[1:]}: {', '.join(members)}"))
+    print_line("Any size: 2.70bpw, or q4_k@4.71bpw for mostly q4_k. Experts in one, the rest in another: mxfp4+bf16.")
+    print_line(f"Any part: head:q8_0+attention:q5_k+q4_k; the parts are {', '.join(PARTS)}.")
+    print_line("A cache whose keys and values differ: q8_0/f16.")
+
+
+def _block(fmt: Format) -> str:
+    """A block in words, with what stands beside it."""
+    more = f" + {fmt.row_bytes:g} a row" if fmt.row_bytes else ""
+    more += f" + {format_gib(fmt.matrix_bytes)} a matrix" if fmt.matrix_bytes else ""
+    return f"{counted(fmt.block_bytes, 'byte')} for {fmt.block}{more}"
 
 
 LISTS = {"models": _print_models, "hardware": _print_hardware, "runtimes": _print_runtimes, "formats": _print_formats}

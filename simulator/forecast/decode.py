@@ -12,11 +12,12 @@ from typing import Any
 from simulator.forecast.ops import Cost, Op, Work
 from simulator.forecast.parallel import copies_held
 from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
-from simulator.spec.layers.attention import Latent
+from simulator.spec.layers.attention import CrossAttention, Latent
+from simulator.spec.layers.cached import Cached
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.layers.tensor import Tensor
 from simulator.spec.model import Attention, Layer, Model, StoredTensor, store
-from simulator.spec.quant import FORMATS, Format
+from simulator.spec.quant import FORMATS, Format, cache_bytes
 from simulator.spec.workload import Workload
 
 ACTIVATION_VALUE_BYTES = 4  # llama.cpp keeps activations in float32
@@ -184,8 +185,8 @@ def _cache_op(model: Model, load: Workload, rules: CacheRules, layer: Layer, cou
     last = load.context + load.tokens - 1  # depth of the last new token
     middle = load.context + (load.tokens - 1) / 2  # the new tokens see one more each
     state, new = load.batch * attention.state_bytes, load.new_tokens
-    read = sum(_cache_bytes(load.cache, each.width) * rules.read(each, last) for each in attention.cached)
-    written = sum(_cache_bytes(load.cache, each.width) / each.every for each in attention.cached if each.is_own)
+    read = sum(_entry_bytes(load.cache, each) * rules.read(each, last) for each in attention.cached)
+    written = sum(_entry_bytes(load.cache, each) / each.every for each in attention.cached if each.is_own)
     cost = Cost(
         flops=attention.flops(middle) * new,
         cache_read_bytes=read * load.batch + state,
@@ -204,14 +205,19 @@ def _cross_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
     cross = layer.cross_attention
     cost = Cost(
         flops=cross.flops(load.source_tokens) * load.new_tokens,
-        cache_read_bytes=_cache_bytes(load.cache, cross.cache_width) * load.batch * load.source_tokens,
+        cache_read_bytes=_source_bytes(load.cache, cross) * load.batch * load.source_tokens,
     )
     return Op(where, "cache", "attention over the source", load.cache, count, cost, 1, pieces=cross.n_kv_heads)
 
 
-def _cache_bytes(fmt: Format, width: int) -> float:
-    # A head that does not divide into blocks is padded by runtimes; the average is what is counted.
-    return width * fmt.block_bytes / fmt.block
+def _entry_bytes(fmt: Format, store: Cached) -> float:
+    """Bytes of one entry of a layer's store."""
+    return cache_bytes(fmt, store.width - store.n_values, store.n_values)
+
+
+def _source_bytes(fmt: Format, cross: CrossAttention) -> float:
+    """Bytes of the keys and values of a token of the source."""
+    return cache_bytes(fmt, cross.cache_width / 2, cross.cache_width / 2)
 
 
 def _head_ops(model: Model, load: Workload, outside: list[StoredTensor]) -> list[Op]:
@@ -268,17 +274,17 @@ def cache_bytes_held(model: Model, load: Workload, rules: CacheRules = AS_ARCHIT
             attention = rules.attention_of(model, layer.attention)
             kept = count * copies_held(cache_pieces(attention), n_devices)
             for each in attention.cached:
-                held = held + kept * _cache_bytes(load.cache, each.width) * rules.held(each, depth)
+                held = held + kept * _entry_bytes(load.cache, each) * rules.held(each, depth)
             held = held + count * (attention.state_bytes + attention.waiting_bytes)
         if layer.cross_attention is not None:
-            held = held + count * _cache_bytes(load.cache, layer.cross_attention.cache_width) * load.source_tokens
+            held = held + count * _source_bytes(load.cache, layer.cross_attention) * load.source_tokens
     return held * load.batch
 
 
 def cache_bytes_per_token(model: Model, fmt: Format) -> float:
     """Bytes that one more token adds to a sequence's cache, windows not yet full."""
     stores = (each for layer in model.stack if layer.attention is not None for each in layer.attention.cached)
-    return sum(_cache_bytes(fmt, each.width) / each.every for each in stores if each.is_own)
+    return sum(_entry_bytes(fmt, each) / each.every for each in stores if each.is_own)
 
 
 def _name_layers(indices: tuple[int, ...]) -> str:

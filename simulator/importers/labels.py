@@ -10,15 +10,14 @@ from pathlib import Path
 from simulator.errors import InputError
 from simulator.importers.open import load_model, starts_with_gguf
 from simulator.importers.records import Unusable
+from simulator.importers.sizes import Choice, suits, with_formats
 from simulator.spec.library import is_file, names, shelf
 from simulator.spec.mixes import parse_weights
-from simulator.spec.model import Loaded, weight_bytes
-from simulator.spec.quant import bits_per_weight
+from simulator.spec.model import Loaded
 
 NEAR = 0.005  # parameter counts of one model differ by less: rotary factors are counted or not
 EXACT = 1e-5  # llama.cpp counts tensors such as rope_freqs that no spec has
 SAME_FAMILY = 0.05  # a model that the user names: files may hold layers for multi-token prediction
-SAME_SIZE = 0.03  # the named mixes reproduce published file sizes within 0.6 %: what differs more is another mix
 NAME_IT = "give --model FILE.gguf, or a name from roofcast list models"
 
 _MIX = re.compile(
@@ -38,15 +37,6 @@ class Facts:
     n_params: float | None
     doubt: float  # the count is known to within so many
     nbytes: float | None
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The model that is meant, and its formats."""
-
-    loaded: Loaded
-    weights: str | None  # None: the loaded file's own
-    assumed: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1024)
@@ -148,37 +138,12 @@ def _fit(name: str, facts: Facts) -> tuple[float, float]:
 
 def _with_formats(loaded: Loaded, facts: Facts) -> Choice:
     bits = 8 * facts.nbytes / facts.n_params if facts.nbytes and facts.n_params else None
-    if loaded.weights and (bits is None or _suits(loaded, None, bits)):
+    if loaded.weights and (bits is None or suits(loaded, None, bits)):
         return Choice(loaded, None)
     label = mix_of_label(facts.label)
     if label is None and bits is None:
         raise Unusable("the source does not say in which formats the weights are: give --model FILE.gguf or --weights")
     return with_formats(loaded, label, bits)
-
-
-def with_formats(loaded: Loaded, label: str | None, bits: float | None) -> Choice:
-    """A model in the formats that a label and a number of bits for each weight mean together; one of them may be None."""
-    if label and (bits is None or _suits(loaded, label, bits)):
-        return Choice(loaded, label)
-    # A checkpoint whose experts come quantised keeps them so: gpt-oss files labelled F16 hold mxfp4.
-    native = loaded.model.native_weights
-    for name in (native, f"{native}+{label}", f"{native}+bf16") if native else ():
-        if _suits(loaded, name, bits):
-            return Choice(loaded, name)
-    if not 0.1 <= bits <= 64:
-        raise Unusable("the size of the weights does not suit the model")
-    odd = f"labelled {label}, but of another size: counted by it" if label else "weights known by their size"
-    return Choice(loaded, bits_per_weight(bits).name, (f"{odd}, the same for every tensor",))
-
-
-def _suits(loaded: Loaded, name: str | None, bits: float) -> bool:
-    """Whether a model in these formats has *bits* for each weight."""
-    try:
-        weights = parse_weights(name) if name else loaded.weights
-        ours = 8 * weight_bytes(loaded.model, weights) / loaded.model.total_params
-    except ValueError:  # no such format, or rows that do not divide into its blocks
-        return False
-    return abs(ours / bits - 1) <= SAME_SIZE
 
 
 def mix_of_label(label: str) -> str | None:

@@ -264,9 +264,7 @@ def _cache(record: Record) -> str:
     if not (keys or values):
         was_f32 = "f16_kv" in record.fields and not _is_true(record, "f16_kv")
         return "f32" if was_f32 else "f16"  # a table shows what differs from the default
-    if (keys or "f16") != (values or "f16"):
-        raise Unusable("keys and values in different formats, which is not forecast")
-    return cache_format(keys or values)
+    return cache_format(f"{keys or 'f16'}/{values or 'f16'}")
 
 
 def _chosen(record: Record, given: _Given) -> Choice:

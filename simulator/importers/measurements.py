@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, printable
-from simulator.importers.labels import Choice, with_formats
 from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
 from simulator.importers.open import load_model
 from simulator.importers.records import (
@@ -23,15 +22,14 @@ from simulator.importers.records import (
     cache_format,
     collect,
 )
+from simulator.importers.weights import Sizes, formats_of, stated_sizes
 from simulator.spec.hardware import Hardware, counted_device, load_hardware
 from simulator.spec.library import look_up, shelf
-from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded
 from simulator.spec.names import MAX_DEVICES, is_same, with_count
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime
 from simulator.spec.textfiles import STANDARD_INPUT, parse_csv, read_standard_input, read_text
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
-from simulator.units import GI
 
 UNSTATED_CONTEXT = 128  # tokens, where nobody says: most short tests generate that many or a few times more
 NEEDED_COLUMNS = ("model", "weights", "batch", "context", "tokens_per_s")
@@ -91,7 +89,8 @@ def _load_csv(
         Record(f"{path}:{line}", printable((row.get("id") or "").strip() or f"{path.name}:{line}"), row)
         for line, row in rows
     ]
-    return collect(records, lambda record: _measurement(record, hardware, model, with_unusable))
+    sizes = stated_sizes(records)
+    return collect(records, lambda record: _measurement(record, hardware, model, sizes, with_unusable))
 
 
 def _refuse_yaml(text: str, path: Path) -> None:
@@ -104,7 +103,7 @@ def _refuse_yaml(text: str, path: Path) -> None:
 
 
 def _measurement(
-    record: Record, hardware: Hardware | None, model: Loaded | None, with_unusable: bool = False
+    record: Record, hardware: Hardware | None, model: Loaded | None, sizes: Sizes, with_unusable: bool
 ) -> Published:
     name = _counted_name(record)
     chosen = _chosen_device(name, hardware)
@@ -113,9 +112,10 @@ def _measurement(
     _refuse_other_kinds(record)
     ran_on = _ran_on(record.text("backend"))
     device, guessed = (chosen, ()) if chosen else _device(name, ran_on)
-    choice = _formats(record, _model(record.text("model"), model))
-    assumed = [*choice.assumed, *guessed]
+    loaded, assumed = _model(record.text("model"), model), list(guessed)
     runtime = _runtime(record.text("runtime"), device, assumed)
+    choice = formats_of(record, loaded, runtime, device, sizes)
+    assumed[:0] = choice.assumed
     _refuse_unknown_links(device, runtime)
     rate = record.rate("tokens_per_s")
     return Published(
@@ -287,21 +287,6 @@ def _runtime(name: str, device: Hardware, assumed: list[str]) -> Runtime:
     if any(is_same(name, each) for each in runtime.runs_in):
         assumed.append(f"{name} runs the kernels of {runtime.name}")
     return runtime
-
-
-def _formats(record: Record, loaded: Loaded) -> Choice:
-    """The formats by name, where the size does not tell otherwise."""
-    name = record.text("weights")
-    if not name:
-        raise Unusable("the format of the weights is not stated")
-    size = record.number("weights_gib", 0, 1e6) * GI if record.text("weights_gib") else 0.0
-    try:
-        label = parse_weights(name).name
-    except InputError:
-        label = None
-    if label is None and not size:
-        raise Unusable(f"weights {printable(name)} are unknown and their size is not stated")
-    return with_formats(loaded, label, 8 * size / loaded.model.total_params if size else None)
 
 
 def _cache(name: str, runtime: Runtime, device: Hardware, assumed: list[str]) -> str:

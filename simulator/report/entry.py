@@ -11,6 +11,7 @@ from simulator.spec.hardware import Hardware
 from simulator.spec.mixes import MIXES, base_format, weights_called
 from simulator.spec.model import CONVENTIONS, Loaded, Model, weight_bytes
 from simulator.spec.quant import FORMATS, Weights, format_remark
+from simulator.spec.recipes import RECIPES
 from simulator.spec.runtime import Runtime
 from simulator.units import counted, format_bytes, format_gib, format_params
 
@@ -22,6 +23,9 @@ def print_format(given: str) -> None:
         print(
             f"{name}: a GGUF file, mostly {base_format(name).name}; roofcast show MODEL --weights {name} gives its size"
         )
+    if name in RECIPES:
+        recipe = RECIPES[name]
+        print_line(f"{name}: a GGUF file, of mixtures of experts {recipe.mixture}, of dense models {recipe.dense}")
     if name in FORMATS:
         fmt = FORMATS[name]
         size = counted(fmt.block_bytes, "byte")

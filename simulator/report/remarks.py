@@ -283,11 +283,14 @@ def check_command(base: Scenario, points: list[Prediction]) -> str:
     batches = ",".join(map(str, sizes))
     template = base.runtime.check if batches == "1" or not base.runtime.check_batch else base.runtime.check_batch
     file = base.loaded.path or f"{base.loaded.model.name}-{load.weights.name}.gguf"
+    keys, _, values = load.cache.name.partition("/")
     return template.format(
         file=shlex.quote(str(file)),
         model=base.loaded.model.name,
         weights=load.weights.name,
         cache=load.cache.name,
+        keys=keys,
+        values=values or keys,
         context=int(first.load.context),
         batches=batches,
         threads=f" -t {first.threads}" if first.threads else "",

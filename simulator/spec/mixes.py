@@ -15,6 +15,7 @@ from simulator.errors import InputError, hint
 from simulator.spec.quant import (
     FAMILIES,
     FORMATS,
+    RARE,
     Format,
     Slot,
     Weights,
@@ -25,7 +26,7 @@ from simulator.spec.quant import (
     parse_bits,
     uniform,
 )
-from simulator.spec.recipes import PARTS, RECIPES, holds
+from simulator.spec.recipes import PARTS, RECIPES, UNSLOTH, holds
 
 SUPER_BLOCK = 256
 # Where a row does not divide into super-blocks of 256, a format of blocks of 32 takes over.
@@ -48,10 +49,9 @@ MIXES = tuple(_BASE)
 _TWO_BIT = ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m")
 
 
-MAX_PARTS = 8  # of a model that are named
 # Every name of weights by what it is: where `list formats` and a runtime's `loads` find them.
 GROUPS: dict[str, tuple[str, ...]] = {**FAMILIES, "mixes of llama.cpp": MIXES, "mixes by recipe": tuple(RECIPES)}
-_NAMES = (*MIXES, *RECIPES, *FORMATS)
+_NAMES = (*MIXES, *UNSLOTH, *FORMATS)  # in any spelling; other recipes are written out
 _MADE_UP = re.compile(r"(?:mixed:)?(?:byteshape-)?(.+)")
 
 
@@ -62,12 +62,8 @@ def parse_weights(text: str) -> Weights:
     what some of its tensors have more or less in it.
     """
     name = _without_collection(text)
-    first, plus, rest = name.partition("+")
-    if name.count("+") >= MAX_PARTS:
-        raise InputError(f"weights {text[:60]!r}: {MAX_PARTS} formats with a + between them at most")
-    if plus:
-        part, colon, fmt = first.rpartition(":")
-        return _with_part(part.strip() if colon else "experts", _parse_format(fmt, text), parse_weights(rest), text)
+    if "+" in name:
+        return _by_parts(name, text)
     known = weights_called(name)
     if known in RECIPES:
         return _by_recipe(known)
@@ -77,23 +73,30 @@ def parse_weights(text: str) -> Weights:
 def _without_collection(text: str) -> str:
     """A name without what collections of measurements put before it: `mixed:ud-q4_k_xl`, `byteshape-3.87bpw`."""
     match = _MADE_UP.fullmatch(text.strip().lower())
-    name = match[1].strip() if match else ""
-    return _BY_HAND.get(name, name)
+    return match[1].strip() if match else ""
 
 
-# experts in iq4_xs, attention in q5_k, head in q6_k; embeddings, too: then it has 15.40 GiB (ik_llama.cpp#357).
-_BY_HAND = {"iq4_xs-experts-q5_k-attn-q6_k-out": "experts:iq4_xs+attention:q5_k+q6_k"}
-
-
-def _with_part(part: str, fmt: Format, rest: Weights, text: str) -> Weights:
-    if part not in PARTS:
-        raise InputError(f"weights {text[:60]!r}: {part[:30]!r} is no part of a model, {hint(part, PARTS)}")
+def _by_parts(name: str, text: str) -> Weights:
+    """Parts in a format each, `experts` where none is named, and what is left as the last name has it."""
+    *named, last = name.split("+")
+    formats: dict[str, Format] = {}
+    for each in named:
+        part, colon, fmt = each.rpartition(":")
+        part = part.strip() if colon else "experts"
+        if part not in PARTS:
+            raise InputError(f"weights {text[:60]!r}: {part[:30]!r} is no part of a model, {hint(part, PARTS)}")
+        if part in formats:
+            twice = f"{part} {'are' if part.endswith('s') else 'is'} named twice"
+            raise InputError(f"weights {text[:60]!r}: {twice}, write parts as in head:q8_0+mxfp4+bf16")
+        formats[part] = _parse_format(fmt, text)
+    rest = parse_weights(last)
 
     def choose(slot: Slot) -> Format:
-        return _fitted(fmt, slot.columns) if holds(part, slot) else rest.choose(slot)
+        found = next((fmt for part, fmt in formats.items() if holds(part, slot)), None)
+        return _fitted(found, slot.columns) if found else rest.choose(slot)
 
-    written = fmt.name if part == "experts" else f"{part}:{fmt.name}"
-    return Weights(f"{written}+{rest.name}", choose)
+    written = (fmt.name if part == "experts" else f"{part}:{fmt.name}" for part, fmt in formats.items())
+    return Weights("+".join([*written, rest.name]), choose)
 
 
 def _by_recipe(name: str) -> Weights:
@@ -106,7 +109,7 @@ def weights_called(text: str) -> str | None:
     name = _without_collection(text)
     if parse_bits(name):
         return None
-    return format_called(name, _NAMES)
+    return name if name in RECIPES else format_called(name, _NAMES)
 
 
 def formats_in(name: str) -> tuple[str, ...]:
@@ -133,7 +136,7 @@ def _parse_format(name: str, text: str) -> Format:
             "as in 4.9bpw"
         )
     if fmt is None:
-        guess = hint(name, sorted(_NAMES))
+        guess = hint(name, sorted(each for each in _NAMES if each not in RARE))
         guess = f"; {guess}" if guess.startswith("did") else ""
         raise InputError(
             f"weights {text[:60]!r} are unknown (see roofcast list formats, or write a size such as 4.5bpw){guess}"

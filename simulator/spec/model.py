@@ -20,6 +20,7 @@ from simulator.spec.layers.sparse import Compressed
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
 from simulator.spec.quant import Format, Slot, Weights
 from simulator.spec.schema import Field, OneOf, Spec, rule
+from simulator.units import GIGA
 
 Attention = Annotated[GroupedQuery | Latent | Compressed | GatedDeltaNet | Mamba2 | ShortConv, OneOf()]
 FeedForward = Annotated[Plain | Gated | Experts, OneOf()]
@@ -107,6 +108,7 @@ class Published(Spec):
     measured: bool = False  # whether measurements of its speed are known, which says that people use it
     total_params_b: PublishedCount | None = None
     active_params_b: PublishedCount | None = None
+    file_params_b: PublishedCount | None = None  # of a GGUF file, where it holds layers that no decoding step reads
 
 
 class Model(Spec):
@@ -193,6 +195,12 @@ class Model(Spec):
     def total_params(self) -> int:
         """Every weight, each once."""
         return sum(len(indices) * tensor.params for _, indices, tensors in self.shapes for tensor in tensors)
+
+    @property
+    def params_of_file(self) -> float:
+        """Weights that a GGUF file of it holds: with a layer for multi-token prediction, where there is one."""
+        count = self.published.file_params_b
+        return count.value * GIGA if count else self.total_params
 
     def active_params(self, counts: Convention) -> int:
         """Weights that one token uses, by the convention *counts*; an encoder's are left out."""

@@ -109,7 +109,7 @@ _CHECKPOINTS = {
     "ternary": (1, 1.58 / 8),
 }
 # bitnet.cpp's: four weights in a byte, two in a 4-bit index, three in a 5-bit index (microsoft/BitNet, src and utils).
-_BITNET = {"i2_s": (4, 1), "tl1": (4, 1), "tl2": (3, 5 / 8)}
+_BITNET = {"i2_s": (4, 1), "tl1": (4, 1), "tl2": (1, 5 / 8 / 3)}
 # T-MAC's of GPTQ models: a 2-byte scale for 128 weights; so Llama-2-7B has 3.7 GB in 4 bits, as microsoft/T-MAC says.
 _TMAC = {"tmac-int2": (128, 32 + 2), "tmac-int4": (128, 64 + 2)}
 # Groups with a 2-byte scale and a 2-byte bias: MLX, and torchao's int4 in gpt-fast. Head and embeddings are quantised, too.
@@ -119,7 +119,7 @@ _AFFINE = {
     for group in (32, 64, 128)
 }
 # MLC's q4f16_1 and q3f16_1: a 2-byte scale for 32 weights of 4 bits, for 40 of 3 bits, head and embeddings as well.
-_MLC = {"q4f16_1": (32, 16 + 2), "q3f16_1": (40, 16 + 2)}
+_MLC = {"q4f16_1": (32, 16 + 2), "q3f16_1": (1, (16 + 2) / 40)}
 # ExLlamaV2's: so many bits on average over the matrices of the layers, as its converter is asked for, scales included.
 EXL2_BITS = (2.0, 2.3, 2.4, 2.5, 2.55, 2.6, 2.7, 3.0, 3.5, 3.75, 4.0, 4.25, 4.5, 4.65, 5.0, 5.5, 6.0, 6.5, 7.0, 8.0)
 _EXL2 = {f"exl2-{bits}": (1, bits / 8) for bits in EXL2_BITS}
@@ -138,7 +138,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "MLC": tuple(_MLC),
     "ExLlamaV2": tuple(_EXL2),
 }
-
+SERIES = ("MLX and gpt-fast", "ExLlamaV2")  # whose names say all: bits and groups
+RARE = frozenset({*_IK, *_MLC, *_AFFINE, *_TMAC, "q1_0", "q2_0"})  # that nobody means who does not write them out
 # Stored whole: every tensor is in this format, vectors and router too.
 PLAIN = ("f64", "f32", "f16", "bf16")
 # Embeddings, head, router and vectors stay in 16 bits.
@@ -181,7 +182,9 @@ def format_called(text: str, known: Iterable[str]) -> str | None:
     if len(found) == 1:
         return found[0]
     several = [each for each in _BITS.get(bare, ()) if each in names] or [
-        each for each in names if len(bare) > 1 and _bare(each).startswith(bare) and bare[-1].isdigit()
+        each
+        for each in names
+        if len(bare) > 1 and _bare(each).startswith(bare) and bare[-1].isdigit() and each not in RARE
     ]
     if len(several) > 1:
         raise InputError(f"format {text[:60]!r} could be {listed(several)}: write one of them")

@@ -20,7 +20,7 @@ from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import PEAK_FORMATS, Hardware
 from simulator.spec.kernels import Kernels
 from simulator.spec.library import RUNTIMES, find, names
-from simulator.spec.mixes import MIXES, parse_weights
+from simulator.spec.mixes import MIXES, formats_in, parse_weights
 from simulator.spec.names import is_same
 from simulator.spec.quant import FORMATS, Format, parse_cache_format
 from simulator.spec.schema import Field, Spec, rule, rule_for
@@ -30,7 +30,7 @@ from simulator.units import MICRO
 # Standard deviation of the logarithm of what a forecast leaves out, whatever the figures: kernels' shapes, clocks, other load.
 MODEL_SPREAD = 0.05
 # What a runtime's check command may name.
-PLACEHOLDERS = ("file", "model", "weights", "cache", "context", "batches", "threads", "cells")
+PLACEHOLDERS = ("file", "model", "weights", "cache", "keys", "values", "context", "batches", "threads", "cells")
 FITTED_TO = "fitted to published measurements: roofcast score"
 FITTED_SHARE = Figure.model_construct(value=1.0, provenance="fitted", source=FITTED_TO)
 _COMPOSED: dict[tuple, Backend] = {}  # backends put together from factors, which the dictionaries of those outlive
@@ -95,7 +95,7 @@ class Backend(Spec):
     def peak_of(self, fmt: Format, hardware: Hardware, threads: int | None) -> Figure | None:
         """The peak of the number format that this runtime computes in; None where the device file has none."""
         wide = "f32" if fmt.bits > 16 else "f16" if fmt.bits == 16 else "default"
-        order = self.arithmetic.get(fmt.name) or self.arithmetic.get(wide) or self.arithmetic.get("default") or ()
+        order = self.arithmetic.get(fmt.kernel) or self.arithmetic.get(wide) or self.arithmetic.get("default") or ()
         # Where the device file has none of these, what it has: a forecast must not know less than its ceiling.
         found = (hardware.peak(each, threads) for each in (*order, *usable_arithmetic(fmt)))
         return next((figure for figure in found if figure), None)
@@ -335,7 +335,7 @@ class Runtime(Spec):
         needed = self._required(hardware)
         if needed and needed.is_met_by(hardware) is False:
             return f"runtime {self.name} does not run on {hardware.name}: {needed.unmet(hardware)}"
-        for name in formats.split("+"):
+        for name in formats_in(formats) if of == "weights" else formats.split("/"):
             if not self._has(name, of):
                 return f"runtime {self.name} {'loads no weights' if of == 'weights' else 'keeps no cache'} in {name}"
             needed = self._required(hardware, name)
@@ -384,8 +384,8 @@ def launch_seconds(backend: Backend, hardware: Hardware, threads: int | None = N
 
 
 def _of(shares: dict[str, Figure], fmt: Format) -> Figure:
-    if fmt.name in shares:
-        return shares[fmt.name]
+    if fmt.kernel in shares:
+        return shares[fmt.kernel]
     if fmt.bits < 4 and "low_bits" in shares:
         return shares["low_bits"]
     return shares.get("default", ONE)

@@ -19,7 +19,7 @@ NAMES = [
      "weights 'q4_kn' are unknown (see roofcast list formats, or write a size such as 4.5bpw); did you mean q4_k, q4_k_s or q4_k_m?"),
     ((QWEN, PI, "--weights", "zzzz"), "weights 'zzzz' are unknown (see roofcast list formats, or write a size such as 4.5bpw)"),
     ((QWEN, PI, "--weights", "999bpw"), "weights '999bpw': bits per weight must be between 0.1 and 64"),
-    ((QWEN, PI, "--weights", "f16+f16+f16"), "one + at most, as in mxfp4+bf16"),
+    ((QWEN, PI, "--weights", "f16+f16+f16"), "experts are named twice, write parts as in head:q8_0+mxfp4+bf16"),
     ((QWEN, PI, "--cache", "q4"), "format 'q4' could be q4_1 or q4_0: write one of them"),
     ((QWEN, PI, "--cache", "q4_2"), "cache format 'q4_2' is unknown, did you mean q4_1, q4_0 or "),
     ((QWEN, PI, "--cache", "zzz"), "cache format 'zzz' is unknown, known: f32, f16, bf16, fp8, int8, q8_0"),

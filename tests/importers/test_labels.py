@@ -88,8 +88,11 @@ def test_the_words_of_a_label_name_a_mix(label, mix):
 def test_a_size_overrules_a_label():
     """Qwen3-30B in q4_k_m has 4.86 bits a weight; a file so labelled with 4.64 (17,709,692,928 bytes) is another mix."""
     found = choose(facts("qwen3moe 30B.A3B Q4_K - Medium", 30532122624, 17709692928))
-    assert found.weights == "4.64bpw"
-    assert found.assumed == ("labelled q4_k_m, but of another size: counted by it, the same for every tensor",)
+    assert found.weights == "q4_k@4.61bpw+q4_k_m"
+    assert found.assumed == ("q4_k_m as large as the file is: q4_k@4.61bpw+q4_k_m",)
+    other = choose(facts("qwen3moe 30B.A3B Q4_K - Medium", 30532122624, 2 * 17709692928))
+    assert other.weights == "9.28bpw"
+    assert other.assumed == ("labelled q4_k_m, but of another size: counted by it, the same for every tensor",)
 
 
 def test_an_unknown_mix_is_counted_by_its_size():

@@ -87,15 +87,14 @@ def test_a_pasted_table_is_read(read):
     assert (old.ran_on, old.tokens_per_s, old.cache) == ("cpu", 12.2, "f16")
 
 
-def test_keys_and_values_in_different_formats_are_skipped(read):
-    """type_k without type_v leaves the values in f16: no format of ours says that."""
+def test_keys_and_values_may_differ(read):
+    """type_k without type_v leaves the values in f16."""
     found = read(as_json([RUN | {"type_k": "q8_0"}, RUN | {"type_k": "q8_0", "type_v": "q8_0"}]))
-    assert [each.reason for each in found.skipped] == ["keys and values in different formats, which is not forecast"]
-    assert [each.cache for each in found.published] == ["q8_0"]
+    assert [each.cache for each in found.published] == ["q8_0/f16", "q8_0"]
     shown = read(TABLE.replace("type_v", "main_gpu"))
-    assert [each.reason for each in shown.skipped][1:] == [
-        "keys and values in different formats, which is not forecast"
-    ]
+    assert "q8_0/f16" in [each.cache for each in shown.published]
+    odd = read(as_json([RUN | {"type_k": "turbo3", "type_v": "f16"}]))
+    assert [each.reason for each in odd.skipped] == ["a cache in turbo3/f16 is not forecast"]
 
 
 # ---- where it ran ----

@@ -14,6 +14,9 @@ from simulator.errors import InputError
 from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model
 from simulator.spec.hardware import load_hardware
+from simulator.spec.mixes import parse_weights
+from simulator.spec.model import weight_bytes
+from simulator.units import GI
 
 GPU = "rtx-4080"
 
@@ -67,15 +70,36 @@ def test_what_is_not_stated_is_assumed_aloud(read):
 
 
 def test_an_unknown_mix_is_counted_by_its_size(read):
-    """4 GiB for 8,030,261,248 weights are 4.28 bits each; a known mix of another size is another mix."""
-    changes = [{"weights": "mixed:ud-q3_k_s", "weights_gib": "4"}, {"weights_gib": "4"}, {"weights_gib": "4.58"}]
+    """4 GiB for 8,030,261,248 weights are 4.28 bits each; q4_k_m with embeddings and head in q8_0 has 4.94 GiB, not 4.58."""
+    changes = [{"weights": "mixed:zz-9", "weights_gib": "4"}, {"weights_gib": "4.94"}, {"weights_gib": "4.58"}]
     unknown, other, right = read(csv_of(*changes)).published
     assert (unknown.weights, unknown.assumed) == (
         "4.28bpw",
         ("weights known by their size, the same for every tensor",),
     )
-    assert other.assumed == ("labelled q4_k_m, but of another size: counted by it, the same for every tensor",)
+    assert other.weights == "head:q8_0+embedding:q8_0+q4_k_m"
     assert (right.weights, right.assumed) == ("q4_k_m", ())
+
+
+def test_a_dynamic_mix_has_the_size_of_its_file_in_its_experts(read):
+    """Attention, shared experts, embeddings and head in q8_0, as such files have them; a row that states no size takes another's."""
+    row = {"model": "qwen3.5-35b-a3b", "weights": "mixed:ud-q4_k_xl"}
+    stated, unstated = read(csv_of(row | {"weights_gib": "21.27"}, row)).published
+    assert stated.weights == unstated.weights == "q4_k@5.01bpw+ud-q4_k_xl"
+    assert unstated.assumed[0] == "size of the weights not stated: that of other rows"
+    weights = parse_weights(stated.weights)
+    assert weight_bytes(stated.loaded.model, weights) / GI == pytest.approx(21.27, rel=2e-3)
+    alone = read(csv_of(row)).published[0]
+    assert alone.assumed[0] == "size of the weights not stated: that of huggingface.co/unsloth/Qwen3.5-35B-A3B-GGUF"
+    older = read(csv_of(row | {"model": "qwen3-30b-a3b"})).published[0]
+    assert older.weights == "q4_k_m"
+
+
+def test_a_format_is_what_its_software_means_by_it(read):
+    """4 bits are q4_k_m in the llama.cpp of llm-perf-bench, and groups of 128 in vLLM's."""
+    on_vllm = {"runtime": "vllm", "device": "rtx-4090", "backend": "cuda", "threads": ""}
+    found = read(csv_of({"weights": "int4"}, {"weights": "int4", **on_vllm})).published
+    assert [each.weights for each in found] == ["q4_k_m", "int4-g128"]
 
 
 @pytest.mark.parametrize(
@@ -97,10 +121,10 @@ def test_an_unknown_mix_is_counted_by_its_size(read):
         ({"model": ""}, "the model is not stated"),
         ({"runtime": "other"}, "no runtime file is called other"),
         ({"weights": ""}, "the format of the weights is not stated"),
-        ({"weights": "exl2-3.0"}, "weights exl2-3.0 are unknown and their size is not stated"),
-        ({"weights": "exl2-3.0", "weights_gib": "0"}, "weights exl2-3.0 are unknown and their size is not stated"),
-        ({"weights": "exl2-3.0", "weights_gib": "9999"}, "the size of the weights does not suit the model"),
-        ({"cache": "mixed:k-q8_0-v-f16"}, "a cache in mixed:k-q8_0-v-f16 is not forecast"),
+        ({"weights": "mixed:zz-9"}, "weights mixed:zz-9 are unknown and their size is not stated"),
+        ({"weights": "mixed:zz-9", "weights_gib": "0"}, "weights mixed:zz-9 are unknown and their size is not stated"),
+        ({"weights": "mixed:zz-9", "weights_gib": "9999"}, "the size of the weights does not suit the model"),
+        ({"cache": "mixed:k-turbo3-v-f16"}, "a cache in mixed:k-turbo3-v-f16 is not forecast"),
         ({"batch": ""}, "the batch is not stated"),
     ],
 )

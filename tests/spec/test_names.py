@@ -215,7 +215,8 @@ def test_every_name_that_people_use_is_one_thing_or_is_answered():
         ), answer
     for (kind, typed), answer in meant.items():
         if not isinstance(answer, InputError):
-            assert set(words(typed)) <= every_word_of(kind, answer), (typed, answer)
+            said = set(words(typed)) - {"mixed", "byteshape"}  # which say no more of a file than its size does
+            assert said <= every_word_of(kind, answer), (typed, answer)
 
 
 def what_is_meant(kind, typed):
@@ -230,7 +231,8 @@ def what_is_meant(kind, typed):
 def every_word_of(kind, name):
     """All words that are in its names and title."""
     if kind == "weights":
-        return set(words(name))
+        spelled = (words(spelling) for spelling, (own, _) in SPELLINGS.items() if own == name)
+        return set(words(name)).union(*spelled)
     entry = next(each for each in entries(SHELVES[kind]) if each.name == name)
     return entry.own_words | set(words(entry.title))
 

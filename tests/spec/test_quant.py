@@ -5,9 +5,10 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.importers.open import load_model
-from simulator.spec.mixes import MIXES, parse_weights
+from simulator.spec.mixes import GROUPS, MIXES, formats_in, parse_weights
 from simulator.spec.model import weight_bytes
-from simulator.spec.quant import FORMATS, Slot, parse_cache_format
+from simulator.spec.quant import FORMATS, Slot, cache_bytes, parse_cache_format
+from simulator.spec.recipes import RECIPES
 
 GIB = 2**30
 
@@ -145,3 +146,121 @@ def test_a_cache_has_fewer_formats():
     assert parse_cache_format("Q8_0").name == "q8_0"
     with pytest.raises(InputError, match="cache format 'q4_k' is unknown"):
         parse_cache_format("q4_k")
+
+
+# ---- parts, recipes and other software's formats ----
+
+
+def test_each_part_of_a_model_may_have_its_format():
+    """The first part that holds a tensor counts; vectors and routers belong to none; rows of 704 fall back as in llama.cpp."""
+    weights = parse_weights("down_experts:q5_k+experts:q4_k+head:q6_k+q8_0")
+    assert weights.name == "down_experts:q5_k+q4_k+head:q6_k+q8_0"
+    assert parse_weights(weights.name).name == weights.name
+    roles = ("ffn_down_exps", "ffn_up_exps", "output", "attn_q", "ffn_up_shexp", "token_embd", "ffn_gate_inp")
+    found = [weights.choose(slot(role, n_experts=8)).name for role in roles]
+    assert found == ["q5_k", "q4_k", "q6_k", "q8_0", "q8_0", "q8_0", "f32"]
+    assert weights.choose(slot("token_embd", tied=True)).name == "q6_k"
+    assert weights.choose(slot("ffn_down_exps", columns=704)).name == "q5_1"
+    assert weights.choose(slot("ffn_up_exps", is_vector=True)).name == "f32"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("heads:q8_0+q4_0", "'heads' is no part of a model, did you mean head"),
+        ("q4_k@big+q8_0", "not of the form q4_k@4.71bpw"),
+        ("f16+f16+f16", "experts are named twice"),
+        ("head:f16+head:q8_0+f16", "head is named twice"),
+        ("head:+q4_0", "are unknown"),
+    ],
+)
+def test_a_slip_in_a_composed_mix_is_named(typed, said):
+    """Which part of the text is wrong, and how it is written."""
+    with pytest.raises(InputError, match=said):
+        parse_weights(typed)
+
+
+def test_a_format_of_odd_size_runs_the_kernels_of_its_base():
+    """q4_k@4.71bpw has 4.71 bits a weight and is timed as q4_k."""
+    fmt = parse_weights("q4_k@4.71bpw").choose(slot("attn_q", columns=77))
+    assert (fmt.kernel, fmt.nbytes(8, 100)) == ("q4_k", pytest.approx(471))
+
+
+UNSLOTH = "llama.cpp's load log of the file"
+OTHER_FILES = [
+    ("qwen3.5-35b-a3b", "ud-q4_k_xl", 20.70, UNSLOTH),
+    ("qwen3.5-122b-a10b", "ud-q5_k_xl", 85.60, "kyuz0/amd-strix-halo-toolboxes"),
+    ("gemma-4-26b-a4b", "mixed:ud-iq4_nl", 12.48, "potato-os/core, pull request 271"),
+    ("gemma-4-26b-a4b", "UD-Q8_K_XL", 25.94, "kyuz0/amd-strix-halo-toolboxes"),
+    ("qwen3-30b-a3b", "mixed:iq4_xs-experts-q5_k-attn-q6_k-out", 15.40, "ik_llama.cpp discussion 357"),
+    ("llama-2-7b", "tmac-int4", 3.7e9 / GIB, "README of microsoft/T-MAC"),
+    ("llama-2-7b", "aqlm-2bit", 2.4e9 / GIB, "README of Vahe1994/AQLM"),
+]
+
+
+@pytest.mark.parametrize(("model", "weights", "gib", "where"), OTHER_FILES)
+def test_a_recipe_has_about_the_size_of_a_published_file(model, weights, gib, where):
+    """Such mixes differ a little by model: within 1.5 %."""
+    size = weight_bytes(load_model(model).model, parse_weights(weights)) / GIB
+    assert size == pytest.approx(gib, rel=0.015), where
+
+
+@pytest.mark.parametrize(
+    ("name", "bits"),
+    [
+        ("affine4-g64", 4.5), ("affine5-g32", 6.0), ("affine8-g64", 8.5), ("int6-g64", 6.5), ("q4f16_1", 4.5), ("iq2_k", 2.375),
+        ("iq3_k", 3.4375), ("iq4_k", 4.5), ("iq5_k", 5.5), ("iq6_k", 6.625), ("iq4_ks", 4.25), ("iq2_bn", 2.0), ("iq1_bn", 1.625),
+        ("iq1_s_r4", 1.5), ("iq4_ks_r4", 4.25), ("q8_0_r8", 8.5), ("i2_s", 2.0), ("tl2", 5 / 3), ("exl2-4.65", 4.65), ("qtip-2bit", 2.0),
+    ],
+)  # fmt: skip
+def test_formats_of_other_software_have_their_bits(name, bits):
+    """MLX: scale and bias of 2 bytes in a group; ik_llama.cpp: its documentation's bits per weight; interleaved rows: the same."""
+    assert parse_weights(name).choose(slot("attn_q", columns=7680)).bits == pytest.approx(bits)
+
+
+def test_what_stands_once_in_a_row_or_a_matrix_is_counted():
+    """iq4_ks: 136 bytes for 256 weights and a 4-byte scale in each row; AQLM: 2 bits each and 1 MiB of codebook in each matrix."""
+    assert FORMATS["iq4_ks"].nbytes(10, 512) == 10 * (2 * 136 + 4)
+    assert FORMATS["aqlm-2bit"].nbytes(4, 8) == 4 * 2 + 2**20
+
+
+def test_head_and_embeddings_are_as_each_software_keeps_them():
+    """ExLlamaV2's head has 6 bits, or 8 above 6; T-MAC's is q6_k; MLX quantises both; AWQ neither."""
+    found = {
+        name: [parse_weights(name).choose(slot(role)).name for role in ("output", "token_embd")]
+        for name in ("exl2-4.0", "exl2-8.0", "tmac-int4", "affine4-g64", "int4-g128")
+    }
+    assert found == {
+        "exl2-4.0": ["exl2-6.0", "f16"],
+        "exl2-8.0": ["exl2-8.0", "f16"],
+        "tmac-int4": ["q6_k", "f16"],
+        "affine4-g64": ["affine4-g64", "affine4-g64"],
+        "int4-g128": ["bf16", "bf16"],
+    }
+
+
+def test_every_name_stands_in_a_group_and_is_loadable_part_by_part():
+    """What `list formats` shows is all there is, and a recipe needs a runtime that loads its formats."""
+    assert {name for names in GROUPS.values() for name in names} == {*FORMATS, *MIXES, *RECIPES}
+    assert formats_in("head:q8_0+q4_k@4.71bpw+ud-q4_k_xl") == ("q8_0", "q4_k", "q5_k", "q4_k_m")
+
+
+# ---- caches whose keys and values differ ----
+
+
+def test_keys_and_values_are_counted_apart():
+    """q8_0 has 34 bytes for 32: 128 keys and 64 values in f16 are 136 + 128 bytes; a latent has no values of its own."""
+    for name in ("q8_0/f16", "mixed:k-q8_0-v-f16", "K-Q8_0-V-FP16"):
+        pair = parse_cache_format(name)
+        assert (pair.name, pair.kernel) == ("q8_0/f16", "q8_0")
+        assert cache_bytes(pair, 128, 64) == 136 + 128
+        assert cache_bytes(pair, 576, 0) == 612
+    assert parse_cache_format("f16/f16") is FORMATS["f16"]
+    assert cache_bytes(FORMATS["f16"], 128, 64) == 384
+
+
+@pytest.mark.parametrize("name", ["turbo3", "q8_0/turbo3", "mixed:rk8v4", "q8_0/", "k-q8_0-v-"])
+def test_a_cache_in_an_unknown_format_is_refused(name):
+    """By name, never as another."""
+    with pytest.raises(InputError, match=r"cache format '.*' is unknown"):
+        parse_cache_format(name)

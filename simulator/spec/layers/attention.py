@@ -61,7 +61,9 @@ class GroupedQuery(Spec):
     @property
     def cached(self) -> tuple[Cached, ...]:
         """Keys and values, of the window where there is one."""
-        return (Cached(self.cache_width, window=self.window or self.chunk, is_own=not self.shares_cache),)
+        values = self.n_kv_heads * self._v_dim
+        reach = self.window or self.chunk
+        return (Cached(self.cache_width, window=reach, n_values=values, is_own=not self.shares_cache),)
 
     state_bytes: ClassVar[int] = 0  # attention keeps nothing beside its cache; recurrent layers do
     waiting_bytes: ClassVar[int] = 0
@@ -171,7 +173,8 @@ class Latent(Spec):
     def cached(self) -> tuple[Cached, ...]:
         """Latents, and the keys of the index."""
         picked = self.index.picks if self.index else None
-        return (Cached(self.cache_width, picked=picked), *(self.index.cached if self.index else ()))
+        values = self.n_heads * self.v_dim if self.expanded else 0
+        return (Cached(self.cache_width, picked=picked, n_values=values), *(self.index.cached if self.index else ()))
 
     def seen_tokens(self, context):
         """Cached tokens that a new token at depth *context* attends to, itself included."""

@@ -15,6 +15,7 @@ class Cached:
     every: int = 1  # tokens that share an entry (DeepSeek-V4 compresses 4 or 128 into one)
     window: int | None = None  # tokens back to which it reaches; None: to the first
     picked: int | None = None  # entries at most that an index chooses for a token to attend to; None: all
+    n_values: int = 0  # of the width, what is values and not keys; a latent is kept as keys
     is_own: bool = True  # False: an earlier layer's, which is read but neither written nor held once more
 
     def seen(self, context):
