@@ -13,7 +13,7 @@ from simulator import scenario
 from simulator.report.charts.bars import formats_chart, speed_chart
 from simulator.report.charts.rates import batch_chart
 from simulator.report.drawing.picture import save_chart
-from simulator.report.measured import load_measured, published_path
+from simulator.report.measured import load_measured
 
 MODELS = ("qwen3-0.6b", "qwen3-1.7b", "qwen3-4b", "qwen3-8b", "qwen3-14b", "qwen3-30b-a3b", "qwen3-32b", "gpt-oss-20b")
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -27,7 +27,7 @@ def main(folder: Path) -> None:
     save_chart(speed_chart(board, 1, CONTEXT), folder / "pi5_models.png")
 
     pair = [scenario(name, "pi5-16gb", weights="2.70bpw") for name in ("qwen3-30b-a3b", "qwen3-32b")]
-    measured = [each for each in load_measured(published_path()) if each.weights == "2.70bpw"]
+    measured = load_measured(Path(__file__).with_name("pi5_measured.csv"))
     save_chart(batch_chart(pair, BATCHES, measured[0].context, measured), folder / "pi5_batch.png")
 
     # llama.cpp does not run on this GPU: even perfect software would be slower there.

@@ -1,34 +1,30 @@
-"""Forecasts beside published measurements that no figure of roofcast was taken from: how far can it be trusted today?
+"""Forecasts beside published measurements: how far can it be trusted today?
 
     python examples/published.py [FILE.png]
 
-Prints them, and draws them where a file is named. The rows lie in simulator/published.csv; contexts that were not stated
-are taken as 128.
+Prints the README's table, as `roofcast score` does with much else, and draws every row and the errors of each group where a
+file is named. The rows lie in simulator/measured/decode.csv.
 """
 
 import sys
 from pathlib import Path
 
-from simulator.report.charts.measurements import measured_chart
+from simulator.commands.score import SHIPPED, Request, scored
+from simulator.report.charts.errors import errors_chart, scatter_chart
 from simulator.report.drawing.picture import save_chart
-from simulator.report.measured import load_measured, published_path
+from simulator.report.scored import headline_table
 from simulator.report.table import print_table
 
 
 def main(picture: str | None) -> None:
-    """Forecast each, print them side by side, and sum up."""
-    found = load_measured(published_path())
-    rows = [
-        [each.hardware, each.model, each.weights, f"{each.tokens_per_s:.2f}", f"{each.forecast:.2f}", f"{each.error:+.0%}",
-         f"{each.forecast_low:.2f} - {each.forecast_high:.2f}"]
-        for each in found
-    ]  # fmt: skip
-    head = ["device", "model", "weights", "measured", "forecast", "error", "80 % interval"]
-    print_table(head, rows, left=("device", "model", "weights"))
-    chart = measured_chart(found, "published measurements that no figure was taken from")
-    print(f"\n{chart.source}")
+    """Forecast each, print how far off they are, and draw that."""
+    request = Request(file=None)
+    found = scored(request)
+    print_table(*headline_table(found), left=("",))
     if picture:
-        save_chart(chart, Path(picture))
+        path = Path(picture)
+        save_chart(scatter_chart(found, SHIPPED), path)
+        save_chart(errors_chart(found, SHIPPED), path.with_name(f"{path.stem}-errors{path.suffix}"))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "Forecast tokens per second of MODEL on HARDWARE.",
     "generate": "Decode real tokens with the engine, and say how fast.",
     "validate": "Decode on this machine, or take somebody's measurements, and set the forecasts beside them.",
+    "score": "Set forecasts beside published measurements, and say how far they can be trusted.",
     "profile": "Measure this machine, and write it down as a hardware file.",
     "plot": "Draw one kind of picture, in a file or in the terminal.",
     "report": "Write a page that answers what readers ask about MODELs on HARDWARE, with pictures and data beside it.",

@@ -21,9 +21,10 @@ from simulator.errors import InputError
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.importers.open import load_model
 from simulator.progress import part_of
+from simulator.report.accuracy import accuracy
 from simulator.report.charts.rates import BATCHES
 from simulator.report.grid import CONTEXTS, Grids, build_grids, device_argument, model_argument
-from simulator.report.measured import Measured, accuracy, load_measured, usual_context
+from simulator.report.measured import Measured, load_measured, usual_context
 from simulator.report.page import page
 from simulator.report.pictures import draw_all, report_charts
 from simulator.report.progress import progress_bar
@@ -53,6 +54,7 @@ class Request:
     command: str = ""  # that made it, where it was not `report`
     left_out: tuple[str, ...] = ()  # of what was measured
     remarks: tuple[str, ...] = ()  # on the machine, while that was measured
+    wide: int | None = None  # percentage of a second interval
 
 
 @subcommand("report")
@@ -68,6 +70,7 @@ class Request:
 @option("--routing", help="Routings of experts to choose from. [default: uniform,zipf:1.2,worst]")
 @option("--sparsity", help="Zero inputs of the linear layers: q-sparse:0.5.")
 @options.n_devices
+@options.interval
 @options.measured
 def command(
     models: tuple[str, ...],
@@ -79,6 +82,7 @@ def command(
     routing: str | None,
     measured: str | None,
     devices: int | None,
+    interval: int | None,
     **assumed: Any,  # cache, runtime, threads, sparsity: as `build_grids` takes them
 ) -> None:
     """Write a page that answers what readers ask about MODELs on HARDWARE, with pictures and data beside it."""
@@ -98,6 +102,7 @@ def command(
             weights=formats,
             measured=measured,
             more={**assumed, "n_devices": devices, **routings},
+            wide=options.parse_coverage(interval),
         )
     )
 
@@ -143,7 +148,7 @@ def write_report(
             progress=part_of(progress, 0.0, 0.3),
             **request.more,
         )
-        grids = replace(grids, thinned=(*grids.thinned, *request.left_out))
+        grids = replace(grids, thinned=(*grids.thinned, *request.left_out), wide=request.wide)
         bases = [pair.base for pair in grids.pairs]
         charts = report_charts(bases, grids.batches, grids.contexts, grids.shown_context, measured)
         pictures = draw_all(charts, part_of(progress, 0.3, 0.9))
@@ -218,7 +223,7 @@ def _data(grids: Grids, measured: Sequence[Measured]) -> dict[str, str]:
         row
         for pair in grids.pairs
         for in_format in pair.formats
-        for row in records(in_format.base.at(batches, contexts))
+        for row in records(in_format.base.at(batches, contexts), grids.wide)
     ]
     lines = ",\n".join(json.dumps(row, allow_nan=False) for row in found)
     files = {
@@ -239,6 +244,7 @@ def _command(request: Request) -> str:
         "measured": request.measured,
         **{name: more.get(name) for name in ("cache", "runtime", "threads", "sparsity")},
         "routing": ",".join(more.get("routings", ())),
+        "interval": request.wide,
         "devices": more["n_devices"] if (more.get("n_devices") or 1) > 1 else None,
     }
     options = [part for name, value in given.items() if value for part in (f"--{name}", str(value))]

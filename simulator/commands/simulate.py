@@ -33,6 +33,7 @@ MAX_POINTS = 2_000
 @option("--sparsity", help="Zero inputs of the linear layers: q-sparse:0.5, teal:0.4, FILE.yaml.")
 @option("--density", help="Share of the layers that tokens read: fixed:0.5, beta:2,5, FILE.yaml, FILE.csv.")
 @options.n_devices
+@options.interval
 @options.json_file
 @options.picture
 def command(
@@ -42,6 +43,7 @@ def command(
     context: str | None,
     weights: str | None,
     density: str | None,
+    interval: int | None,
     json: str | None,
     plot: str | None,
     **assumed: Any,  # cache, runtime, threads, routing, sparsity, devices: as `scenario` takes them
@@ -50,6 +52,7 @@ def command(
     texts = {"batch": batch, "context": context, "weights": weights, "cache": assumed["cache"]}
     texts |= {"runtime": assumed["runtime"], "plot": plot, "routing": assumed["routing"]}
     options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "density": density, "json": json})
+    wide = options.parse_coverage(interval)
     picture = _picture(plot, json)
     if plot is not None and density is not None:
         raise InputError("--density gives a distribution for each point, which has no picture: leave --plot out")
@@ -58,7 +61,7 @@ def command(
     names = _formats(weights, len(batches) * len(contexts))
     shared = {**assumed, "batch": min(batches), "context": min(contexts)}
     bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
-    _report([(base, sweep(base, batches, contexts)) for base in bases], density, json)
+    _report([(base, sweep(base, batches, contexts)) for base in bases], density, wide, json)
     if plot is not None:
         from simulator.commands.picture import show, simulated_chart
 
@@ -96,7 +99,9 @@ def _each_format_once(bases: Iterable[Scenario]) -> list[Scenario]:
     return list(found.values())
 
 
-def _report(sweeps: list[tuple[Scenario, list[Prediction]]], density: str | None, json: str | None) -> None:
+def _report(
+    sweeps: list[tuple[Scenario, list[Prediction]]], density: str | None, wide: int | None, json: str | None
+) -> None:
     """JSON where it is asked for, and the table unless JSON takes the standard output."""
     profile = None
     if density is not None:
@@ -108,10 +113,10 @@ def _report(sweeps: list[tuple[Scenario, list[Prediction]]], density: str | None
     if json is not None:
         from simulator.report.record import record, write_json
 
-        rows = [record(point, found, density) for point, found in zip(points, densities, strict=True)]
+        rows = [record(point, found, density, wide) for point, found in zip(points, densities, strict=True)]
         write_json({"predictions": rows}, json)
     if json != "-":
         from simulator.report.table import density_lines, print_forecast
 
         found = [(point, each) for point, each in zip(points, densities, strict=True) if each]
-        print_forecast(sweeps, density_lines(found, density) if profile else ())
+        print_forecast(sweeps, density_lines(found, density) if profile else (), wide)

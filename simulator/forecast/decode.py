@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.forecast.ops import Cost, Op, Work
+from simulator.forecast.parallel import copies_held
 from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
+from simulator.spec.layers.attention import Latent
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.layers.tensor import Tensor
-from simulator.spec.model import Layer, Model, StoredTensor, store
+from simulator.spec.model import Attention, Layer, Model, StoredTensor, store
 from simulator.spec.quant import FORMATS, Format
 from simulator.spec.workload import Workload
 
@@ -41,7 +43,11 @@ def _layer_ops(model: Model, load: Workload, rules: CacheRules, shape: int, foun
     where, count = _name_layers(indices), len(indices)
     vectors = [stored for stored in found if _is_small(stored.tensor)]
     copies = _copies(load, layer)
-    ops = [_tensor_op(load, copies, stored, where) for stored in found if not _is_small(stored.tensor)]
+    ops = [
+        _tensor_op(load, copies, stored, where, _pieces(layer, stored.tensor))
+        for stored in found
+        if not _is_small(stored.tensor)
+    ]
     ops.append(_vectors_op(model, load, layer, sum(stored.total_bytes for stored in vectors) / count, count, where))
     ops += _small_ops(load, layer, found, count, where)
     if layer.attention is not None:
@@ -71,7 +77,7 @@ def _copies(load: Workload, layer: Layer) -> _Copies | None:
     return _Copies(read, used, load.new_tokens * used / read)
 
 
-def _tensor_op(load: Workload, copies: _Copies | None, stored: StoredTensor, where: str) -> Op:
+def _tensor_op(load: Workload, copies: _Copies | None, stored: StoredTensor, where: str, pieces: int | None) -> Op:
     tensor, tokens = stored.tensor, load.new_tokens
     if tensor.copies > 1:
         assert copies is not None  # only experts come in copies
@@ -99,7 +105,21 @@ def _tensor_op(load: Workload, copies: _Copies | None, stored: StoredTensor, whe
         sharers=sharers,
         touched=read_copies / tensor.copies,
         by_column=bool(load.sparsity and load.sparsity.zeros(tensor.role)),
+        pieces=pieces,
     )
+
+
+def _pieces(layer: Layer, tensor: Tensor) -> int | None:
+    """In how many parts devices can share a matrix: one of keys or values by heads, routers and down-projections not at all."""
+    role = tensor.role
+    if role in ("attn_k", "attn_v"):
+        return cache_pieces(layer.attention)
+    return 1 if role.startswith("ffn_gate_inp") or role in ("attn_q_a", "attn_kv_a_mqa") else None
+
+
+def cache_pieces(attention: Attention) -> int | None:
+    """In how many parts devices can share a cache: by heads of keys; a latent is whole on each; a state in any number."""
+    return 1 if isinstance(attention, Latent) else getattr(attention, "n_kv_heads", None)
 
 
 def _part(tensor: Tensor) -> str:
@@ -130,7 +150,7 @@ def _vectors_op(model: Model, load: Workload, layer: Layer, vector_bytes: float,
         layer.ffn.n_active * model.d_model * tokens if isinstance(layer.ffn, Experts) else 0
     )  # what experts put out
     work = Work("norm", values + summed, tokens)
-    return Op(where, "vectors", name, FORMATS["f32"], count, cost, launches, work=(work,))
+    return Op(where, "vectors", name, FORMATS["f32"], count, cost, launches, work=(work,), pieces=1)
 
 
 def _small_ops(load: Workload, layer: Layer, found: list[StoredTensor], count: int, where: str) -> list[Op]:
@@ -176,7 +196,8 @@ def _cache_op(model: Model, load: Workload, rules: CacheRules, layer: Layer, cou
     name = "attention over the cache" if attention.cached else "recurrent state"
     heads, sharers = getattr(attention, "n_heads", 0), getattr(attention, "queries_per_kv", 1)
     work = (Work("head", heads * new), Work("run", getattr(attention, "n_kv_heads", 0) * new))
-    return Op(where, "cache", name, load.cache, count, cost, LAUNCHES_OF_CACHE, sharers, work=work)
+    pieces = cache_pieces(attention)
+    return Op(where, "cache", name, load.cache, count, cost, LAUNCHES_OF_CACHE, sharers, work=work, pieces=pieces)
 
 
 def _cross_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
@@ -185,7 +206,7 @@ def _cross_op(load: Workload, layer: Layer, count: int, where: str) -> Op:
         flops=cross.flops(load.source_tokens) * load.new_tokens,
         cache_read_bytes=_cache_bytes(load.cache, cross.cache_width) * load.batch * load.source_tokens,
     )
-    return Op(where, "cache", "attention over the source", load.cache, count, cost, 1)
+    return Op(where, "cache", "attention over the source", load.cache, count, cost, 1, pieces=cross.n_kv_heads)
 
 
 def _cache_bytes(fmt: Format, width: int) -> float:
@@ -195,13 +216,13 @@ def _cache_bytes(fmt: Format, width: int) -> float:
 
 def _head_ops(model: Model, load: Workload, outside: list[StoredTensor]) -> list[Op]:
     tokens = load.batch  # only the last token of a prompt needs logits
-    ops = [_tensor_op(load, None, stored, "model") for stored in outside if _is_beside(stored.tensor)]
+    ops = [_tensor_op(load, None, stored, "model", None) for stored in outside if _is_beside(stored.tensor)]
     ops += [_head_op(head, tokens) for head in _heads(model, load)]
     vector_bytes = sum(stored.total_bytes for stored in outside if stored.tensor.is_vector)
     if vector_bytes:
         values = model.d_model * tokens
         cost = Cost(FLOPS_PER_NORM_VALUE * values, vector_bytes, activation_bytes=2 * ACTIVATION_VALUE_BYTES * values)
-        ops.append(Op("model", "vectors", "final norm", FORMATS["f32"], 1, cost))
+        ops.append(Op("model", "vectors", "final norm", FORMATS["f32"], 1, cost, pieces=1))
     return ops
 
 
@@ -232,8 +253,11 @@ def streamed_weight_bytes(model: Model, load: Workload) -> float:
     return sum(stored.total_bytes for stored in (*found, *tied))
 
 
-def cache_bytes_held(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE):
-    """Bytes that the caches and states of the whole batch occupy after the step, kept by *rules*."""
+def cache_bytes_held(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE, n_devices: int = 1):
+    """Bytes that the caches and states of the whole batch occupy after the step, kept by *rules*.
+
+    On all of *n_devices* that share each layer.
+    """
     depth = load.context + load.tokens
     held = 0.0
     for layer, indices, _ in model.shapes:
@@ -242,8 +266,9 @@ def cache_bytes_held(model: Model, load: Workload, rules: CacheRules = AS_ARCHIT
             continue
         if layer.attention is not None:
             attention = rules.attention_of(model, layer.attention)
+            kept = count * copies_held(cache_pieces(attention), n_devices)
             for each in attention.cached:
-                held = held + count * _cache_bytes(load.cache, each.width) * rules.held(each, depth)
+                held = held + kept * _cache_bytes(load.cache, each.width) * rules.held(each, depth)
             held = held + count * (attention.state_bytes + attention.waiting_bytes)
         if layer.cross_attention is not None:
             held = held + count * _cache_bytes(load.cache, layer.cross_attention.cache_width) * load.source_tokens

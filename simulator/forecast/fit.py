@@ -15,8 +15,9 @@ def memory_needed(model: Model, load: Workload, runtime: Runtime, hardware: Hard
 
 
 def cache_held(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):
-    """Bytes of the caches and states of all sequences, as the runtime keeps them."""
-    return cache_bytes_held(model, load, runtime.cache_rules.on(hardware))
+    """Bytes of the caches and states of all sequences, as the runtime keeps them on all devices together."""
+    n_sharing = hardware.n_devices if runtime.split == "tensors" else 1
+    return cache_bytes_held(model, load, runtime.cache_rules.on(hardware), n_sharing)
 
 
 def fixed_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Hardware) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ SPREAD = {"measured": 0.06, "datasheet": 0.12, "estimated": 0.20}
 # The share of experts that a batch really touches: 2 to 24 % below uniform (MoE-CAP).
 ROUTING_SPREAD = 0.08
 PROMISED = 0.8  # share of all measurements that the interval is made to hold
+COVERAGES = (0.5, 0.99)  # the least and the most that may be asked instead
 UNLIKELY = 0.05  # chance of so few held, were it as wide as that
 Z80 = 1.2816  # a normal variable lies within this many standard deviations with 80 % probability
 
@@ -115,6 +117,11 @@ def weaknesses(at: Point) -> list[str]:
 def factor(variances, model_spread: float = MODEL_SPREAD) -> np.ndarray:
     """exp(1.28 sigma), sigma the root of the summed *variances* of ln(seconds): the interval is seconds times / by it."""
     return np.exp(Z80 * np.sqrt(model_spread**2 + variances))
+
+
+def widening(coverage: float) -> float:
+    """The power to which the factor of the 80 % interval is raised for another coverage: errors are taken as normal."""
+    return 1.0 if coverage == PROMISED else NormalDist().inv_cdf((1 + coverage) / 2) / Z80
 
 
 def told_held(n_held: int, n: int, what: str = "decode") -> str:

@@ -71,11 +71,19 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Message:
+    """What devices tell each other once."""
+
+    kind: str  # sum (all-reduce), gather (all-gather) or send (to the next device)
+    n_bytes: Any  # of the whole result, or of what is sent
+
+
+@dataclass(frozen=True)
 class Op:
     """`count` equal operations, one in each of so many layers."""
 
     layer: str  # which layers: "layers 0-47", or "model"
-    part: str  # attention, cache, ffn, experts, shared, router, vectors, head, embedding
+    part: str  # attention, cache, ffn, experts, shared, router, vectors, head, embedding, communication
     name: str  # the tensor's role, or what is done
     format: Format  # of what it reads
     count: int
@@ -85,6 +93,10 @@ class Op:
     touched: Any = 1.0  # share of the stored weights that one step reads
     by_column: bool = False  # whether weights of zero inputs are left out
     work: tuple[Work, ...] = ()
+    pieces: int | None = (
+        None  # equal parts in which devices can share what it reads, 1: whole on each; None: any number
+    )
+    message: Message | None = None  # between devices
 
 
 def total(ops: Iterable[Op]) -> Cost:

@@ -14,7 +14,7 @@ from simulator.forecast.fit import memory_limit, memory_needed
 from simulator.forecast.ops import Cost, total
 from simulator.forecast.roofline import TimedOp
 from simulator.forecast.step import BOUNDS, Step, Steps, threads_of, time_step, working_set_of
-from simulator.spec.arguments import positive
+from simulator.spec.arguments import between, positive
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model, weight_bytes
 from simulator.spec.runtime import Backend, Runtime
@@ -91,18 +91,25 @@ class Prediction:
 
     @property
     def is_upper_bound(self) -> bool:
-        """Whether something that costs time is left out: what several devices tell each other."""
-        return self.hardware.n_devices > 1 and self.runtime.split == "tensors"
+        """Whether something that costs time is left out: what several devices tell each other over links that are not known."""
+        n_devices = self.hardware.n_devices
+        return n_devices > 1 and self.runtime.split == "tensors" and not self.hardware.links_among(n_devices)
 
     @property
     def tokens_per_s_low(self):
         """Lower end of the 80 % interval."""
-        return self.tokens_per_s / self.timed.interval_factor
+        return self.interval()[0]
 
     @property
     def tokens_per_s_high(self):
         """Upper end of the 80 % interval, never above the ceiling."""
-        return np.minimum(self.tokens_per_s * self.timed.interval_factor, self.tokens_per_s_ceiling)
+        return self.interval()[1]
+
+    def interval(self, coverage: float = interval.PROMISED) -> tuple[Any, Any]:
+        """Tokens per second between which the true rate lies with this probability, 0.95 or another; never above the ceiling."""
+        coverage = between("coverage", coverage, *interval.COVERAGES)
+        factor = self.timed.interval_factor ** interval.widening(coverage)
+        return self.tokens_per_s / factor, np.minimum(self.tokens_per_s * factor, self.tokens_per_s_ceiling)
 
     @cached_property
     def parts(self) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from simulator.forecast.bandwidth import Bandwidth, bandwidth_of
+from simulator.forecast.communication import message_seconds
 from simulator.forecast.kernel_speed import time_kernel, work_seconds
 from simulator.forecast.ops import Op
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.quant import Format
-from simulator.spec.runtime import ONE, Backend, ceiling_peak, launch_seconds
+from simulator.spec.runtime import ONE, Backend, Runtime, ceiling_peak, launch_seconds
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class TimedOp:
     peak: Figure | None  # what the compute time rests on; None where the device file has no peak
     peak_share: Figure
     exposed_s: Any = 0.0  # what of the shorter of the two the longer does not hide, where that was measured
+    link_s: Any = 0.0  # until devices have told each other
+    link: Figure | None = None  # what that rests on
 
     @cached_property
     def _longer_s(self):
@@ -37,8 +40,8 @@ class TimedOp:
 
     @property
     def seconds(self):
-        """overhead + max(memory, compute) + what is not hidden."""
-        return self.overhead_s + self._longer_s + self.exposed_s
+        """overhead + max(memory, compute) + what is not hidden + what goes over links."""
+        return self.overhead_s + self._longer_s + self.exposed_s + self.link_s
 
     @cached_property
     def limits(self) -> tuple[Any, Any]:
@@ -66,6 +69,22 @@ def time_ops(
         s_per_byte = of_cache if op.part == "cache" else _of_weights(op, hardware, curve, working_set, seconds_per_byte)
         rates = rates_of(op.format, op.part == "experts")
         found.append(_time(op, hardware, backend, threads, s_per_byte, activation_s_per_byte, launch, rates))
+    return tuple(found)
+
+
+def time_messages(ops: Sequence[Op], hardware: Hardware, runtime: Runtime) -> tuple[TimedOp, ...]:
+    """Seconds of what several devices tell each other; nothing where no link is known that joins so many."""
+    levels = hardware.links_among(hardware.n_devices)
+    if not levels:
+        return ()
+    launch = launch_seconds(runtime.backend(hardware), hardware)
+    found = []
+    for op in ops:
+        assert op.message is not None  # of such operations only
+        link_s = message_seconds(op.message, levels, runtime.exchange)
+        overhead_s = launch.value * op.launches if launch else 0.0
+        slowest = max((link.latency for _, link in levels), key=lambda latency: latency.value)
+        found.append(TimedOp(op, 0.0, 0.0, overhead_s, ONE, None, ONE, link_s=link_s, link=slowest))
     return tuple(found)
 
 

@@ -13,8 +13,9 @@ from simulator.forecast import interval
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
 from simulator.forecast.kernel_speed import step_seconds
-from simulator.forecast.ops import Cost, total
-from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_ops
+from simulator.forecast.ops import Cost, Op, total
+from simulator.forecast.parallel import messages, spread_ops
+from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_messages, time_ops
 from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
@@ -23,7 +24,7 @@ from simulator.spec.runtime import Backend, Runtime, launch_seconds
 from simulator.spec.workload import Workload
 from simulator.units import MICRO
 
-BOUNDS = ("memory", "compute", "overhead")
+BOUNDS = ("memory", "compute", "overhead", "communication")
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class Step:
         every = range(len(self.ops))
         overhead_s = sum((timed.op.count * timed.overhead_s for timed in self.ops), self.overhead_s)
         memory_s, compute_s = (self._sum(tuple((kind, place) for place in every)) for kind in BOUNDS[:2])
-        return {"memory": memory_s, "compute": compute_s, "overhead": overhead_s}
+        link_s = sum((timed.op.count * timed.link_s for timed in self.ops if timed.link), 0.0)
+        return {"memory": memory_s, "compute": compute_s, "overhead": overhead_s, "communication": link_s}
 
     def _sum(self, terms: tuple[tuple[str, int], ...]):
         """Seconds of some terms, each of a bound and an operation's place, or of the step; each sum is worked out once."""
@@ -82,7 +84,9 @@ class Step:
         if bound == "step":
             return self.overhead_s
         timed = self.ops[place]
-        return timed.op.count * timed.overhead_s if bound == "overhead" else timed.limits[BOUNDS.index(bound)]
+        if bound in ("overhead", "communication"):
+            return timed.op.count * (timed.overhead_s if bound == "overhead" else timed.link_s)
+        return timed.limits[BOUNDS.index(bound)]
 
     @cached_property
     def _sums(self) -> dict[tuple[tuple[str, int], ...], Any]:
@@ -91,9 +95,7 @@ class Step:
     @cached_property
     def largest_part(self):
         """Which of BOUNDS takes most of the step, by its place there."""
-        memory_s, compute_s, overhead_s = (self.parts[name] for name in BOUNDS)
-        others = np.where(compute_s >= overhead_s, 1, 2)
-        return np.where((memory_s >= compute_s) & (memory_s >= overhead_s), 0, others)
+        return np.argmax(np.stack(np.broadcast_arrays(*(self.parts[name] for name in BOUNDS))), axis=0)
 
     @cached_property
     def interval_factor(self):
@@ -131,6 +133,8 @@ class Step:
             for figure in (timed.peak, timed.peak_share):
                 yield figure, "compute", place
             yield launch, "overhead", place
+            if timed.link:
+                yield timed.link, "communication", place
         yield self.backend.step_us, "step", 0
 
 
@@ -188,13 +192,18 @@ def _key(figure: Figure) -> tuple | None:
 
 
 def time_step(model: Model, hardware: Hardware, runtime: Runtime, load: Workload) -> Step:
-    """A step on a device; ValueError where a tensor's rows do not divide into the blocks of its format."""
+    """A step on a device, or on several; ValueError where a tensor's rows do not divide into the blocks of its format."""
     rules = runtime.cache_rules.on(hardware)
-    ops = decode_ops(model, load, rules)
+    ops = shared = decode_ops(model, load, rules)
+    sent: tuple[Op, ...] = ()
+    if hardware.n_devices > 1:
+        sent = messages(model, load, runtime, hardware.n_devices)
+        shared = spread_ops(ops, hardware.n_devices, runtime) if runtime.split == "tensors" else ops
     backend, threads = runtime.backend(hardware), threads_of(hardware, load)
     working_set = working_set_of(model, load, rules)
     all_bytes = streamed_weight_bytes(model, load) + cache_bytes_held(model, load, rules)
-    timed = time_ops(ops, hardware, backend, threads, working_set, all_bytes)
+    timed = time_ops(shared, hardware, backend, threads, working_set, all_bytes)
+    timed = (*timed, *time_messages(sent, hardware, runtime)) if sent else timed
     return Step(model, hardware, runtime, load, timed, ceiling_seconds(ops, hardware, backend, threads, working_set))
 
 

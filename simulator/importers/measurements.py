@@ -27,7 +27,7 @@ from simulator.spec.hardware import Hardware, counted_device, load_hardware
 from simulator.spec.library import look_up, shelf
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded
-from simulator.spec.names import is_same, with_count
+from simulator.spec.names import MAX_DEVICES, is_same, with_count
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime
 from simulator.spec.textfiles import STANDARD_INPUT, parse_csv, read_standard_input, read_text
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
@@ -44,11 +44,16 @@ _YAML_KINDS = {"memory": "a device", "layers": "a model", "backends": "a runtime
 
 
 def load_measurements(
-    path: Path, hardware: Hardware | None = None, model: Loaded | None = None, weights: str | None = None
+    path: Path,
+    hardware: Hardware | None = None,
+    model: Loaded | None = None,
+    weights: str | None = None,
+    with_unusable: bool = False,
 ) -> Measurements:
     """The measurements in a file of any known kind; *hardware*, *model* and *weights* say what the file leaves open.
 
-    The path `-` is the standard input. In a CSV of our own layout, which names all three, *hardware* and *model* choose among the rows.
+    The path `-` is the standard input. In a CSV of our own layout, which names all three, *hardware* and *model* choose among the
+    rows; those that it marks as not usable are left out unless *with_unusable*.
     """
     is_piped = str(path) == "-"
     text, path = (read_standard_input(), STANDARD_INPUT) if is_piped else (read_text(path), path)
@@ -57,7 +62,7 @@ def load_measurements(
     found = (
         load_llama_bench(text, path, model, weights)
         if is_llama_bench(text)
-        else _load_csv(text, path, hardware, model, weights)
+        else _load_csv(text, path, hardware, model, weights, with_unusable)
     )
     if hardware is None and any(each.hardware is None for each in found.published):
         made_with = f" ({found.made_with})" if found.made_with else ""
@@ -68,7 +73,7 @@ def load_measurements(
 
 
 def _load_csv(
-    text: str, path: Path, hardware: Hardware | None, model: Loaded | None, weights: str | None
+    text: str, path: Path, hardware: Hardware | None, model: Loaded | None, weights: str | None, with_unusable: bool
 ) -> Measurements:
     _refuse_yaml(text, path)
     columns, rows = parse_csv(text, path, MAX_ROWS)
@@ -86,7 +91,7 @@ def _load_csv(
         Record(f"{path}:{line}", printable((row.get("id") or "").strip() or f"{path.name}:{line}"), row)
         for line, row in rows
     ]
-    return collect(records, lambda record: _measurement(record, hardware, model))
+    return collect(records, lambda record: _measurement(record, hardware, model, with_unusable))
 
 
 def _refuse_yaml(text: str, path: Path) -> None:
@@ -98,14 +103,20 @@ def _refuse_yaml(text: str, path: Path) -> None:
         raise InputError(f"{path}: is a YAML file ({kind}), measurements are needed: {READ}")
 
 
-def _measurement(record: Record, hardware: Hardware | None, model: Loaded | None) -> Published:
-    chosen = _chosen_device(record.text("device"), hardware)
+def _measurement(
+    record: Record, hardware: Hardware | None, model: Loaded | None, with_unusable: bool = False
+) -> Published:
+    name = _counted_name(record)
+    chosen = _chosen_device(name, hardware)
+    if not with_unusable:
+        _refuse_unusable(record)
     _refuse_other_kinds(record)
     ran_on = _ran_on(record.text("backend"))
-    device, guessed = (chosen, ()) if chosen else _device(record.text("device"), ran_on)
+    device, guessed = (chosen, ()) if chosen else _device(name, ran_on)
     choice = _formats(record, _model(record.text("model"), model))
     assumed = [*choice.assumed, *guessed]
     runtime = _runtime(record.text("runtime"), device, assumed)
+    _refuse_unknown_links(device, runtime)
     rate = record.rate("tokens_per_s")
     return Published(
         id=record.id,
@@ -120,17 +131,36 @@ def _measurement(record: Record, hardware: Hardware | None, model: Loaded | None
         runtime=runtime.name,
         hardware=device,
         ran_on=ran_on,
+        api=record.text("backend").lower() if ran_on == "gpu" else "",
         assumed=tuple(assumed),
+        origin=record.origin,
     )
 
 
-def _refuse_other_kinds(record: Record) -> None:
+def _refuse_unusable(record: Record) -> None:
     if record.text("usable") not in ("", "yes"):
         raise Unusable(f"marked as not usable: {printable(record.text('why_not') or 'no reason given')}")
     if record.text("metric") not in ("", "decode"):
         raise Unusable(f"measures {printable(record.text('metric'))}, only decode is forecast")
-    if record.text("mode") not in ("", "single") or record.count("device_count", 1, 10**6, default=1) > 1:
-        raise Unusable("on several devices, whose communication is not forecast")
+
+
+def _refuse_other_kinds(record: Record) -> None:
+    mode, known = record.text("mode"), ("", "single", "tensor-parallel", "distributed")
+    if mode not in known:
+        raise Unusable(f"mode {printable(mode)}, only {', '.join(known[1:])} are forecast")
+
+
+def _counted_name(record: Record) -> str:
+    """The device's name, with how many of it there were where another column says that."""
+    name = record.text("device")
+    count = record.count("device_count", 1, MAX_DEVICES, default=1)
+    return with_count(count, name) if name and count > 1 and _counted(name)[0] == 1 else name
+
+
+def _refuse_unknown_links(device: Hardware, runtime: Runtime) -> None:
+    """Unusable where nothing is known of how so many devices tell each other their parts of each result."""
+    if device.count > 1 and runtime.split == "tensors" and not device.links_among(device.count):
+        raise Unusable(f"on {device.count} x {device.name}, whose file names no link that joins so many")
 
 
 def _ran_on(backend: str) -> Processor:

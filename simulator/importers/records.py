@@ -24,6 +24,28 @@ Processor = Literal["cpu", "gpu", ""]
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a collection says of a measurement whether or not it can be forecast; empty where it does not say."""
+
+    why_not: str = ""  # why it is not to be judged by
+    mode: str = ""  # single, tensor-parallel, layer-split ...
+    device_class: str = ""
+    device: str = ""
+    model: str = ""
+    runtime: str = ""
+    batch: str = ""
+    url: str = ""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether forecasts may be judged by it: it is of decoding alone, and its conditions are known."""
+        return not self.why_not
+
+
+UNSTATED = Origin()
+
+
+@dataclass(frozen=True)
 class Published:
     """One decode measurement, and what has to be known to forecast it."""
 
@@ -39,7 +61,9 @@ class Published:
     runtime: str = "llama.cpp"
     hardware: Hardware | None = None  # None: the source names no device that has a file
     ran_on: Processor = ""  # what did the arithmetic, where the source tells
+    api: str = ""  # that a GPU was driven by: cuda, rocm, vulkan, metal, sycl
     assumed: tuple[str, ...] = ()
+    origin: Origin = UNSTATED
 
 
 class Unusable(ValueError):
@@ -52,6 +76,7 @@ class Skipped:
 
     id: str
     reason: str
+    origin: Origin = UNSTATED
 
 
 @dataclass(frozen=True)
@@ -80,6 +105,15 @@ class Record:
         """A field as text; empty where it is missing."""
         value = self.fields.get(name)
         return "" if value is None else str(value).strip()
+
+    @property
+    def origin(self) -> Origin:
+        """What it says of itself."""
+        return Origin(
+            _why_not(self),
+            *(printable(self.text(name)) for name in ("mode", "device_class", "device", "model", "runtime", "batch")),
+            url=printable(self.text("source_url")),
+        )
 
     def number(self, name: str, lowest: float, highest: float) -> float:
         """A field as a number in these bounds; InputError says what stands there instead."""
@@ -121,6 +155,12 @@ class Record:
         return number
 
 
+def _why_not(record: Record) -> str:
+    if record.text("usable") not in ("", "yes"):
+        return printable(record.text("why_not") or "no reason given")
+    return "" if record.text("metric") in ("", "decode") else printable(record.text("metric"))
+
+
 def _as_number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -137,7 +177,7 @@ def collect(records: Iterable[Record], convert: Callable[[Record], Published], m
         try:
             published.append(convert(record))
         except Unusable as reason:
-            skipped.append(Skipped(record.id, str(reason)))
+            skipped.append(Skipped(record.id, str(reason), record.origin))
     return Measurements(tuple(published), tuple(skipped), made_with)
 
 

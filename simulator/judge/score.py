@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
 
 import numpy as np
 
@@ -15,11 +15,14 @@ from simulator.errors import InputError
 from simulator.forecast.fit import memory_limit
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, scenario
-from simulator.importers.records import DOES_NOT_FIT, Published, Skipped, Unusable
+from simulator.importers.records import DOES_NOT_FIT, UNSTATED, Origin, Published, Skipped, Unusable
+from simulator.progress import Progress
 from simulator.spec.hardware import Hardware
 from simulator.spec.names import with_count
-from simulator.spec.runtime import Runtime
+from simulator.spec.runtime import Runtime, load_runtime
 
+WIDE = 0.95  # the coverage of the wider interval
+Fitted = Callable[[Runtime, str, str], Runtime]  # the runtime to judge by, of the device and the model that are judged
 MORE_MEMORY = "the device was made to give more memory than it does by default"
 
 
@@ -44,8 +47,12 @@ class Row:
     high: float
     ceiling: float
     bound: str
+    wide: tuple[float, float] = (math.nan, math.nan)  # the 95 % interval
+    roof: float = math.nan  # datasheet bandwidth over the bytes that the step reads
+    is_mixture: bool = False
     assumed: tuple[str, ...] = ()
     devices: int = 1  # so many of the hardware
+    origin: Origin = UNSTATED
 
     @property
     def label(self) -> str:
@@ -61,6 +68,21 @@ class Row:
     def held(self) -> bool:
         """Whether the measurement lies inside the 80 % interval."""
         return self.low <= self.tokens_per_s_measured <= self.high
+
+    @property
+    def held_wide(self) -> bool:
+        """Whether it lies inside the 95 % interval."""
+        return self.wide[0] <= self.tokens_per_s_measured <= self.wide[1]
+
+    @property
+    def half_width(self) -> float:
+        """Half of the 80 % interval over the forecast."""
+        return (self.high - self.low) / 2 / self.tokens_per_s
+
+    @property
+    def is_above_ceiling(self) -> bool:
+        """Whether more was measured than a datasheet allows, which shows a mistake, here or there."""
+        return self.tokens_per_s_measured > self.ceiling
 
 
 @dataclass(frozen=True)
@@ -90,18 +112,32 @@ class Score:
         return sum(row.held for row in self.rows) / len(self.rows) if self.rows else None
 
     @property
+    def held_wide(self) -> float | None:
+        """The same of the 95 % interval."""
+        return sum(row.held_wide for row in self.rows) / len(self.rows) if self.rows else None
+
+    @property
+    def half_width(self) -> float | None:
+        """Median half-width of the 80 % interval."""
+        return statistics.median(row.half_width for row in self.rows) if self.rows else None
+
+    @property
     def n_above_ceiling(self) -> int:
         """Measurements above what the datasheet allows: each shows a mistake, here or there."""
-        return sum(row.tokens_per_s_measured > row.ceiling for row in self.rows)
+        return sum(row.is_above_ceiling for row in self.rows)
 
     @property
     def bias(self) -> float | None:
         """Median of ln(forecast / measurement): above 0, forecasts are too fast."""
-        return statistics.median(log(1 + row.error) for row in self.rows) if self.rows else None
+        return statistics.median(math.log(1 + row.error) for row in self.rows) if self.rows else None
 
     def worst(self, n: int) -> list[Row]:
         """The *n* rows that are furthest off, in either direction by factor."""
-        return sorted(self.rows, key=lambda row: -abs(log(1 + row.error)))[:n]
+        return sorted(self.rows, key=lambda row: -abs(math.log(1 + row.error)))[:n]
+
+    def where(self, holds: Callable[[Row | Skipped], bool]) -> Score:
+        """The rows and the skipped ones for which *holds* is true."""
+        return Score(tuple(filter(holds, self.rows)), tuple(filter(holds, self.skipped)))
 
     def by(self, field: str) -> dict[str, Score]:
         """The scores of the rows that share a value of *field*, such as device_class; without the skipped."""
@@ -112,15 +148,25 @@ class Score:
 
 
 def score(
-    measured: Sequence[Published], hardware: Hardware | None = None, runtime: Runtime | str | None = None
+    measured: Sequence[Published],
+    hardware: Hardware | None = None,
+    runtime: Runtime | str | None = None,
+    fitted: Fitted | None = None,
+    progress: Progress | None = None,
 ) -> Score:
-    """The forecast of every measurement, in order; *hardware* where they name none, *runtime* instead of theirs."""
+    """The forecast of every measurement, in order; *hardware* where they name none, *runtime* instead of theirs.
+
+    *fitted* changes a runtime for the device and the model that are judged, so that neither has to do with its figures.
+    """
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for index, each in enumerate(measured):
         groups[_shared(each, hardware)].append(index)
     found: dict[int, Row | Skipped] = {}
-    for indices in groups.values():
-        rows = _forecast_group([measured[index] for index in indices], hardware, runtime)
+    for number, indices in enumerate(groups.values()):
+        group = [measured[index] for index in indices]
+        if progress:
+            progress(number / len(groups), group[0].loaded.model.name)
+        rows = _forecast_group(group, hardware, lambda each: _runtime(each, hardware, runtime, fitted))
         found.update(zip(indices, rows, strict=True))
     ordered = [found[index] for index in sorted(found)]
     return Score(
@@ -137,26 +183,36 @@ def _shared(each: Published, hardware: Hardware | None) -> Hashable:
         each.cache,
         each.threads,
         each.runtime,
+        each.api,
         id(each.hardware or hardware),
         each.ran_on,
     )
 
 
 def _forecast_group(
-    group: list[Published], hardware: Hardware | None, runtime: Runtime | str | None
+    group: list[Published], hardware: Hardware | None, runtime_of: Callable[[Published], Runtime]
 ) -> list[Row | Skipped]:
     """Rows that differ in batch and context only, forecast in one pass."""
     try:
-        base = _scenario(group[0], hardware, runtime)
+        base = _scenario(group[0], hardware, runtime_of)
         points = base.at(np.array([each.batch for each in group]), np.array([each.context for each in group]))
     except (InputError, Unusable) as reason:
-        return [Skipped(each.id, str(reason)) for each in group]
+        return [Skipped(each.id, str(reason), each.origin) for each in group]
     device = (group[0].hardware or hardware).times(base.hardware.n_devices, base.runtime.split)
     usual = memory_limit(device, base.runtime)
     return _rows(group, base, points, usual)
 
 
-def _scenario(each: Published, hardware: Hardware | None, runtime: Runtime | str | None) -> Scenario:
+def _runtime(
+    each: Published, hardware: Hardware | None, runtime: Runtime | str | None, fitted: Fitted | None
+) -> Runtime:
+    """The software that a measurement is forecast with."""
+    chosen = runtime or each.runtime
+    found = chosen if isinstance(chosen, Runtime) else load_runtime(chosen)
+    return fitted(found, (each.hardware or hardware).name, each.loaded.model.name) if fitted else found
+
+
+def _scenario(each: Published, hardware: Hardware | None, runtime_of: Callable[[Published], Runtime]) -> Scenario:
     device = each.hardware or hardware
     if device is None:
         raise Unusable("the device is not stated")
@@ -167,22 +223,28 @@ def _scenario(each: Published, hardware: Hardware | None, runtime: Runtime | str
         device.with_all_memory(),  # it ran: whoever measured may have had the system give more than it does by default
         weights=each.weights,
         cache=each.cache,
-        runtime=runtime or each.runtime,
+        runtime=runtime_of(each),
         threads=each.threads if device.kind == "cpu" else None,
     )
 
 
 def _rows(group: list[Published], base: Scenario, points: Prediction, usual: float) -> list[Row | Skipped]:
     """Each measurement beside its forecast; *usual*: bytes that the device gives where nobody told it otherwise."""
-    values = [points.tokens_per_s, points.tokens_per_s_low, points.tokens_per_s_high, points.tokens_per_s_ceiling]
+    values = [
+        points.tokens_per_s,
+        *points.interval(),
+        points.tokens_per_s_ceiling,
+        *points.interval(WIDE),
+        _roof(points),
+    ]
     rates = np.broadcast_arrays(*values, np.zeros(len(group)))[:-1]
     bounds, needed = (np.broadcast_to(each, len(group)) for each in (points.bound, points.memory_bytes))
     found: list[Row | Skipped] = []
     for place, each in enumerate(group):
         if bounds[place] == "does_not_fit":
-            found.append(Skipped(each.id, DOES_NOT_FIT))
+            found.append(Skipped(each.id, DOES_NOT_FIT, each.origin))
             continue
-        rate, low, high, ceiling = (float(values[place]) for values in rates)
+        rate, low, high, ceiling, *wide, roof = (float(values[place]) for values in rates)
         found.append(
             Row(
                 id=each.id,
@@ -202,8 +264,18 @@ def _rows(group: list[Published], base: Scenario, points: Prediction, usual: flo
                 high=high,
                 ceiling=ceiling,
                 bound=str(bounds[place]),
+                wide=(wide[0], wide[1]),
+                roof=roof,
+                is_mixture=bool(base.loaded.model.experts),
                 assumed=(*each.assumed, *([MORE_MEMORY] if needed[place] > usual else [])),
                 devices=base.hardware.n_devices,
+                origin=each.origin,
             )
         )
     return found
+
+
+def _roof(points: Prediction):
+    """Datasheet bandwidth over the bytes of weights and caches that a step reads: what anyone can work out by hand."""
+    bytes_per_s = points.hardware.main_memory.ceiling_bytes_per_s()
+    return points.load.new_tokens * bytes_per_s / points.cost.streamed_bytes

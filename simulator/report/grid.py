@@ -85,6 +85,7 @@ class Grids:
     zero_shares: tuple[float, ...]
     pairs: tuple[Pair, ...]  # devices outermost
     thinned: tuple[str, ...]  # what was left out for the page's size
+    wide: int | None = None  # percentage of an interval that is shown beside that of 80 %
 
 
 def build_grids(

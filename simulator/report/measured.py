@@ -16,7 +16,7 @@ from simulator.importers.measurements import load_measurements
 from simulator.importers.records import MAX_ROWS
 from simulator.judge.score import Row, Score, score
 from simulator.probe.clock import spread_of
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
 from simulator.spec.model import Loaded
 from simulator.spec.names import with_count
 from simulator.spec.textfiles import read_json
@@ -171,36 +171,6 @@ def _text(row: Mapping[str, Any], name: str, where: str) -> str:
 
 
 # ---- how far to trust it ----
-
-
-def published_path() -> Path:
-    """Published measurements that no figure of the package was taken from."""
-    return Path(__file__).parent.parent / "published.csv"
-
-
-# What the published measurements do not show, in the words of docs/accuracy.md.
-CAVEAT = (
-    "But these say little: one row is a datacenter card, none is a batch. Over all published rows that we have compared, "
-    'the "80 %" interval holds in about two of three.'
-)
-FEW_ROWS = 5  # fewer say nothing of a class
-
-
-def accuracy(device_classes: Sequence[str]) -> list[str]:
-    """How far off forecasts for such devices were, in sentences, computed from the published measurements now."""
-    found = load_measured(published_path())
-    device = {name: load_hardware(name).device_class for name in {each.hardware for each in found}}
-    told = [f"On published measurements that no figure was taken from: {told_errors(found)}.", CAVEAT]
-    for name in dict.fromkeys(device_classes):
-        rows = [each for each in found if device[each.hardware] == name]
-        told.append(f"Of devices of the class {name}: {_told_class(rows)}.")
-    return told
-
-
-def _told_class(rows: Sequence[Measured]) -> str:
-    if not rows:
-        return "none among them, so nothing is known of how far off such forecasts are"
-    return told_errors(rows) if len(rows) >= FEW_ROWS else f"{counted(len(rows), 'measurement')}, too few to tell"
 
 
 def told_held(measured: Sequence[Measured]) -> str:

@@ -6,8 +6,8 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const find = (id) => document.getElementById(id);
 const last = (list) => list[list.length - 1];
 const GI = 2 ** 30, MI = 2 ** 20;
-const LIMITS = ["memory", "compute", "overhead"];
-const BOUND = { m: "memory", c: "compute", o: "overhead" };
+const LIMITS = ["memory", "compute", "overhead", "communication"];
+const BOUND = { m: "memory", c: "compute", o: "overhead", l: "communication" };
 const COMPONENTS = ["weights", "experts", "cache", "activations"];
 const PARTS = {
   attention: "attention matrices", ffn: "feed-forward", experts: "routed experts", shared: "shared experts",
@@ -637,15 +637,16 @@ function heldBack(shown) {
   if (!found.fits) return say("held", `Memory that is too small: it ${misfit(found)}.`);
   const parts = partsOf(shown.surface), total = sum(parts.map((part) => part.value));
   const limits = shown.surface.limits.map((place) => at(place, chosen.batch, chosen.context));
-  const [memory, compute, overhead] = limits.map((value) => percent(value / total));
-  const waits = `${memory} waits for memory, ${compute} for compute and ${overhead} is overhead`;
+  const [memory, compute, overhead, links] = limits.map((value) => percent(value / total));
+  const others = limits[3] > 0 ? `, ${links} for other devices` : "";
+  const waits = `${memory} waits for memory, ${compute} for compute${others} and ${overhead} is overhead`;
   const longest = `The largest part is ${parts[0].name}, ${percent(parts[0].value / total)} of it.`;
   say("held", `A step takes ${seconds(total)}: ${waits}. ${longest}`);
   drawRoofline(shown, parts, total, subtitle);
   const legend = parts.map(({ name, place, value }) => ({
     name: `${name}: ${seconds(value)}, ${percent(value / total)}`, place, kind: "fill",
   }));
-  const limited = limits.map((value, n) => ({ name: LIMITS[n], place: [0, 1, 6][n], value }));
+  const limited = limits.map((value, n) => ({ name: LIMITS[n], place: [0, 1, 6, 3][n], value }));
   const rows = [
     { title: "by part", parts },
     { title: `by what limits: ${LIMITS.join(", ")}`, parts: limited },

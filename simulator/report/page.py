@@ -145,12 +145,14 @@ def _speed_answer(grids: Grids, points: dict[int, Prediction]) -> str:
         least = min(points.values(), key=lambda point: point.memory_bytes - point.memory_limit_bytes)
         return f"Nothing fits: {format_gib(least.memory_bytes)} are needed, {format_gib(least.memory_limit_bytes)} can be had."
     best = max(fitting, key=lambda pair: float(points[id(pair)].tokens_per_s))
-    text = f"{_named(best)} decodes {_told(points[id(best)])}."
+    text = f"{_named(best)} decodes {_told(points[id(best)], grids.wide)}."
     if len(grids.pairs) == 1:
         return text
     worst = min(fitting, key=lambda pair: float(points[id(pair)].tokens_per_s))
     left = len(grids.pairs) - len(fitting)
-    more = [f"the slowest that fits, {_named(worst)}, {_told(points[id(worst)])}"] if worst is not best else []
+    more = (
+        [f"the slowest that fits, {_named(worst)}, {_told(points[id(worst)], grids.wide)}"] if worst is not best else []
+    )
     more += [f"{left} of {len(grids.pairs)} {'do' if left > 1 else 'does'} not fit"] if left else []
     text = f"The fastest, {text}" + (f" {_upper('; '.join(more))}." if more else "")
     kinds = {(pair.base.load.weights.name, pair.base.runtime.name) for pair in fitting}
@@ -171,14 +173,16 @@ def _named(pair: Pair) -> str:
     return f"{model} in {base.load.weights.name} on {device}"
 
 
-def _told(point: Prediction) -> str:
-    return f"{format_number(point.tokens_per_s)} tokens per second ({_interval(point)})"
+def _told(point: Prediction, wide: int | None) -> str:
+    return f"{format_number(point.tokens_per_s)} tokens per second ({_interval(point, wide)})"
 
 
-def _interval(point: Prediction) -> str:
+def _interval(point: Prediction, wide: int | None) -> str:
     if point.is_upper_bound:
         return "an upper bound"
-    return f"{format_number(point.tokens_per_s_low)} to {format_number(point.tokens_per_s_high)}"
+    first = " to ".join(map(format_number, point.interval()))
+    second = f"; {wide} %: {' to '.join(map(format_number, point.interval(wide / 100)))}" if wide else ""
+    return first + second
 
 
 def _misfit(point: Prediction) -> str:
@@ -189,6 +193,7 @@ def _speed_note(grids: Grids, rates: dict[int, float]) -> str:
     scale = "Dots stand on a logarithmic scale." if _is_wide(rates) else "Bars are in proportion."
     bars = f" {scale}" if len(rates) > 1 else ""
     interval = "the interval that is made to hold the true rate with a probability of 80 %"
+    interval += f", and that of {grids.wide} %" if grids.wide else ""
     return (
         f"Tokens per second of one sequence with {counted(grids.shown_context, 'token')} in its cache; in brackets "
         f"{interval}; then the format of the weights and what limits.{bars}{_peaks_note(grids)}"
@@ -215,21 +220,21 @@ def _speed_table(grids: Grids, points: dict[int, Prediction], rates: dict[int, f
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in (corner, *columns))
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(_cell(title, cells[number, place], rates) for place, title in enumerate(columns))
+        + "".join(_cell(title, cells[number, place], rates, grids.wide) for place, title in enumerate(columns))
         + "</tr>\n"
         for number, name in enumerate(rows)
     )
     return f'<div class="scroll"><table class="speeds"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>'
 
 
-def _cell(column: str, point: Prediction, rates: dict[int, float]) -> str:
+def _cell(column: str, point: Prediction, rates: dict[int, float], wide: int | None) -> str:
     opening = f'<td data-column="{escape(column)}">'
     name = escape(point.load.weights.name)
     if not point.fits:
         return f'{opening}<span class="misfit">{escape(_upper(_misfit(point)))}</span><small>{name}</small></td>'
     mark = _mark(float(point.tokens_per_s), rates) if len(rates) > 1 else ""
     return (
-        f"{opening}<strong>{format_number(point.tokens_per_s)}</strong> <span>({_interval(point)})</span>"
+        f"{opening}<strong>{format_number(point.tokens_per_s)}</strong> <span>({_interval(point, wide)})</span>"
         f"{mark}<small>{name}, {point.bound}</small></td>"
     )
 

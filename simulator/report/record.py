@@ -30,18 +30,24 @@ TRIAL_BYTES = 128 * KI  # of a profile, at most
 
 
 def record(
-    prediction: Prediction, density: DensityForecast | None = None, profile: str | None = None
+    prediction: Prediction,
+    density: DensityForecast | None = None,
+    profile: str | None = None,
+    wide: int | None = None,
 ) -> dict[str, Any]:
     """One point of a sweep. Rates are totals over the batch; those of what does not fit are None.
 
     Several devices whose communication is left out have no lower end of the interval: the rate is an upper bound.
     """
-    (found,) = records(prediction)
+    (found,) = records(prediction, wide)
     return found | ({"density": _density(density, profile)} if profile is not None else {})
 
 
-def records(prediction: Prediction) -> list[dict[str, Any]]:
-    """Every point of a forecast over arrays of batches and contexts, in the order of the arrays."""
+def records(prediction: Prediction, wide: int | None = None) -> list[dict[str, Any]]:
+    """Every point of a forecast over arrays of batches and contexts, in the order of the arrays.
+
+    *wide*: the percentage of a second interval.
+    """
     load, distinct = prediction.load, prediction.distinct_experts
     shape = np.broadcast_shapes(np.shape(load.batch), np.shape(load.context))
 
@@ -87,6 +93,12 @@ def records(prediction: Prediction) -> list[dict[str, Any]]:
         "flops": numbers(prediction.cost.flops),
         "bandwidth_utilisation": rate(prediction.bandwidth_utilisation),
     }
+    if wide:
+        low, high = prediction.interval(wide / 100)
+        columns |= {
+            f"tokens_per_s_low_{wide}": rate(low, not prediction.is_upper_bound),
+            f"tokens_per_s_high_{wide}": rate(high),
+        }
     return [names | row for row in _rows(columns)]
 
 

@@ -39,17 +39,18 @@ def report(found: Score, source: str, made_with: str = "", json: str | None = No
 def as_record(found: Score) -> dict[str, Any]:
     """A score as plain data: every row, every skipped one with its reason, and the summary."""
     return {
-        "rows": [_row_record(row) for row in found.rows],
+        "rows": [row_record(row) for row in found.rows],
         "skipped": [{"id": each.id, "reason": each.reason} for each in found.skipped],
         "summary": {
-            **_summary_record(found),
+            **summary_record(found),
             "n_skipped": len(found.skipped),
-            "by_device_class": {name: _summary_record(each) for name, each in found.by("device_class").items()},
+            "by_device_class": {name: summary_record(each) for name, each in found.by("device_class").items()},
         },
     }
 
 
-def _row_record(row: Row) -> dict[str, Any]:
+def row_record(row: Row) -> dict[str, Any]:
+    """One row as plain data."""
     return {
         "id": row.id,
         "model": row.model,
@@ -74,7 +75,8 @@ def _row_record(row: Row) -> dict[str, Any]:
     }
 
 
-def _summary_record(found: Score) -> dict[str, Any]:
+def summary_record(found: Score) -> dict[str, Any]:
+    """How far off some rows are, as plain data."""
     return {
         "n_rows": len(found.rows),
         "median_abs_error": found.median_abs_error,
@@ -91,8 +93,8 @@ def _summary_record(found: Score) -> dict[str, Any]:
 def print_score(found: Score, made_with: str = "") -> None:
     """The rows, what was left out and why, and how far the forecasts are off."""
     found = _with_short_ids(found)
-    shown = [name for name in _CELLS if len({_CELLS[name](row) for row in found.rows}) > 1 or name in _ALWAYS]
-    shared = [f"{name} {_CELLS[name](found.rows[0])}" for name in _CELLS if name not in shown]
+    shown = [name for name in ROW_CELLS if len({ROW_CELLS[name](row) for row in found.rows}) > 1 or name in _ALWAYS]
+    shared = [f"{name} {ROW_CELLS[name](found.rows[0])}" for name in ROW_CELLS if name not in shown]
     shared = [text for text in shared if not text.endswith(" ")]
     for line in (", ".join(shared), f"measured with {made_with}" if made_with else ""):
         if line:
@@ -102,7 +104,7 @@ def print_score(found: Score, made_with: str = "") -> None:
     rows = found.rows if len(found.rows) <= MAX_SHOWN else tuple(found.worst(MAX_SHOWN))
     if len(rows) < len(found.rows):
         print_line(f"of {counted(len(found.rows), 'row')} the {len(rows)} furthest off (--json FILE writes all):")
-    print_table(shown, [[_CELLS[name](row) for name in shown] for row in rows], left=_LEFT, spared=_SPARED)
+    print_table(shown, [[ROW_CELLS[name](row) for name in shown] for row in rows], left=ROWS_LEFT, spared=ROWS_SPARED)
     print()
     _print_classes(found)
     for label, lines in _sections(found):
@@ -117,7 +119,7 @@ def _with_short_ids(found: Score) -> Score:
     return replace(found, rows=tuple(replace(row, id=row.id.rpartition(":")[2]) for row in found.rows))
 
 
-_CELLS: dict[str, Callable[[Row], str]] = {
+ROW_CELLS: dict[str, Callable[[Row], str]] = {
     "row": lambda row: row.id,
     "model": lambda row: row.model,
     "hardware": lambda row: row.label,
@@ -134,8 +136,8 @@ _CELLS: dict[str, Callable[[Row], str]] = {
     "inside": lambda row: "yes" if row.held else "no",
 }
 _ALWAYS = ("row", "measured", "forecast", "error", "80 % interval", "inside")
-_SPARED = ("cache", "threads", "runtime", "80 % interval", "row", "context")
-_LEFT = ("row", "model", "hardware", "runtime", "weights", "cache", "inside")
+ROWS_SPARED = ("cache", "threads", "runtime", "80 % interval", "row", "context")
+ROWS_LEFT = ("row", "model", "hardware", "runtime", "weights", "cache", "inside")
 
 
 def _print_classes(found: Score) -> None:

@@ -21,6 +21,7 @@ STYLES = {
     "memory": "cyan",
     "compute": "green",
     "overhead": "yellow",
+    "communication": "magenta",
     "does not fit": "red",
 }  # of what holds a step back
 HELD = "\u00a0"  # a space at which no line is broken

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from simulator.forecast.interval import PROMISED
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DensityForecast, Scenario
 from simulator.report import remarks, screen
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 Sweep = tuple[Scenario, list[Prediction]]  # one format, and the points at which it was forecast
 
 
-def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = ()) -> None:
-    """Table, bytes, capacity, assumptions, and how to check it, of one or several formats of one model on one device."""
+def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = (), wide: int | None = None) -> None:
+    """Table, bytes, capacity, assumptions, and how to check it, of one or several formats of one model on one device.
+
+    *wide*: the percentage of a second interval.
+    """
     base, points = sweeps[0]
     first = points[0]
     model, hardware = base.loaded.model, base.hardware
@@ -28,12 +32,13 @@ def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = ()) -> None:
     threads = f", {counted(first.threads, 'thread')}" if first.threads else ""
     screen.print_line(f"on {hardware.title or hardware.name}{threads}, with {base.runtime.title or base.runtime.name}")
     everything = [point for _, each in sweeps for point in each]
-    shown = _columns(everything)
+    cells = _cells(wide)
+    shown = [name for name in cells if name not in _hidden(everything)]
     context = "" if "context" in shown else f"context {int(first.load.context):,}, "
     print(f"{context}cache {first.load.cache.name}\n")
     print_table(
         shown,
-        [[_CELLS[name](point) for name in shown] for point in everything],
+        [[cells[name](point) for name in shown] for point in everything],
         left=("weights", "limited by"),
         spared=_SPARED,
     )
@@ -47,10 +52,10 @@ def _rate(point: Prediction, value) -> str:
     return format_number(float(value)) if point.fits else "-"
 
 
-def _interval(point: Prediction) -> str:
+def _interval(point: Prediction, coverage: float = PROMISED) -> str:
     if point.fits and point.is_upper_bound:
         return "at most that"
-    low, high = (_rate(point, value) for value in (point.tokens_per_s_low, point.tokens_per_s_high))
+    low, high = (_rate(point, value) for value in point.interval(coverage))
     return f"{low} - {high}" if point.fits else "-"
 
 
@@ -68,14 +73,24 @@ _CELLS: dict[str, Callable[[Prediction], str]] = {
 }
 
 
-def _columns(points: list[Prediction]) -> list[str]:
-    """What varies, and what is known."""
+def _cells(wide: int | None) -> dict[str, Callable[[Prediction], str]]:
+    """The columns, with a second interval behind the first where one is asked for."""
+    if wide is None:
+        return _CELLS
+    second = {f"{wide} % interval": lambda point: _interval(point, wide / 100)}
+    names = list(_CELLS)
+    place = names.index("80 % interval") + 1
+    return {name: _CELLS[name] for name in names[:place]} | second | {name: _CELLS[name] for name in names[place:]}
+
+
+def _hidden(points: list[Prediction]) -> set[str]:
+    """Columns of what does not vary, or is not known."""
     hidden = {
         "weights": len({point.load.weights.name for point in points}) == 1,
         "context": len({int(point.load.context) for point in points}) == 1,
         "experts": not points[0].model.experts,
     }
-    return [name for name in _CELLS if not hidden.get(name)]
+    return {name for name, is_hidden in hidden.items() if is_hidden}
 
 
 _SPARED = (

@@ -46,6 +46,14 @@ def positive(name: str, value: Any) -> float:
     return float(number)
 
 
+def between(name: str, value: Any, lowest: float, highest: float) -> float:
+    """A single number in these bounds; InputError for anything else."""
+    number = positive(name, value)
+    if not lowest <= number <= highest:
+        raise InputError(f"{name} must be between {lowest:g} and {highest:g}, got {number:g}")
+    return number
+
+
 def integers(name: str, value: Any) -> np.ndarray:
     """An int64 array of *value*, unbounded and perhaps empty; InputError unless it holds whole numbers of an integer type."""
     array = _as_array(name, value, "whole numbers")

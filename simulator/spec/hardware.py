@@ -13,7 +13,8 @@ from simulator.errors import InputError
 from simulator.spec.engine_speeds import EngineSpeeds
 from simulator.spec.figure import Figure, ThreadCount
 from simulator.spec.library import find, is_file, look_up, shelf
-from simulator.spec.memory import CurvePoint, DeviceClass, Link, MemoryLevel
+from simulator.spec.links import Link
+from simulator.spec.memory import CurvePoint, DeviceClass, MemoryLevel
 from simulator.spec.names import split_count, with_count
 from simulator.spec.reserve import MOST, OWN_MEMORY, Reserve, reserve_of
 from simulator.spec.schema import Field, Spec, accepts, rule, rule_for
@@ -220,11 +221,28 @@ class Hardware(Spec):
         """The levels whose speed is known, nearest first; the main memory is always among them."""
         return tuple(level for level in self.memory if level.has_bandwidth)
 
-    def times(self, n_devices: int, split: str = "tensors") -> Hardware:
-        """*n_devices* of it as one, communication left out.
+    def links_among(self, n_devices: int) -> tuple[tuple[int, Link], ...]:
+        """How *n_devices* of it are joined, the innermost first: so many by such a link, then so many of those groups by another.
 
-        Split by tensors, all work at once: memory, bandwidth and peaks add up. Split by layers, one works after the
-        other: only memory adds up.
+        Each is the fastest link that is known to join devices of this kind; empty where there is none that joins so many.
+        """
+        joining = [link for link in self.links if link.kind and self.kind in link.kind.joins]
+        found: list[tuple[int, Link]] = []
+        missing, together = n_devices, 1
+        for link in sorted(joining, key=lambda link: -link.gb_per_s.value):
+            # Links of one board, however many kinds of them, join no more devices than stand on it.
+            if missing > 1 and (link.most is None or link.most > together):
+                joined = min(missing, link.most or missing)
+                found.append((joined, link))
+                together, missing = together * joined, -(-missing // joined)
+        return tuple(found) if missing == 1 else ()
+
+    def times(self, n_devices: int, split: str = "tensors") -> Hardware:
+        """*n_devices* of it as one.
+
+        Split by tensors, all work at once: memory, bandwidth and peaks add up, and what each of them has to read or compute
+        for itself counts as often as there are devices (`forecast.parallel`). Split by layers, one works after the other: only
+        memory adds up. What they tell each other is no property of theirs (`forecast.communication`).
         """
         if n_devices == 1:
             return self

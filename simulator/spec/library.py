@@ -12,6 +12,8 @@ from simulator.spec.names import MAX_TEXT, Entry, Meaning, listed, meaning, word
 
 _PACKAGE = Path(__file__).parent.parent
 RUNTIMES = _PACKAGE / "runtimes"
+MEASURED = _PACKAGE / "measured" / "decode.csv"  # published measurements
+SCORE = _PACKAGE / "measured" / "score.json"  # how far off they were forecast
 
 
 @lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""Memories and links of a device, each with its size and speed."""
+"""Memories of a device, each with its size and speed."""
 
 from __future__ import annotations
 
@@ -129,13 +129,6 @@ class MemoryLevel(Spec):
         """The highest of its sustained rates; None where none is known."""
         known = [figure for figure in (self.gb_per_s, *self.gb_per_s_by_threads.values()) if figure]
         return max(known, key=lambda figure: figure.most, default=None)
-
-
-class Link(Spec):
-    """A way data comes in: PCIe, NVLink, a network, a disk; one direction."""
-
-    name: str = Field(min_length=1)
-    gb_per_s: Figure
 
 
 class CurvePoint(Spec):

@@ -8,22 +8,24 @@ published files.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from simulator.errors import InputError, hint
 from simulator.spec.quant import (
+    FAMILIES,
     FORMATS,
     Format,
     Slot,
     Weights,
-    experts_and_rest,
     format_called,
+    is_kept,
     is_kept_wide,
     is_of_one_model,
-    is_router,
     parse_bits,
     uniform,
 )
+from simulator.spec.recipes import PARTS, RECIPES, holds
 
 SUPER_BLOCK = 256
 # Where a row does not divide into super-blocks of 256, a format of blocks of 32 takes over.
@@ -46,36 +48,92 @@ MIXES = tuple(_BASE)
 _TWO_BIT = ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m")
 
 
+MAX_PARTS = 8  # of a model that are named
+# Every name of weights by what it is: where `list formats` and a runtime's `loads` find them.
+GROUPS: dict[str, tuple[str, ...]] = {**FAMILIES, "mixes of llama.cpp": MIXES, "mixes by recipe": tuple(RECIPES)}
+_NAMES = (*MIXES, *RECIPES, *FORMATS)
+_MADE_UP = re.compile(r"(?:mixed:)?(?:byteshape-)?(.+)")
+
+
 def parse_weights(text: str) -> Weights:
-    """The formats of a whole model, by the name of a mix or a format, `2.70bpw`, or `experts+rest`."""
-    name = text.strip().lower()
-    experts, plus, rest = name.partition("+")
-    if "+" in rest:
-        raise InputError(f"weights {text[:60]!r}: one + at most, as in mxfp4+bf16 (experts + everything else)")
+    """The formats of a whole model: a mix, a format, `2.70bpw`, or some parts in one and the rest in another.
+
+    `mxfp4+bf16` is experts and rest, `head:q8_0+q4_0` names the part (one of PARTS), `q4_k@4.71bpw` is a format with
+    what some of its tensors have more or less in it.
+    """
+    name = _without_collection(text)
+    first, plus, rest = name.partition("+")
+    if name.count("+") >= MAX_PARTS:
+        raise InputError(f"weights {text[:60]!r}: {MAX_PARTS} formats with a + between them at most")
     if plus:
-        return experts_and_rest(_parse_format(experts, text), parse_weights(rest))
+        part, colon, fmt = first.rpartition(":")
+        return _with_part(part.strip() if colon else "experts", _parse_format(fmt, text), parse_weights(rest), text)
     known = weights_called(name)
-    if known in _BASE:
-        return mix(known)
-    return uniform(_parse_format(name, text))
+    if known in RECIPES:
+        return _by_recipe(known)
+    return mix(known) if known in _BASE else uniform(_parse_format(name, text))
+
+
+def _without_collection(text: str) -> str:
+    """A name without what collections of measurements put before it: `mixed:ud-q4_k_xl`, `byteshape-3.87bpw`."""
+    match = _MADE_UP.fullmatch(text.strip().lower())
+    name = match[1].strip() if match else ""
+    return _BY_HAND.get(name, name)
+
+
+# experts in iq4_xs, attention in q5_k, head in q6_k; embeddings, too: then it has 15.40 GiB (ik_llama.cpp#357).
+_BY_HAND = {"iq4_xs-experts-q5_k-attn-q6_k-out": "experts:iq4_xs+attention:q5_k+q6_k"}
+
+
+def _with_part(part: str, fmt: Format, rest: Weights, text: str) -> Weights:
+    if part not in PARTS:
+        raise InputError(f"weights {text[:60]!r}: {part[:30]!r} is no part of a model, {hint(part, PARTS)}")
+
+    def choose(slot: Slot) -> Format:
+        return _fitted(fmt, slot.columns) if holds(part, slot) else rest.choose(slot)
+
+    written = fmt.name if part == "experts" else f"{part}:{fmt.name}"
+    return Weights(f"{written}+{rest.name}", choose)
+
+
+def _by_recipe(name: str) -> Weights:
+    mixture, dense = parse_weights(RECIPES[name].mixture), parse_weights(RECIPES[name].dense)
+    return Weights(name, lambda slot: (mixture if slot.is_mixture else dense).choose(slot))
 
 
 def weights_called(text: str) -> str | None:
     """The mix or format that *text* means in any spelling; None where none is, InputError where several may be."""
-    if parse_bits(text.strip().lower()):
+    name = _without_collection(text)
+    if parse_bits(name):
         return None
-    return format_called(text, (*_BASE, *FORMATS))
+    return format_called(name, _NAMES)
+
+
+def formats_in(name: str) -> tuple[str, ...]:
+    """The formats and mixes that a name is made of, those of a recipe for it: what a runtime must load."""
+    found: list[str] = []
+    for written in _without_collection(name).split("+"):
+        plain = written.rpartition(":")[2].partition("@")[0].strip()
+        recipe = RECIPES.get(plain)
+        found += (*formats_in(recipe.mixture), *formats_in(recipe.dense)) if recipe else (plain,)
+    return tuple(dict.fromkeys(found))
 
 
 def _parse_format(name: str, text: str) -> Format:
-    fmt = parse_bits(name) or FORMATS.get(weights_called(name) or "")
+    base, at, bits = name.strip().partition("@")
+    if at:
+        made_up, like = parse_bits(bits.strip()), FORMATS.get(weights_called(base) or "")
+        if made_up is None or like is None:
+            raise InputError(f"weights {text[:60]!r}: {name[:30]!r} is not of the form q4_k@4.71bpw")
+        return Format(f"{like.name}@{made_up.name}", 1, made_up.block_bytes, like=like.name)
+    fmt = parse_bits(base) or FORMATS.get(weights_called(base) or "")
     if fmt is None and is_of_one_model(name):
         raise InputError(
             f"weights {text[:60]!r}: which tensors get what differs by model in such mixes, so give the GGUF file, or its size "
             "as in 4.9bpw"
         )
     if fmt is None:
-        guess = hint(name, sorted({*FORMATS, *_BASE}))
+        guess = hint(name, sorted(_NAMES))
         guess = f"; {guess}" if guess.startswith("did") else ""
         raise InputError(
             f"weights {text[:60]!r} are unknown (see roofcast list formats, or write a size such as 4.5bpw){guess}"
@@ -89,13 +147,18 @@ def mix(name: str) -> Weights:
 
 
 def _choose(name: str, slot: Slot) -> str:
-    if slot.is_vector or is_router(slot.role):
+    if is_kept(slot):
         return "f32"
     if is_kept_wide(slot.role):
         return "bf16"
     if name == "mxfp4":  # llama.cpp's MXFP4_MOE: routed experts alone
         return "mxfp4" if slot.role.endswith("_exps") else "q8_0"
     return _fitting(_wanted(name, slot), slot.columns)
+
+
+def _fitted(fmt: Format, columns: int) -> Format:
+    """A format, or what llama.cpp's tool takes where a row does not divide into its super-blocks."""
+    return FORMATS[_fitting(fmt.name, columns)] if fmt.name in _FALLBACK else fmt
 
 
 def _fitting(fmt: str, columns: int) -> str:

@@ -232,6 +232,7 @@ class Model(Spec):
             queries_per_kv=attention.queries_per_kv if attention else 1,
             is_vector=tensor.is_vector,
             tied=self.tied_head,
+            is_mixture=bool(self.experts),
         )
 
 

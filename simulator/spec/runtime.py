@@ -11,6 +11,7 @@ from typing import Literal
 from simulator.errors import InputError, hint
 from simulator.spec.cache_rules import CacheRules
 from simulator.spec.engine_speeds import EngineSpeeds
+from simulator.spec.exchange import Exchange
 from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import PEAK_FORMATS, Hardware
 from simulator.spec.library import RUNTIMES, find, names
@@ -155,6 +156,7 @@ class Runtime(Spec):
     cache: str = "f16"
     cache_rules: CacheRules = CacheRules.model_construct()
     split: Literal["tensors", "layers"] = "tensors"  # how it uses several devices: all at once, or one after the other
+    exchange: Exchange = Exchange.model_construct()  # among those devices
     scratch_tokens: int = Field(0, ge=0, le=1_000_000)  # rows of logits that its compute buffer holds
     memory_share: float = Field(1.0, gt=0, le=1)  # of what a device can give
     keeps_lookup_on_host: bool = (
@@ -326,10 +328,14 @@ def refuse_other_software(given: str) -> None:
             )
 
 
+_WELL_KNOWN = ("llama.cpp", "vllm", "mlx", "transformers")
+
+
 def runtimes_with(hardware: Hardware, formats: str, of: Literal["weights", "cache"]) -> list[str]:
-    """Shipped runtimes that run on a device with *formats*; the hardware alone last."""
+    """Shipped runtimes that run on a device with *formats*: well-known ones first, the hardware alone last."""
     found = [name for name in names(RUNTIMES) if not load_runtime(name).refusal(hardware, formats, of)]
-    return sorted(found, key=lambda name: (name == "roofline", name))
+    known = [*_WELL_KNOWN, *sorted({*found} - {*_WELL_KNOWN, "roofline"}), "roofline"]
+    return sorted(found, key=known.index)
 
 
 def default_runtime(hardware: Hardware) -> str:

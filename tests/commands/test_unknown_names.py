@@ -13,7 +13,7 @@ NAMES = [
     ((QWEN, "rtx4099"), "did you mean rtx-4090"),
     ((QWEN, "4060"), "unknown hardware '4060' (give a file, or see roofcast list hardware); did you mean rtx-4060-ti?"),
     ((QWEN, PI, "--runtime", "llama.cp"),
-     "unknown runtime 'llama.cp' (give a file, or see roofcast list runtimes); did you mean llama.cpp?"),
+     "unknown runtime 'llama.cp' (give a file, or see roofcast list runtimes); did you mean ik_llama.cpp or llama.cpp?"),
     ((QWEN, PI, "--runtime", "zzz"), "unknown runtime 'zzz' (give a file, or see roofcast list runtimes)"),
     ((QWEN, PI, "--weights", "q4_kn"),
      "weights 'q4_kn' are unknown (see roofcast list formats, or write a size such as 4.5bpw); did you mean q4_k, q4_k_s or q4_k_m?"),

@@ -84,9 +84,9 @@ def test_four_pi_5_prefer_the_mixture_to_a_dense_8b():
     dense, mixture = (
         rate(name, "pi5-16gb", "q4_0", runtime="roofline", devices=4) for name in ("llama-3-8b", "qwen3-30b-a3b")
     )
-    assert dense > 5.70  # communication is left out: an upper bound
+    assert dense > 5.70  # by the hardware alone: an upper bound
     assert mixture > 15.14
-    assert 13.15 / 5.70 <= mixture / dense <= 15.14 / 5.70
+    assert 0.75 * 13.15 / 5.70 <= mixture / dense <= 15.14 / 5.70
 
 
 def test_a_model_that_streams_from_storage_is_slow():

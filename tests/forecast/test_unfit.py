@@ -137,8 +137,10 @@ def test_a_prediction_prints_as_one_line():
         "<Prediction: qwen3-30b-a3b in 2.70bpw on pi5-16gb with llama.cpp, batch 1 to 64, context 0 to 32,768: "
         f"grid of shape (3, 3), fits at {np.broadcast_to(grid.fits, (3, 3)).sum()} of 9 points>"
     )
-    several = scenario("deepseek-v3", "h100-sxm", devices=16).at(8, 1024)
-    assert "on 16 x h100-sxm with vLLM, batch 8, context 1,024: at most " in repr(several)
+    several = scenario("deepseek-v3", "gh200", devices=16).at(8, 1024)  # whose file names no link between them
+    assert "on 16 x gh200 with vLLM, batch 8, context 1,024: at most " in repr(several)
+    joined = scenario("deepseek-v3", "h100-sxm", devices=16).at(8, 1024)
+    assert "on 16 x h100-sxm with vLLM, batch 8, context 1,024: at most " not in repr(joined)
 
 
 def test_nothing_warns_on_the_way():

@@ -48,16 +48,22 @@ def test_a_collection_is_read(read):
 
 
 def test_what_is_not_stated_is_assumed_aloud(read):
-    """Cache, context and runtime may be missing; a mean context is rounded; ollama is llama.cpp."""
-    changes = [{"cache": "", "context": "", "runtime": ""}, {"context": "110.335"}, {"runtime": "ollama"}]
-    all_three, fraction, ollama = read(csv_of(*changes)).published
+    """Cache, context and runtime may be missing; a mean context is rounded; what is around a runtime is it, and Ollama is itself."""
+    changes = [
+        {"cache": "", "context": "", "runtime": ""},
+        {"context": "110.335"},
+        {"runtime": "llama-cpp-python"},
+        {"runtime": "ollama"},
+    ]
+    all_three, fraction, around, ollama = read(csv_of(*changes)).published
     assert all_three.assumed == (
         "runtime not stated: llama.cpp",
         "format of the cache not stated: f16",
         "context not stated: 128",
     )
     assert fraction.context == 110
-    assert (ollama.runtime, ollama.assumed) == ("llama.cpp", ("ollama runs the kernels of llama.cpp",))
+    assert (around.runtime, around.assumed) == ("llama.cpp", ("llama-cpp-python runs the kernels of llama.cpp",))
+    assert (ollama.runtime, ollama.assumed) == ("ollama", ())
 
 
 def test_an_unknown_mix_is_counted_by_its_size(read):
@@ -78,8 +84,11 @@ def test_an_unknown_mix_is_counted_by_its_size(read):
         ({"usable": "no", "why_not": "end_to_end"}, "marked as not usable: end_to_end"),
         ({"usable": "no"}, "marked as not usable: no reason given"),
         ({"metric": "end_to_end"}, "measures end_to_end, only decode is forecast"),
-        ({"mode": "tensor-parallel"}, "on several devices, whose communication is not forecast"),
-        ({"device_count": "2"}, "on several devices, whose communication is not forecast"),
+        ({"mode": "layer-split"}, "mode layer-split, only single, tensor-parallel, distributed are forecast"),
+        (
+            {"device": "gh200", "device_count": "2", "runtime": "vllm", "weights": "f16"},
+            "on 2 x gh200, whose file names no link that joins so many",
+        ),
         ({"backend": "hybrid"}, "weights split between GPU and CPU memory"),
         ({"backend": "npu"}, "on an NPU, which is not forecast"),
         ({"device": "pi9"}, "no hardware file is called pi9"),

@@ -152,7 +152,7 @@ def test_without_a_script_the_table_and_what_it_rests_on_can_be_read(text):
 def test_the_bound_has_one_name(text):
     """What `simulate` calls compute is called so on the page, in its words as in its script."""
     assert "arithmetic" not in text
-    assert 'const LIMITS = ["memory", "compute", "overhead"];' in text
+    assert 'const LIMITS = ["memory", "compute", "overhead", "communication"];' in text
 
 
 def test_a_device_whose_peak_is_unknown_is_named_below_the_table(text):

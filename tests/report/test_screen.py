@@ -18,7 +18,7 @@ WIDTHS = (40, 50, 80)
 COMMANDS = (
     "simulate qwen3-30b-a3b pi5-16gb",
     "simulate llama-3-8b rtx-3060 --weights q4_k_m,q8_0 --batch 64 --context 1k,32k",
-    "validate --against simulator/published.csv",
+    "validate --against tests/ran.csv",
     "list hardware rtx --all",
     "list models qwen3 --on pi5-8gb --all",
     "list formats",
@@ -43,7 +43,7 @@ def piped():
         for command in SAID:
             text = io.StringIO()
             with redirect_stdout(text), pytest.raises(SystemExit):
-                main(command.replace("simulator/", f"{ROOT}/simulator/").split())
+                main(command.replace("tests/", f"{ROOT}/tests/").split())
             texts[command] = text.getvalue()
     return texts
 
@@ -53,7 +53,7 @@ def piped():
 def test_a_terminal_shows_all_that_a_pipe_gets_in_lines_that_fit(shown, piped, command, width):
     """The same words and numbers, each of them whole; only an address may be longer than a line."""
     text = plain(shown[width, command])
-    assert words(text.replace("simulator/", f"{ROOT}/simulator/")) == words(piped[command])
+    assert words(text.replace("tests/", f"{ROOT}/tests/")) == words(piped[command])
     too_long = [line for line in text.splitlines() if len(line.rstrip()) > width]
     assert all(len(max(line.split(), key=len)) > width - 20 for line in too_long)
     assert all("/" in line for line in too_long)
@@ -70,7 +70,7 @@ def test_what_binds_and_what_does_not_fit_has_a_colour(shown):
 def test_a_pipe_gets_no_signs_of_a_terminal(piped):
     """No escapes, and lines as long as their table is wide."""
     assert "\033" not in "".join(piped.values())
-    assert max(map(len, piped["validate --against simulator/published.csv"].splitlines())) > 120
+    assert max(map(len, piped["validate --against tests/ran.csv"].splitlines())) > 120
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

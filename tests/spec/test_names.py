@@ -175,13 +175,16 @@ def test_a_format_that_says_too_little_is_explained(command):
 
 
 def test_a_program_around_a_runtime_is_that_runtime_by_its_title():
-    """Ollama decodes with llama.cpp, which the first lines of a forecast say."""
-    runtime = load_runtime("Ollama")
-    assert (runtime.name, runtime.title) == ("llama.cpp", "llama.cpp (in Ollama)")
+    """llama-cpp-python decodes with llama.cpp, which the first lines of a forecast say."""
+    runtime = load_runtime("Llama-CPP-Python")
+    assert (runtime.name, runtime.title) == ("llama.cpp", "llama.cpp (in llama-cpp-python)")
     assert load_runtime("llama-cpp") == load_runtime("llama.cpp")
 
 
-@pytest.mark.parametrize(("typed", "nearest"), [("mlx", "llama.cpp"), ("SGLang", "vllm"), ("tensorrt llm", "vllm")])
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [("OpenVINO", "llama.cpp"), ("TGI", "vllm"), ("text generation inference", "vllm"), ("accelerate", "transformers")],
+)
 def test_software_without_figures_is_refused_with_what_is_nearest(typed, nearest, refusal):
     """It never runs as something else; `show` says the same."""
     message = f"runtime '{typed}' is not forecast, since no figures of it are known here; the nearest is {nearest}, or roofline"
@@ -194,7 +197,8 @@ def test_show_knows_the_names_of_simulate(command, refusal):
     assert command("show", "4090") == command("show", "rtx-4090")
     assert command("show", "llama 3 8b") == command("show", "llama-3-8b")
     assert command("show", "fp16") == command("show", "f16")
-    assert "llama.cpp (in Ollama)" in command("show", "ollama")
+    assert "llama.cpp (in llama-cpp-python)" in command("show", "llama-cpp-python")
+    assert command("show", "ollama").startswith("Ollama\n")
     assert refusal("show", "h100") == "'h100' could be h100-pcie or h100-sxm: write one of them"
     assert refusal("show", "q4") == "format 'q4' could be q4_0, q4_1, q4_k_s, q4_k_m or q4_k: write one of them"
 

@@ -109,7 +109,7 @@ def test_a_format_without_kernels_is_refused(device, given, message):
         ("rtx-3060", {"weights": "fp8"}, "runtime llama.cpp loads no weights in fp8; take q8_0 as weights, or runtime vllm"),
         ("rtx-3060", {"weights": "mxfp4+int4-g64"},
          "runtime llama.cpp loads no weights in int4-g64; take another weights format, or runtime vllm"),
-        ("pi5-16gb", {"weights": "ternary"}, "runtime llama.cpp loads no weights in ternary; take tq1_0 as weights, or runtime roofline"),
+        ("pi5-16gb", {"weights": "ternary"}, "runtime llama.cpp loads no weights in ternary; take tq1_0 as weights, or runtime bitnet.cpp"),
         ("rtx-3060", {"cache": "fp8"}, "runtime llama.cpp keeps no cache in fp8; take q8_0 as cache, or runtime vllm"),
         ("h100-sxm", {"weights": "tq1_0"}, "runtime vllm loads no weights in tq1_0; take another weights format, or runtime llama.cpp"),
         ("h100-sxm", {"cache": "q8_0"}, "runtime vllm keeps no cache in q8_0; take fp8 as cache, or runtime llama.cpp"),

@@ -21,12 +21,28 @@ n_devices = option(
 )
 measured = option("--measured", metavar="FILE", help="Measurements to show, of validate --json, llama-bench or a CSV.")
 picture = option("--plot", metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
+interval = option(
+    "--interval",
+    type=whole_number,
+    metavar="PERCENT",
+    help="A second interval beside that of 80 %, such as 95.",
+)
 json_file = option("--json", help="Write JSON to a file, or - for standard output.")
 
 
 def device_names(given: tuple[str, ...]) -> list[str]:
     """What follows `--on`, once or several times, with commas or without."""
     return [name for each in given for name in each.split(",")]
+
+
+def parse_coverage(percent: int | None) -> int | None:
+    """The percentage of a second interval; InputError for one that none is made for."""
+    from simulator.forecast.interval import COVERAGES, PROMISED  # which takes numpy with it
+
+    lowest, highest = (round(100 * end) for end in COVERAGES)
+    if percent is not None and not lowest <= percent <= highest:
+        raise InputError(f"--interval {percent:,}: a percentage from {lowest} to {highest} is needed, such as 95")
+    return None if percent == round(100 * PROMISED) else percent
 
 
 def refuse_empty(texts: dict[str, str | tuple[str, ...] | None]) -> None:

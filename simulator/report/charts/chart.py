@@ -11,7 +11,8 @@ import numpy as np
 from simulator.report import roofline_data
 from simulator.spec.hardware import Hardware
 
-Form = Literal["lines", "bars", "stacks", "roofline", "scatter"]
+Form = Literal["lines", "bars", "stacks", "roofline", "scatter", "errors"]
+ROWED = ("bars", "errors")  # forms whose panels have names along one side
 BATCH = "sequences decoded at once (batch)"
 BAND = "band: 80 % interval; dotted: ceiling"
 CHANGES = ("compute takes over", "cache outweighs weights", "memory is full")
@@ -43,10 +44,11 @@ class Series:
     """A line, or the bars of one colour; y is None where there is no value, as NaN is for what does not fit."""
 
     label: str
-    x: tuple[Any, ...]  # numbers, or names where the form is bars
+    x: tuple[Any, ...]  # numbers, or names where the form is one of ROWED
     y: tuple[float | None, ...]
     low: tuple[float | None, ...] = ()  # of the 80 % interval
     high: tuple[float | None, ...] = ()
+    half: tuple[tuple[float, float], ...] = ()  # between which half of a group lies
     ceiling: tuple[float | None, ...] = ()
     notes: tuple[str, ...] = ()  # of each bar
     marks: tuple[Mark, ...] = ()

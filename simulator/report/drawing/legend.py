@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import printable
-from simulator.report.charts.chart import CHANGES, Chart, Series
+from simulator.report.charts.chart import CHANGES, ROWED, Chart, Series
 from simulator.report.drawing.lines import FEW, SHAPES, is_named_beside
 from simulator.report.drawing.style import INK, TEXTURES, colour_of, line_of, marker_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def handles_of(chart: Chart, width: float) -> tuple[list[Artist], str]:
     """What the legend below the panels shows, and the note beside it."""
-    if chart.form == "bars":
+    if chart.form in ROWED:
         return [], chart.legend
     series = {each.label: each for panel in chart.panels for each in panel.series}
     handles = [_handle(chart, each) for each in series.values() if not _is_named(chart, each, width)]

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.report.charts.chart import Chart, Form, Panel, table_of, without_zero
+from simulator.report.charts.chart import ROWED, Chart, Form, Panel, table_of, without_zero
 from simulator.report.drawing.axes import Y_ROOM
 from simulator.report.drawing.bars import draw_bars, name_room, row_height
+from simulator.report.drawing.errors import draw_errors
 from simulator.report.drawing.files import save
 from simulator.report.drawing.labels import entitle
 from simulator.report.drawing.layout import empty_figure, settle
@@ -30,6 +31,7 @@ ROOF_Y_ROOM, TITLE_GAP = 1.3, 0.15  # left of a roofline's axes, for ticks and l
 _DRAWERS: dict[Form, Callable[[Axes, Chart, Panel, float], None]] = {
     "lines": draw_lines,
     "bars": draw_bars,
+    "errors": draw_errors,
     "stacks": draw_stacks,
     "scatter": draw_scatter,
     "roofline": draw_roofline,
@@ -67,7 +69,7 @@ def draw_chart(chart: Chart, width: float | None = None) -> Canvas:
     for number, panel in enumerate(chart.panels):
         axes = figure.add_subplot(grid[number // columns, number % columns], label=f"panel {number}")
         _DRAWERS[chart.form](axes, chart, panel, width / columns)
-        if chart.form == "bars":  # as thick as beside it
+        if chart.form in ROWED:  # as thick as beside it
             axes.set_ylim(max(len(each.series[0].x) for each in rows[number // columns]) - 0.4, -0.6)
         beside = width / columns - _left_room(chart, width / columns) - TITLE_GAP
         title = wrapped(panel.title, beside, PANEL_TITLE, most=2)
@@ -79,17 +81,17 @@ def draw_chart(chart: Chart, width: float | None = None) -> Canvas:
 
 def _columns(chart: Chart, width: float) -> int:
     """One where a panel would be too narrow beside another; bars with long names are side by side only where there are many."""
-    return 1 if len(chart.panels) < (4 if chart.form == "bars" else 2) or width < 2 * NARROW else 2
+    return 1 if len(chart.panels) < (4 if chart.form in ROWED else 2) or width < 2 * NARROW else 2
 
 
 def _left_room(chart: Chart, wide: float) -> float:
     """Inches left of the axes of a panel."""
-    if chart.form == "bars":
+    if chart.form in ROWED:
         return name_room(chart, wide)
     return ROOF_Y_ROOM if chart.form == "roofline" else Y_ROOM
 
 
 def _height(chart: Chart, panel: Panel, wide: float) -> float:
-    if chart.form == "bars":
+    if chart.form in ROWED:
         return 0.75 + row_height(chart, wide) * max(2, len(panel.series[0].x))
     return ROOF_HEIGHT if chart.form in ("roofline", "scatter") else LINES_HEIGHT

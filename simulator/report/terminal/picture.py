@@ -10,6 +10,7 @@ from simulator.errors import printable
 from simulator.report.charts.chart import Chart, Form, Panel, without_zero
 from simulator.report.screen import fold, is_screen
 from simulator.report.terminal.bars import draw_bars, draw_stacks
+from simulator.report.terminal.errors import draw_errors
 from simulator.report.terminal.lines import draw_lines, draw_points, draw_roofline
 from simulator.report.terminal.values import print_values
 from simulator.report.terminal.words import told
@@ -20,6 +21,7 @@ _DRAWERS: dict[Form, Callable[[Chart, Panel], Iterator[str]]] = {
     "scatter": draw_points,
     "roofline": draw_roofline,
     "bars": draw_bars,
+    "errors": draw_errors,
     "stacks": draw_stacks,
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.errors import printable
-from simulator.report.charts.chart import Chart, table_of
+from simulator.report.charts.chart import ROWED, Chart, table_of
 from simulator.report.screen import print_line
 from simulator.report.table import print_table
 from simulator.units import format_number
@@ -27,7 +27,7 @@ def print_values(chart: Chart) -> None:
         if any(row.get(name) not in (None, "") for row in rows)
     ]
     cells = [[_cell(row.get(name)) for name in names] for row in rows]
-    print_table(names, cells, left=("panel", "series", "note") + (("x",) if chart.form == "bars" else ()))
+    print_table(names, cells, left=("panel", "series", "note") + (("x",) if chart.form in ROWED else ()))
     print()
     print_line(chart.source)
 

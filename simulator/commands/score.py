@@ -1,0 +1,152 @@
+"""The command `score`: published measurements, the forecasts beside them, and how far those can be trusted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from simulator.commands.line import options
+from simulator.commands.line.parser import argument, flag, option, several, subcommand
+from simulator.commands.line.values import whole_number
+from simulator.errors import InputError, printable
+from simulator.importers.measurements import load_measurements
+from simulator.judge.only import Only, choose, parse_only
+from simulator.judge.score import Fitted, Score, score
+from simulator.progress import Progress, part_of
+from simulator.report.progress import progress_bar
+from simulator.report.record import as_csv, check_target, flattened, write_json, write_whole
+from simulator.report.scored import Told, print_scored
+from simulator.report.scored_record import row_records, scored_record
+from simulator.spec.library import MEASURED
+from simulator.units import counted
+
+MAX_WORST = 1_000
+SHIPPED = "the shipped set"
+LEFT_OUT = "each forecast by parameters that neither its device nor its model had a part in"
+IN_SAMPLE = "forecast by the shipped parameters"
+LOAD_SHARE = 0.5  # of the time, reading
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be scored, and what is to be shown of it."""
+
+    file: str | None  # None: the shipped set
+    only: tuple[Only, ...] = ()
+    in_sample: bool = False
+    n_worst: int = 10
+    all_rows: bool = False
+    csv: str | None = None
+    json: str | None = None
+    plot: str | None = None
+
+    @property
+    def basis(self) -> str:
+        """By which parameters rows are forecast, in words."""
+        return LEFT_OUT if self.is_left_out and left_out() else IN_SAMPLE
+
+    @property
+    def is_left_out(self) -> bool:
+        """Only the shipped set has a part in the shipped parameters."""
+        return self.file is None and not self.in_sample
+
+
+@subcommand("score")
+@argument(
+    "file",
+    "A CSV as simulator/measured/README.md has it, or llama-bench output. [default: the shipped set]",
+    required=False,
+)
+@several("--only", metavar="FIELD=VALUE", help="Of these alone: device_class=apple, runtime=vllm, batch=1.")
+@flag("--rows", help="Show every row, not only the worst.")
+@option("--worst", type=whole_number, metavar="INTEGER", default=10, help="So many rows that are furthest off.")
+@flag("--in-sample", help="Forecast the shipped set by the parameters that were fitted to all of it.")
+@option("--csv", metavar="FILE", help="Write every row with its forecast.")
+@options.json_file
+@option("--plot", metavar="FILE", help="Draw forecast against measured, and beside it FILE-errors: errors by group.")
+def command(
+    file: str | None,
+    only: tuple[str, ...],
+    rows: bool,
+    worst: int,
+    in_sample: bool,
+    csv: str | None,
+    json: str | None,
+    plot: str | None,
+) -> None:
+    """Set forecasts beside published measurements, and say how far they can be trusted, by what, and what is left out."""
+    options.refuse_empty({"file": file, "csv": csv, "json": json, "plot": plot})
+    options.refuse_both(plot, json)
+    if not 0 <= worst <= MAX_WORST:
+        raise InputError(f"--worst {worst:,}: between 0 and {MAX_WORST:,} are shown; --rows shows all")
+    if in_sample and file is not None:
+        raise InputError("--in-sample: a file of your own is always forecast by the shipped parameters, leave it out")
+    run(Request(file, tuple(map(parse_only, only)), in_sample, worst, rows, csv, json, plot))
+
+
+def run(request: Request) -> None:
+    """Score, print, write, draw; InputError before anything where something cannot be read or written."""
+    for target, name in ((request.json, "--json"), (request.csv, "--csv")):
+        check_target(target, name, request.file)
+    pictures = _pictures(request.plot)
+    with progress_bar("score") as progress:
+        found = scored(request, progress)
+    source = SHIPPED if request.file is None else printable(request.file)
+    _refuse_nothing(found, source)
+    if request.csv is not None:
+        write_whole(Path(request.csv), as_csv([flattened(_listed(row)) for row in row_records(found)]))
+    if request.json is not None:
+        write_json(scored_record(found, request.basis), request.json)
+    if request.json != "-":
+        print_scored(found, Told(source, request.basis, request.n_worst, request.all_rows))
+    if pictures is not None:
+        _draw(found, source, pictures, request.json == "-")
+
+
+def scored(request: Request, progress: Progress = lambda _share, _what: None) -> Score:
+    """Every measurement with its forecast, the shipped ones left out of what they are forecast by."""
+    path = MEASURED if request.file is None else Path(request.file)
+    progress(0.0, "reading")
+    measured = choose(load_measurements(path, with_unusable=True), request.only)
+    fitted = left_out() if request.is_left_out else None
+    found = score(measured.published, fitted=fitted, progress=part_of(progress, LOAD_SHARE, 1.0))
+    return replace(found, skipped=(*measured.skipped, *found.skipped))
+
+
+def left_out() -> Fitted | None:
+    """What gives a runtime the parameters that were fitted without a device and a model."""
+    return None
+
+
+def _refuse_nothing(found: Score, source: str) -> None:
+    if not found.rows:
+        ((reason, n),) = Counter(each.reason for each in found.skipped).most_common(1)
+        raise InputError(f"{source}: nothing of it can be forecast: {counted(n, 'row')}: {reason}")
+
+
+def _listed(row: dict) -> dict:
+    """The same with what was assumed in one text."""
+    return row | {"assumed": "; ".join(row["assumed"])}
+
+
+def _pictures(plot: str | None) -> tuple[Path | None, Path | None] | None:
+    """Where both go: files, or None for the terminal; None where none is wanted."""
+    if plot is None:
+        return None
+    from simulator.commands.picture import check_path
+
+    first = check_path(plot, "--plot")
+    second = first.with_name(f"{first.stem}-errors{first.suffix}") if first else None
+    if second:
+        check_path(str(second), "--plot")
+    return first, second
+
+
+def _draw(found: Score, source: str, places: Sequence[Path | None], quiet: bool) -> None:
+    from simulator.commands.picture import show
+    from simulator.report.charts.errors import errors_chart, scatter_chart
+
+    for chart, place in zip((scatter_chart(found, source), errors_chart(found, source)), places, strict=True):
+        show(chart, place, quiet)

@@ -1,0 +1,110 @@
+"""A choice among measurements by what is written of them: `device_class=apple`, `batch=1`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from simulator.errors import InputError, hint, printable
+from simulator.importers.records import Measurements, Published, Skipped
+
+Either = Published | Skipped
+
+
+def _device(each: Either) -> Iterable[str]:
+    yield each.origin.device
+    if isinstance(each, Published) and each.hardware is not None:
+        yield from (each.hardware.name, each.hardware.label)
+
+
+def _device_class(each: Either) -> Iterable[str]:
+    yield each.origin.device_class
+    if isinstance(each, Published) and each.hardware is not None:
+        yield each.hardware.device_class
+
+
+def _model(each: Either) -> Iterable[str]:
+    yield each.origin.model
+    if isinstance(each, Published):
+        yield each.loaded.model.name
+
+
+def _runtime(each: Either) -> Iterable[str]:
+    yield each.origin.runtime
+    if isinstance(each, Published):
+        yield each.runtime
+
+
+def _conditions(name: str) -> Callable[[Either], Iterable[str]]:
+    """Of a field that only a measurement has which may be forecast."""
+    return lambda each: [str(getattr(each, name))] if isinstance(each, Published) else []
+
+
+# What may be asked for, each with the words that stand for it.
+FIELDS: dict[str, Callable[[Either], Iterable[str]]] = {
+    "device": _device,
+    "device_class": _device_class,
+    "model": _model,
+    "runtime": _runtime,
+    "batch": lambda each: [each.origin.batch, *_conditions("batch")(each)],
+    "mode": lambda each: [each.origin.mode],
+    "usable": lambda each: ["yes" if each.origin.is_usable else "no"],
+    "weights": _conditions("weights"),
+    "context": _conditions("context"),
+    "api": _conditions("api"),
+    "id": lambda each: [each.id],
+}
+
+
+@dataclass(frozen=True)
+class Only:
+    """One condition: a field, and what it has to be, in any spelling of capitals."""
+
+    field: str
+    value: str
+
+    def holds(self, each: Either) -> bool:
+        """Whether a measurement is one of them."""
+        return self.value in {text.lower() for text in FIELDS[self.field](each)}
+
+
+def parse_only(text: str) -> Only:
+    """`field=value`; InputError for a field that there is not."""
+    field, sign, value = (part.strip() for part in text.partition("="))
+    if not sign or not value:
+        raise InputError(f"--only {printable(text, 60)}: write a field and its value, as in --only device_class=apple")
+    if field not in FIELDS:
+        raise InputError(
+            f"--only {printable(text, 60)}: no field is called {printable(field, 40)}, {hint(field, FIELDS)}"
+        )
+    return Only(field, value.lower())
+
+
+def choose(measured: Measurements, only: Sequence[Only]) -> Measurements:
+    """Measurements for which one condition of each field holds; InputError where there are none."""
+    found = measured
+    for field in dict.fromkeys(each.field for each in only):
+        wanted = [each for each in only if each.field == field]
+        kept = _where(found, wanted)
+        if not (kept.published or kept.skipped):
+            raise InputError(f"--only {field}={wanted[0].value}: no measurement has that; {_told(found, field)}")
+        found = kept
+    return found
+
+
+def _where(measured: Measurements, any_of: Sequence[Only]) -> Measurements:
+    def holds(each: Either) -> bool:
+        return any(only.holds(each) for only in any_of)
+
+    return replace(
+        measured,
+        published=tuple(filter(holds, measured.published)),
+        skipped=tuple(filter(holds, measured.skipped)),
+    )
+
+
+def _told(measured: Measurements, field: str) -> str:
+    """What is there instead."""
+    texts = {text for each in (*measured.published, *measured.skipped) for text in FIELDS[field](each) if text}
+    shown = ", ".join(sorted(texts)[:12])
+    return f"known: {printable(shown, 200)}{' ...' if len(texts) > 12 else ''}" if texts else "nothing says"

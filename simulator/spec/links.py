@@ -1,0 +1,81 @@
+"""Ways data comes into a device, and how several of a kind are joined by them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from simulator.spec.figure import Figure
+from simulator.spec.schema import Field, Spec
+from simulator.units import GIGA
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is known of all links of a kind, where a device's file does not say it."""
+
+    names: str  # a pattern of their names
+    latency_us: Figure  # until a small message is at the next device
+    most_devices: int | None  # that one such net joins
+    is_switched: bool  # whether each device reaches every other with the whole rate, so that none has to pass on
+    joins: frozenset[str]  # kinds of devices
+    sustained_share: float  # of the datasheet's rate that a transfer between devices reaches
+
+
+def _hop(value: float, source: str) -> Figure:
+    return Figure.model_construct(
+        value=value, provenance="estimated", source=source, how="that of all links of its kind"
+    )
+
+
+# Latencies: `hwLatencies` of the tuning model in src/graph/tuning.cc of https://github.com/NVIDIA/nccl, ring, protocol LL; for
+# Ethernet half a round trip of one byte by TCP between two hosts, 12,507 a second (netperf TCP_RR, grpc/grpc#7988): small boards
+# are slower. Shares: H100s over NVLink 4 read 20 MB of each other's values in 64 us, of 450 GB/s (vllm-project/vllm#24111, one-shot
+# kernel on 6 GPUs, 4 MiB), taken for PCIe and InfiniBand too; a Raspberry Pi sends 941 of 1,000 Mbit/s (iperf3,
+# https://mpr-projects.com/index.php/2023/12/15/rpi-nas-part-3-network-connections/).
+_GPU, _ANY = frozenset({"gpu"}), frozenset({"gpu", "cpu"})
+KINDS = (
+    # A bridge for two cards is an accessory, and NVLink-C2C joins a GPU to its own host: neither is taken.
+    Kind(r"NVLink \d+", _hop(0.6, "NCCL"), most_devices=8, is_switched=True, joins=_GPU, sustained_share=0.7),
+    Kind(r"PCIe .*", _hop(1.0, "NCCL"), most_devices=8, is_switched=False, joins=_GPU, sustained_share=0.7),
+    Kind(r"InfiniBand.*", _hop(2.7, "NCCL"), most_devices=None, is_switched=False, joins=_GPU, sustained_share=0.7),
+    Kind(r".*Ethernet.*", _hop(40.0, "netperf"), most_devices=None, is_switched=True, joins=_ANY, sustained_share=0.94),
+)
+
+
+class Link(Spec):
+    """PCIe, NVLink, a network, a disk; one direction."""
+
+    name: str = Field(min_length=1)
+    gb_per_s: Figure
+    latency_us: Figure | None = None  # until a small message is at the next device; not given: that of its kind
+    most_devices: int | None = Field(None, ge=2, le=1_000_000)  # that one such net joins; not given: those of its kind
+
+    @property
+    def kind(self) -> Kind | None:
+        """What is known of such links; None of one that joins no devices."""
+        return next((kind for kind in KINDS if re.fullmatch(kind.names, self.name)), None)
+
+    @property
+    def latency(self) -> Figure:
+        """Microseconds until a small message is at the next device."""
+        found = self.latency_us or (self.kind.latency_us if self.kind else None)
+        assert found is not None, "asked of links between devices only"
+        return found
+
+    @property
+    def most(self) -> int | None:
+        """How many devices one such net joins; None: any number."""
+        return self.most_devices or (self.kind.most_devices if self.kind else None)
+
+    @property
+    def is_switched(self) -> bool:
+        """Whether each device reaches every other with the whole rate."""
+        return self.kind is not None and self.kind.is_switched
+
+    @property
+    def bytes_per_s(self) -> float:
+        """What a transfer between devices reaches."""
+        is_measured = self.gb_per_s.provenance == "measured" or self.kind is None
+        share = 1.0 if is_measured else self.kind.sustained_share
+        return share * self.gb_per_s.value * GIGA
