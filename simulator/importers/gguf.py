@@ -233,6 +233,7 @@ class _Reader:
             "qk_rope_dim": rope,
             "v_dim": value // n_heads,
             "split_kv_b": "attn_k_b" in block,
+            "expanded": self._key("attention.key_length_mla") is None,  # llama.cpp then caches whole keys and values
         }
 
     def _mamba(self) -> dict:

@@ -13,6 +13,7 @@ from simulator.forecast.fit import bytes_elsewhere
 from simulator.forecast.interval import Point, weaknesses
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, largest_batch, largest_context
+from simulator.report.kept import cache_kept
 from simulator.spec.doubt import RESTLESS, told_doubts
 from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import Hardware
@@ -86,6 +87,7 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
         yield f"{load.weights.name}: the same for every tensor; real mixes differ by tensor, so bytes are good to about 15 %"
     if model.experts and any(point.load.batch > 1 for point in points):
         yield f"routing {load.routing.name}: {load.routing.assumption}"
+    yield from cache_kept(base)
     if any(layer.cross_attention for layer in model.stack):
         yield f"cross-attention reads a source of {counted(load.source_tokens, 'token')}"
     yield from _several(base)

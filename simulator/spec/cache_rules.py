@@ -27,6 +27,7 @@ class CacheRules(Spec):
     window_extra: int = Field(0, ge=0, le=1_000_000)  # tokens that a windowed layer keeps beside its window
     reads_hidden: tuple[str, ...] = Field((), max_length=20)  # where attention also reads what its mask hides
     ignores_windows_of: tuple[str, ...] = Field((), max_length=100)  # architectures, as GGUF files call them
+    expands_latents: bool = False  # whole keys and values are kept where a file lacks what it takes to keep latents
     copies: dict[str, int] = Field({}, max_length=10)
     sources: tuple[str, ...] = Field((), max_length=20)
 
@@ -48,9 +49,12 @@ class CacheRules(Spec):
         return self.model_copy(update={"reads_hidden": found})
 
     def attention_of(self, model: Model, attention: Attention) -> Attention:
-        """A layer's attention as it runs: without its window where that is not applied."""
-        ignored = model.architecture in self.ignores_windows_of and getattr(attention, "window", None)
-        return attention.model_copy(update={"window": None}) if ignored else attention
+        """A layer's attention as it runs: without its window where that is not applied, with latents where those are kept."""
+        if model.architecture in self.ignores_windows_of and getattr(attention, "window", None):
+            return attention.model_copy(update={"window": None})
+        if getattr(attention, "expanded", False) and not self.expands_latents:
+            return attention.model_copy(update={"expanded": False})
+        return attention
 
     def read(self, cached: Cached, context: Any) -> Any:
         """Entries of a store that a new token at depth *context* reads."""

@@ -110,7 +110,7 @@ FAMILIES = {
         [{"attention": LATENT, "ffn": GATED},
          {"attention": {**LATENT, "q_rank": 48, "split_kv_b": False},
           "ffn": {**EXPERTS, "router_bias": True, "n_shared": 1, "d_shared": 64}}],
-        {"attention.kv_lora_rank": 32, "rope.dimension_count": 8},
+        {"attention.kv_lora_rank": 32, "rope.dimension_count": 8, "attention.key_length_mla": 24},
         {},
     ),
     "qwen3next": (
@@ -171,6 +171,20 @@ def test_every_kind_of_layer_comes_back_from_a_file(tmp_path, architecture):
     assert [layer.ffn for layer in loaded.model.stack] == [layer.ffn for layer in model.stack]
     assert loaded.model.total_params == model.total_params
     assert weight_bytes(loaded.model, loaded.weights) == bytes_in(path)
+
+
+def test_a_file_from_before_latents_were_kept_says_so(tmp_path):
+    """Without attention.key_length_mla llama.cpp caches each head's keys and values, 4 * (16 + 8 + 16) in place of 32 + 8."""
+    layers, keys, more = FAMILIES["deepseek2"]
+    model = Model.model_validate({"name": "m", "d_model": D, "vocab": VOCAB, "layers": layers, **more})
+    old = {name: value for name, value in keys.items() if name != "attention.key_length_mla"}
+    widths = [
+        load_gguf(write_model(tmp_path / f"{number}.gguf", "deepseek2", model, each))
+        .model.stack[0]
+        .attention.cache_width
+        for number, each in enumerate((keys, old))
+    ]
+    assert widths == [40, 160]
 
 
 def split(tmp_path):
