@@ -2,7 +2,7 @@
 
 KI, MI, GI = 2**10, 2**20, 2**30
 KILO, MEGA, GIGA, TERA = 1e3, 1e6, 1e9, 1e12
-MICRO, NANO = 1e-6, 1e-9
+MILLI, MICRO, NANO = 1e-3, 1e-6, 1e-9
 
 
 def format_bytes(n_bytes: float) -> str:

@@ -76,6 +76,7 @@ class Message:
 
     kind: str  # sum (all-reduce), gather (all-gather) or send (to the next device)
     n_bytes: Any  # of the whole result, or of what is sent
+    n_devices: int  # that take part
 
 
 @dataclass(frozen=True)

@@ -81,19 +81,18 @@ def time_ops(
 
 
 def time_messages(ops: Sequence[Op], hardware: Hardware, runtime: Runtime) -> tuple[TimedOp, ...]:
-    """Seconds of what several devices tell each other; nothing where no link is known that joins so many."""
-    levels = hardware.links_among(hardware.n_devices)
-    if not levels:
-        return ()
+    """Seconds of what several devices tell each other; without those between which no link is known."""
     backend = runtime.backend(hardware)
     launch, scale = launch_seconds(backend, hardware), backend.kernels.link_scale if backend.kernels else 1.0
     found = []
     for op in ops:
         assert op.message is not None  # of such operations only
-        link_s = message_seconds(op.message, levels, runtime.exchange) * scale
-        overhead_s = launch.value * op.launches if launch else 0.0
-        slowest = max((link.latency for _, link in levels), key=lambda latency: latency.value)
-        found.append(TimedOp(op, 0.0, 0.0, overhead_s, ONE, None, ONE, link_s=link_s, link=slowest))
+        levels = hardware.links_among(op.message.n_devices)
+        if levels:
+            link_s = message_seconds(op.message, levels, runtime.exchange) * scale
+            overhead_s = launch.value * op.launches if launch else 0.0
+            slowest = max((link.latency for _, link in levels), key=lambda latency: latency.value)
+            found.append(TimedOp(op, 0.0, 0.0, overhead_s, ONE, None, ONE, link_s=link_s, link=slowest))
     return tuple(found)
 
 

@@ -19,6 +19,7 @@ from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_messages,
 from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
+from simulator.spec.layout import Layout
 from simulator.spec.model import Model
 from simulator.spec.runtime import Backend, Runtime, launch_seconds
 from simulator.spec.workload import Workload
@@ -196,17 +197,26 @@ def _key(figure: Figure) -> tuple | None:
 def time_step(model: Model, hardware: Hardware, runtime: Runtime, load: Workload) -> Step:
     """A step on a device, or on several; ValueError where a tensor's rows do not divide into the blocks of its format."""
     rules = runtime.cache_rules.on(hardware)
-    ops = shared = decode_ops(model, load, rules)
-    sent: tuple[Op, ...] = ()
-    if hardware.n_devices > 1:
-        sent = messages(model, load, runtime, hardware.n_devices)
-        shared = spread_ops(ops, hardware.n_devices, runtime) if runtime.split == "tensors" else ops
+    ops = decode_ops(model, load, rules)
+    shared, sent = share(model, hardware, runtime, load, ops)
     backend, threads = runtime.backend(hardware), threads_of(hardware, load)
     working_set = working_set_of(model, load, rules)
     all_bytes = streamed_weight_bytes(model, load) + cache_bytes_held(model, load, rules)
     timed = time_ops(shared, hardware, backend, threads, working_set, all_bytes)
     timed = (*timed, *time_messages(sent, hardware, runtime)) if sent else timed
     return Step(model, hardware, runtime, load, timed, ceiling_seconds(ops, hardware, backend, threads, working_set))
+
+
+def share(
+    model: Model, hardware: Hardware, runtime: Runtime, load: Workload, ops: Sequence[Op], layout: Layout | None = None
+) -> tuple[Sequence[Op], tuple[Op, ...]]:
+    """The operations *ops* as several devices share them, and what those tell each other; *layout* None: all share each matrix."""
+    if hardware.n_devices == 1:
+        return ops, ()
+    layout = layout or Layout(tensor=hardware.n_devices)
+    n_experts = model.experts[0].n_experts if model.experts else 1
+    shared = spread_ops(ops, layout, runtime, n_experts) if runtime.split == "tensors" else ops
+    return shared, messages(model, load, runtime, layout)
 
 
 def threads_of(hardware: Hardware, load: Workload) -> int | None:

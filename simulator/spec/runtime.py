@@ -24,6 +24,7 @@ from simulator.spec.mixes import MIXES, formats_in, parse_weights
 from simulator.spec.names import is_same
 from simulator.spec.quant import FORMATS, Format, parse_cache_format
 from simulator.spec.schema import Field, Spec, rule, rule_for
+from simulator.spec.serving import Serving
 from simulator.spec.shipped import load_spec
 from simulator.units import MICRO
 
@@ -193,6 +194,7 @@ class Runtime(Spec):
     cache_rules: CacheRules = CacheRules.model_construct()
     split: Literal["tensors", "layers"] = "tensors"  # how it uses several devices: all at once, or one after the other
     exchange: Exchange = Exchange.model_construct()  # among those devices
+    serving: Serving = Serving.model_construct()
     scratch_tokens: int = Field(0, ge=0, le=1_000_000)  # rows of logits that its compute buffer holds
     memory_share: float = Field(1.0, gt=0, le=1)  # of what a device can give
     keeps_lookup_on_host: bool = (

@@ -4,12 +4,16 @@ import pytest
 
 from simulator import scenario
 from simulator.forecast.communication import gather_seconds, hop_seconds, sum_seconds
-from simulator.forecast.parallel import copies_held
+from simulator.forecast.decode import decode_ops
+from simulator.forecast.parallel import Layout, busiest_share, copies_held, messages, spread_ops
+from simulator.importers.open import load_model
 from simulator.spec.exchange import Exchange
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import load_hardware
 from simulator.spec.links import Link
+from simulator.spec.mixes import parse_weights
 from simulator.spec.runtime import load_runtime
+from simulator.spec.workload import Workload
 
 
 def link(name: str, gb_per_s: float, latency_us: float) -> Link:
@@ -98,9 +102,37 @@ def test_sums_are_counted_by_layer():
     """Llama-3-8B: one after each of 32 attentions and networks, and the head's parts gathered once."""
     point = scenario("llama-3-8b", "h100-sxm", weights="f16", devices=4).at(2, 1024)
     sent = {timed.op.name: timed.op for timed in point.ops if timed.op.message}
-    assert {name: op.count for name, op in sent.items()} == {"sums over devices": 64, "parts of the head": 1}
-    assert sent["sums over devices"].message.n_bytes == 2 * 4096 * 2  # two sequences, bf16
+    assert {name: op.count for name, op in sent.items()} == {
+        "sums of attention": 32,
+        "sums of networks": 32,
+        "parts of the head": 1,
+    }
+    assert sent["sums of attention"].message.n_bytes == 2 * 4096 * 2  # two sequences, bf16
     assert sent["parts of the head"].message.n_bytes == 2 * 128_256 * 2
+
+
+def test_the_busiest_group_has_more_than_its_part():
+    """Two groups of one expert each, one of two touched: the busiest has one with chance 3/4, over a mean of 1/2; all touched: 1."""
+    assert busiest_share(0.5, 2, 2) == pytest.approx(0.75 / 0.5)
+    assert busiest_share(1.0, 256, 8) == pytest.approx(1)
+    assert busiest_share(1 / 256, 256, 8) > 5  # hardly ever more than one is touched, and it lies on one of eight
+
+
+def test_attention_of_its_own_in_each_group():
+    """8 devices in 8 groups: each reads all attention weights, but only its own sequences' latents."""
+    load = Workload(parse_weights("fp8"), batch=64, context=1024)
+    model, runtime = load_model("deepseek-v3").model, load_runtime("vllm")
+    ops = decode_ops(model, load)
+    spread = spread_ops(ops, Layout(data=8, expert=8), runtime, 256)
+
+    def bytes_of(found, part):
+        return sum(op.count * op.cost.streamed_bytes for op in found if op.part == part)
+
+    assert bytes_of(spread, "attention") == pytest.approx(8 * bytes_of(ops, "attention"))
+    assert bytes_of(spread, "cache") == pytest.approx(bytes_of(ops, "cache"))
+    sent = {op.name: op.message for op in messages(model, load, runtime, Layout(data=8, expert=8))}
+    assert "sums of attention" not in sent
+    assert sent["sums of networks"].n_bytes == 64 * 7168 * 2
 
 
 def test_layers_on_several_devices_hand_on_once_each():

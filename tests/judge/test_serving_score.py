@@ -1,0 +1,58 @@
+"""Servers' forecasts beside the shipped measurements: a group of its own, with errors of both times."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import simulator
+from simulator.importers.serving import load_serving
+from simulator.judge.serving import ServingScore, serving_score
+
+SHIPPED = Path(simulator.__file__).parent / "measured" / "serving.csv"
+
+
+@pytest.fixture(scope="module")
+def scored():
+    """The shipped rows of Llama-3.1-70B on H100s under vLLM."""
+    measured = [
+        each
+        for each in load_serving(SHIPPED).published
+        if (each.loaded.model.name, each.hardware.name, each.runtime.name) == ("llama-3-70b", "h100-sxm", "vllm")
+    ]
+    return serving_score(measured)
+
+
+def test_every_row_has_a_forecast_or_a_reason(scored):
+    """45 rows of two, four and eight cards."""
+    assert len(scored.rows) + len(scored.skipped) == 45
+    assert set(scored.by("n_devices")) == {(2,), (4,), (8,)}
+
+
+def test_the_time_per_token_comes_near(scored):
+    """Not fitted: half of the rows within 15 %, nine in ten within 45 %."""
+    assert scored.median_abs_error() < 0.15
+    assert scored.p90_abs_error() < 0.45
+
+
+def test_errors_are_of_seconds(scored):
+    """Above 0 is too slow, of either time."""
+    row = scored.rows[0]
+    assert row.error("token") == pytest.approx(row.token_s / row.token_measured_s - 1)
+    assert row.error("first") == pytest.approx(row.first_s / row.first_measured_s - 1)
+    assert scored.worst(1)[0] in scored.rows
+
+
+def test_rows_that_differ_with_equal_settings_are_known(scored):
+    """A twin that took half as long: something that no column tells, so neither counts among the settled ones."""
+    (one,) = [each for each in load_serving(SHIPPED).published if each.id == scored.rows[0].id][:1]
+    found = serving_score([one, replace(one, seconds_per_token=one.seconds_per_token / 2)])
+    assert [row.twins for row in found.rows] == [2, 2]
+    assert found.settled().rows == ()
+    assert serving_score([one, one]).settled().rows
+
+
+def test_nothing_is_known_of_no_rows():
+    """None, not an exception."""
+    assert ServingScore(()).median_abs_error() is None
+    assert ServingScore(()).p90_abs_error("first") is None
