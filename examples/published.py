@@ -23,8 +23,8 @@ def main(picture: str | None) -> None:
     print_table(*headline_table(found), left=("",))
     if picture:
         path = Path(picture)
-        save_chart(scatter_chart(found, SHIPPED), path)
-        save_chart(errors_chart(found, SHIPPED), path.with_name(f"{path.stem}-errors{path.suffix}"))
+        save_chart(scatter_chart(found.decode, SHIPPED), path)
+        save_chart(errors_chart(found.decode, SHIPPED), path.with_name(f"{path.stem}-errors{path.suffix}"))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from simulator.spec.library import names, shelf
 
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
 LONGEST_LINE = 120
-MOST_WORDS = 750  # of the README: two minutes
+MOST_WORDS = 750  # of the README: two minutes, numbers in tables and their rules apart
 # One run of each benchmark program, as it writes them.
 BENCH = {
     "build_commit": "9c600bcd4", "build_number": 8590, "cpu_info": "A made-up machine", "gpu_info": "", "backends": "CPU",
@@ -124,6 +124,7 @@ def test_the_shelves_are_counted():
 def test_the_readme_is_read_in_two_minutes():
     """Few words, one picture, two blocks of commands; no page has lines that run off a screen, tables and pictures apart."""
     words = re.sub(r"```.*?```|!\[.*?\]\(.*?\)", "", PAGES["README.md"], flags=re.DOTALL).split()
+    words = [word for word in words if re.search(r"[A-Za-z]", word)]
     assert len(words) <= MOST_WORDS
     assert PAGES["README.md"].count("![") == 1
     assert PAGES["README.md"].count("```sh") == 2

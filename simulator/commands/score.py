@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, flag, option, several, subcommand
 from simulator.commands.line.values import whole_number
 from simulator.errors import InputError, printable
-from simulator.importers.measurements import load_measurements
-from simulator.judge.only import Only, choose, parse_only
-from simulator.judge.score import Fitted, Score, score
-from simulator.progress import Progress, part_of
+from simulator.judge.only import Only, parse_only
+from simulator.judge.score import Fitted
+from simulator.judge.scored import Scored, score_file
+from simulator.progress import Progress
 from simulator.report.progress import progress_bar
 from simulator.report.record import as_csv, check_target, flattened, write_json, write_whole
 from simulator.report.scored import Told, print_scored
 from simulator.report.scored_record import row_records, scored_record
-from simulator.spec.library import MEASURED
 from simulator.units import counted
 
 MAX_WORST = 1_000
 SHIPPED = "the shipped set"
 LEFT_OUT = "each forecast by parameters that neither its device nor its model had a part in"
 IN_SAMPLE = "forecast by the shipped parameters"
-LOAD_SHARE = 0.5  # of the time, reading
 
 
 @dataclass(frozen=True)
@@ -95,24 +93,20 @@ def run(request: Request) -> None:
         found = scored(request, progress)
     source = SHIPPED if request.file is None else printable(request.file)
     _refuse_nothing(found, source)
-    if request.csv is not None:
-        write_whole(Path(request.csv), as_csv([flattened(_listed(row)) for row in row_records(found)]))
+    if request.csv is not None and found.decode.rows:
+        write_whole(Path(request.csv), as_csv([flattened(_listed(row)) for row in row_records(found.decode)]))
     if request.json is not None:
         write_json(scored_record(found, request.basis), request.json)
     if request.json != "-":
         print_scored(found, Told(source, request.basis, request.n_worst, request.all_rows))
-    if pictures is not None:
+    if pictures is not None and found.decode.rows:
         _draw(found, source, pictures, request.json == "-")
 
 
-def scored(request: Request, progress: Progress = lambda _share, _what: None) -> Score:
+def scored(request: Request, progress: Progress = lambda _share, _what: None) -> Scored:
     """Every measurement with its forecast, the shipped ones left out of what they are forecast by."""
-    path = MEASURED if request.file is None else Path(request.file)
-    progress(0.0, "reading")
-    measured = choose(load_measurements(path, with_unusable=True), request.only)
-    fitted = left_out() if request.is_left_out else None
-    found = score(measured.published, fitted=fitted, progress=part_of(progress, LOAD_SHARE, 1.0))
-    return replace(found, skipped=(*measured.skipped, *found.skipped))
+    path = None if request.file is None else Path(request.file)
+    return score_file(path, request.only, left_out() if request.is_left_out else None, progress)
 
 
 def left_out() -> Fitted | None:
@@ -120,8 +114,8 @@ def left_out() -> Fitted | None:
     return None
 
 
-def _refuse_nothing(found: Score, source: str) -> None:
-    if not found.rows:
+def _refuse_nothing(found: Scored, source: str) -> None:
+    if not (found.decode.rows or found.served.rows):
         ((reason, n),) = Counter(each.reason for each in found.skipped).most_common(1)
         raise InputError(f"{source}: nothing of it can be forecast: {counted(n, 'row')}: {reason}")
 
@@ -144,9 +138,11 @@ def _pictures(plot: str | None) -> tuple[Path | None, Path | None] | None:
     return first, second
 
 
-def _draw(found: Score, source: str, places: Sequence[Path | None], quiet: bool) -> None:
+def _draw(found: Scored, source: str, places: Sequence[Path | None], quiet: bool) -> None:
     from simulator.commands.picture import show
     from simulator.report.charts.errors import errors_chart, scatter_chart
 
-    for chart, place in zip((scatter_chart(found, source), errors_chart(found, source)), places, strict=True):
+    for chart, place in zip(
+        (scatter_chart(found.decode, source), errors_chart(found.decode, source)), places, strict=True
+    ):
         show(chart, place, quiet)

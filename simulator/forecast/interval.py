@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.runtime import MODEL_SPREAD
 from simulator.units import counted
+
+if TYPE_CHECKING:
+    from simulator.forecast.prediction import Prediction
 
 # Standard deviation of the logarithm. `measured`: boards and runs of one kind differ by some per cent (five Pi 5 boards:
 # 4.5 to 5.55 tokens/s for one model, 8 %). `datasheet`: taken as a sustained rate. `estimated`: published decode rates of
@@ -81,6 +84,19 @@ def unrest_of(hardware: Hardware, threads: int | None) -> Unrest:
         return Unrest()
     spread = math.sqrt(math.fsum(figure.known_spread**2 for figure in figures) / len(figures))
     return Unrest(spread, min(figure.count or 1 for figure in figures))
+
+
+class Evidence(NamedTuple):
+    """The published measurements that an interval was made from."""
+
+    n_rows: int
+    n_devices: int
+    group: str  # what they have in common, in words: "llama.cpp on CPUs, one sequence"
+
+
+def evidence(_prediction: Prediction) -> Evidence | None:
+    """The measurements of such a case; None where the interval is made of the provenance of figures alone."""
+    return None
 
 
 class Point(NamedTuple):

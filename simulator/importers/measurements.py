@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -90,7 +91,19 @@ def _load_csv(
         for line, row in rows
     ]
     sizes = stated_sizes(records)
-    return collect(records, lambda record: _measurement(record, hardware, model, sizes, with_unusable))
+    cut = records[-1].id if _is_cut_short(text, len(columns)) else None
+
+    def convert(record: Record) -> Published:
+        if record.id == cut:
+            raise Unusable("the last line is unfinished, as if the file had been cut short")
+        return _measurement(record, hardware, model, sizes, with_unusable)
+
+    return collect(records, convert)
+
+
+def _is_cut_short(text: str, n_columns: int) -> bool:
+    """Whether the last line has fewer cells than there are columns, and no end."""
+    return not text.endswith("\n") and len(next(csv.reader([text.splitlines()[-1]]))) < n_columns
 
 
 def _refuse_yaml(text: str, path: Path) -> None:
@@ -207,6 +220,7 @@ def _is_of(name: str, device: Hardware) -> bool:
     return is_it and count == device.count
 
 
+@lru_cache(maxsize=4096)
 def _counted(name: str) -> tuple[int, str]:
     """How many of which device a name means; one where it cannot be read so."""
     try:

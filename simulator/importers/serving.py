@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from simulator.errors import InputError, printable
 from simulator.importers.open import load_model
-from simulator.importers.records import MAX_ROWS, Record, Skipped, Unusable
+from simulator.importers.records import MAX_ROWS, Origin, Record, Skipped, Unusable
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layout import Layout
@@ -24,6 +24,7 @@ from simulator.units import MILLI
 NEEDED_COLUMNS = (
     "device", "runtime", "model", "input_tokens", "output_tokens", "concurrency", "tensor_parallel", "ttft_ms", "tpot_ms",
 )  # fmt: skip
+SERVING = "serving"  # the mode of such rows, where a decode's has single or tensor-parallel
 MOST_MS = 1e7
 LEAST_WIDTH = (
     128  # of the part of an expert that a device has: the tile of block-scaled fp8 (DeepSeek-V3, arXiv 2412.19437)
@@ -48,6 +49,18 @@ class ServedPublished:
     seconds_to_first: float
     assumed: tuple[str, ...] = ()
 
+    @property
+    def origin(self) -> Origin:
+        """What it is of, as collections of decodes say it."""
+        return Origin(
+            mode=SERVING,
+            device_class=self.hardware.device_class,
+            device=self.hardware.name,
+            model=self.loaded.model.name,
+            runtime=self.runtime.name,
+            batch=str(self.traffic.concurrency),
+        )
+
 
 @dataclass(frozen=True)
 class ServingMeasurements:
@@ -55,6 +68,11 @@ class ServingMeasurements:
 
     published: tuple[ServedPublished, ...]
     skipped: tuple[Skipped, ...]
+
+
+def is_serving(path: Path) -> bool:
+    """Whether a file has the columns of such a table."""
+    return str(path) != "-" and {"concurrency", "tpot_ms"} <= set(re.split(r"[,\s]+", read_text(path)[:1000]))
 
 
 def load_serving(path: Path) -> ServingMeasurements:
@@ -69,7 +87,8 @@ def load_serving(path: Path) -> ServingMeasurements:
         try:
             published.append(_served(record))
         except Unusable as reason:
-            skipped.append(Skipped(record.id, str(reason)))
+            origin = replace(record.origin, mode=SERVING, batch=record.text("concurrency"))
+            skipped.append(Skipped(record.id, str(reason), origin))
     return ServingMeasurements(tuple(published), tuple(skipped))
 
 
@@ -137,7 +156,7 @@ def _weights(record: Record, model: Model, assumed: list[str]) -> str:
     if not dense and not experts and not record.text("weights"):
         assumed.append("format of the weights not stated: bf16")
         return "bf16"
-    name = (experts if model.experts else dense) or dense
+    name = (experts if model.experts else dense) or dense or record.text("weights")
     if name not in _WEIGHTS:
         raise Unusable(f"weights {printable(name)} are not forecast for servers")
     if name == "nvfp4" and any(isinstance(layer.attention, Latent) for layer in model.stack):

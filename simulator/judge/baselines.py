@@ -8,13 +8,31 @@ mean absolute error of the logarithm.
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from simulator.judge.groups import device_class
+import numpy as np
+
+from simulator.judge.groups import Group, device_class, headline, of_usable
 from simulator.judge.score import Row, Score
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A group of the headline with both simple estimates of its rows."""
+
+    group: Group
+    datasheet: Score
+    efficiency: Score
+
+
+def compared(found: Score) -> list[Compared]:
+    """The headline's groups, usable rows alone."""
+    usable = of_usable(found)
+    simple = [
+        {group.label: group.score for group in headline(each)}
+        for each in (by_datasheet(usable), by_efficiency(usable, usable))
+    ]
+    return [Compared(each, *(of.get(each.label, Score(())) for of in simple)) for each in headline(found)]
 
 
 def by_datasheet(found: Score) -> Score:
@@ -27,22 +45,29 @@ def by_efficiency(found: Score, fitted_to: Score) -> Score:
 
     Where no other device is of the class, the efficiency is that of all others.
     """
-    shares: dict[Hashable, float] = {}
-    for row in found.rows:
-        key = (device_class(row), row.hardware, row.model)
-        if key not in shares:
-            shares[key] = _share(*key, fitted_to.rows)
-    rows = (
-        replace(row, tokens_per_s=row.roof * shares[device_class(row), row.hardware, row.model]) for row in found.rows
-    )
-    return Score(tuple(rows))
+    others = _Others(fitted_to)
+    return Score(tuple(replace(row, tokens_per_s=row.roof * others.share(*_key(row))) for row in found.rows))
 
 
-def _share(of_class: str, hardware: str, model: str, rows: Sequence[Row]) -> float:
-    """The median share of datasheet bandwidth over bytes; 1 where there is nothing to fit to."""
-    ratios: dict[bool, list[float]] = defaultdict(list)
-    for row in rows:
-        if row.hardware != hardware and row.model != model:
-            ratios[device_class(row) == of_class].append(row.tokens_per_s_measured / row.roof)
-    usable = ratios[True] or ratios[False]
-    return statistics.median(usable) if usable else 1.0
+def _key(row: Row) -> tuple[str, str, str]:
+    return device_class(row), row.hardware, row.model
+
+
+class _Others:
+    """What rows reach of datasheet bandwidth over bytes, by class, device and model."""
+
+    def __init__(self, found: Score):
+        keys = [_key(row) for row in found.rows]
+        self._classes, self._devices, self._models = np.array(keys, dtype=object).reshape(-1, 3).T
+        self._ratios = np.array([row.tokens_per_s_measured / row.roof for row in found.rows])
+        self._known: dict[tuple[str, str, str], float] = {}
+
+    def share(self, of_class: str, hardware: str, model: str) -> float:
+        """The median of other devices and models of a class; 1 where there is nothing to fit to."""
+        key = (of_class, hardware, model)
+        if key not in self._known:
+            is_other = (self._devices != hardware) & (self._models != model)
+            of_its_class = is_other & (self._classes == of_class)
+            chosen = self._ratios[of_its_class if of_its_class.any() else is_other]
+            self._known[key] = float(np.median(chosen)) if chosen.size else 1.0
+        return self._known[key]

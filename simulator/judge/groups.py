@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from simulator.importers.records import Skipped
 from simulator.judge.score import Row, Score
 
-SERVING = "serving"  # the mode of rows that a server under load was timed for
 UNKNOWN = "not stated"
 _RANGES = ((1, 1), (2, 8), (9, 64), (65, None))  # of batches
 _DEPTHS = ((0, 1023), (1024, 4095), (4096, 16383), (16384, 65535), (65536, None))  # of contexts
@@ -17,7 +16,7 @@ _CPUS = ("desktop-cpu", "laptop-cpu", "server-cpu")
 _MODES = {
     "": "one device", "single": "one device", "unknown": "unknown", "layer-split": "layer by layer over several devices",
     "tensor-parallel": "several devices at once", "distributed": "several machines", "npu": "NPU",
-    "hybrid-offload": "weights in two memories", SERVING: "serving",
+    "hybrid-offload": "weights in two memories",
 }  # fmt: skip
 
 
@@ -105,7 +104,7 @@ def _of_one(*classes: str) -> Callable[[Either], bool]:
 
 # What the README shows. A skipped row whose model has no file belongs to no kind of model.
 HEADLINE: tuple[tuple[str, Callable[[Either], bool]], ...] = (
-    ("all", lambda each: each.origin.mode != SERVING),
+    ("all", lambda _each: True),
     ("CPUs, batch 1", _of_one(*_CPUS)),
     ("boards and phones, batch 1", _of_one("sbc", "phone")),
     ("consumer GPUs, batch 1", _of_one("consumer-gpu")),
@@ -113,9 +112,8 @@ HEADLINE: tuple[tuple[str, Callable[[Either], bool]], ...] = (
     ("Apple, batch 1", _of_one("apple")),
     ("integrated GPUs, batch 1", _of_one("igpu")),
     ("datacenter GPUs, batch 1", _of_one("datacenter-gpu")),
-    ("batch 2 to 256", lambda each: each.origin.mode != SERVING and 2 <= (batch(each) or 0) <= 256),
-    ("mixtures of experts", lambda each: each.origin.mode != SERVING and isinstance(each, Row) and each.is_mixture),
-    ("serving", lambda each: each.origin.mode == SERVING),
+    ("batch 2 to 256", lambda each: 2 <= (batch(each) or 0) <= 256),
+    ("mixtures of experts", lambda each: isinstance(each, Row) and each.is_mixture),
 )
 # By what errors are listed, besides.
 BY: tuple[tuple[str, Callable[[Row], str]], ...] = (

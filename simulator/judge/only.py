@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from simulator.errors import InputError, hint, printable
-from simulator.importers.records import Measurements, Published, Skipped
+from simulator.importers.records import Published, Skipped
+from simulator.importers.serving import ServedPublished
 
-Either = Published | Skipped
+Either = Published | ServedPublished | Skipped
 
 
 def _device(each: Either) -> Iterable[str]:
@@ -80,31 +81,22 @@ def parse_only(text: str) -> Only:
     return Only(field, value.lower())
 
 
-def choose(measured: Measurements, only: Sequence[Only]) -> Measurements:
-    """Measurements for which one condition of each field holds; InputError where there are none."""
-    found = measured
-    for field in dict.fromkeys(each.field for each in only):
-        wanted = [each for each in only if each.field == field]
-        kept = _where(found, wanted)
-        if not (kept.published or kept.skipped):
-            raise InputError(f"--only {field}={wanted[0].value}: no measurement has that; {_told(found, field)}")
-        found = kept
-    return found
+def matches(each: Either, only: Sequence[Only]) -> bool:
+    """Whether one condition of each field that is named holds."""
+    fields = {condition.field for condition in only}
+    return all(any(condition.holds(each) for condition in only if condition.field == field) for field in fields)
 
 
-def _where(measured: Measurements, any_of: Sequence[Only]) -> Measurements:
-    def holds(each: Either) -> bool:
-        return any(only.holds(each) for only in any_of)
-
-    return replace(
-        measured,
-        published=tuple(filter(holds, measured.published)),
-        skipped=tuple(filter(holds, measured.skipped)),
-    )
+def refuse_no_match(every: Sequence[Either], only: Sequence[Only]) -> None:
+    """InputError where no measurement is left of *every*, with what there is instead."""
+    if only and not any(matches(each, only) for each in every):
+        field = next((each.field for each in only if not any(matches(one, [each]) for one in every)), only[-1].field)
+        values = ", ".join(each.value for each in only if each.field == field)
+        raise InputError(f"--only {field}={values}: no measurement has that; {_told(every, field)}")
 
 
-def _told(measured: Measurements, field: str) -> str:
+def _told(every: Sequence[Either], field: str) -> str:
     """What is there instead."""
-    texts = {text for each in (*measured.published, *measured.skipped) for text in FIELDS[field](each) if text}
+    texts = {text for each in every for text in FIELDS[field](each) if text}
     shown = ", ".join(sorted(texts)[:12])
     return f"known: {printable(shown, 200)}{' ...' if len(texts) > 12 else ''}" if texts else "nothing says"

@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.fit import bytes_elsewhere
-from simulator.forecast.interval import Point, weaknesses
+from simulator.forecast.interval import Evidence, Point, evidence, weaknesses
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, largest_batch, largest_context
 from simulator.report.kept import cache_kept
@@ -52,6 +52,7 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
             f"a restless machine: while {hardware.name} was profiled, decodes of the same models scattered by "
             f"{last.unrest.spread:.0%}, which the interval allows for"
         )
+    yield from map(_told_evidence, filter(None, dict.fromkeys(map(evidence, points))))
     doubts = told_doubts(hardware)
     if doubts:
         yield f"{hardware.name} has {doubts}"
@@ -66,6 +67,11 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
         if heaviest.peak_share.source != BY_DEFINITION:
             reached = f"{heaviest.peak_share.value:.1%} of that peak with {fmt.name} ({heaviest.peak_share.origin})"
             yield f"{software} reaches {reached}"
+
+
+def _told_evidence(found: Evidence) -> str:
+    where = f"of {counted(found.n_devices, 'device')}" if found.n_rows else "of no device"
+    return f"interval from {counted(found.n_rows, 'published measurement')} {where}: {found.group}"
 
 
 def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from math import exp
 
 from simulator.importers.records import Skipped
-from simulator.judge.baselines import by_datasheet, by_efficiency
-from simulator.judge.groups import BY, Group, groups_by, headline, of_usable, unusable, weak
+from simulator.judge.baselines import Compared, compared
+from simulator.judge.groups import BY, Group, groups_by, of_usable, unusable, weak
 from simulator.judge.score import Score
+from simulator.judge.scored import Scored
+from simulator.judge.serving import ServingScore
 from simulator.report.score import ROW_CELLS, ROWS_LEFT, ROWS_SPARED
 from simulator.report.screen import print_line, print_section
 from simulator.report.table import print_table
@@ -34,6 +36,9 @@ GROUP_HEAD = (
     "half-width",
     "above ceiling",
 )
+SERVED_HEAD = (
+    "server", "device", "rows", "token: median", "nine in ten", "bias", "first: median", "nine in ten within", "bias of the first",
+)  # fmt: skip
 ESTIMATES = (
     "bandwidth over bytes: datasheet bandwidth over the bytes that a step reads; one efficiency: the same times the share that other "
     "devices of the class reach; both as median error, nine in ten within, on the same rows"
@@ -44,6 +49,7 @@ _NAMED = re.compile(
     r"(?P<what>no (?:model|hardware|runtime) file is called|a cache in|weights|runtime) (?P<name>\S.*?)"
     r"(?P<rest>| is not forecast| are unknown and their size is not stated)$"
 )
+_REMEDY = re.compile(r"; (?:take|give) .*")  # of somebody who would run it
 
 
 @dataclass(frozen=True)
@@ -56,24 +62,34 @@ class Told:
     all_rows: bool = False
 
 
-def headline_table(found: Score) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the README's table: usable rows, forecasts beside both simple estimates."""
-    usable = of_usable(found)
-    return list(HEAD), [_headline_row(group, usable) for group in headline(found)]
+def headline_table(found: Scored) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the README's table: usable rows, forecasts beside both simple estimates; and servers."""
+    rows = [_headline_row(each) for each in compared(found.decode)]
+    return list(HEAD), [*rows, *([_served_row("servers, time per token", found.served)] if found.served.rows else [])]
 
 
-def _headline_row(group: Group, usable: Score) -> list[str]:
-    found = group.score
-    share = f"{len(found.rows):,} of {group.n:,}" if found.skipped else f"{len(found.rows):,}"
-    if not found.rows:
-        return [group.label, share, *[""] * (len(HEAD) - 2)]
-    others = (by_datasheet(found), by_efficiency(found, usable))
+def _served_row(label: str, found: ServingScore) -> list[str]:
+    """Servers have no interval, and no simple estimate. Their bias is told of rates, as in all other rows."""
+    n = len(found.rows) + len(found.skipped)
+    share = f"{len(found.rows):,} of {n:,}" if found.skipped else f"{len(found.rows):,}"
+    bias = exp(-found.bias()) - 1
     return [
-        group.label,
+        label,
         share,
-        *_errors(found),
-        *(f"{each.median_abs_error:.0%}, {each.p90_abs_error:.0%}" for each in others),
+        f"{found.median_abs_error():.1%}",
+        f"{found.p90_abs_error():.0%}",
+        f"{bias:+.0%}",
+        *[""] * (len(HEAD) - 5),
     ]
+
+
+def _headline_row(each: Compared) -> list[str]:
+    label, found = each.group.label, each.group.score
+    share = f"{len(found.rows):,} of {each.group.n:,}" if found.skipped else f"{len(found.rows):,}"
+    if not found.rows:
+        return [label, share, *[""] * (len(HEAD) - 2)]
+    simple = (f"{other.median_abs_error:.0%}, {other.p90_abs_error:.0%}" for other in (each.datasheet, each.efficiency))
+    return [label, share, *_errors(found), *simple]
 
 
 def _errors(found: Score) -> list[str]:
@@ -83,7 +99,7 @@ def _errors(found: Score) -> list[str]:
     ]  # fmt: skip
 
 
-def short_table(found: Score) -> tuple[list[str], list[list[str]]]:
+def short_table(found: Scored) -> tuple[list[str], list[list[str]]]:
     """The same in fewer columns, which the README has room for: the simple estimates by their median errors alone."""
     head, rows = headline_table(found)
     places = [place for place, name in enumerate(HEAD) if name not in ("bias", "half-width")]
@@ -99,30 +115,36 @@ def as_markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, marks, *rows))
 
 
-def print_scored(found: Score, told: Told) -> None:
+def print_scored(found: Scored, told: Told) -> None:
     """The headline, errors by group, rows, and what could not be forecast."""
-    usable = of_usable(found)
+    usable = of_usable(found.decode)
     print_line(f"{told.source}: {_counts(found)}; {told.basis}")
     print()
     head, rows = headline_table(found)
     print_table(head, rows, left=("",), spared=HEAD[-2:])
-    print_line(ESTIMATES)
+    print_line(ESTIMATES if usable.rows else "")
     print()
     for label, of in BY:
         _print_groups(label, groups_by(usable, of))
+    _print_served(found.served)
     _print_rows(usable, told)
-    _print_unusable(found)
+    _print_unusable(found.decode)
     for label, lines in _sections(found, usable):
         print_section(label, lines)
 
 
-def _counts(found: Score) -> str:
-    usable = of_usable(found)
-    n, n_usable = (len(each.rows) + len(each.skipped) for each in (found, usable))
-    share = f"{len(usable.rows):,} of them can be forecast"
-    return f"{counted(n, 'measurement')}, {n_usable:,} usable, {share}" + (
-        f" ({len(usable.rows) / n_usable:.1%})" if n_usable else ""
-    )
+def _counts(found: Scored) -> str:
+    usable, n_served = of_usable(found.decode), len(found.served.rows) + len(found.served.skipped)
+    n, n_usable = (len(each.rows) + len(each.skipped) for each in (found.decode, usable))
+    told = []
+    if n:
+        share = f" ({len(usable.rows) / n_usable:.1%})" if n_usable else ""
+        told.append(
+            f"{counted(n, 'measurement')}, {n_usable:,} usable, {len(usable.rows):,} of them can be forecast{share}"
+        )
+    if n_served:
+        told.append(f"{counted(n_served, 'server')} under load, {len(found.served.rows):,} can be forecast")
+    return "; ".join(told)
 
 
 def group_table(label: str, groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
@@ -138,6 +160,29 @@ def _print_groups(label: str, groups: Sequence[Group]) -> None:
     if len(groups) > 1:
         print_table(*group_table(label, groups), left=(label,), spared=GROUP_HEAD[-3:])
         print()
+
+
+def _print_served(found: ServingScore) -> None:
+    """Servers by their software and device: seconds for each token, and to the first one."""
+    if not found.rows:
+        return
+    rows = []
+    for (runtime, hardware), each in found.by("runtime", "hardware").items():
+        errors = (
+            cell
+            for what in ("token", "first")
+            for cell in (
+                f"{each.median_abs_error(what):.1%}",
+                f"{each.p90_abs_error(what):.0%}",
+                f"{exp(each.bias(what)) - 1:+.0%}",
+            )
+        )
+        rows.append([runtime, hardware, f"{len(each.rows):,}", *errors])
+    print_table(list(SERVED_HEAD), rows, left=SERVED_HEAD[:2], spared=SERVED_HEAD[-3:])
+    print_line(
+        "servers: seconds for each token and to the first one, above 0 too slow; other requests' prompts are in both"
+    )
+    print()
 
 
 def _print_rows(found: Score, told: Told) -> None:
@@ -176,11 +221,12 @@ def _print_unusable(found: Score) -> None:
     print()
 
 
-def _sections(found: Score, usable: Score) -> Iterator[tuple[str, list[str]]]:
-    yield "Ceiling", list(_above(usable))
+def _sections(found: Scored, usable: Score) -> Iterator[tuple[str, list[str]]]:
+    yield "Ceiling", list(_above(usable)) if usable.rows else []
     yield "Weak", list(_weak(usable))
     yield "Skipped", told_reasons(usable.skipped)
-    others = found.where(lambda each: not each.origin.is_usable)
+    yield "Servers", told_reasons(found.served.skipped)
+    others = found.decode.where(lambda each: not each.origin.is_usable)
     yield "Unusable", told_reasons(others.skipped)
 
 
@@ -212,8 +258,9 @@ def told_reasons(skipped: Sequence[Skipped]) -> list[str]:
     """Why so many rows cannot be forecast, most first: names for which one thing holds are listed behind it."""
     names: dict[str, Counter[str]] = {}
     for each in skipped:
-        match = _NAMED.match(each.reason)
-        reason = f"{match['what']} ...{match['rest']}" if match else each.reason
+        told = _REMEDY.sub("", each.reason)
+        match = _NAMED.match(told)
+        reason = f"{match['what']} ...{match['rest']}" if match else told
         names.setdefault(reason, Counter())[match["name"] if match else ""] += 1
     ordered = sorted(names.items(), key=lambda pair: -pair[1].total())
     lines = [_told_reason(reason, counts) for reason, counts in ordered[:MAX_REASONS]]

@@ -5,38 +5,53 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from simulator.judge.baselines import by_datasheet, by_efficiency
-from simulator.judge.groups import BY, Group, groups_by, headline, of_usable, unusable
+from simulator.judge.baselines import by_efficiency, compared
+from simulator.judge.groups import BY, Group, groups_by, of_usable, unusable
 from simulator.judge.score import Row, Score
+from simulator.judge.scored import Scored
+from simulator.judge.serving import ServingScore
 from simulator.report.score import row_record, summary_record
 
 
-def scored_record(found: Score, basis: str) -> dict[str, Any]:
+def scored_record(scored: Scored, basis: str) -> dict[str, Any]:
     """All of it: rows, skipped ones with their reasons, and every group's summary."""
+    found = scored.decode
     usable = of_usable(found)
     return {
         "basis": basis,
         "summary": figures(found),
         "by": {label: {group.label: _figures(group) for group in groups_by(usable, of)} for label, of in BY},
         "unusable": {group.label: _figures(group) for group in unusable(found)},
+        "serving": served_figures(scored.served),
         "rows": row_records(found),
+        "served_rows": [vars(row) | {"assumed": list(row.assumed)} for row in scored.served.rows],
         "skipped": [
             {"id": each.id, "reason": each.reason, "usable": each.origin.is_usable, "why_not": each.origin.why_not}
-            for each in found.skipped
+            for each in scored.skipped
         ],
     }
 
 
 def figures(found: Score) -> dict[str, dict[str, Any]]:
     """The README's table in full precision, by its groups."""
-    usable = of_usable(found)
     return {
-        group.label: _figures(group)
-        | {
-            "bandwidth_over_bytes": _errors(by_datasheet(group.score)),
-            "one_efficiency": _errors(by_efficiency(group.score, usable)),
-        }
-        for group in headline(found)
+        each.group.label: _figures(each.group)
+        | {"bandwidth_over_bytes": _errors(each.datasheet), "one_efficiency": _errors(each.efficiency)}
+        for each in compared(found)
+    }
+
+
+def served_figures(found: ServingScore) -> dict[str, Any]:
+    """Of servers: seconds for each token, and to the first one."""
+    return {
+        "n": len(found.rows) + len(found.skipped),
+        "n_rows": len(found.rows),
+        "median_abs_error": found.median_abs_error(),
+        "p90_abs_error": found.p90_abs_error(),
+        "bias": found.bias(),
+        "first_median_abs_error": found.median_abs_error("first"),
+        "first_p90_abs_error": found.p90_abs_error("first"),
+        "first_bias": found.bias("first"),
     }
 
 

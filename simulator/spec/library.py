@@ -13,6 +13,7 @@ from simulator.spec.names import MAX_TEXT, Entry, Meaning, listed, meaning, word
 _PACKAGE = Path(__file__).parent.parent
 RUNTIMES = _PACKAGE / "runtimes"
 MEASURED = _PACKAGE / "measured" / "decode.csv"  # published measurements
+SERVED = _PACKAGE / "measured" / "serving.csv"  # the same of servers under load
 SCORE = _PACKAGE / "measured" / "score.json"  # how far off they were forecast
 
 

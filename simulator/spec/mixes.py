@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from simulator.errors import InputError, hint
 from simulator.spec.quant import (
@@ -55,6 +56,7 @@ _NAMES = (*MIXES, *UNSLOTH, *FORMATS)  # in any spelling; other recipes are writ
 _MADE_UP = re.compile(r"(?:mixed:)?(?:byteshape-)?(.+)")
 
 
+@lru_cache(maxsize=1024)  # so that one name is one value, of which models are stored once
 def parse_weights(text: str) -> Weights:
     """The formats of a whole model: a mix, a format, `2.70bpw`, or some parts in one and the rest in another.
 

@@ -267,18 +267,27 @@ class StoredTensor:
         return self.count * self.nbytes
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2048)  # a score asks for some hundred models and formats, each several times
 def store(model: Model, weights: Weights) -> tuple[StoredTensor, ...]:
     """The whole model in these formats, layer shapes and tensors in order; equal tensors of equal layers together.
 
     ValueError names a tensor whose rows do not divide into the blocks of its format.
     """
     found = []
-    for shape, (layer, indices, tensors) in enumerate(model.shapes):
-        for tensor in tensors:
-            formats = Counter(weights.choose(model.slot(index, layer, tensor)) for index in indices)
-            found += [StoredTensor(tensor, shape, fmt, n, tensor_bytes(tensor, fmt)) for fmt, n in formats.items()]
+    for shape, tensor, slots in _slots(model):
+        formats = Counter(map(weights.choose, slots))
+        found += [StoredTensor(tensor, shape, fmt, n, tensor_bytes(tensor, fmt)) for fmt, n in formats.items()]
     return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _slots(model: Model) -> tuple[tuple[int, Tensor, tuple[Slot, ...]], ...]:
+    """Every tensor with the shape it belongs to, and what decides its format in each layer of that shape."""
+    return tuple(
+        (shape, tensor, tuple(model.slot(index, layer, tensor) for index in indices))
+        for shape, (layer, indices, tensors) in enumerate(model.shapes)
+        for tensor in tensors
+    )
 
 
 def weight_bytes(model: Model, weights: Weights) -> float:

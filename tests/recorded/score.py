@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from simulator.commands.score import SHIPPED, Request, scored  # noqa: E402
 from simulator.judge.groups import BY, groups_by, of_usable  # noqa: E402
-from simulator.judge.score import Score  # noqa: E402
+from simulator.judge.scored import Scored  # noqa: E402
 from simulator.report.charts.errors import errors_chart, scatter_chart  # noqa: E402
 from simulator.report.drawing.picture import save_chart  # noqa: E402
 from simulator.report.scored import as_markdown, group_table, headline_table, short_table  # noqa: E402
@@ -28,17 +28,17 @@ from simulator.spec.library import SCORE  # noqa: E402
 IN_DOCS = ("runtime", "device class", "format", "batch", "context", "ran on")
 
 
-def found_now() -> tuple[Score, dict]:
+def found_now() -> tuple[Scored, dict]:
     """The score of the shipped set, and its figures as they are kept."""
     request = Request(file=None)
     found = scored(request)
     whole = scored_record(found, request.basis)
-    return found, _rounded({name: whole[name] for name in ("basis", "summary", "by", "unusable")})
+    return found, _rounded({name: whole[name] for name in ("basis", "summary", "by", "unusable", "serving")})
 
 
-def quoted(found: Score) -> dict[str, list[str]]:
+def quoted(found: Scored) -> dict[str, list[str]]:
     """The tables that each page has to hold, to the letter."""
-    usable = of_usable(found)
+    usable = of_usable(found.decode)
     groups = [group_table(label, groups_by(usable, of)) for label, of in BY if label in IN_DOCS]
     return {
         "README.md": [as_markdown(*short_table(found))],
@@ -71,8 +71,8 @@ def record() -> None:
     SCORE.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     for name, tables in quoted(found).items():
         requote(ROOT / name, tables)
-    save_chart(scatter_chart(found, SHIPPED), ROOT / "examples" / "published.png")
-    save_chart(errors_chart(found, SHIPPED), ROOT / "examples" / "published-errors.png")
+    save_chart(scatter_chart(found.decode, SHIPPED), ROOT / "examples" / "published.png")
+    save_chart(errors_chart(found.decode, SHIPPED), ROOT / "examples" / "published-errors.png")
 
 
 if __name__ == "__main__":

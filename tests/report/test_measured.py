@@ -3,14 +3,12 @@
 import math
 
 import pytest
-from places import ROOT
 from validated import ROW, written
 
 from simulator.errors import InputError
 from simulator.forecast.scenario import scenario
 from simulator.importers.open import load_model
-from simulator.report import measured
-from simulator.report.measured import accuracy, load_measured, published_path, told_errors
+from simulator.report.measured import load_measured
 from simulator.spec.hardware import load_hardware
 
 
@@ -94,25 +92,3 @@ def test_rows_are_objects(tmp_path):
     """Not numbers among them."""
     with pytest.raises(InputError, match=r"row 2: is no object with the fields of a measurement"):
         load_measured(written(tmp_path / "run.json", [ROW, 3]))
-
-
-def test_how_far_to_trust_it_is_computed(monkeypatch):
-    """Of all rows how far off; of a class only where it has enough of them, as the 4 of boards are not; a word where it has none."""
-    found = load_measured(published_path())
-    everything, caveat, boards, phones = accuracy(["sbc", "phone"])
-    assert told_errors(found) in everything
-    assert caveat == measured.CAVEAT
-    assert boards == "Of devices of the class sbc: 4 measurements, too few to tell."
-    assert (
-        phones
-        == "Of devices of the class phone: none among them, so nothing is known of how far off such forecasts are."
-    )
-    monkeypatch.setattr(measured, "FEW_ROWS", 4)
-    assert told_errors([each for each in found if each.hardware.startswith("pi")]) in accuracy(["sbc"])[2]
-
-
-def test_page_and_documentation_say_alike_what_the_rows_do_not_show():
-    """One sentence in both, and true of the rows: every one is of a single sequence."""
-    words = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
-    assert measured.CAVEAT in " ".join(words.split())
-    assert {each.batch for each in load_measured(published_path())} == {1}

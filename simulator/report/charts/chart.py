@@ -48,12 +48,12 @@ class Series:
     y: tuple[float | None, ...]
     low: tuple[float | None, ...] = ()  # of the 80 % interval
     high: tuple[float | None, ...] = ()
-    half: tuple[tuple[float, float], ...] = ()  # between which half of a group lies
     ceiling: tuple[float | None, ...] = ()
     notes: tuple[str, ...] = ()  # of each bar
     marks: tuple[Mark, ...] = ()
     measured: tuple[Point, ...] = ()
     colour: int = 0  # the same thing has the same one in every panel
+    half: tuple[tuple[float, float], ...] = ()  # between which half of a group lies
 
     def __post_init__(self):
         for name in ("y", "low", "high", "ceiling"):
