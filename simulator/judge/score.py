@@ -186,6 +186,7 @@ def _shared(each: Published, hardware: Hardware | None) -> Hashable:
         each.api,
         id(each.hardware or hardware),
         each.ran_on,
+        each.routing,
     )
 
 
@@ -225,6 +226,7 @@ def _scenario(each: Published, hardware: Hardware | None, runtime_of: Callable[[
         cache=each.cache,
         runtime=runtime_of(each),
         threads=each.threads if device.kind == "cpu" else None,
+        routing=each.routing or None,
     )
 
 

@@ -56,6 +56,20 @@ class Uniform(_Dropless):
 
 
 @dataclass(frozen=True)
+class Same(_Dropless):
+    """Every sequence decodes the same tokens after the same prompt, and so needs the same experts: k."""
+
+    name: str = "same"
+    assumption: ClassVar[str] = (
+        "all sequences of a batch decode the same tokens and share their experts: the fastest case"
+    )
+
+    def distinct(self, ffn: Experts, batch):
+        """k, whatever the batch."""
+        return ffn.n_active + 0.0 * batch
+
+
+@dataclass(frozen=True)
 class Worst(_Dropless):
     """No two tokens share an expert until all are in use: min(E, k B)."""
 
@@ -270,14 +284,14 @@ def repeat_chance(n_experts: int, n_active: int) -> float:
     return 1 - math.comb(n_experts - n_active, n_active) / math.comb(n_experts, n_active)
 
 
-_BY_NAME = {"uniform": Uniform(), "worst": Worst()}
+_BY_NAME = {"uniform": Uniform(), "same": Same(), "worst": Worst()}
 _WITH_NUMBER = {
     "zipf": lambda text, value: Popular(text, exponent=value),
     "switch": Capacity,
     "gshard": lambda text, value: Capacity(text, value, times_active=False),
     "expert-choice": ExpertChoice,
 }
-KNOWN = ("uniform", "worst", "zipf:1.2", "switch:1.25", "gshard:2", "expert-choice:2", "FILE.json", "FILE.csv")
+KNOWN = ("uniform", "same", "worst", "zipf:1.2", "switch:1.25", "gshard:2", "expert-choice:2", "FILE.json", "FILE.csv")
 
 
 def parse_routing(text: str) -> Routing:
