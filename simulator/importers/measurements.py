@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, printable
+from simulator.importers.fed import routing_of
 from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
 from simulator.importers.open import load_model
 from simulator.importers.records import (
@@ -130,19 +131,20 @@ def _measurement(
     choice = formats_of(record, loaded, runtime, device, sizes)
     assumed[:0] = choice.assumed
     _refuse_unknown_links(device, runtime)
-    rate = record.rate("tokens_per_s")
+    rate, batch = record.rate("tokens_per_s"), _stated(record, "batch", MAX_BATCH)
     return Published(
         id=record.id,
         loaded=choice.loaded,
         weights=choice.weights,
         cache=_cache(record.text("cache"), runtime, device, assumed),
-        batch=_stated(record, "batch", MAX_BATCH),
+        batch=batch,
         context=_context(record, assumed),
         tokens_per_s=rate,
         spread=record.spread("stddev", rate),
         threads=record.count("threads", 1, MAX_THREADS, default=0) or None,
         runtime=runtime.name,
         hardware=device,
+        routing=routing_of(record, runtime.name, choice.loaded.model, batch, assumed),
         ran_on=ran_on,
         api=record.text("backend").lower() if ran_on == "gpu" else "",
         date=_date(record.text("date")),

@@ -179,6 +179,7 @@ def _shared(each: Published, hardware: Hardware | None) -> Hashable:
     """What rows have in common that one sweep can forecast."""
     return (
         id(each.loaded),
+        each.routing,
         each.weights,
         each.cache,
         each.threads,
@@ -226,6 +227,7 @@ def _scenario(each: Published, hardware: Hardware | None, runtime_of: Callable[[
         each.loaded,
         device.with_all_memory(),  # it ran: whoever measured may have had the system give more than it does by default
         weights=each.weights,
+        routing=each.routing or None,
         cache=each.cache,
         runtime=runtime_of(each),
         threads=each.threads if device.kind == "cpu" else None,
