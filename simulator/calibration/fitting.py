@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from simulator.calibration.observations import Observation
 from simulator.calibration.timing import Steps
 
-NOISE = 0.12  # standard deviation of ln(measured seconds) about the model, beyond which a row counts less and less
+NOISE = 0.16  # standard deviation of ln(measured seconds) about the model, beyond which a row counts less and less
 
 
 @dataclass(frozen=True)

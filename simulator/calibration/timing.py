@@ -37,7 +37,17 @@ class Steps:
 
     @cached_property
     def _parts(self) -> dict[str, np.ndarray]:
-        names = ("count", "launches", "is_cache", "memory_s", "activation_s", "vector_s", "matrix_s", "sharers", "again")
+        names = (
+            "count",
+            "launches",
+            "is_cache",
+            "memory_s",
+            "activation_s",
+            "vector_s",
+            "matrix_s",
+            "sharers",
+            "again",
+        )
         parts = [part for each in self.observed for part in each.parts]
         return {name: np.array([getattr(part, name) for part in parts]) for name in names}
 
@@ -113,7 +123,11 @@ class Steps:
     def _of_steps(self) -> dict[str, np.ndarray]:
         """What the factors of OF_STEP are multiplied with."""
         every = self.observed
-        sizes = {"step": [1.0] * len(every), "sequence": [each.batch for each in every], "link": [each.link_s for each in every]}
+        sizes = {
+            "step": [1.0] * len(every),
+            "sequence": [each.batch for each in every],
+            "link": [each.link_s for each in every],
+        }
         return {name: np.array(sizes[name], float) for name in OF_STEP}
 
 

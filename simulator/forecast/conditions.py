@@ -26,6 +26,7 @@ def scenario_of(each: Published, device: Hardware | None, runtime: Runtime) -> S
         each.loaded,
         device.with_all_memory(),  # it ran: whoever measured may have had the system give more than it does by default
         weights=each.weights,
+        routing=each.routing or None,
         cache=each.cache,
         runtime=runtime,
         threads=each.threads if device.kind == "cpu" else None,

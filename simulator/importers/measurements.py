@@ -160,7 +160,9 @@ def _date(text: str) -> str:
 
 
 # How collections note it, beside the column flash_attention of their own.
-_WITHOUT_FLASH = re.compile(r"\bno (fa|flash attention)\b|\bfa ?= ?0(?!/)|flash_attn=false|\bstd attention", re.IGNORECASE)
+_WITHOUT_FLASH = re.compile(
+    r"\bno (fa|flash attention)\b|\bfa ?= ?0(?!/)|flash_attn=false|\bstd attention", re.IGNORECASE
+)
 _WITH_FLASH = re.compile(r"(?<![\w-])-?fa( ?= ?1| on)?(?=[ ,;:]|$)|flash_attn=true|\bflash attention", re.IGNORECASE)
 
 

@@ -173,8 +173,12 @@ class Runtime(Spec):
     apis: dict[str, tuple[str, ...]] = Field({}, max_length=16)
     kernels: str = ""  # whose kernels it runs; empty: its own, or of the runtime that it is like
     has_vector_kernels: bool = True  # for few tokens; without them, as few cost what a tile does
-    launches: dict[str, Figure] = Field({}, max_length=2)  # by cpu, gpu: kernels launched, of those that a plain graph has
-    step_us: dict[str, Figure] = Field({}, max_length=2)  # the same: what a step costs beside its kernels, before fitting
+    launches: dict[str, Figure] = Field(
+        {}, max_length=2
+    )  # by cpu, gpu: kernels launched, of those that a plain graph has
+    step_us: dict[str, Figure] = Field(
+        {}, max_length=2
+    )  # the same: what a step costs beside its kernels, before fitting
     early_until: str = ""  # year and month before which its kernels were others
     flash_since: str = ""  # year and month since which attention keeps no scores in memory, unless told otherwise
     arithmetic: dict[str, tuple[str, ...]] = Field({}, max_length=200)  # as a backend's

@@ -12,7 +12,11 @@ MODEL_FOLDS = 7
 
 def device_group(name: str) -> str:
     """Devices that are one but for the size of their memory, or how many of their cores are switched on."""
-    return re.sub(r"-(\d+gb|\d+)(?=-|$)", "", name) if not name.startswith(("rtx", "rx", "gtx", "i3", "i5", "i7", "i9")) else name
+    return (
+        re.sub(r"-(\d+gb|\d+)(?=-|$)", "", name)
+        if not name.startswith(("rtx", "rx", "gtx", "i3", "i5", "i7", "i9"))
+        else name
+    )
 
 
 def device_folds(names: Iterable[str]) -> dict[str, int]:
