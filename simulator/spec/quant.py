@@ -114,7 +114,9 @@ _BITNET = {"i2_s": (4, 1), "tl1": (4, 1), "tl2": (3, 5 / 8)}
 _TMAC = {"tmac-int2": (128, 32 + 2), "tmac-int4": (128, 64 + 2)}
 # Groups with a 2-byte scale and a 2-byte bias: MLX, and torchao's int4 in gpt-fast. Head and embeddings are quantised, too.
 _AFFINE = {
-    f"affine{bits}-g{group}": (group, group * bits / 8 + 2 + 2) for bits in (2, 3, 4, 5, 6, 8) for group in (32, 64, 128)
+    f"affine{bits}-g{group}": (group, group * bits / 8 + 2 + 2)
+    for bits in (2, 3, 4, 5, 6, 8)
+    for group in (32, 64, 128)
 }
 # MLC's q4f16_1 and q3f16_1: a 2-byte scale for 32 weights of 4 bits, for 40 of 3 bits, head and embeddings as well.
 _MLC = {"q4f16_1": (32, 16 + 2), "q3f16_1": (40, 16 + 2)}
