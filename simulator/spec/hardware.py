@@ -83,6 +83,9 @@ class Hardware(Spec):
     name: str = Field(min_length=1, max_length=200)
     title: str = ""
     aliases: tuple[str, ...] = Field((), max_length=20)  # other names that it is found by
+    # Names that leave open which of several devices is meant, where measurements that give no more are taken to be of this one:
+    # it is the one that most are sold as.
+    stands_for: tuple[str, ...] = Field((), max_length=20)
     device_class: DeviceClass = Field(alias="class")
     kind: Literal["cpu", "gpu"]
     vendor: Vendor = ""  # who makes the compute unit; it decides which figures of a runtime hold for a GPU
