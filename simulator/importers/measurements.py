@@ -235,17 +235,38 @@ def _counted(name: str) -> tuple[int, str]:
 
 
 def _device(name: str, ran_on: Processor) -> tuple[Hardware, tuple[str, ...]]:
-    """The device of a row; where its name leaves the size of its memory open, the largest, and a remark on that."""
+    """The device of a row, of the processor that ran; where its name leaves something open, the usual one, and a remark on that."""
     device = _device_called(name)
     if device is None:
-        count, one = _counted(name)
-        meant = [_device_called(with_count(count, each)) for each in look_up(one, shelf("hardware")).candidates]
-        meant = [each for each in meant if not ran_on or each.kind == ran_on]
-        if len(meant) < 2 or len({_without_size(each) for each in meant}) > 1:
-            return _named(_device_called, "hardware", name), ()
-        device = max(meant, key=lambda each: each.main_memory.capacity_bytes)
-        return device, (f"memory of the {name} not stated: {device.name}",)
+        return _device_of_several(name, ran_on)
+    device = _beside(device, ran_on)
+    _, one = _counted(name)
+    if any(is_same(one, each) for each in device.stands_for):
+        return device, (f"{name} taken for {device.name}, the one that most are sold as",)
     return device, ()
+
+
+def _device_of_several(name: str, ran_on: Processor) -> tuple[Hardware, tuple[str, ...]]:
+    """Of the devices that a name may mean, the one that stands for it, else the largest of those that differ in size only."""
+    count, one = _counted(name)
+    meant = [_device_called(with_count(count, each)) for each in look_up(one, shelf("hardware")).candidates]
+    meant = [each for each in meant if each is not None and ran_on in ("", each.kind)]
+    for device in meant:
+        if any(is_same(one, each) for each in device.stands_for):
+            return device, (f"{name} taken for {device.name}, the one that most are sold as",)
+    if len(meant) < 2 or len({_without_size(each) for each in meant}) > 1:
+        return _named(_device_called, "hardware", name), ()
+    device = max(meant, key=lambda each: each.main_memory.capacity_bytes)
+    return device, (f"memory of the {name} not stated: {device.name}",)
+
+
+def _beside(device: Hardware, ran_on: Processor) -> Hardware:
+    """The other processor of the same machine, where that ran and has a file: `m4-cpu` beside `m4`, and the other way round."""
+    if ran_on in ("", device.kind):
+        return device
+    own = [re.sub(r"-[cg]pu$", "", each) for each in (device.name, *device.aliases)]
+    others = (_device_called(with_count(device.count, other)) for each in own for other in (f"{each}-{ran_on}", each))
+    return next((other for other in others if other is not None and other.kind == ran_on), device)
 
 
 def _without_size(device: Hardware) -> str:
