@@ -25,7 +25,6 @@ FLOPS_PER_NORM_VALUE = 8  # square, sum, scale, weight; rotary embedding and res
 LAUNCHES_PER_NORM = 2  # the norm and the residual sum before it
 # Matrices between the layers' halves and around them count with the feed-forward networks.
 _MIXING = ("per_layer", "inp_gate", "proj", "altup", "laurel", "hc_", "output_hc")
-LAUNCHES_OF_CACHE = 4  # rotary embedding of query and key, store, attention
 
 
 def decode_ops(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE) -> tuple[Op, ...]:
@@ -145,7 +144,7 @@ def _vectors_op(model: Model, load: Workload, layer: Layer, vector_bytes: float,
     )
     # An activation function follows the up-projection; a router adds softmax, selection and the weighted sum.
     extra = 0 if layer.ffn is None else 4 if isinstance(layer.ffn, Experts) else 1
-    launches = LAUNCHES_PER_NORM * layer.norms + extra
+    launches = LAUNCHES_PER_NORM * layer.norms + extra + model.launches_beside
     name, tokens = "norms, biases, residuals", load.new_tokens
     summed = (
         layer.ffn.n_active * model.d_model * tokens if isinstance(layer.ffn, Experts) else 0
@@ -198,7 +197,7 @@ def _cache_op(model: Model, load: Workload, rules: CacheRules, layer: Layer, cou
     heads, sharers = getattr(attention, "n_heads", 0), getattr(attention, "queries_per_kv", 1)
     work = (Work("head", heads * new), Work("run", getattr(attention, "n_kv_heads", 0) * new))
     pieces = cache_pieces(attention)
-    return Op(where, "cache", name, load.cache, count, cost, LAUNCHES_OF_CACHE, sharers, work=work, pieces=pieces)
+    return Op(where, "cache", name, load.cache, count, cost, attention.launches, sharers, work=work, pieces=pieces)
 
 
 def _cross_op(load: Workload, layer: Layer, count: int, where: str) -> Op:

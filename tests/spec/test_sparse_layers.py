@@ -180,3 +180,30 @@ def test_latent_experts_work_on_fewer_values():
     ffn = Experts(n_experts=4, n_active=1, d_expert=6, gated=False, latent=8, n_shared=1, d_shared=5)
     assert params(ffn.tensors(32)) == 4 * 32 + 2 * 8 * 32 + 4 * 2 * 6 * 8 + 2 * 5 * 32
     assert shipped("nemotron-3-super-120b-a12b").total_params == 120_668_707_840
+
+
+# ---- kernels ----
+
+
+def test_a_layer_launches_what_its_graph_has_beside_matrices():
+    """Plain attention 4; norms of query and key 2; a gate 3; four biases 4; with another's cache nothing turns or stores a key."""
+    plain = {"n_heads": 4, "n_kv_heads": 2, "head_dim": 64}
+    more = (
+        {},
+        {"qk_norm": "head"},
+        {"output_gate": True},
+        {"qkv_bias": True, "output_bias": True},
+        {"shares_cache": True},
+    )
+    assert [GroupedQuery(**plain, **each).launches for each in more] == [4, 6, 7, 8, 2]
+    assert (
+        shipped("qwen3-next-80b-a3b").stack[0].attention.launches
+        > shipped("qwen3-next-80b-a3b").stack[3].attention.launches
+    )
+    assert [shipped(name).launches_beside for name in ("gemma-3-4b", "gemma-4-e4b", "gemma-3n-e4b")] == [0, 5, 29]
+    launched = sum(
+        op.launches * op.count
+        for op in decode_ops(shipped("gemma-4-e4b"), Workload(F16))
+        if op.name.startswith("norms")
+    )
+    assert launched == 42 * (2 * 4 + 1 + 5)
