@@ -102,12 +102,12 @@ def _variants(model: Model, label: str, target: float, date: str) -> Iterator[st
     recipe = RECIPES.get(label)
     if recipe is None:
         yield from _with_other_head(model, label, target)
-        parts = ((label, "experts"),)
+        mixes = (label,)
     else:
-        dynamic, plain = (label, recipe.bulk), (recipe.before or label, "experts")
-        parts = (dynamic, plain) if _is_recent(model, date) else (plain, dynamic)
-    for rest, part in parts:
-        yield from _with_bulk(model, part if model.experts else "layers", rest, target)
+        plain = recipe.before or label
+        mixes = (label, plain) if _is_recent(model, date) else (plain, label)
+    for name in mixes:
+        yield from _with_bulk(model, "experts" if model.experts else "layers", name, target)
 
 
 def _with_other_head(model: Model, label: str, target: float) -> Iterator[str]:

@@ -69,7 +69,15 @@ def parse_weights(text: str) -> Weights:
     known = weights_called(name)
     if known in RECIPES:
         return _by_recipe(known)
-    return mix(known) if known in _BASE else uniform(_parse_format(name, text))
+    return mix(known) if known in _BASE else _whole(_parse_format(name, text))
+
+
+def _whole(fmt: Format) -> Weights:
+    """Every matrix in one format, or what takes its place where a row does not divide into super-blocks."""
+    weights = uniform(fmt)
+    if fmt.name not in _FALLBACK:
+        return weights
+    return Weights(fmt.name, lambda slot: _fitted(weights.choose(slot), slot.columns))
 
 
 def _without_collection(text: str) -> str:

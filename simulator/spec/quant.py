@@ -10,6 +10,9 @@ from typing import NamedTuple
 from simulator.errors import InputError, hint
 from simulator.spec.names import listed, words
 
+# Groups of GPTQ and AWQ may end short: where a row does not divide, its last scale serves fewer weights.
+GROUPED = ("int4-g128", "int4-g64", "int4-g32", "int3-g128", "int2-g128", "tmac-int2", "tmac-int4")
+
 
 @dataclass(frozen=True)
 class Format:
@@ -34,9 +37,9 @@ class Format:
 
     def nbytes(self, rows: float, columns: int) -> float:
         """Bytes of *rows* rows of *columns* elements; ValueError if the columns do not divide into blocks."""
-        if columns % self.block:
+        if columns % self.block and self.name not in GROUPED:
             raise ValueError(f"a row of {columns} elements does not divide into {self.name} blocks of {self.block}")
-        return rows * ((columns // self.block) * self.block_bytes + self.row_bytes) + self.matrix_bytes
+        return rows * (columns / self.block * self.block_bytes + self.row_bytes) + self.matrix_bytes
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,6 @@ _PARTS: dict[str, Callable[[Slot], bool]] = {
     "layers": _is_in_layers,
     "head": _is_head,
     "embedding": lambda slot: slot.role in EMBEDDINGS and not _is_head(slot),
-    "unrouted": lambda slot: not _is_routed(slot) and (_is_in_layers(slot) or _is_head(slot)),
 }
 PARTS = tuple(_PARTS)
 
@@ -54,7 +53,6 @@ class Recipe:
 
     mixture: str
     dense: str
-    bulk: str = "experts"  # the part of a mixture whose formats differ from file to file
     before: str = ""  # the plain mix that files of that name were made by before 2026
 
 
@@ -92,9 +90,10 @@ UNSLOTH = {
     "ud-q5_k_xl": _dynamic("q5_k", "q6_k", "q5_k_m"),
     "ud-q6_k": _dynamic("q6_k", "q6_k", "q6_k"),
     "ud-q6_k_xl": _dynamic("q6_k", "q8_0", "q6_k"),
-    # Attention in 16 bits: counted 25.97 GiB for gemma-4-26B-A4B, llama-bench prints 25.94. Of dense models embedding and
-    # head are, and some of the layers: granite-4.1-8b has f16 102, q8_0 180 tensors and 10.47 GiB.
-    "ud-q8_k_xl": Recipe("attention:bf16+q8_0", "head:f16+embedding:f16+q8_0", bulk="unrouted"),
+    # All in q8_0 and some experts above it: Qwen3.5-35B-A3B's first file has 48.69 GB, 9.5 more than with all but its experts
+    # in 16 bits. Of dense models embedding and head are in f16, and some of the layers: granite-4.1-8b has f16 102, q8_0
+    # 180 tensors and 10.47 GiB.
+    "ud-q8_k_xl": Recipe("q8_0", "head:f16+embedding:f16+q8_0"),
 }
 # antirez/ds4, by the names of its files: DeepSeek-V4-Flash-IQ2XXS-w2Q2K-AProjQ8-SExpQ8-OutQ8 and -Q4KExperts-...-Q8Attn-Q8Shared-Q8Out
 # (gguf-tools/README.md); w2 is the down projection. 80.8 and 153.3 GiB.

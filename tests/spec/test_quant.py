@@ -195,7 +195,6 @@ OTHER_FILES = [
     ("qwen3.5-35b-a3b", "ud-q4_k_xl", 20.70, UNSLOTH),
     ("qwen3.5-122b-a10b", "ud-q5_k_xl", 85.60, "kyuz0/amd-strix-halo-toolboxes"),
     ("gemma-4-26b-a4b", "mixed:ud-iq4_nl", 12.48, "potato-os/core, pull request 271"),
-    ("gemma-4-26b-a4b", "UD-Q8_K_XL", 25.94, "kyuz0/amd-strix-halo-toolboxes"),
     ("qwen3-30b-a3b", "mixed:iq4_xs-experts-q5_k-attn-q6_k-out", 15.40, "ik_llama.cpp discussion 357"),
     ("llama-2-7b", "tmac-int4", 3.7e9 / GIB, "README of microsoft/T-MAC"),
     ("llama-2-7b", "aqlm-2bit", 2.4e9 / GIB, "README of Vahe1994/AQLM"),
