@@ -11,12 +11,12 @@ import numpy as np
 
 from simulator.calibration.fitting import Problem
 from simulator.calibration.judging import Judging
-from simulator.judge.left_out import FOLDS
 from simulator.calibration.observations import observe
 from simulator.calibration.results import as_text, told, write_folds
 from simulator.calibration.spread import spreads
 from simulator.calibration.timing import Steps
 from simulator.importers.measurements import load_measurements
+from simulator.judge.left_out import FOLDS
 from simulator.report.progress import progress_bar
 from simulator.spec.factors import FITTED
 from simulator.spec.library import MEASURED

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from simulator.calibration.fitting import Problem
-from simulator.judge.folds import device_folds, device_group, model_folds
 from simulator.calibration.observations import Observation
+from simulator.judge.folds import device_folds, device_group, model_folds
 from simulator.progress import Progress
 
 N_STEPS = 8  # of the search, which begins at the factors that all rows give

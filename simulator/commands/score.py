@@ -74,7 +74,7 @@ def command(
     json: str | None,
     plot: str | None,
 ) -> None:
-    """Set forecasts beside published measurements, and say how far they can be trusted, by what, and what is left out."""
+    """Set forecasts beside published measurements, and say how far they can be trusted."""
     options.refuse_empty({"file": file, "csv": csv, "json": json, "plot": plot})
     options.refuse_both(plot, json)
     if not 0 <= worst <= MAX_WORST:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.runtime import MODEL_SPREAD
 from simulator.units import counted
-
-if TYPE_CHECKING:
-    from simulator.forecast.prediction import Prediction
 
 # Standard deviation of the logarithm. `measured`: boards and runs of one kind differ by some per cent (five Pi 5 boards:
 # 4.5 to 5.55 tokens/s for one model, 8 %). `datasheet`: taken as a sustained rate. `estimated`: published decode rates of
@@ -94,8 +91,8 @@ class Evidence(NamedTuple):
     group: str  # what they have in common, in words: "llama.cpp on CPUs, one sequence"
 
 
-def evidence(_prediction: Prediction) -> Evidence | None:
-    """The measurements of such a case; None where the interval is made of the provenance of figures alone."""
+def evidence(_prediction: Any) -> Evidence | None:
+    """The measurements of such a case as a Prediction is of; None where the interval is made of the provenance of figures alone."""
     return None
 
 

@@ -131,6 +131,7 @@ def _measurement(
     choice = formats_of(record, loaded, runtime, device, sizes)
     assumed[:0] = choice.assumed
     _refuse_unknown_links(device, runtime)
+    _refuse_another_split(record, runtime)
     rate, batch = record.rate("tokens_per_s"), _stated(record, "batch", MAX_BATCH)
     return Published(
         id=record.id,
@@ -183,7 +184,7 @@ def _refuse_unusable(record: Record) -> None:
 
 
 def _refuse_other_kinds(record: Record) -> None:
-    mode, known = record.text("mode"), ("", "single", "tensor-parallel", "distributed")
+    mode, known = record.text("mode"), ("", "single", "tensor-parallel", "distributed", "layer-split")
     if mode not in known:
         raise Unusable(f"mode {printable(mode)}, only {', '.join(known[1:])} are forecast")
 
@@ -199,6 +200,12 @@ def _refuse_unknown_links(device: Hardware, runtime: Runtime) -> None:
     """Unusable where nothing is known of how so many devices tell each other their parts of each result."""
     if device.count > 1 and runtime.split == "tensors" and not device.links_among(device.count):
         raise Unusable(f"on {device.count} x {device.name}, whose file names no link that joins so many")
+
+
+def _refuse_another_split(record: Record, runtime: Runtime) -> None:
+    """Unusable where layers were spread over devices by software that is forecast to cut each of them."""
+    if record.text("mode") == "layer-split" and runtime.split != "layers":
+        raise Unusable(f"layer by layer over several devices, which is not how {runtime.name} is forecast")
 
 
 def _ran_on(backend: str) -> Processor:

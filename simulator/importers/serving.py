@@ -14,6 +14,7 @@ from simulator.importers.records import MAX_ROWS, Origin, Record, Skipped, Unusa
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layout import Layout
+from simulator.spec.library import is_file
 from simulator.spec.model import Loaded, Model
 from simulator.spec.runtime import Runtime, load_runtime
 from simulator.spec.serving import Traffic
@@ -71,8 +72,8 @@ class ServingMeasurements:
 
 
 def is_serving(path: Path) -> bool:
-    """Whether a file has the columns of such a table."""
-    return str(path) != "-" and {"concurrency", "tpot_ms"} <= set(re.split(r"[,\s]+", read_text(path)[:1000]))
+    """Whether a file has the columns of such a table; what can be read only once is not looked into."""
+    return is_file(path) and {"concurrency", "tpot_ms"} <= set(re.split(r"[,\s]+", read_text(path)[:1000]))
 
 
 def load_serving(path: Path) -> ServingMeasurements:

@@ -43,10 +43,16 @@ def by_datasheet(found: Score) -> Score:
 def by_efficiency(found: Score, fitted_to: Score) -> Score:
     """The rows as one efficiency for each class would have them, *fitted_to* rows of other devices and other models.
 
-    Where no other device is of the class, the efficiency is that of all others.
+    Where no other device is of the class, the efficiency is that of all others; a row is left out where there are none.
     """
+    pairs = zip(found.rows, efficiencies(found, fitted_to), strict=True)
+    return Score(tuple(replace(row, tokens_per_s=row.roof * share) for row, share in pairs if share is not None))
+
+
+def efficiencies(found: Score, fitted_to: Score) -> list[float | None]:
+    """The efficiency for each row; None where there is nothing to fit it to."""
     others = _Others(fitted_to)
-    return Score(tuple(replace(row, tokens_per_s=row.roof * others.share(*_key(row))) for row in found.rows))
+    return [others.share(*_key(row)) for row in found.rows]
 
 
 def _key(row: Row) -> tuple[str, str, str]:
@@ -60,14 +66,14 @@ class _Others:
         keys = [_key(row) for row in found.rows]
         self._classes, self._devices, self._models = np.array(keys, dtype=object).reshape(-1, 3).T
         self._ratios = np.array([row.tokens_per_s_measured / row.roof for row in found.rows])
-        self._known: dict[tuple[str, str, str], float] = {}
+        self._known: dict[tuple[str, str, str], float | None] = {}
 
-    def share(self, of_class: str, hardware: str, model: str) -> float:
-        """The median of other devices and models of a class; 1 where there is nothing to fit to."""
+    def share(self, of_class: str, hardware: str, model: str) -> float | None:
+        """The median of other devices and models of a class; None where there is nothing to fit to."""
         key = (of_class, hardware, model)
         if key not in self._known:
             is_other = (self._devices != hardware) & (self._models != model)
             of_its_class = is_other & (self._classes == of_class)
             chosen = self._ratios[of_its_class if of_its_class.any() else is_other]
-            self._known[key] = float(np.median(chosen)) if chosen.size else 1.0
+            self._known[key] = float(np.median(chosen)) if chosen.size else None
         return self._known[key]

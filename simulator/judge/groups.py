@@ -12,7 +12,12 @@ from simulator.judge.score import Row, Score
 UNKNOWN = "not stated"
 _RANGES = ((1, 1), (2, 8), (9, 64), (65, None))  # of batches
 _DEPTHS = ((0, 1023), (1024, 4095), (4096, 16383), (16384, 65535), (65536, None))  # of contexts
-_CPUS = ("desktop-cpu", "laptop-cpu", "server-cpu")
+# Classes of devices that are told together.
+KINDS = {
+    "CPUs": ("desktop-cpu", "laptop-cpu", "server-cpu"), "boards and phones": ("sbc", "phone", "cluster"),
+    "consumer GPUs": ("consumer-gpu",), "workstation GPUs": ("workstation-gpu",), "Apple": ("apple",), "integrated GPUs": ("igpu",),
+    "datacenter GPUs": ("datacenter-gpu",),
+}  # fmt: skip
 _MODES = {
     "": "one device", "single": "one device", "unknown": "unknown", "layer-split": "layer by layer over several devices",
     "tensor-parallel": "several devices at once", "distributed": "several machines", "npu": "NPU",
@@ -39,6 +44,12 @@ Either = Row | Skipped
 def device_class(each: Either) -> str:
     """As its collection has it; else our file's."""
     return each.origin.device_class or (each.device_class if isinstance(each, Row) else UNKNOWN)
+
+
+def device_kind(each: Either) -> str:
+    """The same with classes of one kind together, as the headline has them."""
+    found = device_class(each)
+    return next((label for label, classes in KINDS.items() if found in classes), found)
 
 
 def batch(each: Either) -> int | None:
@@ -73,22 +84,23 @@ def kind(each: Row) -> str:
     return "mixtures of experts" if each.is_mixture else "dense"
 
 
+# Families of formats by how their names begin; what none of these begins and has _k in it is a K-quant.
+_FAMILIES = {
+    "f32": "16 bits and more", "f16": "16 bits and more", "bf16": "16 bits and more", "iq": "IQ", "q8_0": "8 bits", "q8_1": "8 bits",
+    "int8": "8 bits", "fp8": "8 bits", "mxfp4": "4-bit floats", "nvfp4": "4-bit floats", "int4": "4-bit integers",
+    "int3": "2 and 3 bits", "int2": "2 and 3 bits", "aqlm": "2 and 3 bits", "quip": "2 and 3 bits", "qtip": "2 and 3 bits",
+    "exl2": "EXL2", "tq": "ternary", "ternary": "ternary", "i2_s": "ternary", "q4_0": "q4_0 to q5_1", "q4_1": "q4_0 to q5_1",
+    "q5_0": "q4_0 to q5_1", "q5_1": "q4_0 to q5_1",
+}  # fmt: skip
+
+
 def family(each: Row) -> str:
     """What kernels for a format have in common."""
-    name = each.weights
-    if name in ("f32", "f16", "bf16"):
-        return "16 bits and more"
-    if name.startswith("mixed:") or "bpw" in name:
+    name = each.weights.removeprefix("ud-")
+    if "bpw" in name:
         return "known by size"
-    prefixes = {
-        "iq": "IQ", "q8": "8 bits", "int8": "8 bits", "fp8": "8 bits", "mxfp4": "4-bit floats", "nvfp4": "4-bit floats",
-        "int4": "4-bit integers", "int3": "2 and 3 bits", "int2": "2 and 3 bits", "tq": "ternary", "ternary": "ternary",
-        "i2_s": "ternary",
-    }  # fmt: skip
-    found = next((label for prefix, label in prefixes.items() if name.startswith(prefix)), None)
-    if found:
-        return found
-    return "K-quants" if "_k" in name else "others" if not name.startswith("q") else "q4_0 to q5_1"
+    found = next((label for start, label in _FAMILIES.items() if name.startswith(start)), None)
+    return found or ("K-quants" if "_k" in name else "others")
 
 
 def _range(value: int | None, ranges: Sequence[tuple[int, int | None]]) -> str:
@@ -98,20 +110,14 @@ def _range(value: int | None, ranges: Sequence[tuple[int, int | None]]) -> str:
     return f"{low:,}" if low == high else f"{low:,} and more" if high is None else f"{low:,} to {high:,}"
 
 
-def _of_one(*classes: str) -> Callable[[Either], bool]:
-    return lambda each: device_class(each) in classes and batch(each) == 1
+def _of_one(label: str) -> Callable[[Either], bool]:
+    return lambda each: device_kind(each) == label and batch(each) == 1
 
 
 # What the README shows. A skipped row whose model has no file belongs to no kind of model.
 HEADLINE: tuple[tuple[str, Callable[[Either], bool]], ...] = (
     ("all", lambda _each: True),
-    ("CPUs, batch 1", _of_one(*_CPUS)),
-    ("boards and phones, batch 1", _of_one("sbc", "phone")),
-    ("consumer GPUs, batch 1", _of_one("consumer-gpu")),
-    ("workstation GPUs, batch 1", _of_one("workstation-gpu")),
-    ("Apple, batch 1", _of_one("apple")),
-    ("integrated GPUs, batch 1", _of_one("igpu")),
-    ("datacenter GPUs, batch 1", _of_one("datacenter-gpu")),
+    *((f"{label}, batch 1", _of_one(label)) for label in KINDS),
     ("batch 2 to 256", lambda each: 2 <= (batch(each) or 0) <= 256),
     ("mixtures of experts", lambda each: isinstance(each, Row) and each.is_mixture),
 )

@@ -92,7 +92,7 @@ def refuse_no_match(every: Sequence[Either], only: Sequence[Only]) -> None:
     if only and not any(matches(each, only) for each in every):
         field = next((each.field for each in only if not any(matches(one, [each]) for one in every)), only[-1].field)
         values = ", ".join(each.value for each in only if each.field == field)
-        raise InputError(f"--only {field}={values}: no measurement has that; {_told(every, field)}")
+        raise InputError(f"--only {field}={printable(values, 60)}: no measurement has that; {_told(every, field)}")
 
 
 def _told(every: Sequence[Either], field: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simulator.importers.measurements import load_measurements
 from simulator.importers.records import Measurements, Skipped
-from simulator.importers.serving import ServingMeasurements, is_serving, load_serving
+from simulator.importers.serving import ServedPublished, ServingMeasurements, is_serving, load_serving
 from simulator.judge.only import Only, matches, refuse_no_match
 from simulator.judge.score import Fitted, Score, score
 from simulator.judge.serving import ServingScore, serving_score
@@ -51,8 +51,17 @@ def score_file(
         progress=part_of(progress, READ_SHARE, READ_SHARE + DECODE_SHARE),
     )
     progress(READ_SHARE + DECODE_SHARE, "servers")
-    servers = serving_score([each for each in served.published if matches(each, only)])
+    servers = serving_score(_fitted([each for each in served.published if matches(each, only)], fitted))
     return Scored(_with(decode, measured.skipped, only), _with(servers, served.skipped, only))
+
+
+def _fitted(served: Sequence[ServedPublished], fitted: Fitted | None) -> Sequence[ServedPublished]:
+    """Servers whose software is changed for the device and the model, one object for all rows that share them."""
+    if fitted is None:
+        return served
+    keys = [(each.runtime.name, each.hardware.name, each.loaded.model.name) for each in served]
+    runtimes = {key: fitted(each.runtime, *key[1:]) for key, each in dict(zip(keys, served, strict=True)).items()}
+    return [replace(each, runtime=runtimes[key]) for key, each in zip(keys, served, strict=True)]
 
 
 def _read(path: Path | None) -> tuple[Measurements, ServingMeasurements]:

@@ -88,7 +88,10 @@ def _headline_row(each: Compared) -> list[str]:
     share = f"{len(found.rows):,} of {each.group.n:,}" if found.skipped else f"{len(found.rows):,}"
     if not found.rows:
         return [label, share, *[""] * (len(HEAD) - 2)]
-    simple = (f"{other.median_abs_error:.0%}, {other.p90_abs_error:.0%}" for other in (each.datasheet, each.efficiency))
+    simple = (
+        f"{other.median_abs_error:.0%}, {other.p90_abs_error:.0%}" if len(other.rows) == len(found.rows) else ""
+        for other in (each.datasheet, each.efficiency)
+    )
     return [label, share, *_errors(found), *simple]
 
 
@@ -120,10 +123,7 @@ def print_scored(found: Scored, told: Told) -> None:
     usable = of_usable(found.decode)
     print_line(f"{told.source}: {_counts(found)}; {told.basis}")
     print()
-    head, rows = headline_table(found)
-    print_table(head, rows, left=("",), spared=HEAD[-2:])
-    print_line(ESTIMATES if usable.rows else "")
-    print()
+    _print_headline(found, usable)
     for label, of in BY:
         _print_groups(label, groups_by(usable, of))
     _print_served(found.served)
@@ -131,6 +131,16 @@ def print_scored(found: Scored, told: Told) -> None:
     _print_unusable(found.decode)
     for label, lines in _sections(found, usable):
         print_section(label, lines)
+
+
+def _print_headline(found: Scored, usable: Score) -> None:
+    head, rows = headline_table(found)
+    if not rows:
+        return
+    print_table(head, rows, left=("",), spared=HEAD[-2:])
+    if usable.rows:
+        print_line(ESTIMATES)
+    print()
 
 
 def _counts(found: Scored) -> str:
@@ -273,5 +283,5 @@ def _told_reason(reason: str, counts: Counter[str]) -> str:
     if set(counts) == {""}:
         return f"{n}: {reason}"
     listed = ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(MAX_NAMES))
-    more = f" and {len(counts) - MAX_NAMES:,} others" if len(counts) > MAX_NAMES else ""
+    more = f" and {len(counts) - MAX_NAMES:,} more" if len(counts) > MAX_NAMES else ""
     return f"{n}: {reason.replace(' ...', ' ' + listed + more)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from simulator.judge.baselines import by_efficiency, compared
+from simulator.judge.baselines import compared, efficiencies
 from simulator.judge.groups import BY, Group, groups_by, of_usable, unusable
 from simulator.judge.score import Row, Score
 from simulator.judge.scored import Scored
@@ -71,18 +71,18 @@ def _errors(found: Score) -> dict[str, float | None]:
 
 def row_records(found: Score) -> list[dict[str, Any]]:
     """Each row that was forecast, usable or not, with the best single efficiency's estimate beside it."""
-    simple = by_efficiency(found, of_usable(found)).rows
-    return [_row(row, other.tokens_per_s) for row, other in zip(found.rows, simple, strict=True)]
+    shares = efficiencies(found, of_usable(found))
+    return [_row(row, share) for row, share in zip(found.rows, shares, strict=True)]
 
 
-def _row(row: Row, by_share: float) -> dict[str, Any]:
+def _row(row: Row, share: float | None) -> dict[str, Any]:
     wide = [None if math.isnan(end) else end for end in row.wide]
     return {
         **row_record(row),
         "tokens_per_s_low_95": wide[0],
         "tokens_per_s_high_95": wide[1],
         "bandwidth_over_bytes": row.roof,
-        "one_efficiency": by_share,
+        "one_efficiency": None if share is None else row.roof * share,
         "device_class": row.origin.device_class or row.device_class,
         "mode": row.origin.mode,
         "usable": row.origin.is_usable,

@@ -54,6 +54,27 @@ def test_what_does_not_fit_has_no_rate(capsys):
     assert "read from nvme for every token" in out
 
 
+def test_a_second_interval_stands_beside_the_first(capsys):
+    """As a column, and in JSON under names of its own; 80 is the first itself."""
+    out = run(capsys, "simulate", "llama-3-8b", "rtx-3060", "--batch", "1", "--interval", "95")
+    assert "80 % interval  95 % interval  ceiling" in out
+    out = run(capsys, "simulate", "llama-3-8b", "rtx-3060", "--batch", "1", "--interval", "95", "--json", "-")
+    (point,) = json.loads(out)["predictions"]
+    assert point["tokens_per_s_low_95"] < point["tokens_per_s_low"] < point["tokens_per_s_high"]
+    assert point["tokens_per_s_high"] <= point["tokens_per_s_high_95"]
+    assert run(capsys, "simulate", "llama-3-8b", "rtx-3060", "--interval", "80").count("% interval") == 1
+
+
+@pytest.mark.parametrize("percent", ["49", "100", "-3", "9e9", "x"])
+def test_an_interval_that_none_is_made_for_is_refused(capsys, percent):
+    """In a sentence that names the option."""
+    with pytest.raises(SystemExit) as end:
+        main(["simulate", "llama-3-8b", "rtx-3060", "--interval", percent])
+    printed = capsys.readouterr()
+    assert (end.value.code, printed.out) == (2, "")
+    assert "--interval" in printed.err
+
+
 def test_the_table_fits_eighty_columns(capsys):
     """The widest table of one format stays within a terminal of 80 columns."""
     out = run(capsys, "simulate", "kimi-k2", "mi300x", "--devices", "8", "--batch", "1,512", "--runtime", "roofline")

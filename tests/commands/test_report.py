@@ -253,7 +253,18 @@ def test_a_report_says_what_made_it_and_what_it_leaves_out(capsys):
 OPTIONS = (
     [],
     ["--batch", "1,4", "--context", "512", "--weights", "q4_0,q8_0", "--threads", "2", "--cache", "q8_0"],
-    ["--routing", "uniform,worst", "--sparsity", "q-sparse:0.5", "--devices", "2", "--runtime", "roofline"],
+    [
+        "--routing",
+        "uniform,worst",
+        "--sparsity",
+        "q-sparse:0.5",
+        "--devices",
+        "2",
+        "--runtime",
+        "roofline",
+        "--interval",
+        "95",
+    ],
 )
 
 

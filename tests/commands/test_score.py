@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import pytest
 from own_csv import csv_of
@@ -46,6 +47,16 @@ def test_rows_are_written(run, tmp_path):
     assert [each["id"] for each in rows] == [each["id"] for each in found["rows"]] == ["a", "b", "c"]
     assert float(rows[1]["tokens_per_s"]) == found["rows"][1]["tokens_per_s"]
     assert found["skipped"][0]["id"] == "d"
+
+
+def test_a_pipe_is_scored(run, monkeypatch):
+    """As any file, read once."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(csv_of({}).encode())))
+    assert "1 measurement, 1 usable, 1 of them can be forecast" in run("-")[1]
+    source, target = os.pipe()
+    os.write(target, csv_of({}).encode())
+    os.close(target)
+    assert "1 measurement, 1 usable, 1 of them can be forecast" in run(f"/dev/fd/{source}")[1]
 
 
 def test_both_pictures_are_drawn(run, tmp_path):

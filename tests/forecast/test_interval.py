@@ -5,11 +5,13 @@ import math
 import pytest
 from profiled import figure, machine
 
+from simulator.errors import InputError
 from simulator.forecast import interval
 from simulator.forecast.interval import WEAK, Unrest, told_held, unrest_of
 from simulator.forecast.predict import predict
 from simulator.forecast.scenario import scenario
 from simulator.judge.matrix import dense
+from simulator.report import remarks
 from simulator.report.remarks import assumptions, rests_on
 from simulator.spec.figure import Figure
 from simulator.spec.mixes import parse_weights
@@ -124,3 +126,32 @@ def test_a_weak_forecast_says_so_itself(model, device, given, batch, told):
     found = [text for _, text in WEAK if text in lines]
     assert len(found) == len(told)
     assert all(text.startswith(start) for text, start in zip(found, told, strict=True))
+
+
+def test_another_coverage_is_as_wide_as_a_normal_error_makes_it():
+    """95 % of a normal variable lie within 1.96 standard deviations, 80 % within 1.2816; neither end passes the ceiling."""
+    found = forecast(machine())
+    assert found.interval() == (found.tokens_per_s_low, found.tokens_per_s_high)
+    low, high = found.interval(0.95)
+    assert math.log(float(found.tokens_per_s / low)) == pytest.approx(
+        1.95996 / 1.2816 * interval.Z80 * log_width(found), rel=1e-4
+    )
+    assert low < found.tokens_per_s_low < found.tokens_per_s_high <= high <= found.tokens_per_s_ceiling
+
+
+@pytest.mark.parametrize("coverage", [0.4, 0.999, 0, "much", True])
+def test_a_coverage_that_no_interval_has_is_refused(coverage):
+    """In a sentence."""
+    with pytest.raises(InputError, match=r"^coverage must be "):
+        forecast(machine()).interval(coverage)
+
+
+def test_a_forecast_names_the_measurements_of_its_interval(monkeypatch):
+    """Where it was made from some; else nothing is said."""
+    base = scenario("llama-3-8b", "rtx-3060", weights="q4_k_m")
+    assert not [line for line in rests_on(base, [base.at(1, 0)]) if line.startswith("interval")]
+    monkeypatch.setattr(
+        remarks, "evidence", lambda _point: interval.Evidence(120, 14, "llama.cpp on cards, one sequence")
+    )
+    told = [line for line in rests_on(base, [base.at(1, 0), base.at(2, 0)]) if line.startswith("interval")]
+    assert told == ["interval from 120 published measurements of 14 devices: llama.cpp on cards, one sequence"]

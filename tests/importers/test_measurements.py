@@ -108,7 +108,7 @@ def test_a_format_is_what_its_software_means_by_it(read):
         ({"usable": "no", "why_not": "end_to_end"}, "marked as not usable: end_to_end"),
         ({"usable": "no"}, "marked as not usable: no reason given"),
         ({"metric": "end_to_end"}, "measures end_to_end, only decode is forecast"),
-        ({"mode": "layer-split"}, "mode layer-split, only single, tensor-parallel, distributed are forecast"),
+        ({"mode": "unknown"}, "mode unknown, only single, tensor-parallel, distributed, layer-split are forecast"),
         (
             {"device": "gh200", "device_count": "2", "runtime": "vllm", "weights": "f16"},
             "on 2 x gh200, whose file names no link that joins so many",
@@ -133,6 +133,14 @@ def test_rows_that_cannot_be_compared_say_why(read, changes, reason):
     found = read(csv_of(changes))
     assert found.published == ()
     assert [(each.id, each.reason) for each in found.skipped] == [("a", reason)]
+
+
+def test_layers_are_split_by_software_that_does_so(read):
+    """llama.cpp gives each card its layers; vLLM is forecast to cut each layer."""
+    split = {"mode": "layer-split", "device": "rtx-3090", "device_count": "2", "backend": "cuda", "weights": "f16"}
+    found = read(csv_of(split, split | {"id": "b", "runtime": "vllm"}))
+    assert [(each.id, each.hardware.count) for each in found.published] == [("a", 2)]
+    assert found.skipped[0].reason.startswith("layer by layer over several devices, which is not how vllm is forecast")
 
 
 def test_a_chosen_device_and_model_leave_out_the_others(read):

@@ -4,7 +4,7 @@ import pytest
 from scored import row
 
 from simulator.importers.measurements import load_measurements
-from simulator.judge.baselines import by_datasheet, by_efficiency
+from simulator.judge.baselines import by_datasheet, by_efficiency, efficiencies
 from simulator.judge.score import Score, score
 
 
@@ -36,7 +36,8 @@ def test_a_class_without_others_takes_all():
     assert by_efficiency(Score(rows[:1]), Score(rows)).rows[0].tokens_per_s == pytest.approx(6.0)
 
 
-def test_nothing_to_fit_to_is_the_datasheet_itself():
+def test_without_others_there_is_no_estimate():
     """One device alone."""
     alone = Score((row(9, 9, roof=10.0),))
-    assert by_efficiency(alone, alone).rows[0].tokens_per_s == 10.0
+    assert by_efficiency(alone, alone).rows == ()
+    assert efficiencies(alone, alone) == [None]

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -65,6 +66,15 @@ def text():
     return page(
         grids, rows, "roofcast report 'a b' -o out", pictures, ["Median error 3 %."], [("data.csv", "every point")]
     )
+
+
+def test_a_second_interval_is_told_where_it_is_asked_for():
+    """In the answer and in the table, both as the forecast has them."""
+    grids = build_grids(("llama-3-8b",), ("rtx-4090",), **SMALL)
+    low, high = map(format_number, grids.pairs[0].base.at(1, grids.shown_context).interval(0.95))
+    told = f"; 95 %: {low} to {high})"
+    assert told not in page(grids)
+    assert page(replace(grids, wide=95)).count(told) == 2
 
 
 def data_of(text):

@@ -7,7 +7,7 @@ from math import exp
 
 import numpy as np
 
-from simulator.judge.groups import Group, batch_range, device_class, family, groups_by, of_usable, runtime
+from simulator.judge.groups import Group, batch_range, device_class, device_kind, family, groups_by, of_usable, runtime
 from simulator.judge.score import Row, Score
 from simulator.report.charts.chart import Chart, Panel, Series
 from simulator.units import counted
@@ -23,7 +23,7 @@ RATIO = "forecast over measured"
 
 
 def scatter_chart(found: Score, what: str) -> Chart:
-    """Every usable forecast against its measurement, by class of device."""
+    """Every usable forecast against its measurement, by kind of device."""
     usable = of_usable(found)
     series = tuple(
         Series(
@@ -33,7 +33,7 @@ def scatter_chart(found: Score, what: str) -> Chart:
             notes=tuple(row.id for row in group.score.rows),
             colour=number,
         )
-        for number, group in enumerate(groups_by(usable, device_class))
+        for number, group in enumerate(groups_by(usable, device_kind))
     )
     panel = Panel("", series, "forecast, tokens/s")
     title = "Forecast against measured"
@@ -46,7 +46,7 @@ def errors_chart(found: Score, what: str) -> Chart:
     usable = of_usable(found)
     panels = tuple(Panel(title, (_spread(groups_by(usable, of)),), RATIO) for title, of in PANELS)
     return Chart("errors", "errors", "Errors of forecasts by group", f"{RATIO}, logarithmic", panels, told(usable), f"{what}, usable rows",
-                 legend="dot: median; thick: half of the rows; thin: eight in ten; behind it: rows", each="group")  # fmt: skip
+                 legend="dot: median; thick: half of the rows; thin: eight in ten; behind: rows", each="group")  # fmt: skip
 
 
 def told(usable: Score) -> str:

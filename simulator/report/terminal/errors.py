@@ -35,6 +35,5 @@ def draw_errors(chart: Chart, panel: Panel) -> Iterator[str]:
         line = coloured("".join(signs).rstrip(), colour_of(each.colour))
         gap = " " * (room - len("".join(signs).rstrip()))
         yield f"{printable(name, 100)[:margin]:>{margin}} {line}{gap} {notes[number]}"
-    yield from told(
-        "dot: median of forecast over measured; line: eight in ten; behind: median error, rows", " " * (margin + 1)
-    )
+    if panel is chart.panels[-1]:
+        yield from told("dot: median; line: eight in ten; behind: median error, rows", " " * (margin + 1))
