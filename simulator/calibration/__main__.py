@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     write_folds(FOLDS, names, by_pair, {"devices": judging.devices, "models": judging.models, "pairs": pairs})
     errors = judging.errors(by_pair)
     made_from = f"{len(steps.observed):,} measurements on {len({each.device for each in steps.observed})} devices"
-    FITTED.write_text(as_text(found, spreads(steps.observed, errors, problem.weights), made_from))
+    FITTED.write_text(as_text(found, spreads(steps.observed, errors), made_from))
     off = np.abs(np.expm1(errors))
     print(f"{made_from}: left out, median error {np.median(off):.1%}, nine in ten within {np.percentile(off, 90):.0%}")
     return 0
@@ -60,7 +60,9 @@ def _check(found: dict[str, float]) -> int:
     for name in sorted(differing):
         print(f"{name}: {found[name]:g} found, {shipped[name]:g} shipped")
     if missing or differing:
-        print("the shipped factors are not those that the measurements give: python -m simulator.calibration writes them")
+        print(
+            "the shipped factors are not those that the measurements give: python -m simulator.calibration writes them"
+        )
         return 1
     print(f"all {len(shipped)} factors come out as they are shipped")
     return 0

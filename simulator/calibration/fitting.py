@@ -60,7 +60,7 @@ class Problem:
             jac=once.slope,
             hess=once.bend,
             method="trust-exact",
-            options={"maxiter": n_steps, "gtol": 1e-4, "initial_trust_radius": 0.5},
+            options={"maxiter": n_steps, "gtol": 1e-4, "initial_trust_radius": 5.0},
         )
         return found.x
 

@@ -113,7 +113,7 @@ def _distinct(listed: Callable[..., Iterator[Factor]]) -> Callable[..., tuple[Fa
 
 _API_LAUNCH_S = {"cpu": 6e-6, "cuda": 2.5e-6, "rocm": 4e-6, "vulkan": 2.5e-6, "metal": 4.5e-6, "sycl": 5e-6}
 # What one core reads by itself, GB/s: limited by the lines that it can wait for at once.
-_CORE_GB_PER_S = {"server-cpu": 10.0, "desktop-cpu": 32.0, "laptop-cpu": 22.0, "apple": 75.0, "igpu": 25.0}
+_CORE_GB_PER_S = {"server-cpu": 10.0, "desktop-cpu": 36.0, "laptop-cpu": 25.0, "apple": 75.0, "igpu": 25.0}
 
 
 @_distinct
@@ -159,7 +159,6 @@ def cached(at: Place, is_quantised: bool, is_state: bool) -> Iterator[Factor]:
 def core(at: Place) -> Iterator[Factor]:
     """Of what one core of a CPU reads, bytes per second."""
     yield Factor(f"core/{at.device_class}", 1e9 * _CORE_GB_PER_S.get(at.device_class, 9.0), 0.3)
-    yield Factor(f"core/{at.generation}", 1, 0.2)
 
 
 @_distinct
@@ -207,7 +206,7 @@ def attention(at: Place, is_quantised: bool) -> Iterator[Factor]:
         yield Factor(f"attention/scores/{at.api}", 0.7, 0.4)
     if is_quantised:
         yield Factor(f"attention/quantised/{at.api}", 0.75, 0.4)
-        yield Factor(f"attention/quantised/{at.kernels}/{at.api}/{'flash' if at.has_flash else 'scores'}", 1, 0.4)
+        yield Factor(f"attention/quantised/{at.kernels}/{at.api}/{'flash' if at.has_flash else 'scores'}", 1, 0.8)
 
 
 @_distinct
