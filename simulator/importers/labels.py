@@ -14,6 +14,7 @@ from simulator.importers.sizes import Choice, suits, with_formats
 from simulator.spec.library import is_file, names, shelf
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded
+from simulator.spec.recipes import RECIPES
 
 NEAR = 0.005  # parameter counts of one model differ by less: rotary factors are counted or not
 EXACT = 1e-5  # llama.cpp counts tensors such as rope_freqs that no spec has
@@ -24,6 +25,7 @@ _MIX = re.compile(
     r"(?<![a-z0-9])(I?Q\d_K_[SML]|I?Q\d_(?:K|[01]|XXS|XS|S|M|NL)|TQ\d_0|MXFP4|NVFP4|BF16|F16|F32)(?!\w)( mix)?(?: - (Small|Medium|Large))?",
     re.IGNORECASE,
 )
+_DYNAMIC = re.compile(r"(?<![a-z0-9])(UD-I?Q\d_[A-Z0-9_]+?)(?=-\d|\.gguf|$)", re.IGNORECASE)
 _ENDING = {"small": "_s", "medium": "_m", "large": "_l"}
 _IRREGULAR = {"q2_k_m": "q2_k", "iq3_s mix": "iq3_m"}
 
@@ -140,10 +142,17 @@ def _with_formats(loaded: Loaded, facts: Facts) -> Choice:
     bits = 8 * facts.nbytes / facts.n_params if facts.nbytes and facts.n_params else None
     if loaded.weights and (bits is None or suits(loaded, None, bits)):
         return Choice(loaded, None)
-    label = mix_of_label(facts.label)
+    label = _recipe_of_file(facts.file) or mix_of_label(facts.label)
     if label is None and bits is None:
         raise Unusable("the source does not say in which formats the weights are: give --model FILE.gguf or --weights")
     return with_formats(loaded, label, bits)
+
+
+def _recipe_of_file(file: str) -> str | None:
+    """The mix that a file is called after, where its label names only what it is mostly made of: `...-UD-Q4_K_XL.gguf`."""
+    match = _DYNAMIC.search(file)
+    name = match[1].lower() if match else ""
+    return name if name in RECIPES else None
 
 
 def mix_of_label(label: str) -> str | None:

@@ -149,7 +149,7 @@ def test_weights_are_no_matter_of_a_device(refusal):
 @pytest.mark.parametrize("command", ["show", "simulate"])
 def test_formats_that_do_not_suit_the_shapes_are_told(refusal, command):
     """Tensor, row and block; nothing is printed before."""
-    arguments = (command, "gpt-oss-20b", *([PI] if command == "simulate" else []), "--weights", "q4_k")
-    assert refusal(*arguments) == (
-        "gpt-oss-20b with weights q4_k: token_embd: a row of 2880 elements does not divide into q4_k blocks of 256"
+    on = [PI, "--runtime", "roofline"] if command == "simulate" else []
+    assert refusal(command, "gpt-oss-20b", *on, "--weights", "affine4-g128") == (
+        "gpt-oss-20b with weights affine4-g128: token_embd: a row of 2880 elements does not divide into affine4-g128 blocks of 128"
     )

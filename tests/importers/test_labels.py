@@ -95,6 +95,17 @@ def test_a_size_overrules_a_label():
     assert other.assumed == ("labelled q4_k_m, but of another size: counted by it, the same for every tensor",)
 
 
+def test_the_name_of_a_file_tells_a_dynamic_mix():
+    """llama.cpp labels UD-Q4_K_XL as Q4_K - Medium; its attention is in q8_0, its experts have what is left of 22,838,488,432 bytes."""
+    for file in ("/m/Qwen3.6-35B-A3B-UD-Q4_K_XL.gguf", "Qwen3.6-35B-A3B-UD-Q4_K_XL-00001-of-00002.gguf"):
+        found = choose(facts("qwen35moe 35B.A3B Q4_K - Medium", 34660610688, 22838488432, file, 5e6))
+        assert found.weights == "q4_k@5.01bpw+ud-q4_k_xl"
+    plain = choose(
+        facts("qwen35moe 35B.A3B Q4_K - Medium", 34660610688, 22838488432, "Qwen3.6-35B-A3B-Q4_K_M.gguf", 5e6)
+    )
+    assert "ud-" not in plain.weights
+
+
 def test_an_unknown_mix_is_counted_by_its_size():
     """8 * 4,015,130,624 bytes / 8,030,261,248 weights are 4 bits."""
     found = choose(facts("llama 8B Q4_0_8_8", 8030261248, 4015130624))

@@ -83,7 +83,7 @@ def test_what_cannot_be_forecast_is_skipped_with_its_reason(plain_device, perfec
     runs = [
         Published("gpu", loaded, "f16", "f16", 1, 0, 5.0, ran_on="gpu"),
         Published("large", loaded, "f16", "f16", 1000, 10**6, 5.0),
-        Published("narrow", Loaded(tiny_moe), "int4-g128", "f16", 1, 0, 5.0),
+        Published("narrow", Loaded(tiny_moe), "affine4-g128", "f16", 1, 0, 5.0),
     ]
     found = score(runs, plain_device, perfect)
     assert found.rows == ()
@@ -93,7 +93,7 @@ def test_what_cannot_be_forecast_is_skipped_with_its_reason(plain_device, perfec
         "ran on the GPU, plain is a CPU",
         "does not fit in the device's memory, as it is counted here",
     ]
-    assert "does not divide into int4-g128 blocks of 128" in reasons[2]
+    assert "does not divide into affine4-g128 blocks of 128" in reasons[2]
     assert [each.reason for each in score(runs[1:2]).skipped] == ["the device is not stated"]
 
 

@@ -201,9 +201,9 @@ def test_a_density_belongs_to_a_single_point():
 
 def test_a_format_that_does_not_suit_is_an_input_error_of_every_method():
     """Rows of 2,880 values do not divide into blocks of 128: forecast and memory say so alike."""
-    odd = scenario("gpt-oss-20b", "h100-sxm", weights="int4-g128")
+    odd = scenario("gpt-oss-20b", "h100-sxm", weights="affine4-g128", runtime="roofline")
     for method in (odd.at, odd.memory_bytes):
-        with pytest.raises(InputError, match="2880 elements does not divide into int4-g128 blocks of 128"):
+        with pytest.raises(InputError, match="2880 elements does not divide into affine4-g128 blocks of 128"):
             method(1, 128)
 
 

@@ -267,3 +267,9 @@ def test_a_cache_in_an_unknown_format_is_refused(name):
     """By name, never as another."""
     with pytest.raises(InputError, match=r"cache format '.*' is unknown"):
         parse_cache_format(name)
+
+
+def test_a_group_of_gptq_may_end_short():
+    """8,640 weights are 67.5 groups of 128: 4,320 bytes and 67.5 scales and zero points of 2.5."""
+    assert FORMATS["int4-g128"].nbytes(1, 8640) == 4320 + 67.5 * 2.5
+    assert parse_weights("q4_k").choose(slot("ffn_down_exps", columns=704)).name == "q5_0"
