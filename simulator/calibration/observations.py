@@ -117,7 +117,7 @@ class _PartMaker:
         products = factors.LANE_PRODUCTS * lanes.value if lanes else np.inf
         peak = None if hardware.kind == "cpu" else self.point.backend.peak_of(fmt, hardware, threads)
         n, flops, is_expert = max(1.0, float(op.sharers)), float(op.cost.flops), op.part == "experts"
-        name = factors.family(fmt.name, fmt.bits)
+        name = factors.family(fmt.kernel, fmt.bits)
         listed = {
             "core": factors.core(at) if hardware.kind == "cpu" else NONE,
             "launch": factors.launch(at),

@@ -23,6 +23,9 @@ def cache_kept(base: Scenario) -> Iterator[str]:
         yield f"{software} keeps {extra} beside a window of {', '.join(map(str, windows))}{read}"
     if any(getattr(rules.attention_of(model, one), "expanded", False) for one in attentions):
         yield "the file does not let latents be cached: each head's whole keys and values are"
-    copied = [rules.copies[each.kind] for each in attentions if rules.copies.get(each.kind) and each.state_bytes]
-    if copied:
-        yield f"{software} copies {counted(len(copied), 'recurrent state')} of each sequence in every step"
+    copied = [each for each in attentions if rules.copies.get(each.kind)]
+    states = sum(bool(each.state_bytes) for each in copied)
+    if states:
+        yield f"{software} copies {counted(states, 'recurrent state')} of each sequence in every step"
+    if len(copied) > states:
+        yield f"{software} joins recent and compressed tokens anew in every step, which copies both"

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from simulator.spec.model import Attention, Model
 
 DEVICES = ("cpu", "gpu", "nvidia", "amd", "intel", "apple", "qualcomm", "arm", "broadcom")
-STATES = ("gated_delta_net", "mamba2", "short_conv")
+COPIED = ("gated_delta_net", "mamba2", "short_conv", "compressed")
 
 
 class CacheRules(Spec):
     """What a runtime holds and reads of its cache. Without any, as the architecture allows.
 
-    `copies` holds by kind of layer how often a step copies each recurrent state beside reading it and writing it once.
+    `copies` holds by kind of layer how often a step copies each recurrent state beside reading it and writing it once, or the
+    whole cache of compressed attention to join its parts.
     """
 
     pad_tokens: int = Field(1, ge=1, le=65_536)  # a sequence's cache is kept in multiples of so many tokens
@@ -37,8 +38,10 @@ class CacheRules(Spec):
             if device not in DEVICES:
                 raise ValueError(f"reads_hidden: {device} is unknown, known: {', '.join(DEVICES)}")
         for kind, count in self.copies.items():
-            if kind not in STATES:
-                raise ValueError(f"copies: {kind} is no kind of layer with a state, known: {', '.join(STATES)}")
+            if kind not in COPIED:
+                raise ValueError(
+                    f"copies: {kind} is no kind of layer of which anything is copied, known: {', '.join(COPIED)}"
+                )
             if not 0 <= count <= 10:
                 raise ValueError(f"copies: {kind}: between 0 and 10 copies are possible, got {count}")
 

@@ -80,7 +80,7 @@ class Kernels:
         return factors.READ_AGAIN.get(self.place.api, factors.OTHER_READ_AGAIN)
 
     def _family(self, fmt: Format) -> str:
-        return factors.family(fmt.name, fmt.bits)
+        return factors.family(fmt.kernel, fmt.bits)
 
     def _share(self, listed, *where) -> float:
         key = (listed, *where)

@@ -112,6 +112,15 @@ def test_states_that_are_copied_move_more():
     assert total(copied).activation_bytes - total(plain).activation_bytes == 36 * 2 * state
 
 
+def test_compressed_attention_is_joined_before_it_is_read():
+    """DeepSeek-V4-Flash at depth 1,023: 128 tokens and 256 or 8 entries of 512 values, in 21 and 20 layers; in two, nothing to join."""
+    model = shipped("deepseek-v4-flash")
+    load = Workload(F16, context=1024)
+    plain, joined = (total(decode_ops(model, load, CacheRules(copies=copies))) for copies in ({}, {"compressed": 1}))
+    entries = 21 * (128 + 256) + 20 * (128 + 8)
+    assert joined.activation_bytes - plain.activation_bytes == 2 * entries * 512 * 2
+
+
 def test_a_grid_is_each_of_its_points():
     """Whole batches and depths at once, every kind of store."""
     batches, contexts = np.array([[1], [5]]), np.array([[7, 300, 5000]])
@@ -140,6 +149,9 @@ def test_what_a_runtime_makes_of_a_cache_is_told():
     ]
     assert told("gemma-3-4b") == ["llama.cpp keeps 512 tokens beside a window of 1024, and all of them are read"]
     assert told("qwen3.5-4b") == ["llama.cpp copies 24 recurrent states of each sequence in every step"]
+    assert told("deepseek-v4-flash")[1:] == [
+        "llama.cpp joins recent and compressed tokens anew in every step, which copies both"
+    ]
     assert told("llama-3-8b") == told("gemma-3-4b", "vllm") == []
 
 
@@ -147,7 +159,7 @@ def test_what_a_runtime_makes_of_a_cache_is_told():
     ("fields", "message"),
     [
         ({"reads_hidden": ("gpus",)}, "reads_hidden: gpus is unknown, known: cpu, gpu"),
-        ({"copies": {"mamba3": 1}}, "copies: mamba3 is no kind of layer with a state"),
+        ({"copies": {"mamba3": 1}}, "copies: mamba3 is no kind of layer of which anything is copied"),
         ({"copies": {"mamba2": 11}}, "copies: mamba2: between 0 and 10 copies are possible, got 11"),
         ({"pad_tokens": 0}, "pad_tokens"),
     ],

@@ -125,6 +125,25 @@ FAMILIES = {
         MAMBA_KEYS,
         {},
     ),
+    "nemotron_h_moe": (
+        [{"attention": MAMBA, "norms": 1}, {"ffn": {**EXPERTS, "gated": False, "latent": 32, "n_shared": 1, "d_shared": 64}, "norms": 1}],
+        MAMBA_KEYS,
+        {},
+    ),
+    "gemma4": (
+        [{"attention": {**GQA, "head_dim": 8, "window": 512, "qk_norm": "head"}, "ffn": GATED, "norms": 4}] * 5
+        + [{"attention": {**GQA, "qk_norm": "head", "value_is_key": True}, "ffn": GATED, "norms": 4},
+           {"attention": {**GQA, "head_dim": 8, "window": 512, "qk_norm": "head", "shares_cache": True}, "ffn": GATED, "norms": 4}],
+        {"attention.sliding_window": 512, "attention.key_length": 16, "attention.key_length_swa": 8, "attention.value_length": 16,
+         "attention.value_length_swa": 8, "attention.shared_kv_layers": 1, "embedding_length_per_layer_input": 32},
+        {"tied_head": True, "per_layer_input": {"width": 32, "vocab": VOCAB}},
+    ),
+    "gemma3n": (
+        [{"attention": {**GQA, "window": 512, "qk_norm": "head"}, "ffn": GATED, "norms": 4}] * 4,
+        {"attention.sliding_window": 512, "altup.num_inputs": 4, "embedding_length_per_layer_input": 32},
+        {"tied_head": True, "per_layer_input": {"width": 32, "vocab": VOCAB},
+         "streams": {"kind": "altup", "n": 4, "laurel_rank": 32}},
+    ),
     "lfm2": ([{"attention": {"kind": "short_conv", "width": 3, "channels": D}, "ffn": GATED}], {}, {"tied_head": True}),
 }  # fmt: skip
 
