@@ -19,6 +19,7 @@ from simulator.report.progress import progress_bar
 from simulator.report.record import as_csv, check_target, flattened, write_json, write_whole
 from simulator.report.scored import Told, print_scored
 from simulator.report.scored_record import row_records, scored_record
+from simulator.report.serving_score import served_rows
 from simulator.units import counted
 
 MAX_WORST = 1_000
@@ -61,7 +62,7 @@ class Request:
 @flag("--rows", help="Show every row, not only the worst.")
 @option("--worst", type=whole_number, metavar="INTEGER", default=10, help="So many rows that are furthest off.")
 @flag("--in-sample", help="Forecast the shipped set by the parameters that were fitted to all of it.")
-@option("--csv", metavar="FILE", help="Write every row with its forecast.")
+@option("--csv", metavar="FILE", help="Write every row with its forecast (servers: of a file of them).")
 @options.json_file
 @option("--plot", metavar="FILE", help="Draw forecast against measured, and beside it FILE-errors: errors by group.")
 def command(
@@ -93,13 +94,16 @@ def run(request: Request) -> None:
         found = scored(request, progress)
     source = SHIPPED if request.file is None else printable(request.file)
     _refuse_nothing(found, source)
-    if request.csv is not None and found.decode.rows:
-        write_whole(Path(request.csv), as_csv([flattened(_listed(row)) for row in row_records(found.decode)]))
+    if request.plot is not None and not found.decode.rows:
+        raise InputError(f"--plot: not for {source}, which is of servers alone: leave it out; --csv has every row")
+    if request.csv is not None:
+        rows = row_records(found.decode) or served_rows(found.served)
+        write_whole(Path(request.csv), as_csv([flattened(_listed(row)) for row in rows]))
     if request.json is not None:
         write_json(scored_record(found, request.basis), request.json)
     if request.json != "-":
         print_scored(found, Told(source, request.basis, request.n_worst, request.all_rows))
-    if pictures is not None and found.decode.rows:
+    if pictures is not None:
         _draw(found, source, pictures, request.json == "-")
 
 

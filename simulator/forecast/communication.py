@@ -13,6 +13,7 @@ import numpy as np
 
 from simulator.forecast.ops import Message
 from simulator.spec.exchange import Exchange
+from simulator.spec.figure import Figure
 from simulator.spec.links import Link
 from simulator.units import MICRO
 
@@ -30,8 +31,7 @@ def message_seconds(message: Message, levels: Levels, exchange: Exchange) -> Any
 
 def sum_seconds(n_bytes, levels: Levels, exchange: Exchange):
     """Every device ends with the sum of what *n_bytes* were on each (all-reduce): by the fastest algorithm that can be had."""
-    start_s = exchange.start_us.value * MICRO if exchange.start_us else 0.0
-    around = start_s + _ring_seconds(n_bytes, levels)
+    around = _seconds(exchange.start_us) + _ring_seconds(n_bytes, levels)
     if not (exchange.is_direct and _is_direct(levels)):
         return around
     ((n, link),) = levels
@@ -41,7 +41,7 @@ def sum_seconds(n_bytes, levels: Levels, exchange: Exchange):
     barrier_s = math.ceil(math.log2(n)) * latency_s
     at_once = barrier_s + (n - 1) * n_bytes / link.bytes_per_s
     in_two = 2 * (barrier_s + (n - 1) * n_bytes / n / link.bytes_per_s)
-    return np.minimum(np.minimum(at_once, in_two), around)
+    return np.minimum(_seconds(exchange.direct_us) + np.minimum(at_once, in_two), around)
 
 
 def gather_seconds(n_bytes, levels: Levels):
@@ -78,6 +78,10 @@ def _ring_seconds(n_bytes, levels: Levels):
         seconds = seconds + 2 * (n - 1) * (_latency_s(link) + part / n / link.bytes_per_s)
         part = part / n
     return seconds
+
+
+def _seconds(figure: Figure | None) -> float:
+    return figure.value * MICRO if figure else 0.0
 
 
 def _latency_s(link: Link) -> float:

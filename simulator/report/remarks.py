@@ -18,6 +18,7 @@ from simulator.spec.doubt import RESTLESS, told_doubts
 from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.layers.attention import GroupedQuery
+from simulator.spec.links import Link
 from simulator.spec.memory import BEYOND, INTERPOLATED, SHARED_OUT
 from simulator.spec.model import Model
 from simulator.spec.routing import Capacity, Uniform
@@ -34,7 +35,8 @@ NOT_MODELLED = (
 
 def left_out(base: Scenario) -> str:
     """What no figure accounts for."""
-    several = ", what the devices tell each other" if base.hardware.n_devices > 1 else ""
+    n_devices = base.hardware.n_devices
+    several = ", what the devices tell each other" if n_devices > 1 and not base.hardware.links_among(n_devices) else ""
     return NOT_MODELLED + several
 
 
@@ -151,10 +153,24 @@ def _layer_params(model: Model) -> Counter[str]:
 
 def _several(base: Scenario) -> Iterator[str]:
     n_devices = base.hardware.n_devices
-    if n_devices > 1 and base.runtime.split == "layers":
+    if n_devices == 1:
+        return
+    links = base.hardware.links_among(n_devices)
+    if base.runtime.split == "layers":
         yield f"{n_devices} devices hold a part of the layers each and work one after the other: the speed of one, the memory of all"
-    elif n_devices > 1:
-        yield f"{n_devices} devices work at once and tell each other nothing: an upper bound, without an interval"
+    elif links:
+        joined = ", ".join(_told_link(n, link) for n, link in links)
+        yield f"{n_devices} devices work at once and add up their parts of each result: {joined}"
+    else:
+        yield (
+            f"{n_devices} devices work at once and tell each other nothing, since their file names no link: an upper bound, "
+            "without an interval"
+        )
+
+
+def _told_link(n_devices: int, link: Link) -> str:
+    rate = f"{format_number(link.bytes_per_s / GIGA)} GB/s, {link.latency.value:g} us a hop"
+    return f"{n_devices} over {link.name} ({rate}, {link.latency.origin})"
 
 
 def _overruled(hardware: Hardware) -> Iterator[str]:

@@ -16,6 +16,7 @@ from simulator.judge.scored import Scored
 from simulator.judge.serving import ServingScore
 from simulator.report.score import ROW_CELLS, ROWS_LEFT, ROWS_SPARED
 from simulator.report.screen import print_line, print_section
+from simulator.report.serving_score import print_servers, told_servers
 from simulator.report.table import print_table
 from simulator.units import counted, format_number
 
@@ -36,9 +37,6 @@ GROUP_HEAD = (
     "half-width",
     "above ceiling",
 )
-SERVED_HEAD = (
-    "server", "device", "rows", "token: median", "nine in ten", "bias", "first: median", "nine in ten within", "bias of the first",
-)  # fmt: skip
 ESTIMATES = (
     "bandwidth over bytes: datasheet bandwidth over the bytes that a step reads; one efficiency: the same times the share that other "
     "devices of the class reach; both as median error, nine in ten within, on the same rows"
@@ -126,7 +124,7 @@ def print_scored(found: Scored, told: Told) -> None:
     _print_headline(found, usable)
     for label, of in BY:
         _print_groups(label, groups_by(usable, of))
-    _print_served(found.served)
+    print_servers(found.served, told.n_worst)
     _print_rows(usable, told)
     _print_unusable(found.decode)
     for label, lines in _sections(found, usable):
@@ -172,29 +170,6 @@ def _print_groups(label: str, groups: Sequence[Group]) -> None:
         print()
 
 
-def _print_served(found: ServingScore) -> None:
-    """Servers by their software and device: seconds for each token, and to the first one."""
-    if not found.rows:
-        return
-    rows = []
-    for (runtime, hardware), each in found.by("runtime", "hardware").items():
-        errors = (
-            cell
-            for what in ("token", "first")
-            for cell in (
-                f"{each.median_abs_error(what):.1%}",
-                f"{each.p90_abs_error(what):.0%}",
-                f"{exp(each.bias(what)) - 1:+.0%}",
-            )
-        )
-        rows.append([runtime, hardware, f"{len(each.rows):,}", *errors])
-    print_table(list(SERVED_HEAD), rows, left=SERVED_HEAD[:2], spared=SERVED_HEAD[-3:])
-    print_line(
-        "servers: seconds for each token and to the first one, above 0 too slow; other requests' prompts are in both"
-    )
-    print()
-
-
 def _print_rows(found: Score, told: Told) -> None:
     rows = found.rows if told.all_rows else found.worst(told.n_worst)
     if not rows:
@@ -235,7 +210,7 @@ def _sections(found: Scored, usable: Score) -> Iterator[tuple[str, list[str]]]:
     yield "Ceiling", list(_above(usable)) if usable.rows else []
     yield "Weak", list(_weak(usable))
     yield "Skipped", told_reasons(usable.skipped)
-    yield "Servers", told_reasons(found.served.skipped)
+    yield "Servers", [*told_servers(found.served), *told_reasons(found.served.skipped)]
     others = found.decode.where(lambda each: not each.origin.is_usable)
     yield "Unusable", told_reasons(others.skipped)
 

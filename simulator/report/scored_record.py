@@ -9,8 +9,8 @@ from simulator.judge.baselines import compared, efficiencies
 from simulator.judge.groups import BY, Group, groups_by, of_usable, unusable
 from simulator.judge.score import Row, Score
 from simulator.judge.scored import Scored
-from simulator.judge.serving import ServingScore
 from simulator.report.score import row_record, summary_record
+from simulator.report.serving_score import served_rows, serving_record
 
 
 def scored_record(scored: Scored, basis: str) -> dict[str, Any]:
@@ -22,9 +22,9 @@ def scored_record(scored: Scored, basis: str) -> dict[str, Any]:
         "summary": figures(found),
         "by": {label: {group.label: _figures(group) for group in groups_by(usable, of)} for label, of in BY},
         "unusable": {group.label: _figures(group) for group in unusable(found)},
-        "serving": served_figures(scored.served),
+        "serving": serving_record(scored.served),
         "rows": row_records(found),
-        "served_rows": [vars(row) | {"assumed": list(row.assumed)} for row in scored.served.rows],
+        "served_rows": served_rows(scored.served),
         "skipped": [
             {"id": each.id, "reason": each.reason, "usable": each.origin.is_usable, "why_not": each.origin.why_not}
             for each in scored.skipped
@@ -38,20 +38,6 @@ def figures(found: Score) -> dict[str, dict[str, Any]]:
         each.group.label: _figures(each.group)
         | {"bandwidth_over_bytes": _errors(each.datasheet), "one_efficiency": _errors(each.efficiency)}
         for each in compared(found)
-    }
-
-
-def served_figures(found: ServingScore) -> dict[str, Any]:
-    """Of servers: seconds for each token, and to the first one."""
-    return {
-        "n": len(found.rows) + len(found.skipped),
-        "n_rows": len(found.rows),
-        "median_abs_error": found.median_abs_error(),
-        "p90_abs_error": found.p90_abs_error(),
-        "bias": found.bias(),
-        "first_median_abs_error": found.median_abs_error("first"),
-        "first_p90_abs_error": found.p90_abs_error("first"),
-        "first_bias": found.bias("first"),
     }
 
 

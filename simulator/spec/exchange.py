@@ -15,6 +15,7 @@ class Exchange(Spec):
     is_direct: bool = (
         False  # each device reads what all others have, where the links allow it, instead of passing parts on
     )
+    direct_us: Figure | None = None  # of such a sum, beside the launch of its kernel and the links' own latency
     start_us: Figure | None = None  # of a sum that is passed around a ring, beside the launch of its kernel
     splits_head: bool = True  # whether the head's rows are shared out, too
     source: str = ""

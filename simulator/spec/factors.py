@@ -59,8 +59,12 @@ def family(name: str, bits: float) -> str:
     """The family of a format called *name* with *bits* for each weight."""
     if name in _FAMILIES:
         return _FAMILIES[name]
-    if name.startswith(("tq", "ternary", "i2_s", "tl")):
+    if name.startswith(("tq", "ternary", "i2_s", "tl", "iq1_bn", "iq2_bn")):
         return "ternary"
+    if name.startswith(("aqlm", "quip", "qtip")):
+        return "codebook"
+    if name.startswith("tmac"):
+        return "grouped"
     if name.startswith("iq"):
         return "iq"
     if name.endswith("bpw"):

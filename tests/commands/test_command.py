@@ -198,12 +198,19 @@ def test_lists_and_ranges(text, counts):
 
 
 def test_several_devices_are_an_upper_bound_or_take_turns(capsys):
-    """vLLM splits tensors: no interval, since what the devices tell each other is left out; llama.cpp splits layers: one's speed."""
+    """vLLM splits tensors: what devices tell each other over known links is timed, over others left out: no interval, at most that.
+
+    llama.cpp splits layers: one's speed.
+    """
     together = ("simulate", "llama-3-70b", "h100-sxm", "--devices", "4", "--batch", "1", "--runtime", "vllm")
     row = json.loads(run(capsys, *together, "--json", "-"))["predictions"][0]
     assert (row["hardware"], row["devices"]) == ("h100-sxm", 4)
-    assert row["tokens_per_s_low"] is None
-    assert "at most that" in run(capsys, *together)
+    assert row["tokens_per_s_low"] < row["tokens_per_s"]
+    assert row["seconds"]["communication"] > 0
+    assert "4 over NVLink 4 (315 GB/s, 0.6 us a hop, estimated)" in " ".join(run(capsys, *together).split())
+    unknown = [each if each != "h100-sxm" else "gh200" for each in together]  # whose file names no link between them
+    assert json.loads(run(capsys, *unknown, "--json", "-"))["predictions"][0]["tokens_per_s_low"] is None
+    assert "at most that" in run(capsys, *unknown)
     # Two RTX 4090 measured 19.06 tokens/s (XiongjieDai/GPU-Benchmarks-on-LLM-Inference); bandwidth added up would give 37.
     turns = ("simulate", "llama-3-70b", "rtx-4090", "--devices", "2", "--batch", "1", "--weights", "q4_k_m")
     row = json.loads(run(capsys, *turns, "--json", "-"))["predictions"][0]

@@ -1,9 +1,11 @@
 """Servers' forecasts beside the shipped measurements: a group of its own, with errors of both times."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from asking import answer, refusal
 
 import simulator
 from simulator.importers.serving import load_serving
@@ -56,3 +58,20 @@ def test_nothing_is_known_of_no_rows():
     """None, not an exception."""
     assert ServingScore(()).median_abs_error() is None
     assert ServingScore(()).p90_abs_error("first") is None
+
+
+def test_the_command_prints_writes_and_refuses(capsys, tmp_path):
+    """`score` on a table of servers: groups, the worst rows, JSON and CSV; what is of other tables only is refused."""
+    few = tmp_path / "few.csv"
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    few.write_text(
+        "\n".join([lines[0], *(line for line in lines if ",h100-sxm,vllm,,llama-3.1-70b," in line)]), encoding="utf-8"
+    )
+    answer(capsys, "score", str(few), "--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "a.csv"))
+    told = answer(capsys, "score", str(few), "--worst", "3")
+    assert "45 servers under load, 45 can be forecast" in told
+    assert "vllm h100-sxm llama-3-70b fp8" in told
+    record = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert record["serving"]["all"]["n_rows"] == len(record["served_rows"]) == 45
+    assert len((tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()) == 46
+    assert "--plot: not for" in refusal(capsys, "score", str(few), "--plot", str(tmp_path / "a.png"))

@@ -93,8 +93,8 @@ def test_servers_are_scored(run, tmp_path):
     assert (status, err) == (0, "")
     assert "served.csv: 2 servers under load, 1 can be forecast" in out
     assert "servers, time per token 1 of 2" in " ".join(out.split())
-    assert "Servers   1 row: no model file is called nobody-9b (1)" in out
-    assert json.loads(run("served.csv", "--json", "-")[1])["serving"]["n_rows"] == 1
+    assert "1 row: no model file is called nobody-9b (1)" in out
+    assert json.loads(run("served.csv", "--json", "-")[1])["serving"]["all"]["n_rows"] == 1
     assert run("served.csv", "--only", "mode=single")[0] == 2
 
 
