@@ -74,7 +74,7 @@ def test_a_device_that_may_be_several_is_not_chosen(typed, candidates):
 @pytest.mark.parametrize(
     "typed",
     [
-        "5060", "rtx 4090 super", "5090 laptop", "7700 xt", "amd 4090", "v100 16gb", "rtx 3080 12gb", "m4 max 64gb", "m4 max 24-core",
+        "5050", "rtx 4090 super", "5090 laptop", "7700 xt", "amd 4090", "v100 16gb", "rtx 3080 12gb", "m4 max 64gb", "m4 max 24-core",
         "i9-14900k", "7950x3d", "dgx-spark-npu", "m3 pro cpu", "rtx-pro-5000", "nvidia", "m", "t4g", "mi300",
     ],
 )  # fmt: skip

@@ -17,7 +17,7 @@ REFUSED = {
     # 6.1 and 7.0 of 7.5; no figures for those makers; RDNA generations that it is not built for
     "vllm": {
         "p40", "v100", "gtx-1050-ti", "pi5-videocore7", "arc-a770", "flex-170", "max-1550", "s24-ultra-gpu",
-        "rx-6700-xt", "rx-7600",
+        "rx-6700-xt", "rx-7600", "arc-b580",
     },
     "llama.cpp": {"pi5-videocore7"},
     "roofline": set(),
