@@ -28,7 +28,7 @@ MAX_POINTS = 2_000
 @option(
     "--routing",
     default="uniform",
-    help="How a batch picks experts: uniform, worst, zipf:1.2, switch:1.25, FILE.json, FILE.csv.",
+    help="How a batch picks experts: uniform, same, worst, zipf:1.2, switch:1.25, FILE.json, FILE.csv.",
 )
 @option("--sparsity", help="Zero inputs of the linear layers: q-sparse:0.5, teal:0.4, FILE.yaml.")
 @option("--density", help="Share of the layers that tokens read: fixed:0.5, beta:2,5, FILE.yaml, FILE.csv.")

@@ -15,6 +15,7 @@ from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.layers.attention import CrossAttention, Latent
 from simulator.spec.layers.cached import Cached
 from simulator.spec.layers.ffn import Experts
+from simulator.spec.layers.sparse import Compressed
 from simulator.spec.layers.tensor import Tensor
 from simulator.spec.model import Attention, Layer, Model, StoredTensor, store
 from simulator.spec.quant import FORMATS, Format, cache_bytes
@@ -25,7 +26,6 @@ FLOPS_PER_NORM_VALUE = 8  # square, sum, scale, weight; rotary embedding and res
 LAUNCHES_PER_NORM = 2  # the norm and the residual sum before it
 # Matrices between the layers' halves and around them count with the feed-forward networks.
 _MIXING = ("per_layer", "inp_gate", "proj", "altup", "laurel", "hc_", "output_hc")
-LAUNCHES_OF_CACHE = 4  # rotary embedding of query and key, store, attention
 
 
 def decode_ops(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE) -> tuple[Op, ...]:
@@ -120,7 +120,9 @@ def _pieces(layer: Layer, tensor: Tensor) -> int | None:
 
 def cache_pieces(attention: Attention) -> int | None:
     """In how many parts devices can share a cache: by heads of keys; a latent is whole on each; a state in any number."""
-    return 1 if isinstance(attention, Latent) else getattr(attention, "n_kv_heads", None)
+    if isinstance(attention, Latent):
+        return attention.n_heads if attention.expanded else 1
+    return getattr(attention, "n_kv_heads", None)
 
 
 def _part(tensor: Tensor) -> str:
@@ -144,14 +146,19 @@ def _vectors_op(model: Model, load: Workload, layer: Layer, vector_bytes: float,
         activation_bytes=2 * ACTIVATION_VALUE_BYTES * values,
     )
     # An activation function follows the up-projection; a router adds softmax, selection and the weighted sum.
-    extra = 0 if layer.ffn is None else 4 if isinstance(layer.ffn, Experts) else 1
-    launches = LAUNCHES_PER_NORM * layer.norms + extra
+    extra = 0 if layer.ffn is None else _launches_of_experts(layer.ffn) if isinstance(layer.ffn, Experts) else 1
+    launches = LAUNCHES_PER_NORM * layer.norms + extra + model.launches_beside
     name, tokens = "norms, biases, residuals", load.new_tokens
     summed = (
         layer.ffn.n_active * model.d_model * tokens if isinstance(layer.ffn, Experts) else 0
     )  # what experts put out
     work = Work("norm", values + summed, tokens)
     return Op(where, "vectors", name, FORMATS["f32"], count, cost, launches, work=(work,), pieces=1)
+
+
+def _launches_of_experts(ffn: Experts) -> int:
+    """Activation, and softmax, selection and sum of the router; a shared expert's activation and sum, and its gate."""
+    return 4 + (2 if ffn.d_shared else 0) + (2 if ffn.shared_gate else 0)
 
 
 def _small_ops(load: Workload, layer: Layer, found: list[StoredTensor], count: int, where: str) -> list[Op]:
@@ -191,14 +198,22 @@ def _cache_op(model: Model, load: Workload, rules: CacheRules, layer: Layer, cou
         flops=attention.flops(middle) * new,
         cache_read_bytes=read * load.batch + state,
         cache_write_bytes=written * new + state,
-        # Copies of states are made and used at once, so they come from the nearest memory that holds them.
-        activation_bytes=2.0 * rules.copies.get(attention.kind, 0) * state,
+        # Copies are made and used at once, so they come from the nearest memory that holds them.
+        activation_bytes=2.0 * rules.copies.get(attention.kind, 0) * (state + _joined_bytes(attention, load, last)),
     )
     name = "attention over the cache" if attention.cached else "recurrent state"
     heads, sharers = getattr(attention, "n_heads", 0), getattr(attention, "queries_per_kv", 1)
     work = (Work("head", heads * new), Work("run", getattr(attention, "n_kv_heads", 0) * new))
     pieces = cache_pieces(attention)
-    return Op(where, "cache", name, load.cache, count, cost, LAUNCHES_OF_CACHE, sharers, work=work, pieces=pieces)
+    return Op(where, "cache", name, load.cache, count, cost, attention.launches, sharers, work=work, pieces=pieces)
+
+
+def _joined_bytes(attention: Attention, load: Workload, depth) -> Any:
+    """What is joined before it is attended to, where recent and compressed tokens lie apart: all entries of both."""
+    if not isinstance(attention, Compressed) or not attention.ratio:
+        return 0.0
+    tokens, compressed = attention.cached[:2]
+    return load.batch * cache_bytes(load.cache, attention.head_dim, 0) * (tokens.held(depth) + compressed.held(depth))
 
 
 def _cross_op(load: Workload, layer: Layer, count: int, where: str) -> Op:

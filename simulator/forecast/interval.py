@@ -1,30 +1,34 @@
-"""How wide the 80 % interval is: each figure's own doubt, weighed by the share of the time that rests on it.
+"""How wide intervals are.
 
-The widths are first values by provenance, not yet calibrated against measurements; SPREAD is the one place to do that.
+Of kernels that were fitted to published measurements: as far off as forecasts of the same kind were, on devices and of models that
+the fit had not seen (`spec/spread.py`). Otherwise: each figure's own doubt, weighed by the share of the time that rests on it; those
+widths are by provenance, and SPREAD is the one place to change them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.spec.factors import Place
 from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.runtime import MODEL_SPREAD
+from simulator.spec.spread import within
 from simulator.units import counted
 
 # Standard deviation of the logarithm. `measured`: boards and runs of one kind differ by some per cent (five Pi 5 boards:
 # 4.5 to 5.55 tokens/s for one model, 8 %). `datasheet`: taken as a sustained rate. `estimated`: published decode rates of
 # one device class scatter around their best common efficiency by 7 to 49 % (median).
-SPREAD = {"measured": 0.06, "datasheet": 0.12, "estimated": 0.20}
+SPREAD = {"measured": 0.06, "datasheet": 0.12, "fitted": 0.12, "estimated": 0.20}
 # The share of experts that a batch really touches: 2 to 24 % below uniform (MoE-CAP).
 ROUTING_SPREAD = 0.08
 PROMISED = 0.8  # share of all measurements that the interval is made to hold
+WIDE = 0.95  # the wider one
 COVERAGES = (0.5, 0.99)  # the least and the most that may be asked instead
 UNLIKELY = 0.05  # chance of so few held, were it as wide as that
 Z80 = 1.2816  # a normal variable lies within this many standard deviations with 80 % probability
@@ -88,43 +92,27 @@ class Evidence(NamedTuple):
 
     n_rows: int
     n_devices: int
-    group: str  # what they have in common, in words: "llama.cpp on CPUs, one sequence"
+    group: str  # what they have in common, in words: "consumer GPUs, one sequence"
 
 
-def evidence(_prediction: Any) -> Evidence | None:
+def evidence(prediction: Any) -> Evidence | None:
     """The measurements of such a case as a Prediction is of; None where the interval is made of the provenance of figures alone."""
-    return None
+    kernels = prediction.backend.kernels
+    if kernels is None:
+        return None
+    found = within(kernels.place, int(np.max(prediction.load.batch)))
+    return Evidence(found.rows, found.devices, found.group)
 
 
-class Point(NamedTuple):
-    """What decides how well a forecast is known: the device, sequences at once, whether the model is a mixture of experts."""
-
-    hardware: Hardware
-    batch: int
-    is_mixture: bool
-
-
-# Where published measurements lie far outside the interval, or there are hardly any: the table of docs/accuracy.md.
-WEAK: tuple[tuple[Callable[[Point], bool], str], ...] = (
-    (
-        lambda at: at.hardware.kind == "gpu" and at.batch > 1,
-        "batches on GPUs: little is published to start from, expect an order of magnitude, not the interval",
-    ),
-    (
-        lambda at: at.hardware.device_class == "server-cpu",
-        "servers with several memory nodes: little is published to start from, expect an order of magnitude, not the interval",
-    ),
-    (
-        lambda at: at.hardware.device_class == "apple" and at.is_mixture,
-        "mixtures of experts on Apple's processors are forecast too fast, by up to 50 %",
-    ),
-    (lambda at: at.hardware.name.startswith("pi4-"), "a Raspberry Pi 4 is forecast 50 % too fast"),
-)
-
-
-def weaknesses(at: Point) -> list[str]:
-    """What is known to be weak about a forecast, in sentences."""
-    return [told for holds, told in WEAK if holds(at)]
+def fitted_factors(place: Place, batch: Any, unrest: Unrest) -> tuple[Any, Any]:
+    """The factors of the 80 % and the 95 % interval of a forecast by fitted kernels, for one sequence or several."""
+    is_one = np.asarray(batch) == 1
+    one, several = (within(place, n).errors for n in (1, 2))
+    found = []
+    for coverage, alone, together in zip((PROMISED, WIDE), one, several, strict=True):
+        of_moment = NormalDist().inv_cdf((1 + coverage) / 2) ** 2 * unrest.variance
+        found.append(np.exp(np.sqrt(np.where(is_one, alone, together) ** 2 + of_moment))[()])
+    return found[0], found[1]
 
 
 def factor(variances, model_spread: float = MODEL_SPREAD) -> np.ndarray:
@@ -132,9 +120,23 @@ def factor(variances, model_spread: float = MODEL_SPREAD) -> np.ndarray:
     return np.exp(Z80 * np.sqrt(model_spread**2 + variances))
 
 
-def widening(coverage: float) -> float:
-    """The power to which the factor of the 80 % interval is raised for another coverage: errors are taken as normal."""
-    return 1.0 if coverage == PROMISED else NormalDist().inv_cdf((1 + coverage) / 2) / Z80
+def at_coverage(coverage: float, factor_80: Any, factor_95: Any) -> Any:
+    """The factor of the interval that holds with another probability: errors are normal up to 80 % and from there to 95 %."""
+    normal = NormalDist()
+    z, z80, z95 = (normal.inv_cdf((1 + each) / 2) for each in (coverage, PROMISED, WIDE))
+    if coverage == PROMISED:
+        return factor_80
+    if coverage < PROMISED:
+        return factor_80 ** (z / z80)
+    if coverage > WIDE:
+        return factor_95 ** (z / z95)
+    share = (z - z80) / (z95 - z80)
+    return factor_80 ** (1 - share) * factor_95**share
+
+
+def widened(factor_80: Any) -> Any:
+    """The factor of the 95 % interval where errors are taken as normal."""
+    return factor_80 ** (NormalDist().inv_cdf((1 + WIDE) / 2) / Z80)
 
 
 def told_held(n_held: int, n: int, what: str = "decode") -> str:

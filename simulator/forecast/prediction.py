@@ -108,7 +108,7 @@ class Prediction:
     def interval(self, coverage: float = interval.PROMISED) -> tuple[Any, Any]:
         """Tokens per second between which the true rate lies with this probability, 0.95 or another; never above the ceiling."""
         coverage = between("coverage", coverage, *interval.COVERAGES)
-        factor = self.timed.interval_factor ** interval.widening(coverage)
+        factor = interval.at_coverage(coverage, self.timed.interval_factor, self.timed.wide_factor)
         return self.tokens_per_s / factor, np.minimum(self.tokens_per_s * factor, self.tokens_per_s_ceiling)
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -12,11 +12,15 @@ import numpy as np
 from simulator.forecast.bandwidth import Bandwidth, bandwidth_of
 from simulator.forecast.communication import message_seconds
 from simulator.forecast.kernel_speed import time_kernel, work_seconds
+from simulator.forecast.kernels import core_limited
+from simulator.forecast.kernels import work_seconds as kernel_seconds
 from simulator.forecast.ops import Op
+from simulator.spec.factors import LANE_PRODUCTS
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
+from simulator.spec.kernels import Kernels
 from simulator.spec.quant import Format
-from simulator.spec.runtime import ONE, Backend, Runtime, ceiling_peak, launch_seconds
+from simulator.spec.runtime import FITTED_SHARE, ONE, Backend, Runtime, ceiling_peak, launch_seconds
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,10 @@ def time_ops(
     activation_s_per_byte = curve.seconds_per_byte(0.0)  # inputs and outputs stay in the nearest level that is known
     launch = launch_seconds(backend, hardware, threads)
     of_cache = curve.seconds_per_byte(all_bytes) if backend.speeds and all_bytes is not None else seconds_per_byte
+    if backend.kernels:
+        fitted = _Fitted.of(hardware, backend, backend.kernels, threads)
+        s_per_byte = fitted.s_per_byte(seconds_per_byte)
+        return tuple(fitted.time(op, s_per_byte, activation_s_per_byte) for op in ops)
     rates_of = cache(lambda fmt, is_expert: _Rates.of(fmt, is_expert, hardware, backend, threads))
     found = []
     for op in ops:
@@ -74,13 +82,14 @@ def time_ops(
 
 def time_messages(ops: Sequence[Op], hardware: Hardware, runtime: Runtime) -> tuple[TimedOp, ...]:
     """Seconds of what several devices tell each other; without those between which no link is known."""
-    launch = launch_seconds(runtime.backend(hardware), hardware)
+    backend = runtime.backend(hardware)
+    launch, scale = launch_seconds(backend, hardware), backend.kernels.link_scale if backend.kernels else 1.0
     found = []
     for op in ops:
         assert op.message is not None  # of such operations only
         levels = hardware.links_among(op.message.n_devices)
         if levels:
-            link_s = message_seconds(op.message, levels, runtime.exchange)
+            link_s = message_seconds(op.message, levels, runtime.exchange) * scale
             overhead_s = launch.value * op.launches if launch else 0.0
             slowest = max((link.latency for _, link in levels), key=lambda latency: latency.value)
             found.append(TimedOp(op, 0.0, 0.0, overhead_s, ONE, None, ONE, link_s=link_s, link=slowest))
@@ -99,6 +108,39 @@ class _Rates:
     def of(cls, fmt: Format, is_expert: bool, hardware: Hardware, backend: Backend, threads: int | None) -> _Rates:
         share, peak = backend.bandwidth_share_of(fmt, is_expert), backend.peak_of(fmt, hardware, threads)
         return cls(share, peak, backend.peak_share_of(fmt))
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Kernels that were fitted to measurements, on a device with some threads."""
+
+    kernels: Kernels
+    n_cores: int | None  # that read; None where the device's rate is known for so many, or is no CPU's
+    lanes: Figure | None
+    peak_of: Callable[[Format], Figure | None]
+
+    @classmethod
+    def of(cls, hardware: Hardware, backend: Backend, kernels: Kernels, threads: int | None) -> _Fitted:
+        is_limited = hardware.kind == "cpu" and not hardware.main_memory.gb_per_s_by_threads and not hardware.curve
+        n_cores = min(threads or 1, hardware.cores or threads or 1) if is_limited else None
+        is_cpu = hardware.kind == "cpu"  # whose products with many tokens are made in its vector units, too
+        peak_of = cache(lambda fmt: None if is_cpu else backend.peak_of(fmt, hardware, threads))
+        return cls(kernels, n_cores, hardware.peak("f32", threads), peak_of)
+
+    def s_per_byte(self, of_memory):
+        """Seconds for each byte that is streamed."""
+        return core_limited(of_memory, self.kernels.core_bytes_per_s, self.n_cores) if self.n_cores else of_memory
+
+    def time(self, op: Op, s_per_byte, activation_s_per_byte) -> TimedOp:
+        """An operation with its seconds."""
+        peak, activation_s = self.peak_of(op.format), op.cost.activation_bytes * activation_s_per_byte
+        rates = (each.value if each else None for each in (self.lanes, peak))
+        work = kernel_seconds(op, self.kernels, *rates, s_per_byte, activation_s)
+        exposed_s = work.both_s - np.maximum(work.memory_s, work.compute_s)
+        overhead_s = self.kernels.launch_s * op.launches
+        return TimedOp(
+            op, work.memory_s, work.compute_s, overhead_s, FITTED_SHARE, peak or self.lanes, FITTED_SHARE, exposed_s
+        )
 
 
 def _of_weights(op: Op, hardware: Hardware, curve: Bandwidth, working_set, seconds):
@@ -145,12 +187,19 @@ def _work_seconds(op: Op, backend: Backend, threads: int | None):
     return sum((work_seconds(work, backend.speeds, threads) for work in op.work if work.kind != "run"), 0.0)
 
 
+def _chosen_peak(fmt: Format, hardware: Hardware, backend: Backend, threads: int | None) -> Figure | None:
+    lanes = hardware.peak("f32", threads)
+    if backend.kernels and lanes and not hardware.peak("int8", threads):
+        return lanes.times(LANE_PRODUCTS)  # which the device file does not name
+    return backend.peak_of(fmt, hardware, threads)
+
+
 def ceiling_seconds(ops: Sequence[Op], hardware: Hardware, backend: Backend, threads: int | None, working_set):
     """Seconds of the step at datasheet bandwidth and peak, nothing launched, all arithmetic behind all transfers.
 
     What software that decodes a token at a time cannot beat, given the experts that the routing touches.
     """
-    peak_of = cache(lambda fmt: ceiling_peak(fmt, hardware, None, backend.peak_of(fmt, hardware, threads)))
+    peak_of = cache(lambda fmt: ceiling_peak(fmt, hardware, None, _chosen_peak(fmt, hardware, backend, threads)))
     streamed, compute_s = 0.0, 0.0
     for op in ops:
         streamed = streamed + op.count * op.cost.streamed_bytes

@@ -53,6 +53,8 @@ class Step:
             # What a step leaves in the last cache of anything else fades as its bytes pass through twice that size.
             swept = 1 - np.exp(-self.cost.streamed_bytes / (2 * max(caches))) if caches else 1.0
             return step_seconds(speeds, self.load.new_tokens, swept)
+        if self.backend.kernels:
+            return self.backend.kernels.step_s + self.backend.kernels.sequence_s * self.load.batch
         figure = self.backend.step_us
         return figure.value * MICRO if figure else 0.0
 
@@ -101,6 +103,8 @@ class Step:
     @cached_property
     def interval_factor(self):
         """The 80 % interval is the forecast times and by this."""
+        if self.backend.kernels:
+            return self._fitted_factors[0]
         # Figures are independent of each other, but all operations that rest on one err together: so a figure's
         # doubt is weighed with the share of the step that rests on it, and the squares are added. A restless machine is
         # another one at each moment, in all that it does: that counts in full.
@@ -112,6 +116,16 @@ class Step:
             is_batch = np.where(np.asarray(self.load.new_tokens) > 1, 1.0, 0.0)
             variances = variances + (experts / self.seconds * interval.ROUTING_SPREAD * is_batch) ** 2
         return interval.factor(variances, self.runtime.model_spread)
+
+    @cached_property
+    def wide_factor(self):
+        """The same of the 95 % interval."""
+        return self._fitted_factors[1] if self.backend.kernels else interval.widened(self.interval_factor)
+
+    @cached_property
+    def _fitted_factors(self) -> tuple[Any, Any]:
+        unrest = interval.unrest_of(self.hardware, threads_of(self.hardware, self.load))
+        return interval.fitted_factors(self.backend.kernels.place, self.load.batch, unrest)
 
     def _seconds_by_figure(self) -> Iterator[tuple[Figure, Any]]:
         """How much of the step rests on each figure of the device and the runtime that may be off."""
@@ -185,6 +199,11 @@ class Steps:
     def interval_factor(self):
         """The 80 % interval is the forecast times and by this."""
         return self._over_grid([each.interval_factor for each in self.steps])
+
+    @cached_property
+    def wide_factor(self):
+        """The same of the 95 % interval."""
+        return self._over_grid([each.wide_factor for each in self.steps])
 
 
 def _key(figure: Figure) -> tuple | None:

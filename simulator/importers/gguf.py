@@ -29,7 +29,10 @@ _FULL = (
     "ernie4_5-moe", "seed_oss", "command-r", "exaone", "internlm2", "minicpm", "minicpm3", "orion", "xverse", "baichuan",
     "bailingmoe", "bailingmoe2", "minimax-m2", "arcee", "apertus", "bitnet", "jais", "refact", "codeshell", "dbrx", "arctic",
 )  # fmt: skip
-_WINDOWED = {"gemma2": (2, 1), "gemma3": (6, 5), "gpt-oss": (2, 1), "cohere2": (4, 3), "exaone4": (4, 3)}
+_WINDOWED = {
+    "gemma2": (2, 1), "gemma3": (6, 5), "gpt-oss": (2, 1), "cohere2": (4, 3), "exaone4": (4, 3),
+    "gemma3n": (5, 4), "gemma4": (6, 5),
+}  # fmt: skip
 _CHUNKED = {"llama4": (4, 3)}
 _LLAMA4_CHUNK = 8192  # llama.cpp's own value where the file names none
 
@@ -41,7 +44,13 @@ _RENAMED = {
     "attn_output_norm": "post_attention_norm",
 }
 # Norms inside of attention or of a state, which a model counts with those.
-_INNER_NORMS = ("attn_q_norm", "attn_k_norm", "attn_q_a_norm", "attn_kv_a_norm", "ssm_norm", "attn_sub_norm")
+_INNER_NORMS = (
+    "attn_q_norm", "attn_k_norm", "attn_q_a_norm", "attn_kv_a_norm", "ssm_norm", "attn_sub_norm",
+    "post_norm", "laurel_post_norm", "altup_router_norm",
+)  # fmt: skip
+# Gemma 4's dense network beside the experts is what others call a shared expert.
+_SHARED = {"ffn_gate": "ffn_gate_shexp", "ffn_up": "ffn_up_shexp", "ffn_down": "ffn_down_shexp"}
+_GEMMA_3N_OWN = 20  # of its layers keep a cache; llama.cpp knows it, files do not say
 _BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
 
 
@@ -59,13 +68,15 @@ class _Reader:
         self.architecture = header.keys.get("general.architecture")
         self.outside: dict[str, FileTensor] = {}
         self.blocks: dict[int, dict[str, FileTensor]] = {}
+        mixture = any(".ffn_gate_inp." in tensor.name for tensor in header.tensors)
+        self.renamed = {**_RENAMED, **(_SHARED if mixture and self.architecture == "gemma4" else {})}
         for tensor in header.tensors:
             self._file(tensor)
 
     def _file(self, tensor: FileTensor) -> None:
         match = _BLOCK.fullmatch(tensor.name)
         role = (match[2] if match else tensor.name).removesuffix(".weight")
-        role = _RENAMED.get(role, role)
+        role = self.renamed.get(role, role)
         if match and len(match[1]) > 6:
             raise InputError(f"{self.path}: damaged header: tensor {tensor.name[:80]!r}")
         place = self.blocks.setdefault(int(match[1]), {}) if match else self.outside
@@ -132,8 +143,26 @@ class _Reader:
             "final_norm": "output_norm" in self.outside,
             "head_bias": "output.bias" in self.outside,
             "learned_positions": self.outside["position_embd"].rows if "position_embd" in self.outside else 0,
+            **self._beside(),
         }
         return check(data, Model, str(self.path))
+
+    def _beside(self) -> dict:
+        """Inputs of each layer's own, and several residual streams."""
+        found = {}
+        if "per_layer_token_embd" in self.outside:
+            table = self.outside["per_layer_token_embd"]
+            found["per_layer_input"] = {"width": self._count("embedding_length_per_layer_input"), "vocab": table.rows}
+        if "altup_proj" in self.outside:
+            n, rank = self._count("altup.num_inputs"), self._need(self.blocks.get(0, {}), "laurel_l", "blk.0.").rows
+            found["streams"] = {"kind": "altup", "n": n, "laurel_rank": rank}
+        return found
+
+    def _shares_cache(self, index: int) -> bool:
+        if self.architecture == "gemma3n":
+            return index >= _GEMMA_3N_OWN
+        shared = self._count("attention.shared_kv_layers", 0)
+        return bool(shared) and index >= self._count("block_count") - shared
 
     def _need(self, place: dict[str, FileTensor], role: str, where: str) -> FileTensor:
         if role not in place:
@@ -179,8 +208,11 @@ class _Reader:
                 f"{counted(n_kv, 'key/value head')} (attention.head_count)"
             )
         embedding = self._count("embedding_length")
-        head_dim = self._count("attention.key_length", max(1, embedding // n_heads))
-        v_dim = self._count("attention.value_length", head_dim)
+        window = self._window(index)
+        # Gemma 4 has heads of another width where there is a window.
+        narrow = "_swa" if window and self._key("attention.key_length_swa") is not None else ""
+        head_dim = self._count(f"attention.key_length{narrow}", max(1, embedding // n_heads))
+        v_dim = self._count(f"attention.value_length{narrow}", head_dim)
         gate = "attn_q" in block and block["attn_q"].rows == 2 * n_heads * head_dim
         norm = block.get("attn_q_norm")
         return {
@@ -195,7 +227,9 @@ class _Reader:
             "output_gate": gate,
             "sinks": "attn_sinks" in block,
             "fused_qkv": "attn_qkv" in block,
-            **self._window(index),
+            "value_is_key": self.architecture == "gemma4" and not block.keys() & {"attn_v", "attn_qkv"},
+            "shares_cache": self._shares_cache(index),
+            **window,
         }
 
     def _window(self, index: int) -> dict:
@@ -233,6 +267,7 @@ class _Reader:
             "qk_rope_dim": rope,
             "v_dim": value // n_heads,
             "split_kv_b": "attn_k_b" in block,
+            "expanded": self._key("attention.key_length_mla") is None,  # llama.cpp then caches whole keys and values
         }
 
     def _mamba(self) -> dict:
@@ -290,6 +325,7 @@ class _Reader:
             "n_shared": 1 if shared else 0,
             "d_shared": shared.rows if shared else 0,
             "shared_gate": "ffn_gate_inp_shexp" in block,
+            "latent": block["ffn_latent_down"].rows if "ffn_latent_down" in block else None,
         }
 
     # ---- the formats, and whether the model is the file ----

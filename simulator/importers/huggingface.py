@@ -81,6 +81,9 @@ _WRAPPERS = {
     "mistral3": "mistral",
 }  # a text model inside a larger one
 
+# What GGUF files call those whose windows a runtime may leave out.
+_ARCHITECTURES = {"mistral": "llama", "phi3": "phi3"}
+
 _WEIGHTS_OF_DTYPE = {"F32": "f32", "F16": "f16", "BF16": "bf16", "F8_E4M3": "fp8", "F8_E5M2": "fp8"}
 
 
@@ -157,6 +160,7 @@ class _Config:
             "final_norm": self.kind.final_norm,
             "head_bias": self.flag("lm_head_bias", self.kind.head_bias),
             "native_weights": self.quantised(),
+            "architecture": _ARCHITECTURES.get(self.type),
             "learned_positions": positions if self.kind.learned_positions else 0,
         }
         return check(data, Model, str(self.path))

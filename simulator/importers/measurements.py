@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, printable
+from simulator.importers.fed import routing_of
 from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
 from simulator.importers.open import load_model
 from simulator.importers.records import (
@@ -131,24 +132,48 @@ def _measurement(
     assumed[:0] = choice.assumed
     _refuse_unknown_links(device, runtime)
     _refuse_another_split(record, runtime)
-    rate = record.rate("tokens_per_s")
+    rate, batch = record.rate("tokens_per_s"), _stated(record, "batch", MAX_BATCH)
     return Published(
         id=record.id,
         loaded=choice.loaded,
         weights=choice.weights,
         cache=_cache(record.text("cache"), runtime, device, assumed),
-        batch=_stated(record, "batch", MAX_BATCH),
+        batch=batch,
         context=_context(record, assumed),
         tokens_per_s=rate,
         spread=record.spread("stddev", rate),
         threads=record.count("threads", 1, MAX_THREADS, default=0) or None,
         runtime=runtime.name,
         hardware=device,
+        routing=routing_of(record, runtime.name, choice.loaded.model, batch, assumed),
         ran_on=ran_on,
         api=record.text("backend").lower() if ran_on == "gpu" else "",
+        date=_date(record.text("date")),
+        flash_attention=_flash_attention(record),
         assumed=tuple(assumed),
         origin=record.origin,
     )
+
+
+def _date(text: str) -> str:
+    """A year and a month, or a day; empty for anything else."""
+    return text if re.fullmatch(r"20\d\d-\d\d(-\d\d)?", text) else ""
+
+
+# How collections note it, beside the column flash_attention of their own.
+_WITHOUT_FLASH = re.compile(
+    r"\bno (fa|flash attention)\b|\bfa ?= ?0(?!/)|flash_attn=false|\bstd attention", re.IGNORECASE
+)
+_WITH_FLASH = re.compile(r"(?<![\w-])-?fa( ?= ?1| on)?(?=[ ,;:]|$)|flash_attn=true|\bflash attention", re.IGNORECASE)
+
+
+def _flash_attention(record: Record) -> bool | None:
+    """Whether attention kept its scores out of memory; None where nobody says."""
+    stated = record.text("flash_attention").lower()
+    if stated:
+        return stated in ("1", "yes", "true", "on")
+    notes = record.text("notes")
+    return False if _WITHOUT_FLASH.search(notes) else True if _WITH_FLASH.search(notes) else None
 
 
 def _refuse_unusable(record: Record) -> None:
@@ -217,17 +242,38 @@ def _counted(name: str) -> tuple[int, str]:
 
 
 def _device(name: str, ran_on: Processor) -> tuple[Hardware, tuple[str, ...]]:
-    """The device of a row; where its name leaves the size of its memory open, the largest, and a remark on that."""
+    """The device of a row, of the processor that ran; where its name leaves something open, the usual one, and a remark on that."""
     device = _device_called(name)
     if device is None:
-        count, one = _counted(name)
-        meant = [_device_called(with_count(count, each)) for each in look_up(one, shelf("hardware")).candidates]
-        meant = [each for each in meant if not ran_on or each.kind == ran_on]
-        if len(meant) < 2 or len({_without_size(each) for each in meant}) > 1:
-            return _named(_device_called, "hardware", name), ()
-        device = max(meant, key=lambda each: each.main_memory.capacity_bytes)
-        return device, (f"memory of the {name} not stated: {device.name}",)
+        return _device_of_several(name, ran_on)
+    device = _beside(device, ran_on)
+    _, one = _counted(name)
+    if any(is_same(one, each) for each in device.stands_for):
+        return device, (f"{name} taken for {device.name}, the one that most are sold as",)
     return device, ()
+
+
+def _device_of_several(name: str, ran_on: Processor) -> tuple[Hardware, tuple[str, ...]]:
+    """Of the devices that a name may mean, the one that stands for it, else the largest of those that differ in size only."""
+    count, one = _counted(name)
+    meant = [_device_called(with_count(count, each)) for each in look_up(one, shelf("hardware")).candidates]
+    meant = [each for each in meant if each is not None and ran_on in ("", each.kind)]
+    for device in meant:
+        if any(is_same(one, each) for each in device.stands_for):
+            return device, (f"{name} taken for {device.name}, the one that most are sold as",)
+    if len(meant) < 2 or len({_without_size(each) for each in meant}) > 1:
+        return _named(_device_called, "hardware", name), ()
+    device = max(meant, key=lambda each: each.main_memory.capacity_bytes)
+    return device, (f"memory of the {name} not stated: {device.name}",)
+
+
+def _beside(device: Hardware, ran_on: Processor) -> Hardware:
+    """The other processor of the same machine, where that ran and has a file: `m4-cpu` beside `m4`, and the other way round."""
+    if ran_on in ("", device.kind):
+        return device
+    own = [re.sub(r"-[cg]pu$", "", each) for each in (device.name, *device.aliases)]
+    others = (_device_called(with_count(device.count, other)) for each in own for other in (f"{each}-{ran_on}", each))
+    return next((other for other in others if other is not None and other.kind == ran_on), device)
 
 
 def _without_size(device: Hardware) -> str:

@@ -60,8 +60,13 @@ class Published:
     threads: int | None = None
     runtime: str = "llama.cpp"
     hardware: Hardware | None = None  # None: the source names no device that has a file
+    routing: str = (
+        ""  # which experts the batch touched, as parse_routing reads it; empty: each sequence those of its own tokens
+    )
     ran_on: Processor = ""  # what did the arithmetic, where the source tells
     api: str = ""  # that a GPU was driven by: cuda, rocm, vulkan, metal, sycl
+    date: str = ""  # 2024-05 or 2024-05-17
+    flash_attention: bool | None = None  # None: not stated
     assumed: tuple[str, ...] = ()
     origin: Origin = UNSTATED
 

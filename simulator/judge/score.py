@@ -12,14 +12,15 @@ from functools import cached_property
 import numpy as np
 
 from simulator.errors import InputError
+from simulator.forecast.conditions import runtime_of, scenario_of
 from simulator.forecast.fit import memory_limit
 from simulator.forecast.prediction import Prediction
-from simulator.forecast.scenario import Scenario, scenario
+from simulator.forecast.scenario import Scenario
 from simulator.importers.records import DOES_NOT_FIT, UNSTATED, Origin, Published, Skipped, Unusable
 from simulator.progress import Progress
 from simulator.spec.hardware import Hardware
 from simulator.spec.names import with_count
-from simulator.spec.runtime import Runtime, load_runtime
+from simulator.spec.runtime import Runtime
 
 WIDE = 0.95  # the coverage of the wider interval
 Fitted = Callable[[Runtime, str, str], Runtime]  # the runtime to judge by, of the device and the model that are judged
@@ -179,22 +180,25 @@ def _shared(each: Published, hardware: Hardware | None) -> Hashable:
     """What rows have in common that one sweep can forecast."""
     return (
         id(each.loaded),
+        each.routing,
         each.weights,
         each.cache,
         each.threads,
         each.runtime,
-        each.api,
         id(each.hardware or hardware),
         each.ran_on,
+        each.api,
+        each.date,
+        each.flash_attention,
     )
 
 
 def _forecast_group(
-    group: list[Published], hardware: Hardware | None, runtime_of: Callable[[Published], Runtime]
+    group: list[Published], hardware: Hardware | None, software: Callable[[Published], Runtime]
 ) -> list[Row | Skipped]:
     """Rows that differ in batch and context only, forecast in one pass."""
     try:
-        base = _scenario(group[0], hardware, runtime_of)
+        base = scenario_of(group[0], hardware, software(group[0]))
         points = base.at(np.array([each.batch for each in group]), np.array([each.context for each in group]))
     except (InputError, Unusable) as reason:
         return [Skipped(each.id, str(reason), each.origin) for each in group]
@@ -207,25 +211,8 @@ def _runtime(
     each: Published, hardware: Hardware | None, runtime: Runtime | str | None, fitted: Fitted | None
 ) -> Runtime:
     """The software that a measurement is forecast with."""
-    chosen = runtime or each.runtime
-    found = chosen if isinstance(chosen, Runtime) else load_runtime(chosen)
+    found = runtime_of(each, runtime)
     return fitted(found, (each.hardware or hardware).name, each.loaded.model.name) if fitted else found
-
-
-def _scenario(each: Published, hardware: Hardware | None, runtime_of: Callable[[Published], Runtime]) -> Scenario:
-    device = each.hardware or hardware
-    if device is None:
-        raise Unusable("the device is not stated")
-    if each.ran_on and each.ran_on != device.kind:
-        raise Unusable(f"ran on the {each.ran_on.upper()}, {device.name} is a {device.kind.upper()}")
-    return scenario(
-        each.loaded,
-        device.with_all_memory(),  # it ran: whoever measured may have had the system give more than it does by default
-        weights=each.weights,
-        cache=each.cache,
-        runtime=runtime_of(each),
-        threads=each.threads if device.kind == "cpu" else None,
-    )
 
 
 def _rows(group: list[Published], base: Scenario, points: Prediction, usual: float) -> list[Row | Skipped]:

@@ -39,6 +39,7 @@ class Host:
     cpu: str | None = None  # its name, as people know it
     vendor: Vendor = ""
     architecture: str = ""
+    kernels: str = ""  # the widest that runtimes have for its cores, as device files name them
     board: str | None = None
     n_cores: int | None = None  # physical ones behind those threads
     cpu_quota: float | None = None  # how many threads' worth of time a control group allows, where that is less

@@ -27,6 +27,7 @@ def read_mac(run: Run, architecture: str) -> Host:
         cpu=cpu,
         vendor=vendor,
         architecture=architecture,
+        kernels=_mac_kernels(ask),
         board=board,
         n_cores=n_cores or None,
         caches=_mac_caches(ask, n_threads),
@@ -34,6 +35,15 @@ def read_mac(run: Run, architecture: str) -> Host:
         virtual=UNNAMED if natural(ask("kern.hv_vmm_present")) else "",
         device_class=guess_class(cpu, vendor, board, n_cores, battery=portable, phone=False),
     )
+
+
+def _mac_kernels(ask: Callable[[str], str]) -> str:
+    """As in `processor.KERNEL_FLAGS`, by the names that sysctl gives such instructions."""
+    names = {
+        "neon-i8mm": "arm.FEAT_I8MM", "neon-dotprod": "arm.FEAT_DotProd", "avx512-vnni": "avx512vnni", "avx512": "avx512bw",
+        "avx2": "avx2_0", "avx": "avx1_0",
+    }  # fmt: skip
+    return next((name for name, key in names.items() if natural(ask(f"hw.optional.{key}"))), "")
 
 
 def _mac_caches(ask: Callable[[str], str], n_threads: int) -> tuple[Cache, ...]:

@@ -37,6 +37,15 @@ VENDORS: dict[str, Vendor] = {
 }  # fmt: skip
 
 
+# What runtimes have kernels for, widest first, by the flags of /proc/cpuinfo that all cores must have (cpufeatures.h of x86 and
+# hwcap.c of arm64 in Linux).
+KERNEL_FLAGS = {
+    "avx512-vnni": ("avx512f", "avx512_vnni"), "avx512": ("avx512f", "avx512bw"), "avx-vnni": ("avx2", "avx_vnni"),
+    "avx2": ("avx2", "fma"), "avx": ("avx",), "sse": ("ssse3",),
+    "neon-i8mm": ("asimd", "i8mm"), "neon-dotprod": ("asimd", "asimddp"), "neon": ("asimd",),
+}  # fmt: skip
+
+
 def usable_cpus() -> frozenset[int]:
     """CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -68,6 +77,17 @@ def _core_name(processor: dict[str, str]) -> str | None:
 def arm_core(processor: dict[str, str]) -> str | None:
     """The name of an Arm core, if we know it."""
     return ARM_CORES.get(processor.get("CPU implementer", ""), {}).get(processor.get("CPU part", ""))
+
+
+def widest_kernels(processors: Iterable[dict[str, str]], architecture: str) -> str:
+    """The widest kernels that runtimes have for all of these cores; empty where the system does not tell."""
+    if architecture.startswith("riscv"):
+        letters = [re.match("rv64([a-z]+)", each.get("isa", "")) for each in processors]
+        has_vectors = bool(letters) and all(found and "v" in found[1] for found in letters)
+        return "rvv" if has_vectors else "riscv" if any(letters) else ""
+    told = [frozenset((each.get("flags") or each.get("Features", "")).split()) for each in processors]
+    common = frozenset.intersection(*told) if told else frozenset()
+    return next((name for name, needed in KERNEL_FLAGS.items() if common.issuperset(needed)), "")
 
 
 def vendor_of(processors: Iterable[dict[str, str]], architecture: str) -> Vendor:

@@ -13,7 +13,7 @@ from simulator.machine.files import Tree, fields, natural
 from simulator.machine.host import Host
 from simulator.machine.macos import read_mac
 from simulator.machine.memory import read_memory, read_memory_type
-from simulator.machine.processor import common_name, count_cores, cpu_name, usable_cpus, vendor_of
+from simulator.machine.processor import common_name, count_cores, cpu_name, usable_cpus, vendor_of, widest_kernels
 from simulator.machine.programs import Run, run_program
 from simulator.machine.state import read_frequency, read_temperature, read_throttling, setting
 from simulator.machine.surroundings import guess_class, has_battery, read_board, read_container, read_hypervisor
@@ -45,6 +45,7 @@ def read_host(
         cpu=cpu,
         vendor=vendor,
         architecture=architecture,
+        kernels=widest_kernels(described, architecture),
         board=board,
         n_cores=n_cores,
         cpu_quota=read_quota(tree, len(usable)),

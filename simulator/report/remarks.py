@@ -10,9 +10,10 @@ import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.fit import bytes_elsewhere
-from simulator.forecast.interval import Evidence, Point, evidence, weaknesses
+from simulator.forecast.interval import Evidence, evidence
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, largest_batch, largest_context
+from simulator.report.kept import cache_kept
 from simulator.spec.doubt import RESTLESS, told_doubts
 from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import Hardware
@@ -59,8 +60,20 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
         yield f"{hardware.name} has {doubts}"
     if load.threads and hardware.kind == "cpu" and not main.gb_per_s_by_threads:
         yield f"bandwidth by threads is unknown for {hardware.name}: that of all is taken for {counted(load.threads, 'thread')}"
+    yield from _kernels_told(last, hardware, software)
+
+
+def _kernels_told(last: Prediction, hardware: Hardware, software: str) -> Iterator[str]:
+    """What of the device the kernels reach, for the weights that most bytes are of."""
     heaviest = max(last.ops, key=lambda timed: float(timed.op.count * timed.op.cost.weight_bytes))
-    fmt, share, peak = heaviest.op.format, heaviest.bandwidth_share, heaviest.peak
+    fmt, share, peak, kernels = heaviest.op.format, heaviest.bandwidth_share, heaviest.peak, last.backend.kernels
+    if kernels:
+        reached = kernels.bandwidth_share(fmt, heaviest.op.part == "experts")
+        yield (
+            f"{software} reaches {reached:.0%} of that bandwidth with {fmt.name} and takes {kernels.launch_s * 1e6:.1f} us to begin an "
+            f"operation, fitted to measurements on {kernels.place.api}"
+        )
+        return
     if share.source != BY_DEFINITION:
         yield f"{software} reaches {share.value:.0%} of that bandwidth with {fmt.name} ({share.origin})"
     if peak and float(last.parts_given_memory["compute"]) > NOTABLE_SHARE * float(last.seconds_given_memory):
@@ -85,15 +98,11 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     if not base.runtime.is_sure(hardware):
         yield f"whether {base.runtime.title or base.runtime.name} runs on {hardware.name} is not known: its file gives no architecture"
     yield from base.remarks
-    if (
-        not base.runtime.is_engine and points[-1].backend.launch_share
-    ):  # of published software, not of the hardware alone
-        largest = max(int(np.max(point.load.batch)) for point in points)
-        yield from weaknesses(Point(hardware, largest, bool(model.experts)))
     if load.weights.name.endswith("bpw"):
         yield f"{load.weights.name}: the same for every tensor; real mixes differ by tensor, so bytes are good to about 15 %"
     if model.experts and any(point.load.batch > 1 for point in points):
         yield f"routing {load.routing.name}: {load.routing.assumption}"
+    yield from cache_kept(base)
     if any(layer.cross_attention for layer in model.stack):
         yield f"cross-attention reads a source of {counted(load.source_tokens, 'token')}"
     yield from _several(base)

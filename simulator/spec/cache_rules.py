@@ -14,19 +14,21 @@ if TYPE_CHECKING:
     from simulator.spec.model import Attention, Model
 
 DEVICES = ("cpu", "gpu", "nvidia", "amd", "intel", "apple", "qualcomm", "arm", "broadcom")
-STATES = ("gated_delta_net", "mamba2", "short_conv")
+COPIED = ("gated_delta_net", "mamba2", "short_conv", "compressed")
 
 
 class CacheRules(Spec):
     """What a runtime holds and reads of its cache. Without any, as the architecture allows.
 
-    `copies` holds by kind of layer how often a step copies each recurrent state beside reading it and writing it once.
+    `copies` holds by kind of layer how often a step copies each recurrent state beside reading it and writing it once, or the
+    whole cache of compressed attention to join its parts.
     """
 
     pad_tokens: int = Field(1, ge=1, le=65_536)  # a sequence's cache is kept in multiples of so many tokens
     window_extra: int = Field(0, ge=0, le=1_000_000)  # tokens that a windowed layer keeps beside its window
     reads_hidden: tuple[str, ...] = Field((), max_length=20)  # where attention also reads what its mask hides
     ignores_windows_of: tuple[str, ...] = Field((), max_length=100)  # architectures, as GGUF files call them
+    expands_latents: bool = False  # whole keys and values are kept where a file lacks what it takes to keep latents
     copies: dict[str, int] = Field({}, max_length=10)
     sources: tuple[str, ...] = Field((), max_length=20)
 
@@ -36,8 +38,10 @@ class CacheRules(Spec):
             if device not in DEVICES:
                 raise ValueError(f"reads_hidden: {device} is unknown, known: {', '.join(DEVICES)}")
         for kind, count in self.copies.items():
-            if kind not in STATES:
-                raise ValueError(f"copies: {kind} is no kind of layer with a state, known: {', '.join(STATES)}")
+            if kind not in COPIED:
+                raise ValueError(
+                    f"copies: {kind} is no kind of layer of which anything is copied, known: {', '.join(COPIED)}"
+                )
             if not 0 <= count <= 10:
                 raise ValueError(f"copies: {kind}: between 0 and 10 copies are possible, got {count}")
 
@@ -48,9 +52,12 @@ class CacheRules(Spec):
         return self.model_copy(update={"reads_hidden": found})
 
     def attention_of(self, model: Model, attention: Attention) -> Attention:
-        """A layer's attention as it runs: without its window where that is not applied."""
-        ignored = model.architecture in self.ignores_windows_of and getattr(attention, "window", None)
-        return attention.model_copy(update={"window": None}) if ignored else attention
+        """A layer's attention as it runs: without its window where that is not applied, with latents where those are kept."""
+        if model.architecture in self.ignores_windows_of and getattr(attention, "window", None):
+            return attention.model_copy(update={"window": None})
+        if getattr(attention, "expanded", False) and not self.expands_latents:
+            return attention.model_copy(update={"expanded": False})
+        return attention
 
     def read(self, cached: Cached, context: Any) -> Any:
         """Entries of a store that a new token at depth *context* reads."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from simulator.errors import describe
 from simulator.spec.schema import Field, Spec, accepts
 
-Provenance = Literal["measured", "datasheet", "estimated"]
+Provenance = Literal["measured", "datasheet", "fitted", "estimated"]
 BY_DEFINITION = "by definition"  # the source of a figure that nobody has to measure
 ThreadCount = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -21,9 +21,8 @@ class Figure(Spec):
     source: str = ""
     how: str = ""
     median: float | None = Field(None, ge=0, le=1e12)  # in the field's unit; value is a mean
-    spread: float | None = Field(
-        None, ge=0, le=10
-    )  # standard deviation of the logarithm, where it was timed repeatedly
+    # Standard deviation of the logarithm: where it was timed repeatedly, or where it stands for something else than was timed.
+    spread: float | None = Field(None, ge=0, le=10)
     count: int | None = Field(None, ge=1, le=1_000_000_000)  # how often
     best: float | None = Field(None, ge=1e-6, le=1e9)  # the highest rate that was seen
 

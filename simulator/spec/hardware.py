@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from simulator.errors import InputError
+from simulator.errors import InputError, hint
 from simulator.spec.engine_speeds import EngineSpeeds
 from simulator.spec.figure import Figure, ThreadCount
 from simulator.spec.library import find, is_file, look_up, shelf
@@ -24,6 +24,17 @@ from simulator.units import GI, TERA
 Vendor = Literal["", "nvidia", "amd", "intel", "apple", "arm", "broadcom", "qualcomm", "riscv"]
 # Vendors whose cores run one thread each: see `processor.ARM_CORES`. x86 has two where it has more than one.
 ONE_THREAD_A_CORE = frozenset({"apple", "arm", "broadcom", "nvidia", "qualcomm"})
+# The widest kernels that runtimes have for a CPU, by the instructions that they use, widest first within a family. SVE counts as
+# neon-i8mm, which every core with it has, and rvv is version 1.0 of RISC-V's vectors.
+CPU_KERNELS = (
+    "avx512-vnni", "avx512", "avx-vnni", "avx2", "avx", "sse", "neon-i8mm", "neon-dotprod", "neon", "rvv", "riscv",
+)  # fmt: skip
+# What a GPU of a maker is called, as a pattern and in words.
+GPU_NAMES = {
+    "nvidia": (r"sm_\d{2,}", "an NVIDIA GPU's is sm_ and its compute capability, as sm_86 for 8.6"),
+    "amd": (r"gfx[0-9a-f]{3,}", "an AMD GPU's is the name of LLVM's target, as gfx1100"),
+    "apple": (r"apple\d+", "an Apple GPU's is its Metal family, as apple7 for the M1"),
+}
 PEAK_FORMATS = ("f32", "tf32", "f16", "bf16", "fp8", "int8", "fp4", "int4")
 
 
@@ -35,7 +46,7 @@ MOST_GB_PER_S = 20_000  # of one device's main memory: what is beyond is a slip 
 
 
 class Architecture(Spec):
-    """What compilers call a GPU's kind, by which a runtime has kernels for it or has none: sm_86, gfx1100."""
+    """By what a runtime has kernels for a device: what compilers call a GPU's kind (sm_86), a CPU's widest instructions (avx2)."""
 
     name: str = Field(pattern=r"^[a-z0-9_.-]{1,40}$")
     source: str = ""
@@ -72,12 +83,16 @@ class Hardware(Spec):
     name: str = Field(min_length=1, max_length=200)
     title: str = ""
     aliases: tuple[str, ...] = Field((), max_length=20)  # other names that it is found by
+    # Names that leave open which of several devices is meant, where measurements that give no more are taken to be of this one:
+    # it is the one that most are sold as.
+    stands_for: tuple[str, ...] = Field((), max_length=20)
     device_class: DeviceClass = Field(alias="class")
     kind: Literal["cpu", "gpu"]
     vendor: Vendor = ""  # who makes the compute unit; it decides which figures of a runtime hold for a GPU
     architecture: Architecture | None = None
     cores: int | None = Field(None, ge=1, le=1_000_000)
     threads: int | None = Field(None, ge=1, le=100_000)
+    sockets: int = Field(1, ge=1, le=64)  # of a machine whose processors have memories of their own
     description: str = ""
     sources: dict[str, str] = Field({}, max_length=200)
     memory: tuple[MemoryLevel, ...] = Field(min_length=1, max_length=16)
@@ -122,10 +137,7 @@ class Hardware(Spec):
         sizes = [level.capacity_bytes for level in self.memory]
         if sizes != sorted(sizes):
             raise ValueError("memory: list the levels from the smallest to the largest, the model's own last")
-        if self.vendor == "nvidia" and self.architecture and self.architecture.compute_capability is None:
-            raise ValueError(
-                f"architecture: an NVIDIA GPU's is sm_ and its compute capability, as sm_86 for 8.6, got {self.architecture.name}"
-            )
+        self._check_architecture()
         if not self.main_memory.has_bandwidth:
             raise ValueError(
                 f"memory: {self.main_memory.name} holds the model, so its speed is needed: give datasheet_gb_per_s or gb_per_s"
@@ -133,6 +145,20 @@ class Hardware(Spec):
         for near, far in pairwise(self.bandwidth_levels()):
             if near.ceiling_bytes_per_s() < far.ceiling_bytes_per_s():
                 raise ValueError(f"memory: {near.name} is slower than {far.name} behind it, one of them is wrong")
+
+    def _check_architecture(self) -> None:
+        if self.architecture is None:
+            return
+        name = self.architecture.name
+        if self.kind == "cpu":
+            if name not in CPU_KERNELS:
+                raise ValueError(
+                    f"architecture: a CPU's is the widest of its instructions that runtimes have kernels for, {hint(name, CPU_KERNELS)}"
+                )
+            return
+        pattern, told = GPU_NAMES.get(self.vendor, ("", ""))
+        if pattern and not re.fullmatch(pattern, name):
+            raise ValueError(f"architecture: {told}, got {name}")
 
     @property
     def n_devices(self) -> int:

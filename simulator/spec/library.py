@@ -102,7 +102,21 @@ def _entry(path: Path) -> Entry:
 
 
 # What stands in names of models that have the same shapes, and of cards.
-MODEL_WORDS = ("instruct", "it", "chat", "base", "hf", "gguf", "latest", "meta")
+MODEL_WORDS = (
+    "instruct",
+    "it",
+    "chat",
+    "base",
+    "hf",
+    "gguf",
+    "latest",
+    "meta",
+    "reasoning",
+    "thinking",
+    "qat",
+    "2507",
+    "2512",
+)
 DEVICE_WORDS = ("graphics", "card", "r", "tm")
 _FILES = (".yaml", ".yml", ".json", ".gguf", ".csv", ".safetensors")
 _PLURAL = {"model": "models", "hardware": "hardware", "runtime": "runtimes"}

@@ -205,7 +205,7 @@ class _Where:
 def _wanted(name: str, slot: Slot) -> str:
     base = _BASE[name]
     role = slot.role.removesuffix("_exps").removesuffix("_shexp")
-    if role == "output" or (role == "token_embd" and slot.tied):
+    if role == "output" or (role in ("token_embd", "per_layer_token_embd") and slot.tied):
         return _head(name, base, slot.columns)
     if role in ("token_embd", "position_embd", "per_layer_token_embd"):
         return _embedding(name, base)

@@ -171,6 +171,11 @@ class Model(Spec):
     def _beside(self) -> tuple[PerLayerInput | AltUp | HyperConnections, ...]:
         return tuple(part for part in (self.per_layer_input, self.streams) if part is not None)
 
+    @property
+    def launches_beside(self) -> int:
+        """Kernels of a layer for its own inputs and for several residual streams, beside those of their matrices."""
+        return sum(part.launches for part in self._beside)
+
     def _outside(self) -> Iterator[Tensor]:
         yield matrix("token_embd", self.vocab, self.d_model, is_idle=True)
         if self.learned_positions:

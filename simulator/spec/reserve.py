@@ -60,6 +60,8 @@ _SHARED_GPU = Reserve(
     "Linux", 0.5, 0.0, "half, unless the kernel is told otherwise", "antirez/ds4#475, rjmalagon/ollama-linux-amd-apu#4",
     "the kernel parameter ttm.pages_limit raises it",
 )  # fmt: skip
+# A Galaxy S23 with 8 GB has about 4 for an app; what Android and its apps hold is taken to be as much on larger phones.
+_PHONE = Reserve("Android and its apps", 0.0, 4.0, "4 GiB, as on a Galaxy S23 with 8 GB", "pytorch/executorch#3599")
 # A Raspberry Pi 5 of 16 GB: 169 MiB that Linux does not get, 785 MiB used two minutes after boot. A machine of 128 GB: Linux
 # gets 125.07 GiB. A desktop and a browser take more.
 _BOARD = Reserve(
@@ -79,6 +81,8 @@ def reserve_of(
     device_class: str, kind: str, vendor: str, memory: str, capacity_gib: float, as_reported: bool
 ) -> Reserve:
     """What a device of that class and vendor cannot give; *as_reported*: its capacity is what its driver tells."""
+    if device_class == "phone":
+        return _PHONE
     if kind == "cpu":
         return _BOARD if device_class == "sbc" else _COMPUTER
     if device_class == "apple":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import string
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -12,8 +15,10 @@ from simulator.errors import InputError, hint
 from simulator.spec.cache_rules import CacheRules
 from simulator.spec.engine_speeds import EngineSpeeds
 from simulator.spec.exchange import Exchange
+from simulator.spec.factors import Place, fitted, generation
 from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import PEAK_FORMATS, Hardware
+from simulator.spec.kernels import Kernels
 from simulator.spec.library import RUNTIMES, find, names
 from simulator.spec.mixes import MIXES, formats_in, parse_weights
 from simulator.spec.names import is_same
@@ -27,6 +32,9 @@ from simulator.units import MICRO
 MODEL_SPREAD = 0.05
 # What a runtime's check command may name.
 PLACEHOLDERS = ("file", "model", "weights", "cache", "keys", "values", "context", "batches", "threads", "cells")
+FITTED_TO = "fitted to published measurements: roofcast score"
+FITTED_SHARE = Figure.model_construct(value=1.0, provenance="fitted", source=FITTED_TO)
+_COMPOSED: dict[tuple, Backend] = {}  # backends put together from factors, which the dictionaries of those outlive
 ONE = Figure.model_construct(value=1.0, provenance="measured", source=BY_DEFINITION)
 
 
@@ -43,6 +51,12 @@ class Backend(Spec):
     launch_share: Figure | None = None  # kernels launched, of those that a plain graph has
     step_us: Figure | None = None  # once per token: sampling, host, scheduler
     speeds: EngineSpeeds | None = None  # roofcast's own engine, where the device file has its measured kernels
+    _kernels: Kernels | None = None  # of a runtime that was fitted to measurements
+
+    @property
+    def kernels(self) -> Kernels | None:
+        """What was fitted to published measurements; None where the figures here hold."""
+        return self._kernels
 
     @rule_for("bandwidth_share", "peak_share")
     @staticmethod
@@ -133,8 +147,21 @@ class Requirement(Spec):
         return f"{' or '.join(self.one_of)} is needed, this GPU is {hardware.architecture.name}"
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """How and when a runtime ran, where that is not as it runs today."""
+
+    api: str = ""  # that a GPU was driven by
+    date: str = ""  # 2024-05 or 2024-05-17
+    flash_attention: bool | None = None
+
+
 class Runtime(Spec):
-    """Software that decodes: `backends` by vendor or kind of device, the most particular first."""
+    """Software that decodes.
+
+    `apis` by vendor of a GPU, or cpu: what it computes with there, the usual one first; its kernels are then known from
+    published measurements (`spec/factors.py`). Or `backends` by vendor or kind of device, the most particular first.
+    """
 
     name: str = Field(min_length=1, max_length=200)
     title: str = ""
@@ -142,7 +169,20 @@ class Runtime(Spec):
     runs_in: dict[str, str] = Field({}, max_length=20)  # programs that hold it and nothing else, and their titles
     nearest_to: tuple[str, ...] = Field((), max_length=100)  # other software, for which there are no figures
     sources: dict[str, str] = Field({}, max_length=200)
-    backends: dict[str, Backend] = Field(min_length=1, max_length=64)
+    like: str = ""  # a shipped runtime whose kernels it runs: that one's fields hold where these are left out
+    apis: dict[str, tuple[str, ...]] = Field({}, max_length=16)
+    kernels: str = ""  # whose kernels it runs; empty: its own, or of the runtime that it is like
+    has_vector_kernels: bool = True  # for few tokens; without them, as few cost what a tile does
+    launches: dict[str, Figure] = Field(
+        {}, max_length=2
+    )  # by cpu, gpu: kernels launched, of those that a plain graph has
+    step_us: dict[str, Figure] = Field(
+        {}, max_length=2
+    )  # the same: what a step costs beside its kernels, before fitting
+    early_until: str = ""  # year and month before which its kernels were others
+    flash_since: str = ""  # year and month since which attention keeps no scores in memory, unless told otherwise
+    arithmetic: dict[str, tuple[str, ...]] = Field({}, max_length=200)  # as a backend's
+    backends: dict[str, Backend] = Field({}, max_length=64)
     same_as: dict[str, str] = Field({}, max_length=64)  # devices that take another backend's figures: {amd: nvidia}
     requires: dict[str, Requirement] = Field({}, max_length=64)  # of GPUs, by vendor
     formats_require: dict[str, dict[str, Requirement]] = Field(
@@ -170,11 +210,20 @@ class Runtime(Spec):
     check: str = ""  # the command that measures what was forecast, at batch 1
     check_batch: str = ""  # the same for batches
     notes: str = ""
+    _conditions = Conditions()
+    _factors: Mapping[str, float] | None = None  # instead of the fitted ones
 
     @rule
     def _check(self) -> None:
+        if self.like and (self.like == self.name or self.like not in names(RUNTIMES)):
+            raise ValueError(f"like: {self.like}: there is no such runtime, {hint(self.like, names(RUNTIMES))}")
+        if not (self.backends or self.apis or self.like):
+            raise ValueError("backends: at least one is needed, or like: RUNTIME for those of another runtime")
+        for month in filter(None, (self.early_until, self.flash_since)):
+            if not re.fullmatch(r"\d{4}-\d\d", month):
+                raise ValueError(f"a year and a month are needed, as 2025-08, got {month!r}")
         for key, other in self.same_as.items():
-            if other not in self.backends:
+            if other not in self.backends and not self.like:
                 raise ValueError(f"same_as: {key}: there is no backend {other}, {hint(other, self.backends)}")
         known = {*FORMATS, *MIXES}
         for name in (*self.formats_require, *self.instead, *self.instead.values(), *self.loads, *self.caches):
@@ -206,6 +255,45 @@ class Runtime(Spec):
                 raise ValueError(f"{{{name}}} is unknown, known: {', '.join(f'{{{each}}}' for each in PLACEHOLDERS)}")
         return template
 
+    def under(self, api: str = "", date: str = "", flash_attention: bool | None = None) -> Runtime:
+        """The same runtime as it ran somewhere: on another API of the GPU, at a time, with flash attention or without."""
+        return self.model_copy(update={"_conditions": Conditions(api, date, flash_attention)})
+
+    def with_factors(self, values: Mapping[str, float]) -> Runtime:
+        """The same runtime with other values of its factors (logarithms by name) than the fitted ones."""
+        return self.model_copy(update={"_factors": values})
+
+    def place(self, hardware: Hardware) -> Place:
+        """Where and how its operations run on a device, as far as fitted factors tell that apart."""
+        date = self._conditions.date
+        is_early = bool(date and self.early_until and date < self.early_until)
+        flash = self._conditions.flash_attention
+        if flash is None:
+            flash = not (date and self.flash_since and date < self.flash_since)
+        return Place(
+            kind=hardware.kind,
+            api=self._api(hardware),
+            generation=generation(hardware.architecture.name if hardware.architecture else ""),
+            device_class=hardware.device_class,
+            vendor=hardware.vendor,
+            kernels=self.kernels or self.name,
+            program=self.name,
+            is_early=is_early,
+            has_flash=flash,
+            is_measured=hardware.main_memory.is_measured,
+            n_sockets=hardware.sockets,
+            launches=self.launches[hardware.kind].value if hardware.kind in self.launches else 1.0,
+            step_s=self.step_us[hardware.kind].value * MICRO if hardware.kind in self.step_us else 1e-4,
+        )
+
+    def _api(self, hardware: Hardware) -> str:
+        """What it computes with on a device; empty where it has nothing for such a one."""
+        if hardware.kind == "cpu":
+            return "cpu" if "cpu" in self.apis else ""
+        found = self.apis.get(hardware.vendor, self.apis.get("gpu", ()))
+        asked = self._conditions.api
+        return asked if asked in found else found[0] if found and not asked else ""
+
     def backend(self, hardware: Hardware) -> Backend:
         """The part for a device; InputError where this runtime has no figures for such a device or does not run on it.
 
@@ -220,12 +308,26 @@ class Runtime(Spec):
         return _with_speeds(found, hardware.engine) if self.is_engine and hardware.engine else found
 
     def _backend(self, hardware: Hardware) -> Backend | None:
+        if self.apis:
+            return self._calibrated(hardware) if self._api(hardware) else None
         keys = ("cpu", "default")
         if hardware.kind == "gpu":
             memory = "hbm" if hardware.main_memory.name.upper().startswith("HBM") else "gddr"
             keys = (f"{hardware.vendor}-{memory}", hardware.vendor, "gpu", "default")
         names = (self.same_as.get(key, key) for key in keys)
         return next((self.backends[name] for name in names if name in self.backends), None)
+
+    def _calibrated(self, hardware: Hardware) -> Backend:
+        values = fitted() if self._factors is None else self._factors
+        key = (self.place(hardware), self.has_vector_kernels, id(values))
+        if key not in _COMPOSED:
+            kernels = Kernels(key[0], values, self.has_vector_kernels)
+            launch = Figure.model_construct(value=kernels.launch_s / MICRO, provenance="fitted", source=FITTED_TO)
+            step = Figure.model_construct(value=kernels.step_s / MICRO, provenance="fitted", source=FITTED_TO)
+            _COMPOSED[key] = Backend.model_construct(
+                arithmetic=self.arithmetic, launch_share=ONE, launch_us=launch, step_us=step
+            ).model_copy(update={"_kernels": kernels})
+        return _COMPOSED[key]
 
     def refusal(self, hardware: Hardware, formats: str = "", of: Literal["weights", "cache"] = "weights") -> str:
         """Why this runtime cannot run on a device, or not with *formats* (a name, as in mxfp4+bf16); empty where it can.
@@ -234,7 +336,8 @@ class Runtime(Spec):
         """
         if self._backend(hardware) is None:
             what = "CPUs" if hardware.kind == "cpu" else f"GPUs of {hardware.vendor or 'an unnamed vendor'}"
-            return f"runtime {self.name} has no figures for {what}"
+            how = f" with {self._conditions.api}" if self._conditions.api and hardware.kind == "gpu" else ""
+            return f"runtime {self.name} has no figures for {what}{how}"
         needed = self._required(hardware)
         if needed and needed.is_met_by(hardware) is False:
             return f"runtime {self.name} does not run on {hardware.name}: {needed.unmet(hardware)}"
@@ -276,6 +379,8 @@ def _with_speeds(base: Backend, speeds: EngineSpeeds) -> Backend:
 
 def launch_seconds(backend: Backend, hardware: Hardware, threads: int | None = None) -> Figure | None:
     """Seconds that one operation of a plain graph costs before it works; None for a runtime without overhead."""
+    if backend.kernels:
+        return backend.launch_us.times(MICRO)
     if backend.launch_share is None:
         return None
     measured = backend.speeds.phase_us if backend.speeds else {}
@@ -292,7 +397,7 @@ def _of(shares: dict[str, Figure], fmt: Format) -> Figure:
     return shares.get("default", ONE)
 
 
-_ORDER = ("measured", "datasheet", "estimated")
+_ORDER = ("measured", "datasheet", "fitted", "estimated")
 
 
 def _weaker(one: Figure, other: Figure, value: float) -> Figure:
@@ -309,14 +414,32 @@ def load_runtime(given: str | Path) -> Runtime:
         if isinstance(given, str | Path):
             refuse_other_software(str(given))
         raise
-    runtime = _shipped(path) if path.parent == RUNTIMES else load_spec(path, Runtime)
+    runtime = _shipped(path) if path.parent == RUNTIMES else _complete(load_spec(path, Runtime))
     program = next((title for name, title in runtime.runs_in.items() if is_same(name, str(given))), None)
     return runtime.model_copy(update={"title": f"{runtime.title} (in {program})"}) if program else runtime
 
 
 @cache
 def _shipped(path: Path) -> Runtime:
-    return load_spec(path, Runtime)
+    return _complete(load_spec(path, Runtime))
+
+
+_OF_ITS_OWN = ("name", "title", "aliases", "runs_in", "nearest_to", "like", "check", "check_batch", "notes")
+
+
+def _complete(own: Runtime) -> Runtime:
+    """A runtime with all that it shares with the one whose kernels it runs; each backend field by field."""
+    if not own.like:
+        return own
+    base = _shipped(RUNTIMES / f"{own.like}.yaml")
+    told = {name: getattr(own, name) for name in (*_OF_ITS_OWN, *own.given)}
+    told.setdefault("kernels", base.kernels or base.name)
+    backends = dict(base.backends)
+    for key, backend in own.backends.items():
+        if key not in backends:
+            raise InputError(f"runtime {own.name}: backends: {own.like} has no backend {key}, {hint(key, backends)}")
+        backends[key] = backends[key].model_copy(update={name: getattr(backend, name) for name in backend.given})
+    return base.model_copy(update=told | {"backends": backends, "sources": base.sources | own.sources})
 
 
 def refuse_other_software(given: str) -> None:

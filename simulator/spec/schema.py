@@ -150,6 +150,11 @@ class Spec(metaclass=_Kind):
         own["_given"] = frozenset(given)
         return value
 
+    @property
+    def given(self) -> frozenset[str]:
+        """The fields that its file, or whoever built it, told."""
+        return self._given
+
     def model_copy(self, *, update: Mapping[str, Any] = MappingProxyType({})) -> Self:
         """The same value with some fields changed, which are not checked."""
         value = object.__new__(type(self))

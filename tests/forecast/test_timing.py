@@ -6,6 +6,7 @@ import pytest
 from simulator.errors import InputError
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.fit import memory_needed
+from simulator.forecast.interval import expected_spread
 from simulator.forecast.predict import predict, prompt_seconds
 from simulator.forecast.scenario import largest_batch, largest_context, scenario
 from simulator.forecast.step import threads_of
@@ -127,15 +128,33 @@ def test_a_level_of_unknown_speed_is_left_out():
     assert len(bandwidth_of(cached, None).levels) == 1
 
 
-def test_without_a_measured_rate_the_class_decides():
-    """A datasheet figure alone is taken at the share that devices of its class sustain, as an estimate."""
+@pytest.mark.parametrize(
+    ("name", "device_class", "share", "told"),
+    [
+        ("x", "consumer-gpu", 0.87, "0.87 of the datasheet, as cards"),
+        ("GDDR6X, 256 bit", "consumer-gpu", 0.905, "0.905 of the datasheet, as cards with GDDR6X"),
+        ("HBM3e, 6144 bit", "datacenter-gpu", 0.87, "0.87 of the datasheet, as processors with HBM"),
+        ("DDR5-5600, two channels", "desktop-cpu", 0.8, "0.8 of the datasheet, as desktops"),
+    ],
+)
+def test_without_a_measured_rate_memory_and_class_decide(name, device_class, share, told):
+    """A datasheet figure alone is taken at the share that such memories or devices sustain, with the doubt of those pairs."""
     level = MemoryLevel.model_validate(
-        {"name": "x", "capacity_gib": 1, "datasheet_gb_per_s": {"value": 100, "provenance": "datasheet"}}
+        {"name": name, "capacity_gib": 1, "datasheet_gb_per_s": {"value": 100, "provenance": "datasheet"}}
     )
-    figure = level.sustained("consumer-gpu", None)
-    assert figure.value == pytest.approx(89e9)
-    assert figure.provenance == "estimated"
+    figure = level.sustained(device_class, None)
+    assert figure.value == pytest.approx(share * 100e9)
+    assert (figure.provenance, figure.how) == ("estimated", told)
     assert level.ceiling_bytes_per_s() == 100e9
+
+
+def test_the_doubt_of_a_share_is_that_of_what_it_is_from():
+    """Boards scatter by more than cards with one kind of memory; what nobody has measured has a doubt of its own, too."""
+    level = MemoryLevel.model_validate({"name": "x", "capacity_gib": 1, "datasheet_gb_per_s": 100})
+    board, phone = (level.sustained(name, None) for name in ("sbc", "phone"))
+    assert expected_spread(board) == 0.24 > expected_spread(level.sustained("consumer-gpu", None))
+    assert expected_spread(phone) == 0.3
+    assert phone.count is None
 
 
 def test_fewer_threads_compute_less():

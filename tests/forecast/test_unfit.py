@@ -126,7 +126,7 @@ def test_a_prediction_prints_as_one_line():
     """At a point how fast and why, or by how much it does not fit; of a grid its shape and how much of it fits."""
     assert repr(PI.at(1, 1024)) == (
         "<Prediction: qwen3-30b-a3b in 2.70bpw on pi5-16gb with llama.cpp, batch 1, context 1,024: "
-        "7.80 tokens/s (80 % interval 6.49 - 9.37), limited by memory>"
+        "7.79 tokens/s (80 % interval 6.49 - 9.36), limited by memory>"
     )
     assert str(UNFIT.at(1, 1024)) == (
         "<Prediction: qwen3-30b-a3b in q4_k_m on pi4-4gb with llama.cpp, batch 1, context 1,024: "

@@ -110,7 +110,7 @@ FAMILIES = {
         [{"attention": LATENT, "ffn": GATED},
          {"attention": {**LATENT, "q_rank": 48, "split_kv_b": False},
           "ffn": {**EXPERTS, "router_bias": True, "n_shared": 1, "d_shared": 64}}],
-        {"attention.kv_lora_rank": 32, "rope.dimension_count": 8},
+        {"attention.kv_lora_rank": 32, "rope.dimension_count": 8, "attention.key_length_mla": 24},
         {},
     ),
     "qwen3next": (
@@ -124,6 +124,25 @@ FAMILIES = {
         [{"attention": MAMBA, "norms": 1}, {"attention": GQA, "norms": 1}, {"ffn": {"kind": "plain", "d_ff": 96}, "norms": 1}],
         MAMBA_KEYS,
         {},
+    ),
+    "nemotron_h_moe": (
+        [{"attention": MAMBA, "norms": 1}, {"ffn": {**EXPERTS, "gated": False, "latent": 32, "n_shared": 1, "d_shared": 64}, "norms": 1}],
+        MAMBA_KEYS,
+        {},
+    ),
+    "gemma4": (
+        [{"attention": {**GQA, "head_dim": 8, "window": 512, "qk_norm": "head"}, "ffn": GATED, "norms": 4}] * 5
+        + [{"attention": {**GQA, "qk_norm": "head", "value_is_key": True}, "ffn": GATED, "norms": 4},
+           {"attention": {**GQA, "head_dim": 8, "window": 512, "qk_norm": "head", "shares_cache": True}, "ffn": GATED, "norms": 4}],
+        {"attention.sliding_window": 512, "attention.key_length": 16, "attention.key_length_swa": 8, "attention.value_length": 16,
+         "attention.value_length_swa": 8, "attention.shared_kv_layers": 1, "embedding_length_per_layer_input": 32},
+        {"tied_head": True, "per_layer_input": {"width": 32, "vocab": VOCAB}},
+    ),
+    "gemma3n": (
+        [{"attention": {**GQA, "window": 512, "qk_norm": "head"}, "ffn": GATED, "norms": 4}] * 4,
+        {"attention.sliding_window": 512, "altup.num_inputs": 4, "embedding_length_per_layer_input": 32},
+        {"tied_head": True, "per_layer_input": {"width": 32, "vocab": VOCAB},
+         "streams": {"kind": "altup", "n": 4, "laurel_rank": 32}},
     ),
     "lfm2": ([{"attention": {"kind": "short_conv", "width": 3, "channels": D}, "ffn": GATED}], {}, {"tied_head": True}),
 }  # fmt: skip
@@ -171,6 +190,20 @@ def test_every_kind_of_layer_comes_back_from_a_file(tmp_path, architecture):
     assert [layer.ffn for layer in loaded.model.stack] == [layer.ffn for layer in model.stack]
     assert loaded.model.total_params == model.total_params
     assert weight_bytes(loaded.model, loaded.weights) == bytes_in(path)
+
+
+def test_a_file_from_before_latents_were_kept_says_so(tmp_path):
+    """Without attention.key_length_mla llama.cpp caches each head's keys and values, 4 * (16 + 8 + 16) in place of 32 + 8."""
+    layers, keys, more = FAMILIES["deepseek2"]
+    model = Model.model_validate({"name": "m", "d_model": D, "vocab": VOCAB, "layers": layers, **more})
+    old = {name: value for name, value in keys.items() if name != "attention.key_length_mla"}
+    widths = [
+        load_gguf(write_model(tmp_path / f"{number}.gguf", "deepseek2", model, each))
+        .model.stack[0]
+        .attention.cache_width
+        for number, each in enumerate((keys, old))
+    ]
+    assert widths == [40, 160]
 
 
 def split(tmp_path):

@@ -228,3 +228,18 @@ def test_damaged_safetensors_are_refused(tmp_path, content):
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(InputError, match=r"model\.safetensors"):
         load_huggingface(path)
+
+
+def test_windows_that_a_runtime_leaves_out_are_known_by_architecture(tmp_path):
+    """Mistral becomes a llama in GGUF files, of which llama.cpp applies no window."""
+    shape = {
+        "hidden_size": 64,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 1,
+        "vocab_size": 32,
+        "intermediate_size": 128,
+    }
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "mistral", "sliding_window": 16, **shape}), encoding="utf-8")
+    model = load_huggingface(path).model
+    assert (model.architecture, model.stack[0].attention.window) == ("llama", 16)

@@ -223,6 +223,43 @@ def test_a_row_that_leaves_only_the_memory_open_is_of_the_largest(tmp_path):
     assert [each.reason for each in found.skipped] == ["no hardware file is called h100"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "backend", "name", "told"),
+    [
+        ("a100-80gb", "cuda", "a100-80gb-sxm", "a100-80gb taken for a100-80gb-sxm, the one that most are sold as"),
+        ("2xA100 80GB", "cuda", "a100-80gb-sxm", "2xA100 80GB taken for a100-80gb-sxm, the one that most are sold as"),
+        ("m4-max", "metal", "m4-max-40", "m4-max taken for m4-max-40, the one that most are sold as"),
+        ("m4-max-40", "metal", "m4-max-40", ""),
+    ],
+)
+def test_a_row_that_leaves_the_kind_open_is_of_the_one_that_most_are(tmp_path, typed, backend, name, told):
+    """As the files say for whom they stand; that it was so taken is told. A name that leaves nothing open is not remarked on."""
+    path = tmp_path / "rows.csv"
+    head = "device,model,weights,batch,context,backend,tokens_per_s,cache,runtime"
+    path.write_text(f"{head}\n{typed},llama-3-8b,q4_k_m,1,128,{backend},2.0,f16,llama.cpp\n")
+    (found,) = load_measurements(path).published
+    assert (found.hardware.name, found.assumed) == (name, (told,) if told else ())
+
+
+@pytest.mark.parametrize(
+    ("typed", "backend", "name"),
+    [
+        ("strix-halo-128gb", "cpu", "strix-halo-128gb-cpu"), ("m2-ultra-76", "cpu", "m2-ultra-cpu"),
+        ("dgx-spark", "cpu", "dgx-spark-cpu"), ("m4-max", "cpu", "m4-max-cpu"), ("strix-halo-cpu", "rocm", "strix-halo-128gb"),
+        ("m4-cpu", "metal", "m4"), ("s24-ultra-cpu", "opencl", "s24-ultra-gpu"), ("dgx-spark", "cuda", "dgx-spark"),
+        ("rtx-4090", "cpu", "rtx-4090"),
+    ],
+)  # fmt: skip
+def test_a_row_is_of_the_processor_that_ran(tmp_path, typed, backend, name):
+    """The CPU beside a GPU, where it has a file, and the other way round; a card has none beside it."""
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        f"device,model,weights,batch,context,backend,tokens_per_s\n{typed},llama-3-8b,q4_k_m,1,128,{backend},2.0\n"
+    )
+    (found,) = load_measurements(path).published
+    assert found.hardware.name == name
+
+
 def test_a_row_that_may_be_of_the_chosen_device_is_taken(tmp_path):
     """Whoever names a pi5-8gb takes rows of `pi5` and of `Raspberry Pi 5 8GB`, not of a pi5-16gb."""
     found = load_measurements(rows(tmp_path, "pi5", "Raspberry Pi 5 8GB", "pi5-16gb"), load_hardware("pi5-8gb"))

@@ -23,6 +23,8 @@ M1_PRO = {
     "hw.perflevel1.l1dcachesize": "65536",
     "hw.perflevel1.l2cachesize": "4194304",
     "hw.perflevel1.cpusperl2": "2",
+    "hw.optional.arm.FEAT_DotProd": "1",
+    "hw.optional.arm.FEAT_I8MM": "0",
     "vm.loadavg": "{ 1.50 1.45 1.30 }",
     "kern.hv_vmm_present": "0",
 }
@@ -35,6 +37,9 @@ INTEL_MAC = {
     "hw.l1dcachesize": "32768",
     "hw.l2cachesize": "262144",
     "hw.l3cachesize": "12582912",
+    "hw.optional.avx2_0": "1",
+    "hw.optional.avx1_0": "1",
+    "hw.optional.avx512bw": "0",
 }
 
 
@@ -48,6 +53,7 @@ def test_a_mac_tells_its_two_kinds_of_cores():
     host = read_mac(sysctl(M1_PRO), "aarch64")
     assert (host.cpu, host.vendor, host.device_class, host.n_cores) == ("Apple M1 Pro", "apple", "apple", 10)
     assert (host.memory_bytes, host.board, host.virtual) == (16 * GI, "MacBookPro18,3", "")
+    assert host.kernels == "neon-dotprod"
     assert host.caches == (
         Cache("L1 data", 128 * KI, 8),
         Cache("L1 data", 64 * KI, 2),

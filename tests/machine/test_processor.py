@@ -4,7 +4,9 @@ import pytest
 from systems import CPU, arm, build, silent, topology, x86
 
 from simulator.machine.host import Cache
+from simulator.machine.processor import KERNEL_FLAGS, widest_kernels
 from simulator.machine.read import read_host
+from simulator.spec.hardware import CPU_KERNELS
 from simulator.units import KI, MI
 
 RYZEN = {  # CPU n and n + 16 are one core; cores 0 to 7 share one L3, 8 to 15 the other
@@ -116,3 +118,30 @@ def test_cores_come_from_cpuinfo_where_sys_is_missing(tmp_path):
     assert read_host(root, frozenset(range(8)), silent, "x86_64").n_cores == 4
     build(tmp_path, {"proc/cpuinfo": "\n".join([*blocks[:7], "processor : 7\n"])})
     assert read_host(root, frozenset(range(8)), silent, "x86_64").n_cores is None
+
+
+@pytest.mark.parametrize(
+    ("architecture", "cores", "kernels"),
+    [
+        ("x86_64", ["fpu ssse3 avx avx2 fma"], "avx2"),
+        ("x86_64", ["fpu ssse3 avx avx2 fma avx512f avx512bw avx512_vnni"], "avx512-vnni"),
+        ("x86_64", ["fpu ssse3 avx avx2 fma avx512f avx512bw"], "avx512"),
+        ("x86_64", ["fpu ssse3 avx avx2 fma avx_vnni"], "avx-vnni"),
+        ("x86_64", ["fpu sse sse2"], ""),
+        ("aarch64", ["fp asimd aes"], "neon"),
+        ("aarch64", ["fp asimd asimddp", "fp asimd asimddp i8mm"], "neon-dotprod"),  # what all cores have
+        ("aarch64", [""], ""),
+        ("riscv64", ["rv64imafdcv_zicsr_zvl256b"], "rvv"),
+        ("riscv64", ["rv64imafdc_zicsr_zifencei_zve32x"], "riscv"),
+        ("riscv64", [], ""),
+    ],
+)
+def test_the_widest_kernels_are_those_of_all_cores(architecture, cores, kernels):
+    """By the flags that /proc/cpuinfo has under another name for each family; unknown where it has none."""
+    key = {"x86_64": "flags", "aarch64": "Features", "riscv64": "isa"}[architecture]
+    assert widest_kernels([{key: each} for each in cores], architecture) == kernels
+
+
+def test_every_kernel_that_a_machine_is_said_to_have_is_one_of_a_device_file():
+    """Else its profile would be refused."""
+    assert KERNEL_FLAGS.keys() <= set(CPU_KERNELS)

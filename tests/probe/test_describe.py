@@ -1,6 +1,7 @@
 """What was timed, as a hardware file: for machines of all sorts, from made-up readings."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -51,6 +52,13 @@ def test_figures_are_those_of_the_formula():
     assert data["storage"][0]["gb_per_s"]["value"] == 0.1342  # 64 MiB in half a second
     assert data["traffic"]["copy 4 threads"]["value"] == pytest.approx(16 * 0.9, abs=0.01)
     assert data["traffic"]["random 64 B"]["value"] == pytest.approx(20 * 64 / 1064, abs=0.001)
+
+
+def test_the_kernels_of_a_machine_are_written():
+    """By which runtimes know how fast theirs are; nothing where the system does not tell."""
+    told = described(replace(PI5, kernels="neon-dotprod"))
+    assert Hardware.model_validate(told).architecture.name == "neon-dotprod"
+    assert "architecture" not in described(replace(PI5, kernels=""))
 
 
 def test_a_machine_is_known_before_it_is_measured():

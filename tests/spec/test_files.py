@@ -114,3 +114,12 @@ def test_every_share_of_a_runtime_has_a_source(name):
             if figure is not None:
                 assert figure.source in runtime.sources, figure
                 assert figure.how or figure.provenance != "estimated", figure
+
+
+@pytest.mark.parametrize("name", names(RUNTIMES))
+def test_rules_of_a_cache_have_a_source(name):
+    """Which the file lists; without one a cache is kept as the architecture allows."""
+    runtime = load_runtime(name)
+    rules = runtime.cache_rules
+    assert bool(rules.sources) == (rules != type(rules)())
+    assert set(rules.sources) <= set(runtime.sources)

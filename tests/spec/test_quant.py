@@ -38,6 +38,7 @@ IK = "https://github.com/ikawrakow/ik_llama.cpp/discussions/164"
 XD = "https://github.com/XiongjieDai/GPU-Benchmarks-on-LLM-Inference"
 LHL = "https://github.com/lhl/strix-halo-testing"
 M2 = "https://github.com/ggml-org/llama.cpp/blob/master/benches/mac-m2-ultra/mac-m2-ultra.md"
+GHOST = "https://github.com/ghost91-/llama-bench/blob/main/fit-bench-results.csv"
 P4406 = "https://github.com/ggml-org/llama.cpp/pull/4406"
 
 # Sizes of published files: model, mix, GiB, where.
@@ -70,6 +71,9 @@ PUBLISHED_FILES = [
     ("mixtral-8x7b", "q4_0", 24.62, P4406),
     ("mixtral-8x7b", "q6_k", 35.74, P4406),
     ("mixtral-8x7b", "q8_0", 46.22, P4406),
+    ("gemma-4-e4b", "q8_0", 7.46, GHOST),
+    ("gemma-4-e2b", "q8_0", 4.61, GHOST),
+    ("gemma-4-12b", "q4_k_m", 6.86, GHOST),
 ]
 
 

@@ -12,6 +12,7 @@ from simulator.spec.routing import (
     Capacity,
     ExpertChoice,
     Popular,
+    Same,
     Trace,
     Uniform,
     Worst,
@@ -38,6 +39,13 @@ def test_uniform_at_the_edges():
     assert Uniform().distinct(experts(128, 8), 1) == 8
     assert Uniform().distinct(experts(128, 8), 10**6) == 128
     assert Uniform().distinct(experts(4, 4), 1) == 4
+
+
+def test_sequences_of_the_same_tokens_touch_the_experts_of_one():
+    """k of E at every batch, each token served by k; which nothing else undercuts."""
+    ffn, batches = experts(128, 8), [1, 8, 500]
+    assert [float(Same().distinct(ffn, batch)) for batch in batches] == [8, 8, 8]
+    assert [float(Same().served(ffn, batch)) for batch in batches] == [8, 8, 8]
 
 
 def test_worst_case_touches_as_many_as_it_can():
@@ -110,6 +118,7 @@ def test_expert_choice_needs_a_batch():
     ("text", "kind"),
     [
         ("uniform", Uniform),
+        ("same", Same),
         ("worst", Worst),
         ("zipf:1.2", Popular),
         ("switch:1.25", Capacity),

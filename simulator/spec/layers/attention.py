@@ -11,6 +11,10 @@ from simulator.spec.layers.sparse import Index
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
 from simulator.spec.schema import Spec, rule
 
+# Kernels of plain attention beside its matrices. All such counts are those of llama.cpp's graphs (src/models, b11549), where views
+# cost nothing and what all its backends fuse is one.
+LAUNCHES = 4
+
 
 class GroupedQuery(Spec):
     """Softmax attention; `n_kv_heads` equals `n_heads` for multi-head, 1 for multi-query attention.
@@ -67,6 +71,13 @@ class GroupedQuery(Spec):
 
     state_bytes: ClassVar[int] = 0  # attention keeps nothing beside its cache; recurrent layers do
     waiting_bytes: ClassVar[int] = 0
+
+    @property
+    def launches(self) -> int:
+        """Kernels beside those of its matrices: positions of query and key, storing, attention; norms, biases and gates of its own."""
+        more = (2 if self.qk_norm else 0) + (3 if self.output_gate else 0)
+        more += (1 if self.fused_qkv else 3) * self.qkv_bias + self.output_bias
+        return LAUNCHES + more - (2 if self.shares_cache else 0)
 
     def seen_tokens(self, context):
         """Cached tokens that a new token at depth *context* attends to, itself included.
@@ -179,6 +190,11 @@ class Latent(Spec):
     def seen_tokens(self, context):
         """Cached tokens that a new token at depth *context* attends to, itself included."""
         return self.cached[0].seen(context)
+
+    @property
+    def launches(self) -> int:
+        """Norms of query and latent, turning and joining both halves of query and key, storing, attention; and the index."""
+        return LAUNCHES + 4 + (self.index.launches if self.index else 0)
 
     def held_tokens(self, context):
         """Tokens whose latents must stay in memory."""

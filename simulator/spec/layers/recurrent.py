@@ -37,6 +37,9 @@ class GatedDeltaNet(_Recurrent):
     """Gated delta rule (arXiv 2412.06464), the linear layers of Qwen3-Next: a k_dim x v_dim matrix per value head."""
 
     kind: Literal["gated_delta_net"] = "gated_delta_net"
+    launches: ClassVar[int] = (
+        15  # kernels beside its matrices: decay and step 4, convolution 5, norms of query and key 2, the state 2, gated norm 2
+    )
     n_k_heads: Width
     n_v_heads: Width
     k_dim: Width
@@ -77,6 +80,9 @@ class Mamba2(_Recurrent):
     """State-space duality (arXiv 2405.21060): a head_dim x d_state matrix per head."""
 
     kind: Literal["mamba2"] = "mamba2"
+    launches: ClassVar[int] = (
+        14  # kernels beside its matrices: convolution 6, step 2, the state 2, skip 2, gated norm 2
+    )
     n_heads: Width
     head_dim: Width
     n_groups: Width
@@ -118,6 +124,9 @@ class ShortConv(_Recurrent):
     """LFM2's gated short convolution over the last `width` tokens of each channel."""
 
     kind: Literal["short_conv"] = "short_conv"
+    launches: ClassVar[int] = (
+        7  # kernels beside its matrices: two gates, gathering, joining and storing the past, the convolution
+    )
     width: Width
     channels: Width  # those of the residual stream: d_model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
 from simulator.spec.schema import Field, Spec
@@ -16,6 +16,8 @@ class PerLayerInput(Spec):
 
     width: Width
     vocab: Width
+
+    launches: ClassVar[int] = 5  # of a layer, beside its matrices: activation, product, norm, sum, scale
 
     def outside(self, d_model: int, n_layers: int) -> tuple[Tensor, ...]:
         """The table of all layers, and the projection of the token's ordinary embedding that is added to its row."""
@@ -40,6 +42,8 @@ class AltUp(Spec):
     kind: Literal["altup"] = "altup"
     n: int = Field(ge=2, le=64)
     laurel_rank: Width
+
+    launches: ClassVar[int] = 24  # of a layer: the router twice, prediction, correction, the side path's norm and sum
 
     def outside(self, d_model: int) -> tuple[Tensor, ...]:
         """What makes the further streams of the first, and the first of them again."""
@@ -67,6 +71,9 @@ class HyperConnections(Spec):
 
     kind: Literal["hyper_connections"] = "hyper_connections"
     n: int = Field(ge=2, le=64)
+
+    # Of a layer, where mixing is one kernel; without it 137 stand in place of one, twice (ggml-org/llama.cpp#26578).
+    launches: ClassVar[int] = 24
 
     def outside(self, d_model: int) -> tuple[Tensor, ...]:
         """What joins the streams before the head."""

@@ -39,6 +39,11 @@ class Index(Spec):
         """A key for each token, all of which are read."""
         return () if self.is_shared else (Cached(self.head_dim),)
 
+    @property
+    def launches(self) -> int:
+        """Turning query and key, storing, scores, the choice, and the mask that is made of it."""
+        return 2 if self.is_shared else 12
+
     def flops(self, entries):
         """Scores of every head over *entries* keys, and their weighted sum."""
         return 0 * entries if self.is_shared else 2 * self.n_heads * (self.head_dim + 1) * entries
@@ -84,6 +89,12 @@ class Compressed(Spec):
         if self.index:
             found.append(Cached(self.index.head_dim, every=self.ratio or 1))
         return tuple(found)
+
+    @property
+    def launches(self) -> int:
+        """Norms and turning of query, key and output, storing, attention; to compress: positions, joining, weighing, storing."""
+        compressing = 14 if self.ratio else 0
+        return 9 + compressing + (self.index.launches + compressing if self.index else 0)
 
     @property
     def _overlap(self) -> int:

@@ -1,0 +1,1 @@
+"""Fits what runtimes' kernels reach to published measurements: `python -m simulator.calibration`."""

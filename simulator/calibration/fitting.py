@@ -1,0 +1,91 @@
+"""The most probable factors, given measurements and what was known before: a maximum of the posterior."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import minimize
+
+from simulator.calibration.observations import Observation
+from simulator.calibration.timing import Steps
+
+NOISE = 0.16  # standard deviation of ln(measured seconds) about the model, beyond which a row counts less and less
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Factors to be fitted to some steps."""
+
+    steps: Steps
+
+    @cached_property
+    def prior(self) -> tuple[np.ndarray, np.ndarray]:
+        """Medians' logarithms, and spreads."""
+        listed = self.steps.factors
+        return np.log([each.median for each in listed]), np.array([each.spread for each in listed])
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """What each row counts: a series of n rows of one model on one device counts as sqrt(n), so does a device beyond 30."""
+        series = [_series(each) for each in self.steps.observed]
+        n, devices = Counter(series), Counter(each.device for each in self.steps.observed)
+        by_device = [min(1.0, (30 / devices[each.device]) ** 0.5) for each in self.steps.observed]
+        return np.array([n[key] ** -0.5 for key in series]) * np.sqrt(by_device)
+
+    def fit(self, kept: np.ndarray, start: np.ndarray | None = None, n_steps: int = 60) -> np.ndarray:
+        """Logarithms of the factors' values, from the rows that *kept* marks.
+
+        Residuals count by the pseudo-Huber loss, so that a row that is far off pulls no harder than one a little off.
+        """
+        medians, spreads = self.prior
+        weights = self.weights * kept
+        measured = np.log(self.steps.seconds)
+
+        def posterior(values: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+            seconds, changes = self.steps.timed(values)
+            off, strayed = (np.log(seconds) - measured) / NOISE, (values - medians) / spreads
+            root = np.sqrt(1 + off * off)
+            loss = float(weights @ (2 * (root - 1)) + strayed @ strayed) / 2
+            slope = changes.T @ (weights * off / root) / NOISE + strayed / spreads
+            bend = changes.T @ ((weights / root)[:, None] * changes) / NOISE**2 + np.diag(1 / spreads**2)
+            return loss, slope, bend
+
+        once = _Once(posterior)
+        found = minimize(
+            once.loss,
+            medians if start is None else start,
+            jac=once.slope,
+            hess=once.bend,
+            method="trust-exact",
+            options={"maxiter": n_steps, "gtol": 1e-4, "initial_trust_radius": 5.0},
+        )
+        return found.x
+
+
+class _Once:
+    """A loss with its derivatives, worked out together once for each place."""
+
+    def __init__(self, posterior):
+        self._posterior, self._at, self._found = posterior, None, None
+
+    def _look(self, values: np.ndarray):
+        if self._at is None or not np.array_equal(values, self._at):
+            self._at, self._found = values.copy(), self._posterior(values)
+        return self._found
+
+    def loss(self, values: np.ndarray) -> float:
+        return self._look(values)[0]
+
+    def slope(self, values: np.ndarray) -> np.ndarray:
+        return self._look(values)[1]
+
+    def bend(self, values: np.ndarray) -> np.ndarray:
+        return self._look(values)[2]
+
+
+def _series(each: Observation) -> tuple:
+    made = each.published
+    return each.device, made.runtime, made.api, made.loaded.model.name, made.weights

@@ -1,0 +1,33 @@
+"""The scenario that a published measurement was made under."""
+
+from __future__ import annotations
+
+from simulator.forecast.scenario import Scenario, scenario
+from simulator.importers.records import Published, Unusable
+from simulator.spec.hardware import Hardware
+from simulator.spec.runtime import Runtime, load_runtime
+
+
+def runtime_of(each: Published, runtime: Runtime | str | None = None) -> Runtime:
+    """The software of a measurement, as it ran there and then; *runtime* instead of its own."""
+    chosen = runtime or each.runtime
+    found = chosen if isinstance(chosen, Runtime) else load_runtime(chosen)
+    return found.under(each.api, each.date, each.flash_attention)
+
+
+def scenario_of(each: Published, device: Hardware | None, runtime: Runtime) -> Scenario:
+    """What was measured, on *device* where the measurement names none; Unusable or InputError where it cannot be forecast."""
+    device = each.hardware or device
+    if device is None:
+        raise Unusable("the device is not stated")
+    if each.ran_on and each.ran_on != device.kind:
+        raise Unusable(f"ran on the {each.ran_on.upper()}, {device.name} is a {device.kind.upper()}")
+    return scenario(
+        each.loaded,
+        device.with_all_memory(),  # it ran: whoever measured may have had the system give more than it does by default
+        weights=each.weights,
+        routing=each.routing or None,
+        cache=each.cache,
+        runtime=runtime,
+        threads=each.threads if device.kind == "cpu" else None,
+    )

@@ -1,0 +1,70 @@
+"""Seconds of an operation by kernels whose shares were fitted to measurements.
+
+Moving bytes and computing overlap, but not wholly: seconds are (memory^3 + compute^3)^(1/3), near the longer of the two, a quarter
+more where they are equal. Weights meet few tokens in vector kernels, whose first token pays for the unpacking, or in matrix
+kernels, which compute a whole tile of tokens; runtimes switch where the latter get faster, so the faster one counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from simulator.forecast.ops import Op
+from simulator.spec.factors import LANE_PRODUCTS
+from simulator.spec.kernels import Kernels
+
+OVERLAP = 3.0  # the exponent above: 1 would be one after the other, infinity a perfect overlap
+
+
+class Work(NamedTuple):
+    """Seconds of an operation: in memory, in arithmetic, and both as they overlap."""
+
+    memory_s: Any
+    compute_s: Any
+    both_s: Any
+
+
+def overlapped(memory_s: Any, compute_s: Any) -> Any:
+    """Seconds of both at once."""
+    return np.cbrt(memory_s * memory_s * memory_s + compute_s * compute_s * compute_s)
+
+
+def work_seconds(
+    op: Op, kernels: Kernels, lanes_per_s: float | None, peak_per_s: float | None, s_per_byte: Any, activation_s: Any
+) -> Work:
+    """Seconds of one of an operation's `count`.
+
+    Args:
+        lanes_per_s: f32 operations a second of the vector units; None where the device file has none.
+        peak_per_s: of the matrix units, in the number format that the runtime computes in.
+        s_per_byte: of the device's memory, sustained.
+        activation_s: for inputs and outputs.
+    """
+    products = LANE_PRODUCTS * lanes_per_s if lanes_per_s else np.inf
+    if op.part == "cache":
+        share = kernels.cache_share(op.format, is_state=op.name == "recurrent state")
+        memory_s = op.cost.streamed_bytes * (s_per_byte / share) + activation_s
+        return _work(memory_s, op.cost.flops * (1 / (products * kernels.attention_share(op.format))))
+    n = np.maximum(op.sharers, 1.0)
+    memory_s = op.cost.streamed_bytes * (s_per_byte / kernels.bandwidth_share(op.format, op.part == "experts"))
+    tiled = op.cost.flops * (np.maximum(n, kernels.tile) / n)
+    peak = peak_per_s or products
+    matrix = _work(memory_s + activation_s, tiled * (1 / (peak * kernels.matrix_share(op.format))))
+    if not kernels.has_vector:
+        return matrix
+    shared = op.cost.flops * ((1 + kernels.further_cost(op.format) * (n - 1)) / n)
+    again = n**kernels.read_again if op.part == "experts" else 1.0
+    vector = _work(memory_s * again + activation_s, shared * (1 / (products * kernels.vector_share(op.format))))
+    is_vector = (vector.both_s <= matrix.both_s) | (n <= 1)
+    return Work(*(np.where(is_vector, one, other)[()] for one, other in zip(vector, matrix, strict=True)))
+
+
+def _work(memory_s: Any, compute_s: Any) -> Work:
+    return Work(memory_s, compute_s, overlapped(memory_s, compute_s))
+
+
+def core_limited(s_per_byte: Any, core_bytes_per_s: float, n_cores: int) -> Any:
+    """Seconds for each byte where so many cores read: no core reads faster than it can by itself."""
+    return np.sqrt(np.sqrt(s_per_byte**4 + (1 / (n_cores * core_bytes_per_s)) ** 4))

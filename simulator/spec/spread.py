@@ -1,0 +1,57 @@
+"""How far off forecasts of a kind were, where neither the device nor the model had been measured: the widths of intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import NamedTuple
+
+from simulator.spec.factors import FITTED, Place
+
+COVERAGES = (0.8, 0.95)  # for which errors are kept
+LEAST_ROWS = 30  # measurements of a group that has a width of its own
+LEAST_DEVICES = 3
+
+_CLASSES = {
+    "sbc": "small boards", "phone": "phones", "laptop-cpu": "laptops' CPUs", "desktop-cpu": "desktop CPUs", "server-cpu": "server CPUs",
+    "apple": "Apple's GPUs", "igpu": "integrated GPUs", "consumer-gpu": "consumer GPUs", "workstation-gpu": "workstation GPUs",
+    "datacenter-gpu": "datacenter GPUs",
+}  # fmt: skip
+
+
+class Within(NamedTuple):
+    """Left-out errors of a group of measurements: logarithms that COVERAGES of them stay within."""
+
+    group: str
+    rows: int
+    devices: int
+    errors: tuple[float, ...]
+
+
+def groups_of(at: Place, batch: int) -> tuple[str, ...]:
+    """The groups that a forecast belongs to, the most particular first."""
+    many = "one sequence" if batch == 1 else "several sequences"
+    name = (
+        "Apple's CPUs"
+        if at.device_class == "apple" and at.kind == "cpu"
+        else _CLASSES.get(at.device_class, at.device_class)
+    )
+    kind = "CPUs" if at.kind == "cpu" else "GPUs"
+    return f"{name}, {many}", f"{kind}, {many}", f"all {kind}", "all devices"
+
+
+@cache
+def _known() -> Mapping[str, Within]:
+    found = json.loads(FITTED.read_text())["spread"] if FITTED.is_file() else []
+    return {
+        each["group"]: Within(each["group"], each["rows"], each["devices"], tuple(each["within"])) for each in found
+    }
+
+
+def within(at: Place, batch: int) -> Within:
+    """The errors of the most particular group that has enough measurements."""
+    return next(
+        (_known()[group] for group in groups_of(at, batch) if group in _known()),
+        Within("no published measurement", 0, 0, (0.5, 1.0)),
+    )
