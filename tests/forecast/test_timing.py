@@ -10,13 +10,14 @@ from simulator.forecast.interval import expected_spread
 from simulator.forecast.predict import predict, prompt_seconds
 from simulator.forecast.scenario import largest_batch, largest_context, scenario
 from simulator.forecast.step import threads_of
+from simulator.spec.backend import Backend, ceiling_peak
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.memory import MemoryLevel
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, weight_bytes
 from simulator.spec.quant import FORMATS
-from simulator.spec.runtime import Backend, Runtime, ceiling_peak, load_runtime
+from simulator.spec.runtime import Runtime, load_runtime
 from simulator.spec.workload import Workload
 from simulator.units import GI
 
