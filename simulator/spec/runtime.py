@@ -15,7 +15,7 @@ from simulator.errors import InputError, hint
 from simulator.spec.backend import Backend, fitted_backend, with_speeds
 from simulator.spec.cache_rules import CacheRules
 from simulator.spec.exchange import Exchange
-from simulator.spec.factors import Place, fitted, generation
+from simulator.spec.factors import APIS, Place, fitted, generation
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.library import RUNTIMES, find, names
@@ -106,6 +106,11 @@ class Runtime(Spec):
             raise ValueError(f"like: {self.like}: there is no such runtime, {hint(self.like, names(RUNTIMES))}")
         if not (self.backends or self.apis or self.like):
             raise ValueError("backends: at least one is needed, or like: RUNTIME for those of another runtime")
+        if self.apis and self.backends:
+            raise ValueError("apis, backends: one of them, kernels known from measurements or figures of their own")
+        unknown = next((api for found in self.apis.values() for api in found if api not in APIS), None)
+        if unknown is not None:
+            raise ValueError(f"apis: {unknown}: there is no such API, {hint(unknown, APIS)}")
         for month in filter(None, (self.early_until, self.flash_since)):
             if not re.fullmatch(r"\d{4}-\d\d", month):
                 raise ValueError(f"a year and a month are needed, as 2025-08, got {month!r}")
@@ -279,6 +284,11 @@ def _complete(own: Runtime) -> Runtime:
     base = _shipped(RUNTIMES / f"{own.like}.yaml")
     told = {name: getattr(own, name) for name in (*_OF_ITS_OWN, *own.given)}
     told.setdefault("kernels", base.kernels or base.name)
+    if own.backends and not base.backends:
+        raise InputError(
+            f"runtime {own.name}: backends: {own.like} has none, its kernels are known from measurements; leave like: {own.like} out, or "
+            "backends, for which apis, launches and step_us can be given"
+        )
     backends = dict(base.backends)
     for key, backend in own.backends.items():
         if key not in backends:
