@@ -15,6 +15,9 @@ from simulator.forecast.ops import Op
 from simulator.spec.factors import LANE_PRODUCTS
 from simulator.spec.kernels import Kernels
 
+# That share a key from which on attention is made of products of matrices: a prompt's, or of all heads with one latent. Of one
+# token with plain heads there are 71 at most (Falcon 7B).
+SHARED_QUERIES = 100
 OVERLAP = 3.0  # the exponent above: 1 would be one after the other, infinity a perfect overlap
 
 
@@ -46,6 +49,8 @@ def work_seconds(
     if op.part == "cache":
         share = kernels.cache_share(op.format, is_state=op.name == "recurrent state")
         memory_s = op.cost.streamed_bytes * (s_per_byte / share) + activation_s
+        if peak_per_s and is_shared(op):
+            return _work(memory_s, op.cost.flops * (1 / (peak_per_s * kernels.matrix_share(op.format))))
         return _work(memory_s, op.cost.flops * (1 / (products * kernels.attention_share(op.format))))
     n = np.maximum(op.sharers, 1.0)
     memory_s = op.cost.streamed_bytes * (s_per_byte / kernels.bandwidth_share(op.format, op.part == "experts"))
@@ -59,6 +64,11 @@ def work_seconds(
     vector = _work(memory_s * again + activation_s, shared * (1 / (products * kernels.vector_share(op.format))))
     is_vector = (vector.both_s <= matrix.both_s) | (n <= 1)
     return Work(*(np.where(is_vector, one, other)[()] for one, other in zip(vector, matrix, strict=True)))
+
+
+def is_shared(op: Op) -> bool:
+    """Whether so many queries share each key of a cache that attention is a product of matrices."""
+    return bool(np.all(np.asarray(op.sharers) >= SHARED_QUERIES))
 
 
 def _work(memory_s: Any, compute_s: Any) -> Work:
