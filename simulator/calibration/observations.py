@@ -10,7 +10,6 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.conditions import runtime_of, scenario_of
-from simulator.forecast.kernels import is_shared
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.roofline import TimedOp
 from simulator.forecast.step import threads_of
@@ -24,6 +23,7 @@ from simulator.spec.kernels import is_packed
 OF_OPERATION = ("bandwidth", "core", "vector", "further", "matrix", "cache", "attention", "launch")
 OF_STEP = ("step", "sequence", "link")
 NONE: tuple[Factor, ...] = ()
+NEVER = 1e6  # seconds of what a device has no units for
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Part:
     is_cache: bool
     memory_s: float  # of its weights or cache at the memory's sustained rate
     activation_s: float
-    vector_s: float  # of its arithmetic, a token at a time, at the vector units' peak; of a cache that many queries share, matrices'
+    vector_s: float  # of its arithmetic for one token at a time at the vector units' peak, 0 where that is not known
     matrix_s: float  # of that in whole tiles at the matrix units' peak
     sharers: float  # tokens that meet each weight
     again: float  # how often few tokens read it, for once that many do
@@ -123,10 +123,11 @@ class _PartMaker:
             "core": factors.core(at) if hardware.kind == "cpu" else NONE,
             "launch": factors.launch(at),
         }
-        shared = is_cache and peak is not None and is_shared(op)
         if is_cache:
             listed["cache"] = factors.cached(at, is_packed(fmt), op.name == "recurrent state")
-            listed["attention"] = factors.matrix(at, name) if shared else factors.attention(at, is_packed(fmt))
+            listed["attention"] = factors.attention(at, is_packed(fmt))
+            if peak:
+                listed["matrix"] = factors.matrix(at, name)
         else:
             listed["bandwidth"] = factors.bandwidth(at, name, is_expert)
             listed["matrix"] = factors.matrix(at, name)
@@ -138,16 +139,16 @@ class _PartMaker:
             is_cache=is_cache,
             memory_s=float(op.cost.streamed_bytes) * self.s_per_byte,
             activation_s=float(op.cost.activation_bytes) * self.nearest,
-            vector_s=flops / (peak.value if shared else products) / (1.0 if is_cache else n),
-            matrix_s=flops * max(n, kernels.tile) / n / (peak.value if peak else products),
-            sharers=1.0 if is_cache else n,
+            vector_s=flops / products / (1.0 if is_cache else n),
+            matrix_s=NEVER if is_cache and not peak else flops * max(n, kernels.tile) / n / (peak.value if peak else products),
+            sharers=n,
             again=n**kernels.read_again if is_expert else 1.0,
             listed=tuple(listed.get(each, NONE) for each in OF_OPERATION),
         )
 
     def message(self, timed: TimedOp) -> Part:
         launch = tuple(factors.launch(self.at) if each == "launch" else NONE for each in OF_OPERATION)
-        return Part(float(timed.op.count), float(timed.op.launches), True, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, launch)
+        return Part(float(timed.op.count), float(timed.op.launches), True, 0.0, 0.0, 0.0, NEVER, 1.0, 1.0, launch)
 
 
 def each_factor(observed: Sequence[Observation]) -> Iterator[Factor]:

@@ -59,8 +59,10 @@ class Server:
 
     def step_seconds(self, *loads: Workload):
         """Seconds of such a step, of each point of their grid."""
-        figure = self.runtime.backend(self.hardware).step_us
-        overhead_s = figure.value * MICRO if figure else 0.0
+        backend = self.runtime.backend(self.hardware)
+        overhead_s = backend.step_us.value * MICRO if backend.step_us else 0.0
+        if backend.kernels:
+            overhead_s = overhead_s + backend.kernels.sequence_s * loads[0].batch
         return overhead_s + sum(timed.op.count * timed.seconds for timed in self.timed(*loads))
 
     def most_requests(self, tokens: np.ndarray) -> np.ndarray:
