@@ -2,12 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 from profiled import figure, machine
 
 from simulator.errors import InputError
 from simulator.forecast import interval
-from simulator.forecast.interval import Unrest, told_held, unrest_of
+from simulator.forecast.interval import Unrest, at_coverage, fitted_factors, told_held, unrest_of
 from simulator.forecast.predict import predict
 from simulator.forecast.scenario import scenario
 from simulator.judge.matrix import dense
@@ -144,3 +145,31 @@ def said(runtime, *batches):
     """What forecasts of a model on a card rest on."""
     base = scenario("llama-3-8b", "rtx-3060", weights="q4_k_m", runtime=runtime)
     return list(rests_on(base, [base.at(batch, 0) for batch in batches]))
+
+
+def test_a_fitted_forecast_is_as_wide_as_the_errors_of_its_group(monkeypatch):
+    """1.2 and 1.5 times either way, alone; with several sequences those of their own; unrest is added in quadrature."""
+    errors = {1: (math.log(1.2), math.log(1.5)), 2: (math.log(2.0), math.log(3.0))}
+    monkeypatch.setattr(interval, "within", lambda _place, batch: Within("g", 50, 5, errors[batch]))
+    one, wide = fitted_factors(None, np.array([1, 4]), Unrest())
+    assert one == pytest.approx([1.2, 2.0])
+    assert wide == pytest.approx([1.5, 3.0])
+    restless, _ = fitted_factors(None, 1, Unrest(0.3, 10**6))
+    assert math.log(restless) == pytest.approx(math.hypot(math.log(1.2), 1.2816 * 0.3), rel=1e-3)
+
+
+def test_a_coverage_between_the_two_that_are_known_lies_between_them():
+    """80 and 95 % are what was found; more is never narrower, none is narrower than nothing."""
+    assert at_coverage(0.8, 1.2, 1.5) == 1.2
+    assert at_coverage(0.95, 1.2, 1.5) == pytest.approx(1.5)
+    asked = (0.5, 0.6, 0.79, 0.8, 0.81, 0.9, 0.949, 0.95, 0.951, 0.99)
+    found = [at_coverage(each, 1.2, 1.5) for each in asked]
+    assert found == sorted(found)
+    assert len(set(found)) == len(found)
+    assert found[0] > 1
+
+
+def test_another_coverage_follows_a_normal_error_where_nothing_else_is_known():
+    """0.6745 of 1.2816 standard deviations at 50 %, 2.5758 of 1.96 at 99 %."""
+    assert math.log(at_coverage(0.5, 1.2, 1.5)) == pytest.approx(0.6745 / 1.2816 * math.log(1.2), rel=1e-3)
+    assert math.log(at_coverage(0.99, 1.2, 1.5)) == pytest.approx(2.5758 / 1.96 * math.log(1.5), rel=1e-3)
