@@ -140,7 +140,9 @@ class _PartMaker:
             memory_s=float(op.cost.streamed_bytes) * self.s_per_byte,
             activation_s=float(op.cost.activation_bytes) * self.nearest,
             vector_s=flops / products / (1.0 if is_cache else n),
-            matrix_s=NEVER if is_cache and not peak else flops * max(n, kernels.tile) / n / (peak.value if peak else products),
+            matrix_s=NEVER
+            if is_cache and not peak
+            else flops * max(n, kernels.tile) / n / (peak.value if peak else products),
             sharers=n,
             again=n**kernels.read_again if is_expert else 1.0,
             listed=tuple(listed.get(each, NONE) for each in OF_OPERATION),
