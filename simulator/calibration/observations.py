@@ -121,7 +121,7 @@ class _PartMaker:
         name = factors.family(fmt.kernel, fmt.bits)
         listed = {
             "core": factors.core(at) if hardware.kind == "cpu" else NONE,
-            "launch": factors.launch(at),
+            "launch": factors.launch(at, is_expert),
         }
         if is_cache:
             listed["cache"] = factors.cached(at, is_packed(fmt), op.name == "recurrent state")

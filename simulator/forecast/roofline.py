@@ -138,7 +138,8 @@ class _Fitted:
         rates = (each.value if each else None for each in (self.lanes, peak))
         work = kernel_seconds(op, self.kernels, *rates, s_per_byte, activation_s)
         exposed_s = work.both_s - np.maximum(work.memory_s, work.compute_s)
-        overhead_s = self.kernels.launch_s * op.launches
+        launch_s = self.kernels.expert_launch_s if op.part == "experts" else self.kernels.launch_s
+        overhead_s = launch_s * op.launches
         return TimedOp(
             op, work.memory_s, work.compute_s, overhead_s, FITTED_SHARE, peak or self.lanes, FITTED_SHARE, exposed_s
         )

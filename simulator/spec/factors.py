@@ -45,6 +45,7 @@ class Place:
     is_early: bool = False  # before the software's kernels became what they are
     has_flash: bool = True  # attention without its scores in memory
     is_measured: bool = True  # the device's bandwidth was
+    is_hbm: bool = False  # memory so fast that a kernel has to keep very much of it on the way
     n_sockets: int = 1
     launches: float = 1.0  # kernels of those that a plain graph has
     step_s: float = 1e-4  # what a step is thought to cost beside them
@@ -102,17 +103,44 @@ OTHER_TILE = 16
 READ_AGAIN = {"cpu": 0.0, "metal": 1.0, "vulkan": 0.7}
 OTHER_READ_AGAIN = 0.5
 
+# Priors that measured kernels give, in the place of those below: the median, and the standard deviation of the logarithm.
+# From the tables of aiconfigurator-core 0.12.0 (https://pypi.org/project/aiconfigurator-core/): single kernels of vLLM, SGLang
+# and TensorRT-LLM in CUDA graphs on A100, H100, H200 and B200, up to 16 tokens, bf16. What they rest on prints
+# `python -m simulator.calibration.tables`.
+_MEASURED: dict[str, tuple[float, float]] = {
+    # 2,200 to 7,728 products each. Of the bandwidth that is sustained they read at 96 % on hopper, 83 % on sm_80, 90 % on
+    # blackwell-hbm, and begin in 3.2 to 3.7, 4.6 to 5.3 and 2.8 to 3.2 us; the smallest kernels take 2.4, 2.5 and 1.8 us.
+    "bandwidth/cuda/hopper": (1.06, 0.06), "bandwidth/cuda/sm_80": (0.95, 0.06), "bandwidth/cuda/blackwell-hbm": (1.0, 0.06),
+    "bandwidth/vllm/gpu": (1.03, 0.1), "bandwidth/sglang/gpu": (1.03, 0.1), "bandwidth/tensorrt-llm/gpu": (1.0, 0.1),
+    # With 3.3 us for each product, 10 to 12 for attention and 2 to 2.4 for each of five small kernels, a layer of 16 of a plain
+    # graph's kernels takes 34 us to begin on hopper, 46 on sm_80 and 31 on blackwell-hbm.
+    "launch/cuda/hopper": (1.0, 0.15), "launch/cuda/sm_80": (1.35, 0.15), "launch/cuda/blackwell-hbm": (0.92, 0.15),
+    "launch/vllm/gpu": (0.85, 0.3), "launch/sglang/gpu": (0.85, 0.3), "launch/tensorrt-llm/gpu": (0.85, 0.3),
+    # 700 to 1,000 layers of experts each whose weights no cache holds: 20 to 54 us and 83 to 95 % of the datasheet's bandwidth.
+    "launch/experts/vllm": (4.2, 0.3), "launch/experts/sglang": (4.2, 0.3), "launch/experts/tensorrt-llm": (4.2, 0.3),
+    "bandwidth/experts/vllm/gpu": (1.1, 0.1), "bandwidth/experts/sglang/gpu": (1.1, 0.1),
+    "bandwidth/experts/tensorrt-llm/gpu": (1.1, 0.1),
+    # Products of 1,024 to 8,192 tokens: 74 to 80 % of the peak on hopper, 73 to 83 % on sm_80, 59 to 68 % on blackwell-hbm.
+    "matrix/vllm/gpu": (1.85, 0.2), "matrix/sglang/gpu": (1.8, 0.2), "matrix/tensorrt-llm/gpu": (1.85, 0.2),
+    # 2,400 to 4,800 times attention with up to 16 sequences, heads of 128 values: 96 % of the sustained bandwidth on hopper with
+    # vLLM, 98 % with SGLang, 78 % with TensorRT-LLM; 74, 45 and 91 % on sm_80; all of it on blackwell-hbm.
+    "cache/vllm/gpu": (1.37, 0.25), "cache/sglang/gpu": (1.2, 0.3), "cache/tensorrt-llm/gpu": (1.37, 0.25),
+    "cache/cuda/hopper": (1.08, 0.12), "cache/cuda/sm_80": (0.85, 0.12), "cache/cuda/blackwell-hbm": (1.12, 0.12),
+    # 27 sums each of 4 KiB to 1 MiB among 2, 4 and 8 GPUs, less what a kernel takes to begin.
+    "link/vllm": (1.05, 0.3), "link/sglang": (0.75, 0.3), "link/tensorrt-llm": (0.75, 0.3),
+}  # fmt: skip
+
 # ---- the factors of each quantity ----
 
 
 def _distinct(listed: Callable[..., Iterator[Factor]]) -> Callable[..., tuple[Factor, ...]]:
-    """Each factor once: on a CPU the kind of device and the API are one."""
+    """Each factor once, with its measured prior if it has one: on a CPU the kind of device and the API are one."""
 
     @wraps(listed)
     def found(*where: object) -> tuple[Factor, ...]:
         by_name: dict[str, Factor] = {}
         for factor in listed(*where):
-            by_name.setdefault(factor.name, factor)
+            by_name.setdefault(factor.name, Factor(factor.name, *_MEASURED.get(factor.name, factor[1:])))
         return tuple(by_name.values())
 
     return found
@@ -132,6 +160,9 @@ def bandwidth(at: Place, fmt: str, is_expert: bool) -> Iterator[Factor]:
     yield Factor(f"bandwidth/{at.kernels}/{at.kind}", 1, 0.2 if at.kernels != "llama.cpp" else 0.02)
     yield Factor(f"bandwidth/{at.kind}/{fmt}", 1, 0.1)
     yield Factor(f"bandwidth/{at.api}/{fmt}", 1, 0.08)
+    if at.is_hbm:
+        yield Factor("bandwidth/hbm", 1, 0.1)
+        yield Factor(f"bandwidth/{at.kernels}/hbm", 1, 0.25)
     if not at.is_measured:
         yield Factor(f"bandwidth/unmeasured/{at.device_class}", 1, 0.08)
     if at.is_early and at.kind == "gpu":
@@ -217,13 +248,16 @@ def attention(at: Place, is_quantised: bool) -> Iterator[Factor]:
 
 
 @_distinct
-def launch(at: Place) -> Iterator[Factor]:
+def launch(at: Place, is_expert: bool = False) -> Iterator[Factor]:
     """Of the seconds that each operation takes before it works."""
     yield Factor(f"launch/{at.api}", _API_LAUNCH_S.get(at.api, 5e-6), 0.4)
     yield Factor(f"launch/{at.api}/{at.generation}", 1, 0.2)
     yield Factor(f"launch/{at.kernels}/{at.kind}", at.launches, 0.5 if at.kernels != "llama.cpp" else 0.02)
     if at.is_early:
         yield Factor(f"launch/early/{at.kind}", 1.3, 0.25)
+    if is_expert and at.kind == "gpu":
+        # Pairs of tokens and experts are sorted, counted and padded, and the sum is made, around the matrices.
+        yield Factor(f"launch/experts/{at.kernels}", 1, 0.4)
 
 
 @_distinct

@@ -55,6 +55,11 @@ class Kernels:
         return factors.product(factors.launch(self.place), self.values)
 
     @cached_property
+    def expert_launch_s(self) -> float:
+        """Seconds that a product with the experts' weights takes before it works, with what sorts tokens by experts."""
+        return factors.product(factors.launch(self.place, True), self.values)
+
+    @cached_property
     def step_s(self) -> float:
         """Seconds that a step takes beside its operations."""
         return factors.product(factors.step(self.place), self.values)
