@@ -191,8 +191,8 @@ def _work_seconds(op: Op, backend: Backend, threads: int | None):
 
 def _chosen_peak(fmt: Format, hardware: Hardware, backend: Backend, threads: int | None) -> Figure | None:
     lanes = hardware.peak("f32", threads)
-    if backend.kernels and lanes and not hardware.peak("int8", threads):
-        return lanes.times(LANE_PRODUCTS)  # which the device file does not name
+    if backend.kernels and lanes:
+        return lanes.times(LANE_PRODUCTS)  # of which the device file may name none, or fewer
     return backend.peak_of(fmt, hardware, threads)
 
 

@@ -33,8 +33,8 @@ class Kernels:
         return self._share(factors.vector, self._family(fmt))
 
     def further_cost(self, fmt: Format) -> float:
-        """What each further token costs of what the first does."""
-        return self._share(factors.further, self._family(fmt))
+        """What each further token costs of what the first does: no less than its products take at the peak."""
+        return max(self._share(factors.further, self._family(fmt)), self.vector_share(fmt))
 
     def matrix_share(self, fmt: Format) -> float:
         """Of the peak for matrices, multiplying weights in *fmt* with many tokens."""

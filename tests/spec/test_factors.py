@@ -27,9 +27,10 @@ def places():
     }
     for name, device in product(names(RUNTIMES), kinds.values()):
         runtime = load_runtime(name)
-        for found in (runtime, runtime.under(date="2023-01", flash_attention=False)):
-            if runtime.apis and not found.refusal(device):
-                yield found.place(device)
+        for api in runtime.apis.get(device.vendor, ("",)) if device.kind == "gpu" else ("",):
+            for found in (runtime.under(api), runtime.under(api, date="2023-01", flash_attention=False)):
+                if runtime.apis and not found.refusal(device):
+                    yield found.place(device)
 
 
 PLACES = sorted(set(places()), key=repr)
