@@ -19,6 +19,7 @@ from simulator.spec.factors import Place, fitted, generation
 from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import PEAK_FORMATS, Hardware
 from simulator.spec.kernels import Kernels
+from simulator.spec.learned import learned_of
 from simulator.spec.library import RUNTIMES, find, names
 from simulator.spec.mixes import MIXES, formats_in, parse_weights
 from simulator.spec.names import is_same
@@ -319,9 +320,13 @@ class Runtime(Spec):
 
     def _calibrated(self, hardware: Hardware) -> Backend:
         values = fitted() if self._factors is None else self._factors
-        key = (self.place(hardware), self.has_vector_kernels, id(values))
+        place = self.place(hardware)
+        learned = learned_of(hardware, self.name, place.api)
+        own = learned.factors if learned else ()
+        key = (place, self.has_vector_kernels, id(values), own)
         if key not in _COMPOSED:
-            kernels = Kernels(key[0], values, self.has_vector_kernels)
+            kernels = Kernels(place, values, self.has_vector_kernels)
+            kernels = kernels.with_own(dict(own)) if own else kernels
             launch = Figure.model_construct(value=kernels.launch_s / MICRO, provenance="fitted", source=FITTED_TO)
             step = Figure.model_construct(value=kernels.step_s / MICRO, provenance="fitted", source=FITTED_TO)
             _COMPOSED[key] = Backend.model_construct(
