@@ -20,8 +20,9 @@ from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.layout import Layout
-from simulator.spec.learned import Learned, learned_of
+from simulator.spec.learned import Learned
 from simulator.spec.model import Model
+from simulator.spec.own_figures import learned_of
 from simulator.spec.runtime import Backend, Runtime, launch_seconds
 from simulator.spec.workload import Workload
 from simulator.units import MICRO

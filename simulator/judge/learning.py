@@ -24,7 +24,8 @@ from simulator.judge.score import Fitted, shared_by
 from simulator.spec.factors import Factor
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
-from simulator.spec.learned import KINDS, MOST, Learned, basis_of
+from simulator.spec.learned import KINDS, MOST, Learned
+from simulator.spec.own_figures import basis_of
 
 NOISE = 0.05  # standard deviation of ln(measured seconds) about the model, beyond which a row counts less and less
 MODEL_SPREAD = 0.08  # how much what a model takes differs beside that, all its rows alike

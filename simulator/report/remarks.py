@@ -18,10 +18,10 @@ from simulator.spec.doubt import RESTLESS, told_doubts
 from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.layers.attention import GroupedQuery
-from simulator.spec.learned import is_outdated
 from simulator.spec.links import Link
 from simulator.spec.memory import BEYOND, INTERPOLATED, SHARED_OUT
 from simulator.spec.model import Model
+from simulator.spec.own_figures import is_outdated
 from simulator.spec.routing import Capacity, Uniform
 from simulator.units import GI, GIGA, counted, format_bytes, format_gib, format_number, format_rate
 

@@ -6,17 +6,12 @@
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Mapping
-from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property
 
-from simulator.spec.factors import OWN, fitted
+from simulator.spec.factors import OWN
 from simulator.spec.figure import Figure
 from simulator.spec.schema import Field, Spec, rule_for
-
-if TYPE_CHECKING:
-    from simulator.spec.hardware import Hardware
 
 # Kinds of forecasts whose errors are kept apart: for one sequence or several, of a model that was measured or another.
 KINDS = ("one sequence", "several sequences", "one sequence, other models", "several sequences, other models")
@@ -32,7 +27,7 @@ class Learned(Spec):
 
     api: str = Field("", max_length=40)  # that the GPU was driven by
     source: str = Field(min_length=1, max_length=1_000)  # the file, and the day
-    basis: str = Field(pattern=r"^[0-9a-f]{8}$")  # what the multipliers are of: `basis_of`
+    basis: str = Field(pattern=r"^[0-9a-f]{8}$")  # what the multipliers are of: `own_figures.basis_of`
     multipliers: dict[str, Figure] = Field(
         {}, max_length=200
     )  # as `factors.OWN` names them, or with a kind: vector/q4k
@@ -82,45 +77,7 @@ class Learned(Spec):
         return found if found and found.count and found.count >= LEAST_ROWS else None
 
 
-def learned_of(hardware: Hardware, runtime: str, api: str) -> Learned | None:
-    """What was learned of a runtime on a device under an API; None where nothing was, or of figures that are others now.
-
-    Of several devices that work together none: what they were measured to do by themselves says little of that.
-    """
-    found = _section(hardware, runtime, api) if hardware.n_devices == 1 else None
-    return found if found and found.basis == basis_of(hardware) else None
-
-
-def is_outdated(hardware: Hardware, runtime: str, api: str) -> bool:
-    """Whether something was learned, and is of other figures than those of today."""
-    found = _section(hardware, runtime, api) if hardware.n_devices == 1 else None
-    return found is not None and found.basis != basis_of(hardware)
-
-
-def _section(hardware: Hardware, runtime: str, api: str) -> Learned | None:
-    named = (each for name, each in hardware.learned.items() if name.partition(" ")[0] == runtime)
-    return next((each for each in named if each.api == api), None)
-
-
 def section_name(learned: Mapping[str, Learned], runtime: str, api: str) -> str:
     """Under which name something goes into a device file: the runtime's, with the API where another of its APIs has that."""
     taken = learned.get(runtime)
     return runtime if taken is None or taken.api == api else f"{runtime} {api}"
-
-
-def basis_of(hardware: Hardware) -> str:
-    """A short text that changes with the figures that multipliers are of: fitted factors, and the device's own rates."""
-    main = hardware.main_memory
-    rates = [
-        main.gb_per_s,
-        main.datasheet_gb_per_s,
-        *main.gb_per_s_by_threads.values(),
-        *hardware.peaks_tflops.values(),
-    ]
-    told = [f"{each.value:.6g}" if each else "" for each in rates]
-    return f"{zlib.crc32(' '.join([_fitted_told(), *told]).encode()):08x}"
-
-
-@cache
-def _fitted_told() -> str:
-    return " ".join(f"{name} {value:.6g}" for name, value in sorted(fitted().items()))

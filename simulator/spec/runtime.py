@@ -19,10 +19,10 @@ from simulator.spec.factors import Place, fitted, generation
 from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import PEAK_FORMATS, Hardware
 from simulator.spec.kernels import Kernels
-from simulator.spec.learned import learned_of
 from simulator.spec.library import RUNTIMES, find, names
 from simulator.spec.mixes import MIXES, formats_in, parse_weights
 from simulator.spec.names import is_same
+from simulator.spec.own_figures import learned_of
 from simulator.spec.quant import FORMATS, Format, parse_cache_format
 from simulator.spec.schema import Field, Spec, rule, rule_for
 from simulator.spec.serving import Serving
