@@ -21,7 +21,7 @@ LEVELS = (
     {"judge"},
     {"report"},
     {"commands"},
-    {"cli", "bench"},
+    {"cli", "bench", "calibration"},
     {"__main__"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

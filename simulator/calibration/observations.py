@@ -23,6 +23,7 @@ from simulator.spec.kernels import is_packed
 OF_OPERATION = ("bandwidth", "core", "vector", "further", "matrix", "cache", "attention", "launch")
 OF_STEP = ("step", "sequence", "link")
 NONE: tuple[Factor, ...] = ()
+NEVER = 1e6  # seconds of what a device has no units for
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ class _PartMaker:
         if is_cache:
             listed["cache"] = factors.cached(at, is_packed(fmt), op.name == "recurrent state")
             listed["attention"] = factors.attention(at, is_packed(fmt))
+            if peak:
+                listed["matrix"] = factors.matrix(at, name)
         else:
             listed["bandwidth"] = factors.bandwidth(at, name, is_expert)
             listed["matrix"] = factors.matrix(at, name)
@@ -137,15 +140,17 @@ class _PartMaker:
             memory_s=float(op.cost.streamed_bytes) * self.s_per_byte,
             activation_s=float(op.cost.activation_bytes) * self.nearest,
             vector_s=flops / products / (1.0 if is_cache else n),
-            matrix_s=flops * max(n, kernels.tile) / n / (peak.value if peak else products),
-            sharers=1.0 if is_cache else n,
+            matrix_s=NEVER
+            if is_cache and not peak
+            else flops * max(n, kernels.tile) / n / (peak.value if peak else products),
+            sharers=n,
             again=n**kernels.read_again if is_expert else 1.0,
             listed=tuple(listed.get(each, NONE) for each in OF_OPERATION),
         )
 
     def message(self, timed: TimedOp) -> Part:
         launch = tuple(factors.launch(self.at) if each == "launch" else NONE for each in OF_OPERATION)
-        return Part(float(timed.op.count), float(timed.op.launches), True, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, launch)
+        return Part(float(timed.op.count), float(timed.op.launches), True, 0.0, 0.0, 0.0, NEVER, 1.0, 1.0, launch)
 
 
 def each_factor(observed: Sequence[Observation]) -> Iterator[Factor]:

@@ -81,12 +81,12 @@ class Steps:
         is_cache, n = parts["is_cache"], parts["sharers"]
         read = memory / np.where(is_cache, share["cache"], share["bandwidth"])
         matrix = (read + parts["activation_s"], parts["matrix_s"] / share["matrix"])
-        further = share["further"] * (n - 1)
+        further = np.where(is_cache, 0.0, share["further"] * (n - 1))
         single = parts["vector_s"] / np.where(is_cache, share["attention"], share["vector"])
         vector = (read * parts["again"] + parts["activation_s"], single * (1 + further))
         both, other = (np.cbrt(one**3 + two**3) for one, two in (vector, matrix))
         has_vector = is_cache | (np.diff(rests["vector"].indptr) > 0)
-        is_vector = has_vector & ((both <= other) | (n <= 1) | is_cache)
+        is_vector = has_vector & ((both <= other) | ((n <= 1) & ~is_cache))
         memory_s, compute_s = (np.where(is_vector, one, two) for one, two in zip(vector, matrix, strict=True))
         work_s = np.where(is_vector, both, other)
         launch = np.exp(logs["launch"])
@@ -102,7 +102,7 @@ class Steps:
             "cache": -by_read * slope["cache"] * caches,
             "core": by_read * of_core,
             "vector": -by_compute * slope["vector"] * (is_vector & weights),
-            "attention": -by_compute * slope["attention"] * caches,
+            "attention": -by_compute * slope["attention"] * (is_vector & caches),
             "further": by_compute * further / (1 + further) * slope["further"] * (is_vector & weights),
             "matrix": -by_compute * slope["matrix"] * ~is_vector,
             "launch": parts["count"] * parts["launches"] * launch,

@@ -79,7 +79,7 @@ def _kind_of(name: str) -> str:
             "model"
             if is_mapping and "layers" in data
             else "runtime"
-            if is_mapping and "backends" in data
+            if is_mapping and {"backends", "apis", "like"} & data.keys()
             else "hardware"
         )
     if path.suffix in (".gguf", ".json") or len(path.parts) > 1 or (len(name) < 200 and path.is_dir()):

@@ -46,7 +46,13 @@ def work_seconds(
     if op.part == "cache":
         share = kernels.cache_share(op.format, is_state=op.name == "recurrent state")
         memory_s = op.cost.streamed_bytes * (s_per_byte / share) + activation_s
-        return _work(memory_s, op.cost.flops * (1 / (products * kernels.attention_share(op.format))))
+        vector = _work(memory_s, op.cost.flops * (1 / (products * kernels.attention_share(op.format))))
+        if not peak_per_s:
+            return vector
+        # Matrix units serve all queries that share a key at once, a tile of them at least.
+        queries = np.maximum(op.sharers, 1.0)
+        tiled = op.cost.flops * (np.maximum(queries, kernels.tile) / queries)
+        return _faster(vector, _work(memory_s, tiled * (1 / (peak_per_s * kernels.matrix_share(op.format)))))
     n = np.maximum(op.sharers, 1.0)
     memory_s = op.cost.streamed_bytes * (s_per_byte / kernels.bandwidth_share(op.format, op.part == "experts"))
     tiled = op.cost.flops * (np.maximum(n, kernels.tile) / n)
@@ -57,7 +63,12 @@ def work_seconds(
     shared = op.cost.flops * ((1 + kernels.further_cost(op.format) * (n - 1)) / n)
     again = n**kernels.read_again if op.part == "experts" else 1.0
     vector = _work(memory_s * again + activation_s, shared * (1 / (products * kernels.vector_share(op.format))))
-    is_vector = (vector.both_s <= matrix.both_s) | (n <= 1)
+    return _faster(vector, matrix, always=n <= 1)
+
+
+def _faster(vector: Work, matrix: Work, always: Any = False) -> Work:
+    """The one of two ways that takes less time; *always* the first where that holds."""
+    is_vector = (vector.both_s <= matrix.both_s) | always
     return Work(*(np.where(is_vector, one, other)[()] for one, other in zip(vector, matrix, strict=True)))
 
 

@@ -15,10 +15,11 @@ from simulator.forecast.ops import Cost, total
 from simulator.forecast.roofline import TimedOp
 from simulator.forecast.step import BOUNDS, Step, Steps, learned_with, threads_of, time_step, working_set_of
 from simulator.spec.arguments import between, positive
+from simulator.spec.backend import Backend
 from simulator.spec.hardware import Hardware
 from simulator.spec.learned import Learned
 from simulator.spec.model import Model, weight_bytes
-from simulator.spec.runtime import Backend, Runtime
+from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
 from simulator.units import counted, format_gib, format_number
 

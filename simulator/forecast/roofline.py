@@ -15,12 +15,13 @@ from simulator.forecast.kernel_speed import time_kernel, work_seconds
 from simulator.forecast.kernels import core_limited
 from simulator.forecast.kernels import work_seconds as kernel_seconds
 from simulator.forecast.ops import Op
+from simulator.spec.backend import FITTED_SHARE, ONE, Backend, ceiling_peak, launch_seconds
 from simulator.spec.factors import LANE_PRODUCTS
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.kernels import Kernels
 from simulator.spec.quant import Format
-from simulator.spec.runtime import FITTED_SHARE, ONE, Backend, Runtime, ceiling_peak, launch_seconds
+from simulator.spec.runtime import Runtime
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Server:
 
     def timed(self, *loads: Workload) -> tuple[TimedOp, ...]:
         """The operations of one step that does all of *loads*, which read each weight once."""
-        found = [decode_ops(self.model, load, self._rules) for load in loads]
+        found = [[_sharing(op, load) for op in decode_ops(self.model, load, self._rules)] for load in loads]
         shared = [
             share(self.model, self.hardware, self.runtime, *pair, self.layout)
             for pair in zip(loads, found, strict=True)
@@ -59,8 +59,10 @@ class Server:
 
     def step_seconds(self, *loads: Workload):
         """Seconds of such a step, of each point of their grid."""
-        figure = self.runtime.backend(self.hardware).step_us
-        overhead_s = figure.value * MICRO if figure else 0.0
+        backend = self.runtime.backend(self.hardware)
+        overhead_s = backend.step_us.value * MICRO if backend.step_us else 0.0
+        if backend.kernels:
+            overhead_s = overhead_s + backend.kernels.sequence_s * loads[0].batch
         return overhead_s + sum(timed.op.count * timed.seconds for timed in self.timed(*loads))
 
     def most_requests(self, tokens: np.ndarray) -> np.ndarray:
@@ -151,9 +153,19 @@ def _steady(server: Server, n_input: int, n_output: np.ndarray, batch: np.ndarra
     return step_s, prompt_s, token_s, first_s
 
 
+def _sharing(op: Op, load: Workload) -> Op:
+    """Attention as servers' kernels do it: all tokens of a prompt share the keys, and all heads a latent."""
+    if op.part != "cache" or not op.work:
+        return op
+    heads = op.work[0].items / load.new_tokens
+    return replace(op, sharers=load.tokens * (heads if op.pieces == 1 else op.sharers))
+
+
 def _together(found: Sequence[Sequence[Op]]) -> tuple[Op, ...]:
-    """Operations of steps that are done as one: weights are read once, all else adds up."""
-    return tuple(_one(equal) for equal in zip(*found, strict=True))
+    """Operations of steps that are done as one: weights are read once, all else adds up; attention is that of each."""
+    return tuple(
+        op for equal in zip(*found, strict=True) for op in (equal if equal[0].part == "cache" else [_one(equal)])
+    )
 
 
 def _one(ops: tuple[Op, ...]) -> Op:

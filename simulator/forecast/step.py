@@ -16,6 +16,7 @@ from simulator.forecast.kernel_speed import step_seconds
 from simulator.forecast.ops import Cost, Op, total
 from simulator.forecast.parallel import messages, spread_ops
 from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_messages, time_ops
+from simulator.spec.backend import Backend, launch_seconds
 from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
@@ -23,7 +24,7 @@ from simulator.spec.layout import Layout
 from simulator.spec.learned import Learned
 from simulator.spec.model import Model
 from simulator.spec.own_figures import learned_of
-from simulator.spec.runtime import Backend, Runtime, launch_seconds
+from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
 from simulator.units import MICRO
 

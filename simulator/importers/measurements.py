@@ -40,7 +40,7 @@ READ = (
     f"device,{','.join(NEEDED_COLUMNS)}"
 )
 # What a YAML file of ours is of, by a field that only such a file has.
-_YAML_KINDS = {"memory": "a device", "layers": "a model", "backends": "a runtime"}
+_YAML_KINDS = {"memory": "a device", "layers": "a model", "backends": "a runtime", "apis": "a runtime"}
 
 
 def load_measurements(
@@ -147,12 +147,17 @@ def _measurement(
         hardware=device,
         routing=routing_of(record, runtime.name, choice.loaded.model, batch, assumed),
         ran_on=ran_on,
-        api=record.text("backend").lower() if ran_on == "gpu" else "",
+        api=_api(record.text("backend").lower()) if ran_on == "gpu" else "",
         date=_date(record.text("date")),
         flash_attention=_flash_attention(record),
         assumed=tuple(assumed),
         origin=record.origin,
     )
+
+
+def _api(backend: str) -> str:
+    """What drove a GPU; empty where a row says no more than that one ran."""
+    return {"gpu": "", "hip": "rocm"}.get(backend, backend)
 
 
 def _date(text: str) -> str:
@@ -162,7 +167,7 @@ def _date(text: str) -> str:
 
 # How collections note it, beside the column flash_attention of their own.
 _WITHOUT_FLASH = re.compile(
-    r"\bno (fa|flash attention)\b|\bfa ?= ?0(?!/)|flash_attn=false|\bstd attention", re.IGNORECASE
+    r"\bno (fa|flash attention)\b|\bfa( ?= ?| )(0|off)(?![/\w])|flash_attn=false|\bstd attention", re.IGNORECASE
 )
 _WITH_FLASH = re.compile(r"(?<![\w-])-?fa( ?= ?1| on)?(?=[ ,;:]|$)|flash_attn=true|\bflash attention", re.IGNORECASE)
 

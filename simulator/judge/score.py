@@ -7,7 +7,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from simulator.importers.records import DOES_NOT_FIT, UNSTATED, Origin, Publishe
 from simulator.progress import Progress
 from simulator.spec.hardware import Hardware
 from simulator.spec.names import with_count
-from simulator.spec.runtime import Runtime
+from simulator.spec.runtime import Runtime, load_runtime
 
 WIDE = 0.95  # the coverage of the wider interval
 Fitted = Callable[[Runtime, str, str], Runtime]  # the runtime to judge by, of the device and the model that are judged
@@ -188,9 +188,16 @@ def shared_by(each: Published, hardware: Hardware | None) -> Hashable:
         id(each.hardware or hardware),
         each.ran_on,
         each.api,
-        each.date,
+        tuple(bool(each.date) and each.date < month for month in _turns(each.runtime)),
         each.flash_attention,
     )
+
+
+@lru_cache(maxsize=256)
+def _turns(runtime: str) -> tuple[str, ...]:
+    """The months at which a runtime changed: between them a date makes no difference."""
+    found = load_runtime(runtime)
+    return tuple(filter(None, (found.early_until, found.flash_since)))
 
 
 def _forecast_group(

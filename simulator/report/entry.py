@@ -106,6 +106,11 @@ def print_hardware(device: Hardware) -> None:
 def print_runtime(runtime: Runtime) -> None:
     """Every figure of a runtime on each kind of device."""
     print(runtime.title or runtime.name)
+    if runtime.apis:
+        print(f"  kernels of {runtime.kernels or runtime.name}, fitted to published measurements (roofcast score):")
+    for vendor, apis in runtime.apis.items():
+        where = {"cpu": "CPUs", "gpu": "other GPUs"}.get(vendor, f"GPUs of {vendor}")
+        print(f"    on {where}{': ' + ' or '.join(apis) if vendor != 'cpu' else ''}")
     for name, backend in runtime.backends.items():
         print(f"  on {name}:")
         for what, shares in (("of bandwidth", backend.bandwidth_share), ("of the peak", backend.peak_share)):

@@ -28,12 +28,15 @@ class Factor(NamedTuple):
     spread: float = 0.2
 
 
+APIS = ("cpu", "cuda", "rocm", "vulkan", "metal", "sycl", "opencl")
+
+
 @dataclass(frozen=True)
 class Place:
     """What factors tell apart of where and how operations run."""
 
     kind: str  # cpu or gpu
-    api: str  # cpu, cuda, rocm, vulkan, metal, sycl, opencl
+    api: str  # of APIS
     generation: str  # of the processor
     device_class: str
     vendor: str

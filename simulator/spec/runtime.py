@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Literal
 
 from simulator.errors import InputError, hint
+from simulator.spec.backend import Backend, fitted_backend, with_speeds
 from simulator.spec.cache_rules import CacheRules
-from simulator.spec.engine_speeds import EngineSpeeds
 from simulator.spec.exchange import Exchange
-from simulator.spec.factors import Place, fitted, generation
-from simulator.spec.figure import BY_DEFINITION, Figure
-from simulator.spec.hardware import PEAK_FORMATS, Hardware
-from simulator.spec.kernels import Kernels
+from simulator.spec.factors import APIS, Place, fitted, generation
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
 from simulator.spec.library import RUNTIMES, find, names
 from simulator.spec.mixes import MIXES, formats_in, parse_weights
 from simulator.spec.names import is_same
 from simulator.spec.own_figures import learned_of
-from simulator.spec.quant import FORMATS, Format, parse_cache_format
+from simulator.spec.quant import FORMATS, parse_cache_format
+from simulator.spec.requirement import Requirement
 from simulator.spec.schema import Field, Spec, rule, rule_for
 from simulator.spec.serving import Serving
 from simulator.spec.shipped import load_spec
@@ -33,119 +33,6 @@ from simulator.units import MICRO
 MODEL_SPREAD = 0.05
 # What a runtime's check command may name.
 PLACEHOLDERS = ("file", "model", "weights", "cache", "keys", "values", "context", "batches", "threads", "cells")
-FITTED_TO = "fitted to published measurements: roofcast score"
-FITTED_SHARE = Figure.model_construct(value=1.0, provenance="fitted", source=FITTED_TO)
-_COMPOSED: dict[tuple, Backend] = {}  # backends put together from factors, which the dictionaries of those outlive
-ONE = Figure.model_construct(value=1.0, provenance="measured", source=BY_DEFINITION)
-
-
-class Backend(Spec):
-    """A runtime on one kind of device. Shares are keyed by format, `default` for the rest; all lie between 0 and 1."""
-
-    bandwidth_share: dict[str, Figure] = Field({}, max_length=200)
-    expert_share: Figure | None = None  # times the bandwidth share, where experts are gathered
-    peak_share: dict[str, Figure] = Field({}, max_length=200)
-    arithmetic: dict[str, tuple[str, ...]] = Field(
-        {}, max_length=200
-    )  # number formats to compute in, the first that the device has
-    launch_us: Figure | None = None  # where the device file has none
-    launch_share: Figure | None = None  # kernels launched, of those that a plain graph has
-    step_us: Figure | None = None  # once per token: sampling, host, scheduler
-    speeds: EngineSpeeds | None = None  # roofcast's own engine, where the device file has its measured kernels
-    _kernels: Kernels | None = None  # of a runtime that was fitted to measurements
-
-    @property
-    def kernels(self) -> Kernels | None:
-        """What was fitted to published measurements; None where the figures here hold."""
-        return self._kernels
-
-    @rule_for("bandwidth_share", "peak_share")
-    @staticmethod
-    def _check_shares(shares: dict[str, Figure]) -> dict[str, Figure]:
-        for name, figure in shares.items():
-            if name not in FORMATS and name not in ("default", "low_bits"):
-                raise ValueError(f"{name}: unknown format")
-            if figure.value > 1:
-                raise ValueError(f"{name}: a share cannot exceed 1")
-        return shares
-
-    @rule_for("arithmetic")
-    @staticmethod
-    def _check_arithmetic(arithmetic: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        for name, formats in arithmetic.items():
-            unknown = [each for each in formats if each not in PEAK_FORMATS]
-            if unknown or not formats:
-                raise ValueError(f"{name}: unknown number format {unknown}, known: {', '.join(PEAK_FORMATS)}")
-        return arithmetic
-
-    @rule
-    def _check(self) -> None:
-        if self.expert_share and self.expert_share.value > 1:
-            raise ValueError("expert_share cannot exceed 1")
-
-    def bandwidth_share_of(self, fmt: Format, is_expert: bool) -> Figure:
-        """The share of the device's sustained bandwidth that kernels of this format reach."""
-        figure = _of(self.bandwidth_share, fmt)
-        if not (is_expert and self.expert_share):
-            return figure
-        return _weaker(figure, self.expert_share, figure.value * self.expert_share.value)
-
-    def peak_share_of(self, fmt: Format) -> Figure:
-        """The share of the device's peak that kernels of this format reach."""
-        return _of(self.peak_share, fmt)
-
-    def peak_of(self, fmt: Format, hardware: Hardware, threads: int | None) -> Figure | None:
-        """The peak of the number format that this runtime computes in; None where the device file has none."""
-        wide = "f32" if fmt.bits > 16 else "f16" if fmt.bits == 16 else "default"
-        order = self.arithmetic.get(fmt.kernel) or self.arithmetic.get(wide) or self.arithmetic.get("default") or ()
-        # Where the device file has none of these, what it has: a forecast must not know less than its ceiling.
-        found = (hardware.peak(each, threads) for each in (*order, *usable_arithmetic(fmt)))
-        return next((figure for figure in found if figure), None)
-
-
-def usable_arithmetic(fmt: Format) -> tuple[str, ...]:
-    """Number formats that a product with such weights may be computed in without losing what they hold, fastest first."""
-    if fmt.bits > 16:
-        return ("tf32", "f32")
-    if fmt.bits == 16:
-        return ("f16", "bf16", "tf32", "f32")
-    if fmt.bits >= 8:
-        return ("fp8", "int8", "f16", "bf16", "tf32", "f32")
-    return ("fp4", "int4", "fp8", "int8", "f16", "bf16", "tf32", "f32")
-
-
-def ceiling_peak(fmt: Format, hardware: Hardware, threads: int | None, chosen: Figure | None) -> float | None:
-    """The most operations a second any software could reach on such weights."""
-    found = [hardware.peak(each, threads) for each in usable_arithmetic(fmt)]
-    return max((figure.value for figure in (*found, chosen) if figure), default=None)
-
-
-class Requirement(Spec):
-    """What a GPU must be for a runtime, or a format of it, to have kernels for it; with neither field there are none."""
-
-    at_least: float | None = Field(None, gt=0, le=1_000)  # compute capability
-    one_of: tuple[str, ...] = Field((), max_length=100)  # architectures
-    source: str = Field(min_length=1)
-    how: str = ""
-
-    def is_met_by(self, hardware: Hardware) -> bool | None:
-        """Whether *hardware* will do; None where its file does not say what it is."""
-        if self.at_least is None and not self.one_of:
-            return False
-        if hardware.architecture is None:
-            return None
-        if self.at_least is not None:
-            capability = hardware.architecture.compute_capability
-            return None if capability is None else capability >= self.at_least
-        return hardware.architecture.name in self.one_of
-
-    def unmet(self, hardware: Hardware) -> str:
-        """In words, what is needed and what is there."""
-        if hardware.architecture is None or (self.at_least is None and not self.one_of):
-            return self.how
-        if self.at_least is not None:
-            return f"compute capability {self.at_least:.1f} is needed, this GPU has {hardware.architecture.compute_capability:.1f}"
-        return f"{' or '.join(self.one_of)} is needed, this GPU is {hardware.architecture.name}"
 
 
 @dataclass(frozen=True)
@@ -220,6 +107,11 @@ class Runtime(Spec):
             raise ValueError(f"like: {self.like}: there is no such runtime, {hint(self.like, names(RUNTIMES))}")
         if not (self.backends or self.apis or self.like):
             raise ValueError("backends: at least one is needed, or like: RUNTIME for those of another runtime")
+        if self.apis and self.backends:
+            raise ValueError("apis, backends: one of them, kernels known from measurements or figures of their own")
+        unknown = next((api for found in self.apis.values() for api in found if api not in APIS), None)
+        if unknown is not None:
+            raise ValueError(f"apis: {unknown}: there is no such API, {hint(unknown, APIS)}")
         for month in filter(None, (self.early_until, self.flash_since)):
             if not re.fullmatch(r"\d{4}-\d\d", month):
                 raise ValueError(f"a year and a month are needed, as 2025-08, got {month!r}")
@@ -306,7 +198,7 @@ class Runtime(Spec):
             raise InputError(f"{refusal}; take {others}roofline for the hardware alone")
         found = self._backend(hardware)
         assert found is not None, "refused above"
-        return _with_speeds(found, hardware.engine) if self.is_engine and hardware.engine else found
+        return with_speeds(found, hardware.engine) if self.is_engine and hardware.engine else found
 
     def _backend(self, hardware: Hardware) -> Backend | None:
         if self.apis:
@@ -323,16 +215,7 @@ class Runtime(Spec):
         place = self.place(hardware)
         learned = learned_of(hardware, self.name, place.api)
         own = learned.factors if learned else ()
-        key = (place, self.has_vector_kernels, id(values), own)
-        if key not in _COMPOSED:
-            kernels = Kernels(place, values, self.has_vector_kernels)
-            kernels = kernels.with_own(dict(own)) if own else kernels
-            launch = Figure.model_construct(value=kernels.launch_s / MICRO, provenance="fitted", source=FITTED_TO)
-            step = Figure.model_construct(value=kernels.step_s / MICRO, provenance="fitted", source=FITTED_TO)
-            _COMPOSED[key] = Backend.model_construct(
-                arithmetic=self.arithmetic, launch_share=ONE, launch_us=launch, step_us=step
-            ).model_copy(update={"_kernels": kernels})
-        return _COMPOSED[key]
+        return fitted_backend(place, values, self.has_vector_kernels, self.arithmetic, own)
 
     def refusal(self, hardware: Hardware, formats: str = "", of: Literal["weights", "cache"] = "weights") -> str:
         """Why this runtime cannot run on a device, or not with *formats* (a name, as in mxfp4+bf16); empty where it can.
@@ -377,40 +260,6 @@ class Runtime(Spec):
         return 4.0 * self.scratch_tokens * vocab
 
 
-def _with_speeds(base: Backend, speeds: EngineSpeeds) -> Backend:
-    """A backend with what was measured on the device itself."""
-    return base.model_copy(update={"speeds": speeds, "step_us": speeds.step_us or base.step_us})
-
-
-def launch_seconds(backend: Backend, hardware: Hardware, threads: int | None = None) -> Figure | None:
-    """Seconds that one operation of a plain graph costs before it works; None for a runtime without overhead."""
-    if backend.kernels:
-        return backend.launch_us.times(MICRO)
-    if backend.launch_share is None:
-        return None
-    measured = backend.speeds.phase_us if backend.speeds else {}
-    nearest = min(measured, key=lambda count: abs(count - (threads or hardware.threads or 1)), default=None)
-    base = measured[nearest] if nearest else hardware.launch_us or backend.launch_us
-    return base.times(MICRO * backend.launch_share.value) if base else None
-
-
-def _of(shares: dict[str, Figure], fmt: Format) -> Figure:
-    if fmt.kernel in shares:
-        return shares[fmt.kernel]
-    if fmt.bits < 4 and "low_bits" in shares:
-        return shares["low_bits"]
-    return shares.get("default", ONE)
-
-
-_ORDER = ("measured", "datasheet", "fitted", "estimated")
-
-
-def _weaker(one: Figure, other: Figure, value: float) -> Figure:
-    """A product of two figures is as good as the worse of them."""
-    worse = max(one, other, key=lambda figure: _ORDER.index(figure.provenance))
-    return worse.model_copy(update={"value": value})
-
-
 def load_runtime(given: str | Path) -> Runtime:
     """A runtime by shipped name, that of a program it runs in, or YAML file; InputError if it is unusable."""
     try:
@@ -439,6 +288,11 @@ def _complete(own: Runtime) -> Runtime:
     base = _shipped(RUNTIMES / f"{own.like}.yaml")
     told = {name: getattr(own, name) for name in (*_OF_ITS_OWN, *own.given)}
     told.setdefault("kernels", base.kernels or base.name)
+    if own.backends and not base.backends:
+        raise InputError(
+            f"runtime {own.name}: backends: {own.like} has none, its kernels are known from measurements; leave like: {own.like} out, or "
+            "backends, for which apis, launches and step_us can be given"
+        )
     backends = dict(base.backends)
     for key, backend in own.backends.items():
         if key not in backends:

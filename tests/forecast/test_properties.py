@@ -1,5 +1,7 @@
 """What must hold for any model, device and workload: drawn at random, shrunk when it fails."""
 
+import zlib
+
 import amount
 import numpy as np
 from hypothesis import given, settings
@@ -58,7 +60,7 @@ def devices(draw, capacities=ROOMY):
 
 
 @st.composite
-def runtimes(draw):
+def told_runtimes(draw):
     """Shares and costs of any size."""
     backend = {
         "bandwidth_share": {"default": draw(shares), "low_bits": draw(shares)},
@@ -70,6 +72,39 @@ def runtimes(draw):
         "step_us": draw(st.floats(0.01, 1000)),
     }
     return Runtime.model_validate({"name": "drawn", "weights": ["f16"], "backends": {"default": backend}})
+
+
+class Moved(dict):
+    """Values of factors, each drawn from within a spread of its prior, the same whenever it is asked for."""
+
+    def __init__(self, seed, width):
+        super().__init__()
+        self.seed, self.width = seed, width
+
+    def get(self, name, default=None):
+        """The logarithm of a factor's value; *default*: of its median."""
+        return default + self.width * (2 * zlib.crc32(f"{self.seed} {name}".encode()) / 2**32 - 1)
+
+
+@st.composite
+def fitted_runtimes(draw):
+    """Kernels known from measurements, on any API, with the shipped factors or others."""
+    runtime = Runtime.model_validate(
+        {
+            "name": draw(st.sampled_from(["llama.cpp", "vllm", "mlx", "drawn"])),
+            "weights": ["f16"],
+            "apis": {"cpu": ["cpu"], "gpu": [draw(st.sampled_from(["cuda", "rocm", "vulkan", "metal"]))]},
+            "has_vector_kernels": draw(st.booleans()),
+            "arithmetic": {"default": draw(st.permutations(["int8", "f16", "f32"]))},
+            "early_until": "2024-11",
+        }
+    ).under(date=draw(st.sampled_from(["2024-01", "2026-01"])), flash_attention=draw(st.booleans()))
+    return draw(st.just(runtime) | st.integers(0, 99).map(lambda seed: runtime.with_factors(Moved(seed, 0.3))))
+
+
+def runtimes():
+    """Of both kinds."""
+    return told_runtimes() | fitted_runtimes()
 
 
 @st.composite

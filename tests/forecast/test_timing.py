@@ -10,13 +10,14 @@ from simulator.forecast.interval import expected_spread
 from simulator.forecast.predict import predict, prompt_seconds
 from simulator.forecast.scenario import largest_batch, largest_context, scenario
 from simulator.forecast.step import threads_of
+from simulator.spec.backend import Backend, ceiling_peak
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.memory import MemoryLevel
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, weight_bytes
 from simulator.spec.quant import FORMATS
-from simulator.spec.runtime import Backend, Runtime, ceiling_peak, load_runtime
+from simulator.spec.runtime import Runtime, load_runtime
 from simulator.spec.workload import Workload
 from simulator.units import GI
 
@@ -245,9 +246,12 @@ def test_a_bare_number_is_an_estimate():
 
 
 def test_one_backend_can_stand_for_another():
-    """AMD's GPUs take vLLM's figures of NVIDIA's; a name that leads nowhere is refused."""
-    runtime = load_runtime("vllm")
+    """AMD's GPUs take the figures of NVIDIA's where a file says so; a name that leads nowhere is refused."""
+    backends = {"nvidia": {"step_us": 7}, "gpu": {}}
+    data = {"name": "s", "weights": ["f16"], "backends": backends, "same_as": {"amd": "nvidia"}}
+    runtime = Runtime.model_validate(data)
     assert runtime.backend(load_hardware("mi300x")) is runtime.backend(load_hardware("h100-sxm"))
+    assert runtime.backend(load_hardware("mi300x")).step_us.value == 7
     with pytest.raises(InputError, match="same_as: amd: there is no backend nvidia, known: cpu"):
         Runtime.model_validate({"name": "s", "weights": ["f16"], "backends": {"cpu": {}}, "same_as": {"amd": "nvidia"}})
 

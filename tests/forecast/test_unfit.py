@@ -17,6 +17,7 @@ from simulator.report.record import records
 from simulator.spec.density import Density
 from simulator.spec.mixes import parse_weights
 from simulator.spec.workload import Workload
+from simulator.units import format_number
 
 RATES = (
     "tokens_per_s",
@@ -124,9 +125,12 @@ def test_no_chart_draws_what_is_not_a_number(chart):
 
 def test_a_prediction_prints_as_one_line():
     """At a point how fast and why, or by how much it does not fit; of a grid its shape and how much of it fits."""
-    assert repr(PI.at(1, 1024)) == (
+    point = PI.at(1, 1024)
+    rates = (point.tokens_per_s, point.tokens_per_s_low, point.tokens_per_s_high)
+    rate, low, high = (format_number(float(each)) for each in rates)
+    assert repr(point) == (
         "<Prediction: qwen3-30b-a3b in 2.70bpw on pi5-16gb with llama.cpp, batch 1, context 1,024: "
-        "7.79 tokens/s (80 % interval 6.49 - 9.36), limited by memory>"
+        f"{rate} tokens/s (80 % interval {low} - {high}), limited by memory>"
     )
     assert str(UNFIT.at(1, 1024)) == (
         "<Prediction: qwen3-30b-a3b in q4_k_m on pi4-4gb with llama.cpp, batch 1, context 1,024: "

@@ -8,6 +8,7 @@ from simulator.commands.show import show
 from simulator.errors import InputError
 from simulator.forecast.scenario import scenario
 from simulator.report.remarks import assumptions, rests_on
+from simulator.spec import quant
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.library import RUNTIMES, names, shelf
@@ -45,12 +46,12 @@ def test_every_measured_figure_of_a_runtime_says_on_what():
                 if figure is not None and figure.provenance == "measured":
                     n_measured += 1
                     assert figure.measured_on, figure
-    assert n_measured > 15
+    assert n_measured >= 3
 
 
 @pytest.mark.parametrize("name", DEVICES)
 def test_a_forecast_says_on_what_the_runtime_was_measured(name):
-    """For every device, runtime and format: a share is estimated, or measured on a machine that is named."""
+    """For every device, runtime and format: a share is estimated, measured on a machine that is named, or fitted to many."""
     device = shipped(name)
     for runtime in SOFTWARE:
         try:
@@ -61,14 +62,20 @@ def test_a_forecast_says_on_what_the_runtime_was_measured(name):
             continue  # no figures for such a device
         for base in bases:
             for line in rests_on(base, [base.at(32, 1024)]):
-                assert " reaches " not in line or "(estimated" in line or "(measured on " in line, line
+                origins = ("(estimated", "(measured on ", "fitted to measurements on ")
+                assert " reaches " not in line or any(origin in line for origin in origins), line
 
 
-def test_the_int8_peak_of_a_board_was_measured_elsewhere():
-    """The Pi 5 takes the share of its peak from an M2 Max, that of its bandwidth from itself."""
+def test_kernels_that_were_fitted_say_what_they_reach():
+    """Of the device's bandwidth with the format of most weights, and before each operation, as the forecast has it."""
     base = scenario("llama-3-8b", "pi5-16gb", weights="q4_0", batch=32)
-    told = " ".join(rests_on(base, [base.at(32, 1024)]))
-    assert "reaches 20.0% of that peak with q4_0 (measured on an Apple M2 Max (CPU))" in told
+    point = base.at(32, 1024)
+    kernels = point.backend.kernels
+    share, launch_us = kernels.bandwidth_share(quant.FORMATS["q4_0"], False), 1e6 * kernels.launch_s
+    told = (
+        f"llama.cpp reaches {share:.0%} of that bandwidth with q4_0 and takes {launch_us:.1f} us to begin an operation"
+    )
+    assert f"{told}, fitted to measurements on cpu" in list(rests_on(base, [point]))
 
 
 @pytest.mark.parametrize(
@@ -82,12 +89,16 @@ def test_a_figure_of_another_device_says_so(name, told):
 
 
 def test_show_says_on_what_it_was_measured(capsys):
-    """Of devices and of runtimes."""
-    show("v100", None)
-    show("llama.cpp", None)
+    """Of devices and of runtimes, whose kernels are fitted or have figures of their own."""
+    for name in ("v100", "llama.cpp", "roofcast"):
+        show(name, None)
     told = " ".join(capsys.readouterr().out.split())
     assert "sustained: 867 GB/s (measured on a V100 PCIe, 16 GB:" in told
-    assert "q4_0 reaches 0.2 of the peak (measured on an Apple M2 Max (CPU): ik-164)" in told
+    assert (
+        "kernels of llama.cpp, fitted to published measurements (roofcast score): on CPUs on GPUs of nvidia: cuda or"
+        in told
+    )
+    assert "q4_0 reaches 0.95 of bandwidth (measured on two cores of an AMD EPYC (Zen 4): median of 9 pairs" in told
 
 
 @pytest.mark.parametrize(

@@ -108,12 +108,17 @@ def test_every_share_of_a_runtime_has_a_source(name):
     assert is_listed_as(RUNTIMES, runtime)
     for weights in (*runtime.weights, *runtime.native_weights.values()):
         parse_weights(weights)
+    for figure in figures_of(runtime):
+        assert figure.source in runtime.sources, figure
+        assert figure.how or figure.provenance != "estimated", figure
+
+
+def figures_of(runtime):
+    """Every figure that a runtime's file gives."""
+    yield from (*runtime.launches.values(), *runtime.step_us.values())
     for backend in runtime.backends.values():
         single = (backend.expert_share, backend.launch_us, backend.launch_share, backend.step_us)
-        for figure in (*backend.bandwidth_share.values(), *backend.peak_share.values(), *single):
-            if figure is not None:
-                assert figure.source in runtime.sources, figure
-                assert figure.how or figure.provenance != "estimated", figure
+        yield from filter(None, (*backend.bandwidth_share.values(), *backend.peak_share.values(), *single))
 
 
 @pytest.mark.parametrize("name", names(RUNTIMES))

@@ -4,17 +4,25 @@ import re
 
 import pytest
 
-from simulator import InputError, load_runtime
+from simulator import InputError, load_hardware, load_runtime
 from simulator.spec.library import RUNTIMES, names
 
 FILE = """
 name: around
 like: llama.cpp
 sources: {own: a test}
-backends:
-  cpu: {step_us: {value: 250, provenance: estimated, source: own, how: a test}}
+step_us:
+  cpu: {value: 250, provenance: estimated, source: own, how: a test}
 weights: [q8_0]
 notes: its own
+"""
+
+OF_ENGINE = """
+name: around
+like: roofcast
+backends:
+  cpu: {step_us: 250}
+weights: [q8_0]
 """
 
 
@@ -31,17 +39,28 @@ def around(tmp_path):
 
 
 def test_what_is_left_out_is_as_in_the_other(around):
-    """One field of one backend is its own; the rest of that backend, the others and all else are llama.cpp's."""
+    """What a step costs is its own; kernels, APIs and all else are llama.cpp's."""
     own, base = around(), load_runtime("llama.cpp")
-    cpu = own.backends["cpu"]
-    assert cpu.step_us.value == 250
-    assert (cpu.bandwidth_share, cpu.launch_us) == (
-        base.backends["cpu"].bandwidth_share,
-        base.backends["cpu"].launch_us,
+    assert own.step_us["cpu"].value == 250
+    assert (own.apis, own.launches, own.loads, own.cache_rules, own.split) == (
+        base.apis,
+        base.launches,
+        base.loads,
+        base.cache_rules,
+        base.split,
     )
-    assert own.backends.keys() == base.backends.keys()
-    assert (own.loads, own.cache_rules, own.split) == (base.loads, base.cache_rules, base.split)
     assert own.sources.items() > base.sources.items()
+    place = own.place(load_hardware("pi5-16gb"))
+    assert (place.kernels, place.program, place.step_s) == ("llama.cpp", "around", pytest.approx(250e-6))
+
+
+def test_one_field_of_a_backend_can_be_its_own(around):
+    """Where the other has backends: the rest of that backend and the others stay."""
+    own, base = around(FILE, OF_ENGINE), load_runtime("roofcast")
+    cpu = own.backends["cpu"]
+    assert (cpu.step_us.value, base.backends["cpu"].step_us) == (250, None)
+    assert cpu.arithmetic == base.backends["cpu"].arithmetic
+    assert own.backends.keys() == base.backends.keys()
 
 
 def test_what_only_the_other_is_called_or_measured_by_is_not_taken(around):
@@ -62,8 +81,15 @@ def test_what_only_the_other_is_called_or_measured_by_is_not_taken(around):
     [
         ("like: llama.cpp", "like: llamacp", "like: llamacp: there is no such runtime, did you mean llama.cpp"),
         ("name: around", "name: llama.cpp", "like: llama.cpp: there is no such runtime"),
-        ("  cpu:", "  cpus:", "runtime around: backends: llama.cpp has no backend cpus, did you mean cpu"),
-        ("like: llama.cpp\n", "title: alone\n", None),
+        (FILE, OF_ENGINE.replace("cpu:", "cpus:"), "backends: roofcast has no backend cpus, did you mean cpu"),
+        (FILE, OF_ENGINE.replace("roofcast", "llama.cpp"), "backends: llama.cpp has none, its kernels are known"),
+        (FILE, OF_ENGINE.replace("like: roofcast\n", ""), None),
+        (
+            "step_us:",
+            "apis: {nvidia: [cuda, vulkn]}\nstep_us:",
+            "apis: vulkn: there is no such API, did you mean vulkan",
+        ),
+        ("step_us:", "apis: {cpu: [cpu]}\nbackends: {cpu: {}}\nstep_us:", "apis, backends: one of them"),
         (FILE, "name: bare\nbackends: {}\nweights: [q8_0]\n", "at least one is needed, or like: RUNTIME"),
     ],
 )
