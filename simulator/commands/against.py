@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from simulator.errors import printable
+from simulator.errors import InputError, printable
 from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model
 from simulator.importers.records import Measurements
@@ -15,6 +15,7 @@ from simulator.judge.score import score
 from simulator.report.measured import of_score
 from simulator.report.record import check_target
 from simulator.report.score import report
+from simulator.report.screen import print_line
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded
@@ -32,13 +33,14 @@ class Request:
     json: str | None = None
     plot: str | None = None
     folder: str | None = None  # of a report
+    learn: str | None = None  # the device file that what is learned goes into
 
 
 def run(request: Request) -> None:
     """Compare, print, draw; InputError before anything where something cannot be read or written."""
     check_target(request.json, "--json", request.file, request.hardware)
     picture, folder = _places(request)
-    device = load_hardware(request.hardware) if request.hardware is not None else None
+    device = _device(request)
     named = parse_weights(request.weights).name if request.weights is not None else None
     model = load_model(request.model) if request.model is not None else None
     measured = load_measurements(Path(request.file), device, model, named)
@@ -46,6 +48,11 @@ def run(request: Request) -> None:
     found = replace(found, skipped=(*measured.skipped, *found.skipped))
     source = str(STANDARD_INPUT) if request.file == "-" else request.file
     report(found, source, measured.made_with, request.json)
+    if request.learn is not None and request.hardware is not None and device is not None:
+        from simulator.commands.learn import learn_from
+
+        for line in learn_from(measured.published, request.hardware, request.learn, source, found.skipped):
+            print_line(line, stream=sys.stderr if request.json == "-" else sys.stdout)
     if request.plot is not None:
         from simulator.commands.picture import show
         from simulator.report.charts.measurements import measured_chart
@@ -57,6 +64,19 @@ def run(request: Request) -> None:
         models, devices = _sources(measured, request, device)
         told = report_measured(of_score(found), models, devices, folder, _command(request))
         print(told, file=sys.stderr if request.json == "-" else sys.stdout)
+
+
+def _device(request: Request) -> Hardware | None:
+    """The device measured; with --learn with nothing learned of it yet, so that forecasts are those from before."""
+    if request.learn is None:
+        return load_hardware(request.hardware) if request.hardware is not None else None
+    if request.hardware is None:
+        raise InputError(
+            "--learn: of one device something is learned, write roofcast validate MACHINE --against FILE --learn FILE"
+        )
+    from simulator.commands.learned_file import device_to_learn
+
+    return device_to_learn(request.hardware, request.learn).model_copy(update={"learned": {}})
 
 
 def _command(request: Request) -> str:

@@ -89,7 +89,12 @@ _Dumper.add_representer(
 
 def to_yaml(fields: dict[str, Any]) -> str:
     """The text of a hardware file."""
-    return HEAD + yaml.dump(_flowing(fields), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
+    return HEAD + fields_text(fields)
+
+
+def fields_text(fields: dict[str, Any]) -> str:
+    """Fields as they stand in a hardware file, figures on a line each."""
+    return yaml.dump(_flowing(fields), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
 
 
 def _flowing(data: Any) -> Any:

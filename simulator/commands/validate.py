@@ -16,6 +16,7 @@ from simulator.errors import InputError
 @option("--against", metavar="FILE", help="What llama-bench or llama-batched-bench prints, or a CSV; - reads a pipe.")
 @option("--model", help="The model measured, where FILE does not tell: GGUF or name.")
 @option("--weights", help="Its format, where neither FILE nor a GGUF tells: q4_k_m.")
+@option("--learn", metavar="MACHINE.yaml", help="Write what FILE says of the device there: later forecasts use it.")
 @flag("--quick", help="A dozen decodes of small models.")
 @options.json_file
 @options.picture
@@ -25,6 +26,7 @@ def command(
     against: str | None,
     model: str | None,
     weights: str | None,
+    learn: str | None,
     quick: bool,
     json: str | None,
     plot: str | None,
@@ -32,11 +34,13 @@ def command(
 ) -> None:
     """Decode on this machine, or take somebody's measurements, and set the forecasts beside them."""
     texts = {"hardware": hardware, "against": against, "model": model, "weights": weights, "json": json, "plot": plot}
-    options.refuse_empty(texts | {"report": report})
+    options.refuse_empty(texts | {"report": report, "learn": learn})
     options.refuse_both(plot, json)
     if against is None:
         if model or weights:
             raise InputError("--model and --weights tell what --against FILE was measured with; give that too")
+        if learn:
+            raise InputError("--learn writes what --against FILE says of the device; give that too")
         from simulator.commands.validate_here import run  # with it comes numba
 
         run(hardware, quick, json, plot, report)
@@ -46,4 +50,4 @@ def command(
     from simulator.commands.against import Request
     from simulator.commands.against import run as run_against
 
-    run_against(Request(against, hardware, model, weights, json, plot, report))
+    run_against(Request(against, hardware, model, weights, json, plot, report, learn))

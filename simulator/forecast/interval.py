@@ -95,24 +95,51 @@ class Evidence(NamedTuple):
     group: str  # what they have in common, in words: "consumer GPUs, one sequence"
 
 
+def own_evidence(prediction: Any) -> Figure | None:
+    """How far off forecasts of such a case are on the device itself, where its owner's measurements tell."""
+    learned = prediction.learned
+    return learned.error(prediction.model.name, int(np.max(prediction.load.batch)) == 1) if learned else None
+
+
 def evidence(prediction: Any) -> Evidence | None:
-    """The measurements of such a case as a Prediction is of; None where the interval is made of the provenance of figures alone."""
+    """The published measurements of such a case as a Prediction is of.
+
+    None where the interval is made of the provenance of figures alone, or of what was measured on the device itself.
+    """
     kernels = prediction.backend.kernels
-    if kernels is None:
+    if kernels is None or own_evidence(prediction):
         return None
     found = within(kernels.place, int(np.max(prediction.load.batch)))
     return Evidence(found.rows, found.devices, found.group)
 
 
-def fitted_factors(place: Place, batch: Any, unrest: Unrest) -> tuple[Any, Any]:
-    """The factors of the 80 % and the 95 % interval of a forecast by fitted kernels, for one sequence or several."""
+LEARNED_FLOOR = 0.05  # the least width of an 80 % interval, however well what was measured on the device itself is met
+
+
+def fitted_factors(
+    place: Place, batch: Any, unrest: Unrest, learned: tuple[Figure | None, Figure | None] = (None, None)
+) -> tuple[Any, Any]:
+    """The factors of the 80 % and the 95 % interval of a forecast by fitted kernels, for one sequence or several.
+
+    *learned*: how far off forecasts for one and for several are by what was measured on the device itself, where that is known.
+    """
     is_one = np.asarray(batch) == 1
-    one, several = (within(place, n).errors for n in (1, 2))
     found = []
-    for coverage, alone, together in zip((PROMISED, WIDE), one, several, strict=True):
+    for place_of, coverage in enumerate((PROMISED, WIDE)):
         of_moment = NormalDist().inv_cdf((1 + coverage) / 2) ** 2 * unrest.variance
-        found.append(np.exp(np.sqrt(np.where(is_one, alone, together) ** 2 + of_moment))[()])
+        widths = [
+            _learned_width(error, coverage) if error else math.sqrt(within(place, n).errors[place_of] ** 2 + of_moment)
+            for n, error in zip((1, 2), learned, strict=True)
+        ]
+        found.append(np.exp(np.where(is_one, *widths))[()])
     return found[0], found[1]
+
+
+def _learned_width(error: Figure, coverage: float) -> float:
+    """Of the interval of one more measurement beside those that have such a standard deviation; they hold the device's unrest."""
+    assert error.count is not None  # as the file's rules say
+    sure = math.sqrt(Unrest(error.value, error.count).variance) * NormalDist().inv_cdf((1 + coverage) / 2)
+    return max(sure, LEARNED_FLOOR * NormalDist().inv_cdf((1 + coverage) / 2) / Z80)
 
 
 def factor(variances, model_spread: float = MODEL_SPREAD) -> np.ndarray:

@@ -13,10 +13,11 @@ from simulator.forecast import interval
 from simulator.forecast.fit import memory_limit, memory_needed
 from simulator.forecast.ops import Cost, total
 from simulator.forecast.roofline import TimedOp
-from simulator.forecast.step import BOUNDS, Step, Steps, threads_of, time_step, working_set_of
+from simulator.forecast.step import BOUNDS, Step, Steps, learned_with, threads_of, time_step, working_set_of
 from simulator.spec.arguments import between, positive
 from simulator.spec.backend import Backend
 from simulator.spec.hardware import Hardware
+from simulator.spec.learned import Learned
 from simulator.spec.model import Model, weight_bytes
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
@@ -132,6 +133,11 @@ class Prediction:
     def unrest(self) -> interval.Unrest:
         """How decodes scattered while the device was profiled."""
         return interval.unrest_of(self.hardware, self.threads)
+
+    @property
+    def learned(self) -> Learned | None:
+        """What measurements on the device itself say of the runtime, which the forecast uses; None where there are none."""
+        return learned_with(self.hardware, self.runtime)
 
     @property
     def cost(self) -> Cost:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -47,6 +47,12 @@ class TimedOp:
     def seconds(self):
         """overhead + max(memory, compute) + what is not hidden + what goes over links."""
         return self.overhead_s + self._longer_s + self.exposed_s + self.link_s
+
+    def times(self, scale: float) -> TimedOp:
+        """The same operation where it takes *scale* times as long."""
+        parts = (self.memory_s, self.compute_s, self.overhead_s, self.exposed_s)
+        memory_s, compute_s, overhead_s, exposed_s = (scale * each for each in parts)
+        return replace(self, memory_s=memory_s, compute_s=compute_s, overhead_s=overhead_s, exposed_s=exposed_s)
 
     @cached_property
     def limits(self) -> tuple[Any, Any]:

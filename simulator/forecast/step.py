@@ -21,7 +21,9 @@ from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.layout import Layout
+from simulator.spec.learned import Learned
 from simulator.spec.model import Model
+from simulator.spec.own_figures import learned_of
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
 from simulator.units import MICRO
@@ -55,7 +57,7 @@ class Step:
             swept = 1 - np.exp(-self.cost.streamed_bytes / (2 * max(caches))) if caches else 1.0
             return step_seconds(speeds, self.load.new_tokens, swept)
         if self.backend.kernels:
-            return self.backend.kernels.step_s + self.backend.kernels.sequence_s * self.load.batch
+            return self.backend.kernels.overhead_s(self.load.batch)
         figure = self.backend.step_us
         return figure.value * MICRO if figure else 0.0
 
@@ -126,7 +128,9 @@ class Step:
     @cached_property
     def _fitted_factors(self) -> tuple[Any, Any]:
         unrest = interval.unrest_of(self.hardware, threads_of(self.hardware, self.load))
-        return interval.fitted_factors(self.backend.kernels.place, self.load.batch, unrest)
+        learned = learned_with(self.hardware, self.runtime)
+        errors = tuple(learned.error(self.model.name, is_one) if learned else None for is_one in (True, False))
+        return interval.fitted_factors(self.backend.kernels.place, self.load.batch, unrest, errors)
 
     def _seconds_by_figure(self) -> Iterator[tuple[Figure, Any]]:
         """How much of the step rests on each figure of the device and the runtime that may be off."""
@@ -221,8 +225,17 @@ def time_step(model: Model, hardware: Hardware, runtime: Runtime, load: Workload
     working_set = working_set_of(model, load, rules)
     all_bytes = streamed_weight_bytes(model, load) + cache_bytes_held(model, load, rules)
     timed = time_ops(shared, hardware, backend, threads, working_set, all_bytes)
+    learned = learned_with(hardware, runtime)
+    if learned and model.name in learned.models:
+        timed = tuple(each.times(learned.scale(model.name)) for each in timed)
     timed = (*timed, *time_messages(sent, hardware, runtime)) if sent else timed
     return Step(model, hardware, runtime, load, timed, ceiling_seconds(ops, hardware, backend, threads, working_set))
+
+
+def learned_with(hardware: Hardware, runtime: Runtime) -> Learned | None:
+    """What measurements on the device itself say of a runtime there; None where nothing does."""
+    kernels = runtime.backend(hardware).kernels
+    return learned_of(hardware, runtime.name, kernels.place.api) if kernels and hardware.learned else None
 
 
 def share(

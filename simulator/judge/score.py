@@ -161,7 +161,7 @@ def score(
     """
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for index, each in enumerate(measured):
-        groups[_shared(each, hardware)].append(index)
+        groups[shared_by(each, hardware)].append(index)
     found: dict[int, Row | Skipped] = {}
     for number, indices in enumerate(groups.values()):
         group = [measured[index] for index in indices]
@@ -176,7 +176,7 @@ def score(
     )
 
 
-def _shared(each: Published, hardware: Hardware | None) -> Hashable:
+def shared_by(each: Published, hardware: Hardware | None) -> Hashable:
     """What rows have in common that one sweep can forecast."""
     return (
         id(each.loaded),

@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.fit import bytes_elsewhere
-from simulator.forecast.interval import Evidence, evidence
+from simulator.forecast.interval import Evidence, evidence, own_evidence
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, largest_batch, largest_context
 from simulator.report.kept import cache_kept
@@ -21,6 +21,7 @@ from simulator.spec.layers.attention import GroupedQuery
 from simulator.spec.links import Link
 from simulator.spec.memory import BEYOND, INTERPOLATED, SHARED_OUT
 from simulator.spec.model import Model
+from simulator.spec.own_figures import is_outdated
 from simulator.spec.routing import Capacity, Uniform
 from simulator.units import GI, GIGA, counted, format_bytes, format_gib, format_number, format_rate
 
@@ -55,6 +56,7 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
             f"{last.unrest.spread:.0%}, which the interval allows for"
         )
     yield from map(_told_evidence, filter(None, dict.fromkeys(map(evidence, points))))
+    yield from dict.fromkeys(line for point in points for line in _told_learned(point, software))
     doubts = told_doubts(hardware)
     if doubts:
         yield f"{hardware.name} has {doubts}"
@@ -81,6 +83,22 @@ def _kernels_told(last: Prediction, hardware: Hardware, software: str) -> Iterat
         if heaviest.peak_share.source != BY_DEFINITION:
             reached = f"{heaviest.peak_share.value:.1%} of that peak with {fmt.name} ({heaviest.peak_share.origin})"
             yield f"{software} reaches {reached}"
+
+
+def _told_learned(point: Prediction, software: str) -> Iterator[str]:
+    """What the device's owner measured, and what of the interval rests on it."""
+    learned, error = point.learned, own_evidence(point)
+    if learned:
+        yield f"what {software} reaches on this device was learned from {learned.source}"
+    if learned and error and error.count:
+        unseen = "itself" if point.model.name in learned.models else "its whole model"
+        yield f"interval from {counted(error.count, 'row')} of these, each forecast from what is learned without {unseen}"
+    kernels = point.backend.kernels
+    if kernels and is_outdated(point.hardware, point.runtime.name, kernels.place.api):
+        yield (
+            f"not what was learned of {software}: figures of {point.hardware.name} or of the runtime have changed since; run "
+            "roofcast validate --learn once more"
+        )
 
 
 def _told_evidence(found: Evidence) -> str:

@@ -101,12 +101,20 @@ def ceiling_peak(fmt: Format, hardware: Hardware, threads: int | None, chosen: F
 
 
 def fitted_backend(
-    place: Place, values: Mapping[str, float], has_vector: bool, arithmetic: Mapping[str, tuple[str, ...]]
+    place: Place,
+    values: Mapping[str, float],
+    has_vector: bool,
+    arithmetic: Mapping[str, tuple[str, ...]],
+    own: tuple[tuple[str, float], ...] = (),
 ) -> Backend:
-    """The backend whose kernels reach what factors (logarithms by name) say of a place; the same one whenever asked again."""
-    key = (place, has_vector, tuple(arithmetic.items()), id(values))
+    """The backend whose kernels reach what factors (logarithms by name) say of a place; the same one whenever asked again.
+
+    *own*: factors of the device's own, which were measured on it.
+    """
+    key = (place, has_vector, tuple(arithmetic.items()), id(values), own)
     if key not in _COMPOSED:
         kernels = Kernels(place, values, has_vector)
+        kernels = kernels.with_own(dict(own)) if own else kernels
         launch = Figure.model_construct(value=kernels.launch_s / MICRO, provenance="fitted", source=FITTED_TO)
         step = Figure.model_construct(value=kernels.step_s / MICRO, provenance="fitted", source=FITTED_TO)
         _COMPOSED[key] = Backend.model_construct(

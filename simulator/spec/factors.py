@@ -47,6 +47,7 @@ class Place:
     is_measured: bool = True  # the device's bandwidth was
     is_hbm: bool = False  # memory so fast that a kernel has to keep very much of it on the way
     n_sockets: int = 1
+    is_learned: bool = False  # from measurements on the device itself: `spec/learned.py`
     launches: float = 1.0  # kernels of those that a plain graph has
     step_s: float = 1e-4  # what a step is thought to cost beside them
 
@@ -146,6 +147,22 @@ def _distinct(listed: Callable[..., Iterator[Factor]]) -> Callable[..., tuple[Fa
     return found
 
 
+# By how much a device's own differs from what the other factors say of it: as devices that a fit left out scatter.
+OWN = {
+    "bandwidth": 0.15, "core": 0.2, "cache": 0.4, "vector": 0.4, "further": 0.3, "matrix": 0.4, "attention": 0.4, "launch": 0.4,
+    "step": 0.6, "sequence": 0.6,
+}  # fmt: skip
+OWN_KIND = 0.6  # of that, for one kind of weights or cache beside the others
+
+
+def _own(at: Place, quantity: str, *kinds: str) -> Iterator[Factor]:
+    """What measurements on the device itself say of a quantity, and of the *kinds* of weights or cache that it is of."""
+    if at.is_learned:
+        yield Factor(f"own/{quantity}", 1, OWN[quantity])
+        for kind in filter(None, kinds):
+            yield Factor(f"own/{quantity}/{kind}", 1, OWN[quantity] * OWN_KIND)
+
+
 _API_LAUNCH_S = {"cpu": 6e-6, "cuda": 2.5e-6, "rocm": 4e-6, "vulkan": 2.5e-6, "metal": 4.5e-6, "sycl": 5e-6}
 # What one core reads by itself, GB/s: limited by the lines that it can wait for at once.
 _CORE_GB_PER_S = {"server-cpu": 10.0, "desktop-cpu": 36.0, "laptop-cpu": 25.0, "apple": 75.0, "igpu": 25.0}
@@ -154,6 +171,7 @@ _CORE_GB_PER_S = {"server-cpu": 10.0, "desktop-cpu": 36.0, "laptop-cpu": 25.0, "
 @_distinct
 def bandwidth(at: Place, fmt: str, is_expert: bool) -> Iterator[Factor]:
     """Of the share of the sustained bandwidth at which weights of a family of formats are read."""
+    yield from _own(at, "bandwidth", fmt, "experts" if is_expert else "")
     yield Factor(f"bandwidth/{at.kind}", 0.88, 0.15)
     yield Factor(f"bandwidth/{at.api}", 1, 0.1)
     yield Factor(f"bandwidth/{at.api}/{at.generation}", 1, 0.08)
@@ -177,6 +195,7 @@ def bandwidth(at: Place, fmt: str, is_expert: bool) -> Iterator[Factor]:
 @_distinct
 def cached(at: Place, is_quantised: bool, is_state: bool) -> Iterator[Factor]:
     """Of the share of the sustained bandwidth at which caches and recurrent states are read."""
+    yield from _own(at, "cache", "state" if is_state else "quantised" if is_quantised else "")
     yield Factor(f"cache/{at.kind}", 0.65, 0.4)
     yield Factor(f"cache/{at.api}", 1, 0.3)
     yield Factor(f"cache/{at.api}/{at.generation}", 1, 0.12)
@@ -196,12 +215,14 @@ def cached(at: Place, is_quantised: bool, is_state: bool) -> Iterator[Factor]:
 @_distinct
 def core(at: Place) -> Iterator[Factor]:
     """Of what one core of a CPU reads, bytes per second."""
+    yield from _own(at, "core")
     yield Factor(f"core/{at.device_class}", 1e9 * _CORE_GB_PER_S.get(at.device_class, 9.0), 0.3)
 
 
 @_distinct
 def vector(at: Place, fmt: str) -> Iterator[Factor]:
     """Of the share of the peak of `LANE_PRODUCTS` at which weights are unpacked and multiplied with one token."""
+    yield from _own(at, "vector", fmt)
     yield Factor(f"vector/{at.kind}", 0.15 if at.kind == "cpu" else 0.04, 0.7)
     yield Factor(f"vector/{at.api}", 1, 0.4 if at.kind == "gpu" else 0.01)
     yield Factor(f"vector/{at.api}/{at.generation}", 1, 0.25)
@@ -215,6 +236,7 @@ def vector(at: Place, fmt: str) -> Iterator[Factor]:
 @_distinct
 def further(at: Place, fmt: str) -> Iterator[Factor]:
     """Of what each further token costs beside the first, whose cost holds the unpacking."""
+    yield from _own(at, "further", fmt)
     yield Factor(f"further/{at.kind}", 0.5, 0.5)
     yield Factor(f"further/{at.api}", 1, 0.35 if at.kind == "gpu" else 0.01)
     yield Factor(f"further/{at.kernels}/{at.kind}", 1, 0.35)
@@ -224,6 +246,7 @@ def further(at: Place, fmt: str) -> Iterator[Factor]:
 @_distinct
 def matrix(at: Place, fmt: str) -> Iterator[Factor]:
     """Of the share of the peak for matrices that products with many tokens reach."""
+    yield from _own(at, "matrix", fmt)
     yield Factor(f"matrix/{at.kind}", 0.15 if at.kind == "cpu" else 0.4, 0.5)
     yield Factor(f"matrix/{at.api}", 1, 0.4)
     yield Factor(f"matrix/{at.kernels}/{at.kind}", 1, 0.4)
@@ -235,6 +258,7 @@ def matrix(at: Place, fmt: str) -> Iterator[Factor]:
 @_distinct
 def attention(at: Place, is_quantised: bool) -> Iterator[Factor]:
     """Of the share of the peak of `LANE_PRODUCTS` at which attention multiplies with what is cached."""
+    yield from _own(at, "attention", "quantised" if is_quantised else "")
     yield Factor(f"attention/{at.kind}", 0.08, 0.8)
     yield Factor(f"attention/{at.api}", 1, 0.4)
     yield Factor(f"attention/{at.kernels}/{at.kind}", 1, 0.4)
@@ -250,6 +274,7 @@ def attention(at: Place, is_quantised: bool) -> Iterator[Factor]:
 @_distinct
 def launch(at: Place, is_expert: bool = False) -> Iterator[Factor]:
     """Of the seconds that each operation takes before it works."""
+    yield from _own(at, "launch")
     yield Factor(f"launch/{at.api}", _API_LAUNCH_S.get(at.api, 5e-6), 0.4)
     yield Factor(f"launch/{at.api}/{at.generation}", 1, 0.2)
     yield Factor(f"launch/{at.kernels}/{at.kind}", at.launches, 0.5 if at.kernels != "llama.cpp" else 0.02)
@@ -263,6 +288,7 @@ def launch(at: Place, is_expert: bool = False) -> Iterator[Factor]:
 @_distinct
 def step(at: Place) -> Iterator[Factor]:
     """Of the seconds that each step takes whatever the model: sampling, scheduling, the host."""
+    yield from _own(at, "step")
     yield Factor(f"step/{at.kind}", 1e-4, 0.5)
     yield Factor(f"step/{at.program}/{at.kind}", at.step_s / 1e-4, 0.8)
 
@@ -277,6 +303,7 @@ def link(at: Place) -> Iterator[Factor]:
 @_distinct
 def sequence(at: Place) -> Iterator[Factor]:
     """Of the seconds that each sequence of a batch takes in each step beside that."""
+    yield from _own(at, "sequence")
     yield Factor("sequence", 1e-5, 0.8)
     yield Factor(f"sequence/{at.program}", 1, 0.6)
 

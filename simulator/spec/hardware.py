@@ -12,6 +12,7 @@ import numpy as np
 from simulator.errors import InputError, hint
 from simulator.spec.engine_speeds import EngineSpeeds
 from simulator.spec.figure import Figure, ThreadCount
+from simulator.spec.learned import Learned
 from simulator.spec.library import find, is_file, look_up, shelf
 from simulator.spec.links import Link
 from simulator.spec.memory import CurvePoint, DeviceClass, MemoryLevel
@@ -104,6 +105,7 @@ class Hardware(Spec):
     curve: tuple[CurvePoint, ...] = Field((), max_length=2_000)  # reading, measured
     traffic: dict[str, Figure] = Field({}, max_length=200)  # GB/s of other patterns: write, copy, triad, random blocks
     engine: EngineSpeeds | None = None
+    learned: dict[str, Learned] = Field({}, max_length=64)  # by runtime: what its owner measured of that
     runs: tuple[Run, ...] = Field((), max_length=1_000)
     notes: str = ""
     _n_devices = 1

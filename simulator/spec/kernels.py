@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from simulator.spec import factors
-from simulator.spec.factors import Place
+from simulator.spec.factors import Factor, Place
 from simulator.spec.quant import Format
 
 
@@ -19,6 +20,16 @@ class Kernels:
     values: Mapping[str, float] = field(default_factory=factors.fitted, repr=False, compare=False)
     has_vector: bool = True  # kernels for few tokens, which compute no more tokens than there are
     _known: dict[tuple, float] = field(default_factory=dict, repr=False, compare=False)
+
+    def with_own(self, values: Mapping[str, float]) -> Kernels:
+        """The same kernels with factors of the device's own (logarithms by name), which were measured on it."""
+        return replace(self, place=replace(self.place, is_learned=True), values={**self.values, **values}, _known={})
+
+    def own_factors(self) -> dict[str, Factor]:
+        """Those that all which has been asked for so far rests on, by name."""
+        lists = [listed(self.place, *where) for listed, *where in self._known]
+        lists += [listed(self.place) for listed in (factors.core, factors.launch, factors.step, factors.sequence)]
+        return {each.name: each for listed in lists for each in listed if each.name.startswith("own/")}
 
     def bandwidth_share(self, fmt: Format, is_expert: bool) -> float:
         """Of the sustained bandwidth, reading weights in *fmt*."""
@@ -68,6 +79,10 @@ class Kernels:
     def sequence_s(self) -> float:
         """Seconds of each sequence in a step beside that."""
         return factors.product(factors.sequence(self.place), self.values)
+
+    def overhead_s(self, batch: Any) -> Any:
+        """Seconds of a step beside its operations."""
+        return self.step_s + self.sequence_s * batch
 
     @cached_property
     def link_scale(self) -> float:

@@ -21,6 +21,7 @@ from simulator.spec.hardware import Hardware
 from simulator.spec.library import RUNTIMES, find, names
 from simulator.spec.mixes import MIXES, formats_in, parse_weights
 from simulator.spec.names import is_same
+from simulator.spec.own_figures import learned_of
 from simulator.spec.quant import FORMATS, parse_cache_format
 from simulator.spec.requirement import Requirement
 from simulator.spec.schema import Field, Spec, rule, rule_for
@@ -212,7 +213,10 @@ class Runtime(Spec):
 
     def _calibrated(self, hardware: Hardware) -> Backend:
         values = fitted() if self._factors is None else self._factors
-        return fitted_backend(self.place(hardware), values, self.has_vector_kernels, self.arithmetic)
+        place = self.place(hardware)
+        learned = learned_of(hardware, self.name, place.api)
+        own = learned.factors if learned else ()
+        return fitted_backend(place, values, self.has_vector_kernels, self.arithmetic, own)
 
     def refusal(self, hardware: Hardware, formats: str = "", of: Literal["weights", "cache"] = "weights") -> str:
         """Why this runtime cannot run on a device, or not with *formats* (a name, as in mxfp4+bf16); empty where it can.
