@@ -11,8 +11,8 @@ from simulator.commands.line import options
 from simulator.commands.line.parser import argument, flag, option, several, subcommand
 from simulator.commands.line.values import whole_number
 from simulator.errors import InputError, printable
+from simulator.judge.left_out import runtime_for
 from simulator.judge.only import Only, parse_only
-from simulator.judge.score import Fitted
 from simulator.judge.scored import Scored, score_file
 from simulator.progress import Progress
 from simulator.report.progress import progress_bar
@@ -44,7 +44,7 @@ class Request:
     @property
     def basis(self) -> str:
         """By which parameters rows are forecast, in words."""
-        return LEFT_OUT if self.is_left_out and left_out() else IN_SAMPLE
+        return LEFT_OUT if self.is_left_out else IN_SAMPLE
 
     @property
     def is_left_out(self) -> bool:
@@ -110,12 +110,7 @@ def run(request: Request) -> None:
 def scored(request: Request, progress: Progress = lambda _share, _what: None) -> Scored:
     """Every measurement with its forecast, the shipped ones left out of what they are forecast by."""
     path = None if request.file is None else Path(request.file)
-    return score_file(path, request.only, left_out() if request.is_left_out else None, progress)
-
-
-def left_out() -> Fitted | None:
-    """What gives a runtime the parameters that were fitted without a device and a model."""
-    return None
+    return score_file(path, request.only, runtime_for if request.is_left_out else None, progress)
 
 
 def _refuse_nothing(found: Scored, source: str) -> None:

@@ -45,6 +45,7 @@ class Place:
     is_early: bool = False  # before the software's kernels became what they are
     has_flash: bool = True  # attention without its scores in memory
     is_measured: bool = True  # the device's bandwidth was
+    is_hbm: bool = False  # memory so fast that a kernel has to keep very much of it on the way
     n_sockets: int = 1
     launches: float = 1.0  # kernels of those that a plain graph has
     step_s: float = 1e-4  # what a step is thought to cost beside them
@@ -159,6 +160,9 @@ def bandwidth(at: Place, fmt: str, is_expert: bool) -> Iterator[Factor]:
     yield Factor(f"bandwidth/{at.kernels}/{at.kind}", 1, 0.2 if at.kernels != "llama.cpp" else 0.02)
     yield Factor(f"bandwidth/{at.kind}/{fmt}", 1, 0.1)
     yield Factor(f"bandwidth/{at.api}/{fmt}", 1, 0.08)
+    if at.is_hbm:
+        yield Factor("bandwidth/hbm", 1, 0.1)
+        yield Factor(f"bandwidth/{at.kernels}/hbm", 1, 0.25)
     if not at.is_measured:
         yield Factor(f"bandwidth/unmeasured/{at.device_class}", 1, 0.08)
     if at.is_early and at.kind == "gpu":
