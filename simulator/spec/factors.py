@@ -109,16 +109,17 @@ OTHER_READ_AGAIN = 0.5
 # and TensorRT-LLM in CUDA graphs on A100, H100, H200 and B200, up to 16 tokens, bf16. What they rest on prints
 # `python -m simulator.calibration.tables`.
 _MEASURED: dict[str, tuple[float, float]] = {
-    # 2,200 to 7,728 products each. Of the bandwidth that is sustained they read at 96 % on hopper, 83 % on sm_80, 90 % on
-    # blackwell-hbm, and begin in 3.2 to 3.7, 4.6 to 5.3 and 2.8 to 3.2 us; the smallest kernels take 2.4, 2.5 and 1.8 us.
-    "bandwidth/cuda/hopper": (1.06, 0.06), "bandwidth/cuda/sm_80": (0.95, 0.06), "bandwidth/cuda/blackwell-hbm": (1.0, 0.06),
-    "bandwidth/vllm/gpu": (1.03, 0.1), "bandwidth/sglang/gpu": (1.03, 0.1), "bandwidth/tensorrt-llm/gpu": (1.0, 0.1),
-    # With 3.3 us for each product, 10 to 12 for attention and 2 to 2.4 for each of five small kernels, a layer of 16 of a plain
-    # graph's kernels takes 34 us to begin on hopper, 46 on sm_80 and 31 on blackwell-hbm.
+    # 1,600 to 4,000 products each, 1,024 values wide and more. Of the datasheet's bandwidth they read at 83 to 87 % on hopper, 75 to
+    # 78 % on sm_80, 80 to 86 % on blackwell-hbm (99, 87 and 97 % of what is sustained), and begin in 3.6 to 4.7, 5.7 to 6.5 and
+    # 3.8 to 4.3 us: about 2.5 us, as the smallest kernels, and 3 more from an inner length of some 3,000 (sm_80: 700) on.
+    "bandwidth/cuda/hopper": (1.06, 0.06), "bandwidth/cuda/sm_80": (0.92, 0.06), "bandwidth/cuda/blackwell-hbm": (1.05, 0.06),
+    "bandwidth/vllm/hbm": (1.08, 0.08), "bandwidth/sglang/hbm": (1.08, 0.08), "bandwidth/tensorrt-llm/hbm": (1.05, 0.08),
+    # With that for each of four products, 10 to 12 us for attention and 2 to 2.4 for each of five small kernels, a layer of 16 of
+    # a plain graph's kernels takes 39 us to begin on hopper, 51 on sm_80 and 35 on blackwell-hbm.
     "launch/cuda/hopper": (1.0, 0.15), "launch/cuda/sm_80": (1.35, 0.15), "launch/cuda/blackwell-hbm": (0.92, 0.15),
-    "launch/vllm/gpu": (0.85, 0.3), "launch/sglang/gpu": (0.85, 0.3), "launch/tensorrt-llm/gpu": (0.85, 0.3),
+    "launch/vllm/gpu": (0.95, 0.3), "launch/sglang/gpu": (0.95, 0.3), "launch/tensorrt-llm/gpu": (0.95, 0.3),
     # 700 to 1,000 layers of experts each whose weights no cache holds: 20 to 54 us and 83 to 95 % of the datasheet's bandwidth.
-    "launch/experts/vllm": (4.2, 0.3), "launch/experts/sglang": (4.2, 0.3), "launch/experts/tensorrt-llm": (4.2, 0.3),
+    "launch/experts/vllm": (3.6, 0.3), "launch/experts/sglang": (3.6, 0.3), "launch/experts/tensorrt-llm": (3.6, 0.3),
     "bandwidth/experts/vllm/gpu": (1.1, 0.1), "bandwidth/experts/sglang/gpu": (1.1, 0.1),
     "bandwidth/experts/tensorrt-llm/gpu": (1.1, 0.1),
     # Products of 1,024 to 8,192 tokens: 74 to 80 % of the peak on hopper, 73 to 83 % on sm_80, 59 to 68 % on blackwell-hbm.
