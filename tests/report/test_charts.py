@@ -76,16 +76,16 @@ def test_the_batch_is_what_simulate_says(mixture):
 
 def test_crossings_are_marked_at_the_sequence_where_they_happen():
     """One sequence fewer, and memory still takes longer than compute; one more than the last, and it does not fit."""
-    mixture = scenario("qwen3-30b-a3b", BOARD, weights="2.70bpw", runtime="roofline")
-    marks = {mark.what: mark for mark in batch_chart([mixture], (1, 64), 1024).panels[0].series[0].marks}
+    dense = scenario("llama-3-8b", BOARD, weights="q4_k_m", runtime="roofline")
+    marks = {mark.what: mark for mark in batch_chart([dense], (1, 128), 1024).panels[0].series[0].marks}
     first = int(marks["compute takes over"].x)
-    before, after = (mixture.at(batch, 1024).parts for batch in (first - 1, first))
+    before, after = (dense.at(batch, 1024).parts for batch in (first - 1, first))
     assert before["compute"] <= before["memory"]
     assert after["compute"] > after["memory"]
     last = int(marks["memory is full"].x)
-    assert mixture.at(last, 1024).fits
-    assert not mixture.at(last + 1, 1024).fits
-    assert marks["memory is full"].y == pytest.approx(float(mixture.at(last, 1024).tokens_per_s))
+    assert dense.at(last, 1024).fits
+    assert not dense.at(last + 1, 1024).fits
+    assert marks["memory is full"].y == pytest.approx(float(dense.at(last, 1024).tokens_per_s))
 
 
 def test_the_cache_outweighs_the_weights_at_a_batch(dense):
