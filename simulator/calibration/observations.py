@@ -10,7 +10,6 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.conditions import runtime_of, scenario_of
-from simulator.forecast.kernels import lanes_of
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.roofline import TimedOp
 from simulator.forecast.step import threads_of
@@ -115,7 +114,7 @@ class _PartMaker:
         assert kernels is not None  # as the caller has seen
         is_cache = op.part == "cache"
         hardware, threads = self.point.hardware, self.point.threads
-        lanes = lanes_of(hardware, threads)
+        lanes = hardware.lanes(threads)
         products = factors.LANE_PRODUCTS * lanes.value if lanes else np.inf
         peak = None if hardware.kind == "cpu" else self.point.backend.peak_of(fmt, hardware, threads)
         n, flops, is_expert = max(1.0, float(op.sharers)), float(op.cost.flops), op.part == "experts"

@@ -13,8 +13,6 @@ import numpy as np
 
 from simulator.forecast.ops import Op
 from simulator.spec.factors import LANE_PRODUCTS
-from simulator.spec.figure import Figure
-from simulator.spec.hardware import Hardware
 from simulator.spec.kernels import Kernels
 
 OVERLAP = 3.0  # the exponent above: 1 would be one after the other, infinity a perfect overlap
@@ -66,15 +64,6 @@ def work_seconds(
     again = n**kernels.read_again if op.part == "experts" else 1.0
     vector = _work(memory_s * again + activation_s, shared * (1 / (products * kernels.vector_share(op.format))))
     return _faster(vector, matrix, always=n <= 1)
-
-
-def lanes_of(hardware: Hardware, threads: int | None) -> Figure | None:
-    """f32 operations a second of a device's vector units; where it names none, from those on halves or quarters of a lane."""
-    found = (
-        (hardware.peak(name, threads), share)
-        for name, share in (("f32", 1.0), ("f16", 0.5), ("bf16", 0.5), ("int8", 0.25))
-    )
-    return next((figure.times(share) for figure, share in found if figure), None)
 
 
 def _faster(vector: Work, matrix: Work, always: Any = False) -> Work:

@@ -12,7 +12,7 @@ import numpy as np
 from simulator.forecast.bandwidth import Bandwidth, bandwidth_of
 from simulator.forecast.communication import message_seconds
 from simulator.forecast.kernel_speed import time_kernel, work_seconds
-from simulator.forecast.kernels import core_limited, lanes_of
+from simulator.forecast.kernels import core_limited
 from simulator.forecast.kernels import work_seconds as kernel_seconds
 from simulator.forecast.ops import Op
 from simulator.spec.backend import FITTED_SHARE, ONE, Backend, ceiling_peak, launch_seconds
@@ -132,7 +132,7 @@ class _Fitted:
         n_cores = min(threads or 1, hardware.cores or threads or 1) if is_limited else None
         is_cpu = hardware.kind == "cpu"  # whose products with many tokens are made in its vector units, too
         peak_of = cache(lambda fmt: None if is_cpu else backend.peak_of(fmt, hardware, threads))
-        return cls(kernels, n_cores, lanes_of(hardware, threads), peak_of)
+        return cls(kernels, n_cores, hardware.lanes(threads), peak_of)
 
     def s_per_byte(self, of_memory):
         """Seconds for each byte that is streamed."""
@@ -196,7 +196,7 @@ def _work_seconds(op: Op, backend: Backend, threads: int | None):
 
 
 def _chosen_peak(fmt: Format, hardware: Hardware, backend: Backend, threads: int | None) -> Figure | None:
-    lanes = lanes_of(hardware, threads)
+    lanes = hardware.lanes(threads)
     if backend.kernels and lanes:
         return lanes.times(LANE_PRODUCTS)  # of which the device file may name none, or fewer
     return backend.peak_of(fmt, hardware, threads)

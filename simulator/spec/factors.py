@@ -123,13 +123,13 @@ _MEASURED: dict[str, tuple[float, float]] = {
     "bandwidth/experts/vllm/gpu": (1.1, 0.1), "bandwidth/experts/sglang/gpu": (1.1, 0.1),
     "bandwidth/experts/tensorrt-llm/gpu": (1.1, 0.1),
     # Products of 1,024 to 8,192 tokens: 74 to 80 % of the peak on hopper, 73 to 83 % on sm_80, 59 to 68 % on blackwell-hbm.
-    "matrix/vllm/gpu": (1.85, 0.2), "matrix/sglang/gpu": (1.8, 0.2), "matrix/tensorrt-llm/gpu": (1.85, 0.2),
+    "matrix/vllm/gpu": (1.85, 0.1), "matrix/sglang/gpu": (1.8, 0.1), "matrix/tensorrt-llm/gpu": (1.85, 0.1),
     # 2,400 to 4,800 times attention with up to 16 sequences, heads of 128 values: 96 % of the sustained bandwidth on hopper with
     # vLLM, 98 % with SGLang, 78 % with TensorRT-LLM; 74, 45 and 91 % on sm_80; all of it on blackwell-hbm.
     "cache/vllm/gpu": (1.37, 0.25), "cache/sglang/gpu": (1.2, 0.3), "cache/tensorrt-llm/gpu": (1.37, 0.25),
     "cache/cuda/hopper": (1.08, 0.12), "cache/cuda/sm_80": (0.85, 0.12), "cache/cuda/blackwell-hbm": (1.12, 0.12),
     # 27 sums each of 4 KiB to 1 MiB among 2, 4 and 8 GPUs, less what a kernel takes to begin.
-    "link/vllm": (1.05, 0.3), "link/sglang": (0.75, 0.3), "link/tensorrt-llm": (0.75, 0.3),
+    "link/vllm": (1.05, 0.15), "link/sglang": (0.75, 0.15), "link/tensorrt-llm": (0.75, 0.15),
 }  # fmt: skip
 
 # ---- the factors of each quantity ----
@@ -248,8 +248,8 @@ def further(at: Place, fmt: str) -> Iterator[Factor]:
 def matrix(at: Place, fmt: str) -> Iterator[Factor]:
     """Of the share of the peak for matrices that products with many tokens reach."""
     yield from _own(at, "matrix", fmt)
-    yield Factor(f"matrix/{at.kind}", 0.15 if at.kind == "cpu" else 0.4, 0.5)
-    yield Factor(f"matrix/{at.api}", 1, 0.4)
+    yield Factor(f"matrix/{at.kind}", 0.15 if at.kind == "cpu" else 0.4, 0.5 if at.kind == "cpu" else 0.15)
+    yield Factor(f"matrix/{at.api}", 1, 0.2)
     yield Factor(f"matrix/{at.kernels}/{at.kind}", 1, 0.4)
     yield Factor(f"matrix/{at.api}/{'wide' if fmt == 'wide' else 'packed'}", 1, 0.3)
     if at.is_early:
@@ -297,8 +297,10 @@ def step(at: Place) -> Iterator[Factor]:
 @_distinct
 def link(at: Place) -> Iterator[Factor]:
     """Of what passing results among devices takes, over what their links' latency and bandwidth say."""
-    yield Factor("link", 1.2, 0.3)
-    yield Factor(f"link/{at.program}", 1, 0.6)
+    yield Factor("link", 1, 0.1)
+    yield Factor(f"link/{at.program}", 1, 0.5)
+    if at.is_early:
+        yield Factor(f"link/early/{at.program}", 1.5, 0.6)
 
 
 @_distinct

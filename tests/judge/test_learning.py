@@ -8,6 +8,7 @@ import pytest
 from simulator.forecast.scenario import scenario
 from simulator.importers.open import load_model
 from simulator.importers.records import Published
+from simulator.judge.halves import halves
 from simulator.judge.learning import NOT_FITTED, SEVERAL, learn
 from simulator.judge.score import score
 from simulator.spec.hardware import load_hardware
@@ -134,3 +135,12 @@ def test_what_nothing_can_be_learned_from_is_named():
     assert learned == {}
     assert [each.reason for each in skipped][:2] == [SEVERAL, NOT_FITTED]
     assert "does not fit" in skipped[2].reason
+
+
+def test_half_of_a_machines_rows_help_with_the_other_half():
+    """Twelve rows at 0.8 of the forecast: six say so of the other six."""
+    (found,) = halves(rows(0.8, range(0, 3000, 250)))
+    assert (found.device, found.runtime, found.n_learned) == ("rtx-4090", "llama.cpp", 6)
+    assert found.before.median_abs_error == pytest.approx(0.25)
+    assert found.after.median_abs_error < 0.03
+    assert list(halves(rows(0.8))) == []
