@@ -114,14 +114,14 @@ class _PartMaker:
         assert kernels is not None  # as the caller has seen
         is_cache = op.part == "cache"
         hardware, threads = self.point.hardware, self.point.threads
-        lanes = hardware.peak("f32", threads)
+        lanes = hardware.lanes(threads)
         products = factors.LANE_PRODUCTS * lanes.value if lanes else np.inf
         peak = None if hardware.kind == "cpu" else self.point.backend.peak_of(fmt, hardware, threads)
         n, flops, is_expert = max(1.0, float(op.sharers)), float(op.cost.flops), op.part == "experts"
         name = factors.family(fmt.kernel, fmt.bits)
         listed = {
             "core": factors.core(at) if hardware.kind == "cpu" else NONE,
-            "launch": factors.launch(at),
+            "launch": factors.launch(at, is_expert),
         }
         if is_cache:
             listed["cache"] = factors.cached(at, is_packed(fmt), op.name == "recurrent state")

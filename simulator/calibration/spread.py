@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulator.calibration.observations import Observation
-from simulator.spec.spread import COVERAGES, LEAST_DEVICES, LEAST_ROWS, groups_of
+from simulator.spec.spread import COVERAGES, LEAST_ROWS, groups_of
 
 
 def spreads(observed: Sequence[Observation], errors: np.ndarray) -> list[dict]:
@@ -23,7 +23,7 @@ def spreads(observed: Sequence[Observation], errors: np.ndarray) -> list[dict]:
     found = []
     for group, rows in sorted(members.items()):
         devices = {observed[row].device for row in rows}
-        if len(rows) >= LEAST_ROWS and len(devices) >= LEAST_DEVICES:
+        if len(rows) >= LEAST_ROWS:
             within = [_quantile(np.abs(errors[rows]), coverage) for coverage in COVERAGES]
             found.append({"group": group, "rows": len(rows), "devices": len(devices), "within": within})
     return found

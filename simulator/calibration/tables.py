@@ -33,6 +33,7 @@ ACTIVATION_BYTES = 2  # of a value that goes into a matrix or comes out
 RANGES = ((1, 16), (17, 256), (257, 8192))
 N_FOLDS = 5
 LAUNCHES_BESIDE = 2  # of a layer of experts beside its matrices, as a plain graph has them: activation and sum
+LEAST_SIZE = 1024  # of matrices that models consist of; narrower ones are parts of them on many GPUs
 UNCACHED = np.inf  # bytes that come round again: more than any cache holds
 
 
@@ -59,7 +60,10 @@ def main(arguments: list[str] | None = None, read: Read = read_parquet) -> int:
     options = parser.parse_args(arguments)
     try:
         package = package_folder(options.package)
-        for kind, heading, kernels in (("gemm", "One matrix", matrices), ("moe", "One layer of experts", layers)):
+        for kind, heading, kernels in (
+            ("gemm", f"One matrix of {LEAST_SIZE:,} values and more each way", matrices),
+            ("moe", "One layer of experts", layers),
+        ):
             print("\n".join(report(heading, [each for one in tables(package, kind, read) for each in kernels(one)])))
     except InputError as error:
         print(error, file=sys.stderr)
@@ -68,8 +72,9 @@ def main(arguments: list[str] | None = None, read: Read = read_parquet) -> int:
 
 
 def matrices(table: Table) -> Iterator[Kernel]:
-    """Products of one matrix of each number format with few to many tokens."""
-    for written, one in _by_format(table, "gemm_dtype"):
+    """Products of one matrix of each number format, as large as models have them, with few to many tokens."""
+    large = table.where((table.columns["n"] >= LEAST_SIZE) & (table.columns["k"] >= LEAST_SIZE))
+    for written, one in _by_format(large, "gemm_dtype"):
         columns = one.columns
         rows, width, n = (columns[name].astype(float) for name in ("n", "k", "m"))
         n_bytes = OURS[FORMATS[written]].bits / 8 * rows * width

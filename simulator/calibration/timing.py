@@ -81,7 +81,8 @@ class Steps:
         is_cache, n = parts["is_cache"], parts["sharers"]
         read = memory / np.where(is_cache, share["cache"], share["bandwidth"])
         matrix = (read + parts["activation_s"], parts["matrix_s"] / share["matrix"])
-        further = np.where(is_cache, 0.0, share["further"] * (n - 1))
+        is_least = share["vector"] > share["further"]  # a token costs no less than its products
+        further = np.where(is_cache, 0.0, np.maximum(share["vector"], share["further"]) * (n - 1))
         single = parts["vector_s"] / np.where(is_cache, share["attention"], share["vector"])
         vector = (read * parts["again"] + parts["activation_s"], single * (1 + further))
         both, other = (np.cbrt(one**3 + two**3) for one, two in (vector, matrix))
@@ -101,9 +102,9 @@ class Steps:
             "bandwidth": -by_read * slope["bandwidth"] * weights,
             "cache": -by_read * slope["cache"] * caches,
             "core": by_read * of_core,
-            "vector": -by_compute * slope["vector"] * (is_vector & weights),
+            "vector": -by_compute * slope["vector"] * (is_vector & weights) / np.where(is_least, 1 + further, 1.0),
             "attention": -by_compute * slope["attention"] * (is_vector & caches),
-            "further": by_compute * further / (1 + further) * slope["further"] * (is_vector & weights),
+            "further": by_compute * further / (1 + further) * slope["further"] * (is_vector & weights & ~is_least),
             "matrix": -by_compute * slope["matrix"] * ~is_vector,
             "launch": parts["count"] * parts["launches"] * launch,
         }

@@ -132,7 +132,7 @@ class _Fitted:
         n_cores = min(threads or 1, hardware.cores or threads or 1) if is_limited else None
         is_cpu = hardware.kind == "cpu"  # whose products with many tokens are made in its vector units, too
         peak_of = cache(lambda fmt: None if is_cpu else backend.peak_of(fmt, hardware, threads))
-        return cls(kernels, n_cores, hardware.peak("f32", threads), peak_of)
+        return cls(kernels, n_cores, hardware.lanes(threads), peak_of)
 
     def s_per_byte(self, of_memory):
         """Seconds for each byte that is streamed."""
@@ -144,7 +144,8 @@ class _Fitted:
         rates = (each.value if each else None for each in (self.lanes, peak))
         work = kernel_seconds(op, self.kernels, *rates, s_per_byte, activation_s)
         exposed_s = work.both_s - np.maximum(work.memory_s, work.compute_s)
-        overhead_s = self.kernels.launch_s * op.launches
+        launch_s = self.kernels.expert_launch_s if op.part == "experts" else self.kernels.launch_s
+        overhead_s = launch_s * op.launches
         return TimedOp(
             op, work.memory_s, work.compute_s, overhead_s, FITTED_SHARE, peak or self.lanes, FITTED_SHARE, exposed_s
         )
@@ -195,9 +196,9 @@ def _work_seconds(op: Op, backend: Backend, threads: int | None):
 
 
 def _chosen_peak(fmt: Format, hardware: Hardware, backend: Backend, threads: int | None) -> Figure | None:
-    lanes = hardware.peak("f32", threads)
-    if backend.kernels and lanes and not hardware.peak("int8", threads):
-        return lanes.times(LANE_PRODUCTS)  # which the device file does not name
+    lanes = hardware.lanes(threads)
+    if backend.kernels and lanes:
+        return lanes.times(LANE_PRODUCTS)  # of which the device file may name none, or fewer
     return backend.peak_of(fmt, hardware, threads)
 
 

@@ -30,7 +30,7 @@ def as_record(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()
         "profile": hardware.runs[-1].when if hardware.runs else None,
         "notes": list(notes),
         "rows": [_row_record(row, found.correction.is_used) for row in found.rows],
-        "skipped": [vars(each) for each in found.skipped],
+        "skipped": [{"id": each.id, "reason": each.reason} for each in found.skipped],
         "summary": {
             "n_rows": len(found.rows),
             "held": found.held(False),

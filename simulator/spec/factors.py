@@ -45,6 +45,7 @@ class Place:
     is_early: bool = False  # before the software's kernels became what they are
     has_flash: bool = True  # attention without its scores in memory
     is_measured: bool = True  # the device's bandwidth was
+    is_hbm: bool = False  # memory so fast that a kernel has to keep very much of it on the way
     n_sockets: int = 1
     is_learned: bool = False  # from measurements on the device itself: `spec/learned.py`
     launches: float = 1.0  # kernels of those that a plain graph has
@@ -103,17 +104,45 @@ OTHER_TILE = 16
 READ_AGAIN = {"cpu": 0.0, "metal": 1.0, "vulkan": 0.7}
 OTHER_READ_AGAIN = 0.5
 
+# Priors that measured kernels give, in the place of those below: the median, and the standard deviation of the logarithm.
+# From the tables of aiconfigurator-core 0.12.0 (https://pypi.org/project/aiconfigurator-core/): single kernels of vLLM, SGLang
+# and TensorRT-LLM in CUDA graphs on A100, H100, H200 and B200, up to 16 tokens, bf16. What they rest on prints
+# `python -m simulator.calibration.tables`.
+_MEASURED: dict[str, tuple[float, float]] = {
+    # 1,600 to 4,000 products each, 1,024 values wide and more. Of the datasheet's bandwidth they read at 83 to 87 % on hopper, 75 to
+    # 78 % on sm_80, 80 to 86 % on blackwell-hbm (99, 87 and 97 % of what is sustained), and begin in 3.6 to 4.7, 5.7 to 6.5 and
+    # 3.8 to 4.3 us: about 2.5 us, as the smallest kernels, and 3 more from an inner length of some 3,000 (sm_80: 700) on.
+    "bandwidth/cuda/hopper": (1.06, 0.06), "bandwidth/cuda/sm_80": (0.92, 0.06), "bandwidth/cuda/blackwell-hbm": (1.05, 0.06),
+    "bandwidth/vllm/hbm": (1.08, 0.08), "bandwidth/sglang/hbm": (1.08, 0.08), "bandwidth/tensorrt-llm/hbm": (1.05, 0.08),
+    # With that for each of four products, 10 to 12 us for attention and 2 to 2.4 for each of five small kernels, a layer of 16 of
+    # a plain graph's kernels takes 39 us to begin on hopper, 51 on sm_80 and 35 on blackwell-hbm.
+    "launch/cuda/hopper": (1.0, 0.15), "launch/cuda/sm_80": (1.35, 0.15), "launch/cuda/blackwell-hbm": (0.92, 0.15),
+    "launch/vllm/gpu": (0.95, 0.3), "launch/sglang/gpu": (0.95, 0.3), "launch/tensorrt-llm/gpu": (0.95, 0.3),
+    # 700 to 1,000 layers of experts each whose weights no cache holds: 20 to 54 us and 83 to 95 % of the datasheet's bandwidth.
+    "launch/experts/vllm": (3.6, 0.3), "launch/experts/sglang": (3.6, 0.3), "launch/experts/tensorrt-llm": (3.6, 0.3),
+    "bandwidth/experts/vllm/gpu": (1.1, 0.1), "bandwidth/experts/sglang/gpu": (1.1, 0.1),
+    "bandwidth/experts/tensorrt-llm/gpu": (1.1, 0.1),
+    # Products of 1,024 to 8,192 tokens: 74 to 80 % of the peak on hopper, 73 to 83 % on sm_80, 59 to 68 % on blackwell-hbm.
+    "matrix/vllm/gpu": (1.85, 0.1), "matrix/sglang/gpu": (1.8, 0.1), "matrix/tensorrt-llm/gpu": (1.85, 0.1),
+    # 2,400 to 4,800 times attention with up to 16 sequences, heads of 128 values: 96 % of the sustained bandwidth on hopper with
+    # vLLM, 98 % with SGLang, 78 % with TensorRT-LLM; 74, 45 and 91 % on sm_80; all of it on blackwell-hbm.
+    "cache/vllm/gpu": (1.37, 0.25), "cache/sglang/gpu": (1.2, 0.3), "cache/tensorrt-llm/gpu": (1.37, 0.25),
+    "cache/cuda/hopper": (1.08, 0.12), "cache/cuda/sm_80": (0.85, 0.12), "cache/cuda/blackwell-hbm": (1.12, 0.12),
+    # 27 sums each of 4 KiB to 1 MiB among 2, 4 and 8 GPUs, less what a kernel takes to begin.
+    "link/vllm": (1.05, 0.15), "link/sglang": (0.75, 0.15), "link/tensorrt-llm": (0.75, 0.15),
+}  # fmt: skip
+
 # ---- the factors of each quantity ----
 
 
 def _distinct(listed: Callable[..., Iterator[Factor]]) -> Callable[..., tuple[Factor, ...]]:
-    """Each factor once: on a CPU the kind of device and the API are one."""
+    """Each factor once, with its measured prior if it has one: on a CPU the kind of device and the API are one."""
 
     @wraps(listed)
     def found(*where: object) -> tuple[Factor, ...]:
         by_name: dict[str, Factor] = {}
         for factor in listed(*where):
-            by_name.setdefault(factor.name, factor)
+            by_name.setdefault(factor.name, Factor(factor.name, *_MEASURED.get(factor.name, factor[1:])))
         return tuple(by_name.values())
 
     return found
@@ -150,6 +179,9 @@ def bandwidth(at: Place, fmt: str, is_expert: bool) -> Iterator[Factor]:
     yield Factor(f"bandwidth/{at.kernels}/{at.kind}", 1, 0.2 if at.kernels != "llama.cpp" else 0.02)
     yield Factor(f"bandwidth/{at.kind}/{fmt}", 1, 0.1)
     yield Factor(f"bandwidth/{at.api}/{fmt}", 1, 0.08)
+    if at.is_hbm:
+        yield Factor("bandwidth/hbm", 1, 0.1)
+        yield Factor(f"bandwidth/{at.kernels}/hbm", 1, 0.25)
     if not at.is_measured:
         yield Factor(f"bandwidth/unmeasured/{at.device_class}", 1, 0.08)
     if at.is_early and at.kind == "gpu":
@@ -216,8 +248,8 @@ def further(at: Place, fmt: str) -> Iterator[Factor]:
 def matrix(at: Place, fmt: str) -> Iterator[Factor]:
     """Of the share of the peak for matrices that products with many tokens reach."""
     yield from _own(at, "matrix", fmt)
-    yield Factor(f"matrix/{at.kind}", 0.15 if at.kind == "cpu" else 0.4, 0.5)
-    yield Factor(f"matrix/{at.api}", 1, 0.4)
+    yield Factor(f"matrix/{at.kind}", 0.15 if at.kind == "cpu" else 0.4, 0.5 if at.kind == "cpu" else 0.15)
+    yield Factor(f"matrix/{at.api}", 1, 0.2)
     yield Factor(f"matrix/{at.kernels}/{at.kind}", 1, 0.4)
     yield Factor(f"matrix/{at.api}/{'wide' if fmt == 'wide' else 'packed'}", 1, 0.3)
     if at.is_early:
@@ -241,7 +273,7 @@ def attention(at: Place, is_quantised: bool) -> Iterator[Factor]:
 
 
 @_distinct
-def launch(at: Place) -> Iterator[Factor]:
+def launch(at: Place, is_expert: bool = False) -> Iterator[Factor]:
     """Of the seconds that each operation takes before it works."""
     yield from _own(at, "launch")
     yield Factor(f"launch/{at.api}", _API_LAUNCH_S.get(at.api, 5e-6), 0.4)
@@ -249,6 +281,9 @@ def launch(at: Place) -> Iterator[Factor]:
     yield Factor(f"launch/{at.kernels}/{at.kind}", at.launches, 0.5 if at.kernels != "llama.cpp" else 0.02)
     if at.is_early:
         yield Factor(f"launch/early/{at.kind}", 1.3, 0.25)
+    if is_expert and at.kind == "gpu":
+        # Pairs of tokens and experts are sorted, counted and padded, and the sum is made, around the matrices.
+        yield Factor(f"launch/experts/{at.kernels}", 1, 0.4)
 
 
 @_distinct
@@ -262,8 +297,10 @@ def step(at: Place) -> Iterator[Factor]:
 @_distinct
 def link(at: Place) -> Iterator[Factor]:
     """Of what passing results among devices takes, over what their links' latency and bandwidth say."""
-    yield Factor("link", 1.2, 0.3)
-    yield Factor(f"link/{at.program}", 1, 0.6)
+    yield Factor("link", 1, 0.1)
+    yield Factor(f"link/{at.program}", 1, 0.5)
+    if at.is_early:
+        yield Factor(f"link/early/{at.program}", 1.5, 0.6)
 
 
 @_distinct

@@ -233,6 +233,14 @@ class Hardware(Spec):
             return None
         return figure.times(TERA * self.thread_share(threads, number_format))
 
+    def lanes(self, threads: int | None = None) -> Figure | None:
+        """f32 operations per second of the vector units: where a file names only narrower ones, as many fewer as those are narrower."""
+        for number_format in ("f32", *(name for name in PEAK_FORMATS if name != "f32")):
+            figure = self.peak(number_format, threads)
+            if figure:
+                return figure.times(int(number_format[-2:].lstrip("tnp")) / 32)
+        return None
+
     def thread_share(self, threads: int | None, number_format: str = "int8") -> float:
         """What *threads* threads of a CPU compute of what all do: as measured, or in proportion."""
         full = self.threads or self.cores  # hybrid CPUs: the peak is that of the threads that decode

@@ -44,8 +44,8 @@ class Kernels:
         return self._share(factors.vector, self._family(fmt))
 
     def further_cost(self, fmt: Format) -> float:
-        """What each further token costs of what the first does."""
-        return self._share(factors.further, self._family(fmt))
+        """What each further token costs of what the first does: no less than its products take at the peak."""
+        return max(self._share(factors.further, self._family(fmt)), self.vector_share(fmt))
 
     def matrix_share(self, fmt: Format) -> float:
         """Of the peak for matrices, multiplying weights in *fmt* with many tokens."""
@@ -64,6 +64,11 @@ class Kernels:
     def launch_s(self) -> float:
         """Seconds that an operation takes before it works."""
         return factors.product(factors.launch(self.place), self.values)
+
+    @cached_property
+    def expert_launch_s(self) -> float:
+        """Seconds that a product with the experts' weights takes before it works, with what sorts tokens by experts."""
+        return factors.product(factors.launch(self.place, True), self.values)
 
     @cached_property
     def step_s(self) -> float:

@@ -174,6 +174,7 @@ class Runtime(Spec):
             is_early=is_early,
             has_flash=flash,
             is_measured=hardware.main_memory.is_measured,
+            is_hbm=hardware.main_memory.name.upper().startswith("HBM"),
             n_sockets=hardware.sockets,
             launches=self.launches[hardware.kind].value if hardware.kind in self.launches else 1.0,
             step_s=self.step_us[hardware.kind].value * MICRO if hardware.kind in self.step_us else 1e-4,

@@ -11,7 +11,7 @@ from simulator.spec.factors import FITTED, Place
 
 COVERAGES = (0.8, 0.95)  # for which errors are kept
 LEAST_ROWS = 30  # measurements of a group that has a width of its own
-LEAST_DEVICES = 3
+LEAST_DEVICES = 3  # on fewer, it only makes intervals wider than those of the next larger group
 
 _CLASSES = {
     "sbc": "small boards", "phone": "phones", "laptop-cpu": "laptops' CPUs", "desktop-cpu": "desktop CPUs", "server-cpu": "server CPUs",
@@ -51,7 +51,9 @@ def _known() -> Mapping[str, Within]:
 
 def within(at: Place, batch: int) -> Within:
     """The errors of the most particular group that has enough measurements."""
-    return next(
-        (_known()[group] for group in groups_of(at, batch) if group in _known()),
-        Within("no published measurement", 0, 0, (0.5, 1.0)),
-    )
+    found = [_known()[group] for group in groups_of(at, batch) if group in _known()]
+    if not found:
+        return Within("no published measurement", 0, 0, (0.5, 1.0))
+    enough = next((each for each in found if each.devices >= LEAST_DEVICES), found[-1])
+    fewer = [each for each in found[: found.index(enough)] if each.errors > enough.errors]
+    return max(fewer, key=lambda each: each.errors, default=enough)

@@ -10,12 +10,13 @@ from simulator.errors import InputError
 from simulator.spec.hardware import load_hardware
 from simulator.spec.runtime import load_runtime
 
-SIZES = (512, 1024, 2048, 4096, 8192)
+SIZES = (1024, 2048, 4096, 8192, 16384)
 
 
 def gemms(seconds=lambda n_bytes: 5e-6 + n_bytes / 2.5e12):
     """bf16 matrices of 25 shapes that one token meets, as vLLM would have them on an H100."""
     n, k = (each.ravel() for each in np.meshgrid(SIZES, SIZES))
+    n, k = np.append(n, 512), np.append(k, 512)  # narrower than what is compared
     columns = {"n": n, "k": k, "m": np.ones_like(n), "gemm_dtype": np.full(n.size, "bfloat16")}
     return Table("h100_sxm", "vllm", "1.0", columns | {"latency": 1e3 * seconds(2.0 * n * k)})
 
@@ -43,7 +44,7 @@ def test_one_shape_cannot_be_left_out():
 
 
 def test_our_matrix_is_a_launch_and_its_bytes():
-    """8192 x 8192 bf16 are 134 MB: not faster than at the datasheet's rate, and slower than 512 x 512 by about those bytes."""
+    """No faster than at the datasheet's rate, and slower by no more than a few launches and a part of that."""
     (kernel,) = matrices(gemms())
     least = kernel.n_bytes / load_hardware("h100-sxm").main_memory.ceiling_bytes_per_s()
     place = load_runtime("vllm").backend(load_hardware("h100-sxm")).kernels

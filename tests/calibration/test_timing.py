@@ -47,7 +47,14 @@ def moved():
     )
 
 
-@pytest.mark.parametrize("values_of", [prior_and_fitted, moved])
+def least():
+    """The same, where a further token costs no more than its products do."""
+    return np.array(
+        [value - 2.0 * each.name.startswith("further/") for value, each in zip(moved(), steps().factors, strict=True)]
+    )
+
+
+@pytest.mark.parametrize("values_of", [prior_and_fitted, moved, least])
 def test_arrays_give_the_seconds_of_forecasts(values_of):
     """Of every row, to nine digits: with the shipped factors and with others."""
     values = values_of()
@@ -76,9 +83,10 @@ def test_rows_rest_on_every_quantity():
     assert any(each.batch > 1 for each in steps().observed)
 
 
-def test_derivatives_are_those_of_the_seconds():
+@pytest.mark.parametrize("values_of", [moved, least])
+def test_derivatives_are_those_of_the_seconds(values_of):
     """By central differences along every factor: of ln(seconds) by ln(factor)."""
-    values, step = moved(), 1e-5
+    values, step = values_of(), 1e-5
     _, slopes = steps().timed(values)
     for place, factor in enumerate(steps().factors):
         along = np.zeros(len(values))

@@ -99,7 +99,7 @@ def test_words_are_found_in_any_spelling(capsys, what, words, names):
 def test_a_terminal_gets_twenty_lines_and_how_to_see_the_others(monkeypatch):
     """A head, twenty devices, and the command for all of them as it was asked."""
     n_devices = len(names(shelf("hardware")))
-    with screen(monkeypatch, columns=120) as shown:
+    with screen(monkeypatch, columns=140) as shown:
         print_list(Asked("hardware"))
     lines = plain(shown.getvalue()).splitlines()
     assert len(lines) == 1 + LINES + 2

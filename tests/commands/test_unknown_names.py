@@ -11,7 +11,7 @@ NAMES = [
     (("nonsense", PI), "unknown model 'nonsense' (give a file, or see roofcast list models)"),
     ((QWEN, "pi5-16"), "unknown hardware 'pi5-16' (give a file, or see roofcast list hardware); did you mean pi5-16gb?"),
     ((QWEN, "rtx4099"), "did you mean rtx-4090"),
-    ((QWEN, "4060"), "unknown hardware '4060' (give a file, or see roofcast list hardware); did you mean rtx-4060-ti?"),
+    ((QWEN, "rtx-4061"), "unknown hardware 'rtx-4061' (give a file, or see roofcast list hardware); did you mean rtx-4060"),
     ((QWEN, PI, "--runtime", "llama.cp"),
      "unknown runtime 'llama.cp' (give a file, or see roofcast list runtimes); did you mean ik_llama.cpp or llama.cpp?"),
     ((QWEN, PI, "--runtime", "zzz"), "unknown runtime 'zzz' (give a file, or see roofcast list runtimes)"),

@@ -130,7 +130,7 @@ def test_a_prediction_prints_as_one_line():
     rate, low, high = (format_number(float(each)) for each in rates)
     assert repr(point) == (
         "<Prediction: qwen3-30b-a3b in 2.70bpw on pi5-16gb with llama.cpp, batch 1, context 1,024: "
-        f"{rate} tokens/s (80 % interval {low} - {high}), limited by memory>"
+        f"{rate} tokens/s (80 % interval {low} - {high}), limited by {point.bound}>"
     )
     assert str(UNFIT.at(1, 1024)) == (
         "<Prediction: qwen3-30b-a3b in q4_k_m on pi4-4gb with llama.cpp, batch 1, context 1,024: "

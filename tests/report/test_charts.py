@@ -74,17 +74,18 @@ def test_the_batch_is_what_simulate_says(mixture):
     assert (total.y[-1], each.y[-1], total.low[-1]) == (None, None, None)
 
 
-def test_crossings_are_marked_at_the_sequence_where_they_happen(mixture):
+def test_crossings_are_marked_at_the_sequence_where_they_happen():
     """One sequence fewer, and memory still takes longer than compute; one more than the last, and it does not fit."""
-    marks = {mark.what: mark for mark in batch_chart([mixture], (1, 64), 1024).panels[0].series[0].marks}
+    dense = scenario("llama-3-8b", BOARD, weights="q4_k_m", runtime="roofline")
+    marks = {mark.what: mark for mark in batch_chart([dense], (1, 128), 1024).panels[0].series[0].marks}
     first = int(marks["compute takes over"].x)
-    before, after = (mixture.at(batch, 1024).parts for batch in (first - 1, first))
+    before, after = (dense.at(batch, 1024).parts for batch in (first - 1, first))
     assert before["compute"] <= before["memory"]
     assert after["compute"] > after["memory"]
     last = int(marks["memory is full"].x)
-    assert mixture.at(last, 1024).fits
-    assert not mixture.at(last + 1, 1024).fits
-    assert marks["memory is full"].y == pytest.approx(float(mixture.at(last, 1024).tokens_per_s))
+    assert dense.at(last, 1024).fits
+    assert not dense.at(last + 1, 1024).fits
+    assert marks["memory is full"].y == pytest.approx(float(dense.at(last, 1024).tokens_per_s))
 
 
 def test_the_cache_outweighs_the_weights_at_a_batch(dense):
@@ -222,7 +223,8 @@ def test_the_foot_names_devices_whose_peak_is_unknown(dense):
 
 def test_an_older_board_is_no_faster_in_batches():
     """A Pi 4 multiplies 16 operations a cycle and core in int8 at 1.8 GHz, a Pi 5 64 at 2.4 GHz: 5.33 times as many."""
-    old, new = (scenario("llama-3-8b", board, weights="q4_k_m").at(16, 128) for board in ("pi4-8gb", "pi5-8gb"))
+    boards = ("pi4-8gb", "pi5-8gb")
+    old, new = (scenario("llama-3-8b", board, weights="q4_k_m", runtime="roofline").at(64, 128) for board in boards)
     assert str(old.bound) == str(new.bound) == "compute"
     assert new.tokens_per_s / old.tokens_per_s == pytest.approx(64 * 2.4 / (16 * 1.8), rel=0.05)
 

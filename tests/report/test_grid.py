@@ -130,16 +130,16 @@ def test_named_formats_are_shown_and_the_first_that_fits_is_the_first_choice():
 
 
 def test_a_named_format_that_does_not_suit_is_told_in_its_sentence(tmp_path):
-    """Rows of 100 do not divide into groups of 128: the message is the one of `simulate`."""
+    """Rows of 100 do not divide into blocks of 32: the message is the one of `simulate`."""
     path = tmp_path / "odd.yaml"
     path.write_text(
         "name: odd\nd_model: 100\nvocab: 1000\nlayers:\n- attention: {kind: grouped_query, n_heads: 2, n_kv_heads: 2, head_dim: 50}\n"
         "  ffn: {kind: gated, d_ff: 100}\n"
     )
     with pytest.raises(InputError, match="a row of 100 elements does not divide") as told:
-        build_grids([path], ["pi5-16gb"], weights=("q4_k_m", "int4-g128"), runtime="roofline", **SMALL)
+        build_grids([path], ["pi5-16gb"], weights=("q4_k_m", "mxfp4"), runtime="roofline", **SMALL)
     with pytest.raises(InputError) as alone:
-        scenario(path, "pi5-16gb", weights="int4-g128", runtime="roofline").at(1, 128)
+        scenario(path, "pi5-16gb", weights="mxfp4", runtime="roofline").at(1, 128)
     assert str(told.value) == str(alone.value)
 
 
