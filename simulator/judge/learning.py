@@ -24,13 +24,14 @@ from simulator.judge.score import Fitted, shared_by
 from simulator.spec.factors import Factor
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
-from simulator.spec.learned import KINDS, MOST, Learned
+from simulator.spec.learned import KINDS, MOST, MOST_ERROR, Learned
 from simulator.spec.own_figures import basis_of
 
 NOISE = 0.05  # standard deviation of ln(measured seconds) about the model, beyond which a row counts less and less
 MODEL_SPREAD = 0.08  # how much what a model takes differs beside that, all its rows alike
 N_STEPS, N_REWEIGHTED = 12, 8
 LEAST_SHARE = 0.005  # of a Gauss-Newton step: where kernels switch, times bend sharply, and a long one overshoots
+N_PARTS = 200  # that rows are left out in, one by one up to so many
 STEP = 0.01  # of a logarithm, for derivatives
 TELLS = 0.02  # a row tells of a factor if its time changes by so much of what the factor does
 NOT_FITTED = "of a runtime that rests on the device's own figures: roofcast profile measures those"
@@ -117,7 +118,7 @@ def _lesson(
         raise Unusable(NOT_FITTED)
     fits = np.broadcast_to(points.fits, len(rows))
     fitting = [each for each, is_fitting in zip(rows, fits, strict=True) if is_fitting]
-    unfit = [each for each in rows if each not in fitting]
+    unfit = [each for each, is_fitting in zip(rows, fits, strict=True) if not is_fitting]
     if not fitting:
         return None, unfit
     return Lesson(tuple(fitting), at(fitting) if unfit else points), unfit
@@ -200,9 +201,11 @@ class Learning:
 
     @cached_property
     def left_out(self) -> np.ndarray:
-        """The same of each row by what is learned from all others."""
-        every = np.eye(len(self.rows))
-        return np.array([float(self.fitted.error_without(each)[0]) for each in every])
+        """The same of each row by what is learned from all others; of very many, a part at a time from all other parts."""
+        found, part_of = np.empty(len(self.rows)), np.arange(len(self.rows)) % N_PARTS
+        for part in np.unique(part_of):
+            found[part_of == part] = self.fitted.error_without((part_of == part).astype(float))
+        return found
 
     @cached_property
     def of_other_models(self) -> np.ndarray:
@@ -288,7 +291,9 @@ class Learning:
                 (KINDS[3], ~is_one, lambda: self.of_other_models),
             ]
         return {
-            kind: _figure(max(1e-4, float(np.sqrt(np.mean(errors()[rows] ** 2)))), source, int(np.sum(rows)))
+            kind: _figure(
+                min(max(1e-4, float(np.sqrt(np.mean(errors()[rows] ** 2)))), MOST_ERROR), source, int(np.sum(rows))
+            )
             for kind, rows, errors in chosen
             if np.any(rows)
         }

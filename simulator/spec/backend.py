@@ -15,7 +15,8 @@ from simulator.units import MICRO
 
 FITTED_TO = "fitted to published measurements: roofcast score"
 FITTED_SHARE = Figure.model_construct(value=1.0, provenance="fitted", source=FITTED_TO)
-_COMPOSED: dict[tuple, Backend] = {}  # backends put together from factors, whose dictionaries they keep alive
+# Backends put together from factors, each with the dictionary of those: while it is kept, no other has its id.
+_COMPOSED: dict[tuple, tuple[Mapping[str, float], Backend]] = {}
 ONE = Figure.model_construct(value=1.0, provenance="measured", source=BY_DEFINITION)
 
 
@@ -117,10 +118,9 @@ def fitted_backend(
         kernels = kernels.with_own(dict(own)) if own else kernels
         launch = Figure.model_construct(value=kernels.launch_s / MICRO, provenance="fitted", source=FITTED_TO)
         step = Figure.model_construct(value=kernels.step_s / MICRO, provenance="fitted", source=FITTED_TO)
-        _COMPOSED[key] = Backend.model_construct(
-            arithmetic=arithmetic, launch_share=ONE, launch_us=launch, step_us=step
-        ).model_copy(update={"_kernels": kernels})
-    return _COMPOSED[key]
+        backend = Backend.model_construct(arithmetic=arithmetic, launch_share=ONE, launch_us=launch, step_us=step)
+        _COMPOSED[key] = values, backend.model_copy(update={"_kernels": kernels})
+    return _COMPOSED[key][1]
 
 
 def with_speeds(base: Backend, speeds: EngineSpeeds) -> Backend:

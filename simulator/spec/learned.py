@@ -16,6 +16,7 @@ from simulator.spec.schema import Field, Spec, rule_for
 # Kinds of forecasts whose errors are kept apart: for one sequence or several, of a model that was measured or another.
 KINDS = ("one sequence", "several sequences", "one sequence, other models", "several sequences, other models")
 MOST = 50.0  # times or by: what is further off is a mistake in the measurement or the device file, and nothing to be learned
+MOST_ERROR = 5.0  # a logarithm's: measurements that scatter by more, by a factor of 150, say nothing
 LEAST_ROWS = 3  # of which errors are known, for an interval to rest on them
 
 
@@ -59,6 +60,11 @@ class Learned(Spec):
                 raise ValueError(f"{name}: unknown, known: {'; '.join(KINDS)}")
             if figure.count is None:
                 raise ValueError(f"{name}: count is needed: of how many measurements")
+            if figure.value > MOST_ERROR:
+                raise ValueError(
+                    f"{name}: a standard deviation of a logarithm up to {MOST_ERROR:g} is believed, got {figure.value:g}; run "
+                    "--learn again, or leave it out"
+                )
         return errors
 
     @cached_property

@@ -107,3 +107,15 @@ def test_a_section_goes_where_the_old_one_was():
     assert with_section("a: 1\n", "learned: {}\n") == "a: 1\nlearned: {}\n"
     old = "a: 1\nlearned:\n  x: 1\n  # inside\n\n# of b\nb: 2\n"
     assert with_section(old, "learned: {}\n") == "a: 1\nlearned: {}\n\n# of b\nb: 2\n"
+
+
+def test_an_error_that_is_none_is_refused(run, tmp_path):
+    """A scatter by e to the 1,000th, which no interval can be made of."""
+    (tmp_path / "a.csv").write_text(csv_of(*ROWS))
+    run("validate", "rtx-4080", "--against", "a.csv", "--learn", "mine.yaml")
+    path = tmp_path / "mine.yaml"
+    head, name, rest = path.read_text().partition("one sequence: {value: ")
+    path.write_text(head + name + "1000" + rest[rest.index(",") :])
+    status, _, err = run("simulate", "llama-3-8b", "mine.yaml")
+    assert status == 2
+    assert "one sequence: a standard deviation of a logarithm up to 5 is believed, got 1000" in err

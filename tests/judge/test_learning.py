@@ -8,6 +8,7 @@ import pytest
 from simulator.forecast.scenario import scenario
 from simulator.importers.open import load_model
 from simulator.importers.records import Published
+from simulator.judge import learning as learning_module
 from simulator.judge.halves import halves
 from simulator.judge.learning import NOT_FITTED, SEVERAL, learn
 from simulator.judge.score import score
@@ -81,6 +82,18 @@ def test_left_out_rows_are_forecast_from_the_others():
     assert np.allclose(learning.before, np.log(1 / 0.8))
     assert np.max(np.abs(learning.left_out)) < 0.05
     assert np.max(np.abs(learning.left_out)) < np.max(np.abs(learning.of_other_models)) < 0.15
+
+
+def test_very_many_rows_are_left_out_in_parts(monkeypatch):
+    """No row is forecast from itself: of a pair in one part, both are from what all others say."""
+    measured = rows(0.8, contexts=range(0, 800, 100))
+    wrong = [replace(measured[0], tokens_per_s=2 * measured[0].tokens_per_s), *measured[1:]]
+    one_by_one = learned_from(wrong)[1].left_out
+    monkeypatch.setattr(learning_module, "N_PARTS", 4)
+    in_parts = learned_from(wrong)[1].left_out
+    assert len(in_parts) == 8
+    assert in_parts == pytest.approx(one_by_one, abs=0.05)
+    assert in_parts[4] == pytest.approx(learned_from(measured[1:])[1].left_out[3], abs=0.02)
 
 
 def test_a_misprint_among_many_moves_little():

@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 
 from simulator.spec import factors
+from simulator.spec.backend import fitted_backend
 from simulator.spec.factors import APIS, Factor, Place, family, generation, share, share_of
 from simulator.spec.hardware import load_hardware
 from simulator.spec.kernels import Kernels
@@ -38,7 +39,7 @@ PLACES = sorted(set(places()), key=repr)
 
 def quantities(at):
     """The factors of each quantity at a place."""
-    yield from (listed(at) for listed in OF_PLACE)
+    yield from (*(listed(at) for listed in OF_PLACE), factors.launch(at, True))
     yield from (listed(at, fmt) for listed in OF_WEIGHTS for fmt in FAMILIES)
     yield from (factors.bandwidth(at, fmt, is_expert) for fmt in FAMILIES for is_expert in (False, True))
     yield from (factors.cached(at, packed, state) for packed in (False, True) for state in (False, True))
@@ -153,3 +154,14 @@ def test_apis_are_those_that_runtimes_have():
     """Each is used by some runtime."""
     runtimes = [load_runtime(name) for name in names(RUNTIMES)]
     assert {api for each in runtimes for found in each.apis.values() for api in found} == set(APIS)
+
+
+def test_backends_of_factors_that_are_gone_are_not_taken_for_others():
+    """A dictionary that is made where another was has its place in memory, and other factors: with what was learned, too."""
+    device, found = load_hardware("rtx-3060"), []
+    place = load_runtime("llama.cpp").place(device)
+    for n in range(20):
+        values = {"launch/cuda": math.log(1e-6 * (n + 1))}
+        found.append(fitted_backend(place, values, True, {}, (("own/launch", 0.0),)).kernels.launch_s)
+        del values
+    assert found == pytest.approx([found[0] * (n + 1) for n in range(20)])
