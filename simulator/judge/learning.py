@@ -29,7 +29,8 @@ from simulator.spec.own_figures import basis_of
 
 NOISE = 0.05  # standard deviation of ln(measured seconds) about the model, beyond which a row counts less and less
 MODEL_SPREAD = 0.08  # how much what a model takes differs beside that, all its rows alike
-N_STEPS, N_REWEIGHTED = 4, 8
+N_STEPS, N_REWEIGHTED = 12, 8
+LEAST_SHARE = 0.005  # of a Gauss-Newton step: where kernels switch, times bend sharply, and a long one overshoots
 N_PARTS = 200  # that rows are left out in, one by one up to so many
 STEP = 0.01  # of a logarithm, for derivatives
 TELLS = 0.02  # a row tells of a factor if its time changes by so much of what the factor does
@@ -224,7 +225,7 @@ class Learning:
             if np.max(np.abs(step)) < STEP / 2:
                 break
             share, nearer = 1.0, at
-            while share > 0.1 and nearer.loss() >= loss:
+            while share > LEAST_SHARE and nearer.loss() >= loss:
                 limit = math.log(MOST)
                 nearer, share = self._linear(np.clip(at.values + share * step, -limit, limit)), share / 2
             if nearer.loss() >= loss:

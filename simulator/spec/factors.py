@@ -232,6 +232,9 @@ def vector(at: Place, fmt: str) -> Iterator[Factor]:
     yield Factor(f"vector/{at.generation}/{fmt}", 1, 0.15)
     yield Factor(f"vector/{at.kernels}/{at.kind}", 1, 0.4 if at.kernels != "llama.cpp" else 0.02)
     yield Factor(f"vector/{at.kernels}/{at.kind}/{fmt}", 1, 0.25)
+    if at.is_early and at.kind == "cpu":
+        yield Factor("vector/early/cpu", 0.7, 0.3)
+        yield Factor(f"vector/early/cpu/{at.generation}", 1, 0.5)
 
 
 @_distinct

@@ -58,3 +58,10 @@ def test_shipped_groups_rest_on_enough():
         assert each["devices"] >= LEAST_DEVICES
         assert len(each["within"]) == len(COVERAGES)
         assert 0 < each["within"][0] <= each["within"][1]
+
+
+def test_few_devices_only_make_intervals_wider():
+    """Batches on server CPUs were measured on one device: its width holds where it is the wider."""
+    at = Place("cpu", "cpu", "avx2", "server-cpu", "intel", "llama.cpp", "llama.cpp")
+    enough = next(found for found in (within(at, 2), within(at, 1)) if found.devices >= 1)
+    assert enough.errors >= within(Place("cpu", "cpu", "", "nothing", "", "", ""), 2).errors or enough.devices >= LEAST_DEVICES
