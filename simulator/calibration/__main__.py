@@ -15,10 +15,11 @@ from simulator.calibration.results import as_text, told, write_folds
 from simulator.calibration.spread import spreads
 from simulator.calibration.timing import Steps
 from simulator.importers.measurements import load_measurements
+from simulator.importers.serving import load_serving
 from simulator.judge.left_out import FOLDS
 from simulator.report.progress import progress_bar
 from simulator.spec.factors import FITTED, fitted
-from simulator.spec.library import MEASURED
+from simulator.spec.library import MEASURED, SERVED
 
 SAME = 0.01  # forecasts that differ by less are the same: another processor adds up in another order
 
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     found = told(steps.factors, values, steps.observed)
     if options.check:
         return _check(steps, {name: math.log(each.value) for name, each in found.items()})
-    judging = Judging(problem)
+    judging = Judging(problem, _judged())
     with progress_bar("Fitting") as show:
         by_pair = judging.fit(values, show)
     names = [factor.name for factor in steps.factors]
@@ -48,6 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     off = np.abs(np.expm1(errors))
     print(f"{made_from}: left out, median error {np.median(off):.1%}, nine in ten within {np.percentile(off, 90):.0%}")
     return 0
+
+
+def _judged() -> list[tuple[str, str]]:
+    """Device and model of every row that `roofcast score` forecasts."""
+    rows = [*load_measurements(MEASURED, with_unusable=True).published, *load_serving(SERVED).published]
+    found = {(each.hardware.name, each.loaded.model.name) for each in rows if each.hardware is not None}
+    return sorted(found)
 
 
 def _check(steps: Steps, found: dict[str, float]) -> int:

@@ -18,9 +18,13 @@ N_STEPS = 8  # of the search, which begins at the factors that all rows give
 
 @dataclass(frozen=True)
 class Judging:
-    """Every pair of a fold of devices and a fold of models that has rows."""
+    """Every pair of a fold of devices and a fold of models that has rows.
+
+    *beside*: devices and models of rows that are judged, too, though nothing is fitted on them: of servers, or not usable.
+    """
 
     problem: Problem
+    beside: Sequence[tuple[str, str]] = ()
 
     @property
     def _observed(self) -> Sequence[Observation]:
@@ -48,7 +52,9 @@ class Judging:
     @cached_property
     def pairs(self) -> list[tuple[int, int]]:
         """Those that have rows."""
-        return sorted({(int(device), int(model)) for device, model in self.of_rows})
+        found = {(self.devices.get(device_group(device)), self.models.get(model)) for device, model in self.beside}
+        known = {pair for pair in found if None not in pair}
+        return sorted(known | {(int(device), int(model)) for device, model in self.of_rows})
 
     def fit(self, start: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         """Array (pair, factor): factors fitted to all rows that share neither fold with the pair."""

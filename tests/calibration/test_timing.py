@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from simulator.calibration.fitting import Problem
+from simulator.calibration.judging import Judging
 from simulator.calibration.observations import OF_OPERATION, observe
 from simulator.calibration.timing import Steps
 from simulator.forecast.conditions import runtime_of, scenario_of
 from simulator.importers.measurements import load_measurements
+from simulator.judge.folds import device_group
 from simulator.spec.factors import fitted
 from simulator.spec.library import MEASURED
 
@@ -115,3 +117,16 @@ def test_a_long_series_does_not_outweigh_others():
     alone = Problem(Steps(observed[:1])).weights.sum()
     four = Problem(Steps([observed[0]] * 4)).weights.sum()
     assert (alone, four) == (pytest.approx(1), pytest.approx(2))
+
+
+def test_rows_beside_have_pairs_of_folds_too():
+    """A device and a model that were both fitted on, in rows of their own; what never was needs none."""
+    observed = steps().observed
+    alone = Judging(Problem(steps()))
+    pairs = {(device, model) for device in alone.devices.values() for model in alone.models.values()}
+    device, model = min(pairs - set(alone.pairs))
+    names = {each.device: alone.devices[device_group(each.device)] for each in observed}
+    name = next(name for name, fold in names.items() if fold == device)
+    other = next(name for name, fold in alone.models.items() if fold == model)
+    beside = Judging(Problem(steps()), [(name, other), (name, "a model of nobody"), ("a device of nobody", other)])
+    assert set(beside.pairs) - set(alone.pairs) == {(device, model)}

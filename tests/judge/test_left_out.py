@@ -5,10 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from simulator.importers.measurements import load_measurements
+from simulator.importers.serving import load_serving
 from simulator.judge import left_out
 from simulator.judge.folds import DEVICE_FOLDS, MODEL_FOLDS, device_folds, device_group, model_folds
 from simulator.judge.left_out import runtime_for
 from simulator.spec.hardware import load_hardware
+from simulator.spec.library import MEASURED, SERVED
 from simulator.spec.runtime import load_runtime
 
 CARD = load_hardware("rtx-3060")
@@ -41,11 +44,30 @@ def test_a_row_is_judged_by_its_own_pair(folds, device, launch_us):
     assert found.backend(CARD).kernels.launch_s == pytest.approx(launch_us * 1e-6)
 
 
-@pytest.mark.parametrize(("device", "model"), [("rtx-4090", "m"), ("rtx-3060", "another")])
-def test_what_nothing_was_fitted_on_is_judged_by_all(folds, device, model):
-    """It was never seen: the shipped factors hold."""
+@pytest.mark.parametrize(("device", "model", "launch_us"), [("rtx-4090", "m", 1.0), ("pi5-8gb", "another", 2.0)])
+def test_one_of_the_two_is_left_out_where_the_other_was_never_seen(folds, device, model, launch_us):
+    """The shipped factors rest on the one that was: they would not be left-out ones."""
+    found = runtime_for(load_runtime("llama.cpp"), device, model)
+    assert found.backend(CARD).kernels.launch_s == pytest.approx(launch_us * 1e-6)
+
+
+def test_what_nothing_was_fitted_on_is_judged_by_all(folds):
+    """Neither was ever seen: the shipped factors hold."""
     runtime = load_runtime("llama.cpp")
-    assert runtime_for(runtime, device, model) is runtime
+    assert runtime_for(runtime, "rtx-4090", "another") is runtime
+
+
+def test_every_row_that_is_judged_has_factors_of_its_own():
+    """Of servers and of rows that nothing is fitted on, too: without its device and without its model."""
+    rows = [*load_measurements(MEASURED, with_unusable=True).published, *load_serving(SERVED).published]
+    _, _, folds = left_out._folds()
+    parts = {number: tuple(map(int, pair.split())) for pair, number in folds["pairs"].items()}
+    for device, model in {(each.hardware.name, each.loaded.model.name) for each in rows if each.hardware}:
+        wanted = folds["devices"].get(device_group(device)), folds["models"].get(model)
+        found = left_out.pair_without(device, model)
+        assert (found is None) == (wanted == (None, None)), (device, model)
+        if found is not None:
+            assert all(fold in (None, own) for fold, own in zip(wanted, parts[found], strict=True)), (device, model)
 
 
 def test_software_without_fitted_kernels_stays_as_it_is(folds):
