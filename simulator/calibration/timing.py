@@ -80,13 +80,16 @@ class Steps:
         memory, of_core = self._memory(logs["core"])
         is_cache, n = parts["is_cache"], parts["sharers"]
         read = memory / np.where(is_cache, share["cache"], share["bandwidth"])
-        matrix = (read + parts["activation_s"], parts["matrix_s"] / share["matrix"])
         is_least = share["vector"] > share["further"]  # a token costs no less than its products
         further = np.where(is_cache, 0.0, np.maximum(share["vector"], share["further"]) * (n - 1))
         single = parts["vector_s"] / np.where(is_cache, share["attention"], share["vector"])
         vector = (read * parts["again"] + parts["activation_s"], single * (1 + further))
+        unpacks = np.diff(rests["vector"].indptr) > 0
+        tiled = parts["matrix_s"] / share["matrix"]
+        is_unpacking = unpacks & (single > tiled)
+        matrix = (read + parts["activation_s"], np.where(is_unpacking, single, tiled))
         both, other = (np.cbrt(one**3 + two**3) for one, two in (vector, matrix))
-        has_vector = is_cache | (np.diff(rests["vector"].indptr) > 0)
+        has_vector = is_cache | unpacks
         is_vector = has_vector & ((both <= other) | ((n <= 1) & ~is_cache))
         memory_s, compute_s = (np.where(is_vector, one, two) for one, two in zip(vector, matrix, strict=True))
         work_s = np.where(is_vector, both, other)
@@ -102,10 +105,12 @@ class Steps:
             "bandwidth": -by_read * slope["bandwidth"] * weights,
             "cache": -by_read * slope["cache"] * caches,
             "core": by_read * of_core,
-            "vector": -by_compute * slope["vector"] * (is_vector & weights) / np.where(is_least, 1 + further, 1.0),
+            "vector": -by_compute
+            * slope["vector"]
+            * ((is_vector & weights) / np.where(is_least, 1 + further, 1.0) + (~is_vector & is_unpacking)),
             "attention": -by_compute * slope["attention"] * (is_vector & caches),
             "further": by_compute * further / (1 + further) * slope["further"] * (is_vector & weights & ~is_least),
-            "matrix": -by_compute * slope["matrix"] * ~is_vector,
+            "matrix": -by_compute * slope["matrix"] * (~is_vector & ~is_unpacking),
             "launch": parts["count"] * parts["launches"] * launch,
         }
         changes = sum(diags(by[name]) @ rests[name] for name in by)

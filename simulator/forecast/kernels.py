@@ -57,12 +57,14 @@ def work_seconds(
     memory_s = op.cost.streamed_bytes * (s_per_byte / kernels.bandwidth_share(op.format, op.part == "experts"))
     tiled = op.cost.flops * (np.maximum(n, kernels.tile) / n)
     peak = peak_per_s or products
-    matrix = _work(memory_s + activation_s, tiled * (1 / (peak * kernels.matrix_share(op.format))))
+    compute_s = tiled * (1 / (peak * kernels.matrix_share(op.format)))
     if not kernels.has_vector:
-        return matrix
-    shared = op.cost.flops * ((1 + kernels.further_cost(op.format) * (n - 1)) / n)
+        return _work(memory_s + activation_s, compute_s)
+    # Matrix kernels, too, unpack each weight once: so many tokens take no less than one.
+    one_s = op.cost.flops / n * (1 / (products * kernels.vector_share(op.format)))
+    matrix = _work(memory_s + activation_s, np.maximum(compute_s, one_s))
     again = n**kernels.read_again if op.part == "experts" else 1.0
-    vector = _work(memory_s * again + activation_s, shared * (1 / (products * kernels.vector_share(op.format))))
+    vector = _work(memory_s * again + activation_s, one_s * (1 + kernels.further_cost(op.format) * (n - 1)))
     return _faster(vector, matrix, always=n <= 1)
 
 
