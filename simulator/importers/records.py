@@ -13,6 +13,7 @@ from simulator.spec.quant import parse_cache_format
 from simulator.spec.textfiles import parse_number
 
 MAX_ROWS = 10_000
+MAX_ADDRESS = 2_000  # characters
 MIN_RATE, MAX_RATE = 1e-6, 1e9  # tokens per second: what lies beyond is a misprint
 MAX_SPREAD = 10.0  # of a standard deviation over the rate
 
@@ -117,7 +118,7 @@ class Record:
         return Origin(
             _why_not(self),
             *(printable(self.text(name)) for name in ("mode", "device_class", "device", "model", "runtime", "batch")),
-            url=printable(self.text("source_url")),
+            url=printable(self.text("source_url"), MAX_ADDRESS),
         )
 
     def number(self, name: str, lowest: float, highest: float) -> float:

@@ -25,7 +25,10 @@ def learned_lines(name: str, learning: Learning, learned: Learned, target: str) 
     if told:
         yield f"{name}: beside what is known of other devices: {', '.join(told)}"
     before, after = _errors(learning.before), _errors(learning.left_out)
-    yield f"{name}: each row forecast from all others: {after}; before: {before}"
+    others = "each row forecast from all others" if len(learning.rows) > 1 else "the only row, forecast without it"
+    yield f"{name}: {others}: {after}; before: {before}"
+    if _median(learning.left_out) > _median(learning.before):
+        yield f"{name}: that is worse than before: these rows do not agree; forecast with the shipped file, or measure more"
     if KINDS[2] in learned.errors or KINDS[3] in learned.errors:
         yield f"{name}: each row forecast from those of other models: {_errors(learning.of_other_models)}"
 
@@ -36,6 +39,10 @@ def not_learned_lines(skipped: Sequence[Skipped]) -> Iterator[str]:
     for reason, n in by_reason.most_common():
         named = ", ".join(each.id for each in skipped if each.reason == reason)
         yield f"not learned from {counted(n, 'row')} ({named if len(named) < 200 else named[:197] + '...'}): {reason}"
+
+
+def _median(logs: np.ndarray) -> float:
+    return float(np.median(np.abs(np.expm1(logs))))
 
 
 def _errors(logs: np.ndarray) -> str:

@@ -28,7 +28,7 @@ class Learned(Spec):
 
     api: str = Field("", max_length=40)  # that the GPU was driven by
     source: str = Field(min_length=1, max_length=1_000)  # the file, and the day
-    basis: str = Field(pattern=r"^[0-9a-f]{8}$")  # what the multipliers are of: `own_figures.basis_of`
+    basis: str = Field(pattern=r"^b[0-9a-f]{8}$")  # what the multipliers are of: `own_figures.basis_of`
     multipliers: dict[str, Figure] = Field(
         {}, max_length=200
     )  # as `factors.OWN` names them, or with a kind: vector/q4k

@@ -40,7 +40,8 @@ def basis_of(hardware: Hardware) -> str:
         *hardware.peaks_tflops.values(),
     ]
     told = [f"{each.value:.6g}" if each else "" for each in rates]
-    return f"{zlib.crc32(' '.join([_fitted_told(), *told]).encode()):08x}"
+    # With a letter before it, since 635179e3 would be read as a number.
+    return f"b{zlib.crc32(' '.join([_fitted_told(), *told]).encode()):08x}"
 
 
 @cache

@@ -1,6 +1,7 @@
 """The command `validate --learn`: the device file that it writes, what later forecasts make of it, and what it refuses."""
 
 import pytest
+import yaml
 from bench_output import RUN, as_json_lines
 from messages import message_of
 from own_csv import csv_of
@@ -9,6 +10,7 @@ from simulator.cli import main
 from simulator.commands.learned_file import with_section
 from simulator.spec.hardware import load_hardware
 from simulator.spec.library import shelf
+from simulator.spec.own_figures import basis_of
 
 GPU = {"device": "rtx-4080", "backend": "cuda", "threads": ""}
 ROWS = [
@@ -119,3 +121,11 @@ def test_an_error_that_is_none_is_refused(run, tmp_path):
     status, _, err = run("simulate", "llama-3-8b", "mine.yaml")
     assert status == 2
     assert "one sequence: a standard deviation of a logarithm up to 5 is believed, got 1000" in err
+
+
+def test_what_figures_it_rests_on_is_text_whatever_its_digits(monkeypatch):
+    """635179e3 by itself would be read from the file as a number."""
+    monkeypatch.setattr("simulator.spec.own_figures.zlib.crc32", lambda _: 0x635179E3)
+    basis = basis_of(load_hardware("m2-ultra-76"))
+    assert basis == "b635179e3"
+    assert yaml.safe_load(f"basis: {basis}") == {"basis": basis}
