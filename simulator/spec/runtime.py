@@ -218,12 +218,15 @@ class Runtime(Spec):
         own = learned.factors if learned else ()
         return fitted_backend(place, values, self.has_vector_kernels, self.arithmetic, own)
 
+    def _has_backend(self, hardware: Hardware) -> bool:
+        return bool(self._api(hardware)) if self.apis else self._backend(hardware) is not None
+
     def refusal(self, hardware: Hardware, formats: str = "", of: Literal["weights", "cache"] = "weights") -> str:
         """Why this runtime cannot run on a device, or not with *formats* (a name, as in mxfp4+bf16); empty where it can.
 
         What is not known of a device is not held against it.
         """
-        if self._backend(hardware) is None:
+        if not self._has_backend(hardware):
             what = "CPUs" if hardware.kind == "cpu" else f"GPUs of {hardware.vendor or 'an unnamed vendor'}"
             how = f" with {self._conditions.api}" if self._conditions.api and hardware.kind == "gpu" else ""
             return f"runtime {self.name} has no figures for {what}{how}"
