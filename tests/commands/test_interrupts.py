@@ -218,9 +218,12 @@ def test_an_interrupt_that_is_to_be_ignored_is_ignored(tmp_path, body):
 def test_a_signal_to_a_fork_is_not_its_parents(tmp_path, number):
     """The fork dies of it, as the system tells its parent, which goes on: it neither takes the signal for its own nor waits."""
     body = f"""import os
+    begun, begins = os.pipe()
     child = os.fork()
     if child == 0:
+        os.write(begins, b'.')  # a signal before it runs at all would meet what its parent does
         time.sleep(20)
+    os.read(begun, 1)
     print('here', flush=True)
     os.kill(child, {int(number)})
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -{int(number)}
