@@ -39,8 +39,13 @@ def with_formats(loaded: Loaded, label: str | None, bits: float | None, date: st
 
     *date*: when it was measured, as 2026-02, where that is known.
     """
+    return _with_formats(loaded, label, bits, _is_recent(loaded.model, date))
+
+
+@lru_cache(maxsize=4096)  # rows of one series ask the same
+def _with_formats(loaded: Loaded, label: str | None, bits: float | None, is_recent: bool) -> Choice:
     if label and bits is None:
-        return _by_name(loaded, label, date)
+        return _by_name(loaded, label, is_recent)
     if label and label not in RECIPES and suits(loaded, label, bits):
         return Choice(loaded, label)
     # A checkpoint whose experts come quantised keeps them so: gpt-oss files labelled F16 hold mxfp4.
@@ -51,7 +56,7 @@ def with_formats(loaded: Loaded, label: str | None, bits: float | None, date: st
     if not 0.1 <= bits <= 64:
         raise Unusable("the size of the weights does not suit the model")
     target = bits * loaded.model.total_params / 8
-    for name in _variants(loaded.model, label, target, date) if label else ():
+    for name in _variants(loaded.model, label, target, is_recent) if label else ():
         return Choice(loaded, name, (f"{label} as large as the file is: {name}",))
     odd = f"labelled {label}, but of another size: counted by it" if label else "weights known by their size"
     return Choice(loaded, bits_per_weight(bits).name, (f"{odd}, the same for every tensor",))
@@ -78,11 +83,11 @@ def _size(model: Model, weights: Weights | None) -> float | None:
         return None
 
 
-def _by_name(loaded: Loaded, label: str, date: str) -> Choice:
+def _by_name(loaded: Loaded, label: str, is_recent: bool) -> Choice:
     recipe = RECIPES.get(label)
     if recipe is None:
         return Choice(loaded, label)
-    if recipe.before and not _is_recent(loaded.model, date):
+    if recipe.before and not is_recent:
         assumed = f"size of {label} not stated: as {recipe.before}, close to which such files made before 2026 are"
         return Choice(loaded, recipe.before, (assumed,))
     return Choice(loaded, label, (f"size of {label} not stated: by the formats that such files have",))
@@ -97,7 +102,7 @@ def _is_recent(model: Model, date: str) -> bool:
 # ---- a mix that has the size ----
 
 
-def _variants(model: Model, label: str, target: float, date: str) -> Iterator[str]:
+def _variants(model: Model, label: str, target: float, is_recent: bool) -> Iterator[str]:
     """Ways in which a mix of that name comes to *target* bytes, the likeliest first."""
     recipe = RECIPES.get(label)
     if recipe is None:
@@ -105,7 +110,7 @@ def _variants(model: Model, label: str, target: float, date: str) -> Iterator[st
         mixes = (label,)
     else:
         plain = recipe.before or label
-        mixes = (label, plain) if _is_recent(model, date) else (plain, label)
+        mixes = (label, plain) if is_recent else (plain, label)
     for name in mixes:
         yield from _with_bulk(model, "experts" if model.experts else "layers", name, target)
 
