@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from simulator.errors import InputError
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.conditions import runtime_of, scenario_of
 from simulator.forecast.prediction import Prediction
-from simulator.forecast.roofline import TimedOp
+from simulator.forecast.roofline import TimedOp, reading_cores
 from simulator.forecast.step import threads_of
 from simulator.importers.records import Published, Unusable
 from simulator.progress import Progress
@@ -77,8 +77,7 @@ def _observation(each: Published, point: Prediction) -> Observation:
     hardware, kernels = point.hardware, point.backend.kernels
     assert kernels is not None  # as the caller has seen
     threads = threads_of(hardware, point.load)
-    is_limited = hardware.kind == "cpu" and not hardware.main_memory.gb_per_s_by_threads and not hardware.curve
-    n_cores = min(threads or 1, hardware.cores or threads or 1) if is_limited else 0
+    n_cores = reading_cores(hardware, threads)
     curve = bandwidth_of(hardware, threads)
     s_per_byte = float(np.asarray(curve.seconds_per_byte(point.working_set)))
     nearest = float(np.asarray(curve.seconds_per_byte(0.0)))
@@ -161,6 +160,3 @@ def each_factor(observed: Sequence[Observation]) -> Iterator[Factor]:
                 yield from listed
         for listed in each.step:
             yield from listed
-
-
-Chosen = Callable[[Observation], bool]

@@ -128,11 +128,9 @@ class _Fitted:
 
     @classmethod
     def of(cls, hardware: Hardware, backend: Backend, kernels: Kernels, threads: int | None) -> _Fitted:
-        is_limited = hardware.kind == "cpu" and not hardware.main_memory.gb_per_s_by_threads and not hardware.curve
-        n_cores = min(threads or 1, hardware.cores or threads or 1) if is_limited else None
         is_cpu = hardware.kind == "cpu"  # whose products with many tokens are made in its vector units, too
         peak_of = cache(lambda fmt: None if is_cpu else backend.peak_of(fmt, hardware, threads))
-        return cls(kernels, n_cores, hardware.lanes(threads), peak_of)
+        return cls(kernels, reading_cores(hardware, threads), hardware.lanes(threads), peak_of)
 
     def s_per_byte(self, of_memory):
         """Seconds for each byte that is streamed."""
@@ -149,6 +147,13 @@ class _Fitted:
         return TimedOp(
             op, work.memory_s, work.compute_s, overhead_s, FITTED_SHARE, peak or self.lanes, FITTED_SHARE, exposed_s
         )
+
+
+def reading_cores(hardware: Hardware, threads: int | None) -> int | None:
+    """Cores that read, each no faster than it can alone; None where the device's rate is known for so many, or is no CPU's."""
+    if hardware.kind != "cpu" or hardware.main_memory.gb_per_s_by_threads or hardware.curve:
+        return None
+    return min(threads or 1, hardware.cores or threads or 1)
 
 
 def _of_weights(op: Op, hardware: Hardware, curve: Bandwidth, working_set, seconds):

@@ -105,7 +105,7 @@ READ_AGAIN = {"cpu": 0.0, "metal": 1.0, "vulkan": 0.7}
 OTHER_READ_AGAIN = 0.5
 
 # Priors that measured kernels give, in the place of those below: the median, and the standard deviation of the logarithm.
-# From the tables of aiconfigurator-core 0.12.0 (https://pypi.org/project/aiconfigurator-core/): single kernels of vLLM, SGLang
+# From the tables of the package aiconfigurator-core 0.12.0 (github.com/ai-dynamo/aiconfigurator): single kernels of vLLM, SGLang
 # and TensorRT-LLM in CUDA graphs on A100, H100, H200 and B200, up to 16 tokens, bf16. What they rest on prints
 # `python -m simulator.calibration.tables`.
 _MEASURED: dict[str, tuple[float, float]] = {
