@@ -15,6 +15,7 @@ PACKAGE = ROOT / "simulator"
 LEVELS = (
     {"", "units", "errors", "interrupts", "progress"},
     {"spec"},
+    {"families"},
     {"importers", "machine"},
     {"engine", "forecast"},
     {"probe"},

@@ -15,6 +15,7 @@ from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.layers.attention import CrossAttention, Latent
 from simulator.spec.layers.cached import Cached
 from simulator.spec.layers.ffn import Experts
+from simulator.spec.layers.listed import Parallel
 from simulator.spec.layers.sparse import Compressed
 from simulator.spec.layers.tensor import Tensor
 from simulator.spec.model import Attention, Layer, Model, StoredTensor, store
@@ -122,6 +123,9 @@ def cache_pieces(attention: Attention) -> int | None:
     """In how many parts devices can share a cache: by heads of keys; a latent is whole on each; a state in any number."""
     if isinstance(attention, Latent):
         return attention.n_heads if attention.expanded else 1
+    if isinstance(attention, Parallel):
+        pieces = [each for each in map(cache_pieces, attention.parts) if each is not None]
+        return min(pieces) if pieces else None
     return getattr(attention, "n_kv_heads", None)
 
 
@@ -269,7 +273,7 @@ def _head_op(head: StoredTensor, tokens) -> Op:
 
 def streamed_weight_bytes(model: Model, load: Workload) -> float:
     """Bytes of every weight that steps ever read: all experts, the head, but not the embedding's other rows."""
-    found = [stored for stored in store(model, load.weights) if not stored.tensor.is_idle]
+    found = [each for each in store(model, load.weights) if not (each.tensor.is_idle or each.tensor.is_again)]
     tied = _heads(model, load) if model.tied_head else []
     return sum(stored.total_bytes for stored in (*found, *tied))
 

@@ -53,6 +53,9 @@ class CacheRules(Spec):
 
     def attention_of(self, model: Model, attention: Attention) -> Attention:
         """A layer's attention as it runs: without its window where that is not applied, with latents where those are kept."""
+        if attention.kind == "parallel":
+            parts = tuple(self.attention_of(model, part) for part in attention.parts)
+            return attention.model_copy(update={"parts": parts})
         if model.architecture in self.ignores_windows_of and getattr(attention, "window", None):
             return attention.model_copy(update={"window": None})
         if getattr(attention, "expanded", False) and not self.expands_latents:

@@ -13,7 +13,9 @@ from typing import Annotated, Literal
 from simulator.errors import printable
 from simulator.spec.arguments import expect
 from simulator.spec.layers.attention import CrossAttention, GroupedQuery, Latent
+from simulator.spec.layers.extra import Extra
 from simulator.spec.layers.ffn import Experts, Gated, Plain
+from simulator.spec.layers.listed import Parallel, Recurrence
 from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
 from simulator.spec.layers.residual import AltUp, HyperConnections, PerLayerInput
 from simulator.spec.layers.sparse import Compressed
@@ -22,7 +24,9 @@ from simulator.spec.quant import Format, Slot, Weights
 from simulator.spec.schema import Field, OneOf, Spec, rule
 from simulator.units import GIGA
 
-Attention = Annotated[GroupedQuery | Latent | Compressed | GatedDeltaNet | Mamba2 | ShortConv, OneOf()]
+Attention = Annotated[
+    GroupedQuery | Latent | Compressed | GatedDeltaNet | Mamba2 | ShortConv | Recurrence | Parallel, OneOf()
+]
 FeedForward = Annotated[Plain | Gated | Experts, OneOf()]
 Streams = Annotated[AltUp | HyperConnections, OneOf()]
 Convention = Literal["with_both_embeddings", "without_input_embedding", "without_embeddings"]
@@ -47,10 +51,12 @@ class Layer(Spec):
     cross_attention: CrossAttention | None = None
     ffn: FeedForward | None = None
     norms: int = Field(2, ge=0, le=16)  # norm vectors of width d_model
+    beside: tuple[Extra, ...] = Field((), max_length=100)  # further tensors, each read in every step
+    shares_weights: bool = False  # its weights are an earlier layer's: read once more, stored with that
 
     @rule
     def _check(self) -> None:
-        if self.attention is None and self.cross_attention is None and self.ffn is None:
+        if self.attention is None and self.cross_attention is None and self.ffn is None and self.norms:
             raise ValueError("a layer needs attention or ffn")
 
     def tensors(self, d_model: int, norm_bias: bool) -> tuple[Tensor, ...]:
@@ -60,7 +66,8 @@ class Layer(Spec):
         found += [vector(f"norm_{number}", d_model) for number in range(self.norms)]
         if norm_bias:
             found += [vector(f"norm_{number}.bias", d_model) for number in range(self.norms)]
-        return tuple(found)
+        found += [each.tensor() for each in self.beside]
+        return tuple(replace(each, is_again=True) for each in found) if self.shares_weights else tuple(found)
 
 
 class Repeat(Spec):
@@ -131,6 +138,7 @@ class Model(Spec):
     learned_positions: int = Field(0, ge=0, le=10_000_000)
     per_layer_input: PerLayerInput | None = None
     streams: Streams | None = None  # several residual streams in place of one
+    beside: tuple[Extra, ...] = Field((), max_length=100)  # further tensors outside the layers
     native_weights: str | None = None
     architecture: str | None = None  # what GGUF files of it call themselves, where a runtime goes by that
     published: Published = Published.model_construct()
@@ -195,11 +203,18 @@ class Model(Spec):
             yield from self.per_layer_input.outside(self.d_model, len(self.stack))
         if self.streams:
             yield from self.streams.outside(self.d_model)
+        for each in self.beside:
+            yield each.tensor()
 
     @cached_property
     def total_params(self) -> int:
         """Every weight, each once."""
-        return sum(len(indices) * tensor.params for _, indices, tensors in self.shapes for tensor in tensors)
+        return sum(
+            len(indices) * tensor.params
+            for _, indices, tensors in self.shapes
+            for tensor in tensors
+            if not tensor.is_again
+        )
 
     @property
     def params_of_file(self) -> float:
@@ -297,7 +312,7 @@ def _slots(model: Model) -> tuple[tuple[int, Tensor, tuple[Slot, ...]], ...]:
 
 def weight_bytes(model: Model, weights: Weights) -> float:
     """Bytes of the whole model in these formats: what a file of it holds and what memory must hold."""
-    return sum(stored.total_bytes for stored in store(model, weights))
+    return sum(stored.total_bytes for stored in store(model, weights) if not stored.tensor.is_again)
 
 
 def looked_up_bytes(model: Model, weights: Weights) -> float:

@@ -156,9 +156,9 @@ def test_dense_layers_between_the_experts(tmp_path):
     [
         ({"model_type": "quantum"}, "model_type 'quantum' is unknown"),
         ({"model_type": None}, "model_type is missing"),
-        ({"model_type": "lama"}, r"did you mean llama"),
+        ({"model_type": "lama"}, r"unknown, so its bytes per token would be a guess; describe"),
         ({"hidden_size": None}, "hidden_size is missing, a llama model needs it"),
-        ({"hidden_size": "big"}, "hidden_size is 'big', a whole number from 1 to 10,000,000 is needed"),
+        ({"hidden_size": "big"}, "hidden_size is 'big', a whole number up to 10,000,000 is needed"),
         ({"num_attention_heads": 0}, "num_attention_heads is 0"),
         ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000"),
         ({"num_key_value_heads": 5}, "num_key_value_heads 5 must divide num_attention_heads 32"),

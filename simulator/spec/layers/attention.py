@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from simulator.spec.layers.cached import Cached
+from simulator.spec.layers.extra import Extra
 from simulator.spec.layers.sparse import Index
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
-from simulator.spec.schema import Spec, rule
+from simulator.spec.schema import Field, Spec, rule
 
 # Kernels of plain attention beside its matrices. All such counts are those of llama.cpp's graphs (src/models, b11549), where views
 # cost nothing and what all its backends fuse is one.
@@ -38,6 +39,7 @@ class GroupedQuery(Spec):
     value_is_key: bool = False  # no value projection: the key serves as value too (Gemma 4), and both are cached
     # An earlier layer's keys and values are attended to; projections of its own lie unused in the file (Gemma 3n and 4).
     shares_cache: bool = False
+    listed: tuple[Extra, ...] = Field((), max_length=50)  # all its tensors, where they are not the usual ones
 
     @rule
     def _check(self) -> None:
@@ -96,6 +98,8 @@ class GroupedQuery(Spec):
 
     def tensors(self, d_model: int) -> tuple[Tensor, ...]:
         """Projections, and the norms and biases that belong to them."""
+        if self.listed:
+            return tuple(each.tensor() for each in self.listed)
         q = self.n_heads * self.head_dim * (2 if self.output_gate else 1)
         k, v = self.n_kv_heads * self.head_dim, self.n_kv_heads * self._v_dim
         if self.fused_qkv:

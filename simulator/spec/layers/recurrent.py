@@ -11,7 +11,7 @@ from simulator.spec.schema import Spec
 STATE_VALUE_BYTES = 4  # runtimes keep recurrent state in float32
 
 
-class _Recurrent(Spec):
+class Recurrent(Spec):
     """What holds for all of them: nothing is cached per token."""
 
     queries_per_kv: ClassVar[int] = 1
@@ -33,7 +33,7 @@ class _Recurrent(Spec):
         return STATE_VALUE_BYTES * self.state_values
 
 
-class GatedDeltaNet(_Recurrent):
+class GatedDeltaNet(Recurrent):
     """Gated delta rule (arXiv 2412.06464), the linear layers of Qwen3-Next: a k_dim x v_dim matrix per value head."""
 
     kind: Literal["gated_delta_net"] = "gated_delta_net"
@@ -76,7 +76,7 @@ class GatedDeltaNet(_Recurrent):
         )
 
 
-class Mamba2(_Recurrent):
+class Mamba2(Recurrent):
     """State-space duality (arXiv 2405.21060): a head_dim x d_state matrix per head."""
 
     kind: Literal["mamba2"] = "mamba2"
@@ -120,7 +120,7 @@ class Mamba2(_Recurrent):
         )
 
 
-class ShortConv(_Recurrent):
+class ShortConv(Recurrent):
     """LFM2's gated short convolution over the last `width` tokens of each channel."""
 
     kind: Literal["short_conv"] = "short_conv"

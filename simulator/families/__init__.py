@@ -1,0 +1,1 @@
+"""What each architecture is: how its config says what its layers are, and what its GGUF files call it."""

@@ -1,0 +1,150 @@
+"""A config.json as one mapping: keys by any of their names, of the text part where there are several, with the defaults of its class."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from simulator.errors import InputError, describe, printable
+
+DEFAULTS = Path(__file__).with_name("config_classes.json")  # written by tests/recorded/config_classes.py
+MAX_COUNT = 10_000_000  # heads, layers, widths, experts
+MAX_POSITIONS = 10**9  # tokens of context
+
+
+@lru_cache(maxsize=1)
+def config_classes() -> dict[str, dict[str, Any]]:
+    """What transformers' config classes say by model_type: `defaults`, `attribute_map` (other names), `sub_configs`."""
+    return json.loads(DEFAULTS.read_text(encoding="utf-8"))["types"]
+
+
+class Config:
+    """The keys of one model. What a file leaves out is what its class gives where none is stated; `null` is nothing.
+
+    Every question takes all names that a fact goes by, the most usual first. A value of the wrong kind is an InputError that names
+    file and key.
+    """
+
+    def __init__(self, path: Path, model_type: str, data: dict[str, Any]):
+        self.path, self.type, self.data = path, model_type, data
+        known = config_classes().get(model_type, {})
+        self.defaults: dict[str, Any] = known.get("defaults", {})
+        self.other_names: dict[str, str] = known.get("attribute_map", {})
+
+    def given(self, *names: str) -> bool:
+        """Whether the file itself states one of these."""
+        return any(key in self.data for name in names for key in self._spellings(name))
+
+    def get(self, *names: str, default: Any = None) -> Any:
+        """The value of the first of *names* that the file states, else that its class has; *default* where it is null or unknown."""
+        for source in (self.data, self.defaults):
+            for name in names:
+                for key in self._spellings(name):
+                    if key in source:
+                        value = _plain(source[key])
+                        return default if value is None else value
+        return default
+
+    def _spellings(self, name: str) -> Iterator[str]:
+        yield name
+        if name in self.other_names:
+            yield self.other_names[name]
+
+    def count(self, *names: str, default: int | None = None, at_most: int = MAX_COUNT) -> int:
+        """A whole number; *default* where there is none, and where *default* is missing that is an InputError."""
+        value = self.get(*names)
+        if value is None:
+            if default is None:
+                raise InputError(f"{self.path}: {names[0]} is missing, a {self.type} model needs it")
+            return default
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= at_most:
+            needed = f"a whole number up to {at_most:,} is needed"
+            raise InputError(f"{self.path}: {self._stated(names)} is {describe(value)}, {needed}")
+        return value
+
+    def size(self, *names: str, default: int | None = None) -> int:
+        """A whole number that is at least 1: a width, a number of heads."""
+        value = self.count(*names, default=default)
+        if not value:
+            raise InputError(f"{self.path}: {self._stated(names)} is 0, a whole number from 1 is needed")
+        return value
+
+    def number(self, *names: str, default: float) -> float:
+        """A finite number."""
+        value = self.get(*names, default=default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise InputError(f"{self.path}: {self._stated(names)} is {describe(value)}, a number is needed")
+        return value
+
+    def flag(self, *names: str, default: bool = False) -> bool:
+        """A yes or no."""
+        value = self.get(*names, default=default)
+        if not isinstance(value, bool):
+            raise InputError(f"{self.path}: {self._stated(names)} is {describe(value)}, true or false is needed")
+        return value
+
+    def text(self, *names: str, default: str = "") -> str:
+        """A word."""
+        value = self.get(*names, default=default)
+        if not isinstance(value, str):
+            raise InputError(f"{self.path}: {self._stated(names)} is {describe(value)}, a word is needed")
+        return value
+
+    def items(self, *names: str) -> list[Any] | None:
+        """A list; None where there is none."""
+        value = self.get(*names)
+        if value is not None and not isinstance(value, list):
+            raise InputError(f"{self.path}: {self._stated(names)} is {describe(value)}, a list is needed")
+        return value
+
+    def item(self, index: int, *names: str) -> Any:
+        """The entry of layer *index* in a list of one for each; None where there is no such list."""
+        found = self.items(*names)
+        if found is None:
+            return None
+        if index >= len(found):
+            raise InputError(
+                f"{self.path}: {self._stated(names)} has {len(found)} entries, that of layer {index} is missing"
+            )
+        return _plain(found[index])
+
+    def part(self, *names: str) -> Config | None:
+        """A mapping inside this one, asked in the same way; None where there is none."""
+        value = self.get(*names)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise InputError(f"{self.path}: {self._stated(names)} is {describe(value)}, a mapping is needed")
+        stated = value.get("model_type")
+        return Config(self.path, stated if isinstance(stated, str) else "", value)
+
+    def of_layer(self, index: int) -> Config:
+        """The same for one layer: with what `per_layer_config` gives it of its own."""
+        own = self.get("per_layer_config")
+        if not isinstance(own, dict):
+            return self
+        found = next((own[key] for key in own if key.isdecimal() and int(key) == index), None)
+        return Config(self.path, self.type, {**self.data, **found}) if isinstance(found, dict) else self
+
+    def wrong(self, name: str, why: str) -> InputError:
+        """What to raise where a value is of the right kind and still cannot be."""
+        return InputError(f"{self.path}: {name} is {describe(self.get(name))}, {why}")
+
+    def _stated(self, names: tuple[str, ...]) -> str:
+        return next((printable(key) for name in names for key in self._spellings(name) if key in self.data), names[0])
+
+
+def _plain(value: Any) -> Any:
+    """A value as it is meant: `{"__float__": "Infinity"}`, as transformers writes what JSON has no number for."""
+    if isinstance(value, dict) and value.keys() == {"__float__"}:
+        try:
+            return float(value["__float__"])
+        except (TypeError, ValueError):
+            return value
+    return value

@@ -1,0 +1,214 @@
+"""The decoder that most architectures are: Llama's, with switches for what others do differently; a family is a subclass of it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from simulator.errors import InputError
+from simulator.families.config import MAX_POSITIONS, Config
+from simulator.spec.model import MAX_LAYERS
+
+FAMILIES: dict[str, type[Family]] = {}  # by model_type
+ARCHITECTURES: dict[str, type[Family]] = {}  # by general.architecture of GGUF files
+
+
+class Family:
+    """One architecture: `types` are its model_type in a config.json, `gguf` what its GGUF files call themselves.
+
+    The switches say what no key does; where one is None, the keys decide. A subclass overrides a method where its layers differ.
+    Methods return fields of the kinds in spec/: what stands in a model's YAML.
+    """
+
+    types: ClassVar[tuple[str, ...]] = ()
+    gguf: ClassVar[tuple[str, ...]] = ()
+    converted: ClassVar[str | None] = None  # what llama.cpp's converter calls it, where that is another family's name
+
+    norms: ClassVar[int] = 2  # norm vectors of d_model in each layer
+    norm_bias: ClassVar[bool] = False
+    final_norm: ClassVar[bool] = True
+    qk_norm: ClassVar[str | None] = None  # "head": one for all heads; "full": over all of them
+    qkv_bias: ClassVar[bool | None] = None  # None: as attention_bias says
+    output_bias: ClassVar[bool | None] = None  # None: as attention_bias says
+    output_gate: ClassVar[bool] = False
+    sinks: ClassVar[bool] = False
+    plain_ffn: ClassVar[bool] = False  # two matrices, not three
+    ffn_bias: ClassVar[bool | None] = None  # None: as mlp_bias says
+    head_bias: ClassVar[bool] = False
+    tied: ClassVar[bool] = False  # where neither the file nor its class says
+    uses_window: ClassVar[bool] = False  # sliding_window holds for every layer without layer_types
+    learned_positions: ClassVar[bool] = False
+    router_bias: ClassVar[bool] = False
+    expert_bias: ClassVar[bool] = False
+    shared_gate: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **more: Any):
+        super().__init_subclass__(**more)
+        for each in cls.__dict__.get("types", ()):
+            assert each not in FAMILIES, f"two families have the type {each}"
+            FAMILIES[each] = cls
+        for each in cls.__dict__.get("gguf", ()):
+            assert each not in ARCHITECTURES, f"two families have the architecture {each}"
+            ARCHITECTURES[each] = cls
+
+    def __init__(self, config: Config):
+        self.config = config
+
+    # ---- the whole ----
+
+    @property
+    def n_layers(self) -> int:
+        """Decoding layers."""
+        return self.config.size("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.config.size("hidden_size", "n_embd", "d_model")
+
+    @property
+    def vocab(self) -> int:
+        """Rows of the embedding."""
+        return self.config.size("vocab_size")
+
+    def model(self) -> dict[str, Any]:
+        """The fields of a Model but its name."""
+        if self.n_layers > MAX_LAYERS:
+            raise self.config.wrong("num_hidden_layers", f"between 1 and {MAX_LAYERS} are possible")
+        positions = self.config.count("n_positions", "max_position_embeddings", default=0, at_most=MAX_POSITIONS)
+        return {
+            "d_model": self.d_model,
+            "vocab": self.vocab,
+            "tied_head": self.config.flag("tie_word_embeddings", default=self.tied),
+            "max_context": positions or None,
+            "layers": [each for index in range(self.n_layers) for each in self.layers(index)],
+            "norm_bias": self.norm_bias,
+            "final_norm": self.final_norm,
+            "head_bias": self.config.flag("lm_head_bias", default=self.head_bias),
+            "learned_positions": positions if self.learned_positions else 0,
+            "beside": self.beside(),
+            "architecture": self.converted or next(iter(self.gguf), None),
+        }
+
+    def beside(self) -> list[dict[str, Any]]:
+        """Further tensors outside the layers."""
+        return []
+
+    def remarks(self) -> list[str]:
+        """What a reader should know that the shapes do not show, in sentences without a full stop."""
+        return []
+
+    def layers(self, index: int) -> list[dict[str, Any]]:
+        """The layers that stand for number *index* of the config: one, but for those who join several in one."""
+        return [self.layer(index)]
+
+    def layer(self, index: int) -> dict[str, Any]:
+        """One layer."""
+        return {
+            "attention": self.attention(index),
+            "ffn": self.ffn(index),
+            "norms": self.norms,
+            "beside": self.layer_beside(index),
+        }
+
+    def layer_beside(self, index: int) -> list[dict[str, Any]]:  # noqa: ARG002 - for those that override it
+        """Further tensors of a layer, as `extra` makes them."""
+        return []
+
+    # ---- attention ----
+
+    def attention(self, index: int) -> dict[str, Any] | None:
+        """What mixes tokens in layer *index*."""
+        return self.grouped_query(index)
+
+    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
+        """Softmax attention by the usual keys; *more* replaces fields."""
+        config = self.config.of_layer(index)
+        n_heads = config.size("num_attention_heads", "n_head", "num_heads")
+        n_kv = config.size("num_key_value_heads", default=n_heads)
+        if n_heads % n_kv:
+            raise InputError(f"{config.path}: num_key_value_heads {n_kv} must divide num_attention_heads {n_heads}")
+        bias = config.flag("attention_bias")
+        return {
+            "kind": "grouped_query",
+            "n_heads": n_heads,
+            "n_kv_heads": n_kv,
+            "head_dim": config.size("head_dim", default=max(1, self.d_model // n_heads)),
+            "qk_norm": self.qk_norm,
+            "qkv_bias": bias if self.qkv_bias is None else self.qkv_bias,
+            "output_bias": bias if self.output_bias is None else self.output_bias,
+            "output_gate": self.output_gate,
+            "sinks": self.sinks,
+            **self.window(index),
+            **more,
+        }
+
+    def layer_type(self, index: int) -> str | None:
+        """What `layer_types` calls layer *index*; None where there is no such list."""
+        named = self.config.item(index, "layer_types", "layers_block_type")
+        if named is not None and not isinstance(named, str):
+            raise self.config.wrong("layer_types", "a list of words is needed")
+        return named
+
+    def window(self, index: int) -> dict[str, int]:
+        """`window` or `chunk` of layer *index*, empty where it sees everything."""
+        window = self.config.count("sliding_window", default=0)
+        if not window or not self.is_windowed(index):
+            return {}
+        return {"window": window}
+
+    def is_windowed(self, index: int) -> bool:
+        """Whether layer *index* sees the window only."""
+        named = self.layer_type(index)
+        return self.uses_window if named is None else named == "sliding_attention"
+
+    # ---- feed-forward ----
+
+    def ffn(self, index: int) -> dict[str, Any] | None:
+        """The feed-forward half of layer *index*."""
+        return self.experts(index) if self.has_experts(index) else self.dense(index)
+
+    def dense(self, index: int, **more: Any) -> dict[str, Any]:
+        """Two or three matrices by the usual keys; *more* replaces fields."""
+        config = self.config.of_layer(index)
+        bias = config.flag("mlp_bias") if self.ffn_bias is None else self.ffn_bias
+        width = config.size("intermediate_size", "n_inner", default=4 * self.d_model)
+        return {"kind": "plain" if self.plain_ffn else "gated", "d_ff": width, "bias": bias, **more}
+
+    @property
+    def n_experts(self) -> int:
+        """Routed experts of a layer that has some."""
+        return self.config.count("num_local_experts", "num_experts", "n_routed_experts", default=0)
+
+    def has_experts(self, index: int) -> bool:
+        """Whether layer *index* has experts: `mlp_layer_types` where it is given, and else all or none."""
+        named = self.config.item(index, "mlp_layer_types")
+        return bool(self.n_experts) and (named is None or named == "sparse")
+
+    def experts(self, index: int, **more: Any) -> dict[str, Any]:
+        """Router, experts and shared experts by the usual keys; *more* replaces fields."""
+        config = self.config.of_layer(index)
+        width = config.size("moe_intermediate_size", "intermediate_size")
+        n_active = config.size("num_experts_per_tok", "num_experts_per_token", "experts_per_token")
+        if n_active > self.n_experts:
+            raise InputError(
+                f"{config.path}: num_experts_per_tok {n_active} exceeds the {self.n_experts:,} experts of a layer"
+            )
+        n_shared = config.count("n_shared_experts", "num_shared_experts", default=0)
+        d_shared = config.count("shared_expert_intermediate_size", default=n_shared * width)
+        return {
+            "kind": "experts",
+            "n_experts": self.n_experts,
+            "n_active": n_active,
+            "d_expert": width,
+            "bias": self.expert_bias,
+            "router_bias": self.router_bias,
+            "n_shared": n_shared or (1 if d_shared else 0),
+            "d_shared": d_shared,
+            "shared_gate": self.shared_gate and bool(d_shared),
+            **more,
+        }
+
+
+def extra(role: str, columns: int, rows: int = 1, *, small: bool = False, idle: bool = False) -> dict[str, Any]:
+    """A further tensor: a vector of *columns*, or *rows* by *columns* weights (spec/layers/extra.py)."""
+    return {"role": role, "rows": rows, "columns": columns, "small": small, "idle": idle}

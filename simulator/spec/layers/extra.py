@@ -1,0 +1,22 @@
+"""A tensor told by its shape: what a few models have beside the parts that all have."""
+
+from __future__ import annotations
+
+from simulator.spec.layers.tensor import Tensor, Width
+from simulator.spec.schema import Field, Spec
+
+
+class Extra(Spec):
+    """`rows` by `columns` weights; one row is a vector, which is never quantised, and so is more of them that is `small`."""
+
+    role: str = Field(pattern=r"[a-z0-9_.]+", max_length=80)  # GGUF's name, without the block number and ".weight"
+    rows: Width = 1
+    columns: Width
+    small: bool = False  # a table of scales, biases or kernels of a convolution: kept in full precision
+    idle: bool = False  # held, but not read to decode a token, or only a row of it
+
+    def tensor(self) -> Tensor:
+        """The same as the parts of a layer give it."""
+        if self.rows == 1 or self.small:
+            return Tensor(self.role, 1, self.rows * self.columns, is_vector=True, is_idle=self.idle)
+        return Tensor(self.role, self.rows, self.columns, is_idle=self.idle)
