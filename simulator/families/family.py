@@ -38,6 +38,7 @@ class Family:
     uses_window: ClassVar[bool] = False  # sliding_window holds for every layer without layer_types
     learned_positions: ClassVar[bool] = False
     router_bias: ClassVar[bool] = False
+    balance: ClassVar[bool] = False  # a buffer beside the router, in the choice of experts only
     expert_bias: ClassVar[bool] = False
     shared_gate: ClassVar[bool] = False
 
@@ -110,7 +111,7 @@ class Family:
             "beside": self.layer_beside(index),
         }
 
-    def layer_beside(self, index: int) -> list[dict[str, Any]]:  # noqa: ARG002 - for those that override it
+    def layer_beside(self, index: int) -> list[dict[str, Any]]:
         """Further tensors of a layer, as `extra` makes them."""
         return []
 
@@ -202,6 +203,7 @@ class Family:
             "d_expert": width,
             "bias": self.expert_bias,
             "router_bias": self.router_bias,
+            "balance": self.balance,
             "n_shared": n_shared or (1 if d_shared else 0),
             "d_shared": d_shared,
             "shared_gate": self.shared_gate and bool(d_shared),
@@ -209,6 +211,15 @@ class Family:
         }
 
 
-def extra(role: str, columns: int, rows: int = 1, *, small: bool = False, idle: bool = False) -> dict[str, Any]:
-    """A further tensor: a vector of *columns*, or *rows* by *columns* weights (spec/layers/extra.py)."""
-    return {"role": role, "rows": rows, "columns": columns, "small": small, "idle": idle}
+def extra(role: str, columns: int, rows: int = 1, **more: Any) -> dict[str, Any]:
+    """A further tensor: a vector of *columns*, or *rows* by *columns* weights; *more* as in spec/layers/extra.py."""
+    return {"role": role, "rows": rows, "columns": columns, **more}
+
+
+def shared_biases(d_shared: int, d_model: int) -> list[dict[str, Any]]:
+    """Biases of the three matrices of the shared experts."""
+    return [
+        extra("ffn_gate_shexp.bias", d_shared),
+        extra("ffn_up_shexp.bias", d_shared),
+        extra("ffn_down_shexp.bias", d_model),
+    ]

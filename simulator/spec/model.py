@@ -213,7 +213,7 @@ class Model(Spec):
             len(indices) * tensor.params
             for _, indices, tensors in self.shapes
             for tensor in tensors
-            if not tensor.is_again
+            if not (tensor.is_again or tensor.is_buffer)
         )
 
     @property

@@ -235,6 +235,7 @@ def test_windows_that_a_runtime_leaves_out_are_known_by_architecture(tmp_path):
     shape = {
         "hidden_size": 64,
         "num_attention_heads": 4,
+        "num_key_value_heads": 4,
         "num_hidden_layers": 1,
         "vocab_size": 32,
         "intermediate_size": 128,

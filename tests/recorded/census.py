@@ -328,7 +328,11 @@ def variants(model_type, build_class, wrapper):
     text = saved[key] if key else saved
     flips = flips_of(text)
     windows = {k: 5 for k in ("max_window_layers",) if k in text}
-    second = largest_that_builds(text, {**rotations_of(text), **windows, **flips}, lambda given: buildable(build_class, config_class, whole(given, saved)))
+    second = largest_that_builds(
+        text,
+        {**rotations_of(text), **windows, **flips},
+        lambda given: buildable(build_class, config_class, whole(given, saved)),
+    )
     yield "v2", as_saved(read_back(config_class, whole(second, saved)))
     third = largest_that_builds(first, {**windows, **flips}, works)
     yield "v3", whole(third)
@@ -340,7 +344,11 @@ def types_of_census():
     multimodal = {
         **modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
         **modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
-        **{k: v for k, v in modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.items() if "audio" in k or "speech" in k},
+        **{
+            k: v
+            for k, v in modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.items()
+            if "audio" in k or "speech" in k
+        },
     }
     for model_type in sorted(set(causal) | set(multimodal)):
         if model_type in NOT_PLAIN or model_type not in CONFIG_MAPPING:

@@ -62,7 +62,11 @@ def is_of_text(config_class):
     """Whether a part reads text, or holds one that does."""
     names = {each.name for each in dataclasses.fields(config_class)} | set(config_class.attribute_map)
     inner = config_class.sub_configs_defaults.values()
-    return "vocab_size" in names or any(is_of_text(each.config_class) for each in inner if each.config_class is not config_class and hasattr(each.config_class, "sub_configs_defaults"))
+    return "vocab_size" in names or any(
+        is_of_text(each.config_class)
+        for each in inner
+        if each.config_class is not config_class and hasattr(each.config_class, "sub_configs_defaults")
+    )
 
 
 def stated_defaults(config_class):
@@ -113,7 +117,11 @@ def older_keys(config_class):
 
 
 def is_taken_from_kwargs(node):
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in ("pop", "get"):
+    if (
+        not isinstance(node, ast.Call)
+        or not isinstance(node.func, ast.Attribute)
+        or node.func.attr not in ("pop", "get")
+    ):
         return False
     of = node.func.value
     return isinstance(of, ast.Name) and of.id == "kwargs" and isinstance(node.args[0], ast.Constant)

@@ -40,6 +40,10 @@ class GroupedQuery(Spec):
     # An earlier layer's keys and values are attended to; projections of its own lie unused in the file (Gemma 3n and 4).
     shares_cache: bool = False
     listed: tuple[Extra, ...] = Field((), max_length=50)  # all its tensors, where they are not the usual ones
+    # An index over all past tokens, one key of `index_dim` values for each, chooses `picks` of them at most (MiniMax-M3).
+    picks: Width | None = None
+    index_heads: Width | None = None
+    index_dim: Width | None = None
 
     @rule
     def _check(self) -> None:
@@ -49,6 +53,8 @@ class GroupedQuery(Spec):
             raise ValueError(f"n_kv_heads ({self.n_kv_heads}) must divide n_heads ({self.n_heads})")
         if self.window and self.chunk:
             raise ValueError("window and chunk exclude each other, give one")
+        if len({self.picks is None, self.index_heads is None, self.index_dim is None}) > 1:
+            raise ValueError("picks, index_heads and index_dim belong together, give all three or none")
 
     @property
     def queries_per_kv(self) -> int:
@@ -69,7 +75,8 @@ class GroupedQuery(Spec):
         """Keys and values, of the window where there is one."""
         values = self.n_kv_heads * self._v_dim
         reach = self.window or self.chunk
-        return (Cached(self.cache_width, window=reach, n_values=values, is_own=not self.shares_cache),)
+        own = Cached(self.cache_width, window=reach, picked=self.picks, n_values=values, is_own=not self.shares_cache)
+        return (own, Cached(self.index_dim)) if self.index_dim else (own,)
 
     state_bytes: ClassVar[int] = 0  # attention keeps nothing beside its cache; recurrent layers do
     waiting_bytes: ClassVar[int] = 0
@@ -79,14 +86,14 @@ class GroupedQuery(Spec):
         """Kernels beside those of its matrices: positions of query and key, storing, attention; norms, biases and gates of its own."""
         more = (2 if self.qk_norm else 0) + (3 if self.output_gate else 0)
         more += (1 if self.fused_qkv else 3) * self.qkv_bias + self.output_bias
-        return LAUNCHES + more - (2 if self.shares_cache else 0)
+        return LAUNCHES + more + (12 if self.index_dim else 0) - (2 if self.shares_cache else 0)
 
     def seen_tokens(self, context):
         """Cached tokens that a new token at depth *context* attends to, itself included.
 
         A chunked layer is counted as a window of its chunk: runtimes keep and read the chunk's cache whole.
         """
-        return np.minimum(context + 1, self.window or self.chunk or np.inf)
+        return np.minimum(context + 1, min(self.window or self.chunk or np.inf, self.picks or np.inf))
 
     def held_tokens(self, context):
         """Tokens whose keys and values must stay in memory at depth *context*."""
@@ -94,7 +101,8 @@ class GroupedQuery(Spec):
 
     def flops(self, context):
         """Scores and weighted values for one new token: a multiply-add each per head, token and value."""
-        return 2 * self.n_heads * (self.head_dim + self._v_dim) * self.seen_tokens(context)
+        attended = 2 * self.n_heads * (self.head_dim + self._v_dim) * self.seen_tokens(context)
+        return attended + 2 * self.index_heads * self.index_dim * (context + 1) if self.index_dim else attended
 
     def tensors(self, d_model: int) -> tuple[Tensor, ...]:
         """Projections, and the norms and biases that belong to them."""

@@ -11,6 +11,7 @@ class Extra(Spec):
 
     role: str = Field(pattern=r"[a-z0-9_.]+", max_length=80)  # GGUF's name, without the block number and ".weight"
     rows: Width = 1
+    copies: Width = 1  # one for each expert of the layer, of which a token uses as many as of the experts
     columns: Width
     small: bool = False  # a table of scales, biases or kernels of a convolution: kept in full precision
     idle: bool = False  # held, but not read to decode a token, or only a row of it
@@ -18,5 +19,5 @@ class Extra(Spec):
     def tensor(self) -> Tensor:
         """The same as the parts of a layer give it."""
         if self.rows == 1 or self.small:
-            return Tensor(self.role, 1, self.rows * self.columns, is_vector=True, is_idle=self.idle)
-        return Tensor(self.role, self.rows, self.columns, is_idle=self.idle)
+            return Tensor(self.role, 1, self.rows * self.columns, self.copies, is_vector=True, is_idle=self.idle)
+        return Tensor(self.role, self.rows, self.columns, self.copies, is_idle=self.idle)

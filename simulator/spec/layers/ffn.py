@@ -53,6 +53,7 @@ class Experts(Spec):
     fused: bool = False  # gate and up of the routed experts stored as one tensor
     bias: bool = False
     router_bias: bool = False
+    balance: bool = False  # a bias that takes part in the choice of experts only: saved as a buffer, no parameter
     n_shared: Count = 0
     d_shared: int = Field(0, ge=0, le=10_000_000)  # width of all shared experts together
     shared_gate: bool = False
@@ -78,7 +79,9 @@ class Experts(Spec):
         return (*self._router(d_model), down, *self._routed(self.latent), up, *self._shared(d_model))
 
     def _router(self, d_model: int) -> tuple[Tensor, ...]:
-        bias = (vector("ffn_gate_inp.bias", self.n_experts),) if self.router_bias else ()
+        bias = ()
+        if self.router_bias or self.balance:
+            bias = (vector("ffn_gate_inp.bias", self.n_experts, is_buffer=not self.router_bias),)
         return (matrix("ffn_gate_inp", self.n_experts, d_model), *bias)
 
     def _routed(self, d_model: int) -> tuple[Tensor, ...]:

@@ -22,6 +22,7 @@ class Tensor:
     copies: int = 1  # the experts of a layer
     is_vector: bool = False  # norms, biases, small kernels: kept in full precision
     is_idle: bool = False  # resident, but not read to decode a token
+    is_buffer: bool = False  # saved beside the parameters, and not counted as one
     is_again: bool = False  # an earlier layer's, read once more and stored with that
 
     @property
