@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from simulator.families import dense, dense_first, gemma, gpt, hybrid, latent, mixtures
+from simulator.families import dense, dense_first, gemma, gpt, hybrid, latent, mixtures, seeing
 from simulator.families.family import FAMILIES, Family
 
-MODULES = (dense, dense_first, gemma, gpt, hybrid, latent, mixtures)
+MODULES = (dense, dense_first, gemma, gpt, hybrid, latent, mixtures, seeing)
 
 
 def family_of(model_type: str) -> type[Family] | None:

@@ -35,6 +35,7 @@ class Family:
     ffn_bias: ClassVar[bool | None] = None  # None: as mlp_bias says
     head_bias: ClassVar[bool] = False
     tied: ClassVar[bool] = False  # where neither the file nor its class says
+    can_tie: ClassVar[bool] = True  # False: there is a head, whatever tie_word_embeddings says
     uses_window: ClassVar[bool] = False  # sliding_window holds for every layer without layer_types
     learned_positions: ClassVar[bool] = False
     router_bias: ClassVar[bool] = False
@@ -79,7 +80,7 @@ class Family:
         return {
             "d_model": self.d_model,
             "vocab": self.vocab,
-            "tied_head": self.config.flag("tie_word_embeddings", default=self.tied),
+            "tied_head": self.can_tie and self.config.flag("tie_word_embeddings", default=self.tied),
             "max_context": positions or None,
             "layers": [each for index in range(self.n_layers) for each in self.layers(index)],
             "norm_bias": self.norm_bias,

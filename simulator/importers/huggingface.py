@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.errors import InputError, describe, printable
 from simulator.families.all import family_of
-from simulator.families.config import Config, config_classes
+from simulator.families.wrappers import text_part
 from simulator.importers.safetensors import bytes_by_dtype
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, weight_bytes
@@ -17,8 +17,6 @@ from simulator.spec.schema import check
 from simulator.spec.textfiles import read_json
 from simulator.units import format_bytes
 
-# Where a model that also sees or hears keeps the part that writes.
-_TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config", "decoder")
 _WEIGHTS_OF_DTYPE = {"F32": "f32", "F16": "f16", "BF16": "bf16", "F8_E4M3": "fp8", "F8_E5M2": "fp8"}
 
 
@@ -41,7 +39,7 @@ def load_huggingface(path: Path) -> Loaded:
 
 
 def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str]]:
-    config, elsewhere = _text_part(file, whole)
+    config, elsewhere = text_part(file, whole)
     family = family_of(config.type)
     if family is None:
         raise InputError(
@@ -54,30 +52,6 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str]]:
     if elsewhere:
         remarks.append(f"only the part that writes text is counted: {', '.join(elsewhere)} of the model left out")
     return check(data, Model, str(file)), remarks
-
-
-def _text_part(file: Path, whole: dict[str, Any]) -> tuple[Config, list[str]]:
-    """The keys of the part that writes text, and the names of the parts beside it.
-
-    What the whole says of its head outranks what the part says.
-    """
-    stated = whole.get("model_type")
-    if not isinstance(stated, str):
-        raise InputError(f"{file}: model_type is missing, it names the architecture (llama, qwen3_moe, ...)")
-    subs = config_classes().get(stated, {}).get("sub_configs", {})
-    key = next((each for each in _TEXT_PARTS if isinstance(whole.get(each), dict)), None)
-    key = key or next((each for each in _TEXT_PARTS if each in subs), None)
-    if key is None:
-        return Config(file, stated, whole), []
-    part = whole.get(key) if isinstance(whole.get(key), dict) else {}
-    inner_type = part.get("model_type")
-    inner_type = inner_type if isinstance(inner_type, str) else subs.get(key, stated)
-    part = {**part, "model_type": inner_type}
-    if isinstance(whole.get("tie_word_embeddings"), bool):
-        part["tie_word_embeddings"] = whole["tie_word_embeddings"]
-    config, elsewhere = _text_part(file, part)
-    beside = [each for each in whole if each.endswith("_config") and each != key and isinstance(whole[each], dict)]
-    return config, [*beside, *elsewhere]
 
 
 def _name(file: Path, whole: dict[str, Any]) -> str:

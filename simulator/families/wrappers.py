@@ -1,0 +1,49 @@
+"""Models that also see or hear: where their config keeps the part that writes, and what that part takes from the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from simulator.errors import InputError
+from simulator.families.config import Config, config_classes
+from simulator.families.family import FAMILIES
+
+_TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config", "vlm_config", "decoder")
+# What text parts take from the whole, where it states them or its class does.
+_OUTRANKS = "tie_word_embeddings"
+
+
+def text_part(file: Path, whole: dict[str, Any]) -> tuple[Config, list[str]]:
+    """The keys of the part that writes text, and the names of the parts beside it; InputError without a model_type."""
+    stated = whole.get("model_type")
+    if not isinstance(stated, str):
+        raise InputError(f"{file}: model_type is missing, it names the architecture (llama, qwen3_moe, ...)")
+    subs = config_classes().get(stated, {}).get("sub_configs", {})
+    key = next((each for each in _TEXT_PARTS if isinstance(whole.get(each), dict)), None)
+    key = key or next((each for each in _TEXT_PARTS if each in subs), None)
+    if key is None or (stated in FAMILIES and key not in whole):
+        return Config(file, stated, whole), []
+    config, elsewhere = text_part(file, _inner(whole, key, subs.get(key, {}), config_classes().get(stated)))
+    beside = [each for each in whole if each.endswith("_config") and each != key and isinstance(whole[each], dict)]
+    return config, [*(each for each in beside if each != "quantization_config"), *elsewhere]
+
+
+def _inner(whole: dict[str, Any], key: str, sub: dict[str, Any], outer_class: dict[str, Any] | None) -> dict[str, Any]:
+    """The mapping of the text part, with its type and with what the whole says for it."""
+    part = whole.get(key)
+    if isinstance(part, dict):
+        found = dict(part)
+    elif "hidden_size" in whole or "num_hidden_layers" in whole:
+        found = {name: value for name, value in whole.items() if name != "model_type"}  # as before there were parts
+    else:
+        found = dict(sub.get("given") or {})
+    own = found.get("model_type")
+    if not isinstance(own, str) or (own not in FAMILIES and own not in config_classes()):
+        found["model_type"] = sub.get("model_type") or own or whole["model_type"]
+    tied = whole.get(_OUTRANKS)
+    if tied is None and outer_class and isinstance(part, dict):
+        tied = outer_class["defaults"].get(_OUTRANKS)
+    if isinstance(tied, bool):
+        found[_OUTRANKS] = tied
+    return found
