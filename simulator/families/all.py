@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from simulator.families import dense, dense_first, gemma, gpt, hybrid, latent, mixtures, seeing
+from simulator.families import (
+    dense,
+    dense_first,
+    gemma,
+    gpt,
+    hybrid,
+    latent,
+    mixtures,
+    seeing,
+    seeing_dense,
+    seeing_mixtures,
+)
 from simulator.families.family import FAMILIES, Family
 
-MODULES = (dense, dense_first, gemma, gpt, hybrid, latent, mixtures, seeing)
+MODULES = (dense, dense_first, gemma, gpt, hybrid, latent, mixtures, seeing, seeing_dense, seeing_mixtures)
 
 
 def family_of(model_type: str) -> type[Family] | None:

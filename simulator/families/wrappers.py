@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from simulator.errors import InputError
+from simulator.errors import InputError, describe
 from simulator.families.config import Config, config_classes
 from simulator.families.family import FAMILIES
 
@@ -47,3 +47,14 @@ def _inner(whole: dict[str, Any], key: str, sub: dict[str, Any], outer_class: di
     if isinstance(tied, bool):
         found[_OUTRANKS] = tied
     return found
+
+
+def check_head(file: Path, whole: dict[str, Any], tied: bool, vocab: int, d_model: int) -> None:
+    """InputError where the whole has a head of other sizes than its text part (Ovis 2 builds it by its own keys)."""
+    if whole.get("model_type") != "ovis2" or tied:
+        return
+    for name, inner in (("vocab_size", vocab), ("hidden_size", d_model)):
+        if whole.get(name, inner) != inner:
+            raise InputError(
+                f"{file}: {name} is {describe(whole[name])} and that of text_config {inner:,}: the head does not fit the rest"
+            )

@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.errors import InputError, describe, printable
 from simulator.families.all import family_of
-from simulator.families.wrappers import text_part
+from simulator.families.wrappers import check_head, text_part
 from simulator.importers.safetensors import bytes_by_dtype
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, weight_bytes
@@ -48,6 +48,7 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str]]:
         )
     found = family(config)
     data = {**found.model(), "name": _name(file, whole), "native_weights": _quantised(whole)}
+    check_head(file, whole, data["tied_head"], data["vocab"], data["d_model"])
     remarks = found.remarks()
     if elsewhere:
         remarks.append(f"only the part that writes text is counted: {', '.join(elsewhere)} of the model left out")
