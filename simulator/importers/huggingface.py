@@ -25,7 +25,7 @@ def load_huggingface(path: Path) -> Loaded:
     file = path / "config.json" if path.is_dir() else path
     if path.is_dir() and not file.is_file():
         raise InputError(f"{path}: there is no config.json in this folder")
-    whole = read_json(file)
+    whole = read_json(file, infinities=True)
     if not isinstance(whole, dict):
         raise InputError(f"{file}: expected a JSON object with model_type")
     model, remarks = _read(file, whole)

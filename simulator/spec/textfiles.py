@@ -107,12 +107,12 @@ def decode_text(raw: bytes, path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
         raise InputError(f"{path}: not a text file (byte {error.start} is not {encoding})") from None
 
 
-def read_json(path: Path) -> Any:
-    """The plain data of a JSON file."""
+def read_json(path: Path, *, infinities: bool = False) -> Any:
+    """The plain data of a JSON file; with *infinities* also `Infinity` and `NaN`, which Python writes and JSON does not know."""
     text = read_text(path)
     if not text.strip():
         raise InputError(f"{path}: the file is empty")
-    return parse_json(text, path)
+    return parse_json(text, path, infinities=infinities)
 
 
 def parse_json_lines(text: str, path: Path, max_rows: int) -> list[tuple[int, Any]]:
@@ -123,10 +123,11 @@ def parse_json_lines(text: str, path: Path, max_rows: int) -> list[tuple[int, An
     return [(n, parse_json(line, path, n)) for n, line in lines]
 
 
-def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
+def parse_json(text: str, path: Path, first_line: int = 1, *, infinities: bool = False) -> Any:
     """The plain data of JSON text that stands in the file *path*."""
     try:
-        return _plain_data(json.loads(text, parse_constant=_refuse_constant), "\\" in text)
+        constant = float if infinities else _refuse_constant
+        return _plain_data(json.loads(text, parse_constant=constant), "\\" in text)
     except json.JSONDecodeError as error:
         told = error.msg[:1].lower() + error.msg[1:].removesuffix(" at").removesuffix(" starting")
         raise InputError(f"{path}:{first_line - 1 + error.lineno}: not valid JSON: {told}") from None
