@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from simulator.families import dense, gemma, gpt, hybrid, latent, mixtures
+from simulator.families import dense, dense_further, gemma, gpt, hybrid, latent, mixtures, older
 from simulator.families.family import FAMILIES, Family
 
-MODULES = (dense, gemma, gpt, hybrid, latent, mixtures)
+MODULES = (dense, dense_further, gemma, gpt, hybrid, latent, mixtures, older)
 
 
 def family_of(model_type: str) -> type[Family] | None:

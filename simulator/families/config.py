@@ -51,9 +51,12 @@ class Config:
         return default
 
     def _spellings(self, name: str) -> Iterator[str]:
+        """*name*, what the class calls it, and its further names."""
         yield name
-        if name in self.other_names:
-            yield self.other_names[name]
+        own = self.other_names.get(name, name)
+        if own != name:
+            yield own
+        yield from (other for other, meant in self.other_names.items() if meant == own and other != name)
 
     def count(self, *names: str, default: int | None = None, at_most: int = MAX_COUNT) -> int:
         """A whole number; *default* where there is none, and where *default* is missing that is an InputError."""
