@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from simulator.families import dense, dense_further, gemma, gpt, hybrid, latent, mixtures, older
+from simulator.families import dense, dense_further, gemma, gpt, hybrid, latent, mixed, mixtures, older
 from simulator.families.family import FAMILIES, Family
 
-MODULES = (dense, dense_further, gemma, gpt, hybrid, latent, mixtures, older)
+MODULES = (dense, dense_further, gemma, gpt, hybrid, latent, mixed, mixtures, older)
 
 
 def family_of(model_type: str) -> type[Family] | None:

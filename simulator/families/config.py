@@ -79,6 +79,12 @@ class Config:
             raise InputError(f"{self.path}: {self._stated(names)} is 0, a whole number from 1 is needed")
         return value
 
+    def size_in(self, index: int, *names: str, default: int | None = None) -> int:
+        """The same where a list may have one for each layer."""
+        if not isinstance(self.get(*names), list):
+            return self.size(*names, default=default)
+        return Config(self.path, self.type, {names[0]: self.item(index, *names)}).size(names[0])
+
     def number(self, *names: str, default: float) -> float:
         """A finite number."""
         value = self.get(*names, default=default)

@@ -64,6 +64,30 @@ class Apertus(Family):
         return [extra("xielu.alpha_p", 1), extra("xielu.alpha_n", 1)]
 
 
+class Apertus15(Apertus):
+    """Apertus 1.5's text part: the head may have fewer rows than the embedding."""
+
+    types = ("apertus1p5_text",)
+    gguf = ()
+
+    @property
+    def _pruned(self) -> int:
+        rows = self.config.count("output_vocab_size", default=0)
+        return 0 if rows == self.vocab else rows
+
+    def model(self) -> dict[str, Any]:
+        """Without a head as large as the embedding."""
+        return {**super().model(), "has_head": not self._pruned}
+
+    def beside(self) -> list[dict[str, Any]]:
+        """The smaller head."""
+        if not self._pruned:
+            return []
+        if self.config.flag("tie_word_embeddings"):
+            raise self.config.wrong("output_vocab_size", "a head with tie_word_embeddings has the embedding's rows")
+        return [extra("output", self.d_model, self._pruned)]
+
+
 class NanoChat(Family):
     """nanochat: norms without weights, two matrices in the network."""
 

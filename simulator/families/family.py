@@ -135,9 +135,13 @@ class Family:
         """What mixes tokens in layer *index*."""
         return self.grouped_query(index)
 
+    def layer_config(self, index: int) -> Config:
+        """The keys as they hold in layer *index*."""
+        return self.config.of_layer(index)
+
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
         """Softmax attention by the usual keys; *more* replaces fields."""
-        config = self.config.of_layer(index)
+        config = self.layer_config(index)
         n_heads = config.size("num_attention_heads", "n_head", "num_heads")
         n_kv = config.size("num_key_value_heads", default=n_heads) if self.kv_heads_key else n_heads
         if n_heads % n_kv:
@@ -188,9 +192,9 @@ class Family:
 
     def dense(self, index: int, **more: Any) -> dict[str, Any]:
         """Two or three matrices by the usual keys; *more* replaces fields."""
-        config = self.config.of_layer(index)
+        config = self.layer_config(index)
         bias = config.flag(self.bias_key or "mlp_bias") if self.ffn_bias is None else self.ffn_bias
-        width = config.size(*self.width_keys, default=4 * self.d_model)
+        width = config.size_in(index, *self.width_keys, default=4 * self.d_model)
         if self.plain_ffn:
             return {"kind": "plain", "d_ff": width, "bias": bias, **more}
         return {"kind": "gated", "d_ff": width, "bias": bias, "fused": self.fused_ffn, **more}
