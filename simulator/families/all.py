@@ -5,18 +5,35 @@ from __future__ import annotations
 from simulator.families import (
     dense,
     dense_first,
+    dense_further,
     gemma,
     gpt,
     hybrid,
     latent,
+    mixed,
     mixtures,
+    older,
     seeing,
     seeing_dense,
     seeing_mixtures,
 )
 from simulator.families.family import FAMILIES, Family
 
-MODULES = (dense, dense_first, gemma, gpt, hybrid, latent, mixtures, seeing, seeing_dense, seeing_mixtures)
+MODULES = (
+    dense,
+    dense_first,
+    dense_further,
+    gemma,
+    gpt,
+    hybrid,
+    latent,
+    mixed,
+    mixtures,
+    older,
+    seeing,
+    seeing_dense,
+    seeing_mixtures,
+)
 
 
 def family_of(model_type: str) -> type[Family] | None:

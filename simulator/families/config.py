@@ -51,9 +51,12 @@ class Config:
         return default
 
     def _spellings(self, name: str) -> Iterator[str]:
+        """*name*, what the class calls it, and its further names."""
         yield name
-        if name in self.other_names:
-            yield self.other_names[name]
+        own = self.other_names.get(name, name)
+        if own != name:
+            yield own
+        yield from (other for other, meant in self.other_names.items() if meant == own and other != name)
 
     def count(self, *names: str, default: int | None = None, at_most: int = MAX_COUNT) -> int:
         """A whole number; *default* where there is none, and where *default* is missing that is an InputError."""
@@ -75,6 +78,12 @@ class Config:
         if not value:
             raise InputError(f"{self.path}: {self._stated(names)} is 0, a whole number from 1 is needed")
         return value
+
+    def size_in(self, index: int, *names: str, default: int | None = None) -> int:
+        """The same where a list may have one for each layer."""
+        if not isinstance(self.get(*names), list):
+            return self.size(*names, default=default)
+        return Config(self.path, self.type, {names[0]: self.item(index, *names)}).size(names[0])
 
     def number(self, *names: str, default: float) -> float:
         """A finite number."""

@@ -26,18 +26,27 @@ class Family:
     norms: ClassVar[int] = 2  # norm vectors of d_model in each layer
     norm_bias: ClassVar[bool] = False
     final_norm: ClassVar[bool] = True
+    head_dim_key: ClassVar[bool] = True  # False: heads share d_model out, whatever head_dim says
+    kv_heads_key: ClassVar[bool] = True  # False: each head has a key and a value of its own, whatever num_key_value_heads says
     qk_norm: ClassVar[str | None] = None  # "head": one for all heads; "full": over all of them
+    fused_qkv: ClassVar[bool] = False  # stored as one matrix
+    bias_key: ClassVar[str | None] = None  # one key for the biases of all matrices, in place of attention_bias and mlp_bias
     qkv_bias: ClassVar[bool | None] = None  # None: as attention_bias says
     output_bias: ClassVar[bool | None] = None  # None: as attention_bias says
     output_gate: ClassVar[bool] = False
     sinks: ClassVar[bool] = False
     plain_ffn: ClassVar[bool] = False  # two matrices, not three
+    fused_ffn: ClassVar[bool] = False  # gate and up stored as one matrix
     ffn_bias: ClassVar[bool | None] = None  # None: as mlp_bias says
+    width_keys: ClassVar[tuple[str, ...]] = ("intermediate_size", "n_inner")  # of the network; without one: four times d_model
     head_bias: ClassVar[bool] = False
     tied: ClassVar[bool] = False  # where neither the file nor its class says
     can_tie: ClassVar[bool] = True  # False: there is a head, whatever tie_word_embeddings says
     uses_window: ClassVar[bool] = False  # sliding_window holds for every layer without layer_types
+    full_every: ClassVar[int] = 0  # without layer_types, one of so many layers sees everything and the others the window
+    full_first: ClassVar[bool] = False  # the first of them, not the last
     learned_positions: ClassVar[bool] = False
+    position_rows: ClassVar[int] = 0  # of them, beside one for each position
     router_bias: ClassVar[bool] = False
     balance: ClassVar[bool] = False  # a buffer beside the router, in the choice of experts only
     expert_bias: ClassVar[bool] = False
@@ -72,6 +81,11 @@ class Family:
         """Rows of the embedding."""
         return self.config.size("vocab_size")
 
+    @property
+    def d_embed(self) -> int | None:
+        """Width of embedding and head, where it is not d_model."""
+        return None
+
     def model(self) -> dict[str, Any]:
         """The fields of a Model but its name."""
         if self.n_layers > MAX_LAYERS:
@@ -80,13 +94,14 @@ class Family:
         return {
             "d_model": self.d_model,
             "vocab": self.vocab,
+            "d_embed": self.d_embed,
             "tied_head": self.can_tie and self.config.flag("tie_word_embeddings", default=self.tied),
             "max_context": positions or None,
             "layers": [each for index in range(self.n_layers) for each in self.layers(index)],
             "norm_bias": self.norm_bias,
             "final_norm": self.final_norm,
             "head_bias": self.config.flag("lm_head_bias", default=self.head_bias),
-            "learned_positions": positions if self.learned_positions else 0,
+            "learned_positions": positions + self.position_rows if self.learned_positions else 0,
             "beside": self.beside(),
             "architecture": self.converted or next(iter(self.gguf), None),
         }
@@ -122,20 +137,26 @@ class Family:
         """What mixes tokens in layer *index*."""
         return self.grouped_query(index)
 
+    def layer_config(self, index: int) -> Config:
+        """The keys as they hold in layer *index*."""
+        return self.config.of_layer(index)
+
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
         """Softmax attention by the usual keys; *more* replaces fields."""
-        config = self.config.of_layer(index)
+        config = self.layer_config(index)
         n_heads = config.size("num_attention_heads", "n_head", "num_heads")
-        n_kv = config.size("num_key_value_heads", default=n_heads)
+        n_kv = config.size("num_key_value_heads", default=n_heads) if self.kv_heads_key else n_heads
         if n_heads % n_kv:
             raise InputError(f"{config.path}: num_key_value_heads {n_kv} must divide num_attention_heads {n_heads}")
-        bias = config.flag("attention_bias")
+        shared_out = max(1, self.d_model // n_heads)
+        bias = config.flag(self.bias_key or "attention_bias")
         return {
             "kind": "grouped_query",
             "n_heads": n_heads,
             "n_kv_heads": n_kv,
-            "head_dim": config.size("head_dim", default=max(1, self.d_model // n_heads)),
+            "head_dim": config.size("head_dim", default=shared_out) if self.head_dim_key else shared_out,
             "qk_norm": self.qk_norm,
+            "fused_qkv": self.fused_qkv,
             "qkv_bias": bias if self.qkv_bias is None else self.qkv_bias,
             "output_bias": bias if self.output_bias is None else self.output_bias,
             "output_gate": self.output_gate,
@@ -159,9 +180,11 @@ class Family:
         return {"window": window}
 
     def is_windowed(self, index: int) -> bool:
-        """Whether layer *index* sees the window only."""
+        """Whether layer *index* sees the window only: by layer_types, and without it by the switches."""
         named = self.layer_type(index)
-        return self.uses_window if named is None else named == "sliding_attention"
+        if named is not None or not self.full_every:
+            return self.uses_window if named is None else named == "sliding_attention"
+        return index % self.full_every != (0 if self.full_first else self.full_every - 1)
 
     # ---- feed-forward ----
 
@@ -171,10 +194,12 @@ class Family:
 
     def dense(self, index: int, **more: Any) -> dict[str, Any]:
         """Two or three matrices by the usual keys; *more* replaces fields."""
-        config = self.config.of_layer(index)
-        bias = config.flag("mlp_bias") if self.ffn_bias is None else self.ffn_bias
-        width = config.size("intermediate_size", "n_inner", default=4 * self.d_model)
-        return {"kind": "plain" if self.plain_ffn else "gated", "d_ff": width, "bias": bias, **more}
+        config = self.layer_config(index)
+        bias = config.flag(self.bias_key or "mlp_bias") if self.ffn_bias is None else self.ffn_bias
+        width = config.size_in(index, *self.width_keys, default=4 * self.d_model)
+        if self.plain_ffn:
+            return {"kind": "plain", "d_ff": width, "bias": bias, **more}
+        return {"kind": "gated", "d_ff": width, "bias": bias, "fused": self.fused_ffn, **more}
 
     @property
     def n_experts(self) -> int:

@@ -127,6 +127,7 @@ class Model(Spec):
     sources: tuple[str, ...] = Field((), max_length=200)
     d_model: Width
     vocab: Width
+    d_embed: Width | None = None  # width of embedding and head, where it is not d_model
     tied_head: bool = False
     has_head: bool = True
     max_context: int | None = Field(None, ge=1, le=10**9)
@@ -176,6 +177,11 @@ class Model(Spec):
         )
 
     @property
+    def embedding_width(self) -> int:
+        """Values of a token's embedding."""
+        return self.d_embed or self.d_model
+
+    @property
     def _beside(self) -> tuple[PerLayerInput | AltUp | HyperConnections, ...]:
         return tuple(part for part in (self.per_layer_input, self.streams) if part is not None)
 
@@ -185,7 +191,7 @@ class Model(Spec):
         return sum(part.launches for part in self._beside)
 
     def _outside(self) -> Iterator[Tensor]:
-        yield matrix("token_embd", self.vocab, self.d_model, is_idle=True)
+        yield matrix("token_embd", self.vocab, self.embedding_width, is_idle=True)
         if self.learned_positions:
             yield matrix("position_embd", self.learned_positions, self.d_model, is_idle=True)
         for layer in _expand(self.encoder):
@@ -196,7 +202,7 @@ class Model(Spec):
             if self.norm_bias:
                 yield vector("output_norm.bias", self.d_model)
         if self.has_head and not self.tied_head:
-            yield matrix("output", self.vocab, self.d_model)
+            yield matrix("output", self.vocab, self.embedding_width)
         if self.head_bias:
             yield vector("output.bias", self.vocab)
         if self.per_layer_input:
@@ -230,7 +236,7 @@ class Model(Spec):
             for tensor in tensors
             if not tensor.role.startswith("enc.") and not (tensor.role in _RESTING and tensor.is_idle)
         )
-        embedding = self.vocab * self.d_model
+        embedding = self.vocab * self.embedding_width
         if counts == "with_both_embeddings":
             return round(active + self._table)
         if counts == "without_input_embedding":

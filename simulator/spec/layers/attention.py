@@ -39,6 +39,7 @@ class GroupedQuery(Spec):
     value_is_key: bool = False  # no value projection: the key serves as value too (Gemma 4), and both are cached
     # An earlier layer's keys and values are attended to; projections of its own lie unused in the file (Gemma 3n and 4).
     shares_cache: bool = False
+    lacks_kv: bool = False  # with shares_cache: the file does not even hold those
     listed: tuple[Extra, ...] = Field((), max_length=50)  # all its tensors, where they are not the usual ones
     # An index over all past tokens, one key of `index_dim` values for each, chooses `picks` of them at most (MiniMax-M3).
     picks: Width | None = None
@@ -49,6 +50,8 @@ class GroupedQuery(Spec):
     def _check(self) -> None:
         if self.shares_cache and self.fused_qkv:
             raise ValueError("shares_cache leaves key and value unused, which fused_qkv cannot; give one")
+        if self.lacks_kv and not self.shares_cache:
+            raise ValueError("lacks_kv needs shares_cache: keys and values come from an earlier layer then")
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"n_kv_heads ({self.n_kv_heads}) must divide n_heads ({self.n_heads})")
         if self.window and self.chunk:
@@ -117,7 +120,8 @@ class GroupedQuery(Spec):
             found = [matrix("attn_q", q, d_model), matrix("attn_k", k, d_model, is_idle=self.shares_cache)]
             found += [] if self.value_is_key else [matrix("attn_v", v, d_model, is_idle=self.shares_cache)]
             if self.qkv_bias:
-                found += [vector("attn_q.bias", q), vector("attn_k.bias", k), vector("attn_v.bias", v)]
+                found += [vector("attn_q.bias", q), vector("attn_k.bias", k, is_idle=self.shares_cache)]
+                found += [] if self.value_is_key else [vector("attn_v.bias", v, is_idle=self.shares_cache)]
         found.append(matrix("attn_output", d_model, self.n_heads * self._v_dim))
         if self.output_bias:
             found.append(vector("attn_output.bias", d_model))
@@ -127,7 +131,7 @@ class GroupedQuery(Spec):
             found.append(vector("attn_k_norm", k if full else self.head_dim, is_idle=self.shares_cache))
         if self.sinks:
             found.append(vector("attn_sinks", self.n_heads))
-        return tuple(found)
+        return tuple(each for each in found if not (self.lacks_kv and each.is_idle))
 
 
 class CrossAttention(Spec):
