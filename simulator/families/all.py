@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from simulator.families import dense, dense_first, gemma, gpt, hybrid, latent, mixtures, seeing
+from simulator.families import convolution, dense, dense_first, gemma, gpt, hybrid, latent, mamba, mixtures, seeing
 from simulator.families.family import FAMILIES, Family
 
-MODULES = (dense, dense_first, gemma, gpt, hybrid, latent, mixtures, seeing)
+MODULES = (convolution, dense, dense_first, gemma, gpt, hybrid, latent, mamba, mixtures, seeing)
 
 
 def family_of(model_type: str) -> type[Family] | None:
