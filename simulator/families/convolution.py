@@ -62,6 +62,10 @@ class Lfm2Moe(Lfm2):
         """The stated width as it is."""
         return super(Lfm2, self).dense(index, **more)
 
+    def experts(self, index: int, **more: Any) -> dict[str, Any]:
+        """A correction that balances them where use_expert_bias says so."""
+        return super().experts(index, balance=self.config.flag("use_expert_bias", default=True), **more)
+
     def has_experts(self, index: int) -> bool:
         """From num_dense_layers on."""
         return bool(self.n_experts) and index >= self.config.count("num_dense_layers", default=0)

@@ -126,7 +126,7 @@ class RecurrentGemma(Hybrid):
         head_dim = max(1, self.d_model // self.config.size("num_attention_heads"))
         return super().grouped_query(index, **{"head_dim": self.config.size("head_dim", default=head_dim), **more})
 
-    def recurrence(self, index: int) -> dict[str, Any]:  # noqa: ARG002 - all are alike
+    def recurrence(self, index: int) -> dict[str, Any]:
         """Two projections in, a convolution, gates of each head's own, and the projection out."""
         width = self.config.size("lru_width", default=self.d_model)
         conv, n_heads = self.config.size("conv1d_width"), self.config.size("num_attention_heads")

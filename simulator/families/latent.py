@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from simulator.families.family import Family, extra
+from simulator.families.family import Family, extra, shared_biases
 
 
 class DeepSeek2(Family):
@@ -38,9 +38,7 @@ class DeepSeek2(Family):
         """Biases of what is projected down and out, and those of shared experts."""
         found = self.latent_biases(index) if self.config.flag("attention_bias") else []
         if self.shared_bias and self.config.flag("mlp_bias") and self.has_experts(index):
-            width = self.experts(index)["d_shared"]
-            found += [extra("ffn_gate_shexp.bias", width), extra("ffn_up_shexp.bias", width)]
-            found.append(extra("ffn_down_shexp.bias", self.d_model))
+            found += shared_biases(self.experts(index)["d_shared"], self.d_model)
         return found
 
     def latent_biases(self, index: int) -> list[dict[str, Any]]:
@@ -67,12 +65,13 @@ class DeepSeek2(Family):
 
 
 class DeepSeek3(DeepSeek2):
-    """DeepSeek-V3, R1 and Kimi K2: experts chosen in groups, with a correction that is a buffer and not counted."""
+    """DeepSeek-V3, R1 and Kimi K2: experts chosen in groups, with a correction that balances them."""
 
     types = ("deepseek_v3", "kimi_k2")
     gguf = ()
     converted = "deepseek2"
     first_dense = 3
+    balance = True
     shared_bias = ffn_bias = False
 
 
@@ -90,6 +89,7 @@ class Mistral4(DeepSeek3):
     gguf = ("mistral4",)
     converted = None
     first_dense = 0
+    balance = False
 
 
 class SarvamMla(DeepSeek3):
@@ -141,7 +141,7 @@ class DeepSeek32(DeepSeek3):
         """Latents of which an index picks."""
         return {**self.latent(index), "index": self.picks(index)}
 
-    def picks(self, index: int) -> dict[str, Any]:  # noqa: ARG002 - for those whose layers differ
+    def picks(self, index: int) -> dict[str, Any]:
         """The index by the usual keys."""
         config = self.config
         return {
@@ -184,7 +184,7 @@ class AxK2(DeepSeek32):
     first_dense = 1
 
     def attention(self, index: int) -> dict[str, Any] | None:
-        """The gate of the output is made with the queries, of the compressed query of this layer and the one before."""
+        """The gate of the output is made with the queries, of the compressed query with its norm and without."""
         latent = self.latent(index)
         n, rank, kv_rank, v = (latent[key] for key in ("n_heads", "q_rank", "kv_rank", "v_dim"))
         nope, rope = latent["qk_nope_dim"], latent["qk_rope_dim"]

@@ -49,8 +49,8 @@ def mamba1(
     return {"kind": "recurrence", "of": "mamba", "state_values": inner * (state + conv - 1), "listed": listed}
 
 
-def mamba2(config: Config, inner: int, *, heads: str, groups: str, **more: Any) -> dict[str, Any]:
-    """Mamba 2 with *inner* channels; *heads* and *groups* are the keys that count them, *more* further fields."""
+def mamba2(config: Config, inner: int, *, heads: str, groups: tuple[str, ...], **more: Any) -> dict[str, Any]:
+    """Mamba 2 with *inner* channels; *heads* is the key that counts them, *groups* those for their groups, *more* further fields."""
     n_heads = config.size(heads)
     if inner % n_heads:
         raise InputError(f"{config.path}: {heads} {n_heads} must divide the {inner:,} channels of the state")
@@ -58,7 +58,7 @@ def mamba2(config: Config, inner: int, *, heads: str, groups: str, **more: Any) 
         "kind": "mamba2",
         "n_heads": n_heads,
         "head_dim": inner // n_heads,
-        "n_groups": config.size(groups),
+        "n_groups": config.size(*groups),
         "d_state": config.size(*_STATE),
         "conv": config.size(*_CONV),
         **more,
@@ -73,12 +73,12 @@ class Mamba(Family):
     norms = 1
     tied = True
 
-    def attention(self, index: int) -> dict[str, Any] | None:  # noqa: ARG002 - all are alike
+    def attention(self, index: int) -> dict[str, Any] | None:
         """A state-space layer."""
         inner = inner_width(self.config, self.d_model, "intermediate_size")
         return mamba1(self.config, self.d_model, inner, has_bias=("use_conv_bias", "use_bias"))
 
-    def ffn(self, index: int) -> None:  # noqa: ARG002 - as of all families
+    def ffn(self, index: int) -> None:
         """None."""
 
 
@@ -89,11 +89,11 @@ class Mamba2(Mamba):
     gguf = ("mamba2",)
     tied = False
 
-    def attention(self, index: int) -> dict[str, Any] | None:  # noqa: ARG002 - all are alike
+    def attention(self, index: int) -> dict[str, Any] | None:
         """A state-space layer."""
         biases = {"conv_bias": self.config.flag("use_conv_bias"), "bias": self.config.flag("use_bias")}
         return mamba2(
-            self.config, inner_width(self.config, self.d_model), heads="num_heads", groups="n_groups", **biases
+            self.config, inner_width(self.config, self.d_model), heads="num_heads", groups=("n_groups",), **biases
         )
 
 
@@ -112,7 +112,7 @@ class Bamba(Hybrid):
         config = self.config.of_layer(index)
         biases = {"conv_bias": config.flag("mamba_conv_bias"), "bias": config.flag("mamba_proj_bias")}
         inner = inner_width(config, self.d_model)
-        return mamba2(config, inner, heads="mamba_n_heads", groups="mamba_n_groups", **biases)
+        return mamba2(config, inner, heads="mamba_n_heads", groups=("mamba_n_groups",), **biases)
 
 
 class GraniteHybrid(Bamba):
@@ -126,7 +126,7 @@ class GraniteHybrid(Bamba):
         """By layer_types, and without it Mamba everywhere."""
         return Hybrid.layer_type(self, index)
 
-    def rule(self, index: int) -> str:  # noqa: ARG002 - all are alike
+    def rule(self, index: int) -> str:
         """Mamba."""
         return "linear_attention"
 
@@ -154,9 +154,9 @@ class FalconH1(Family):
         """Mamba 2; the bias of its projection out is that of `projectors_bias`, which `layer_beside` adds."""
         config, inner = self.config, inner_width(self.config, self.d_model, "mamba_d_ssm")
         more = {"conv_bias": config.flag("mamba_conv_bias"), "norm": config.flag("mamba_rms_norm")}
-        return mamba2(config, inner, heads="mamba_n_heads", groups="mamba_n_groups", **more)
+        return mamba2(config, inner, heads="mamba_n_heads", groups=("mamba_n_groups",), **more)
 
-    def layer_beside(self, index: int) -> list[dict[str, Any]]:  # noqa: ARG002 - all are alike
+    def layer_beside(self, index: int) -> list[dict[str, Any]]:
         """Biases of the state-space layer's projections, in and out by a key each."""
         mixer = self.state_space()
         inner = mixer["n_heads"] * mixer["head_dim"]
@@ -194,7 +194,10 @@ class NemotronH(Hybrid):
     """Nemotron-H and Nemotron 3: each layer is one of Mamba 2, attention, a network or experts, with one norm."""
 
     types = ("nemotron_h",)
+    gguf = ("nemotron_h", "nemotron_h_moe")
     norms = 1
+    can_tie = False
+    balance = True
     plain_ffn = True
     qkv_bias = output_bias = False
     mixers = {**Hybrid.mixers, "moe": "no_mixer", "mlp": "no_mixer"}
@@ -222,7 +225,7 @@ class NemotronH(Hybrid):
     def no_mixer(self, index: int) -> None:
         """A layer of this type mixes no tokens."""
 
-    def window(self, index: int) -> dict[str, int]:  # noqa: ARG002 - as of all families
+    def window(self, index: int) -> dict[str, int]:
         """None: sliding_window is stated and not used."""
         return {}
 
@@ -230,10 +233,8 @@ class NemotronH(Hybrid):
         """Mamba 2."""
         config = self.config.of_layer(index)
         inner = config.size("mamba_num_heads") * config.size("mamba_head_dim")
-        conv_bias = config.flag("mamba_conv_bias", "use_conv_bias")
-        groups = "mamba_n_groups" if config.get("mamba_n_groups") is not None else "n_groups"
-        more = {"conv_bias": conv_bias, "bias": config.flag("use_bias")}
-        return mamba2(config, inner, heads="mamba_num_heads", groups=groups, **more)
+        more = {"conv_bias": config.flag("mamba_conv_bias", "use_conv_bias"), "bias": config.flag("use_bias")}
+        return mamba2(config, inner, heads="mamba_num_heads", groups=("mamba_n_groups", "n_groups"), **more)
 
     def ffn(self, index: int) -> dict[str, Any] | None:
         """Only in layers of its own."""
