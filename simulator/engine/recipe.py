@@ -173,7 +173,7 @@ def _reason_of_layer(layer: Layer) -> str | None:
 
 
 def _reason_of_experts(ffn: Experts) -> str | None:
-    odd = [name for name in ("fused", "bias", "router_bias", "latent") if getattr(ffn, name)]
+    odd = [name for name in ("fused", "bias", "router_bias", "latent", "n_zero") if getattr(ffn, name)]
     if odd:
         return f"experts with {odd[0]}"
     return None if ffn.gated else "experts without gate"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.families import (
+    convolution,
     dense,
     dense_first,
     dense_further,
@@ -10,6 +11,7 @@ from simulator.families import (
     gpt,
     hybrid,
     latent,
+    mamba,
     mixed,
     mixtures,
     older,
@@ -20,6 +22,7 @@ from simulator.families import (
 from simulator.families.family import FAMILIES, Family
 
 MODULES = (
+    convolution,
     dense,
     dense_first,
     dense_further,
@@ -27,6 +30,7 @@ MODULES = (
     gpt,
     hybrid,
     latent,
+    mamba,
     mixed,
     mixtures,
     older,

@@ -32,7 +32,7 @@ class Config:
     def __init__(self, path: Path, model_type: str, data: dict[str, Any]):
         self.path, self.type, self.data = path, model_type, data
         known = config_classes().get(model_type, {})
-        older = {key: value for key, value in known.get("older", {}).items() if not isinstance(value, dict)}
+        older = {key: value for key, value in known.get("older", {}).items() if not isinstance(value, dict | None)}
         self.defaults: dict[str, Any] = {**older, **known.get("defaults", {})}
         self.other_names: dict[str, str] = known.get("attribute_map", {})
 

@@ -1,16 +1,19 @@
-"""Latent attention: DeepSeek-V2 and those that follow it."""
+"""Latent attention: DeepSeek-V2 and those that follow it, with an index over the past and without."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from simulator.families.family import Family
+from simulator.families.family import Family, extra, shared_biases
 
 
 class DeepSeek2(Family):
-    """DeepSeek-V2."""
+    """DeepSeek-V2: one latent for each token in place of keys and values, shared experts, dense layers first."""
 
     types = ("deepseek_v2",)
+    gguf = ("deepseek2",)
+    first_dense: ClassVar[int] = 0  # layers without experts at the start, where nothing says how many
+    shared_bias: ClassVar[bool] = True  # mlp_bias holds for the shared experts too
 
     def attention(self, index: int) -> dict[str, Any] | None:
         """One latent for each token."""
@@ -19,27 +22,196 @@ class DeepSeek2(Family):
     def latent(self, index: int, **more: Any) -> dict[str, Any]:
         """Latent attention by the usual keys; *more* replaces fields."""
         config = self.config.of_layer(index)
+        n_heads = config.size("num_attention_heads")
         return {
             "kind": "latent",
-            "n_heads": config.size("num_attention_heads"),
+            "n_heads": n_heads,
             "q_rank": config.count("q_lora_rank", default=0) or None,
             "kv_rank": config.size("kv_lora_rank"),
             "qk_nope_dim": config.size("qk_nope_head_dim"),
             "qk_rope_dim": config.size("qk_rope_head_dim"),
-            "v_dim": config.size("v_head_dim"),
+            "v_dim": config.size("v_head_dim", default=max(1, self.d_model // n_heads)),
             **more,
         }
 
+    def layer_beside(self, index: int) -> list[dict[str, Any]]:
+        """Biases of what is projected down and out, and those of shared experts."""
+        found = self.latent_biases(index) if self.config.flag("attention_bias") else []
+        if self.shared_bias and self.config.flag("mlp_bias") and self.has_experts(index):
+            found += shared_biases(self.experts(index)["d_shared"], self.d_model)
+        return found
+
+    def latent_biases(self, index: int) -> list[dict[str, Any]]:
+        """Of the projections to the compressed query and the latent, and of the output."""
+        latent = self.latent(index)
+        found = [extra("attn_q_a.bias", latent["q_rank"])] if latent["q_rank"] else []
+        found.append(extra("attn_kv_a_mqa.bias", latent["kv_rank"] + latent["qk_rope_dim"]))
+        return [*found, extra("attn_output.bias", self.d_model)]
+
     def has_experts(self, index: int) -> bool:
         """By mlp_layer_types, and without it every moe_layer_freq-th from first_k_dense_replace on."""
-        if self.config.given("mlp_layer_types") or not self.n_experts:
-            return super().has_experts(index)
+        named = self.config.item(index, "mlp_layer_types")
+        if named is not None or not self.n_experts:
+            return bool(self.n_experts) and named == "sparse"
         step = self.config.size("moe_layer_freq", default=1)
-        return index >= self.config.count("first_k_dense_replace", default=0) and index % step == 0
+        return index >= self.config.count("first_k_dense_replace", default=self.first_dense) and index % step == 0
+
+    def remarks(self) -> list[str]:
+        """What the checkpoint holds beside these layers."""
+        n_more = self.config.count("num_nextn_predict_layers", "num_mtp_layers", default=0)
+        if not n_more:
+            return []
+        return [f"blocks that predict further tokens (num_nextn_predict_layers {n_more}) are not counted"]
 
 
 class DeepSeek3(DeepSeek2):
-    """DeepSeek-V3, R1 and Kimi K2: a bias that balances the experts."""
+    """DeepSeek-V3, R1 and Kimi K2: experts chosen in groups, with a correction that balances them."""
 
     types = ("deepseek_v3", "kimi_k2")
-    router_bias = True
+    gguf = ()
+    converted = "deepseek2"
+    first_dense = 3
+    balance = True
+    shared_bias = ffn_bias = False
+
+
+class Glm4MoeLite(DeepSeek3):
+    """GLM-4.7-Flash."""
+
+    types = ("glm4_moe_lite",)
+    first_dense = 1
+
+
+class Mistral4(DeepSeek3):
+    """Mistral Small 4: experts in every layer."""
+
+    types = ("mistral4",)
+    gguf = ("mistral4",)
+    converted = None
+    first_dense = 0
+    balance = False
+
+
+class SarvamMla(DeepSeek3):
+    """Sarvam 105B."""
+
+    types = ("sarvam_mla",)
+    first_dense = 1
+
+
+class AxK1(DeepSeek3):
+    """SKT's A.X-K1: a norm after the experts."""
+
+    types = ("axk1",)
+    converted = None
+    first_dense = 1
+
+    def layer_beside(self, index: int) -> list[dict[str, Any]]:
+        """And the norm after the experts."""
+        more = [extra("post_ffw_norm", self.d_model)] if self.has_experts(index) else []
+        return [*super().layer_beside(index), *more]
+
+
+class Youtu(DeepSeek2):
+    """Tencent's Youtu-LLM: dense, the head is the embedding."""
+
+    types = ("youtu",)
+    gguf = ()
+    converted = "deepseek2"
+    tied = True
+    ffn_bias = False
+
+
+class MiniCpm3(DeepSeek2):
+    """MiniCPM3: dense, the head is the embedding."""
+
+    types = ("minicpm3",)
+    gguf = ("minicpm3",)
+    tied = True
+
+
+class DeepSeek32(DeepSeek3):
+    """DeepSeek-V3.2: a small attention of its own picks the tokens that are attended to."""
+
+    types = ("deepseek_v32",)
+    gguf = ("deepseek32",)
+    converted = None
+
+    def attention(self, index: int) -> dict[str, Any] | None:
+        """Latents of which an index picks."""
+        return {**self.latent(index), "index": self.picks(index)}
+
+    def picks(self, index: int) -> dict[str, Any]:
+        """The index by the usual keys."""
+        config = self.config
+        return {
+            "picks": config.size("index_topk"),
+            "n_heads": config.size("index_n_heads"),
+            "head_dim": config.size("index_head_dim"),
+        }
+
+
+class GlmDsa(DeepSeek32):
+    """GLM-5: some layers attend to what an earlier one's index picked."""
+
+    types = ("glm_moe_dsa",)
+    gguf = ("glm-dsa",)
+
+    def picks(self, index: int) -> dict[str, Any]:
+        """With `is_shared` where the layer has no index of its own."""
+        return {**super().picks(index), "is_shared": self.shares_index(index)}
+
+    def shares_index(self, index: int) -> bool:
+        """By indexer_types, index_topk_pattern (F and S), or index_topk_freq from index_skip_topk_offset on."""
+        named = self.config.item(index, "indexer_types")
+        if named is not None:
+            return named == "shared"
+        pattern = self.config.get("index_topk_pattern")
+        if pattern is not None:
+            if not isinstance(pattern, str | list) or index >= len(pattern):
+                raise self.config.wrong("index_topk_pattern", f"an F or S for each of {self.n_layers} layers is needed")
+            return pattern[index] in ("S", "shared")
+        offset = self.config.count("index_skip_topk_offset", default=2)
+        period = max(1, self.config.count("index_topk_freq", default=1))
+        return max(index - offset + 1, 0) % period != 0
+
+
+class AxK2(DeepSeek32):
+    """SKT's A.X-K2: gates on norms and outputs, made at low rank."""
+
+    types = ("axk2",)
+    gguf = ()
+    first_dense = 1
+
+    def attention(self, index: int) -> dict[str, Any] | None:
+        """The gate of the output is made with the queries, of the compressed query with its norm and without."""
+        latent = self.latent(index)
+        n, rank, kv_rank, v = (latent[key] for key in ("n_heads", "q_rank", "kv_rank", "v_dim"))
+        nope, rope = latent["qk_nope_dim"], latent["qk_rope_dim"]
+        if not rank:
+            raise self.config.wrong("q_lora_rank", "the index and the output's gate need a rank of at least 1")
+        picks = self.picks(index)
+        listed = [
+            extra("attn_q_a", self.d_model, rank),
+            extra("attn_q_a_norm", rank),
+            extra("attn_q_b", 2 * rank, n * (nope + rope + v)),
+            extra("attn_kv_a_mqa", self.d_model, kv_rank + rope),
+            extra("attn_kv_a_norm", kv_rank),
+            extra("attn_k_b", nope, n * kv_rank),
+            extra("attn_v_b", kv_rank, n * v),
+            extra("indexer.attn_q_b", rank, picks["n_heads"] * picks["head_dim"]),
+            extra("indexer.attn_k", self.d_model, picks["head_dim"]),
+            extra("indexer.proj", self.d_model, picks["n_heads"]),
+            extra("indexer.k_norm", picks["head_dim"]),
+            extra("indexer.k_norm.bias", picks["head_dim"]),
+            extra("attn_output", n * v, self.d_model),
+        ]
+        return {**latent, "index": picks, "listed": listed}
+
+    def layer_beside(self, index: int) -> list[dict[str, Any]]:
+        """And the gates of both norms, of the second only where experts follow."""
+        rank = self.config.size("gated_norm_rank", default=16)
+        found = super().layer_beside(index)
+        for norm in ("attn_norm", "ffn_norm") if self.has_experts(index) else ("attn_norm",):
+            found += [extra(f"{norm}.down", self.d_model, rank), extra(f"{norm}.up", rank, self.d_model)]
+        return found

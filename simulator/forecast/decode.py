@@ -20,6 +20,7 @@ from simulator.spec.layers.sparse import Compressed
 from simulator.spec.layers.tensor import Tensor
 from simulator.spec.model import Attention, Layer, Model, StoredTensor, store
 from simulator.spec.quant import FORMATS, Format, cache_bytes
+from simulator.spec.routing import mean_read, mean_used
 from simulator.spec.workload import Workload
 
 ACTIVATION_VALUE_BYTES = 4  # llama.cpp keeps activations in float32
@@ -75,7 +76,7 @@ class _Copies:
 def _copies(load: Workload, layer: Layer) -> _Copies | None:
     if not isinstance(layer.ffn, Experts):
         return None
-    read, used = load.routing.distinct(layer.ffn, load.new_tokens), load.routing.served(layer.ffn, load.new_tokens)
+    read, used = (count(load.routing, layer.ffn, load.new_tokens) for count in (mean_read, mean_used))
     return _Copies(read, used, load.new_tokens * used / read)
 
 

@@ -169,7 +169,7 @@ class Prediction:
         if not layers:
             return None
         kinds = {ffn: layers.count(ffn) for ffn in dict.fromkeys(layers)}
-        return sum(n * self.load.routing.distinct(ffn, self.load.new_tokens) for ffn, n in kinds.items()) / len(layers)
+        return sum(n * mean_read(self.load.routing, ffn, self.load.new_tokens) for ffn, n in kinds.items()) / len(layers)
 
     @cached_property
     def working_set(self):

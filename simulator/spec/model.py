@@ -274,7 +274,7 @@ def _active_share(layer: Layer | None, tensor: Tensor) -> float:
     """The share of a tensor that one token uses: n_active of n_experts, or all."""
     if layer is None or tensor.copies == 1 or not isinstance(layer.ffn, Experts):
         return 1.0
-    return layer.ffn.n_active / layer.ffn.n_experts
+    return layer.ffn.n_active / layer.ffn.n_choices
 
 
 @dataclass(frozen=True)

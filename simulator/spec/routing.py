@@ -281,6 +281,20 @@ class ExpertChoice:
         return np.floor(self.tokens_per_expert(batch, ffn.n_experts)) * ffn.n_experts / np.asarray(batch)
 
 
+def mean_read(routing: Routing, ffn: Experts, batch):
+    """Mean number of distinct experts with weights that *batch* tokens touch: of those that they choose, zero experts have none."""
+    return routing.distinct(_all_choices(ffn), batch) * ffn.real_share
+
+
+def mean_used(routing: Routing, ffn: Experts, batch):
+    """Mean number of experts with weights that really serve one token."""
+    return routing.served(_all_choices(ffn), batch) * ffn.real_share
+
+
+def _all_choices(ffn: Experts) -> Experts:
+    return ffn.model_copy(update={"n_experts": ffn.n_choices, "n_zero": 0}) if ffn.n_zero else ffn
+
+
 def repeat_chance(n_experts: int, n_active: int) -> float:
     """Chance that two tokens, routed at random, share at least one of their experts: 1 - C(E-k, k) / C(E, k)."""
     return 1 - math.comb(n_experts - n_active, n_active) / math.comb(n_experts, n_active)

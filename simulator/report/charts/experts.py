@@ -17,7 +17,7 @@ from simulator.report.charts.naming import listed, model_name, panel_title, subt
 from simulator.report.charts.rates import rate_line
 from simulator.report.charts.source import source_of
 from simulator.spec.layers.ffn import Experts
-from simulator.spec.routing import Routing
+from simulator.spec.routing import Routing, mean_read
 
 ROUTINGS = ("uniform", "zipf:0.6", "zipf:1.2", "worst")
 
@@ -54,7 +54,7 @@ def _distinct(layers: Sequence[Experts], routing: Routing, batches: np.ndarray) 
     """Of a layer in the mean over all *layers*."""
     # In the order of the layers: that of a set is another in every run, and so may be the last digit of the sum.
     kinds = Counter(layers)
-    return sum(n * routing.distinct(ffn, batches) for ffn, n in kinds.items()) / len(layers)
+    return sum(n * mean_read(routing, ffn, batches) for ffn, n in kinds.items()) / len(layers)
 
 
 def routing_chart(

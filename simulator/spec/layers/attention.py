@@ -177,6 +177,8 @@ class Latent(Spec):
     v_dim: Width
     split_kv_b: bool = True  # the up-projection is stored as two tensors (key, value) rather than one
     index: Index | None = None  # picks the tokens that are attended to (DeepSeek-V3.2, GLM-5)
+    window: Width | None = None
+    listed: tuple[Extra, ...] = Field((), max_length=50)  # all its tensors, where they are not the usual ones
     # Each head's whole keys and values are cached instead: a file lacks what its runtime needs to keep latents.
     expanded: bool = False
 
@@ -184,6 +186,8 @@ class Latent(Spec):
     def _check(self) -> None:
         if self.index and not self.q_rank:
             raise ValueError("index needs q_rank: its queries are made of the compressed query")
+        if self.index and self.window:
+            raise ValueError("index and window exclude each other, give one")
 
     queries_per_kv: ClassVar[int] = 1
     state_bytes: ClassVar[int] = 0  # attention keeps nothing beside its cache; recurrent layers do
@@ -201,7 +205,8 @@ class Latent(Spec):
         """Latents, and the keys of the index."""
         picked = self.index.picks if self.index else None
         values = self.n_heads * self.v_dim if self.expanded else 0
-        return (Cached(self.cache_width, picked=picked, n_values=values), *(self.index.cached if self.index else ()))
+        latents = Cached(self.cache_width, window=self.window, picked=picked, n_values=values)
+        return (latents, *(self.index.cached if self.index else ()))
 
     def seen_tokens(self, context):
         """Cached tokens that a new token at depth *context* attends to, itself included."""
@@ -214,7 +219,7 @@ class Latent(Spec):
 
     def held_tokens(self, context):
         """Tokens whose latents must stay in memory."""
-        return context
+        return self.cached[0].held(context)
 
     def flops(self, context):
         """Scores over latent and rotary part, values over the latent, per head and token; and those of the index."""
@@ -226,6 +231,8 @@ class Latent(Spec):
 
     def tensors(self, d_model: int) -> tuple[Tensor, ...]:
         """Down- and up-projections of queries and of the latent, the output, and their norms."""
+        if self.listed:
+            return tuple(each.tensor() for each in self.listed)
         n, qk = self.n_heads, self.qk_nope_dim + self.qk_rope_dim
         if self.q_rank:
             found = [

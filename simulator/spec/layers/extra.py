@@ -15,9 +15,18 @@ class Extra(Spec):
     columns: Width
     small: bool = False  # a table of scales, biases or kernels of a convolution: kept in full precision
     idle: bool = False  # held, but not read to decode a token, or only a row of it
+    again: bool = False  # an earlier layer's: read once more, stored with that
 
     def tensor(self) -> Tensor:
         """The same as the parts of a layer give it."""
-        if self.rows == 1 or self.small:
-            return Tensor(self.role, 1, self.rows * self.columns, self.copies, is_vector=True, is_idle=self.idle)
-        return Tensor(self.role, self.rows, self.columns, self.copies, is_idle=self.idle)
+        is_vector = self.rows == 1 or self.small
+        rows, columns = (1, self.rows * self.columns) if is_vector else (self.rows, self.columns)
+        return Tensor(
+            self.role,
+            rows,
+            columns,
+            self.copies,
+            is_vector=is_vector,
+            is_idle=self.idle,
+            is_again=self.again,
+        )

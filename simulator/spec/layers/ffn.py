@@ -48,6 +48,7 @@ class Experts(Spec):
     kind: Literal["experts"] = "experts"
     n_experts: int = Field(ge=1, le=8_192)  # published models have up to 2,048
     n_active: int = Field(ge=1, le=8_192)
+    n_zero: int = Field(0, ge=0, le=8_192)  # further experts that a token can choose, which pass it on as it is (LongCat-Flash)
     d_expert: Width
     gated: bool = True
     fused: bool = False  # gate and up of the routed experts stored as one tensor
@@ -61,12 +62,22 @@ class Experts(Spec):
 
     @rule
     def _check(self) -> None:
-        if self.n_active > self.n_experts:
-            raise ValueError(f"n_active ({self.n_active}) cannot exceed n_experts ({self.n_experts})")
+        if self.n_active > self.n_choices:
+            raise ValueError(f"n_active ({self.n_active}) cannot exceed n_experts ({self.n_choices})")
         if self.n_shared and not self.d_shared:
             raise ValueError(
                 f"d_shared is needed with n_shared {self.n_shared}: the width of all shared experts together"
             )
+
+    @property
+    def n_choices(self) -> int:
+        """Among how many a token chooses."""
+        return self.n_experts + self.n_zero
+
+    @property
+    def real_share(self) -> float:
+        """The share of a token's choices that are experts with weights, all equally likely."""
+        return self.n_experts / self.n_choices
 
     def tensors(self, d_model: int) -> tuple[Tensor, ...]:
         """Router, routed experts (one tensor each of up, gate, down, holding every expert), shared experts."""
@@ -81,8 +92,8 @@ class Experts(Spec):
     def _router(self, d_model: int) -> tuple[Tensor, ...]:
         bias = ()
         if self.router_bias or self.balance:
-            bias = (vector("ffn_gate_inp.bias", self.n_experts, is_buffer=not self.router_bias),)
-        return (matrix("ffn_gate_inp", self.n_experts, d_model), *bias)
+            bias = (vector("ffn_gate_inp.bias", self.n_choices, is_buffer=not self.router_bias),)
+        return (matrix("ffn_gate_inp", self.n_choices, d_model), *bias)
 
     def _routed(self, d_model: int) -> tuple[Tensor, ...]:
         ups = ("ffn_gate_exps", "ffn_up_exps") if self.gated else ("ffn_up_exps",)

@@ -88,6 +88,9 @@ class Mamba2(Recurrent):
     n_groups: Width
     d_state: Width
     conv: Width
+    conv_bias: bool = True
+    bias: bool = False  # of the projections in and out
+    norm: bool = True  # of what the state puts out, before its gate
 
     @property
     def _inner(self) -> int:
@@ -108,16 +111,13 @@ class Mamba2(Recurrent):
 
     def tensors(self, d_model: int) -> tuple[Tensor, ...]:
         """Input projection (gate, input, B, C, step), convolution, decay, skip, norm, output."""
-        return (
-            matrix("ssm_in", self._inner + self._convolved + self.n_heads, d_model),
-            vector("ssm_conv1d", self._convolved * self.conv),
-            vector("ssm_conv1d.bias", self._convolved),
-            vector("ssm_dt.bias", self.n_heads),
-            vector("ssm_a", self.n_heads),
-            vector("ssm_d", self.n_heads),
-            vector("ssm_norm", self._inner),
-            matrix("ssm_out", d_model, self._inner),
-        )
+        made = self._inner + self._convolved + self.n_heads
+        found = [matrix("ssm_in", made, d_model), vector("ssm_conv1d", self._convolved * self.conv)]
+        found += [vector("ssm_conv1d.bias", self._convolved)] if self.conv_bias else []
+        found += [vector(role, self.n_heads) for role in ("ssm_dt.bias", "ssm_a", "ssm_d")]
+        found += [vector("ssm_norm", self._inner)] if self.norm else []
+        found.append(matrix("ssm_out", d_model, self._inner))
+        return (*found, *((vector("ssm_in.bias", made), vector("ssm_out.bias", d_model)) if self.bias else ()))
 
 
 class ShortConv(Recurrent):
@@ -129,6 +129,7 @@ class ShortConv(Recurrent):
     )
     width: Width
     channels: Width  # those of the residual stream: d_model
+    bias: bool = False
 
     @property
     def state_values(self) -> int:
@@ -141,8 +142,11 @@ class ShortConv(Recurrent):
 
     def tensors(self, d_model: int) -> tuple[Tensor, ...]:
         """Input projection (two gates and the signal), kernel, output."""
+        parts = (("in_proj", 3 * d_model), ("conv", d_model), ("out_proj", d_model))
+        biases = (vector(f"shortconv.{part}.bias", length) for part, length in parts)
         return (
             matrix("shortconv.in_proj", 3 * d_model, d_model),
             vector("shortconv.conv", d_model * self.width),
             matrix("shortconv.out_proj", d_model, d_model),
+            *(biases if self.bias else ()),
         )

@@ -98,8 +98,8 @@ class Compressed(Spec):
 
     @property
     def _overlap(self) -> int:
-        """Ratio 4 compresses overlapping stretches, so each token enters two entries."""
-        return 2 if self.ratio == 4 else 1
+        """Ratio 4, whose entries an index picks, compresses overlapping stretches: each token enters two entries."""
+        return 2 if self.index or self.ratio == 4 else 1
 
     @property
     def waiting_bytes(self) -> int:
