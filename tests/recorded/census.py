@@ -29,7 +29,8 @@ LONGEST_BUILD_S = 180
 NOT_PLAIN = """bart bert bert-generation big_bird bigbird_pegasus blenderbot blenderbot-small camembert data2vec-text
     electra ernie marian mbart megatron-bert moshi musicgen musicgen_melody mvp pegasus plbart prophetnet rembert
     roberta roberta-prelayernorm roc_bert roformer trocr whisper xlm xlm-roberta xlm-roberta-xl xlnet xmod reformer
-    gemma4_assistant gemma4_unified_assistant git""".split()
+    gemma4_assistant gemma4_unified_assistant git blip pix2struct udop florence2 pp_formulanet t5gemma2
+    vision-encoder-decoder pi0 evolla idefics kyutai_speech_to_text""".split()
 
 # What a variant changes: the value of each key that a configuration has.
 CHANGED = {
@@ -62,7 +63,7 @@ NEVER_FLIPPED = """use_cache output_router_logits add_cross_attention is_decoder
     summary_proj_to_labels summary_use_proj use_mambapy use_mamba_kernels use_associative_scan
     output_attentions output_hidden_states return_dict""".split()
 ROTATED = ("layer_types", "mlp_layer_types", "layers_block_type", "indexer_types", "block_types", "moe_layer_freq")
-TEXT_KEYS = ("text_config", "llm_config", "language_config", "thinker_config", "decoder_config", "decoder")
+TEXT_KEYS = ("text_config", "llm_config", "language_config", "thinker_config")
 
 
 class TooSlow(Exception):
@@ -247,8 +248,10 @@ def changes_of(text, raw):
     changed = {k: v for k, v in CHANGED.items() if k in text}
     if "n_head" in text or "attention_heads" in text:
         changed["hidden_size"] = 1536
-    if "head_dim" in text and text["head_dim"] == text.get("qk_rope_head_dim"):
+    if text.get("head_dim") is not None and text["head_dim"] == text.get("qk_rope_head_dim"):
         changed["head_dim"] = changed["qk_rope_head_dim"]
+    if "n_recurrent_layers" in text:  # worked out from the number of layers, below 0 for few of them
+        del changed["num_hidden_layers"]
     if isinstance(text.get("intermediate_size"), list):
         changed["intermediate_size"] = [4352] * 12
     if isinstance(text.get("activation_sparsity_pattern"), list):
@@ -286,37 +289,83 @@ def rotations_of(text):
     return {k: text[k][1:] + text[k][:1] for k in ROTATED if isinstance(text.get(k), list) and len(set(text[k])) > 1}
 
 
-def text_key_of(config):
+def text_path_of(config_class):
+    """The keys that lead to the text part of a configuration: () where it is one itself."""
+    inner = config_class.sub_configs_defaults
     for key in TEXT_KEYS:
-        if key in (config.sub_configs or {}):
-            return key
-    return None
+        if key in inner:
+            part = inner[key].config_class
+            return (key, *text_path_of(part)) if hasattr(part, "sub_configs_defaults") else (key,)
+    return ()
 
 
-# The class default does not build; what is given beside it, as published checkpoints of the type do.
+def text_kwargs_of(config_class):
+    """What the class gives its text part where a file has none."""
+    key, *rest = text_path_of(config_class)
+    spec = config_class.sub_configs_defaults[key]
+    return text_kwargs_of(spec.config_class) if rest else copy.deepcopy(spec.init_kwargs)
+
+
+def at(path, saved):
+    for key in path:
+        saved = saved[key]
+    return saved
+
+
+def with_part(path, saved, part):
+    """A copy of `saved` with `part` at `path`."""
+    if not path:
+        return part
+    return {**saved, path[0]: with_part(path[1:], saved.get(path[0], {}), part)}
+
+
+INDEXED = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000000.0, "partial_rotary_factor": 0.25}, "indexer_budget": 2048, "indexer_compress_ratio": 4, "indexer_head_dim": 128, "indexer_kv_heads": 1, "indexer_n_heads": 16}
+ROPE_OF_KINDS = {kind: {"rope_type": "default", "rope_theta": 50000.0} for kind in ("full_attention", "sliding_attention")}
+# Class defaults that do not build; what is given beside them is what published checkpoints of the type have.
 ADDED = {
     "hunyuan_v1_dense": {"head_dim": 128},
     "hunyuan_v1_moe": {"head_dim": 128},
-    "lfm2_moe": {"layer_types": (["conv", "conv", "full_attention", "conv"] * 8)},
-}
+    "hunyuan_vl": {"text_config": {"head_dim": 128}},
+    "ministral": {"head_dim": 128},
+    "lfm2_moe": {"layer_types": ["conv", "conv", "full_attention", "conv"] * 8},
+    "qwen4_exp_text": INDEXED,
+    "qwen4_exp": {"text_config": INDEXED},
+    "nemotron": {"num_key_value_heads": 8},
+    "dots1": {"n_routed_experts": 128, "n_shared_experts": 2, "num_experts_per_tok": 6, "first_k_dense_replace": 1},
+    "cohere_compass_text": {"rope_parameters": ROPE_OF_KINDS},
+    "cohere_compass": {"text_config": {"rope_parameters": ROPE_OF_KINDS}},
+    "deepseek_ocr2": {"text_config": {"mlp_layer_types": ["dense"] + ["sparse"] * 31}},
+    "diffusion_gemma": {"text_config": {"num_experts": 128, "top_k_experts": 8, "moe_intermediate_size": 704}},
+    "granite4_vision": {"deepstack_layer_map": [], "downsample_rate": "1/2"},
+    "dbrx": {"attn_config": {"kv_n_heads": 8, "clip_qkv": 8, "rope_theta": 500000.0},
+             "ffn_config": {"ffn_hidden_size": 10752, "moe_num_experts": 16, "moe_top_k": 4}},
+    "chameleon": {"vocabulary_map": {"<image>": 8711, **{f"IMGIMG{chr(65 + i)}Z": 4 + i for i in range(26)}}},
+}  # fmt: skip
+
+
+def without_lists_of_words(saved):
+    """A configuration whose kinds of layers are to be worked out anew."""
+    return {k: v for k, v in saved.items() if not (isinstance(v, list) and v and isinstance(v[0], str)) and k != "per_layer_config"}
 
 
 def variants(model_type, build_class, wrapper):
     """(variant, config.json as a dictionary)"""
     config_class = CONFIG_MAPPING[model_type]
-    base = {"model_type": model_type, **ADDED.get(model_type, {})}
-    default = as_saved(read_back(config_class, base))
+    outer = {"model_type": model_type, **ADDED.get(model_type, {})}
+    default = as_saved(read_back(config_class, outer))
     yield "default", default
-    key = text_key_of(config_class) if wrapper else None
-    text = default[key] if key else default
-    outer = {k: v for k, v in base.items() if k != key}
-    base = dict(base.get(key, {})) if key else base
-    if key and "model_type" in text:
-        base["model_type"] = text["model_type"]
+    path = text_path_of(config_class)
+    text = at(path, default)
+    try:
+        base = at(path, outer)
+    except KeyError:
+        base = text_kwargs_of(config_class)
+    if "model_type" in text:
+        base = {"model_type": text["model_type"], **base}
 
     def whole(given, outer=outer):
         tied = {k: v for k, v in given.items() if k == "tie_word_embeddings" and k in default}
-        return {**outer, **tied, key: given} if key else given
+        return {**with_part(path, outer, given), **tied} if path else given
 
     def works(given):
         return buildable(build_class, config_class, whole(given))
@@ -325,37 +374,76 @@ def variants(model_type, build_class, wrapper):
     saved = as_saved(read_back(config_class, whole(first)))
     yield "v1", saved
     yield "sparse", whole(first)
-    text = saved[key] if key else saved
+    text = at(path, saved)
     flips = flips_of(text)
     windows = {k: 5 for k in ("max_window_layers",) if k in text}
-    second = largest_that_builds(text, {**rotations_of(text), **windows, **flips}, lambda given: buildable(build_class, config_class, whole(given, saved)))
+    second = largest_that_builds(
+        text,
+        {**rotations_of(text), **windows, **flips},
+        lambda given: buildable(build_class, config_class, whole(given, saved)),
+    )
     yield "v2", as_saved(read_back(config_class, whole(second, saved)))
     third = largest_that_builds(first, {**windows, **flips}, works)
     yield "v3", whole(third)
+    stale = without_lists_of_words(at(path, default))
+    fourth = largest_that_builds(
+        stale,
+        changes_of(at(path, default), base),
+        lambda given: buildable(build_class, config_class, whole(given, default)),
+    )
+    yield "v4", as_saved(read_back(config_class, whole(fourth, default)))
 
 
 def types_of_census():
     """(model type, class that is built, whether only a part of it is the language model)"""
     causal = dict(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
     multimodal = {
+        **{k: v for k, v in modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.items() if "audio" in k or "flamingo" in k},
         **modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
         **modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
-        **{k: v for k, v in modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.items() if "audio" in k or "speech" in k},
-    }
+    }  # fmt: skip
     for model_type in sorted(set(causal) | set(multimodal)):
         if model_type in NOT_PLAIN or model_type not in CONFIG_MAPPING:
             continue
-        sub_configs = getattr(CONFIG_MAPPING[model_type], "sub_configs", None) or {}
-        wrapper = any(k in sub_configs for k in TEXT_KEYS)
-        names = multimodal.get(model_type) or causal[model_type]
-        if not wrapper and model_type in causal:
-            names = causal[model_type]
+        path = text_path_of(CONFIG_MAPPING[model_type])
+        wrapper = bool(path) or (model_type not in causal and model_type != "mistral4")
+        names = causal[model_type] if not path and model_type in causal else multimodal.get(model_type) or causal[model_type]
         yield model_type, model_class(names), wrapper
+
+
+class TextPart:
+    """Builds the language model of a wrapper alone, where the whole does not build here."""
+
+    def __init__(self, whole):
+        self.__name__ = f"text part of {whole.__name__}"
+
+    def __call__(self, config):
+        if hasattr(config, "thinker_config"):
+            config = config.thinker_config
+            return transformers.AutoModelForMultimodalLM.from_config(config)
+        outer = getattr(config, "tie_word_embeddings", None)
+        config = text_config_of(config)
+        if outer is not None and hasattr(config, "tie_word_embeddings"):
+            config.tie_word_embeddings = outer
+        return causal_class_of(config)._from_config(config)
+
+
+def causal_class_of(config):
+    """The causal language model of a text configuration, listed or not."""
+    names = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if config.model_type in names:
+        return model_class(names[config.model_type])
+    module = importlib.import_module(type(config).__module__.replace(".configuration_", ".modeling_"))
+    return next(
+        each for name, each in vars(module).items() if name.endswith("ForCausalLM") and each.config_class is type(config)
+    )
 
 
 def write_type(folder, model_type, build_class, wrapper):
     target = folder / "wrappers" if wrapper else folder
     config_class = CONFIG_MAPPING[model_type]
+    if wrapper and ("thinker_config" in config_class.sub_configs_defaults or not buildable(build_class, config_class, {"model_type": model_type, **ADDED.get(model_type, {})})):
+        build_class = TextPart(build_class)
     done = []
     for variant, saved in variants(model_type, build_class, wrapper):
         try:
