@@ -1,410 +1,96 @@
-"""Which weights and which cache transformers builds for every causal language model that it knows.
+"""Counts what transformers builds for every decoder of text that it knows: writes `tests/importers/census.json.xz`.
 
-Run with transformers and torch installed: `python tests/recorded/census.py --folder DIR`.
+    python tests/recorded/census.py [--types llama,qwen3] [--folder DIR]
+
+It takes some minutes, needs transformers and torch (`pip install roofcast[families]`), no weights and no network. With `--folder` it
+writes a file for each type and variant there instead, which also names every tensor with its shape; what this says of the
+importer is printed by `census_coverage.py`.
 """
 
+from __future__ import annotations
+
 import argparse
-import collections
-import copy
-import importlib
 import json
-import re
-import signal
+import lzma
 import sys
-import traceback
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import torch
 import transformers
-from transformers.models.auto import modeling_auto
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from census_build import counted, read_back, records
+from census_types import ADDED, Candidate, candidates, variants
 
-warnings.filterwarnings("ignore")
-transformers.logging.set_verbosity_error()
-
-LONGEST_BUILD_S = 180
-
-# Neither decoders of text by themselves nor built without an encoder's output.
-NOT_PLAIN = """bart bert bert-generation big_bird bigbird_pegasus blenderbot blenderbot-small camembert data2vec-text
-    electra ernie marian mbart megatron-bert moshi musicgen musicgen_melody mvp pegasus plbart prophetnet rembert
-    roberta roberta-prelayernorm roc_bert roformer trocr whisper xlm xlm-roberta xlm-roberta-xl xlnet xmod reformer
-    gemma4_assistant gemma4_unified_assistant git""".split()
-
-# What a variant changes: the value of each key that a configuration has.
-CHANGED = {
-    "num_hidden_layers": 12, "n_layer": 12, "n_layers": 12, "num_layers": 12, "num_blocks": 12,
-    "vocab_size": 50304, "hidden_size": 2048, "n_embd": 1536, "d_model": 1536, "embedding_dim": 2048,
-    "num_attention_heads": 16, "n_head": 12, "n_heads": 12, "attention_heads": 12, "num_heads": 16,
-    "num_key_value_heads": 4, "num_kv_heads": 4, "head_dim": 96,
-    "intermediate_size": 4352, "n_inner": 4352, "ffn_dim": 4352, "dim_ff": 4352, "ffn_hidden_size": 4352,
-    "dense_intermediate_size": 4352, "intermediate_size_mlp": 5120, "shared_intermediate_size": 1184,
-    "word_embed_proj_dim": 1024,
-    "q_lora_rank": 448, "kv_lora_rank": 192, "qk_nope_head_dim": 96, "qk_rope_head_dim": 32, "v_head_dim": 80,
-    "num_experts": 16, "num_local_experts": 16, "n_routed_experts": 16, "moe_num_experts": 16,
-    "num_experts_per_tok": 3, "top_k_experts": 3, "moe_k": 3, "moe_topk": 3, "moe_top_k": 3,
-    "moe_intermediate_size": 704, "expert_ffn_hidden_size": 704, "n_group": 4, "topk_group": 2,
-    "n_shared_experts": 2, "num_shared_experts": 2, "first_k_dense_replace": 2, "num_dense_layers": 3,
-    "shared_expert_intermediate_size": 992, "shared_experts_intermediate_size": 992,
-    "moe_shared_expert_intermediate_size": 992, "decoder_sparse_step": 2, "mlp_only_layers": [3],
-    "moe_layer_start_index": 2, "moe_layer_end_index": 9, "interleave_moe_layer_step": 2,
-    "expert_layer_period": 3, "expert_layer_offset": 1, "attn_layer_period": 5, "attn_layer_offset": 2,
-    "sliding_window": 768, "sliding_window_size": 768, "attention_window_size": 768, "window_size": 768,
-    "attention_chunk_size": 768, "local_attention": 768,
-    "linear_conv_kernel_dim": 3, "linear_key_head_dim": 96, "linear_value_head_dim": 64,
-    "linear_num_key_heads": 8, "linear_num_value_heads": 24, "conv_L_cache": 4, "conv_kernel": 3, "conv1d_width": 3,
-    "mamba_d_conv": 3, "mamba_d_state": 64, "mamba_n_groups": 2, "mamba_ngroups": 2, "n_groups": 2,
-    "state_size": 64, "ssm_state_size": 64,
-    "hidden_size_per_layer_input": 96, "vocab_size_per_layer_input": 40960, "laurel_rank": 48,
-    "num_kv_shared_layers": 4, "hybrid_layer_ids": [6],
-}  # fmt: skip
-NEVER_FLIPPED = """use_cache output_router_logits add_cross_attention is_decoder is_encoder_decoder scale_embedding
-    summary_proj_to_labels summary_use_proj use_mambapy use_mamba_kernels use_associative_scan
-    output_attentions output_hidden_states return_dict""".split()
-ROTATED = ("layer_types", "mlp_layer_types", "layers_block_type", "indexer_types", "block_types", "moe_layer_freq")
-TEXT_KEYS = ("text_config", "llm_config", "language_config", "thinker_config", "decoder_config", "decoder")
+TARGET = Path(__file__).parents[1] / "importers" / "census.json.xz"
+KEPT = (
+    "model_type",
+    "variant",
+    "is_wrapper",
+    "config",
+    "total_params",
+    "params",
+    "saved_buffer_values",
+    "cache_by_layer",
+)
 
 
-class TooSlow(Exception):
-    pass
-
-
-def within(seconds, function, *arguments):
-    def stop(signum, frame):
-        raise TooSlow(f"took over {seconds} s")
-
-    signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        return function(*arguments)
-    finally:
-        signal.alarm(0)
-
-
-def as_saved(config):
-    """What `save_pretrained` writes: every key of the class itself."""
-    return json.loads(config.to_json_string())
-
-
-def read_back(config_class, saved):
-    return config_class.from_dict(config_class._decode_special_floats(copy.deepcopy(saved)))
-
-
-def model_class(names):
-    for name in [names] if isinstance(names, str) else names:
-        return getattr(transformers, name)
-
-
-def built(cls, config):
-    with torch.device("meta"):
-        model = cls(copy.deepcopy(config))
-    model.tie_weights()
-    return model
-
-
-def distinct_parameters(module, prefix=""):
-    return list(module.named_parameters(prefix=prefix, remove_duplicate=True))
-
-
-def runs(numbers):
-    """[0, 1, 2, 5] -> ["0-2", 5]"""
-    out, start = [], None
-    for i, number in enumerate(numbers):
-        if start is None:
-            start = number
-        if i + 1 == len(numbers) or numbers[i + 1] != number + 1:
-            out.append(f"{start}-{number}" if number > start else start)
-            start = None
-    return out
-
-
-def compressed(named_shapes):
-    """[name, shape] with runs of layers as one: `layers.0-11.weight`."""
-    groups = collections.OrderedDict()
-    for name, shape in named_shapes:
-        numbers = re.findall(r"(?<=\.)\d+(?=\.)", name)
-        first = numbers[0] if numbers else None
-        pattern = re.sub(r"(?<=\.)\d+(?=\.)", "{}", name, count=1)
-        groups.setdefault((pattern, tuple(shape)), []).append(first)
-    rows = []
-    for (pattern, shape), layers in groups.items():
-        if layers[0] is None:
-            rows.append([pattern, list(shape)])
-        else:
-            spans = ",".join(str(x) for x in runs([int(n) for n in layers]))
-            rows.append([pattern.replace("{}", spans, 1), list(shape)])
-    return rows
-
-
-def cache_by_layer(config):
-    cache = transformers.DynamicCache(config=config)
-    groups = collections.OrderedDict()
-    for i, layer in enumerate(cache.layers):
-        name = type(layer).__name__.removeprefix("Dynamic")
-        window = getattr(layer, "sliding_window", None)
-        groups.setdefault(f"{name}:{window}" if window else name, []).append(i)
-    return {name: runs(layers) for name, layers in groups.items()}
-
-
-def kind_of(name):
-    """The part that a parameter belongs to, by its name; rough."""
-    if re.search(r"norm|(^|\.)ln_|layernorm", name, re.I):
-        return "norm"
-    if re.search(r"lm_head|embed_out|output_layer|\bhead\.", name):
-        return "head"
-    if re.search(r"embed|wte|wpe|tokens_weight", name):
-        return "embedding"
-    if "shared_expert" in name or "shared_mlp" in name:
-        return "shared_experts"
-    if re.search(r"\.gate\.|router", name):
-        return "router"
-    if "expert" in name:
-        return "experts"
-    if re.search(r"mamba|linear_attn|conv|\.ssm|recurrent|mixer\.(A_log|D$|dt|in_proj|x_proj)", name):
-        return "recurrent"
-    if re.search(r"attn|attention", name):
-        return "attention"
-    if re.search(r"mlp|feed_forward|ffn|fc1|fc2", name):
-        return "ffn"
-    return "other"
-
-
-def text_config_of(config):
-    return config.get_text_config(decoder=True)
-
-
-def counted(model, language_only):
-    """(named parameters, named buffers) of the language model."""
-    if not language_only:
-        return distinct_parameters(model), saved_buffers(model)
-    parameters, buffers, seen = [], [], set()
-    keep = language_names(model)
-    for name, parameter in model.named_parameters(remove_duplicate=True):
-        if keep(name) and id(parameter) not in seen:
-            seen.add(id(parameter))
-            parameters.append((name, parameter))
-    return parameters, [(n, b) for n, b in saved_buffers(model) if keep(n)]
-
-
-def saved_buffers(model):
-    buffers = dict(model.named_buffers())
-    return [(name, buffers[name]) for name in model.state_dict(keep_vars=True) if name in buffers]
-
-
-def language_names(model):
-    """Which parameters are the decoder's, the embedding's or the head's, as a test of their names."""
-    modules = [model.get_decoder(), model.get_input_embeddings(), model.get_output_embeddings()]
-    names = {id(m): n for n, m in model.named_modules(remove_duplicate=False)}
-    prefixes = tuple(names[id(m)] + "." for m in modules if m is not None and id(m) in names and names[id(m)])
-    return lambda name: name.startswith(prefixes)
-
-
-def entry(model_type, variant, saved, build_class, config_class, wrapper):
-    config = read_back(config_class, saved)
-    model = built(build_class, config)
-    parameters, buffers = counted(model, wrapper)
-    kinds = collections.Counter()
-    for name, parameter in parameters:
-        kinds[kind_of(name)] += parameter.numel()
-    record = {
-        "model_type": model_type,
-        "variant": variant,
-        "library": f"transformers {transformers.__version__}",
-        "config": saved,
-        "total_params": sum(p.numel() for _, p in parameters),
-        "params": dict(sorted(kinds.items())),
-        "class": build_class.__name__,
-    }
-    if wrapper:
-        record["full_model_params"] = sum(p.numel() for p in model.parameters())
-    if buffers:
-        record["saved_buffers"] = compressed((n, b.shape) for n, b in buffers)
-    try:
-        record["cache_by_layer"] = cache_by_layer(text_config_of(model.config))
-    except Exception as error:
-        record["cache_by_layer"] = None
-        record["cache_note"] = f"{type(error).__name__}: {error}"[:200]
-    record["tied"] = is_tied(model)
-    record["parameters"] = compressed((n, p.shape) for n, p in parameters)
-    return record
-
-
-def is_tied(model):
-    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    return getattr(head, "weight", 0) is getattr(embedding, "weight", 1)
-
-
-def buildable(build_class, config_class, saved):
-    try:
-        config = read_back(config_class, saved)
-        within(LONGEST_BUILD_S, built, build_class, read_back(config_class, as_saved(config)))
-        return True
-    except Exception:
-        return False
-
-
-def changes_of(text, raw):
-    changed = {k: v for k, v in CHANGED.items() if k in text}
-    if "n_head" in text or "attention_heads" in text:
-        changed["hidden_size"] = 1536
-    if "head_dim" in text and text["head_dim"] == text.get("qk_rope_head_dim"):
-        changed["head_dim"] = changed["qk_rope_head_dim"]
-    if isinstance(text.get("intermediate_size"), list):
-        changed["intermediate_size"] = [4352] * 12
-    if isinstance(text.get("activation_sparsity_pattern"), list):
-        changed["activation_sparsity_pattern"] = [0.95] * 10 + [0.0] * 2
-    if "tie_word_embeddings" in text:
-        changed["tie_word_embeddings"] = not text["tie_word_embeddings"]
-    for key in ROTATED:
-        if key in raw:
-            changed[key] = raw[key][:12]
-    return {k: v for k, v in changed.items() if k in text and text.get(k) != v}
-
-
-def largest_that_builds(base, changes, works):
-    """All of `changes` if they build together, else as many as do, one after another."""
-    if works({**base, **changes}):
-        return {**base, **changes}
-    for key in changes:
-        rest = {k: v for k, v in changes.items() if k != key}
-        if works({**base, **rest}):
-            return {**base, **rest}
-    given, waiting = dict(base), dict(changes)
-    for _ in range(2):
-        for key in list(waiting):
-            if works({**given, key: waiting[key]}):
-                given[key] = waiting.pop(key)
-    return given
-
-
-def flips_of(text):
-    flipped = {k: not v for k, v in text.items() if isinstance(v, bool) and k not in NEVER_FLIPPED}
-    return flipped
-
-
-def rotations_of(text):
-    return {k: text[k][1:] + text[k][:1] for k in ROTATED if isinstance(text.get(k), list) and len(set(text[k])) > 1}
-
-
-def text_key_of(config):
-    for key in TEXT_KEYS:
-        if key in (config.sub_configs or {}):
-            return key
-    return None
-
-
-# The class default does not build; what is given beside it, as published checkpoints of the type do.
-ADDED = {
-    "hunyuan_v1_dense": {"head_dim": 128},
-    "hunyuan_v1_moe": {"head_dim": 128},
-    "lfm2_moe": {"layer_types": (["conv", "conv", "full_attention", "conv"] * 8)},
-}
-
-
-def variants(model_type, build_class, wrapper):
-    """(variant, config.json as a dictionary)"""
-    config_class = CONFIG_MAPPING[model_type]
-    base = {"model_type": model_type, **ADDED.get(model_type, {})}
-    default = as_saved(read_back(config_class, base))
-    yield "default", default
-    key = text_key_of(config_class) if wrapper else None
-    text = default[key] if key else default
-    outer = {k: v for k, v in base.items() if k != key}
-    base = dict(base.get(key, {})) if key else base
-    if key and "model_type" in text:
-        base["model_type"] = text["model_type"]
-
-    def whole(given, outer=outer):
-        tied = {k: v for k, v in given.items() if k == "tie_word_embeddings" and k in default}
-        return {**outer, **tied, key: given} if key else given
-
-    def works(given):
-        return buildable(build_class, config_class, whole(given))
-
-    first = largest_that_builds(base, changes_of(text, base), works)
-    saved = as_saved(read_back(config_class, whole(first)))
-    yield "v1", saved
-    yield "sparse", whole(first)
-    text = saved[key] if key else saved
-    flips = flips_of(text)
-    windows = {k: 5 for k in ("max_window_layers",) if k in text}
-    second = largest_that_builds(
-        text,
-        {**rotations_of(text), **windows, **flips},
-        lambda given: buildable(build_class, config_class, whole(given, saved)),
-    )
-    yield "v2", as_saved(read_back(config_class, whole(second, saved)))
-    third = largest_that_builds(first, {**windows, **flips}, works)
-    yield "v3", whole(third)
-
-
-def types_of_census():
-    """(model type, class that is built, whether only a part of it is the language model)"""
-    causal = dict(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-    multimodal = {
-        **modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
-        **modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
-        **{
-            k: v
-            for k, v in modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.items()
-            if "audio" in k or "speech" in k
-        },
-    }
-    for model_type in sorted(set(causal) | set(multimodal)):
-        if model_type in NOT_PLAIN or model_type not in CONFIG_MAPPING:
-            continue
-        sub_configs = getattr(CONFIG_MAPPING[model_type], "sub_configs", None) or {}
-        wrapper = any(k in sub_configs for k in TEXT_KEYS)
-        names = multimodal.get(model_type) or causal[model_type]
-        if not wrapper and model_type in causal:
-            names = causal[model_type]
-        yield model_type, model_class(names), wrapper
-
-
-def write_type(folder, model_type, build_class, wrapper):
-    target = folder / "wrappers" if wrapper else folder
-    config_class = CONFIG_MAPPING[model_type]
-    done = []
-    for variant, saved in variants(model_type, build_class, wrapper):
+def entries_of(each: Candidate) -> Iterator[dict[str, Any]]:
+    """What is built for every variant of a type; one that does not build is named and left out."""
+    for variant, saved in variants(each):
         try:
-            record = within(LONGEST_BUILD_S, entry, model_type, variant, saved, build_class, config_class, wrapper)
-        except Exception as error:
-            print(f"  {model_type}.{variant}: {type(error).__name__}: {str(error)[:300]}", flush=True)
+            config = read_back(each.config_class, saved)
+            found = counted(each.model_type, each.build, config, each.is_wrapper)
+        except Exception as error:  # noqa: BLE001 - what a library of hundreds of models raises is of every kind
+            print(f"{each.model_type}.{variant}: {type(error).__name__}: {error}", file=sys.stderr)
             continue
-        if model_type in ADDED:
-            record["keys_added_to_the_class_default"] = sorted(ADDED[model_type])
-        write_record(target / f"{model_type}.{variant}.json", record)
-        done.append(variant)
-    return done
+        added = {"keys_added_to_the_class_default": sorted(ADDED[each.model_type])} if each.model_type in ADDED else {}
+        yield {
+            "model_type": each.model_type,
+            "variant": variant,
+            "library": f"transformers {transformers.__version__}",
+            "is_wrapper": each.is_wrapper,
+            "config": saved,
+            **added,
+            **found,
+        }
 
 
-def write_record(path, record):
-    heads = {k: record[k] for k in ("model_type", "variant", "library")}
-    parameters = record.pop("parameters")
-    rest = {k: v for k, v in record.items() if k not in heads and k != "config"}
-    dense = {"separators": (",", ":")}
-    lines = ",\n".join(json.dumps(row, **dense) for row in parameters)
-    path.write_text(
-        json.dumps(heads, **dense)[:-1] + ',"config":\n' + json.dumps(record["config"], **dense)
-        + ",\n" + json.dumps(rest, **dense)[1:-1] + ',"parameters":[\n' + lines + "]}\n"
-    )  # fmt: skip
+def write_folder(folder: Path, found: list[dict[str, Any]]) -> None:
+    """A file for each entry, those of wrappers in a folder of their own."""
+    for entry in found:
+        place = folder / "wrappers" if entry["is_wrapper"] else folder
+        place.mkdir(parents=True, exist_ok=True)
+        file = place / f"{entry['model_type']}.{entry['variant']}.json"
+        file.write_text("\n".join(records(entry)) + "\n", encoding="utf-8")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--types", default="")
+def write_packed(found: list[dict[str, Any]]) -> None:
+    """All entries in one file, without names of tensors."""
+    kept = [{name: entry[name] for name in KEPT if name in entry} for entry in found]
+    text = json.dumps({"library": f"transformers {transformers.__version__}", "entries": kept}, separators=(",", ":"))
+    TARGET.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--types", default="", help="only these, as llama,qwen3; needs --folder")
+    parser.add_argument("--folder", type=Path, help="where to write a file for each type and variant")
     options = parser.parse_args()
-    (options.folder / "wrappers").mkdir(parents=True, exist_ok=True)
-    wanted = set(options.types.split(",")) - {""}
-    for model_type, build_class, wrapper in types_of_census():
-        if wanted and model_type not in wanted:
-            continue
-        try:
-            done = write_type(options.folder, model_type, build_class, wrapper)
-            print(model_type, "wrapper" if wrapper else "plain", build_class.__name__, *done, flush=True)
-        except Exception as error:
-            print(f"{model_type}: FAILED {type(error).__name__}: {str(error)[:300]}", flush=True)
+    if options.types and not options.folder:
+        parser.error("a census of some types would replace that of all: give --folder")
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    found = []
+    for each in candidates():
+        if not options.types or each.model_type in options.types.split(","):
+            entries = list(entries_of(each))
+            print(each.model_type, *(entry["variant"] for entry in entries), flush=True)
+            found += entries
+    if options.folder:
+        write_folder(options.folder, found)
+    else:
+        write_packed(found)
 
 
 if __name__ == "__main__":

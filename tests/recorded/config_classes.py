@@ -24,12 +24,13 @@ TARGET = Path(__file__).parents[2] / "simulator" / "families" / "config_classes.
 
 # Fields that change no shape, no cache and no context.
 NOT_SHAPE = re.compile(
-    r"""token_(id|index|ids)$ | token$ | dropout | drop($|_) | pdrop | droprate | layerdrop | initializer | init_(std|scale|range|method|device)
-      | (^|_)eps(ilon)?$ | ^rope_parameters$ | time_step_(?!rank) | loss | _coef$ | jitter | ^use_cache$ | ^output_ | ^summary_ | ^pretraining_tp$
-      | kernels | mambapy | associative_scan | softcapping$ | _scale$ | scaling_factor$ | scaling$ | (?<!ffn_dim)_multiplier$ | ^embedding_scale | clip
-      | ^ctc_ | ^apply_spec | ^mask_(time|feature) | ^num_beams | ^forced_ | suppress_tokens | ^classifier | ^problem_type | ^num_labels
-      | ^scale_attn | ^reorder_and | in_fp32$ | ^gradient_ | theta$ | ^spatial_ | ^temporal_ | ^image_ | ^video_ | ^vision_(?!config)
-      | ^audio_(?!config) | ^projector_ | threshold$ | temperature$""",
+    r"""token_(id|index|ids)$ | token$ | dropout | drop($|_) | pdrop | droprate | layerdrop | initializer
+      | init_(std|scale|range|method|device) | (^|_)eps(ilon)?$ | ^rope_parameters$ | time_step_(?!rank) | loss | _coef$
+      | jitter | ^use_cache$ | ^output_ | ^summary_ | ^pretraining_tp$ | kernels | mambapy | associative_scan
+      | softcapping$ | _scale$ | scaling_factor$ | scaling$ | (?<!ffn_dim)_multiplier$ | ^embedding_scale | clip
+      | ^ctc_ | ^apply_spec | ^mask_(time|feature) | ^num_beams | ^forced_ | suppress_tokens | ^classifier | ^problem_type
+      | ^num_labels | ^scale_attn | ^reorder_and | in_fp32$ | ^gradient_ | theta$ | ^spatial_ | ^temporal_ | ^image_
+      | ^video_ | ^vision_(?!config) | ^audio_(?!config) | ^projector_ | threshold$ | temperature$""",
     re.VERBOSE,
 )
 KEPT = {"altup_correct_scale"}
@@ -61,12 +62,8 @@ def recorded_types():
 def is_of_text(config_class):
     """Whether a part reads text, or holds one that does."""
     names = {each.name for each in dataclasses.fields(config_class)} | set(config_class.attribute_map)
-    inner = config_class.sub_configs_defaults.values()
-    return "vocab_size" in names or any(
-        is_of_text(each.config_class)
-        for each in inner
-        if each.config_class is not config_class and hasattr(each.config_class, "sub_configs_defaults")
-    )
+    parts = [each.config_class for each in config_class.sub_configs_defaults.values()]
+    return "vocab_size" in names or any(is_of_text(each) for each in parts if issubclass(each, PreTrainedConfig))
 
 
 def stated_defaults(config_class):
@@ -144,10 +141,8 @@ def sub_configs_of(config_class):
             row["given"] = {k: plain(v) for k, v in spec.init_kwargs.items() if not NOT_SHAPE.search(k)}
         if spec.optional:
             row["optional"] = True
-        if not (spec.model_type in CONFIG_MAPPING):
-            row["class"] = spec.config_class.__name__
-            if spec.config_class is not PreTrainedConfig and dataclasses.is_dataclass(spec.config_class):
-                row["defaults"] = stated_defaults(spec.config_class)
+        if spec.model_type not in CONFIG_MAPPING and issubclass(spec.config_class, PreTrainedConfig):
+            row |= {"class": spec.config_class.__name__, "defaults": stated_defaults(spec.config_class)}
         found[key] = row
     return found
 
