@@ -44,7 +44,9 @@ class Lfm2(Hybrid):
             multiple = self.config.size("block_multiple_of")
             width = multiple * -(-int(factor * width) // multiple) if factor else width
         if width < 1:
-            raise InputError(f"{self.config.path}: block_ffn_dim_multiplier leaves no width to the feed-forward network")
+            raise InputError(
+                f"{self.config.path}: block_ffn_dim_multiplier leaves no width to the feed-forward network"
+            )
         return super().dense(index, d_ff=width, **more)
 
 

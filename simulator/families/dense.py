@@ -100,7 +100,9 @@ class Phi3(Family):
         """What stands beside the text part of the multimodal one."""
         if self.config.type == "phi3":
             return []
-        return ["only the part that writes text is counted: towers for pictures and sound, and their adapters, are left out"]
+        return [
+            "only the part that writes text is counted: towers for pictures and sound, and their adapters, are left out"
+        ]
 
 
 class Olmo(Family):

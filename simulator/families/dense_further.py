@@ -57,7 +57,7 @@ class Apertus(Family):
     plain_ffn, ffn_bias = True, False
     qk_norm = "head"
 
-    def layer_beside(self, index: int) -> list[dict[str, Any]]:  # noqa: ARG002 - the same in all
+    def layer_beside(self, index: int) -> list[dict[str, Any]]:
         """The two numbers of xIELU."""
         if self.config.text("hidden_act") != "xielu":
             return []
@@ -131,7 +131,7 @@ class Doge(Family):
     def _is_mixture(self) -> bool:
         return self.config.flag("is_moe")
 
-    def has_experts(self, index: int) -> bool:  # noqa: ARG002 - as of all families
+    def has_experts(self, index: int) -> bool:
         """Its experts are rows of two tables beside a dense network."""
         return False
 

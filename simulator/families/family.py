@@ -27,10 +27,14 @@ class Family:
     norm_bias: ClassVar[bool] = False
     final_norm: ClassVar[bool] = True
     head_dim_key: ClassVar[bool] = True  # False: heads share d_model out, whatever head_dim says
-    kv_heads_key: ClassVar[bool] = True  # False: each head has a key and a value of its own, whatever num_key_value_heads says
+    kv_heads_key: ClassVar[bool] = (
+        True  # False: each head has a key and a value of its own, whatever num_key_value_heads says
+    )
     qk_norm: ClassVar[str | None] = None  # "head": one for all heads; "full": over all of them
     fused_qkv: ClassVar[bool] = False  # stored as one matrix
-    bias_key: ClassVar[str | None] = None  # one key for the biases of all matrices, in place of attention_bias and mlp_bias
+    bias_key: ClassVar[str | None] = (
+        None  # one key for the biases of all matrices, in place of attention_bias and mlp_bias
+    )
     qkv_bias: ClassVar[bool | None] = None  # None: as attention_bias says
     output_bias: ClassVar[bool | None] = None  # None: as attention_bias says
     output_gate: ClassVar[bool] = False
@@ -38,12 +42,17 @@ class Family:
     plain_ffn: ClassVar[bool] = False  # two matrices, not three
     fused_ffn: ClassVar[bool] = False  # gate and up stored as one matrix
     ffn_bias: ClassVar[bool | None] = None  # None: as mlp_bias says
-    width_keys: ClassVar[tuple[str, ...]] = ("intermediate_size", "n_inner")  # of the network; without one: four times d_model
+    width_keys: ClassVar[tuple[str, ...]] = (
+        "intermediate_size",
+        "n_inner",
+    )  # of the network; without one: four times d_model
     head_bias: ClassVar[bool] = False
     tied: ClassVar[bool] = False  # where neither the file nor its class says
     can_tie: ClassVar[bool] = True  # False: there is a head, whatever tie_word_embeddings says
     uses_window: ClassVar[bool] = False  # sliding_window holds for every layer without layer_types
-    full_every: ClassVar[int] = 0  # without layer_types, one of so many layers sees everything and the others the window
+    full_every: ClassVar[int] = (
+        0  # without layer_types, one of so many layers sees everything and the others the window
+    )
     full_first: ClassVar[bool] = False  # the first of them, not the last
     learned_positions: ClassVar[bool] = False
     position_rows: ClassVar[int] = 0  # of them, beside one for each position

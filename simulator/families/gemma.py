@@ -132,7 +132,7 @@ class Gemma4(_Sharing):
         doubled = self.config.flag("use_double_wide_mlp") and self.is_sharing(index)
         return self.config.size("intermediate_size") * (2 if doubled else 1)
 
-    def has_experts(self, index: int) -> bool:  # noqa: ARG002 - in all of them, or none
+    def has_experts(self, index: int) -> bool:
         """As enable_moe_block says."""
         return self.config.flag("enable_moe_block")
 

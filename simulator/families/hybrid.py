@@ -39,7 +39,9 @@ class Hybrid(Family):
         """What the type of layer *index* says."""
         named = self.layer_type(index)
         if named not in self.mixers:
-            raise self.config.wrong("layer_types", f"a layer of a {self.config.type} model is {' or '.join(self.mixers)}")
+            raise self.config.wrong(
+                "layer_types", f"a layer of a {self.config.type} model is {' or '.join(self.mixers)}"
+            )
         return getattr(self, self.mixers[named])(index)
 
     def recurrence(self, index: int) -> dict[str, Any]:

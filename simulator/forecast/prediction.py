@@ -19,6 +19,7 @@ from simulator.spec.backend import Backend
 from simulator.spec.hardware import Hardware
 from simulator.spec.learned import Learned
 from simulator.spec.model import Model, weight_bytes
+from simulator.spec.routing import mean_read
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
 from simulator.units import counted, format_gib, format_number
@@ -169,7 +170,9 @@ class Prediction:
         if not layers:
             return None
         kinds = {ffn: layers.count(ffn) for ffn in dict.fromkeys(layers)}
-        return sum(n * mean_read(self.load.routing, ffn, self.load.new_tokens) for ffn, n in kinds.items()) / len(layers)
+        return sum(n * mean_read(self.load.routing, ffn, self.load.new_tokens) for ffn, n in kinds.items()) / len(
+            layers
+        )
 
     @cached_property
     def working_set(self):

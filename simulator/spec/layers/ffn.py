@@ -48,7 +48,9 @@ class Experts(Spec):
     kind: Literal["experts"] = "experts"
     n_experts: int = Field(ge=1, le=8_192)  # published models have up to 2,048
     n_active: int = Field(ge=1, le=8_192)
-    n_zero: int = Field(0, ge=0, le=8_192)  # further experts that a token can choose, which pass it on as it is (LongCat-Flash)
+    n_zero: int = Field(
+        0, ge=0, le=8_192
+    )  # further experts that a token can choose, which pass it on as it is (LongCat-Flash)
     d_expert: Width
     gated: bool = True
     fused: bool = False  # gate and up of the routed experts stored as one tensor
