@@ -13,7 +13,13 @@ from simulator.importers.gguf_architectures import Architecture, architecture_of
 from simulator.importers.gguf_file import MAX_POSITIONS, GgufFile, open_file_of
 from simulator.importers.gguf_header import FileTensor, Header, read_header
 from simulator.importers.gguf_layers import Read, check_known, read_layer
-from simulator.importers.gguf_rest import beside_layers, held_remarks, streams_and_inputs, tensors_held
+from simulator.importers.gguf_rest import (
+    beside_layers,
+    held_remarks,
+    roles_of_all_layers,
+    streams_and_inputs,
+    tensors_held,
+)
 from simulator.importers.gguf_stack import places
 from simulator.spec.model import Loaded, Model, store, weight_bytes
 from simulator.spec.quant import FORMATS, Format, Slot, Weights
@@ -90,7 +96,8 @@ class _Reader:
         file, outside = self.file, self.file.outside
         embedding = file.need(outside, "token_embd", "")
         name = file.header.keys.get("general.name")
-        layers = self._layers(embedding.columns)
+        beside = streams_and_inputs(file, embedding.columns)
+        layers = self._layers(embedding.columns, roles_of_all_layers(beside, embedding.columns, str(file.path)))
         norm_bias = "output_norm.bias" in outside and all(layer.has_norm_biases for layer in layers)
         held = tensors_held(file)
         self.outside |= held
@@ -106,17 +113,17 @@ class _Reader:
             "final_norm": "output_norm" in outside,
             "head_bias": "output.bias" in outside,
             "learned_positions": outside["position_embd"].rows if "position_embd" in outside else 0,
-            **streams_and_inputs(file),
+            **beside,
         }
         data["beside"] = beside_layers(file, data, held)
         return check(data, Model, str(file.path))
 
-    def _layers(self, d_model: int) -> list[Read]:
+    def _layers(self, d_model: int, of_model: frozenset[str]) -> list[Read]:
         seen: dict[int, Read] = {}
         found = []
         for index, place in enumerate(self.places):
             if place.block not in seen:
-                seen[place.block] = read_layer(self.file, place, index, len(self.places), d_model)
+                seen[place.block] = read_layer(self.file, place, index, len(self.places), d_model, of_model)
             found.append(seen[place.block].again() if place.is_again else seen[place.block])
         return found
 

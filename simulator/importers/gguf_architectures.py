@@ -97,6 +97,9 @@ _NO_TEXT = {
 _NOT_EXPRESSIBLE = {
     "grovemoe": "groups of its experts share further small experts (ffn_up_chexps), chosen with them",
     "openpangu": "its latents are kept beside learned keys (param_sink), and its residual streams are mixed by a recurrence",
+    "glm5-next": "its index picks among keys that are pooled (indexer.kpool), over latents without rotary part",
+    "qwen4exp": "its index picks among pooled keys, and one layer looks up embeddings of the last words (ple)",
+    "graniteswitch": "its router keeps keys in a layer of its own without weights, and picks one of several adapters for each token",
     "gptj": "no loader reads such files: llama.cpp has its name, but no code for it",
 }
 

@@ -34,7 +34,9 @@ _ROUTER_BIAS = ("exp_probs_b.bias", "exp_probs_b")
 _BLOCK = re.compile(r"(?:blk|dec\.blk)\.(\d+)\.(.+)")
 _ONE_EXPERT = re.compile(r"(ffn_(?:gate|up|down))\.(\d{1,4})")
 # What sees and hears, inside of a text model's file: Ollama's files hold it, by these prefixes.
-_SENSES = re.compile(r"(?:v|mm|a|s|vision(?!\.weight)|audio|model\.vision\w*|visual|multi_modal_projector|vision_tower)\.")
+_SENSES = re.compile(
+    r"(?:v|mm|a|s|vision(?!\.weight)|audio|model\.vision\w*|visual|multi_modal_projector|vision_tower)\."
+)
 
 
 @dataclass

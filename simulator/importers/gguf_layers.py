@@ -22,8 +22,6 @@ _INNER_NORMS = frozenset(
     ("attn_q_norm", "attn_k_norm", "attn_q_a_norm", "attn_kv_a_norm", "attn_kv_norm", "ssm_norm", "attn_sub_norm", "ffn_sub_norm",
      "post_norm", "laurel_post_norm", "altup_router_norm", "ssm_dt_norm", "ssm_b_norm", "ssm_c_norm")
 )  # fmt: skip
-# Of a layer's inputs of its own and of several residual streams, which the model has as a whole.
-_OF_THE_MODEL = re.compile(r"(inp_gate|proj|post_norm|altup_.*|laurel_.*)(\.weight)?")
 # Looked up, for pictures, or of no use where a file has it twice: held, not read in a step.
 _IDLE = re.compile(r"ffn_gate_tid2eid|vis_.*|attn_rot_embd|exp_probs_b_vl.*|cross_attn_.*")
 _ROLE = re.compile(r"[a-z0-9_.]{1,80}")
@@ -79,8 +77,8 @@ class Read:
         return {**self.fields, "beside": list(beside), "shares_weights": self.is_again}
 
 
-def read_layer(file: GgufFile, place: Place, index: int, n_layers: int, d_model: int) -> Read:
-    """The layer of one block, with nothing of the block left out."""
+def read_layer(file: GgufFile, place: Place, index: int, n_layers: int, d_model: int, of_model: frozenset[str]) -> Read:
+    """The layer of one block, with nothing of the block left out but the roles *of_model*, which the model has for all layers."""
     block = file.blocks.get(place.block)
     if not block:
         _check_empty(file, place.block)
@@ -96,7 +94,7 @@ def read_layer(file: GgufFile, place: Place, index: int, n_layers: int, d_model:
     }
     taken = _taken(file, fields, d_model) | {*norms}
     biases = [f"{role}.bias" for role in norms if f"{role}.bias" in block and f"{role}.bias" not in taken]
-    rest = [role for role in block if role not in taken and role not in biases and not _OF_THE_MODEL.fullmatch(role)]
+    rest = [role for role in block if role not in taken and role not in biases and role not in of_model]
     return Read(
         fields,
         tuple(_beside(file, role, block) for role in rest),
@@ -111,7 +109,8 @@ def _check_empty(file: GgufFile, index: int) -> None:
 
 
 def _is_norm(role: str, tensor: FileTensor, d_model: int) -> bool:
-    return "_norm" in role and role not in _INNER_NORMS and _stem(role) == role and tensor.shape == (d_model,)
+    inner = role in _INNER_NORMS or role.startswith(("indexer", "attn_compressor"))
+    return "_norm" in role and not inner and _stem(role) == role and tensor.shape == (d_model,)
 
 
 def _taken(file: GgufFile, fields: dict[str, Any], d_model: int) -> set[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from simulator.importers.gguf_file import GgufFile
 from simulator.importers.gguf_header import FileTensor
 from simulator.importers.gguf_states import as_listed
+from simulator.spec.layers.residual import AltUp, HyperConnections, PerLayerInput
 from simulator.spec.model import Model
 from simulator.spec.schema import check
 from simulator.units import format_bytes
@@ -19,18 +20,30 @@ _MOST_ROWS = 9_000_000  # of one tensor of a model
 _IDLE = re.compile(r"cls.*|dense_\d.*|token_types.*|d2t|per_layer_token_embd")
 
 
-def streams_and_inputs(file: GgufFile) -> dict[str, Any]:
+def streams_and_inputs(file: GgufFile, d_model: int) -> dict[str, Any]:
     """Inputs of each layer's own, and several residual streams."""
-    outside, found = file.outside, {}
+    outside, first, found = file.outside, file.blocks.get(0, {}), {}
     if "per_layer_token_embd" in outside:
-        width, table = file.count("embedding_length_per_layer_input"), outside["per_layer_token_embd"]
-        found["per_layer_input"] = {"width": width, "vocab": table.rows}
+        gate = first.get("inp_gate")
+        width = file.count("embedding_length_per_layer_input", gate.rows if gate else None)
+        found["per_layer_input"] = {"width": width, "vocab": outside["per_layer_token_embd"].rows}
     if "altup_proj" in outside:
-        n, rank = file.count("altup.num_inputs"), file.need(file.blocks.get(0, {}), "laurel_l", "blk.0.").rows
-        found["streams"] = {"kind": "altup", "n": n, "laurel_rank": rank}
+        n = file.count("altup.num_inputs", outside["altup_proj"].rows // d_model + 1)
+        found["streams"] = {"kind": "altup", "n": n, "laurel_rank": file.need(first, "laurel_l", "blk.0.").rows}
     elif _is_mixed_as_deepseek(file):
         found["streams"] = {"kind": "hyper_connections", "n": outside["output_hc_fn"].rows}
     return found
+
+
+def roles_of_all_layers(fields: dict[str, Any], d_model: int, where: str) -> frozenset[str]:
+    """The roles of what each layer has of these."""
+    parts = []
+    if "per_layer_input" in fields:
+        parts.append(check(fields["per_layer_input"], PerLayerInput, where))
+    if "streams" in fields:
+        kind = AltUp if fields["streams"]["kind"] == "altup" else HyperConnections
+        parts.append(check(fields["streams"], kind, where))
+    return frozenset(tensor.role for part in parts for tensor in part.tensors(d_model))
 
 
 def _is_mixed_as_deepseek(file: GgufFile) -> bool:

@@ -25,9 +25,10 @@ def places(file: GgufFile) -> list[Place]:
     found = _looped(file, n_layers)
     last = max(place.block for place in found)
     beyond = sorted(index for index in file.blocks if index > last)
+    first = next((index for index in beyond if not any(role.startswith("nextn.") for role in file.blocks[index])), None)
+    if first is not None:
+        raise file.damaged(f"block {first} is none of the {n_layers} layers")
     for index in beyond:
-        if not any(role.startswith("nextn.") for role in file.blocks[index]) and index < count:
-            raise file.damaged(f"block {index} is none of the {n_layers} layers")
         file.held.extend(file.blocks.pop(index).values())
     return found
 

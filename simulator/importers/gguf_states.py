@@ -65,7 +65,10 @@ def mamba(file: GgufFile, block: Block) -> dict[str, Any]:
     """Mamba 1, with the norms that Jamba and PLaMo 2 have inside."""
     inner, d_state = file.count("ssm.inner_size"), file.count("ssm.state_size")
     _meets(file, block, inner)
-    convolved = inner + 2 * file.count("ssm.group_count", 0) * d_state
+    groups = (
+        file.count("ssm.group_count", 0) if file.kind.family == "plamo2" else 0
+    )  # the others' loaders do not ask for it
+    convolved = inner + 2 * groups * d_state
     state = d_state * inner + max(file.count("ssm.conv_kernel") - 1, 0) * convolved
     return _recurrence("mamba", state, block, _MAMBA)
 
@@ -109,8 +112,9 @@ def kda(file: GgufFile, block: Block) -> dict[str, Any]:
 
 def lightning(file: GgufFile, block: Block) -> dict[str, Any]:
     """Lightning attention: a matrix of head_dim by head_dim for each head."""
-    head_dim = file.count("attention.key_length")
-    return _recurrence("lightning", head_dim * head_dim * file.count("attention.head_count"), block, _LIGHTNING)
+    n_heads = file.count("attention.head_count")
+    head_dim = file.count("attention.key_length", file.count("embedding_length") // max(n_heads, 1))
+    return _recurrence("lightning", head_dim * head_dim * n_heads, block, _LIGHTNING)
 
 
 def rwkv(file: GgufFile, block: Block) -> dict[str, Any]:
