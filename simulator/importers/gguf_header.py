@@ -11,13 +11,14 @@ import os
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from simulator.errors import InputError, describe
-from simulator.spec.quant import FORMATS, Format
+from simulator.errors import InputError, describe, printable
+from simulator.importers.ggml_types import ARM_NAMES, BITNET_NAMES, IK_NAMES, stored_as, why_not
+from simulator.spec.quant import Format
 from simulator.spec.textfiles import open_file
 from simulator.units import counted, format_bytes
 
@@ -29,13 +30,6 @@ MAX_TEXT_BYTES = 64 * 2**20  # of one string value; chat templates have some kB
 MAX_HEADER_BYTES = 2**30  # what is mapped: headers have some MB
 MAX_NESTED = 64
 
-# ggml's numbers of its types.
-_TYPES = {
-    0: "f32", 1: "f16", 2: "q4_0", 3: "q4_1", 6: "q5_0", 7: "q5_1", 8: "q8_0", 9: "q8_1", 10: "q2_k", 11: "q3_k", 12: "q4_k",
-    13: "q5_k", 14: "q6_k", 15: "q8_k", 16: "iq2_xxs", 17: "iq2_xs", 18: "iq3_xxs", 19: "iq1_s", 20: "iq4_nl", 21: "iq3_s",
-    22: "iq2_s", 23: "iq4_xs", 24: "i8", 25: "i16", 26: "i32", 27: "i64", 28: "f64", 29: "iq1_m", 30: "bf16", 34: "tq1_0",
-    35: "tq2_0", 39: "mxfp4", 40: "nvfp4", 41: "q1_0",
-}  # fmt: skip
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _KEPT_ARRAY = 4096  # longer arrays (vocabularies) are known by their length only
@@ -50,6 +44,7 @@ class FileTensor:
     format: Format
     path: Path | None = None  # the file, or the part of a split one, that holds it
     offset: int = 0  # where its data starts in that file
+    stored: str = ""  # ggml's name of its type; where rows are interleaved, not the format's
 
     @property
     def columns(self) -> int:
@@ -252,32 +247,57 @@ def _parse(path: Path, cursor: _Cursor, size: int) -> Header:
     for _ in range(n_keys):
         key = cursor.text()
         keys[key] = cursor.value(cursor.take("I"))
-    found = [_tensor(path, cursor) for _ in range(n_tensors)]
+    found = [_entry(path, cursor) for _ in range(n_tensors)]
     alignment = keys.get("general.alignment", 32)
     if isinstance(alignment, bool) or not isinstance(alignment, int) or not 1 <= alignment <= 2**30:
         found = "a long list" if isinstance(alignment, Unread) else describe(alignment)
         raise InputError(f"{path}: damaged header: general.alignment is {found}")
     start = -(-cursor.at // alignment) * alignment
-    tensors = tuple(replace(tensor, offset=start + tensor.offset) for tensor in found)
-    return Header(keys, tensors, _truncation(path, tensors, size))
+    architecture = keys.get("general.architecture")
+    tensors = tuple(_tensor(path, entry, start, architecture) for entry in found)
+    return Header(keys, tensors, (*_other_readers(path, tensors), *_truncation(path, tensors, size)))
 
 
-def _tensor(path: Path, cursor: _Cursor) -> FileTensor:
+class _Entry(NamedTuple):
+    """What the header says of one tensor."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int  # ggml's number of its type
+    offset: int
+
+
+def _entry(path: Path, cursor: _Cursor) -> _Entry:
     name, n_dims = cursor.text(), cursor.take("I")
     if n_dims > 4:
         raise InputError(f"{path}: damaged header: tensor {name[:80]!r} has {n_dims} dimensions")
     shape = tuple(cursor.take("Q") for _ in range(n_dims))
-    kind, offset = cursor.take("I"), cursor.take("Q")
-    if kind not in _TYPES:
-        raise InputError(f"{path}: tensor {name[:80]!r} is stored in ggml type {kind}, which is unknown here")
+    return _Entry(name, shape, cursor.take("I"), cursor.take("Q"))
+
+
+def _tensor(path: Path, entry: _Entry, start: int, architecture: object) -> FileTensor:
+    name, shape = entry.name, entry.shape
+    stored = stored_as(entry.kind, architecture)
+    if stored is None:
+        raise InputError(
+            f"{path}: tensor {printable(name, 80)} is stored in ggml type {entry.kind}, {why_not(entry.kind)}"
+        )
     if any(not 1 <= size <= 2**40 for size in shape) or prod(shape) > 2**50:
         raise InputError(f"{path}: damaged header: tensor {name[:80]!r} has the shape {shape}")
-    tensor = FileTensor(name, shape, FORMATS[_TYPES[kind]], path, offset)
-    if tensor.columns % tensor.format.block:
-        raise InputError(
-            f"{path}: tensor {name[:80]!r}: rows of {tensor.columns} do not divide into {tensor.format.name} blocks"
-        )
-    return tensor
+    if (shape[0] if shape else 1) % stored.format.block:
+        raise InputError(f"{path}: tensor {name[:80]!r}: rows of {shape[0]} do not divide into {stored.name} blocks")
+    return FileTensor(name, shape, stored.format, path, start + entry.offset, stored.name)
+
+
+def _other_readers(path: Path, tensors: tuple[FileTensor, ...]) -> tuple[str, ...]:
+    """Which of its types llama.cpp does not read, and who does."""
+    names = {tensor.stored for tensor in tensors}
+    notes = {
+        "llama.cpp reads no more: it rearranges rows of q4_0 as it loads": names & ARM_NAMES,
+        "ik_llama.cpp reads and llama.cpp does not": names & IK_NAMES,
+        "bitnet.cpp reads and llama.cpp does not": names & BITNET_NAMES,
+    }
+    return tuple(f"{path.name} holds {', '.join(sorted(found))}, which {who}" for who, found in notes.items() if found)
 
 
 def _truncation(path: Path, tensors: tuple[FileTensor, ...], size: int) -> tuple[str, ...]:

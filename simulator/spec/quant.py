@@ -73,7 +73,7 @@ def cache_bytes(fmt: Format, key_width: float, value_width: float) -> float:
 _GGUF = {
     "f64": (1, 8), "f32": (1, 4), "f16": (1, 2), "bf16": (1, 2), "i8": (1, 1), "i16": (1, 2), "i32": (1, 4), "i64": (1, 8),
     "q1_0": (128, 2 + 16), "q2_0": (64, 2 + 16), "q4_0": (32, 2 + 16), "q4_1": (32, 2 + 2 + 16), "q5_0": (32, 2 + 4 + 16),
-    "q5_1": (32, 2 + 2 + 4 + 16), "q8_0": (32, 2 + 32), "q8_1": (32, 4 + 4 + 32),
+    "q5_1": (32, 2 + 2 + 4 + 16), "q8_0": (32, 2 + 32), "q8_1": (32, 2 + 2 + 32),
     "q2_k": (256, 2 + 2 + 16 + 64), "q3_k": (256, 2 + 12 + 32 + 64), "q4_k": (256, 2 + 2 + 12 + 128),
     "q5_k": (256, 2 + 2 + 12 + 32 + 128), "q6_k": (256, 2 + 16 + 64 + 128), "q8_k": (256, 4 + 256 + 32),
     "iq1_s": (256, 2 + 16 + 32), "iq1_m": (256, 8 + 16 + 32), "iq2_xxs": (256, 2 + 64), "iq2_xs": (256, 2 + 8 + 64),
@@ -82,14 +82,17 @@ _GGUF = {
     "mxfp4": (32, 1 + 16), "nvfp4": (64, 4 + 32),
 }  # fmt: skip
 # ik_llama.cpp's own, from the structures in its ggml/src/ggml-common.h: scale and flags + packed scales + low bits + high
-# bits; the third number is its row_meta_size (ggml.c), once a row. Types of interleaved rows (_r4, _r8) have the same bytes.
+# bits; the third number is its row_meta_size (ggml.c), once a row. Other types of interleaved rows (_r4, _r8) have their base's
+# bytes. q8_2 and the q8_k16 to q8_kr8 are what its kernels make of activations.
 _IK = {
     "iq1_bn": (64, 1 + 12, 2), "iq2_bn": (64, 16, 4), "iq1_s_r4": (32, 4 + 2, 2), "iq1_m_r4": (32, 4 + 2 + 1, 2),
     "iq1_kt": (256, 8 + 32 + 16, 4), "iq2_kt": (256, 4 + 64, 4), "iq3_kt": (256, 4 + 64 + 32, 4), "iq4_kt": (256, 128, 4),
     "iq2_ks": (256, 2 + 4 + 64, 2), "iq2_k": (256, 4 + 8 + 64), "iq2_kl": (256, 2 + 4 + 64 + 16, 2),
     "iq3_ks": (256, 2 + 4 + 64 + 32, 2), "iq3_k": (256, 4 + 2 + 8 + 64 + 32), "iq4_kss": (256, 128, 4),
     "iq4_ks": (256, 8 + 128, 4), "iq4_k": (256, 4 + 4 + 8 + 128), "iq5_ks": (256, 8 + 128 + 32, 4),
-    "iq5_k": (256, 4 + 4 + 8 + 128 + 32), "iq6_k": (256, 4 + 16 + 128 + 64),
+    "iq5_k": (256, 4 + 4 + 8 + 128 + 32), "iq6_k": (256, 4 + 16 + 128 + 64), "q6_0": (32, 2 + 16 + 8), "q8_2": (32, 2 + 2 + 32),
+    "q8_k16": (64, 64, 20), "q8_k32": (256, 4 + 4 + 256 + 32), "q8_k64": (64, 4 + 64), "q8_k128": (128, 4 + 8 + 128),
+    "q8_kr8": (256, 4 + 4 + 256 + 32), "q8_k_r8": (256, 2 + 256), "q8_kv": (32, 32, 8), "q8_kv_r8": (32, 32, 4),
 }  # fmt: skip
 # Checkpoints of GPU runtimes. A scale per output channel or tile is below 0.1 % and left out of fp8 and int8.
 _CHECKPOINTS = {

@@ -14,8 +14,14 @@ GIB = 2**30
 
 
 def test_every_gguf_block_type_has_the_size_that_the_gguf_package_gives_it():
-    """The table of ggml's blocks equals the reference package's, for every type it knows."""
+    """The table of ggml's blocks equals the reference package's, for every type it knows.
+
+    But for q8_1: a block is two half floats and 32 bytes (block_q8_1 of ggml-common.h); the package says 40 up to 0.19.0.
+    """
+    assert (FORMATS["q8_1"].block, FORMATS["q8_1"].block_bytes) == (32, 2 + 2 + 32)
     for kind, (block, block_bytes) in gguf.GGML_QUANT_SIZES.items():
+        if kind.name == "Q8_1":
+            continue
         fmt = FORMATS[kind.name.lower()]
         assert (fmt.block, fmt.block_bytes) == (block, block_bytes), kind.name
 

@@ -100,11 +100,13 @@ class Experts(Spec):
     def _routed(self, d_model: int) -> tuple[Tensor, ...]:
         ups = ("ffn_gate_exps", "ffn_up_exps") if self.gated else ("ffn_up_exps",)
         found = [matrix(up, self.d_expert, d_model, copies=self.n_experts) for up in ups]
+        width = self.d_expert
         if self.fused:
-            found = [matrix("ffn_gate_up_exps", 2 * self.d_expert, d_model, copies=self.n_experts)]
+            ups, width = ("ffn_gate_up_exps",), 2 * self.d_expert
+            found = [matrix("ffn_gate_up_exps", width, d_model, copies=self.n_experts)]
         found.append(matrix("ffn_down_exps", d_model, self.d_expert, copies=self.n_experts))
         if self.bias:
-            found += [vector(f"{up}.bias", self.d_expert, copies=self.n_experts) for up in ups]
+            found += [vector(f"{up}.bias", width, copies=self.n_experts) for up in ups]
             found.append(vector("ffn_down_exps.bias", d_model, copies=self.n_experts))
         return tuple(found)
 
