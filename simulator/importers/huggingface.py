@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simulator.errors import InputError, describe, hint, printable
+from simulator.importers.places.kinds import is_pointer
+from simulator.importers.places.place import is_dangling
 from simulator.importers.safetensors import bytes_by_dtype
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import MAX_LAYERS, Loaded, Model, weight_bytes
@@ -325,6 +327,10 @@ class _Config:
 def _with_weights(model: Model, config: Path) -> Loaded:
     """The model with the formats of the safetensors beside its config, told by their headers."""
     files = sorted(config.parent.glob("*.safetensors"))
+    absent = [file for file in files if is_dangling(file) or is_pointer(file)]
+    if absent:
+        note = f"{absent[0].name} only stands for a file that is not here: its formats are unknown, so give --weights"
+        return Loaded(model, None, (note,))
     if not files:
         return Loaded(model)
     by_dtype: dict[str, int] = {}
