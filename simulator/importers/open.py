@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 from simulator.errors import InputError, printable
 from simulator.importers.places.place import Place, first_bytes, is_folder
-from simulator.spec.library import find, is_shipped, shelf
+from simulator.spec.library import at_hand, find, is_file, is_shipped, shelf
 from simulator.spec.model import Loaded, Model
 from simulator.spec.routing import Routing, parse_routing
 from simulator.spec.shipped import load_spec
@@ -34,9 +35,13 @@ def load_named(name: str) -> Loaded:
 
 def find_place(given: str | Path) -> Place:
     """The file that holds or describes the model which *given* names; InputError where there is none."""
-    from simulator.importers.places.names import find_model
+    path = at_hand(given, shelf("models"), "model")
+    if path is None:
+        from simulator.importers.places.names import find_elsewhere
 
-    place = find_model(given)
+        place = find_elsewhere(given)
+    else:
+        place = Place(path)
     if is_shipped(place.path):
         return place
     inner = _inside(place.path)
@@ -89,9 +94,11 @@ def _refuse_other(path: Path) -> None:
     """InputError for a file that is no model, with what it is."""
     from simulator.importers.places import kinds, ollama
 
-    if not path.is_file():  # a pipe that a shell made is read as text
+    if not is_file(path):  # a pipe that a shell made is read as text
         return
-    told = kinds.what_it_is(path, first_bytes(path, kinds.HEAD_BYTES)) or ollama.other_blob(path)
+    told = kinds.what_it_is(path, first_bytes(path, kinds.HEAD_BYTES))
+    if told is None and not _is_json(path):
+        told = ollama.other_blob(path)
     if told:
         raise InputError(f"{path}: {told}")
 
@@ -111,7 +118,7 @@ def _load_gguf(path: Path) -> Loaded:
 
 def _load_json(path: Path) -> Loaded:
     from simulator.importers.huggingface import load_huggingface
-    from simulator.importers.places import json_kinds
+    from simulator.importers.places import json_kinds, ollama
 
     if path.stat().st_size > MAX_FILE_BYTES:
         told = json_kinds.what_a_large_one_is(path, first_bytes(path, 65_536))
@@ -120,6 +127,8 @@ def _load_json(path: Path) -> Loaded:
         if isinstance(data, dict) and {"d_model", "layers"} <= data.keys():  # our own model file, written as JSON
             return Loaded(load_spec(path, Model))
         told = json_kinds.what_it_is(path, data)
+        if told is None and isinstance(data, dict) and not {"model_type", "text_config"} & data.keys():
+            told = ollama.other_blob(path)
     if told:
         raise InputError(f"{path}: {told}")
     return load_huggingface(path)
@@ -127,9 +136,8 @@ def _load_json(path: Path) -> Loaded:
 
 def _is_json(path: Path) -> bool:
     """Whether a file starts as JSON does, and is not called YAML, which may start so, too."""
-    return path.suffix.lower() not in (".yaml", ".yml") and first_bytes(path, 64).removeprefix(
-        b"\xef\xbb\xbf"
-    ).lstrip().startswith(b"{")
+    start = first_bytes(path, 256).removeprefix(b"\xef\xbb\xbf")
+    return path.suffix.lower() not in (".yaml", ".yml") and re.match(rb'\s*\{\s*(["}]|$)', start) is not None
 
 
 def starts_with_gguf(path: Path) -> bool:

@@ -35,6 +35,7 @@ def in_folder(folder: Path, tag: str = "", called: str = "") -> Place:
     if files:
         place = choose(folder, files, tag, called)
         return replace(place, notes=(*place.notes, *_of_both(config)))
+    _refuse_descriptions(folder)
     raise InputError(f"{folder}: {_nothing(folder, config, repository)}")
 
 
@@ -67,14 +68,18 @@ def _of_both(config: Path) -> tuple[str, ...]:
     return ("counted from the GGUF file; the config.json beside it was not needed",) if is_file(config) else ()
 
 
+def _refuse_descriptions(folder: Path) -> None:
+    """InputError for a folder that another file than config.json describes, with what that is."""
+    for path in (folder / name for name in _DESCRIPTIONS):
+        told = json_kinds.what_it_is(path, read_json(path)) if is_file(path) else None
+        if told:
+            raise InputError(f"{path}: {told}")
+
+
 def _nothing(folder: Path, config: Path, repository: str) -> str:
     """What a folder holds that has no model to count."""
     if is_dangling(config):
         return f"its config.json leads to a file that is gone: {hub.fetch(repository or 'org/name')}"
-    for name in _DESCRIPTIONS:
-        told = json_kinds.what_it_is(folder / name, read_json(folder / name)) if is_file(folder / name) else None
-        if told:
-            return f"{name} in this folder {told}"
     found = entries(folder)
     if not found:
         return "there is no config.json in this folder, which is empty: give the folder of a model, or a GGUF file"

@@ -57,14 +57,17 @@ def choose(folder: Path, files: Sequence[Path], tag: str = "", called: str = "")
             folder, models, tag, called
         )
     if len(models) == 1:
-        left_out = f"{and_others(_names(folder, others))} beside it: left out, no text token streams it"
-        return Place(models[0], notes=(left_out,) if others else ())
+        return Place(models[0], notes=_left_out(folder, others))
     if not models:
-        raise InputError(
-            f"{folder}: holds {and_others(_names(folder, others))}, which lie beside a model, and no model"
-        )
+        raise InputError(f"{folder}: holds no model, only what lies beside one: {and_others(_names(folder, others))}")
     how = f"give one of them, as in {called}:{_tag(models[0])}" if called else "give one of them"
     raise InputError(f"{folder}: holds several GGUF models, {how}: {and_others(_names(folder, models))}")
+
+
+def _left_out(folder: Path, others: Sequence[Path]) -> tuple[str, ...]:
+    if not others:
+        return ()
+    return (f"{and_others(_names(folder, others))} beside it: left out, no text token streams it",)
 
 
 def _has_tag(name: str, tag: str) -> bool:

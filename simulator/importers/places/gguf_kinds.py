@@ -41,7 +41,7 @@ def _by_keys(keys: dict[str, Any]) -> str | None:
     """By general.type, or by an architecture that only such files have."""
     kind, architecture = keys.get("general.type"), keys.get("general.architecture")
     if kind == "mmproj" or architecture == "clip":
-        return f"is {_projector(keys)}, which a model needs for them and none of its own: give the model's GGUF file"
+        return f"is {_projector(keys)}, which lies beside a model and holds none: give the model's GGUF file"
     if kind == "adapter":
         return (
             f"is a LoRA adapter, which changes a model and is none: give the GGUF file of its base model{_base(keys)}"
@@ -63,7 +63,7 @@ def _projector(keys: dict[str, Any]) -> str:
     """Of pictures, of sound or of both, by the encoders that its keys name."""
     sorts = {"clip.has_vision_encoder": "pictures", "clip.has_audio_encoder": "sound"}
     found = [name for key, name in sorts.items() if keys.get(key) is True]
-    return f"a projector (mmproj) of {' and '.join(found or ['pictures or sound'])}"
+    return f"a projector (mmproj) for {' and '.join(found or ['pictures or sound'])}"
 
 
 def _base(keys: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ _ORIGINAL = "give the folder of the same model with config.json, as transformers
 # By its name, where it is too large to be read or says nothing of itself.
 _NAMED = {
     "tokenizer.json": "a tokenizer", "vocab.json": "a vocabulary", "tekken.json": "a tokenizer",
-    "generation_config.json": "the settings of sampling",
+    "generation_config.json": "settings of sampling",
     "model.safetensors.index.json": "the list of which file holds which tensor",
     "pytorch_model.bin.index.json": "the list of which file holds which tensor",
 }  # fmt: skip
@@ -22,15 +22,15 @@ _NAMED = {
 # A key that only this kind has, and what it is.
 _TOLD_BY = (
     ("weight_map", "the list of which file holds which tensor"),
-    ("tokenizer_class", "the settings of a tokenizer"), ("added_tokens_decoder", "the settings of a tokenizer"),
+    ("tokenizer_class", "settings of a tokenizer"), ("added_tokens_decoder", "settings of a tokenizer"),
     ("added_tokens", "a tokenizer"),
-    ("image_processor_type", "the settings of what reads pictures or sound"),
-    ("feature_extractor_type", "the settings of what reads pictures or sound"),
-    ("processor_class", "the settings of what reads pictures or sound"),
+    ("image_processor_type", "settings of what reads pictures or sound"),
+    ("feature_extractor_type", "settings of what reads pictures or sound"),
+    ("processor_class", "settings of what reads pictures or sound"),
     ("chat_template", "the template of a chat"),
     ("additional_special_tokens", "a list of special tokens"),
-    ("quant_method", "the settings of a quantisation"), ("quant_algo", "the settings of a quantisation"),
-    ("w_bit", "the settings of a quantisation"), ("group_size", "the settings of a quantisation"),
+    ("quant_method", "settings of a quantisation"), ("quant_algo", "settings of a quantisation"),
+    ("w_bit", "settings of a quantisation"), ("group_size", "settings of a quantisation"),
 )  # fmt: skip
 _SAMPLING = ("do_sample", "temperature", "top_k", "top_p", "max_length", "max_new_tokens")
 _TOKENS = ("bos_token", "eos_token", "bos_token_id", "eos_token_id", "pad_token_id")
@@ -42,16 +42,16 @@ def what_it_is(path: Path, data: Any) -> str | None:
         return None
     special = _other_program(data)
     if special:
-        return f"is {special}"
+        return special
     if isinstance(data.get("model_type"), str) or "text_config" in data or "architectures" in data:
         return None
     found = next((what for key, what in _TOLD_BY if key in data), None) or _of_sampling(data)
     if found is None and isinstance(data.get("quantization"), dict):
-        found = "the settings of a quantisation" if "quant_algo" in data["quantization"] else None
+        found = "settings of a quantisation" if "quant_algo" in data["quantization"] else None
     if found is None and len(data) > 100 and all(type(each) is int for each in data.values()):
         found = "a vocabulary"
     found = found or _NAMED.get(path.name.lower())
-    return f"is {found}, not of a model: {_CONFIG}" if found else None
+    return f"holds {found}, not the shapes of a model: {_CONFIG}" if found else None
 
 
 def what_a_large_one_is(path: Path, head: bytes) -> str | None:
@@ -62,7 +62,7 @@ def what_a_large_one_is(path: Path, head: bytes) -> str | None:
         found = "the list of which file holds which tensor"
     if not found and re.search(rb'"(truncation|added_tokens)"', head):
         found = "a tokenizer"
-    return f"is {found}, not of a model: {_CONFIG}" if found else None
+    return f"holds {found}, not the shapes of a model: {_CONFIG}" if found else None
 
 
 def _of_sampling(data: dict) -> str | None:
@@ -70,7 +70,7 @@ def _of_sampling(data: dict) -> str | None:
         return None
     names_tokens = "transformers_version" in data and any(key in data for key in _TOKENS)
     if names_tokens or any(key in data for key in _SAMPLING):
-        return "the settings of sampling"
+        return "settings of sampling"
     return "a list of special tokens" if data and data.keys() <= {*_TOKENS, "unk_token", "pad_token"} else None
 
 
@@ -79,16 +79,16 @@ def _other_program(data: dict) -> str | None:
     if "peft_type" in data:
         return adapter(data)
     if "_diffusers_version" in data or "_class_name" in data:
-        return "of a pipeline that makes images: no tokens are decoded by it; give a language model"
+        return "describes a pipeline that makes images: no tokens are decoded by it; give a language model"
     if "pretrained_config" in data:
-        return f"of an engine of TensorRT-LLM: {_ORIGINAL}"
+        return f"describes an engine of TensorRT-LLM: {_ORIGINAL}"
     if "conv_template" in data or {"model_config", "quantization", "model_type"} <= data.keys():
-        return f"of a model that MLC has compiled: {_ORIGINAL}"
+        return f"describes a model that MLC has compiled: {_ORIGINAL}"
     if "hidden_size" not in data and {"dim", "n_layers", "n_heads"} <= data.keys():
         makers = "Mistral" if "hidden_dim" in data or "moe" in data else "Meta"
-        return f"the params.json of {makers}'s own format: {_ORIGINAL}"
+        return f"describes a model in {makers}'s own format: {_ORIGINAL}"
     if {"model_format", "model_family"} <= data.keys():
-        return "what Ollama keeps about a model: give the model's name in Ollama, as in ollama/llama3.1:8b"
+        return "is what Ollama keeps about a model: give the model's name in Ollama, as in ollama/llama3.1:8b"
     return None
 
 
@@ -96,4 +96,4 @@ def adapter(data: dict) -> str:
     """A PEFT adapter, with the model that it was made for."""
     base = data.get("base_model_name_or_path")
     named = f" ({printable(base, 100)})" if isinstance(base, str) and base.strip() else ""
-    return f"of an adapter ({printable(data['peft_type'], 20)}), which changes a model and is none: give its base model{named}"
+    return f"describes an adapter ({printable(data['peft_type'], 20)}), which changes a model and is none: give its base model{named}"

@@ -53,6 +53,7 @@ _UNFINISHED = (
 )  # fmt: skip
 _BLOB = re.compile(r"sha256-[0-9a-f]{64}")
 _PROGRAMS = (b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"jartsr='")
+_MODELFILE = re.compile(rb"(\s*#[^\n]*\n)*\s*FROM[ \t]+(?P<from>\S+)", re.IGNORECASE)
 _WEB = re.compile(rb"\s*(<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
 
 
@@ -76,6 +77,10 @@ def what_it_is(path: Path, head: bytes) -> str | None:
     found = _zip(head) or _pickle(head, name) or _program(head, name) or _tensors(head, name) or _importance(head)
     if found:
         return f"is {found}"
+    modelfile = _MODELFILE.match(head)
+    if modelfile:
+        named = printable(modelfile["from"].decode("utf-8", "replace"), 100)
+        return f"is a Modelfile of Ollama's: give what its FROM names, {named}"
     end = next((text for end, text in _ENDS.items() if name.endswith(end)), None)
     if end:
         return f"is {end}"
@@ -128,7 +133,7 @@ def _tensors(head: bytes, name: str) -> str | None:
         return None
     if re.search(rb'"[^"]*lora_[ABab]\b', head):
         return f"a LoRA adapter, which changes a model and is none: {GIVE} of its base model"
-    return "give the folder with its config.json, which tells the shapes"
+    return "a file of weights: give the folder with its config.json, which tells the shapes"
 
 
 def _importance(head: bytes) -> str | None:

@@ -11,7 +11,7 @@ from simulator.importers.places import hub, ollama
 from simulator.importers.places.folder import has_model, in_folder
 from simulator.importers.places.gguf_files import choose
 from simulator.importers.places.place import Place, and_others, entries_if_any, folder_of_variable, home, is_folder
-from simulator.spec.library import at_hand, find, is_file, look_up, shelf
+from simulator.spec.library import find, is_file, look_up, shelf
 from simulator.spec.textfiles import read_text
 
 _URL = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<rest>.+)", re.IGNORECASE)
@@ -19,15 +19,12 @@ _INSIDE = re.compile(r"(?P<repository>[^/]+/[^/]+)/(?:(?:blob|resolve|tree|raw)/
 _OLLAMA = re.compile(r"ollama(?:/|://|:)(?P<name>.+)", re.IGNORECASE)
 
 
-def find_model(given: str | Path) -> Place:
-    """Where the model that *given* names lies: a shipped name or a path, a name in a store here, another spelling.
+def find_elsewhere(given: str | Path) -> Place:
+    """Where a model lies that is neither a file nor shipped under just that name: in a store here, or by another spelling.
 
     InputError with what may be meant, or the command that would bring it, where there is none.
     """
     folder = shelf("models")
-    path = at_hand(given, folder, "model")
-    if path is not None:
-        return Place(path)
     if not isinstance(given, str):
         return Place(find(given, folder, "model"))
     text = given.strip()
@@ -61,23 +58,22 @@ def in_stores(text: str) -> Place | None:
         return _in_ollama(told["name"])
     url = _URL.fullmatch(text)
     rest = (url["rest"] if url else text).strip("/")
-    repository, _, tag = rest.partition(":")
-    inside = "" if hub.is_repository(repository) else _file_inside(repository)
-    if inside:
-        repository = rest.removesuffix("/")[: rest.index("/", rest.index("/") + 1)]
-    if hub.is_repository(repository):
-        found = _of_repository(repository, tag or inside)
-        if found is not None:
-            return found
+    repository, wanted = _split(rest)
+    found = _of_repository(repository, wanted) if repository else None
+    if found is not None:
+        return found
     if url:
         return _in_ollama(f"hf.co/{rest}")
     return _in_ollama(text) if ":" in text or "/" in text else None
 
 
-def _file_inside(text: str) -> str:
-    """The file of a repository that a path or the address of a page names."""
+def _split(text: str) -> tuple[str, str]:
+    """`org/name` and the format or file behind it: of `org/name:Q4_K_M`, a file in it, or the address of a page."""
+    repository, _, tag = text.partition(":")
+    if hub.is_repository(repository):
+        return repository, tag
     match = _INSIDE.fullmatch(text)
-    return match["file"] if match and hub.is_repository(match["repository"]) else ""
+    return (match["repository"], match["file"]) if match and hub.is_repository(match["repository"]) else ("", "")
 
 
 def _in_ollama(name: str) -> Place | None:
@@ -144,13 +140,11 @@ def _none(given: str, text: str) -> Path:
     if told:
         raise InputError(f"{text}: Ollama has no such model here; ollama pull {told['name']} brings it (all of it)")
     url = _URL.fullmatch(text)
-    repository = (url["rest"] if url else text).strip("/").partition(":")[0]
-    if not hub.is_repository(repository) and _file_inside(repository):
-        repository = "/".join(repository.split("/")[:2])
+    repository = _split((url["rest"] if url else text).strip("/"))[0]
     try:
         return find(given, shelf("models"), "model")
     except InputError as error:
-        if not url and not _may_be_repository(repository):
+        if not repository or not (url or _may_be_repository(text.partition(":")[0])):
             raise
         guess = str(error).partition("; ")[2]
         guess = f"; {guess}" if guess.startswith("did you mean") else ""

@@ -15,7 +15,6 @@ from simulator.importers.places.place import (
     Place,
     and_others,
     entries_if_any,
-    first_bytes,
     folder_of_variable,
     folders_in,
     home,
@@ -66,7 +65,7 @@ def parse_name(text: str) -> Name | None:
     parts = rest.split("/")
     if len(parts) > 3 or not all(_PART.fullmatch(part) and len(part) <= 80 for part in (*parts, tag)):
         return None
-    host, namespace, model = [HOST, NAMESPACE, *parts][-3:] if len(parts) < 3 else parts
+    host, namespace, model = [HOST, NAMESPACE][: 3 - len(parts)] + parts
     return Name(host, namespace, model, tag)
 
 
@@ -236,8 +235,8 @@ def _config(manifest: Path, data: dict) -> dict:
 
 
 def other_blob(path: Path) -> str | None:
-    """What a blob of Ollama's is that holds no model; None for another file, or JSON, which tells itself."""
-    if not _DIGEST.fullmatch(path.name) or first_bytes(path, 1) in (b"{", b""):
+    """What a blob of Ollama's is that holds no model, by its name; None for another file."""
+    if not _DIGEST.fullmatch(path.name):
         return None
     return (
         "is one of Ollama's blobs and not a model (a template, parameters, a licence): give the model's name in "
