@@ -132,7 +132,7 @@ NO_MODELS = [
     ("adapter_model.safetensors", tensors(LORA), "is a LoRA adapter, which changes a model and is none: "),
     ("model-00001-of-00002.safetensors", tensors("model.embed_tokens.weight"), "is a file of weights: "),
     ("sha", tensors("model.embed_tokens.weight"), "is a file of weights: "),
-    ("m.onnx", b"\x08\x07\x12\x07pytorch", "is an ONNX model: "), 
+    ("m.onnx", b"\x08\x07\x12\x07pytorch", "is an ONNX model: "),
     ("rank0.engine", b"ftrt" + bytes(60), "is an engine that was built for one GPU"),
     ("m.tflite", b"\x1c\0\0\0TFL3" + bytes(9), "is a TensorFlow Lite model: "), ("m.h5", b"\x89HDF\r\n\x1a\n", "is an HDF5 file (Keras): "),
     ("m.llamafile", b"MZqFpD='\n" + bytes(99),
