@@ -19,6 +19,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+STORES = Path("/nonexistent-stores")  # of other programs
+
+
 def pytest_addoption(parser):
     """The long form of tests that draw their inputs or their moments at random."""
     parser.addoption("--thorough", action="store_true", help="many more random inputs, and the slow tests")
@@ -33,6 +36,13 @@ def pytest_configure(config):
 def is_thorough(request) -> bool:
     """Whether the run may take its time."""
     return request.config.getoption("--thorough")
+
+
+@pytest.fixture(autouse=True)
+def no_stores(monkeypatch):
+    """No model that another program keeps on this device is found by its name, whoever runs the tests."""
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "LLAMA_CACHE", "OLLAMA_MODELS"):
+        monkeypatch.setenv(name, str(STORES / name))
 
 
 @pytest.fixture

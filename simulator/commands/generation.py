@@ -16,14 +16,13 @@ from simulator.engine.step import Engine
 from simulator.engine.text.tokenizer import Tokenizer
 from simulator.engine.text.vocabulary import load_tokenizer
 from simulator.errors import InputError, plain_text
-from simulator.importers.open import load_model, starts_with_gguf
+from simulator.importers.open import load_model
 from simulator.interrupts import end_interrupted, noticed
 from simulator.machine.threads import threads_here
 from simulator.probe.read import reading_speed
 from simulator.report.generated import Generated, generated_record, print_generated
 from simulator.report.progress import progress_bar
 from simulator.report.record import write_json
-from simulator.spec.library import find, is_file, shelf
 from simulator.units import counted
 
 MAX_TOKENS = 1_000_000
@@ -103,20 +102,19 @@ def _report(generated: Generated, json: str | None) -> None:
 
 def _tokenizer(request: Request) -> Tokenizer | None:
     """That of a GGUF file, None where weights are drawn; InputError where the request does not suit the one or the other."""
-    path = Path(request.model)
-    if not (is_file(path) and starts_with_gguf(path)):
+    loaded = load_model(request.model)
+    if loaded.path is None:
         _refuse_words(request)
         return None
-    tokenizer = load_tokenizer(path)
-    _check_vocabulary(path, tokenizer)
+    tokenizer = load_tokenizer(loaded.path)
+    _check_vocabulary(loaded.path, loaded.model.vocab, tokenizer)
     if request.weights:
         raise InputError(f"--weights {request.weights}: {request.model} has weights of its own, leave it out")
     return tokenizer
 
 
 def _refuse_words(request: Request) -> None:
-    """InputError where a model that there is has random weights and is to read a text; first, where there is none."""
-    find(request.model, shelf("models"), "model")
+    """InputError where a model has random weights and is to read a text."""
     option = "--prompt" if request.prompt is not None else "--chat" if request.chat else None
     if option:
         raise InputError(
@@ -129,8 +127,7 @@ def _reading_speeds(engine: Engine) -> list[float]:
     return [look() for _ in range(N_LOOKS)]
 
 
-def _check_vocabulary(path: Path, tokenizer: Tokenizer) -> None:
-    rows = load_model(path).model.vocab
+def _check_vocabulary(path: Path, rows: int, tokenizer: Tokenizer) -> None:
     if rows != tokenizer.vocab:
         raise InputError(
             f"{path}: {counted(tokenizer.vocab, 'token')} for {counted(rows, 'row')} of the embedding: damaged"

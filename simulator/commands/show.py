@@ -9,7 +9,7 @@ from pathlib import Path
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, option, subcommand
 from simulator.errors import InputError, hint, printable
-from simulator.importers.open import load_model
+from simulator.importers.open import is_kept_here, load_model
 from simulator.report.entry import print_format, print_hardware, print_model, print_runtime
 from simulator.report.screen import fold, print_line
 from simulator.spec.hardware import load_hardware, refuse_several
@@ -84,7 +84,12 @@ def _kind_of(name: str) -> str:
         )
     if path.suffix in (".gguf", ".json") or len(path.parts) > 1 or (len(name) < 200 and path.is_dir()):
         return "model"
-    return _kind_called(name, shelves)
+    try:
+        return _kind_called(name, shelves)
+    except InputError:
+        if is_file(path) or is_kept_here(name):
+            return "model"
+        raise
 
 
 def _kind_called(name: str, shelves: dict[str, Path]) -> str:

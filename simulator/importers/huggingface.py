@@ -9,6 +9,8 @@ from typing import Any
 from simulator.errors import InputError, describe, printable
 from simulator.families.all import family_of
 from simulator.families.wrappers import check_head, text_part
+from simulator.importers.places.kinds import is_pointer
+from simulator.importers.places.place import is_dangling
 from simulator.importers.safetensors import bytes_by_dtype
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, weight_bytes
@@ -78,6 +80,10 @@ def _quantised(whole: dict[str, Any]) -> str | None:
 def _with_weights(model: Model, config: Path) -> Loaded:
     """The model with the formats of the safetensors beside its config, told by their headers."""
     files = sorted(config.parent.glob("*.safetensors"))
+    absent = [file for file in files if is_dangling(file) or is_pointer(file)]
+    if absent:
+        note = f"{absent[0].name} only stands for a file that is not here: its formats are unknown, so give --weights"
+        return Loaded(model, None, (note,))
     if not files:
         return Loaded(model)
     by_dtype: dict[str, int] = {}

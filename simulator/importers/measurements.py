@@ -12,7 +12,7 @@ from typing import Any
 from simulator.errors import InputError, printable
 from simulator.importers.fed import routing_of
 from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
-from simulator.importers.open import load_model
+from simulator.importers.open import load_named
 from simulator.importers.records import (
     MAX_ROWS,
     SPLIT,
@@ -318,7 +318,7 @@ def _device_called(name: str) -> Hardware | None:
 @lru_cache(maxsize=4096)
 def _model_called(name: str) -> Loaded | None:
     try:
-        return load_model(name)
+        return load_named(name)
     except InputError:
         return None
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from simulator.errors import InputError, printable
-from simulator.importers.open import load_model
+from simulator.importers.open import load_named
 from simulator.importers.records import MAX_ROWS, Origin, Record, Skipped, Unusable
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.layers.attention import GroupedQuery, Latent
@@ -200,7 +200,7 @@ def _or_none(load, names: Sequence[str]):
 
 @lru_cache(maxsize=1024)
 def _model_called(name: str) -> Loaded | None:
-    return _or_none(load_model, [name, _VARIANT.sub("", name)] if name else [])
+    return _or_none(load_named, [name, _VARIANT.sub("", name)] if name else [])
 
 
 @lru_cache(maxsize=1024)

@@ -48,6 +48,18 @@ def find(given: str | Path, folder: Path, what: str) -> Path:
     Something with a folder or a suffix in it is a path; anything else is a shipped name first, then a file, and last
     another spelling of a shipped name.
     """
+    path = at_hand(given, folder, what)
+    if path is not None:
+        return path
+    text = str(given)
+    meant = look_up(text, folder) if isinstance(given, str) else Meaning()
+    if meant.name:
+        return folder / f"{meant.name}.yaml"
+    raise InputError(_unknown(text[:MAX_TEXT], Path(text), folder, what, meant))
+
+
+def at_hand(given: str | Path, folder: Path, what: str) -> Path | None:
+    """The path of a shipped name as it is written, or else of a file that there is; None for neither."""
     expect_path(what, given)
     text = str(given)
     if not text.strip() or "\0" in text:
@@ -56,14 +68,9 @@ def find(given: str | Path, folder: Path, what: str) -> Path:
     if isinstance(given, str) and path.name == text and is_file(folder / f"{text.lower()}.yaml"):
         return folder / f"{text.lower()}.yaml"
     try:
-        if path.exists():
-            return path
+        return path if path.exists() else None
     except OSError as error:
         raise InputError(f"{text[:80]}: cannot be read ({error.strerror})") from None
-    meant = look_up(text, folder) if isinstance(given, str) else Meaning()
-    if meant.name:
-        return folder / f"{meant.name}.yaml"
-    raise InputError(_unknown(text[:MAX_TEXT], path, folder, what, meant))
 
 
 def look_up(text: str, folder: Path) -> Meaning:

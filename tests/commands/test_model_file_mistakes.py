@@ -44,8 +44,8 @@ def test_a_gguf_that_is_not_understood_is_told(files, refusal, change, message):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "case.gguf: 0 bytes, too few for a GGUF file"),
-        (b"<!DOCTYPE html><html>no such page</html>", "case.gguf: not a GGUF file, which starts with the letters GGUF"),
+        (b"", "case.gguf: is empty: fetch it again, or give a GGUF file"),
+        (b"<!DOCTYPE html><html>no such page</html>", "case.gguf: is a web page, saved in the place of a file: "),
         (b"GGUF" + struct.pack("<IQQ", 1, 0, 0), "case.gguf: GGUF version 1 is not supported, versions 2 and 3 are"),
         (
             b"GGUF" + struct.pack(">IQQ", 3, 0, 0),
@@ -124,7 +124,7 @@ def test_a_wrong_config_is_told(files, refusal, change, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "config.json: the file is empty"),
+        ("", "config.json: is empty: fetch it again"),
         ("[]", "config.json: expected a JSON object with model_type"),
         ("{}", "config.json: model_type is missing, it names the architecture (llama, qwen3_moe, ...)"),
         ('{"model_type": "llama"\n"hidden_size": 5}', "config.json:2: not valid JSON: expecting ',' delimiter"),

@@ -111,14 +111,18 @@ def test_swapped_files_are_recognised(files, refusal):
 
 def test_a_name_from_the_hub_is_answered_with_ours(refusal):
     """Nothing is downloaded: the id of a model on Hugging Face is the shipped one's name, or leads to it."""
-    assert refusal("simulate", "Qwen/Qwen3-30B", PI) == "Qwen/Qwen3-30B: no such file; did you mean qwen3-30b-a3b?"
+    assert refusal("simulate", "Qwen/Qwen3-30B", PI) == (
+        "Qwen/Qwen3-30B: no such file, and in no store here (Hugging Face, LM Studio, llama.cpp, Ollama): "
+        "hf download Qwen/Qwen3-30B config.json brings its config (a few kB), then give this name again; "
+        "did you mean qwen3-30b-a3b?"
+    )
 
 
 def test_weights_without_shapes_are_answered_with_the_folder(files, refusal):
     """safetensors hold no shapes of layers: the config beside them does."""
     Path("model.safetensors").write_bytes(bytes(100))
     assert refusal("simulate", "model.safetensors", PI) == (
-        "model.safetensors: give the folder with its config.json, which tells the shapes"
+        "model.safetensors: is a file of weights: give the folder with its config.json, which tells the shapes"
     )
     assert "other.safetensors: no such file" in refusal("simulate", "other.safetensors", PI)
 

@@ -79,7 +79,9 @@ def test_safetensors_are_refused_with_what_to_give_instead(folder):
     (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     with pytest.raises(InputError) as refused:
         load_model("model.safetensors")
-    assert str(refused.value) == "model.safetensors: give the folder with its config.json, which tells the shapes"
+    assert str(refused.value) == (
+        "model.safetensors: is a file of weights: give the folder with its config.json, which tells the shapes"
+    )
 
 
 @pytest.mark.parametrize(
