@@ -19,7 +19,7 @@ from simulator.spec.factors import APIS, Place, fitted, generation
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.library import RUNTIMES, find, names
-from simulator.spec.mixes import MIXES, formats_in, parse_weights
+from simulator.spec.mixes import MIXES, PURE, formats_in, parse_weights
 from simulator.spec.names import is_same
 from simulator.spec.own_figures import learned_of
 from simulator.spec.quant import FORMATS, parse_cache_format
@@ -120,7 +120,7 @@ class Runtime(Spec):
                 raise ValueError(f"same_as: {key}: there is no backend {other}, {hint(other, self.backends)}")
         known = {*FORMATS, *MIXES}
         for name in (*self.formats_require, *self.instead, *self.instead.values(), *self.loads, *self.caches):
-            if name not in known:
+            if name.removeprefix(PURE) not in known:
                 raise ValueError(f"{name}: unknown format, {hint(name, sorted(known))}")
 
     @rule_for("weights", "compared", "native_weights")
