@@ -155,7 +155,9 @@ def _meant(text: str, base: Scenario) -> tuple[Weights, str]:
     name = meant(text, weights.name, runtime, base.loaded.model)
     if name == weights.name:
         return weights, format_remark(text)
-    return parse_weights(name), f"{printable(text.strip())}: {name}, as {runtime.title or runtime.name} has it"
+    is_own = weights.name == base.loaded.model.native_weights
+    whose = "the published checkpoint's own" if is_own else f"as {runtime.title or runtime.name} has it"
+    return parse_weights(name), f"{printable(text.strip())}: {name}, {whose}"
 
 
 def _threads(threads: int | None, hardware: Hardware) -> int | None:

@@ -51,9 +51,14 @@ def meant(text: str, name: str, runtime: Runtime, model: Model, software: str = 
     """
     if name == model.native_weights and name in runtime.native_weights:
         return runtime.native_weights[name]
-    written = "".join(words(text.strip()))
+    names = dialect(runtime, software)
+    return names.get("".join(words(text.strip()))) or names.get(name, name)
+
+
+def dialect(runtime: Runtime, software: str = "") -> dict[str, str]:
+    """What *software*, or else a runtime or the one that it is like, calls formats, and what that is here."""
     for own in (software, runtime.name, runtime.like):
-        names = next((names for each, names in _MEANT.items() if own and is_same(each, own)), None)
-        if names is not None:
-            return names.get(written) or names.get(name, name)
-    return name
+        found = next((names for each, names in _MEANT.items() if own and is_same(each, own)), None)
+        if found is not None:
+            return found
+    return {}

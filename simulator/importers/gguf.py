@@ -136,6 +136,7 @@ class _Reader:
             "title": printable(name if isinstance(name, str) and name.strip() else self.path.stem, 100),
             "d_model": embedding.columns,
             "vocab": embedding.rows,
+            "architecture": self.architecture,
             "tied_head": "output" not in self.outside,
             "max_context": self._count("context_length", 0) or None,
             "layers": [self._layer(index, embedding.columns) for index in range(n_layers)],

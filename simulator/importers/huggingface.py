@@ -81,8 +81,12 @@ _WRAPPERS = {
     "mistral3": "mistral",
 }  # a text model inside a larger one
 
-# What GGUF files call those whose windows a runtime may leave out.
-_ARCHITECTURES = {"mistral": "llama", "phi3": "phi3"}
+# What GGUF files call those with windows, which a runtime may leave out.
+_ARCHITECTURES = {
+    "mistral": "llama", "mixtral": "llama", "phi3": "phi3", "phimoe": "phimoe", "starcoder2": "starcoder2", "qwen2": "qwen2",
+    "qwen2_moe": "qwen2moe", "qwen3": "qwen3", "qwen3_moe": "qwen3moe", "gemma2": "gemma2", "gemma3_text": "gemma3",
+    "gpt_oss": "gpt-oss", "llama4_text": "llama4",
+}  # fmt: skip
 
 _WEIGHTS_OF_DTYPE = {"F32": "f32", "F16": "f16", "BF16": "bf16", "F8_E4M3": "fp8", "F8_E5M2": "fp8"}
 

@@ -29,7 +29,11 @@ LLAMA_MIXES = {
 }  # fmt: skip
 
 _TWO_BIT = ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m")
-_CUBES = ("_exps", "attn_k_b", "attn_v_b")  # what a file holds as three dimensions: experts, and a latent's matrices by head
+_CUBES = (
+    "_exps",
+    "attn_k_b",
+    "attn_v_b",
+)  # what a file holds as three dimensions: experts, and a latent's matrices by head
 
 
 def llama_format(name: str, slot: Slot) -> str:
