@@ -299,8 +299,16 @@ def _print_formats(_asked: Asked) -> None:
     for group, members in GROUPS.items():
         if group not in FAMILIES or group in SERIES:
             print(fold(f"{group[0].upper()}{group[1:]}: {', '.join(members)}"))
+    print_line(
+        "A mix is called after the file that its tool makes: most matrices in such blocks, some in others; pure:q4_0 is every matrix in "
+        "q4_0. q3_k, q4_k and q5_k are the mixes q3_k_m, q4_k_m and q5_k_m, as llama-quantize lists them."
+    )
+    print_line(
+        "mxfp4 is every linear layer, as in checkpoints, or what the runtime's users mean by it (roofcast show RUNTIME): in "
+        "llama.cpp mxfp4_moe, the experts alone."
+    )
     print_line("Any size: 2.70bpw, or q4_k@4.71bpw for mostly q4_k. Experts in one, the rest in another: mxfp4+bf16.")
-    print_line(f"Any part: head:q8_0+attention:q5_k+q4_k; the parts are {', '.join(PARTS)}.")
+    print_line(f"Any part: head:q8_0+attention:q5_k+q4_k_m; the parts are {', '.join(PARTS)}.")
     print_line("A cache whose keys and values differ: q8_0/f16.")
 
 

@@ -14,7 +14,7 @@ from simulator.report.entry import print_format, print_hardware, print_model, pr
 from simulator.report.screen import fold, print_line
 from simulator.spec.hardware import load_hardware, refuse_several
 from simulator.spec.library import RUNTIMES, is_file, look_up, names, shelf
-from simulator.spec.mixes import GROUPS, MIXES, parse_weights, weights_called
+from simulator.spec.mixes import GROUPS, MIXES, PURE, parse_weights, weights_called
 from simulator.spec.names import listed, split_count
 from simulator.spec.quant import FORMATS
 from simulator.spec.runtime import load_runtime, refuse_other_software
@@ -69,7 +69,7 @@ def _kind_of(name: str) -> str:
     for kind, folder in shelves.items():
         if is_file(folder / f"{name.lower()}.yaml"):
             return kind
-    if any(name.lower() in names for names in GROUPS.values()):
+    if any(name.lower().removeprefix(PURE) in names for names in GROUPS.values()):
         return "format"
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):

@@ -14,6 +14,7 @@ from simulator.errors import InputError, printable
 from simulator.forecast.fit import cache_held, memory_limit, memory_needed
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
+from simulator.importers.dialects import meant
 from simulator.importers.open import load_model, load_routing
 from simulator.spec.arguments import counts, expect, expect_path, whole
 from simulator.spec.hardware import Hardware, load_hardware
@@ -115,11 +116,10 @@ def scenario(
     _check_format(software, device, load.cache.name, "cache")
     base = Scenario(loaded, device, software, load, passed_over=why_not_usual)
     if weights is not None:
-        chosen = _parsed(weights, parse_weights)
+        chosen, remark = _meant(weights, base) if isinstance(weights, str) else (weights, "")
         expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
         _check_format(software, device, chosen.name, "weights", weights if isinstance(weights, str) else None)
-        remarks = tuple(filter(None, [format_remark(weights) if isinstance(weights, str) else ""]))
-        return replace(base, load=replace(load, weights=chosen), remarks=remarks)
+        return replace(base, load=replace(load, weights=chosen), remarks=tuple(filter(None, [remark])))
     if loaded.weights is not None:
         _check_format(software, device, loaded.weights.name, "weights")
         return replace(base, choice="the file's own formats")
@@ -147,6 +147,17 @@ def _software(runtime: str | Path | Runtime | None, device: Hardware) -> Runtime
 def _parsed(given: Any, parse: Callable[[str], Any]) -> Any:
     """What a text says, or what it would have been parsed to."""
     return parse(given) if isinstance(given, str) else given
+
+
+def _meant(text: str, base: Scenario) -> tuple[Weights, str]:
+    """The formats that a text means to the runtime's users, and what to know of that."""
+    weights, runtime = parse_weights(text), base.runtime
+    name = meant(text, weights.name, runtime, base.loaded.model)
+    if name == weights.name:
+        return weights, format_remark(text)
+    is_own = weights.name == base.loaded.model.native_weights
+    whose = "the published checkpoint's own" if is_own else f"as {runtime.title or runtime.name} has it"
+    return parse_weights(name), f"{printable(text.strip())}: {name}, {whose}"
 
 
 def _threads(threads: int | None, hardware: Hardware) -> int | None:

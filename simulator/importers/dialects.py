@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from simulator.spec.names import is_same
+from simulator.spec.model import Model
+from simulator.spec.names import is_same, words
+from simulator.spec.runtime import Runtime
 
+# Every linear layer and the embeddings, unless a recipe says otherwise (mlx_lm/convert.py; --q-mode for the floats).
 _MLX = {
     "int4": "affine4-g64", "int8": "affine8-g64", "int4-g32": "affine4-g32", "int4-g64": "affine4-g64",
-    "int4-g128": "affine4-g128", "mxfp4": "mxfp4+affine4-g64",
+    "int4-g128": "affine4-g128", "mxfp4": "pure:mxfp4", "nvfp4": "pure:nvfp4",
 }  # fmt: skip
-_IN_16_BITS = {"mxfp4": "mxfp4+bf16"}  # the published checkpoint: all but the experts
 _AWQ = {"int4": "int4-g128"}  # the usual 4 bits of GPTQ and AWQ
-# Software: what it calls a format, and what that is here.
+_FILE = {"mxfp4": "mxfp4_moe"}  # llama-quantize's MXFP4_MOE: experts alone
+# Quantised while loading, each matrix the same: what GGUF files of such a name mix.
+_IN_SITU = {"q2k": "pure:q2_k", "q3k": "pure:q3_k", "q4k": "pure:q4_k", "q5k": "pure:q5_k"}
+# Software: what it calls a format (our name for that, or letters and numbers as they are typed), and what that is here.
 _MEANT = {
     "mlx": _MLX,
     "mlx-lm": _MLX,
@@ -21,15 +26,16 @@ _MEANT = {
     "mlc-llm": {"int4": "q4f16_1"},
     "t-mac": {"int4": "tmac-int4", "int2": "tmac-int2", "ternary": "i2_s"},
     "bitnet.cpp": {"ternary": "i2_s"},
-    "ik_llama.cpp": {"ternary": "iq2_bn"},
+    # Its tool's MXFP4 is a mix of its own, with attention of mixtures in q8_0 and all else in mxfp4.
+    "ik_llama.cpp": {"ternary": "layers:iq2_bn+bf16", "mxfp4": "mxfp4_r8"},
     # What mlc-ai/llm-perf-bench takes for it, as its README says.
-    "llama.cpp": {"int4": "q4_k_m"},
-    "ollama": {"int4": "q4_k_m", **_IN_16_BITS},  # its own file of gpt-oss has 16 bits beside the experts: 13.8 GB
-    "vllm": {**_AWQ, **_IN_16_BITS},
-    "sglang": {**_AWQ, **_IN_16_BITS},
-    "tensorrt-llm": {**_AWQ, **_IN_16_BITS},
-    "lmdeploy": {**_AWQ, **_IN_16_BITS},
-    "transformers": _IN_16_BITS,
+    "llama.cpp": {"int4": "q4_k_m", **_FILE},
+    "ollama": {"int4": "q4_k_m", **_FILE},
+    "mistral.rs": _IN_SITU,
+    "vllm": _AWQ,
+    "sglang": _AWQ,
+    "tensorrt-llm": _AWQ,
+    "lmdeploy": _AWQ,
     "exllamav2": _AWQ,
     # Files of LiteRT hold the embedding, which is the head of Gemma, in 4 bits as well: gemma-3-1b has 557 MB.
     "litert": {"int4": "head:int4+embedding:int4+int4"},
@@ -38,7 +44,21 @@ _MEANT = {
 }  # fmt: skip
 
 
-def meant(software: str, weights: str) -> str:
-    """The format that *software* means by a name; the name itself where it is no other."""
-    own = next((names for name, names in _MEANT.items() if is_same(name, software)), {})
-    return own.get(weights, weights)
+def meant(text: str, name: str, runtime: Runtime, model: Model, software: str = "") -> str:
+    """The format that *software* (empty: the runtime itself) means by *text*, whose *name* here is not always what it is there.
+
+    Of a model whose checkpoint comes in that format, the checkpoint, as the runtime loads it.
+    """
+    if name == model.native_weights and name in runtime.native_weights:
+        return runtime.native_weights[name]
+    names = dialect(runtime, software)
+    return names.get("".join(words(text.strip()))) or names.get(name, name)
+
+
+def dialect(runtime: Runtime, software: str = "") -> dict[str, str]:
+    """What *software*, or else a runtime or the one that it is like, calls formats, and what that is here."""
+    for own in (software, runtime.name, runtime.like):
+        found = next((names for each, names in _MEANT.items() if own and is_same(each, own)), None)
+        if found is not None:
+            return found
+    return {}

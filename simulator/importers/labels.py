@@ -27,7 +27,7 @@ _MIX = re.compile(
 )
 _DYNAMIC = re.compile(r"(?<![a-z0-9])(UD-I?Q\d_[A-Z0-9_]+?)(?=-\d|\.gguf|$)", re.IGNORECASE)
 _ENDING = {"small": "_s", "medium": "_m", "large": "_l"}
-_IRREGULAR = {"q2_k_m": "q2_k", "iq3_s mix": "iq3_m"}
+_IRREGULAR = {"q2_k_m": "q2_k", "iq3_s mix": "iq3_m", "mxfp4": "mxfp4_moe"}
 
 
 @dataclass(frozen=True)

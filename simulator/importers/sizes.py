@@ -21,8 +21,9 @@ CLOSE = 0.006  # of a mix with another head, which is searched for
 # What a part of a mix may have, times what its name says: beyond, it is something else.
 LEAST, MOST = 0.8, 1.4
 HEADS = ("q8_0", "q6_k", "f16", "bf16", "q5_k", "q4_k")  # that people give to embeddings and head
+_FILES = {"mxfp4": "mxfp4_moe"}  # what GGUF files of a checkpoint in such a format are, whose experts alone are in it
 FIRST_DYNAMIC = "2026-01"  # since when Unsloth's files hold what their recipe says
-_FILES = Path(__file__).with_name("file_sizes.csv")
+_SIZES = Path(__file__).with_name("file_sizes.csv")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def _with_formats(loaded: Loaded, label: str | None, bits: float | None, is_rece
         return Choice(loaded, label)
     # A checkpoint whose experts come quantised keeps them so: gpt-oss files labelled F16 hold mxfp4.
     native = loaded.model.native_weights
-    for name in (native, f"{native}+{label}", f"{native}+bf16") if native else ():
+    for name in (_FILES.get(native, native), f"{native}+{label}", f"{native}+bf16") if native else ():
         if suits(loaded, name, bits):
             return Choice(loaded, name)
     if not 0.1 <= bits <= 64:
@@ -156,7 +157,7 @@ def _least(formats: Counter[Format]) -> float:
 
 @lru_cache(maxsize=1)
 def _published() -> dict[tuple[str, str], tuple[float, str]]:
-    rows = read_csv(_FILES, 10_000)[1]
+    rows = read_csv(_SIZES, 10_000)[1]
     return {(row["model"], row["weights"]): (float(row["bytes"]), row["source"]) for _, row in rows}
 
 

@@ -48,9 +48,7 @@ def _meant(software: str, name: str, loaded: Loaded, runtime: Runtime, device: H
     weights = parse(name)
     if weights is None:
         return name
-    own = meant(software or runtime.name, weights.name)
-    if own == weights.name and own == loaded.model.native_weights:
-        own = runtime.native_weights.get(own, own)
+    own = meant(name, weights.name, runtime, loaded.model, software)
     return name if runtime.refusal(device, own) else own
 
 

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 from simulator.errors import InputError
 from simulator.forecast.decode import cache_bytes_per_token
+from simulator.importers.dialects import dialect
 from simulator.report.remarks import oddities
 from simulator.report.screen import print_line
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
-from simulator.spec.mixes import MIXES, base_format, weights_called
+from simulator.spec.mixes import MIXES, PURE, base_format, weights_called
 from simulator.spec.model import CONVENTIONS, Loaded, Model, weight_bytes
-from simulator.spec.quant import FORMATS, Weights, format_remark
+from simulator.spec.quant import FORMATS, TENSORS_ONLY, Weights, format_called, format_remark
 from simulator.spec.recipes import RECIPES
 from simulator.spec.runtime import Runtime
 from simulator.units import counted, format_bytes, format_gib, format_params
 
 
 def print_format(given: str) -> None:
-    """A number format or a mix of them, in whatever spelling."""
-    name = weights_called(given) or given
+    """A file's mix of formats, and the type of blocks of that name, in whatever spelling."""
+    block = given.strip().lower().removeprefix(PURE)
+    name = "" if block != given.strip().lower() else weights_called(given) or ""
     if name in MIXES:
-        print(
+        print_line(
             f"{name}: a GGUF file, mostly {base_format(name).name}; roofcast show MODEL --weights {name} gives its size"
         )
     if name in RECIPES:
         recipe = RECIPES[name]
         print_line(f"{name}: a GGUF file, of mixtures of experts {recipe.mixture}, of dense models {recipe.dense}")
-    if name in FORMATS:
-        fmt = FORMATS[name]
+    fmt = FORMATS.get(format_called(block, FORMATS) or name)
+    if fmt:
         size = counted(fmt.block_bytes, "byte")
-        print(f"{name}: blocks of {counted(fmt.block, 'weight')} in {size}, {fmt.bits:.4g} bits each")
+        print(f"{fmt.name}: blocks of {counted(fmt.block, 'weight')} in {size}, {fmt.bits:.4g} bits each")
+    if fmt and (name in MIXES or fmt.name in TENSORS_ONLY):
+        print_line(f"--weights {PURE}{fmt.name} is every matrix in these blocks.")
     if format_remark(given):
         print_line(f"Note: {format_remark(given)}")
 
@@ -124,6 +128,8 @@ def print_runtime(runtime: Runtime) -> None:
         ):
             if figure:
                 print(f"    {label} {_figure(figure, unit)}")
+    for typed, name in dialect(runtime).items():
+        print(f"  {typed} as weights is {name}")
     for name, other in runtime.same_as.items():
         print(f"  on {name}: as on {other}")
     _print_more([f"{key}: {source}" for key, source in runtime.sources.items()], runtime.notes, ())

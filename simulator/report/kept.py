@@ -17,12 +17,20 @@ def cache_kept(base: Scenario) -> Iterator[str]:
     applied = {each.window for one in attentions for each in rules.attention_of(model, one).cached if each.window}
     if windows and not applied:
         yield f"{software} applies no window to this architecture: all layers keep and read the whole context"
+    elif applied and rules.holds_windows_whole:
+        yield f"{software} holds the whole context of layers with a window of {', '.join(map(str, windows))}, and reads the window"
     elif applied and rules.window_extra:
         read = ", and all of them are read" if rules.reads_hidden else ""
         extra = counted(rules.window_extra, "token")
         yield f"{software} keeps {extra} beside a window of {', '.join(map(str, windows))}{read}"
     if any(getattr(rules.attention_of(model, one), "expanded", False) for one in attentions):
-        yield "the file does not let latents be cached: each head's whole keys and values are"
+        is_file = any(getattr(one, "expanded", False) for one in attentions)
+        why = (
+            "the file does not let latents be cached"
+            if is_file
+            else f"{software} caches no latents of this architecture"
+        )
+        yield f"{why}: each head's whole keys and values are"
     copied = [each for each in attentions if rules.copies.get(each.kind)]
     states = sum(bool(each.state_bytes) for each in copied)
     if states:

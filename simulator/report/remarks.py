@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
-from simulator.forecast.fit import bytes_elsewhere
+from simulator.forecast.fit import bytes_elsewhere, repacked_bytes
 from simulator.forecast.interval import Evidence, evidence, own_evidence
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, largest_batch, largest_context
@@ -20,6 +20,7 @@ from simulator.spec.hardware import Hardware
 from simulator.spec.layers.attention import GroupedQuery
 from simulator.spec.links import Link
 from simulator.spec.memory import BEYOND, INTERPOLATED, SHARED_OUT
+from simulator.spec.mixes import PURE
 from simulator.spec.model import Model
 from simulator.spec.own_figures import is_outdated
 from simulator.spec.routing import Capacity, Uniform
@@ -303,10 +304,19 @@ def reserved(base: Scenario) -> Iterator[str]:
 
 
 def _from_storage(base: Scenario, point: Prediction) -> Iterator[str]:
+    copied = repacked_bytes(base.loaded.model, base.load, base.runtime, base.hardware)
+    beside = float(point.memory_bytes) - point.weight_bytes
+    is_copied = copied + beside > point.memory_limit_bytes
+    if is_copied:
+        yield (
+            f"{base.runtime.title or base.runtime.name} copies {format_gib(copied)} of the weights into an order of their own: without "
+            "--no-repack it does not run from a disk"
+        )
+    how = " with --no-repack" if is_copied else ""
     for disk in base.hardware.storage:
         best, worst = (float(point.tokens_per_s_from(disk.gb_per_s.value * GIGA, keeps)) for keeps in (True, False))
         yield (
-            f"read from {disk.name} for every token: {format_number(worst)} tokens/s if nothing stays in memory, "
+            f"read from {disk.name} for every token{how}: {format_number(worst)} tokens/s if nothing stays in memory, "
             f"at most {format_number(best)} if what fits does"
         )
 
@@ -331,12 +341,12 @@ def check_command(base: Scenario, points: list[Prediction]) -> str:
     sizes = sizes[:: -(-len(sizes) // MAX_CHECKED)]  # a check of every size of a long sweep would take days
     batches = ",".join(map(str, sizes))
     template = base.runtime.check if batches == "1" or not base.runtime.check_batch else base.runtime.check_batch
-    file = base.loaded.path or f"{base.loaded.model.name}-{load.weights.name}.gguf"
+    file = base.loaded.path or f"{base.loaded.model.name}-{load.weights.name.removeprefix(PURE)}.gguf"
     keys, _, values = load.cache.name.partition("/")
     return template.format(
         file=shlex.quote(str(file)),
         model=base.loaded.model.name,
-        weights=load.weights.name,
+        weights=load.weights.name.removeprefix(PURE),
         cache=load.cache.name,
         keys=keys,
         values=values or keys,

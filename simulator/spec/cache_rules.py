@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +28,13 @@ class CacheRules(Spec):
     pad_tokens: int = Field(1, ge=1, le=65_536)  # a sequence's cache is kept in multiples of so many tokens
     window_extra: int = Field(0, ge=0, le=1_000_000)  # tokens that a windowed layer keeps beside its window
     reads_hidden: tuple[str, ...] = Field((), max_length=20)  # where attention also reads what its mask hides
-    ignores_windows_of: tuple[str, ...] = Field((), max_length=100)  # architectures, as GGUF files call them
+    # Architectures, as GGUF files call them, whose windows are applied; with none named, and where a model's is unknown, all are.
+    applies_windows_of: tuple[str, ...] = Field((), max_length=100)
+    holds_windows_whole: bool = (
+        False  # memory is kept for the whole context of a windowed layer, of which a window is read
+    )
     expands_latents: bool = False  # whole keys and values are kept where a file lacks what it takes to keep latents
+    expands_latents_of: tuple[str, ...] = Field((), max_length=100)  # architectures of which they are in any case
     copies: dict[str, int] = Field({}, max_length=10)
     sources: tuple[str, ...] = Field((), max_length=20)
 
@@ -56,11 +62,15 @@ class CacheRules(Spec):
         if attention.kind == "parallel":
             parts = tuple(self.attention_of(model, part) for part in attention.parts)
             return attention.model_copy(update={"parts": parts})
-        if model.architecture in self.ignores_windows_of and getattr(attention, "window", None):
+        if getattr(attention, "window", None) and not self._applies_windows(model.architecture):
             return attention.model_copy(update={"window": None})
-        if getattr(attention, "expanded", False) and not self.expands_latents:
-            return attention.model_copy(update={"expanded": False})
-        return attention
+        if attention.kind != "latent":
+            return attention
+        is_whole = model.architecture in self.expands_latents_of or (attention.expanded and self.expands_latents)
+        return attention if is_whole == attention.expanded else attention.model_copy(update={"expanded": is_whole})
+
+    def _applies_windows(self, architecture: str | None) -> bool:
+        return architecture is None or not self.applies_windows_of or architecture in self.applies_windows_of
 
     def read(self, cached: Cached, context: Any) -> Any:
         """Entries of a store that a new token at depth *context* reads."""
@@ -73,6 +83,8 @@ class CacheRules(Spec):
         """Entries of a store that lie in memory at depth *context*."""
         if not cached.is_own:
             return 0 * context
+        if self.holds_windows_whole:
+            cached = replace(cached, window=None)
         return np.maximum(cached.held(context), self._kept(cached, context))
 
     def _kept(self, cached: Cached, tokens: Any) -> Any:

@@ -1,58 +1,44 @@
-"""The named mixes of GGUF files, such as q4_k_m: which tensors get more or fewer bits than the rest.
+"""The formats of a whole model by a name: one of a file's mixes, a checkpoint's format, or parts in a format each.
 
-Written after the rules of llama.cpp's quantisation tool (src/llama-quant.cpp), which are data of that program and not
-in any document. Importance matrices are assumed for the IQ mixes, as published files have them, and not for the others.
-A fused attn_qkv has rules of its own, as in files made before March 2026. Checked in the tests against the sizes of
-published files.
+A name means the file that the tool of that name makes: `q4_k` is the mix q4_k_m, as llama-quantize has it, and `pure:q4_k`
+every matrix in blocks of that type.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 from simulator.errors import InputError, hint
+from simulator.spec.ik_mixes import IK_MIXES, ik_format
+from simulator.spec.llama_mixes import FALLBACK, LLAMA_MIXES, fitting, llama_format
 from simulator.spec.quant import (
     FAMILIES,
     FORMATS,
+    PLAIN,
     RARE,
+    TENSORS_ONLY,
     Format,
-    Slot,
     Weights,
+    every_matrix,
     format_called,
-    is_kept,
-    is_kept_wide,
     is_of_one_model,
     parse_bits,
     uniform,
 )
 from simulator.spec.recipes import PARTS, RECIPES, UNSLOTH, holds
 
-SUPER_BLOCK = 256
-# Where a row does not divide into super-blocks of 256, a format of blocks of 32 takes over.
-_FALLBACK = {
-    "tq1_0": "q4_0", "tq2_0": "q4_0", "q2_k": "iq4_nl", "q3_k": "iq4_nl", "iq1_s": "iq4_nl", "iq1_m": "iq4_nl",
-    "iq2_xxs": "iq4_nl", "iq2_xs": "iq4_nl", "iq2_s": "iq4_nl", "iq3_xxs": "iq4_nl", "iq3_s": "iq4_nl", "iq4_xs": "iq4_nl",
-    "q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0",
-}  # fmt: skip
-
-# Mix: the format that most tensors get.
-_BASE = {
-    "q2_k": "q2_k", "q2_k_s": "q2_k", "q3_k_s": "q3_k", "q3_k_m": "q3_k", "q3_k_l": "q3_k", "q4_0": "q4_0", "q4_1": "q4_1",
-    "q4_k_s": "q4_k", "q4_k_m": "q4_k", "q5_0": "q5_0", "q5_1": "q5_1", "q5_k_s": "q5_k", "q5_k_m": "q5_k", "q6_k": "q6_k",
-    "q8_0": "q8_0", "iq1_s": "iq1_s", "iq1_m": "iq1_m", "iq2_xxs": "iq2_xxs", "iq2_xs": "iq2_xs", "iq2_s": "iq2_xs",
-    "iq2_m": "iq2_s", "iq3_xxs": "iq3_xxs", "iq3_xs": "iq3_s", "iq3_s": "iq3_s", "iq3_m": "iq3_s", "iq4_nl": "iq4_nl",
-    "iq4_xs": "iq4_xs", "tq1_0": "tq1_0", "tq2_0": "tq2_0", "mxfp4": "mxfp4",
-}  # fmt: skip
-MIXES = tuple(_BASE)
-
-_TWO_BIT = ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m")
-
-
+PURE = "pure:"  # before a type of blocks: every matrix in it, as llama-quantize --pure makes it
+MIXES = (*LLAMA_MIXES, *IK_MIXES)
 # Every name of weights by what it is: where `list formats` and a runtime's `loads` find them.
-GROUPS: dict[str, tuple[str, ...]] = {**FAMILIES, "mixes of llama.cpp": MIXES, "mixes by recipe": tuple(RECIPES)}
-_NAMES = (*MIXES, *UNSLOTH, *FORMATS)  # in any spelling; other recipes are written out
+GROUPS: dict[str, tuple[str, ...]] = {
+    **FAMILIES,
+    "mixes of llama.cpp": tuple(LLAMA_MIXES),
+    "mixes of ik_llama.cpp": tuple(IK_MIXES),
+    "mixes by recipe": tuple(RECIPES),
+}
+# In any spelling; other recipes are written out.
+_NAMES = tuple(dict.fromkeys([*MIXES, *UNSLOTH, *(name for name in FORMATS if name not in TENSORS_ONLY)]))
 _MADE_UP = re.compile(r"(?:mixed:)?(?:byteshape-)?(.+)")
 
 
@@ -61,23 +47,37 @@ def parse_weights(text: str) -> Weights:
     """The formats of a whole model: a mix, a format, `2.70bpw`, or some parts in one and the rest in another.
 
     `mxfp4+bf16` is experts and rest, `head:q8_0+q4_0` names the part (one of PARTS), `q4_k@4.71bpw` is a format with
-    what some of its tensors have more or less in it.
+    what some of its tensors have more or less in it, `pure:q4_k` every matrix in blocks of that type.
     """
     name = _without_collection(text)
     if "+" in name:
         return _by_parts(name, text)
+    if name.startswith(PURE):
+        return _pure(_parse_format(name.removeprefix(PURE), text))
     known = weights_called(name)
     if known in RECIPES:
         return _by_recipe(known)
-    return mix(known) if known in _BASE else _whole(_parse_format(name, text))
+    if known in MIXES:
+        return mix(known)
+    _refuse_type_of_tensors(name, text)
+    return uniform(FORMATS[known] if known else _parse_format(name, text))
 
 
-def _whole(fmt: Format) -> Weights:
-    """Every matrix in one format, or what takes its place where a row does not divide into super-blocks."""
-    weights = uniform(fmt)
-    if fmt.name not in _FALLBACK:
-        return weights
-    return Weights(fmt.name, lambda slot: _fitted(weights.choose(slot), slot.columns))
+def _pure(fmt: Format) -> Weights:
+    """Every matrix in one format, embeddings and head as well, or what takes its place where a row does not divide."""
+    if fmt.name in PLAIN:
+        return uniform(fmt)
+    weights = every_matrix(fmt)
+    return Weights(f"{PURE}{fmt.name}", lambda slot: _fitted(weights.choose(slot), slot.columns))
+
+
+def _refuse_type_of_tensors(name: str, text: str) -> None:
+    found = format_called(name, TENSORS_ONLY)
+    if found:
+        raise InputError(
+            f"weights {text[:60]!r}: {found} is a type of single tensors, of which no tool makes a whole file; for every matrix in it "
+            f"write {PURE}{found}"
+        )
 
 
 def _without_collection(text: str) -> str:
@@ -99,7 +99,7 @@ def _by_parts(name: str, text: str) -> Weights:
             twice = f"{part} {'are' if part.endswith('s') else 'is'} named twice"
             raise InputError(f"weights {text[:60]!r}: {twice}, write parts as in head:q8_0+mxfp4+bf16")
         formats[part] = _parse_format(fmt, text)
-    rest = parse_weights(last)
+    rest = parse_weights(last.strip())
 
     def choose(slot: Slot) -> Format:
         found = next((fmt for part, fmt in formats.items() if holds(part, slot)), None)
@@ -135,11 +135,11 @@ def formats_in(name: str) -> tuple[str, ...]:
 def _parse_format(name: str, text: str) -> Format:
     base, at, bits = name.strip().partition("@")
     if at:
-        made_up, like = parse_bits(bits.strip()), FORMATS.get(weights_called(base) or "")
+        made_up, like = parse_bits(bits.strip()), FORMATS.get(format_called(base, FORMATS) or "")
         if made_up is None or like is None:
             raise InputError(f"weights {text[:60]!r}: {name[:30]!r} is not of the form q4_k@4.71bpw")
         return Format(f"{like.name}@{made_up.name}", 1, made_up.block_bytes, like=like.name)
-    fmt = parse_bits(base) or FORMATS.get(weights_called(base) or "")
+    fmt = parse_bits(base) or FORMATS.get(format_called(base, FORMATS) or "")
     if fmt is None and is_of_one_model(name):
         raise InputError(
             f"weights {text[:60]!r}: which tensors get what differs by model in such mixes, so give the GGUF file, or its size "
@@ -155,181 +155,16 @@ def _parse_format(name: str, text: str) -> Format:
 
 
 def mix(name: str) -> Weights:
-    """The mix called *name*, as llama.cpp's quantisation tool makes it."""
-    return Weights(name, lambda slot: FORMATS[_choose(name, slot)])
-
-
-def _choose(name: str, slot: Slot) -> str:
-    if is_kept(slot):
-        return "f32"
-    if is_kept_wide(slot.role):
-        return "bf16"
-    if name == "mxfp4":  # llama.cpp's MXFP4_MOE: routed experts alone
-        return "mxfp4" if slot.role.endswith("_exps") else "q8_0"
-    return _fitting(_wanted(name, slot), slot.columns)
+    """The mix called *name*, as the quantisation tool of llama.cpp or ik_llama.cpp makes it."""
+    chosen = llama_format if name in LLAMA_MIXES else ik_format
+    return Weights(name, lambda slot: FORMATS[chosen(name, slot)])
 
 
 def _fitted(fmt: Format, columns: int) -> Format:
     """A format, or what llama.cpp's tool takes where a row does not divide into its super-blocks."""
-    return FORMATS[_fitting(fmt.name, columns)] if fmt.name in _FALLBACK else fmt
-
-
-def _fitting(fmt: str, columns: int) -> str:
-    if columns % FORMATS[fmt].block == 0:
-        return fmt
-    fmt = _FALLBACK.get(fmt, fmt)
-    return fmt if columns % FORMATS[fmt].block == 0 else "f16"
-
-
-@dataclass(frozen=True)
-class _Where:
-    """A tensor's place, in the terms of the rules."""
-
-    role: str
-    layer: int
-    n_layers: int
-    many_queries: bool  # at least four query heads share a key and value head
-    eight_experts: bool
-
-    def first(self, part: int) -> bool:
-        """Whether it stands in the first n/part layers."""
-        return self.layer < self.n_layers // part
-
-    @property
-    def matters_more(self) -> bool:
-        """The first and last eighth of the layers, and every third between them."""
-        eighth = self.n_layers // 8
-        return self.layer < eighth or self.layer >= 7 * self.n_layers // 8 or (self.layer - eighth) % 3 == 2
-
-
-def _wanted(name: str, slot: Slot) -> str:
-    base = _BASE[name]
-    role = slot.role.removesuffix("_exps").removesuffix("_shexp")
-    if role == "output" or (role in ("token_embd", "per_layer_token_embd") and slot.tied):
-        return _head(name, base, slot.columns)
-    if role in ("token_embd", "position_embd", "per_layer_token_embd"):
-        return _embedding(name, base)
-    where = _Where(role, slot.layer, slot.n_layers, slot.queries_per_kv >= 4, slot.n_experts == 8)
-    if name in _TWO_BIT:
-        return _two_bit(name, base, where, slot.n_experts)
-    rule = _RULES.get(role)
-    return (rule(name, where) if rule else None) or base
-
-
-def _head(name: str, base: str, columns: int) -> str:
-    if columns % SUPER_BLOCK:
-        return "q8_0"
-    if name in _TWO_BIT or name == "iq3_xxs":
-        return "q5_k"
-    return base if base == "q8_0" else "q6_k"
-
-
-def _embedding(name: str, base: str) -> str:
-    if name in ("iq2_xxs", "iq2_xs", "iq1_s", "iq1_m"):
-        return "q2_k"
-    if name in ("iq2_s", "iq2_m", "iq3_xxs"):
-        return "iq3_s"
-    return "q4_k" if name in ("tq1_0", "tq2_0") else base
-
-
-def _two_bit(name: str, base: str, where: _Where, n_experts: int) -> str:
-    richer = name in ("iq2_s", "iq2_m")
-    if where.role == "attn_v":
-        return "q4_k" if where.many_queries or n_experts >= 4 else "iq3_s" if richer else "q2_k"
-    if where.role == "attn_k" and where.eight_experts:
-        return "q4_k"
-    if where.role == "ffn_down" and where.first(8):
-        return "iq3_s" if richer else "q2_k"
-    if where.role == "attn_output":
-        if where.eight_experts:
-            return "q5_k"
-        return "iq2_xxs" if name in ("iq1_s", "iq1_m") else "iq3_s" if richer else base
-    return base
-
-
-def _attn_v(name: str, where: _Where) -> str | None:
-    found = None
-    if name == "q2_k":
-        found = "q4_k" if where.many_queries else "q3_k"
-    elif (name in ("q2_k_s", "iq3_xxs", "iq3_xs", "iq3_s") and where.many_queries) or name == "iq3_m":
-        found = "q4_k"
-    elif name == "q3_k_m":
-        found = "q5_k" if where.layer < 2 else "q4_k"
-    elif name == "q3_k_l" or (name in ("iq4_nl", "iq4_xs") and where.many_queries):
-        found = "q5_k"
-    elif name in ("q4_k_m", "q5_k_m") and where.matters_more:
-        found = "q6_k"
-    elif name == "q4_k_s" and where.layer < 4:
-        found = "q5_k"
-    if where.n_layers == 80 and where.many_queries and (found or _BASE[name]) in ("q3_k", "q4_k"):
-        found = "q5_k"  # the 70B models: eight query heads share one, so the tensor is small
-    return "q8_0" if where.eight_experts else found
-
-
-def _attn_k(name: str, where: _Where) -> str | None:
-    if where.eight_experts:
-        return "q8_0"
-    return {"iq3_xs": "iq3_xxs", "iq3_xxs": "iq2_s"}.get(name)
-
-
-def _attn_q(name: str, _: _Where) -> str | None:
-    return {"iq3_xs": "iq3_xxs", "iq3_xxs": "iq2_s"}.get(name)
-
-
-def _attn_output(name: str, where: _Where) -> str | None:
-    if where.eight_experts:
-        raised = (
-            "q2_k",
-            "iq3_xs",
-            "iq3_xxs",
-            "q3_k_s",
-            "q3_k_m",
-            "iq4_nl",
-            "q4_k_s",
-            "q4_k_m",
-            "iq3_s",
-            "iq3_m",
-            "iq4_xs",
-        )
-        return "q5_k" if name in raised else None
-    return {"q2_k": "q3_k", "iq3_xxs": "iq3_s", "q3_k_m": "q4_k", "q3_k_l": "q5_k", "iq3_m": "q4_k"}.get(name)
-
-
-def _attn_qkv(name: str, _: _Where) -> str | None:
-    return {"q3_k_m": "q4_k", "q3_k_l": "q4_k", "iq3_m": "q4_k", "q4_k_m": "q5_k", "q5_k_m": "q6_k"}.get(name)
-
-
-def _ffn_down(name: str, where: _Where) -> str | None:
-    if name == "q3_k_m":
-        return "q5_k" if where.first(16) else "q4_k"
-    if name == "q2_k_s":
-        return "q4_k" if where.first(8) else None
-    if name == "iq3_m":
-        return "q4_k" if where.first(8) or (where.eight_experts and where.matters_more) else None
-    if name in ("q4_k_m", "q5_k_m"):
-        return "q6_k" if where.matters_more else None
-    if name == "q4_k_s":
-        return "q5_k" if where.first(8) else None
-    return {"q2_k": "q3_k", "q3_k_l": "q5_k"}.get(name)
-
-
-def _ffn_gate_up(name: str, where: _Where) -> str | None:
-    middle = where.n_layers // 8 <= where.layer < 7 * where.n_layers // 8
-    return "iq3_xxs" if name == "iq3_xs" and middle else None
-
-
-_RULES = {
-    "attn_v": _attn_v,
-    "attn_k": _attn_k,
-    "attn_q": _attn_q,
-    "attn_output": _attn_output,
-    "attn_qkv": _attn_qkv,
-    "ffn_down": _ffn_down,
-    "ffn_gate": _ffn_gate_up,
-    "ffn_up": _ffn_gate_up,
-}
+    return FORMATS[fitting(fmt.name, columns)] if fmt.name in FALLBACK else fmt
 
 
 def base_format(name: str) -> Format:
     """What most tensors of the mix called *name* are stored in."""
-    return FORMATS[_BASE[name]]
+    return FORMATS[LLAMA_MIXES.get(name) or IK_MIXES[name]]

@@ -267,6 +267,7 @@ class Model(Spec):
             is_vector=tensor.is_vector,
             tied=self.tied_head,
             is_mixture=bool(self.experts),
+            vocab=self.vocab,
         )
 
 

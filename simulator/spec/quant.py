@@ -149,7 +149,9 @@ RARE = frozenset({*_IK, *_MLC, *_AFFINE, *_TMAC, "q1_0", "q2_0"})  # that nobody
 # Stored whole: every tensor is in this format, vectors and router too.
 PLAIN = ("f64", "f32", "f16", "bf16")
 # Embeddings, head, router and vectors stay in 16 bits.
-LAYERS_ONLY = (*_CHECKPOINTS, "nvfp4", *_BITNET, "iq1_bn", "iq2_bn")
+LAYERS_ONLY = (*_CHECKPOINTS, "mxfp4", "nvfp4", *_BITNET)
+# Types of tensors that no file is called after: what is typed for some of them is a mix of several.
+TENSORS_ONLY = ("i8", "i16", "i32", "i64", "q3_k", "q4_k", "q5_k", "q8_1", "q8_k")
 # One sequence's cache: what runtimes offer.
 CACHE_FORMATS = ("f32", "f16", "bf16", "fp8", "int8", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "int4")
 
@@ -157,6 +159,8 @@ CACHE_FORMATS = ("f32", "f16", "bf16", "fp8", "int8", "q8_0", "q5_1", "q5_0", "q
 # Other spellings, their words joined: what each means, and what to know where that is not just it.
 _GROUPS = "4 bits in groups of 128, as most such checkpoints are; others are int4-g64 and int4-g32"
 _AFFINE_ONLY = "with a scale and a bias for each group, as MLX stores them"
+_AS_LISTED, _EVERY = "which llama-quantize lists it as", "is every matrix in such blocks"
+_REPACKED = "whose rows stand together by fours or eights, in as many bytes"
 SPELLINGS: dict[str, tuple[str, str]] = {
     "fp16": ("f16", ""), "float16": ("f16", ""), "half": ("f16", ""), "bfloat16": ("bf16", ""),
     "fp32": ("f32", ""), "float32": ("f32", ""), "fp8e4m3": ("fp8", ""), "fp8e5m2": ("fp8", ""), "float8": ("fp8", ""),
@@ -164,6 +168,10 @@ SPELLINGS: dict[str, tuple[str, str]] = {
     "awq4bit": ("int4-g128", _GROUPS), "gptq4bit": ("int4-g128", _GROUPS), "w4a16": ("int4-g128", _GROUPS),
     "int5g32": ("affine5-g32", _AFFINE_ONLY), "int5g64": ("affine5-g64", _AFFINE_ONLY),
     "int6g64": ("affine6-g64", _AFFINE_ONLY), "int8g64": ("affine8-g64", _AFFINE_ONLY), "i2s": ("i2_s", ""),
+    "q3k": ("q3_k_m", f"{_AS_LISTED}; pure:q3_k {_EVERY}"), "q4k": ("q4_k_m", f"{_AS_LISTED}; pure:q4_k {_EVERY}"),
+    "q5k": ("q5_k_m", f"{_AS_LISTED}; pure:q5_k {_EVERY}"), "mxfp4moe": ("mxfp4_moe", ""),
+    "q2kr4": ("q2_k_s", _REPACKED), "q3kr4": ("q3_k_s", _REPACKED), "q4kr4": ("q4_k_s", _REPACKED), "q5kr4": ("q5_k_s", _REPACKED),
+    "q4044": ("q4_0", _REPACKED), "q4048": ("q4_0", _REPACKED), "q4088": ("q4_0", _REPACKED),
 }  # fmt: skip
 # What people type for any format of so many bits.
 _BITS = {"4bit": ("q4_k_m", "q4_0", "int4-g128"), "8bit": ("q8_0", "int8", "fp8"), "16bit": ("f16", "bf16")}
@@ -182,9 +190,11 @@ def format_called(text: str, known: Iterable[str]) -> str | None:
     name, bare = text.strip().lower(), _bare(text.strip())
     if name in names:
         return name
+    if SPELLINGS.get(bare, ("",))[0] in names:
+        return SPELLINGS[bare][0]
     if (rows := _INTERLEAVED.fullmatch(name)) and rows[1] in names:
         return rows[1]
-    found = [each for each in names if _bare(each) == bare or each == SPELLINGS.get(bare, ("",))[0]]
+    found = [each for each in names if _bare(each) == bare]
     if len(found) == 1:
         return found[0]
     several = [each for each in _BITS.get(bare, ()) if each in names] or [
@@ -204,10 +214,13 @@ def is_of_one_model(name: str) -> bool:
 
 def format_remark(text: str) -> str:
     """What to know of the format that *text* means; empty where its name says all."""
+    *blocks, whole = text.split("+")
+    meant = [(each, *SPELLINGS.get(_bare(each), ("", ""))) for each in (*blocks, whole)]
+    # A part is of blocks, and of these alone: its name is never a mix.
     return "; ".join(
-        f"{part.strip()}: {SPELLINGS[_bare(part)][0]}, {SPELLINGS[_bare(part)][1]}"
-        for part in text.split("+")
-        if SPELLINGS.get(_bare(part.strip()), ("", ""))[1]
+        f"{each.strip()}: {name}, {remark}"
+        for each, name, remark in meant
+        if remark and (name in FORMATS or each is whole)
     )
 
 
@@ -247,6 +260,7 @@ class Slot(NamedTuple):
     is_vector: bool  # norms, biases: never quantised
     tied: bool  # this model's head is its embedding
     is_mixture: bool = False  # whether any layer of the model has experts
+    vocab: int = 0  # tokens that the model knows
 
 
 @dataclass(frozen=True)
@@ -285,6 +299,11 @@ def uniform(fmt: Format) -> Weights:
         return Weights(fmt.name, lambda slot: FORMATS["bf16"] if _is_outside(slot) else fmt)
     if fmt.name in _EXL2 or fmt.name in _TMAC:
         return _with_head(fmt)
+    return every_matrix(fmt)
+
+
+def every_matrix(fmt: Format) -> Weights:
+    """Every matrix in *fmt*, embeddings and head as well."""
     return Weights(fmt.name, lambda slot: _wide(slot) or fmt)
 
 

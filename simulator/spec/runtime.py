@@ -17,9 +17,9 @@ from simulator.spec.cache_rules import CacheRules
 from simulator.spec.exchange import Exchange
 from simulator.spec.factors import APIS, Place, fitted, generation
 from simulator.spec.figure import Figure
-from simulator.spec.hardware import Hardware
+from simulator.spec.hardware import CPU_KERNELS, Hardware
 from simulator.spec.library import RUNTIMES, find, names
-from simulator.spec.mixes import MIXES, formats_in, parse_weights
+from simulator.spec.mixes import MIXES, PURE, formats_in, parse_weights
 from simulator.spec.names import is_same
 from simulator.spec.own_figures import learned_of
 from simulator.spec.quant import FORMATS, parse_cache_format
@@ -87,6 +87,9 @@ class Runtime(Spec):
     split: Literal["tensors", "layers"] = "tensors"  # how it uses several devices: all at once, or one after the other
     exchange: Exchange = Exchange.model_construct()  # among those devices
     serving: Serving = Serving.model_construct()
+    # By a CPU's widest instructions: formats that are copied out of the file's map into an order of their own, so that memory must
+    # hold them.
+    repacks: dict[str, tuple[str, ...]] = Field({}, max_length=16)
     scratch_tokens: int = Field(0, ge=0, le=1_000_000)  # rows of logits that its compute buffer holds
     memory_share: float = Field(1.0, gt=0, le=1)  # of what a device can give
     keeps_lookup_on_host: bool = (
@@ -120,8 +123,19 @@ class Runtime(Spec):
                 raise ValueError(f"same_as: {key}: there is no backend {other}, {hint(other, self.backends)}")
         known = {*FORMATS, *MIXES}
         for name in (*self.formats_require, *self.instead, *self.instead.values(), *self.loads, *self.caches):
-            if name not in known:
+            if name.removeprefix(PURE) not in known:
                 raise ValueError(f"{name}: unknown format, {hint(name, sorted(known))}")
+
+    @rule_for("repacks")
+    @staticmethod
+    def _check_repacks(repacks: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for key, formats in repacks.items():
+            if key not in CPU_KERNELS:
+                raise ValueError(f"{key} is no kind of CPU, {hint(key, CPU_KERNELS)}")
+            unknown = next((each for each in formats if each not in FORMATS), None)
+            if unknown is not None:
+                raise ValueError(f"{key}: {unknown}: unknown format, {hint(unknown, FORMATS)}")
+        return repacks
 
     @rule_for("weights", "compared", "native_weights")
     @staticmethod
@@ -258,6 +272,10 @@ class Runtime(Spec):
     def suited(self, formats: str, hardware: Hardware, of: Literal["weights", "cache"] = "weights") -> str:
         """*formats*, or what is loaded in their place where the runtime does not know them or the device has no kernels."""
         return self.instead.get(formats, formats) if self.refusal(hardware, formats, of) else formats
+
+    def repacked(self, hardware: Hardware) -> tuple[str, ...]:
+        """Formats whose weights it copies into an order of their own on a device."""
+        return self.repacks.get(hardware.architecture.name, ()) if hardware.architecture else ()
 
     def scratch_bytes(self, vocab: int) -> float:
         """Working memory beside weights and cache: the logits of its largest step dominate."""

@@ -178,7 +178,6 @@ class Latent(Spec):
     window: Width | None = None  # only the last so many tokens are attended to
     split_kv_b: bool = True  # the up-projection is stored as two tensors (key, value) rather than one
     index: Index | None = None  # picks the tokens that are attended to (DeepSeek-V3.2, GLM-5)
-    window: Width | None = None
     listed: tuple[Extra, ...] = Field((), max_length=50)  # all its tensors, where they are not the usual ones
     # Each head's whole keys and values are cached instead: a file lacks what its runtime needs to keep latents.
     expanded: bool = False
