@@ -1,6 +1,6 @@
 """The layouts that quantising libraries write, as sums of planes.
 
-Worked out from files that the libraries wrote; `tests/importers/quantised_layouts.csv` has their tensors.
+Worked out from files that the libraries wrote; `tests/importers/quantised/layouts.csv` has their tensors.
 """
 
 from __future__ import annotations
@@ -178,14 +178,12 @@ def mlx_float(kind: str, bits: int, group: int) -> Layout:
 
 
 def hqq(bits: int, group: int | None) -> Layout:
-    """A scale and a zero of 16 bits for each group; three bits lie ten to a word."""
-    stored = 3.2 if bits == 3 else bits
-    return layout(
-        named("int", bits, group),
-        like_bits(bits),
-        Plane(stored, is_flat=True, word=I32 if bits == 3 else 8),
-        Plane(2 * F16, 1, group or 64, is_flat=True) if group else Plane(2 * F16, 1, ALL),
-    )
+    """A scale and a zero of 16 bits for each group; of three bits each word holds those of ten groups."""
+    values = Plane(bits, is_flat=True)
+    if bits == 3:
+        values = Plane(I32 * (group or 64), 1, 10 * (group or 64), is_flat=True)
+    scales = Plane(2 * F16, 1, group, is_flat=True) if group else Plane(2 * F16, 1, ALL)
+    return layout(named("int", bits, group), like_bits(bits), values, scales)
 
 
 def quanto(bits: int, is_float: bool = False) -> Layout:

@@ -114,7 +114,7 @@ _NORMS = (
 _OUTSIDE: dict[str, tuple[Roles, ...]] = {
     "embed_tokens wte word_embeddings tok_embeddings embed_in embeddings embedding embed": (("token_embd",),),
     "wpe embed_positions position_embeddings": (("position_embd",),),
-    "lm_head embed_out head output": (("output",), ("token_embd",)),
+    "lm_head embed_out head output": (("output",),),
     "norm final_layernorm ln_f final_layer_norm norm_f final_norm embedding_norm": (("output_norm",),),
     "embed_tokens_per_layer": (("per_layer_token_embd",),),
     "per_layer_model_projection": (("per_layer_model_proj",),),

@@ -42,8 +42,8 @@ def _expert_dtype(stated: Statement) -> str:
 
 
 def _tile(stated: Statement) -> tuple[int, int] | None:
-    tile = stated.data.get("weight_block_size")
-    if tile is None:
+    tile = stated.data.get("weight_block_size") or stated.data.get("group_size")
+    if tile is None or isinstance(tile, int):
         return None
     if isinstance(tile, list) and len(tile) == 2 and all(type(each) is int and 0 < each <= 10**6 for each in tile):
         return tile[0], tile[1]
@@ -87,7 +87,7 @@ _ALGORITHMS: dict[str, Callable[[int], Layout]] = {
     "INT4_AWQ": lambda group: _awq(group),
     "W4A8_AWQ": lambda group: _awq(group).and_also(constant(8)),
     "NVFP4": lambda _: layouts.nvfp4(2),
-    "NVFP4_AWQ": lambda _: layouts.nvfp4(2).and_also(Plane(_F16, ALL, 1)),
+    "NVFP4_AWQ": lambda _: layouts.nvfp4(2),
     "NVFP4_SVDQUANT": lambda _: layouts.nvfp4(2).and_also(Plane(_F16, ALL, 1)),
     "W4A16_NVFP4": lambda _: layouts.nvfp4(1),
     "NVFP4_W4A16": lambda _: layouts.nvfp4(1),
@@ -121,7 +121,17 @@ def read_modelopt(stated: Statement) -> Rules:
     if not algorithm:
         return Rules("16 bits", lambda _: None, _cache(own))
     main = _algorithm(own, algorithm, own.group("group_size"))
-    return Rules(main.name, lambda module: main if module.is_linear and not kept.has(module) else None, _cache(own))
+
+    def layout_of(module: Module) -> Format | None:
+        return _scaled(main, algorithm, module) if module.is_linear and not kept.has(module) else None
+
+    return Rules(main.name, layout_of, _cache(own))
+
+
+def _scaled(main: Layout, algorithm: str, module: Module) -> Layout:
+    """With AWQ's scales of the inputs, which are folded into the norm before where there is one."""
+    has_norm = not module.role.startswith(("ffn_down", "attn_output"))
+    return main if "AWQ" not in algorithm or has_norm else main.and_also(Plane(_F16, ALL, 1))
 
 
 def _algorithm(stated: Statement, name: str, group: int | None) -> Layout:
@@ -149,16 +159,17 @@ def _mixed(own: Statement, kept: Patterns) -> Rules:
         each = own.inner(how, f"quantized_layers.{name[:60]}")
         by_layout.setdefault((each.text("quant_algo").upper(), each.group("group_size")), []).append(name)
     found = [
-        (Patterns(f"{own.where}.quantized_layers", names), _algorithm(own, algorithm, group))
+        (Patterns(f"{own.where}.quantized_layers", names), algorithm, _algorithm(own, algorithm, group))
         for (algorithm, group), names in by_layout.items()
     ]
 
     def layout_of(module: Module) -> Format | None:
         if kept.has(module):
             return None
-        return next((main for names, main in found if names.has(module)), None)
+        how = next(((main, algorithm) for names, algorithm, main in found if names.has(module)), None)
+        return _scaled(*how, module) if how else None
 
-    return Rules("/".join(dict.fromkeys(main.name for _, main in found)) or "16 bits", layout_of, _cache(own))
+    return Rules("/".join(dict.fromkeys(main.name for *_, main in found)) or "16 bits", layout_of, _cache(own))
 
 
 def _cache(own: Statement) -> str | None:

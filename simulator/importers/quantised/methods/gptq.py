@@ -94,7 +94,7 @@ def _auto_round_layout(stated: Statement, own: Statement) -> Layout | None:
     def field(name: str) -> Statement:
         return own if own.data.get(name) is not None else stated
 
-    bits, group = field("bits").bits("bits", default=4), field("group_size").group("group_size", default=128)
+    bits = field("bits").bits("bits", default=4)
     kind = field("data_type").text("data_type", "int")
     packing = stated.text("packing_format", "auto_round:auto_gptq")
     if bits >= 16:
@@ -107,6 +107,7 @@ def _auto_round_layout(stated: Statement, own: Statement) -> Layout | None:
         return layouts.nvfp4(2 if has_activations else 1)
     if kind.startswith("fp") and bits == 8:
         return _float8(stated, own)
+    group = field("group_size").group("group_size", default=128)
     if not kind.startswith("int") or bits > _MAX_BITS:
         return _refuse(stated, kind, bits)
     if "awq" in packing:
