@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -229,7 +228,13 @@ class Module:
     columns: int
     copies: int
     names: tuple[str, ...]  # that Hugging Face's modules may have, behind the layer
-    full_names: tuple[str, ...] = ()  # the first of them with all that stands before
+
+    @property
+    def full_names(self) -> tuple[str, ...]:
+        """The same with all that may stand before."""
+        if self.layer is None:
+            return tuple(outer + path for path in self.names for outer in _OUTER)
+        return tuple(f"{prefix}{self.layer}.{path}" for path in self.names for prefix in _PREFIXES)
 
     @property
     def is_head(self) -> bool:
@@ -263,24 +268,20 @@ _OUTER = ("", "model.", "language_model.", "transformer.")
 
 def module(role: str, layer: int | None, rows: int, columns: int, copies: int, is_recurrent: bool | None) -> Module:
     """A matrix with the names that it may have: those of recurrent layers are others than those of attention (None: both)."""
+    return Module(role, layer, rows, columns, copies, _names_of(role, is_recurrent))
+
+
+@cache
+def _names_of(role: str, is_recurrent: bool | None) -> tuple[str, ...]:
+    """Paths of a role; those of experts also with the number of the first, as files of one tensor for each expert have it."""
     paths = [path for path in paths_of(role) if _fits(path, role, is_recurrent)]
-    if layer is None:
-        full = tuple(outer + path for path in paths for outer in _OUTER)
-    else:
-        paths = _with_expert(paths)
-        full = tuple(f"{prefix}{layer}.{path}" for path in paths for prefix in _PREFIXES)
-    return Module(role, layer, rows, columns, copies, tuple(paths), full)
+    numbered = [
+        path.replace("experts.", "experts.0.", 1) for path in paths if "experts." in path and "shared" not in path
+    ]
+    return (*paths, *numbered)
 
 
 def _fits(path: str, role: str, is_recurrent: bool | None) -> bool:
     if is_recurrent is None or role.startswith("ffn"):
         return True
     return is_recurrent == path.startswith(RECURRENT_PATHS) or (path.startswith("mixer") and not is_recurrent)
-
-
-def _with_expert(paths: Iterable[str]) -> list[str]:
-    """The paths, those of experts with the number of the first, as files of one tensor for each expert have it."""
-    numbered = [
-        path.replace("experts.", "experts.0.", 1) for path in paths if "experts." in path and "shared" not in path
-    ]
-    return [*paths, *numbered]

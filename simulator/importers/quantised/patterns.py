@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from simulator.errors import InputError, describe, printable
 from simulator.importers.quantised.modules import Module
@@ -23,7 +24,8 @@ class Patterns:
 
     def __init__(self, where: str, entries: Iterable[object], is_regular: bool = False):
         self.where, self.is_regular = where, is_regular
-        self.names: set[str] = set()
+        self.names: set[str] = set()  # outside the layers, or parts of names
+        self.by_layer: dict[int, set[str]] = {}  # what stands behind a layer; empty: the whole of it
         self.regular: dict[int | None, list[re.Pattern[str]]] = {}
         self._seconds = 0.0
         for entry in entries:
@@ -34,7 +36,11 @@ class Patterns:
     def _add(self, entry: str) -> None:
         text = entry.removeprefix("re:")
         if text == entry and not self.is_regular and not re.search(r"[*?]", entry) and not _REGULAR.search(entry):
-            self.names.add(_key(entry.removesuffix(".weight")))
+            name = entry.removesuffix(".weight")
+            if match := _LAYER.search(name):
+                self.by_layer.setdefault(int(match[1]), set()).add(match[2] or "")
+            else:
+                self.names.add(name)
             return
         is_starred = text == entry and not _REGULAR.search(entry) and not self.is_regular
         if is_starred and set(entry) <= {"*", "?"}:
@@ -55,13 +61,16 @@ class Patterns:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is listed."""
-        return not (self.names or self.regular)
+        return not (self.names or self.by_layer or self.regular)
 
     def has(self, module: Module) -> bool:
         """Whether the list names a module, something that it is in, or a part of its name."""
-        if self.names and any(key in self.names for key in _keys(module)):
+        beginnings, parts = _keys(module.names, module.layer is None)
+        if not self.names.isdisjoint(parts):
             return True
-        return any(True for _ in self._matching(module))
+        if module.layer in self.by_layer and not self.by_layer[module.layer].isdisjoint(beginnings):
+            return True
+        return bool(self.regular) and any(True for _ in self._matching(module))
 
     def _matching(self, module: Module) -> Iterator[re.Pattern[str]]:
         listed = (
@@ -81,22 +90,16 @@ def _starred(text: str) -> str:
     return "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in re.sub(r"\*+", "*", text))
 
 
-def _key(name: str) -> str:
-    """A name without what stands before its layer: `3/self_attn.q_proj`, or the name itself outside the layers."""
-    match = _LAYER.search(name)
-    return f"{match[1]}/{match[2] or ''}" if match else name
-
-
-def _keys(module: Module) -> Iterator[str]:
-    """Under how many names a module may be meant: with its layer any beginning, without it any run of its parts."""
-    for name in module.names:
+@cache
+def _keys(names: tuple[str, ...], is_outside: bool) -> tuple[frozenset[str], frozenset[str]]:
+    """Under what a module may be meant: beginnings of its names behind its layer, and any runs of their parts."""
+    if is_outside:
+        before = ("", "model.", "language_model.", "transformer.", "language_model.model.", "model.language_model.")
+        return frozenset(), frozenset(outer + name for name in names for outer in before)
+    beginnings, runs = {""}, set()
+    for name in names:
         parts = name.split(".")
-        if module.layer is None:
-            yield from (
-                outer + name for outer in ("", "model.", "language_model.", "transformer.", "language_model.model.")
-            )
-            continue
-        yield f"{module.layer}/"
         for end in range(1, len(parts) + 1):
-            yield f"{module.layer}/{'.'.join(parts[:end])}"
-            yield from (".".join(parts[start:end]) for start in range(end))
+            beginnings.add(".".join(parts[:end]))
+            runs.update(".".join(parts[start:end]) for start in range(end))
+    return frozenset(beginnings), frozenset(runs)

@@ -6,6 +6,7 @@ layer belong to those tensors of the layer which nothing else in the file is.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ class _Sorting:
     def sort(self, tensors: Iterable[HeldTensor]) -> Held:
         """Every tensor to where it belongs."""
         heads = []
-        for tensor in tensors:
+        for tensor in _experts_together(tensors):
             place = place_of(tensor.name, self.n_layers)
             if place.kind == "elsewhere":
                 self.held.elsewhere += tensor.nbytes
@@ -136,6 +137,20 @@ class _Sorting:
                 else:
                     self.held.unknown += tensor.nbytes
                     self.held.unknown_names.append(tensor.name)
+
+
+_EXPERT = re.compile(r"(?<=experts)\.\d+(?=\.)")
+
+
+def _experts_together(tensors: Iterable[HeldTensor]) -> list[HeldTensor]:
+    """The same with one tensor in place of each expert's, which has the shape of one and the bytes of all."""
+    found: dict[tuple[str, str], HeldTensor] = {}
+    sums: dict[tuple[str, str], int] = defaultdict(int)
+    for tensor in tensors:
+        key = (_EXPERT.sub("", tensor.name), tensor.dtype)
+        found.setdefault(key, tensor)
+        sums[key] += tensor.nbytes
+    return [HeldTensor(name, dtype, found[name, dtype].shape, n_bytes) for (name, dtype), n_bytes in sums.items()]
 
 
 def _chosen(place: Place, known: Known) -> Sequence[str]:
