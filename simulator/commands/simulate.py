@@ -68,6 +68,13 @@ def command(
         show(simulated_chart(bases, batches, contexts), picture, json == "-")
 
 
+def _remarks(sweeps: list[tuple[Scenario, list[Prediction]]]) -> list[str]:
+    """What was assumed and what is to know of the files, each sentence once."""
+    from simulator.report.remarks import assumptions
+
+    return list(dict.fromkeys(line for base, points in sweeps for line in assumptions(base, points)))
+
+
 def _picture(plot: str | None, json: str | None) -> Path | None:
     """The path of a picture, checked before anything else is done; None for the terminal."""
     options.refuse_both(plot, json)
@@ -114,7 +121,7 @@ def _report(
         from simulator.report.record import record, write_json
 
         rows = [record(point, found, density, wide) for point, found in zip(points, densities, strict=True)]
-        write_json({"predictions": rows}, json)
+        write_json({"predictions": rows, "remarks": _remarks(sweeps)}, json)
     if json != "-":
         from simulator.report.table import density_lines, print_forecast
 

@@ -21,7 +21,7 @@ from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, weight_bytes
 from simulator.spec.names import MAX_DEVICES
-from simulator.spec.quant import Weights, format_remark, parse_cache_format
+from simulator.spec.quant import CACHE_FORMATS, Weights, format_remark, parse_cache_format
 from simulator.spec.routing import Routing, Uniform
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime, passed_over, runtimes_with
 from simulator.spec.sparsity import Sparsity, parse_sparsity
@@ -108,21 +108,23 @@ def scenario(
     expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
     load = Workload(
         weights=loaded.weights or parse_weights("f16"),
-        cache=parse_cache_format(cache or software.suited(software.cache, device, "cache")),
+        cache=parse_cache_format(cache or _cache_of(loaded, software, device)),
         routing=Uniform() if routing is None else _parsed(routing, load_routing),
         sparsity=_parsed(sparsity, parse_sparsity),
         threads=_threads(threads, device),
     )
     _check_format(software, device, load.cache.name, "cache")
-    base = Scenario(loaded, device, software, load, passed_over=why_not_usual)
+    base = Scenario(loaded, device, software, load, passed_over=why_not_usual, remarks=_cache_told(loaded, cache, load))
     if weights is not None:
         chosen, remark = _meant(weights, base) if isinstance(weights, str) else (weights, "")
         expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
         _check_format(software, device, chosen.name, "weights", weights if isinstance(weights, str) else None)
-        return replace(base, load=replace(load, weights=chosen), remarks=tuple(filter(None, [remark])))
+        return replace(base, load=replace(load, weights=chosen), remarks=(*base.remarks, *filter(None, [remark])))
+    if loaded.refusal:
+        raise InputError(loaded.refusal)
     if loaded.weights is not None:
         _check_format(software, device, loaded.weights.name, "weights")
-        return replace(base, choice="the file's own formats")
+        return replace(base, choice=loaded.choice, remarks=(*base.remarks, *_strange(software, device, loaded.weights)))
     smallest = whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT)
     return _choose_weights(base, *smallest)
 
@@ -190,6 +192,36 @@ def _check_format(
         other = f"runtime {others[0]}" if others else "another runtime"
         written = f"{printable(given)}: " if given and given.strip().lower() != name else ""
         raise InputError(f"{written}{refusal}; take {remedy}, or {other}")
+
+
+def _cache_of(loaded: Loaded, runtime: Runtime, hardware: Hardware) -> str:
+    """The format that the checkpoint is made for, if the runtime can keep a cache in it, else the runtime's own."""
+    stated = loaded.cache
+    if stated in CACHE_FORMATS and not runtime.refusal(hardware, stated, "cache"):
+        return stated
+    return runtime.suited(runtime.cache, hardware, "cache")
+
+
+def _cache_told(loaded: Loaded, cache: str | None, load: Workload) -> tuple[str, ...]:
+    if cache is not None or loaded.cache is None:
+        return ()
+    if load.cache.name == loaded.cache:
+        return (f"cache {load.cache.name}: as the checkpoint states it",)
+    return (
+        f"the checkpoint states a cache in {printable(loaded.cache[:40])}, which is not kept here: {load.cache.name}",
+    )
+
+
+def _strange(runtime: Runtime, hardware: Hardware, weights: Weights) -> tuple[str, ...]:
+    """A remark where the runtime is not known to load what a checkpoint holds; InputError where the device has no kernels for it."""
+    for name in weights.kernels:
+        unmet = runtime.unmet(hardware, name)
+        if unmet:
+            raise InputError(f"{unmet}; take another runtime, or name other weights")
+    strange = runtime.strange(weights.kernels)
+    if not strange:
+        return ()
+    return (f"{runtime.title or runtime.name} is not known to load {', '.join(strange)}: counted as if it did",)
 
 
 def _count(devices: int | None, hardware: Hardware) -> int:

@@ -355,9 +355,15 @@ class Loaded:
     weights: Weights | None = None  # None: the source has no weights, only shapes
     notes: tuple[str, ...] = ()
     path: Path | None = None  # the file that holds the weights, where one was read
+    cache: str | None = None  # the format that the checkpoint is made to keep its cache in
+    choice: str = "the file's own formats"  # why these weights
+    refusal: str = ""  # why what the source states of its weights is not understood, so that somebody must name them
 
     def __post_init__(self):
         expect("model", self.model, Model, "a Model, as load_model(...).model is")
         expect("weights", self.weights, (Weights, type(None)), "a Weights or None")
         expect("notes", self.notes, tuple, "a tuple of texts")
         expect("path", self.path, (Path, type(None)), "a Path or None")
+        expect("cache", self.cache, (str, type(None)), "the name of a format or None")
+        expect("choice", self.choice, str, "a text")
+        expect("refusal", self.refusal, str, "a text")

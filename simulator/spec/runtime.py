@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
@@ -250,10 +250,21 @@ class Runtime(Spec):
         for name in formats_in(formats) if of == "weights" else formats.split("/"):
             if not self._has(name, of):
                 return f"runtime {self.name} {'loads no weights' if of == 'weights' else 'keeps no cache'} in {name}"
-            needed = self._required(hardware, name)
-            if needed and needed.is_met_by(hardware) is False:
-                return f"runtime {self.name} does not run {name} on {hardware.name}: {needed.unmet(hardware)}"
+            unmet = self.unmet(hardware, name)
+            if unmet:
+                return unmet
         return ""
+
+    def unmet(self, hardware: Hardware, name: str) -> str:
+        """Why a device has no kernels for the format called *name*; empty where it has, or nobody knows."""
+        needed = self._required(hardware, name)
+        if needed is None or needed.is_met_by(hardware) is not False:
+            return ""
+        return f"runtime {self.name} does not run {name} on {hardware.name}: {needed.unmet(hardware)}"
+
+    def strange(self, kernels: Iterable[str]) -> list[str]:
+        """Those of some formats which it is not known to load."""
+        return [name for name in kernels if not self._has(name, "weights")]
 
     def _has(self, name: str, of: str) -> bool:
         """Whether it knows a format; what has no name of its own, such as 4.5bpw or a file's formats, stands for any."""

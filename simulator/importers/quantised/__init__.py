@@ -1,0 +1,1 @@
+"""Quantised checkpoints of Hugging Face repositories: what they state, and what their safetensors files hold."""

@@ -1,0 +1,309 @@
+"""A model in the formats of its checkpoint: exactly as its files' headers say, or as its config states.
+
+Headers win over the statement. What is stated and not understood is refused, unless the files tell it or the user does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulator.errors import InputError, printable
+from simulator.importers.quantised.files import Files, find_files
+from simulator.importers.quantised.methods.table import rules_of
+from simulator.importers.quantised.modules import place_of
+from simulator.importers.quantised.planes import exact
+from simulator.importers.quantised.stated import Key, by_rules, chooser, slots
+from simulator.importers.quantised.statement import Rules, Statement, find_statement, stated_beside, stated_dtype
+from simulator.importers.quantised.stored import PLAIN, Held, formats_of, held_by
+from simulator.spec.model import Loaded, Model, tensor_bytes
+from simulator.spec.quant import FORMATS, Format, Weights
+from simulator.units import counted, format_bytes
+
+AS_STATED, AS_STORED = "as the checkpoint states them", "the files' own formats"
+_NEGLIGIBLE = 0.02  # of a model's weights: so many may be missing or of another shape
+_NEAR = 0.1  # how far files with unknown names may be from what is stated
+_CACHES = {
+    "fp8": "fp8",
+    "fp8_e4m3": "fp8",
+    "fp8_e5m2": "fp8",
+    "int8": "int8",
+    "nvfp4": "nvfp4",
+    "int4": "int4",
+    "fp4": "nvfp4",
+}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A config with what it states."""
+
+    file: Path
+    config: dict[str, Any]
+    statement: Statement | None
+    rules: Rules | None
+    refusal: str  # why what is stated is not understood
+    wide: Format  # of what is not quantised
+    numbers: Sequence[int]  # of the model's layers
+
+    @property
+    def name(self) -> str:
+        """What the weights are called."""
+        if self.statement is None or self.rules is None:
+            return self.wide.name
+        method, name = self.statement.method, self.rules.name
+        return f"{method} checkpoint" if name == method else f"{method} {name}"
+
+    @property
+    def cache(self) -> str | None:
+        """The format that the checkpoint has scales of its cache for."""
+        stated = self.rules.cache if self.rules else None
+        if stated is None:
+            beside = stated_beside(self.file).get("kv_cache_quant_algo")
+            stated = beside.lower() if isinstance(beside, str) else None
+        return _CACHES.get(stated, stated) if stated and stated != "none" else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks on the statement."""
+        return self.rules.notes if self.rules else ()
+
+
+def checkpoint(file: Path, config: dict[str, Any], model: Model, numbers: Sequence[int] = ()) -> Loaded:
+    """The model of the config in *file* with the formats that its folder's files hold or state.
+
+    *numbers*: those that the model's layers have in the config, where they are not counted through.
+    """
+    n_layers = len(model.stack)
+    source = _source(file, config, numbers if len(numbers) == n_layers else range(n_layers))
+    files = find_files(file.parent)
+    if files.tensors or files.missing_names:
+        return _from_files(source, files, model)
+    if source.statement is None:
+        return _unquantised(source, model, files)
+    if source.rules is None:
+        return Loaded(model, refusal=source.refusal)
+    table = by_rules(model, source.rules, source.wide, source.numbers)
+    weights = Weights(source.name, chooser(table, source.wide), kernels=_kernels(model, table))
+    return Loaded(model, weights, source.notes, cache=source.cache, choice=AS_STATED)
+
+
+def _source(file: Path, config: dict[str, Any], numbers: Sequence[int]) -> _Source:
+    dtype = stated_dtype(config) or "bf16"
+    wide = FORMATS.get(dtype, FORMATS["bf16"])
+    statement, rules, refusal = None, None, ""
+    try:
+        statement = find_statement(file, config)
+        rules = rules_of(statement) if statement else None
+    except InputError as error:
+        refusal = str(error)
+        statement = statement or Statement("", {}, str(file))
+    if rules is None and not refusal and dtype.startswith("float8"):
+        whole = FORMATS["fp8"]
+        return _Source(file, config, None, None, "", whole, numbers)
+    return _Source(file, config, statement, rules, refusal, wide, numbers)
+
+
+def _unquantised(source: _Source, model: Model, files: Files) -> Loaded:
+    """Only shapes: runtimes choose, from the stated number format on."""
+    notes = _told_missing(files)
+    if source.wide.name in ("f32", "f64", "fp8"):
+        model = model.model_copy(update={"native_weights": source.wide.name})
+    return Loaded(model, notes=notes)
+
+
+def _told_missing(files: Files) -> tuple[str, ...]:
+    if not files.missing:
+        return ()
+    listed = ", ".join(printable(name) for name in files.missing[:2]) + (", ..." if len(files.missing) > 2 else "")
+    return (f"{counted(len(files.missing), 'safetensors file')} of the checkpoint are not here ({listed})",)
+
+
+# ---- from files ----
+
+
+def _from_files(source: _Source, files: Files, model: Model) -> Loaded:
+    held = held_by(model, files.tensors, source.numbers)
+    notes = [*_remarks(source, files, held), *source.notes]
+    if files.tensors and not held.n_found:
+        return _without_names(source, files, model, notes)
+    if files.is_complete:
+        model, more = _checked(source, model, held)
+        notes += more
+        held = held_by(model, files.tensors, source.numbers) if more else held
+    predicted = by_rules(model, source.rules, source.wide, source.numbers)
+    table = formats_of(model, held, predicted)
+    if not files.is_complete:
+        if source.refusal:
+            return Loaded(model, notes=tuple(notes), refusal=source.refusal)
+        table = _with_missing(source, model, files, table, predicted, notes)
+    weights = Weights(
+        _name(source, model, table),
+        chooser(table, source.wide),
+        held_bytes=held.predicting + held.unknown,
+        kernels=_kernels(model, table),
+    )
+    return Loaded(model, weights, tuple(notes), cache=source.cache, choice=AS_STORED)
+
+
+def _remarks(source: _Source, files: Files, held: Held) -> list[str]:
+    """What the files hold, and what of it is not the text model."""
+    by_dtype: Counter[str] = Counter()
+    for tensor in files.tensors:
+        by_dtype[tensor.dtype] += tensor.nbytes
+    listed = ", ".join(f"{dtype} {format_bytes(n_bytes)}" for dtype, n_bytes in by_dtype.most_common())
+    notes = [f"safetensors files: {listed}"] if listed else []
+    notes += _told_missing(files)
+    if source.refusal:
+        notes.append(f"{source.refusal.partition(': give --weights')[0]}; the files tell it")
+    if held.elsewhere:
+        notes.append(f"{format_bytes(held.elsewhere)} of vision or audio are left out")
+    if held.predicting:
+        notes.append(f"{format_bytes(held.predicting)} of layers that predict further tokens are held, not read")
+    if held.twice:
+        notes.append(f"{format_bytes(held.twice)} of a head that is the embedding again are left out")
+    if held.unknown and held.n_found:
+        first = printable(held.unknown_names[0][:80])
+        notes.append(
+            f"{format_bytes(held.unknown)} are held, not read: the model has nothing for {first}"
+            + (f" and {len(held.unknown_names) - 1:,} more" if len(held.unknown_names) > 1 else "")
+        )
+    return notes
+
+
+def _checked(source: _Source, model: Model, held: Held) -> tuple[Model, list[str]]:
+    """The model, its head tied where the files have none; InputError where files and config are of different models."""
+    notes = []
+    if not model.tied_head and model.has_head and (0, "output") not in held.by_key:
+        model = model.model_copy(update={"tied_head": True})
+        notes.append("the files have no head: the embedding serves as one")
+    absent = [(key, tensor) for key, _, tensor in slots(model) if not tensor.is_vector and key not in held.by_key]
+    wrong = sum(tensor.params for _, tensor in absent) + sum(abs(there - ours) for _, there, ours in held.misshapen)
+    if wrong > _NEGLIGIBLE * model.total_params:
+        if held.misshapen:
+            name, there, ours = held.misshapen[0]
+            told = f"tensor {printable(name[:80])} has {there:,} weights in the files, {ours:,} by the config"
+        else:
+            (layer, role), _ = absent[0]
+            told = f"the files beside it have nothing of {role} in layer {layer}"
+        raise InputError(f"{source.file}: {told}: they are not of the same model")
+    if wrong:
+        notes.append(f"config and files disagree on {wrong:,} weights; counted as the files hold them")
+    return model, notes
+
+
+def _without_names(source: _Source, files: Files, model: Model, notes: list[str]) -> Loaded:
+    """Files whose tensors have unknown names: their sum, shared out as the statement or their number format has it."""
+    by_dtype: Counter[str] = Counter()
+    for tensor in files.tensors:
+        by_dtype[tensor.dtype] += tensor.nbytes
+    total, main = sum(by_dtype.values()), by_dtype.most_common(1)[0][0]
+    wide = source.wide if source.rules else FORMATS.get({**PLAIN, "F8_E4M3": "fp8", "F8_E5M2": "fp8"}.get(main, ""))
+    if wide is None or not total:
+        refusal = (
+            source.refusal
+            or f"{source.file}: the files beside it are packed and name no tensor that is known: give --weights"
+        )
+        return Loaded(model, notes=tuple(notes), refusal=refusal)
+    table = by_rules(model, source.rules, wide, source.numbers)
+    counted_bytes = _sum(model, table)
+    if abs(counted_bytes / total - 1) <= _NEAR:
+        table = _scaled(model, table, total / counted_bytes)
+    else:
+        notes.append(
+            f"the files hold {format_bytes(total)}, {format_bytes(counted_bytes)} are counted: parts of the model are elsewhere or extra"
+        )
+    name = source.name if source.rules else wide.name
+    weights = Weights(name, chooser(table, wide), kernels=_kernels(model, table))
+    return Loaded(model, weights, tuple(notes), cache=source.cache, choice=AS_STORED)
+
+
+def _sum(model: Model, table: dict[Key, Format]) -> float:
+    return sum(tensor_bytes(tensor, table[key]) for key, _, tensor in slots(model) if key in table)
+
+
+def _scaled(model: Model, table: dict[Key, Format], factor: float) -> dict[Key, Format]:
+    """The same formats with so much more or less in each."""
+    if factor == 1:
+        return table
+    found = {}
+    for key, _, tensor in slots(model):
+        if key in table:
+            fmt, n_weights = table[key], tensor.rows * tensor.columns
+            found[key] = exact(fmt.name, fmt.kernel, fmt.nbytes(tensor.rows, tensor.columns) * factor, n_weights)
+    return found
+
+
+def _with_missing(
+    source: _Source,
+    model: Model,
+    files: Files,
+    table: dict[Key, Format],
+    predicted: dict[Key, Format],
+    notes: list[str],
+) -> dict[Key, Format]:
+    """What lies in files that are not here: as in another layer that is, or as stated, and as much in all as the index says."""
+    siblings: dict[tuple[int, str, Format], Format] = {}
+    places = [
+        (shape, index, tensor)
+        for shape, (_, indices, tensors) in enumerate(model.shapes)
+        for index in indices
+        for tensor in tensors
+    ]
+    for shape, index, tensor in places:
+        key = (index, tensor.role)
+        if key in table:
+            siblings.setdefault((shape, tensor.role, predicted[key]), table[key])
+    plain = _plain_by_name(source, files)
+    wide = next((fmt for key, fmt in predicted.items() if key[1].startswith(("norm", "output_norm"))), FORMATS["bf16"])
+    gone: dict[Key, Format] = {}
+    for shape, index, tensor in places:
+        key = (index, tensor.role)
+        if key not in table:
+            stated = wide if key in plain else predicted[key]
+            gone[key] = siblings.get((shape, tensor.role, predicted[key]), stated)
+    left = (files.total_bytes or 0) - sum(tensor.nbytes for tensor in files.tensors)
+    is_text = not any(place_of(name, max(source.numbers) + 1).kind for name in files.missing_names)
+    counted_bytes = _sum(model, gone)
+    if files.total_bytes and is_text and counted_bytes and abs(left / counted_bytes - 1) <= _NEAR:
+        gone = _scaled(model, gone, left / counted_bytes)
+    elif files.total_bytes and is_text and counted_bytes:
+        notes.append(
+            f"the index tells of {format_bytes(max(left, 0))} in files that are not here, {format_bytes(counted_bytes)} are counted"
+        )
+    return {**table, **gone}
+
+
+def _plain_by_name(source: _Source, files: Files) -> set[Key]:
+    """Matrices that lie unpacked in files that are not here, as their names tell: nothing but a weight and a bias."""
+    suffixes: dict[Key, set[str]] = {}
+    indices: dict[int | None, list[int]] = {None: [0]}
+    for index, number in enumerate(source.numbers):
+        indices.setdefault(number, []).append(index)
+    for name in files.missing_names:
+        place = place_of(name, max(source.numbers) + 1)
+        for index in indices.get(place.layer, ()):
+            for role in dict.fromkeys(role for roles in place.roles for role in roles):
+                suffixes.setdefault((index, role), set()).add(place.suffix)
+    return {key for key, found in suffixes.items() if found <= {"weight", "bias"}}
+
+
+def _kernels(model: Model, table: dict[Key, Format]) -> tuple[str, ...]:
+    """The formats whose kernels read the quantised matrices."""
+    found = (table[key].kernel for key, _, tensor in slots(model) if key in table and not tensor.is_vector)
+    return tuple(name for name in dict.fromkeys(found) if name not in PLAIN.values())
+
+
+def _name(source: _Source, model: Model, table: dict[Key, Format]) -> str:
+    """What the weights are called: a number format that nearly all are in, or what is stated."""
+    sizes: Counter[str] = Counter()
+    for key, _, tensor in slots(model):
+        if key in table:
+            sizes[table[key].name] += tensor_bytes(tensor, table[key])
+    (main, most), *_ = sizes.most_common(1)
+    if most >= 0.99 * sum(sizes.values()) and main in PLAIN.values():
+        return main
+    return source.name if source.rules else f"{main} file"

@@ -1,0 +1,1 @@
+"""What each quantising library's statement means, one module for those that are alike."""

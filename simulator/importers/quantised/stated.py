@@ -1,0 +1,57 @@
+"""The formats of a model as a statement gives them, matrix by matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from simulator.importers.quantised.modules import Module, module
+from simulator.importers.quantised.statement import Rules
+from simulator.spec.layers.attention import GroupedQuery, Latent
+from simulator.spec.layers.listed import Parallel
+from simulator.spec.layers.sparse import Compressed
+from simulator.spec.layers.tensor import Tensor
+from simulator.spec.model import Layer, Model
+from simulator.spec.quant import Format, Slot
+
+Key = tuple[int, str]  # layer and role; what stands outside has layer 0 and roles of its own
+Table = Mapping[Key, Format]
+
+
+def slots(model: Model) -> Iterator[tuple[Key, Layer | None, Tensor]]:
+    """Every tensor of the model with its place."""
+    for layer, indices, tensors in model.shapes:
+        for index in indices:
+            for tensor in tensors:
+                yield (index, tensor.role), layer, tensor
+
+
+def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[int]) -> Module:
+    """A matrix of the model by the names that Hugging Face may have for it; *numbers* are those of its layers there."""
+    attention = layer.attention if layer else None
+    is_recurrent = attention is not None and not isinstance(attention, GroupedQuery | Latent | Compressed)
+    return module(
+        tensor.role,
+        numbers[key[0]] if layer else None,
+        tensor.rows,
+        tensor.columns,
+        tensor.copies,
+        None if attention is None or isinstance(attention, Parallel) else is_recurrent,
+    )
+
+
+def by_rules(model: Model, rules: Rules | None, wide: Format, numbers: Sequence[int]) -> dict[Key, Format]:
+    """The format of each tensor: vectors and what the rules leave out in *wide*."""
+    found: dict[Key, Format] = {}
+    for key, layer, tensor in slots(model):
+        own = None if rules is None or tensor.is_vector else rules.layout_of(module_of(key, layer, tensor, numbers))
+        found[key] = own or wide
+    return found
+
+
+def chooser(table: Table, wide: Format) -> Callable[[Slot], Format]:
+    """What `Weights` asks for."""
+
+    def choose(slot: Slot) -> Format:
+        return table.get((slot.layer, slot.role), wide)
+
+    return choose
