@@ -1,4 +1,4 @@
-"""Decode measurements that somebody else made, as values: a CSV in our own layout, or what llama.cpp's programs print."""
+"""Decode measurements that somebody else made, as values: a CSV in our own layout, or what benchmark programs print."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, printable
+from simulator.importers.benchmarks.read import load_benchmark
+from simulator.importers.benchmarks.runs import Given
+from simulator.importers.benchmarks.single import UNSTATED_CONTEXT
 from simulator.importers.fed import routing_of
-from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
 from simulator.importers.open import load_model
 from simulator.importers.records import (
     MAX_ROWS,
@@ -33,10 +35,10 @@ from simulator.spec.runtime import Runtime, default_runtime, load_runtime
 from simulator.spec.textfiles import STANDARD_INPUT, parse_csv, read_standard_input, read_text
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
 
-UNSTATED_CONTEXT = 128  # tokens, where nobody says: most short tests generate that many or a few times more
 NEEDED_COLUMNS = ("model", "weights", "batch", "context", "tokens_per_s")
 READ = (
-    "what llama-bench (-o json, jsonl, csv or md) or llama-batched-bench prints, or a CSV with the columns "
+    "what llama-bench, llama-server, Ollama, MLX-LM, vLLM, SGLang or another program that docs/measure.md lists prints, or a CSV with "
+    "the columns "
     f"device,{','.join(NEEDED_COLUMNS)}"
 )
 # What a YAML file of ours is of, by a field that only such a file has.
@@ -59,17 +61,20 @@ def load_measurements(
     text, path = (read_standard_input(), STANDARD_INPUT) if is_piped else (read_text(path), path)
     if not text.strip():
         raise InputError(f"{path}: the file is empty")
-    found = (
-        load_llama_bench(text, path, model, weights)
-        if is_llama_bench(text)
-        else _load_csv(text, path, hardware, model, weights, with_unusable)
-    )
+    found = None if _is_own(text) else load_benchmark(text, path, Given(model, weights, hardware))
+    if found is None:
+        found = _load_csv(text, path, hardware, model, weights, with_unusable)
     if hardware is None and any(each.hardware is None for each in found.published):
         made_with = f" ({found.made_with})" if found.made_with else ""
         raise InputError(
             f"{path}: names no device that roofcast knows{made_with}: write roofcast validate HARDWARE --against FILE"
         )
     return found
+
+
+def _is_own(text: str) -> bool:
+    """Whether a text begins with the columns of our own layout."""
+    return "tokens_per_s" in text.lstrip().partition("\n")[0].strip().split(",")
 
 
 def _load_csv(
