@@ -37,10 +37,10 @@ from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
 
 NEEDED_COLUMNS = ("model", "weights", "batch", "context", "tokens_per_s")
 READ = (
-    "what llama-bench, llama-server, Ollama, MLX-LM, vLLM, SGLang or another program that docs/measure.md lists prints, or a CSV with "
-    "the columns "
-    f"device,{','.join(NEEDED_COLUMNS)}"
+    "what a benchmark program prints (llama-bench, llama-server, Ollama, MLX-LM, vllm bench, SGLang, trtllm-bench), or a CSV with the "
+    f"columns device,{','.join(NEEDED_COLUMNS)}"
 )
+_UNKNOWN = f"no measurements are recognised in it; give {READ}"
 # What a YAML file of ours is of, by a field that only such a file has.
 _YAML_KINDS = {"memory": "a device", "layers": "a model", "backends": "a runtime", "apis": "a runtime"}
 
@@ -81,9 +81,11 @@ def _load_csv(
     text: str, path: Path, hardware: Hardware | None, model: Loaded | None, weights: str | None, with_unusable: bool
 ) -> Measurements:
     _refuse_yaml(text, path)
+    if text.lstrip().startswith(("[", "{")):
+        raise InputError(f"{path}: {'holds no runs' if text.split() == ['[]'] else _UNKNOWN}")
     columns, rows = parse_csv(text, path, MAX_ROWS)
     if "tokens_per_s" not in columns:
-        raise InputError(f"{path}: no measurements are recognised in it; give {READ}")
+        raise InputError(f"{path}: {_UNKNOWN}")
     if weights:
         raise InputError(f"{path}: has a column weights, leave --weights out")
     missing = [name for name in NEEDED_COLUMNS if name not in columns]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from simulator.importers.benchmarks.facts import logged, of_log_or_name
+from simulator.importers.benchmarks.facts import chosen, logged
 from simulator.importers.benchmarks.runs import Given, Run, listed
 from simulator.importers.benchmarks.source import UNFINISHED, Source, Table
 from simulator.importers.benchmarks.where import is_true, ran_on
@@ -51,8 +51,8 @@ def _rows(source: Source, table: Table, convert: Any, program: str) -> Iterator[
     settings = dict(re.findall(r"(\w+) = (-?\d+)", source.log.before("settings", table.line)))
     for line, cells in table.rows:
         if len(cells) != len(table.head):
-            short = UNFINISHED if len(cells) < len(table.head) else "has too many cells"
-            yield Run(line, source.record(line, {}), listed(f"a row of a table that {short}"), program)
+            short = UNFINISHED if len(cells) < len(table.head) else "with too many cells"
+            yield Run(line, source.record(line, {}), listed(f"a row of a table, {short}"), program)
             continue
         named = {_COLUMNS.get(name, name): cell for name, cell in zip(table.head, cells, strict=True)}
         yield Run(line, source.record(line, {**told, **settings, **named}, _SHOWN), convert, program)
@@ -84,7 +84,7 @@ def _swept(record: Record, given: Given) -> Published:
 
 def _published(record: Record, given: Given, batch: int, context: int, runtime: str, assumed: list[str]) -> Published:
     rate = record.rate("speed_tg")
-    choice = of_log_or_name(record, given)
+    choice = chosen(record, given)
     processor, remarks = ran_on(record, len(choice.loaded.model.stack), given)
     return Published(
         id=record.id,

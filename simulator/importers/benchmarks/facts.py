@@ -19,7 +19,7 @@ from simulator.spec.model import Loaded
 from simulator.spec.names import listed
 from simulator.units import GI, GIGA, KILO, MEGA, MI, TERA
 
-FORMATS_UNTOLD = "the source does not say in which formats the weights are: give --model FILE.gguf or --weights"
+FORMATS_ASSUMED = "formats of the weights not stated: the first choice of simulate (--weights says them)"
 
 CHECKPOINTS = ("vllm", "sglang", "tensorrt-llm", "lmdeploy", "mlx")  # programs that load those of Hugging Face
 
@@ -98,7 +98,8 @@ def chosen(record: Record, given: Given) -> Choice:
 def named(name: str, given: Given, runtime: str, formats: str = "") -> Choice:
     """The model of that name, or the user's, in the formats that *formats*, the name or the user says.
 
-    Programs that load checkpoints of Hugging Face have their weights as these come, in 16 bits unless the name says otherwise.
+    Where none says: programs that load checkpoints of Hugging Face have their weights as these come, in 16 bits unless the name
+    says otherwise; of the others it is what `simulate` takes first.
     """
     rest, told = _of_name(name)
     loaded = _of_user(given.model, rest) if given.model else _model(rest, name)
@@ -111,7 +112,7 @@ def named(name: str, given: Given, runtime: str, formats: str = "") -> Choice:
         here = meant(runtime, told)
         return Choice(loaded, here, (f"weights by the name that the source gives them: {here}",))
     if runtime not in CHECKPOINTS:
-        raise Unusable(FORMATS_UNTOLD)
+        return Choice(loaded, None, (FORMATS_ASSUMED,))
     usual = meant(runtime, loaded.model.native_weights or "bf16")
     return Choice(loaded, usual, (f"formats of the weights not stated: {usual}, as the checkpoint comes",))
 
@@ -164,8 +165,8 @@ def _model(rest: str, name: str) -> Loaded:
 
 
 def of_log_or_name(record: Record, given: Given) -> Choice:
-    """The model of a run whose log tells it as llama.cpp does, else by its name."""
-    if record.text("model_n_params") or given.weights or (given.model and given.model.weights):
+    """The model of an answer whose log tells it as llama.cpp does, else by its name."""
+    if record.text("model_n_params"):
         return chosen(record, given)
     return named(record.text("model_filename"), given, "llama.cpp")
 

@@ -73,8 +73,8 @@ def _table_runs(source: Source, table: Table) -> Iterator[Run]:
     )
     for line, cells in table.rows:
         if len(cells) != len(table.head):
-            short = UNFINISHED if line == len(source.lines) or len(cells) < len(table.head) else "has too many cells"
-            yield Run(line, source.record(line, {}), listed(f"a row of a table that {short}"))
+            short = UNFINISHED if len(cells) < len(table.head) else "with too many cells"
+            yield Run(line, source.record(line, {}), listed(f"a row of a table, {short}"))
             continue
         named = {_COLUMNS.get(name, name): cell for name, cell in zip(table.head, cells, strict=True)}
         yield _run(source, line, source.record(line, named | {"is_ik": is_ik}, _SHOWN))
@@ -92,7 +92,7 @@ def _csv_runs(source: Source) -> Iterator[Run]:
         elif head and len(cells) == len(head):
             yield _run(source, line, source.record(line, dict(zip(head, cells, strict=True))))
         elif head and text.lstrip().startswith('"'):
-            yield Run(line, source.record(line, {}), listed(f"a row of CSV that {UNFINISHED}"))
+            yield Run(line, source.record(line, {}), listed(f"a row of CSV, {UNFINISHED}"))
 
 
 def _csv_cells(text: str) -> list[str]:

@@ -68,7 +68,7 @@ def _kobold_row(source: Source, line: int, text: str, head: list[str]) -> Iterat
     if len(cells) >= KOBOLD_CSV.count(",") + 1:
         yield Run(line, source.record(line, dict(zip(head, cells, strict=False))), _kobold, "KoboldCpp")
     elif len(cells) > 2:
-        yield Run(line, source.record(line, {}), listed(f"a row of CSV that {UNFINISHED}"), "KoboldCpp")
+        yield Run(line, source.record(line, {}), listed(f"a row of CSV, {UNFINISHED}"), "KoboldCpp")
 
 
 def _kobold(record: Record, given: Given) -> Published:

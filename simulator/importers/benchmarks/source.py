@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from simulator.errors import plain_line
 from simulator.importers.records import Record
 
-UNFINISHED = "is unfinished, as if the run had been cut short"
+UNFINISHED = "unfinished, as if the run had been cut short"
 MOST_SEARCHED = 16 * 2**20  # characters read in vain, where a brace opens what is no JSON
 RECURSION_COST = 100_000  # characters that a value nested too deeply is taken for
 NEAR_END = 12  # characters: a word or number that the end of the text cut off
@@ -164,14 +164,14 @@ def _begins_an_object(text: str, at: int) -> bool:
 
 def _why(error: Exception, text: str) -> str:
     if isinstance(error, RecursionError):
-        return "is nested too deeply"
+        return "nested too deeply"
     if not isinstance(error, json.JSONDecodeError):
-        return "has a number of thousands of digits"
+        return "a number of thousands of digits"
     is_open = error.msg.startswith(("Unterminated string", "Invalid control character"))
     if is_open or error.pos >= len(text.rstrip()) - NEAR_END:
         return UNFINISHED
     told = error.msg[:1].lower() + error.msg[1:].removesuffix(" at").removesuffix(" starting")
-    return f"is no valid JSON: {told}"
+    return f"not valid JSON: {told}"
 
 
 # ---- tables ----
