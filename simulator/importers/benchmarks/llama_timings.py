@@ -44,7 +44,7 @@ def find_answers(source: Source) -> Iterator[Run]:
 def find_log_lines(source: Source) -> Iterator[Run]:
     """Every time of decoding in a log, with the prompt's above it. What benchmark programs log at their end is none."""
     prompt: tuple[int, str] = (0, "")
-    drafts = [line for line, text in source.plain if _DRAFT.search(text)]
+    drafted = _drafted(source)
     previous = 0
     for line, text in source.plain:
         match = _EVAL.search(text)
@@ -54,13 +54,24 @@ def find_log_lines(source: Source) -> Iterator[Run]:
             fields: dict[str, Any] = {"predicted_ms": match["ms"], "predicted_n": match["n"], **logged(source, line)}
             if prompt[0] > max(previous, line - NEAR):
                 fields["prompt_n"] = source.log.before("prompt", line, previous) or prompt[1]
-            if any(line < each <= line + NEAR for each in drafts):
-                fields["draft_n"] = "1"
+            fields |= {"draft_n": "1"} if line in drafted else {}
             yield Run(line, source.record(line, fields), _answered, "llama.cpp")
             previous = line
         elif found := _SHORT.search(text):
             fields = {"predicted_per_second": found["rate"], **logged(source, line)}
             yield Run(line, source.record(line, fields), _answered, "llama-cli")
+
+
+def _drafted(source: Source) -> set[int]:
+    """Lines with times of decoding below which drafts are told."""
+    found, last = set(), -NEAR
+    for line, text in source.plain:
+        match = _EVAL.search(text)
+        if match and not match["prompt"]:
+            last = line
+        elif line <= last + NEAR and _DRAFT.search(text):
+            found.add(last)
+    return found
 
 
 def _goes_on(data: dict[str, Any]) -> bool:
