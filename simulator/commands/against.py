@@ -14,7 +14,7 @@ from simulator.importers.records import Measurements
 from simulator.judge.score import score
 from simulator.report.measured import of_score
 from simulator.report.record import check_target
-from simulator.report.score import report
+from simulator.report.score import report, report_listed
 from simulator.report.screen import print_line
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.mixes import parse_weights
@@ -47,6 +47,9 @@ def run(request: Request) -> None:
     found = score(measured.published, device)
     found = replace(found, skipped=(*measured.skipped, *found.skipped))
     source = str(STANDARD_INPUT) if request.file == "-" else request.file
+    if not measured.published and not (request.learn or request.plot or request.folder):
+        report_listed(measured.skipped, source, measured.made_with, request.json)
+        return
     report(found, source, measured.made_with, request.json)
     if request.learn is not None and request.hardware is not None and device is not None:
         from simulator.commands.learn import learn_from

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from simulator.errors import InputError
+from simulator.importers.architectures_of_labels import architectures, known, plain
 from simulator.importers.open import load_model, starts_with_gguf
 from simulator.importers.records import Unusable
 from simulator.importers.sizes import Choice, suits, with_formats
@@ -19,10 +20,14 @@ from simulator.spec.recipes import RECIPES
 NEAR = 0.005  # parameter counts of one model differ by less: rotary factors are counted or not
 EXACT = 1e-5  # llama.cpp counts tensors such as rope_freqs that no spec has
 SAME_FAMILY = 0.05  # a model that the user names: files may hold layers for multi-token prediction
+# Architectures in plain letters whose files may count such blocks among their own (conversion/ of llama.cpp, b11549).
+_WITH_BLOCKS = frozenset({"glm4moe", "glmdsa", "qwen3next", "qwen35", "qwen35moe", "deepseek2"})
 NAME_IT = "give --model FILE.gguf, or a name from roofcast list models"
 
+# The words of llama_model_ftype_name, in llama.cpp and in ik_llama.cpp, which has IQ4_KS, IQ2_KT and Q4_K_R4, too.
 _MIX = re.compile(
-    r"(?<![a-z0-9])(I?Q\d_K_[SML]|I?Q\d_(?:K|[01]|XXS|XS|S|M|NL)|TQ\d_0|MXFP4|NVFP4|BF16|F16|F32)(?!\w)( mix)?(?: - (Small|Medium|Large))?",
+    r"(?<![a-z0-9])(I?Q\d_K_[SML]|I?Q\d_K(?:SS|S|L|T)?(?:_R\d)?|I?Q\d_(?:[01]|XXS|XS|S|M|NL)(?:_R\d)?|TQ\d_0|MXFP4|NVFP4|BF16|F16|F32)"
+    r"(?!\w)( mix)?(?: - (Small|Medium|Large))?",
     re.IGNORECASE,
 )
 _DYNAMIC = re.compile(r"(?<![a-z0-9])(UD-I?Q\d_[A-Z0-9_]+?)(?=-\d|\.gguf|$)", re.IGNORECASE)
@@ -75,11 +80,13 @@ def _from_shelf(facts: Facts) -> Loaded:
     """The shipped model with that many weights whose name fits best."""
     if not facts.n_params:
         raise Unusable(f"the source does not say which model ran: {NAME_IT}")
-    near = [each for each in _shelf() if abs(facts.n_params / each.model.total_params - 1) <= NEAR]
+    near = [each for each in _shelf() if _distance(each, facts.n_params) <= NEAR]
     known_to = max(facts.doubt, EXACT * facts.n_params)
-    exact = [each for each in near if abs(facts.n_params - each.model.total_params) <= known_to]
+    exact = [each for each in near if _distance(each, facts.n_params) * facts.n_params <= known_to]
     is_certain = len(exact) == 1 and facts.doubt <= EXACT * facts.n_params
-    candidates = exact if is_certain else [each for each in exact or near if _is_of_family(each.model.name, facts)]
+    of_family = [each for each in near if _is_of_family(each.model.name, facts)]
+    candidates = exact if is_certain else [each for each in of_family if each in exact] or of_family
+    candidates = candidates or _with_more_blocks(facts)
     if not candidates:
         raise Unusable(f"no shipped model has the name and the number of weights: {NAME_IT}")
     fits = [_fit(each.model.name, facts) for each in candidates]
@@ -87,6 +94,24 @@ def _from_shelf(facts: Facts) -> Loaded:
     if len(best) > 1:
         raise Unusable(f"may be {' or '.join(each.model.name for each in best[:3])}: {NAME_IT}")
     return best[0]
+
+
+def _distance(loaded: Loaded, n_params: float) -> float:
+    """How far a count is from a model's, or from that of its files, as a share."""
+    own = {loaded.model.total_params, loaded.model.params_of_file}
+    return min(abs(n_params - each) / each for each in own)
+
+
+def _with_more_blocks(facts: Facts) -> list[Loaded]:
+    """Models of an architecture whose files may hold blocks for multi-token prediction, which nobody counts here."""
+    word = _architecture(facts)
+    return [
+        each
+        for each in _shelf()
+        if word in _WITH_BLOCKS
+        and word in architectures(each.model.name)
+        and 0 < facts.n_params / each.model.total_params - 1 <= SAME_FAMILY
+    ]
 
 
 @lru_cache(maxsize=1)
@@ -121,10 +146,18 @@ def _label_words(facts: Facts) -> frozenset[str]:
     return _words(_MIX.sub(" ", facts.label))
 
 
+def _architecture(facts: Facts) -> str:
+    """The first word of a label, in plain letters."""
+    return plain(facts.label.split(" ")[0])
+
+
 def _is_of_family(name: str, facts: Facts) -> bool:
-    """Whether the first word of a model's name is in the file's or the architecture's; llama is many families' architecture."""
-    words = _label_words(facts)
-    return "llama" in words or bool(_words(name.split("-")[0]) & (words | _file_words(facts)))
+    """Whether a model has the label's architecture; where nobody knows that, whether a word of the file or label begins its name."""
+    word = _architecture(facts)
+    if word in known():
+        return word in architectures(name)
+    words = _label_words(facts) | _file_words(facts)
+    return bool(_words(name.split("-")[0]) & words)
 
 
 def _fit(name: str, facts: Facts) -> tuple[float, float]:

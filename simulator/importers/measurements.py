@@ -1,4 +1,4 @@
-"""Decode measurements that somebody else made, as values: a CSV in our own layout, or what llama.cpp's programs print."""
+"""Decode measurements that somebody else made, as values: a CSV in our own layout, or what benchmark programs print."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, printable
+from simulator.importers.benchmarks.read import load_benchmark
+from simulator.importers.benchmarks.runs import Given
+from simulator.importers.benchmarks.single import UNSTATED_CONTEXT
 from simulator.importers.fed import routing_of
-from simulator.importers.llama_bench import is_llama_bench, load_llama_bench
 from simulator.importers.open import load_named
 from simulator.importers.records import (
     MAX_ROWS,
@@ -33,12 +35,12 @@ from simulator.spec.runtime import Runtime, default_runtime, load_runtime
 from simulator.spec.textfiles import STANDARD_INPUT, parse_csv, read_standard_input, read_text
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
 
-UNSTATED_CONTEXT = 128  # tokens, where nobody says: most short tests generate that many or a few times more
 NEEDED_COLUMNS = ("model", "weights", "batch", "context", "tokens_per_s")
 READ = (
-    "what llama-bench (-o json, jsonl, csv or md) or llama-batched-bench prints, or a CSV with the columns "
-    f"device,{','.join(NEEDED_COLUMNS)}"
+    "what a benchmark program prints (llama-bench, llama-server, Ollama, MLX-LM, vllm bench, SGLang, trtllm-bench), or a CSV with the "
+    f"columns device,{','.join(NEEDED_COLUMNS)}"
 )
+_UNKNOWN = f"no measurements are recognised in it; give {READ}"
 # What a YAML file of ours is of, by a field that only such a file has.
 _YAML_KINDS = {"memory": "a device", "layers": "a model", "backends": "a runtime", "apis": "a runtime"}
 
@@ -59,11 +61,9 @@ def load_measurements(
     text, path = (read_standard_input(), STANDARD_INPUT) if is_piped else (read_text(path), path)
     if not text.strip():
         raise InputError(f"{path}: the file is empty")
-    found = (
-        load_llama_bench(text, path, model, weights)
-        if is_llama_bench(text)
-        else _load_csv(text, path, hardware, model, weights, with_unusable)
-    )
+    found = None if _is_own(text) else load_benchmark(text, path, Given(model, weights, hardware))
+    if found is None:
+        found = _load_csv(text, path, hardware, model, weights, with_unusable)
     if hardware is None and any(each.hardware is None for each in found.published):
         made_with = f" ({found.made_with})" if found.made_with else ""
         raise InputError(
@@ -72,13 +72,20 @@ def load_measurements(
     return found
 
 
+def _is_own(text: str) -> bool:
+    """Whether a text begins with the columns of our own layout."""
+    return "tokens_per_s" in text.lstrip().partition("\n")[0].strip().split(",")
+
+
 def _load_csv(
     text: str, path: Path, hardware: Hardware | None, model: Loaded | None, weights: str | None, with_unusable: bool
 ) -> Measurements:
     _refuse_yaml(text, path)
+    if text.lstrip().startswith(("[", "{")):
+        raise InputError(f"{path}: {'holds no runs' if text.split() == ['[]'] else _UNKNOWN}")
     columns, rows = parse_csv(text, path, MAX_ROWS)
     if "tokens_per_s" not in columns:
-        raise InputError(f"{path}: no measurements are recognised in it; give {READ}")
+        raise InputError(f"{path}: {_UNKNOWN}")
     if weights:
         raise InputError(f"{path}: has a column weights, leave --weights out")
     missing = [name for name in NEEDED_COLUMNS if name not in columns]

@@ -35,6 +35,7 @@ N_PARTS = 200  # that rows are left out in, one by one up to so many
 STEP = 0.01  # of a logarithm, for derivatives
 TELLS = 0.02  # a row tells of a factor if its time changes by so much of what the factor does
 NOT_FITTED = "of a runtime that rests on the device's own figures: roofcast profile measures those"
+FORMATS_UNSAID = "in formats that nobody says, from which nothing is learned: give --weights"
 SEVERAL = "of several devices: what one of them does is learned"
 
 
@@ -109,6 +110,8 @@ def _lesson(
     base = scenario_of(known, None, runtime)
     if base.hardware.n_devices > 1:
         raise Unusable(SEVERAL)
+    if rows[0].weights is None and rows[0].loaded.weights is None:
+        raise Unusable(FORMATS_UNSAID)
 
     def at(some: Sequence[Published]) -> Prediction:
         return base.at(np.array([each.batch for each in some]), np.array([each.context for each in some]))

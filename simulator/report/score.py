@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import exp
 from typing import Any
 
 from simulator.errors import InputError
 from simulator.forecast.interval import told_held
+from simulator.importers.records import Skipped
 from simulator.judge.score import Row, Score
 from simulator.report.record import write_json
 from simulator.report.screen import print_line, print_section
@@ -27,13 +28,31 @@ def report(found: Score, source: str, made_with: str = "", json: str | None = No
     InputError where nothing of *source* could be compared.
     """
     if not found.rows:
-        ((reason, n),) = Counter(each.reason for each in found.skipped).most_common(1)
-        rest = f", {len(found.skipped) - n:,} more for other reasons" if n < len(found.skipped) else ""
-        raise InputError(f"{source}: nothing can be compared: {counted(n, 'row')}: {reason}{rest}")
+        raise InputError(f"{source}: nothing can be compared: {told_skipped(found.skipped)}")
     if json is not None:
         write_json(as_record(found), json)
     if json != "-":
         print_score(found, made_with)
+
+
+def report_listed(skipped: Sequence[Skipped], source: str, made_with: str = "", json: str | None = None) -> None:
+    """The same of a file that was read and has no row for a forecast: each with what it is instead."""
+    found = Score((), tuple(skipped))
+    if json is not None:
+        write_json(as_record(found), json)
+    if json != "-":
+        print_line(f"{source}: {counted(len(skipped), 'row')}, none that a forecast can be set beside")
+        if made_with:
+            print_line(f"measured with {made_with}")
+        print()
+        print_section("Skipped", _counted(Counter(each.reason for each in skipped)))
+
+
+def told_skipped(skipped: Sequence[Skipped]) -> str:
+    """Why most rows are skipped, and how many for other reasons."""
+    ((reason, n),) = Counter(each.reason for each in skipped).most_common(1)
+    rest = f", {len(skipped) - n:,} more for other reasons" if n < len(skipped) else ""
+    return f"{counted(n, 'row')}: {reason}{rest}"
 
 
 def as_record(found: Score) -> dict[str, Any]:

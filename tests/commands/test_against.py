@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from collections import Counter
 
 import pytest
 from bench_output import BATCHED_LINES, RUN, as_json_lines
@@ -11,6 +12,7 @@ from own_csv import csv_of
 from places import ROOT
 
 from simulator.cli import main
+from simulator.importers.measurements import READ
 
 
 @pytest.fixture
@@ -59,6 +61,26 @@ def test_a_collection_names_its_devices(run, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "reasons"),
+    [
+        (as_json_lines([RUN | {"n_gen": 0}] * 2 + [RUN | {"n_prompt": 1}]), {"reads a prompt and decodes nothing (pp)": 2,
+                                                                             "one rate for reading a prompt and decoding (pg)": 1}),
+        (csv_of({"usable": "no"}), {"marked as not usable: no reason given": 1}),
+    ],
+)  # fmt: skip
+def test_a_file_without_a_row_to_compare_is_listed(run, tmp_path, text, reasons):
+    """Every row with what it is instead, as a table and as JSON."""
+    (tmp_path / "rows").write_text(text)
+    status, out, err = run("pi5-16gb", "--against", "rows")
+    assert (status, err) == (0, "")
+    assert all(reason in " ".join(out.split()) for reason in reasons)
+    status, out, _ = run("pi5-16gb", "--against", "rows", "--json", "-")
+    found = json.loads(out)
+    assert (status, found["rows"], found["summary"]["n_skipped"]) == (0, [], sum(reasons.values()))
+    assert Counter(each["reason"] for each in found["skipped"]) == reasons
+
+
 # ---- from a pipe ----
 
 
@@ -98,8 +120,7 @@ class Terminal(io.StringIO):
         (b"GGUF\x03\x00", "is a GGUF file, a text file is needed here"),
         (b"a" * (4 * 2**20 + 1), "too large for such a file (at most 4,194,304 bytes)"),
         (b"name: pi5\nmemory: []\n",
-         "is a YAML file (a device), measurements are needed: what llama-bench (-o json, jsonl, csv or md) or "
-         "llama-batched-bench prints, or a CSV with the columns device,model,weights,batch,context,tokens_per_s"),
+         "is a YAML file (a device), measurements are needed: " + READ),
         (Terminal(), "is a terminal; pipe text into it, or give a file"),
         (None, "is closed; pipe text into it, or give a file"),
     ],
@@ -126,7 +147,7 @@ def test_a_file_of_ours_is_told_from_measurements(run, tmp_path, name, kind):
         status, out, err = run("--against", copy)
         assert (status, out) == (2, "")
         assert message_of(err.strip()).startswith(
-            f"{copy}: is a YAML file ({kind}), measurements are needed: what llama-bench"
+            f"{copy}: is a YAML file ({kind}), measurements are needed: what a benchmark program prints"
         )
 
 
@@ -138,10 +159,7 @@ def test_a_file_of_ours_is_told_from_measurements(run, tmp_path, name, kind):
         ("", ["--against", "."], ".: is a folder, a file is needed"),
         ("", ["pi9", "--against", "rows"], "unknown hardware 'pi9' (give a file, or see roofcast list hardware)"),
         ("name: pi5\n", ["--against", "rows"],
-         "rows: is a YAML file (a device?), measurements are needed: what llama-bench (-o json, jsonl, csv or md) or "
-         "llama-batched-bench prints, or a CSV with the columns device,model,weights,batch,context,tokens_per_s"),
-        (csv_of({"usable": "no"}), ["--against", "rows"],
-         "rows: nothing can be compared: 1 row: marked as not usable: no reason given"),
+         "rows: is a YAML file (a device?), measurements are needed: " + READ),
         (as_json_lines([RUN]), ["pi5-16gb", "--against", "rows"],
          "rows: nothing can be compared: 1 row: ran on the GPU, pi5-16gb is a CPU"),
         (as_json_lines([RUN]), ["--against", "rows"],
@@ -149,7 +167,7 @@ def test_a_file_of_ours_is_told_from_measurements(run, tmp_path, name, kind):
          "HARDWARE --against FILE"),
         (as_json_lines([RUN]), ["rtx-4080", "--against", "rows", "--weights", "q9"],
          "weights 'q9' are unknown (see roofcast list formats, or write a size such as 4.5bpw)"),
-        (as_json_lines([RUN | {"n_gen": 0}] * 2 + [RUN | {"n_prompt": 1}]), ["rtx-4080", "--against", "rows"],
+        (as_json_lines([RUN | {"n_gen": 0}] * 2 + [RUN | {"n_prompt": 1}]), ["rtx-4080", "--against", "rows", "--plot", "a.png"],
          "rows: nothing can be compared: 2 rows: reads a prompt and decodes nothing (pp), 1 more for other reasons"),
         (csv_of({}), ["--against", "rows", "--model", "x9"], "unknown model 'x9' (give a file, or see roofcast list models)"),
         ("", ["--againts", "rows"], "no such option: --againts (did you mean --against?); see roofcast validate --help"),

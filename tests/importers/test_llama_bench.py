@@ -7,7 +7,7 @@ from bench_output import BATCHED_LINES, BATCHED_TABLE, BOTH, OLD, PROMPT, RUN, T
 from gguf_files import write as write_gguf
 
 from simulator.errors import InputError
-from simulator.importers.measurements import load_measurements
+from simulator.importers.measurements import READ, load_measurements
 from simulator.importers.open import load_model
 from simulator.spec.hardware import load_hardware
 
@@ -100,7 +100,8 @@ def test_keys_and_values_may_differ(read):
 # ---- where it ran ----
 
 SPLIT = "weights split between GPU and CPU memory"
-SEVERAL = "on several GPUs, whose communication is not forecast (llama-bench -sm none takes one)"
+SEVERAL = "on 2 GPUs, and one was given (as many of it: 2x and its name)"
+RPC = "on several machines (RPC), whose communication is not forecast"
 RTX = "NVIDIA GeForce RTX 3090"
 
 
@@ -116,8 +117,16 @@ RTX = "NVIDIA GeForce RTX 3090"
         ({"backends": "CPU", "n_gpu_layers": 99}, "cpu"),
         ({"backends": "BLAS"}, "cpu"),
         ({"backends": "Metal,BLAS"}, "gpu"),
-        ({"backends": "CUDA,RPC"}, "on several machines (RPC), whose communication is not forecast"),
+        ({"backends": "CUDA,RPC"}, "gpu"),  # built in
+        ({"backends": "RPC"}, "cpu"),
+        ({"backends": "BLAS,RPC"}, "cpu"),
+        ({"backends": "CUDA,RPC", "devices": "CUDA0/RPC[10.0.0.2:50052]"}, RPC),
+        ({"backends": "CUDA,RPC", "devices": "RPC0"}, RPC),
+        ({"backends": "CUDA,RPC", "gpu_info": f"{RTX}, 10.0.0.2:50052"}, RPC),
+        ({"backends": "CUDA+RPC"}, RPC),
+        ({"rpc": True}, RPC),
         ({"n_cpu_moe": 4}, SPLIT),
+        ({"n_cpu_ffn": 4}, SPLIT),
         ({"no_kv_offload": True}, SPLIT),
         ({"tensor_buft_overrides": "exps=CPU"}, SPLIT),
         ({"gpu_info": f"{RTX}, {RTX}"}, SEVERAL),
@@ -126,8 +135,15 @@ RTX = "NVIDIA GeForce RTX 3090"
         ({"gpu_info": f"{RTX}, {RTX}", "tensor_split": "1.00/0.00"}, "gpu"),
         ({"tensor_split": "0.50/0.50"}, SEVERAL),
         ({"devices": "CUDA0/CUDA1"}, SEVERAL),
+        (
+            {"gpu_info": f"{RTX}, {RTX}", "split_mode": "row"},
+            "over several GPUs that share each layer (-sm row, tensor or graph), which is not forecast for llama.cpp",
+        ),
+        ({"gpu_info": f"{RTX}, {RTX}", "tensor_split": "3.00/1.00"}, "over several GPUs in unequal shares (-ts)"),
+        ({"gpu_info": f"{RTX}, {RTX}", "backends": "CUDA,Vulkan"}, "gpu"),  # one card, seen by both
+        ({"gpu_info": f"{RTX}, AMD Radeon Graphics (RADV RAPHAEL_MENDOCINO)"}, "gpu"),
     ],
-)
+)  # fmt: skip
 def test_what_did_the_arithmetic(read, changes, expected):
     """The backends that were built in, the layers that were moved, and on how many devices; 32 layers in this model."""
     found = read(as_json([RUN | changes]))
@@ -217,6 +233,47 @@ def test_batches_need_to_be_told_which_model_ran(read):
 
 # ---- what cannot be used ----
 
+RATE = "a rate from 0.000001 to 1,000,000,000 tokens/s is needed"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (as_json([RUN | {"avg_ts": 0}]), f"avg_ts is 0, {RATE}"),
+        (as_json([RUN | {"avg_ts": -1.5}]), f"avg_ts is -1.5, {RATE}"),
+        (as_json([RUN | {"avg_ts": [1]}]), f"avg_ts is a list, {RATE}"),
+        (as_json([RUN | {"avg_ts": True}]), f"avg_ts is true, {RATE}"),
+        (as_json([RUN | {"avg_ts": None}]), "avg_ts is missing"),
+        (as_json([RUN]).replace("106.08,", "NaN,", 1), f"avg_ts is 'NaN', {RATE}"),
+        (as_csv([RUN | {"avg_ts": "nan"}]), f"avg_ts is 'nan', {RATE}"),
+        (as_csv([RUN | {"avg_ts": "inf"}]), f"avg_ts is 'inf', {RATE}"),
+        (as_csv([RUN | {"avg_ts": "1_6"}]), f"avg_ts is '1_6', {RATE}"),
+        ("n_prompt,n_gen,n_depth,avg_ts\n0,128,0,\n", "avg_ts is missing"),
+        (as_json([RUN | {"n_gen": 10**12}]), "n_gen is 1000000000000, a number from 0 to 100,000,000 is needed"),
+        (as_json([RUN | {"n_gen": 0.5}]), "n_gen is 0.5, a whole number is needed"),
+        (as_json([RUN | {"n_gen": -1}]), "n_gen is -1, a number from 0 to 100,000,000 is needed"),
+        (as_csv([RUN]).replace('"128"', "a" * 500), "n_gen is '" + "a" * 50 + "...', a number from 0 to 100,000,000 is needed"),
+        (as_json([RUN | {"n_threads": "many"}]), "n_threads is 'many', a number from 0 to 100,000 is needed"),
+        (as_json([RUN | {"model_n_params": "8 billion"}]), "model_n_params is '8 billion', a count such as 8030261248 or 8.03 B is needed"),
+        (as_json([RUN | {"stddev_ts": -1}]), "stddev_ts is -1, a number from 0 to 1,000,000,000 is needed"),
+        (as_json([RUN | {"embeddings": True}]), "with embeddings instead of scores (-embd), without the head"),
+        (as_json([RUN | {"ser": "6,1.000000"}]), "with fewer experts than the model's own number (-ser)"),
+        (TABLE.replace("12.2 ± 0.07", "fast"), "t/s is 'fast', a rate such as 12.34 ± 0.56 is needed"),
+        (TABLE.replace("12.2 ± 0.07", "0.00 ± 0.00"), f"t/s is '0.00', {RATE}"),
+        (TABLE.replace("tg 16 ", "gen 16"), "test is 'gen 16', one such as tg128 or tg128 @ d4096 is needed"),
+        (TABLE.replace("6.74 B", "6.74 billion"), "params is '6.74 billion', a count such as 8030261248 or 8.03 B is needed"),
+        (TABLE.replace(" tg 16  | 12.2 ± 0.07 |", " tg"), "a row of a table, unfinished, as if the run had been cut short"),
+        (BATCHED_LINES.replace('"pl": 4', '"pl": 0'), "pl is 0, a number from 1 to 1,000,000 is needed"),
+        (BATCHED_LINES.replace("128.0,", "0.0,"), f"speed_tg is 0.0, {RATE}"),
+        (BATCHED_LINES.replace("128.0,", "128.0;"), "not valid JSON: expecting ',' delimiter"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_used_is_left_out_with_its_reason(read, text, reason):
+    """The field, what stands there and what is needed, in the words of the file; the other rows stay."""
+    found = read(text, **({"model": load_model("llama-3-8b"), "weights": "q4_k_m"} if "speed_tg" in text else {}))
+    assert reason in [each.reason for each in found.skipped]
+    assert len(found.published) == (1 if "speed_tg" in text or "ggml_cuda_init" in text else 0)
+
 
 @pytest.mark.parametrize(
     ("text", "message"),
@@ -224,91 +281,46 @@ def test_batches_need_to_be_told_which_model_ran(read):
         ("", "bench: the file is empty"),
         (" \n\n", "bench: the file is empty"),
         ("[]", "bench: holds no runs"),
-        ("[1]", "bench: run 1: is 1, an object with the fields of a run is needed"),
-        ('{\n "predictions": []\n}', "bench: is a mapping, the list of runs that llama-bench -o json prints is needed"),
-        ('{"predictions": []}', "bench:1: has neither llama-bench's fields (n_prompt, n_gen, avg_ts) nor "
-                                "llama-batched-bench's (tg, speed_tg)"),
-        (as_json([RUN | {"avg_ts": 0}]), "bench: run 1: avg_ts is 0, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
-                                         "correct the row or leave it out"),
-        (as_json([RUN | {"avg_ts": -1.5}]), "bench: run 1: avg_ts is -1.5, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
-                                            "correct the row or leave it out"),
-        (as_json([RUN | {"avg_ts": [1]}]), "bench: run 1: avg_ts is a list, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
-                                           "correct the row or leave it out"),
-        (as_json([RUN | {"avg_ts": True}]), "bench: run 1: avg_ts is true, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
-                                            "correct the row or leave it out"),
-        (as_json([RUN | {"avg_ts": None}]), "bench: run 1: avg_ts is missing"),
-        (as_json([RUN]).replace("106.08,", "NaN,", 1), "bench: not valid JSON: NaN is not a number"),
-        (as_csv([RUN | {"avg_ts": "nan"}]), "bench:2: avg_ts is 'nan', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
-                                            "correct the row or leave it out"),
-        (as_csv([RUN | {"avg_ts": "inf"}]), "bench:2: avg_ts is 'inf', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
-                                            "correct the row or leave it out"),
-        (as_json([RUN | {"n_gen": 10**12}]), "bench: run 1: n_gen is 1000000000000, a number from 0 to 100,000,000 is needed; "
-                                             "correct the row or leave it out"),
-        (as_json([RUN | {"n_gen": 0.5}]), "bench: run 1: n_gen is 0.5, a whole number is needed"),
-        (as_json([RUN | {"n_gen": -1}]), "bench: run 1: n_gen is -1, a number from 0 to 100,000,000 is needed; "
-                                         "correct the row or leave it out"),
-        (as_json([{name: RUN[name] for name in RUN if name != "n_gen"}]), "bench: run 1: n_gen is missing"),
-        (as_json([RUN | {"n_threads": "many"}]), "bench: run 1: n_threads is 'many', a number from 0 to 100,000 is needed; "
-                                                 "correct the row or leave it out"),
-        (as_json([RUN | {"model_n_params": "8 billion"}]), "bench: run 1: model_n_params is '8 billion', a count such as "
-                                                           "8030261248 or 8.03 B is needed"),
-        (as_json([RUN | {"stddev_ts": -1}]), "bench: run 1: stddev_ts is -1, a number from 0 to 1,000,000,000 is needed; "
-                                             "correct the row or leave it out"),
-        (TABLE.replace("12.2 ± 0.07", "fast"), "bench:15: t/s is 'fast', a rate such as 12.34 ± 0.56 is needed"),
-        (TABLE.replace("12.2 ± 0.07", "0.00 ± 0.00"), "bench:15: t/s is '0.00', a rate from 0.000001 to 1,000,000,000 "
-                                                      "tokens/s is needed; correct the row or leave it out"),
-        (TABLE.replace("tg 16 ", "gen 16"), "bench:15: test is 'gen 16', one such as tg128 or tg128 @ d4096 is needed"),
-        (TABLE.replace("6.74 B", "6.74 billion"), "bench:15: params is '6.74 billion', a count such as 8030261248 or 8.03 B is "
-                                                  "needed"),
-        (BATCHED_LINES.replace('"pl": 4', '"pl": 0'), "bench:3: pl is 0, a number from 1 to 1,000,000 is needed; correct the "
-                                                      "row or leave it out"),
-        (BATCHED_LINES.replace("128.0,", "0.0,"), "bench:3: speed_tg is 0.0, a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
-                                                  "correct the row or leave it out"),
-        (BATCHED_LINES.replace("128.0,", "128.0;"), "bench:3: not valid JSON: expecting ',' delimiter"),
+        ("[1]", f"bench: no measurements are recognised in it; give {READ}"),
+        ('{\n "predictions": []\n}', f"bench: no measurements are recognised in it; give {READ}"),
+        ('{"predictions": []}', f"bench: no measurements are recognised in it; give {READ}"),
         (as_csv([RUN]).replace(",", ";"), "bench:1: the columns are separated by semicolons; separate them by commas"),
-        (as_csv([RUN | {"avg_ts": "1_6"}]), "bench:2: avg_ts is '1_6', a rate from 0.000001 to 1,000,000,000 tokens/s is needed; "
-                                            "correct the row or leave it out"),
-        (as_csv([RUN]).replace('"128"', "a" * 500), "bench:2: n_gen is '" + "a" * 50 + "...', a number from 0 to 100,000,000 is "
-                                                    "needed; correct the row or leave it out"),
-        ("[" * 100_000 + "]" * 100_000, "bench: nested too deeply"),
+        ("[" * 100_000 + "]" * 100_000, f"bench: no measurements are recognised in it; give {READ}"),
+        ('{"a":' * 100_000, "bench:1: nested too deeply"),
+        ('{"a": ' + "1" * 5000 + "}", "bench:1: a number of thousands of digits"),
+        (json.dumps(RUN)[:-20], "bench:1: unfinished, as if the run had been cut short"),
     ],
 )  # fmt: skip
-def test_each_mistake_is_told(refuse, text, message):
-    """File, place, field, value and what is needed, in the words of the file."""
+def test_a_file_without_any_run_is_told(refuse, text, message):
+    """Where it cannot be read, and else what could be given."""
     assert refuse(text) == message
 
 
-def test_a_list_that_was_cut_short_says_so(refuse):
-    """A run that was stopped leaves a list without its end."""
-    assert refuse(as_json([RUN, RUN])[:-200]) == (
-        "bench: the list of runs has no end, as if the run had been cut short; llama-bench -o jsonl leaves whole lines"
-    )
+def test_a_list_that_was_cut_short_keeps_its_whole_runs(read):
+    """A run that was stopped leaves a list without its end; what is missing is said."""
+    found = read(as_json([RUN, RUN, RUN])[:-200])
+    assert [each.tokens_per_s for each in found.published] == [106.08, 106.08]
+    assert [each.reason for each in found.skipped] == ["unfinished, as if the run had been cut short"]
 
 
 @pytest.mark.parametrize("cut", [2, 20, 200])
 def test_a_last_line_that_was_cut_short_is_left_out(read, cut):
-    """The other lines are whole, and which one is missing is said; the same where it is the only one."""
+    """The other lines are whole, and which one is missing is said."""
     found = read(as_json_lines([RUN, RUN])[:-cut])
     assert [each.id for each in found.published] == ["bench:2"]
-    reason = "the last line is unfinished, as if the run had been cut short"
-    assert [(each.id, each.reason) for each in found.skipped] == [("bench:3", reason)]
-    alone = read(json.dumps(RUN)[:-cut])
-    assert (alone.published, [each.id for each in alone.skipped]) == ((), ["bench:1"])
-
-
-def test_a_csv_that_lost_columns(refuse):
-    """A row without its rate."""
-    text = "n_prompt,n_gen,avg_ts\n0,128\n"
-    assert refuse(text) == "bench:2: avg_ts is missing"
+    assert [(each.id, each.reason) for each in found.skipped] == [
+        ("bench:3", "unfinished, as if the run had been cut short")
+    ]
 
 
 def test_a_hundred_thousand_runs_are_too_many(refuse):
-    """As lines, as a list and as a table; nothing is built of them."""
-    assert refuse('{"a":1}\n' * 100_000) == "bench: more than 10,000 rows are too many"
-    assert refuse("[" + ",".join(["{}"] * 100_000) + "]") == "bench: more than 10,000 runs are too many"
+    """As lines, as a list and as a table."""
+    few = {"n_prompt": 0, "n_gen": 1}
+    assert refuse('{"n_prompt":0,"n_gen":1}\n' * 100_000) == "bench: more than 10,000 runs are too many"
+    assert refuse(json.dumps([few] * 100_000)) == "bench: more than 10,000 runs are too many"
     head, rule = BATCHED_TABLE.splitlines()[2:4]
-    assert (
-        refuse(f"{head}\n{rule}\n" + "|1|1|1|2|1|1|1|1|1|1|\n" * 100_000) == "bench: more than 10,000 rows are too many"
-    )
-    assert refuse("n_prompt,n_gen,avg_ts\n" + "0,128,5\n" * 100_000) == "bench: more than 10,000 rows are too many"
+    rows = "|1|1|1|2|1|1|1|1|1|1|\n" * 100_000
+    assert refuse(f"{head}\n{rule}\n{rows}") == "bench: more than 10,000 runs are too many"
+    csv = "n_prompt,n_gen,n_depth,avg_ts\n" + "0,128,0,5\n" * 100_000
+    assert refuse(csv) == "bench: more than 10,000 runs are too many"
     assert refuse(as_json_lines([RUN]) * 10_000).startswith("bench: too large for such a file")

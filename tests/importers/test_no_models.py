@@ -127,7 +127,7 @@ NO_MODELS = [
     ("consolidated.00.pth", b"\x01\0\2" * 50, "is a PyTorch checkpoint or its like, "),
     ("m.npz", a_zip("weights.npy"), "is an archive of NumPy arrays: "), ("m.npy", b"\x93NUMPY\1\0v\0{}", "is a NumPy array: "),
     ("m.zip", a_zip("model/readme.md"), "is a zip archive: unpack it, and give the model in it"),
-    ("m.tar", a_tar(), "is a tar archive: unpack it"), ("m.gguf.gz", gzip.compress(b"GGUF"), "is a gzip archive: unpack it"),
+    ("m.tar", a_tar(), "is a tar archive: unpack it"), ("m.gguf.gz", gzip.compress(b"GGUF", mtime=0), "is a gzip archive: unpack it"),
     ("m.xz", b"\xfd7zXZ\0\0\4", "is an xz archive: "), ("m.zst", b"\x28\xb5\x2f\xfd\x04", "is a Zstandard archive: "),
     ("adapter_model.safetensors", tensors(LORA), "is a LoRA adapter, which changes a model and is none: "),
     ("model-00001-of-00002.safetensors", tensors("model.embed_tokens.weight"), "is a file of weights: "),
