@@ -11,7 +11,7 @@ from simulator.importers.benchmarks.runs import Given
 from simulator.importers.benchmarks.source import Source
 from simulator.importers.dialects import meant
 from simulator.importers.labels import NAME_IT, Facts, choose, mix_of_label
-from simulator.importers.open import load_model
+from simulator.importers.open import load_named
 from simulator.importers.records import Record, Unusable
 from simulator.importers.sizes import Choice, parse
 from simulator.spec.library import look_up, shelf
@@ -148,7 +148,7 @@ def _known(formats: str) -> str:
 def _of_user(model: Loaded, rest: str) -> Loaded:
     """The user's model, unless the run names another one of those that come with roofcast."""
     other = look_up(rest, shelf("models")).name if rest else None
-    if other and other != model.model.name and load_model(other).model.total_params != model.model.total_params:
+    if other and other != model.model.name and load_named(other).model.total_params != model.model.total_params:
         raise Unusable(f"of another model than {model.model.name}")
     return model
 
@@ -158,7 +158,7 @@ def _model(rest: str, name: str) -> Loaded:
         raise Unusable(f"the source does not say which model ran: {NAME_IT}")
     meaning = look_up(rest, shelf("models"))
     if meaning.name:
-        return load_model(meaning.name)
+        return load_named(meaning.name)
     if len(meaning.candidates) > 1:
         raise Unusable(f"{printable(name)} may be {listed(meaning.candidates)}: {NAME_IT}")
     raise Unusable(f"no shipped model is called {printable(name)}: {NAME_IT}")
