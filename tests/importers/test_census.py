@@ -24,10 +24,16 @@ def entries():
     return found
 
 
+@cache
+def verdicts_of(model_type):
+    """What becomes of each variant."""
+    return [census_coverage.judged(entry) for entry in entries()[model_type]]
+
+
 @pytest.mark.parametrize("model_type", entries())
 def test_a_config_is_read_exactly_or_refused_by_name(model_type):
     """Every weight and every layer's cache are those of the model that transformers builds; a refusal says of which type or key."""
-    verdicts = [census_coverage.judged(entry) for entry in entries()[model_type]]
+    verdicts = verdicts_of(model_type)
     assert not [f"{each.variant}: {each.why}" for each in verdicts if each.kind == "wrong"]
     for verdict, entry in zip(verdicts, entries()[model_type], strict=True):
         if verdict.kind == "refused":
@@ -42,7 +48,7 @@ def names_in(config):
 
 def test_most_plain_decoders_are_read_exactly():
     """At least 95 of 100 plain decoders are exact in all variants."""
-    verdicts = [census_coverage.judged(entry) for those in entries().values() for entry in those]
+    verdicts = [each for model_type in entries() for each in verdicts_of(model_type)]
     found = census_coverage.by_type(each for each in verdicts if not each.is_wrapper)
     assert len(found["exact"]) >= EXACT_SHARE * sum(map(len, found.values())), census_coverage.summary("plain", found)
 

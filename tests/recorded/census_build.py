@@ -158,15 +158,18 @@ def is_tied(model: nn.Module) -> bool:
 
 def cache_by_layer(config) -> dict[str, list] | None:
     """Which cache each layer gets, with the window where it has one; None where transformers cannot make one."""
+    text = config.get_text_config(decoder=True)
     try:
-        layers = transformers.DynamicCache(config=config.get_text_config(decoder=True)).layers
+        layers = transformers.DynamicCache(config=text).layers
     except AttributeError:
         return None
+    pictures = getattr(text, "cross_attention_layers", None) or ()  # what these keep is of a picture, whatever the text
     groups: dict[str, list[int]] = {}
     for index, layer in enumerate(layers):
         name = type(layer).__name__.removeprefix("Dynamic")
         window = getattr(layer, "sliding_window", None)
-        groups.setdefault(f"{name}:{window}" if window else name, []).append(index)
+        name = "CrossAttention" if index in pictures else f"{name}:{window}" if window else name
+        groups.setdefault(name, []).append(index)
     return {name: runs(indices) for name, indices in groups.items()}
 
 

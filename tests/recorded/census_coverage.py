@@ -136,9 +136,17 @@ def kept_by(name: str) -> str:
         return f"window {window} and compressed"
     if name.startswith("LinearAttentionAnd"):
         return f"state and window {window}" if "Sliding" in name else "state and all"
+    if name.endswith("ReferenceSlidingWindowLayer"):
+        return f"the prompt and window {window}"
     if name.endswith("SlidingWindowLayer"):
         return f"window {window}"
-    return {"DummyLayer": NOTHING, "Layer": "all", "LinearAttentionLayer": "state", "IndexedLayer": "indexed"}[name]
+    return {
+        "DummyLayer": NOTHING,
+        "CrossAttention": NOTHING,
+        "Layer": "all",
+        "LinearAttentionLayer": "state",
+        "IndexedLayer": "indexed",
+    }[name]
 
 
 def kept_in(attention) -> str:

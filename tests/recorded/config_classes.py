@@ -33,7 +33,7 @@ NOT_SHAPE = re.compile(
       | ^video_ | ^vision_(?!config) | ^audio_(?!config) | ^projector_ | threshold$ | temperature$""",
     re.VERBOSE,
 )
-KEPT = {"altup_correct_scale"}
+KEPT = {"altup_correct_scale"}  # a switch, not a scale
 COMMON = {each.name for each in dataclasses.fields(PreTrainedConfig)}
 MAPPINGS = (
     "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
