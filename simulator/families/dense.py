@@ -30,11 +30,15 @@ class IQuestCoder(Llama):
 
 
 class InternLm3(Llama):
-    """InternLM3: biases as qkv_bias says, which holds for the output, too."""
+    """InternLM3: the bias of the output goes with those of the network."""
 
     types = ("internlm3",)
     gguf = ()
     converted = "llama"
+
+    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
+        """As `bias` says, which transformers calls mlp_bias."""
+        return super().grouped_query(index, output_bias=self.config.flag("mlp_bias"), **more)
 
 
 class Mistral(Family):

@@ -12,6 +12,7 @@ from simulator.families.family import FAMILIES
 _TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config", "vlm_config", "decoder")
 # What text parts take from the whole, where it states them or its class does.
 _OUTRANKS = "tie_word_embeddings"
+_WHOLE_INSIDE = ("blip-2", "instructblip", "instructblipvideo")  # their part that writes is a model with a head of its own
 
 
 def text_part(file: Path, whole: dict[str, Any]) -> tuple[Config, list[str]]:
@@ -41,6 +42,8 @@ def _inner(whole: dict[str, Any], key: str, sub: dict[str, Any], outer_class: di
     own = found.get("model_type")
     if not isinstance(own, str) or (own not in FAMILIES and own not in config_classes()):
         found["model_type"] = sub.get("model_type") or own or whole["model_type"]
+    if whole["model_type"] in _WHOLE_INSIDE:
+        return found
     tied = whole.get(_OUTRANKS)
     if tied is None and outer_class and isinstance(part, dict):
         tied = outer_class["defaults"].get(_OUTRANKS)

@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.errors import InputError, describe, printable
 from simulator.families.all import family_of
+from simulator.families.refused import why_refused
 from simulator.families.wrappers import check_head, text_part
 from simulator.importers.quantised.checkpoint import checkpoint
 from simulator.spec.model import Loaded, Model
@@ -31,6 +32,10 @@ def load_huggingface(path: Path) -> Loaded:
 def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int]]:
     """The model, remarks, and the number of each of its layers in the config."""
     config, elsewhere = text_part(file, whole)
+    for stated in (whole["model_type"], config.type):
+        reason = why_refused(stated)
+        if reason and family_of(stated) is None:
+            raise InputError(f"{file}: model_type {describe(stated)} is {reason}")
     family = family_of(config.type)
     if family is None:
         raise InputError(

@@ -56,7 +56,8 @@ class Layer(Spec):
 
     @rule
     def _check(self) -> None:
-        if self.attention is None and self.cross_attention is None and self.ffn is None and self.norms:
+        halves = (self.attention, self.cross_attention, self.ffn)
+        if all(half is None for half in halves) and self.norms and not self.beside:
             raise ValueError("a layer needs attention or ffn")
 
     def tensors(self, d_model: int, norm_bias: bool) -> tuple[Tensor, ...]:
