@@ -11,13 +11,17 @@ from simulator.families import (
     gpt,
     hybrid,
     latent,
+    linear,
+    loops,
     mamba,
     mixed,
     mixtures,
     older,
+    recurrent,
     seeing,
     seeing_dense,
     seeing_mixtures,
+    zamba,
 )
 from simulator.families.family import FAMILIES, Family
 
@@ -30,13 +34,17 @@ MODULES = (
     gpt,
     hybrid,
     latent,
+    linear,
+    loops,
     mamba,
     mixed,
     mixtures,
     older,
+    recurrent,
     seeing,
     seeing_dense,
     seeing_mixtures,
+    zamba,
 )
 
 

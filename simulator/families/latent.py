@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from simulator.families.family import Family, extra, shared_biases
+from simulator.families.hybrid import further_blocks
 
 
 class DeepSeek2(Family):
@@ -58,10 +59,7 @@ class DeepSeek2(Family):
 
     def remarks(self) -> list[str]:
         """What the checkpoint holds beside these layers."""
-        n_more = self.config.count("num_nextn_predict_layers", "num_mtp_layers", default=0)
-        if not n_more:
-            return []
-        return [f"blocks that predict further tokens (num_nextn_predict_layers {n_more}) are not counted"]
+        return further_blocks(self.config)
 
 
 class DeepSeek3(DeepSeek2):
