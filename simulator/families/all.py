@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simulator.families import (
     convolution,
+    convolved,
     dense,
     dense_first,
     dense_further,
@@ -27,6 +28,7 @@ from simulator.families.family import FAMILIES, Family
 
 MODULES = (
     convolution,
+    convolved,
     dense,
     dense_first,
     dense_further,

@@ -17,7 +17,7 @@ from simulator.spec.layers.extra import Extra
 from simulator.spec.layers.ffn import Experts, Gated, Plain
 from simulator.spec.layers.listed import Parallel, Recurrence
 from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
-from simulator.spec.layers.residual import AltUp, HyperConnections, PerLayerInput
+from simulator.spec.layers.residual import AltUp, GatedResiduals, HyperConnections, PerLayerInput
 from simulator.spec.layers.sparse import Compressed
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
 from simulator.spec.quant import Format, Slot, Weights
@@ -28,7 +28,7 @@ Attention = Annotated[
     GroupedQuery | Latent | Compressed | GatedDeltaNet | Mamba2 | ShortConv | Recurrence | Parallel, OneOf()
 ]
 FeedForward = Annotated[Plain | Gated | Experts, OneOf()]
-Streams = Annotated[AltUp | HyperConnections, OneOf()]
+Streams = Annotated[AltUp | HyperConnections | GatedResiduals, OneOf()]
 Convention = Literal["with_both_embeddings", "without_input_embedding", "without_embeddings"]
 
 CONVENTIONS = {
@@ -130,6 +130,7 @@ class Model(Spec):
     d_embed: Width | None = None  # width of embedding and head, where it is not d_model
     tied_head: bool = False
     has_head: bool = True
+    head_rows: Width | None = None  # where the head has not a row for each of the embedding
     max_context: int | None = Field(None, ge=1, le=10**9)
     layers: tuple[Item, ...] = Field(min_length=1, max_length=MAX_LAYERS)
     encoder: tuple[Item, ...] = Field((), max_length=MAX_LAYERS)
@@ -182,7 +183,7 @@ class Model(Spec):
         return self.d_embed or self.d_model
 
     @property
-    def _beside(self) -> tuple[PerLayerInput | AltUp | HyperConnections, ...]:
+    def _beside(self) -> tuple[PerLayerInput | AltUp | HyperConnections | GatedResiduals, ...]:
         return tuple(part for part in (self.per_layer_input, self.streams) if part is not None)
 
     @property
@@ -202,7 +203,7 @@ class Model(Spec):
             if self.norm_bias:
                 yield vector("output_norm.bias", self.d_model)
         if self.has_head and not self.tied_head:
-            yield matrix("output", self.vocab, self.embedding_width)
+            yield matrix("output", self.head_rows or self.vocab, self.embedding_width)
         if self.head_bias:
             yield vector("output.bias", self.vocab)
         if self.per_layer_input:
@@ -241,7 +242,7 @@ class Model(Spec):
             return round(active + self._table)
         if counts == "without_input_embedding":
             return round(active - (0 if self.tied_head else embedding) - self.learned_positions * self.d_model)
-        head = 0 if self.tied_head or not self.has_head else embedding
+        head = 0 if self.tied_head or not self.has_head else (self.head_rows or self.vocab) * self.d_model
         return round(active - embedding - head - self.learned_positions * self.d_model)
 
     @property

@@ -95,3 +95,33 @@ class HyperConnections(Spec):
                 vector(f"hc_{part}_scale", 3),
             )
         )
+
+
+class GatedResiduals(Spec):
+    """Qwen4: `n` residual streams, of which a gate of rank `rank` makes what each half of a layer reads; norms among its weights."""
+
+    kind: Literal["gated_residuals"] = "gated_residuals"
+    n: int = Field(ge=2, le=64)
+    rank: Width
+
+    launches: ClassVar[int] = 14  # of a layer: for both halves the norm, activation, product and sum, and what is written back
+
+    def _gate(self, part: str, d_model: int) -> tuple[Tensor, ...]:
+        width = self.n * d_model
+        return (
+            vector(f"{part}_norm", width),
+            matrix(f"{part}_down", self.rank, width),
+            matrix(f"{part}_up", width, self.rank),
+        )
+
+    def outside(self, d_model: int) -> tuple[Tensor, ...]:
+        """What joins the streams before the head."""
+        return self._gate("output_hc", d_model)
+
+    def tensors(self, d_model: int) -> tuple[Tensor, ...]:
+        """Of one layer: for attention and for the experts what to read, and how much of each stream to write back to."""
+        return tuple(
+            tensor
+            for part in ("hc_attn", "hc_ffn")
+            for tensor in (*self._gate(part, d_model), matrix(f"{part}_inject", self.n, self.n * d_model))
+        )
