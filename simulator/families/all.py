@@ -22,6 +22,7 @@ from simulator.families import (
     seeing,
     seeing_dense,
     seeing_mixtures,
+    sparse,
     zamba,
 )
 from simulator.families.family import FAMILIES, Family
@@ -46,6 +47,7 @@ MODULES = (
     seeing,
     seeing_dense,
     seeing_mixtures,
+    sparse,
     zamba,
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from simulator.families.config import Config
 from simulator.families.family import Family, extra, shared_biases
 from simulator.families.hybrid import further_blocks
 
@@ -20,9 +21,13 @@ class DeepSeek2(Family):
         """One latent for each token."""
         return self.latent(index)
 
+    def config_of(self, index: int) -> Config:
+        """The keys of one layer."""
+        return self.config.of_layer(index)
+
     def latent(self, index: int, **more: Any) -> dict[str, Any]:
         """Latent attention by the usual keys; *more* replaces fields."""
-        config = self.config.of_layer(index)
+        config = self.config_of(index)
         n_heads = config.size("num_attention_heads")
         return {
             "kind": "latent",
@@ -94,6 +99,7 @@ class SarvamMla(DeepSeek3):
     """Sarvam 105B."""
 
     types = ("sarvam_mla",)
+    converted = None
     first_dense = 1
 
 

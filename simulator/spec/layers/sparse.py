@@ -98,8 +98,8 @@ class Compressed(Spec):
 
     @property
     def _overlap(self) -> int:
-        """Where an index picks among them, entries are made of overlapping stretches: each token enters two."""
-        return 2 if self.index else 1
+        """Entries of 4 tokens, and those among which an index picks, are made of overlapping stretches: each token enters two."""
+        return 2 if self.index or self.ratio == 4 else 1
 
     @property
     def waiting_bytes(self) -> int:
