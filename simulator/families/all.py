@@ -23,6 +23,7 @@ from simulator.families import (
     seeing_dense,
     seeing_mixtures,
     sparse,
+    streams,
     zamba,
 )
 from simulator.families.family import FAMILIES, Family
@@ -48,6 +49,7 @@ MODULES = (
     seeing_dense,
     seeing_mixtures,
     sparse,
+    streams,
     zamba,
 )
 

@@ -12,7 +12,13 @@ from simulator.families.loops import check_runs
 def convolutions(channels: int, width: int, listed: list[dict[str, Any]]) -> dict[str, Any]:
     """Short convolutions over the last *width* tokens of *channels*: the state is what they still need of the past."""
     state = channels * max(1, width - 1)
-    return {"kind": "recurrence", "of": "short convolutions", "state_values": state, "flops_per_value": 3.0, "listed": listed}
+    return {
+        "kind": "recurrence",
+        "of": "short convolutions",
+        "state_values": state,
+        "flops_per_value": 3.0,
+        "listed": listed,
+    }
 
 
 class Inkling(Hybrid):
@@ -56,7 +62,10 @@ class Inkling(Hybrid):
         """A projection for each head, and what it weighs by distance."""
         found, d_rel = self.grouped_query(index), self.config.size("d_rel")
         extent = found.get("window") or self.config.size("rel_extent")
-        return [extra("attn_rel", self.d_model, found["n_heads"] * d_rel), extra("attn_rel_bias", extent, d_rel, small=True)]
+        return [
+            extra("attn_rel", self.d_model, found["n_heads"] * d_rel),
+            extra("attn_rel_bias", extent, d_rel, small=True),
+        ]
 
     def _widths(self) -> tuple[int, int]:
         """Of the dense network and of an expert: older files call the first dense_intermediate_size, the second intermediate_size."""
@@ -186,7 +195,9 @@ class Inkling2Loop(Inkling2):
     def remarks(self) -> list[str]:
         """What runs again."""
         n_passes, span = self._loop("loop_num_passes", "num_passes"), self._span
-        return [f"layers {span.start} to {span.stop - 1} run {n_passes} times for each token: read as often, cached for each"]
+        return [
+            f"layers {span.start} to {span.stop - 1} run {n_passes} times for each token: read as often, cached for each"
+        ]
 
 
 class Zaya(Hybrid):
@@ -211,7 +222,11 @@ class Zaya(Hybrid):
         n_heads, n_kv, head_dim = found["n_heads"], found["n_kv_heads"], found["head_dim"]
         q, kv = n_heads * head_dim, n_kv * head_dim
         shapes = [("attn_q", self.d_model, q), ("attn_k", self.d_model, kv)]
-        shapes += [("attn_v", self.d_model, kv // 2), ("attn_v_late", self.d_model, kv // 2), ("attn_output", q, self.d_model)]
+        shapes += [
+            ("attn_v", self.d_model, kv // 2),
+            ("attn_v_late", self.d_model, kv // 2),
+            ("attn_output", q, self.d_model),
+        ]
         found["listed"] = [extra(role, columns, rows) for role, columns, rows in shapes]
         if found["qkv_bias"]:
             found["listed"] += [extra(f"{role}.bias", rows) for role, _, rows in shapes]

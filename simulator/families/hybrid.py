@@ -19,7 +19,14 @@ _OLD_NAMES = {
 
 def further_blocks(config: Config) -> list[str]:
     """A remark on blocks that predict more than the next token: what checkpoints hold of them is none of the layers."""
-    key = next((each for each in ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers") if config.given(each)), None)
+    key = next(
+        (
+            each
+            for each in ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers")
+            if config.given(each)
+        ),
+        None,
+    )
     n_more = config.count(key, default=0) if key else 0
     return [f"{key} {n_more}: blocks that predict further tokens are not counted"] if n_more else []
 

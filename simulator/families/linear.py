@@ -9,8 +9,10 @@ from simulator.families.hybrid import Hybrid
 from simulator.families.latent import DeepSeek3
 
 
-def delta_attention(d_model: int, n_heads: int, head_dim: int, conv: int, gates: list[dict[str, Any]]) -> dict[str, Any]:
-    """Kimi delta attention (arXiv 2510.26692): a matrix for each head, with a decay for each of its rows; *gates* make decay and output's."""
+def delta_attention(
+    d_model: int, n_heads: int, head_dim: int, conv: int, gates: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Kimi delta attention (arXiv 2510.26692): a matrix for each head that decays row by row; *gates* make the decay and the output's."""
     width = n_heads * head_dim
     listed = [
         extra("attn_q", d_model, width),

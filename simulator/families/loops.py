@@ -122,4 +122,6 @@ class HrmText(Family):
     def remarks(self) -> list[str]:
         """What runs again."""
         n_high, n_low = self.config.size("H_cycles"), self.config.size("L_cycles")
-        return [f"for each token the low stack runs {n_high * n_low} times and the high one {n_high}: read as often, cached for each"]
+        return [
+            f"for each token the low stack runs {n_high * n_low} times and the high one {n_high}: read as often, cached for each"
+        ]

@@ -63,7 +63,9 @@ class XLstm(Family):
             listed += [extra(gate, d_model, n_heads), extra(f"{gate}.bias", n_heads)]
         listed += [extra("ssm_norm", v), extra("attn_output", v, d_model)]
         if config.flag("use_bias"):
-            listed += [extra(f"{role}.bias", rows) for role, rows in (*biased, ("ssm_norm", v), ("attn_output", d_model))]
+            listed += [
+                extra(f"{role}.bias", rows) for role, rows in (*biased, ("ssm_norm", v), ("attn_output", d_model))
+            ]
         state = (qk // n_heads) * (v // n_heads) * n_heads + qk + n_heads
         return {"kind": "recurrence", "of": "mlstm", "state_values": state, "listed": listed}
 

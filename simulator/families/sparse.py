@@ -23,7 +23,9 @@ class DeepSeek4(Hybrid):
         "compressed_sparse_attention": "compressed",
         "heavily_compressed_attention": "compressed",
     }
-    by_ratio: ClassVar[dict[int, str]] = dict(zip((0, 4, 128), mixers, strict=True))  # as DeepSeek's own files tell them
+    by_ratio: ClassVar[dict[int, str]] = dict(
+        zip((0, 4, 128), mixers, strict=True)
+    )  # as DeepSeek's own files tell them
     older_rates: ClassVar[dict[str, str]] = {
         "compressed_sparse_attention": "compress_rate_csa",
         "heavily_compressed_attention": "compress_rate_hca",
@@ -68,7 +70,9 @@ class DeepSeek4(Hybrid):
             names = {"picks": "index_topk", "n_heads": "index_n_heads", "head_dim": "index_head_dim"}
             found["index"] = {field: config.size(name) for field, name in names.items()}
         elif self._rate(named) == 4:
-            raise config.wrong("compress_rates", "4 tokens make entries that overlap, which heavily compressed layers lack")
+            raise config.wrong(
+                "compress_rates", "4 tokens make entries that overlap, which heavily compressed layers lack"
+            )
         return {**found, "ratio": self._rate(named)}
 
     def has_experts(self, index: int) -> bool:
@@ -122,7 +126,9 @@ class Dots3Note(Hybrid, DeepSeek32):
     def layer_type(self, index: int) -> str:
         """All full layers are indexed or none, as use_dsa says; without it those of a file with per_layer_config as they are named."""
         named = super().layer_type(index)
-        if named == "sliding_attention" or (self.config.get("use_dsa") is None and self.config.given("per_layer_config")):
+        if named == "sliding_attention" or (
+            self.config.get("use_dsa") is None and self.config.given("per_layer_config")
+        ):
             return named
         return "indexed_attention" if self.config.flag("use_dsa", default=True) else "full_attention"
 
@@ -209,8 +215,8 @@ class LongCatFlash(DeepSeek3):
         if not n_unused:
             return []
         share = f"a token's {ffn['n_active']} choices fall among {ffn['n_experts']} experts and {ffn['n_zero']} that do nothing"
-        held = f"transformers 5.24 makes gate and up of those as well, {n_unused:,} weights that no token reads and no checkpoint holds: they are in the total"
-        return [share, held]
+        held = f"gate and up of those as well, which transformers 5.24 makes, are in the total: {n_unused:,} weights"
+        return [share, f"{held} that no token reads and no checkpoint holds"]
 
 
 class Qwen4Exp(Qwen35Moe):
@@ -269,7 +275,11 @@ class Qwen4Exp(Qwen35Moe):
 
     def remarks(self) -> list[str]:
         """Where the tables lie."""
-        more = ["tables of n-grams are held whole, and a few rows of them looked up for a token"] if self._with_table else []
+        more = (
+            ["tables of n-grams are held whole, and a few rows of them looked up for a token"]
+            if self._with_table
+            else []
+        )
         return [*super().remarks(), *more]
 
 
