@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simulator.families import (
     convolution,
+    convolved,
     dense,
     dense_first,
     dense_further,
@@ -11,19 +12,26 @@ from simulator.families import (
     gpt,
     hybrid,
     latent,
+    linear,
+    loops,
     mamba,
     mixed,
     mixtures,
     older,
+    recurrent,
     remote,
     seeing,
     seeing_dense,
     seeing_mixtures,
+    sparse,
+    streams,
+    zamba,
 )
 from simulator.families.family import FAMILIES, Family
 
 MODULES = (
     convolution,
+    convolved,
     dense,
     dense_first,
     dense_further,
@@ -31,14 +39,20 @@ MODULES = (
     gpt,
     hybrid,
     latent,
+    linear,
+    loops,
     mamba,
     mixed,
     mixtures,
     older,
+    recurrent,
     remote,
     seeing,
     seeing_dense,
     seeing_mixtures,
+    sparse,
+    streams,
+    zamba,
 )
 
 

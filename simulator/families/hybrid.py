@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from simulator.families.config import Config
 from simulator.families.family import Family, extra
 from simulator.families.mixtures import Qwen3Moe
 
@@ -14,6 +15,20 @@ _OLD_NAMES = {
     "deepseek_sparse_attention": "indexed_attention",
     "qwen_sparse_attention": "indexed_attention",
 }
+
+
+def further_blocks(config: Config) -> list[str]:
+    """A remark on blocks that predict more than the next token: what checkpoints hold of them is none of the layers."""
+    key = next(
+        (
+            each
+            for each in ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers")
+            if config.given(each)
+        ),
+        None,
+    )
+    n_more = config.count(key, default=0) if key else 0
+    return [f"{key} {n_more}: blocks that predict further tokens are not counted"] if n_more else []
 
 
 class Hybrid(Family):
@@ -77,6 +92,46 @@ class Qwen3Next(DeltaNets, Qwen3Moe):
     types = ("qwen3_next",)
     gguf = ("qwen3next",)
     shared_gate = output_gate = True
+
+
+class Qwen35(DeltaNets):
+    """Qwen3.5: as Qwen3-Next, dense, with decay and step of the delta nets in matrices of their own."""
+
+    types = ("qwen3_5_text",)
+    gguf = ("qwen35",)
+    qk_norm = "head"
+    output_gate = True
+    ffn_bias = False
+
+    def recurrence(self, index: int, **more: Any) -> dict[str, Any]:
+        """A gated delta net with two matrices for its gates."""
+        return super().recurrence(index, split_gates=True, **more)
+
+    def remarks(self) -> list[str]:
+        """What the checkpoint holds beside these layers."""
+        return further_blocks(self.config)
+
+
+class Qwen35Moe(Qwen35):
+    """Qwen3.5 mixtures: experts and a gated shared expert in every layer."""
+
+    types = ("qwen3_5_moe_text",)
+    gguf = ("qwen35moe",)
+    shared_gate = True
+
+
+class LaraMini(Qwen35Moe):
+    """Translated's Lara 4 Mini: delta nets, windows and full attention in turn, an ungated shared expert."""
+
+    types = ("lara_mini",)
+    gguf = ()
+    output_gate = shared_gate = False
+    tied = True
+
+    def rule(self, index: int) -> str:
+        """A pattern of five layers."""
+        pattern = ("linear_attention", "sliding_attention", "linear_attention", "full_attention", "sliding_attention")
+        return pattern[index % len(pattern)]
 
 
 class OlmoHybrid(DeltaNets):

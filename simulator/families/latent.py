@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from simulator.families.config import Config
 from simulator.families.family import Family, extra, shared_biases
+from simulator.families.hybrid import further_blocks
 
 
 class DeepSeek2(Family):
@@ -19,9 +21,13 @@ class DeepSeek2(Family):
         """One latent for each token."""
         return self.latent(index)
 
+    def config_of(self, index: int) -> Config:
+        """The keys of one layer."""
+        return self.config.of_layer(index)
+
     def latent(self, index: int, **more: Any) -> dict[str, Any]:
         """Latent attention by the usual keys; *more* replaces fields."""
-        config = self.config.of_layer(index)
+        config = self.config_of(index)
         n_heads = config.size("num_attention_heads")
         return {
             "kind": "latent",
@@ -29,7 +35,7 @@ class DeepSeek2(Family):
             "q_rank": config.count("q_lora_rank", default=0) or None,
             "kv_rank": config.size("kv_lora_rank"),
             "qk_nope_dim": config.size("qk_nope_head_dim"),
-            "qk_rope_dim": config.size("qk_rope_head_dim"),
+            "qk_rope_dim": config.count("qk_rope_head_dim"),
             "v_dim": config.size("v_head_dim", default=max(1, self.d_model // n_heads)),
             **more,
         }
@@ -58,10 +64,7 @@ class DeepSeek2(Family):
 
     def remarks(self) -> list[str]:
         """What the checkpoint holds beside these layers."""
-        n_more = self.config.count("num_nextn_predict_layers", "num_mtp_layers", default=0)
-        if not n_more:
-            return []
-        return [f"blocks that predict further tokens (num_nextn_predict_layers {n_more}) are not counted"]
+        return further_blocks(self.config)
 
 
 class DeepSeek3(DeepSeek2):
@@ -96,6 +99,7 @@ class SarvamMla(DeepSeek3):
     """Sarvam 105B."""
 
     types = ("sarvam_mla",)
+    converted = None
     first_dense = 1
 
 
@@ -215,3 +219,61 @@ class AxK2(DeepSeek32):
         for norm in ("attn_norm", "ffn_norm") if self.has_experts(index) else ("attn_norm",):
             found += [extra(f"{norm}.down", self.d_model, rank), extra(f"{norm}.up", rank, self.d_model)]
         return found
+
+
+class MistralLarge4(GlmDsa):
+    """Mistral Large 4: whole queries, layers without positions, learned scales of each head's scores, latents of earlier layers."""
+
+    types = ("mistral_large4_text",)
+    gguf = ()
+    balance = False
+    first_dense = 1
+
+    def has_positions(self, index: int) -> bool:
+        """By no_rope_layers, where 1 means that there are some, and without it all but every no_rope_layer_interval-th."""
+        named = self.config.item(index, "no_rope_layers")
+        if named is None:
+            return (index + 1) % self.config.size("no_rope_layer_interval", default=4) != 0
+        return bool(named)
+
+    def attention(self, index: int) -> dict[str, Any] | None:
+        """Told tensor by tensor: the index makes its queries of the token itself."""
+        source = self.config.item(index, "kv_source_layers")
+        shares, picks = source is not None and source != index, self.picks(index)
+        latent = {**self.latent(index), "q_rank": None, "index": picks, "shares_cache": shares}
+        if not self.has_positions(index):
+            latent |= {"qk_nope_dim": latent["qk_nope_dim"] + latent["qk_rope_dim"], "qk_rope_dim": 0}
+        n, rank, nope, rope, v = (latent[key] for key in ("n_heads", "kv_rank", "qk_nope_dim", "qk_rope_dim", "v_dim"))
+        made = [extra("attn_kv_a_mqa", self.d_model, rank + rope), extra("attn_kv_a_norm", rank)]
+        if self.config.flag("attention_bias"):
+            made.append(extra("attn_kv_a_mqa.bias", rank + rope))
+        listed = [
+            extra("attn_q", self.d_model, n * (nope + rope)),
+            *([] if shares else made),
+            extra("attn_k_b", nope, n * rank),
+            extra("attn_v_b", rank, n * v),
+            extra("attn_output", n * v, self.d_model),
+            extra("attn_score_scale", 2, n, small=True),
+        ]
+        return {**latent, "listed": listed + ([] if picks["is_shared"] else self.index_tensors(picks))}
+
+    def index_tensors(self, picks: dict[str, Any]) -> list[dict[str, Any]]:
+        """Of a layer with an index of its own."""
+        n, width = picks["n_heads"], picks["head_dim"]
+        return [
+            extra("indexer.attn_q_b", self.d_model, n * width),
+            extra("indexer.attn_k", self.d_model, width),
+            extra("indexer.proj", self.d_model, n),
+            extra("indexer.k_norm", width),
+            extra("indexer.k_norm.bias", width),
+            extra("indexer.q_norm", 2, self.d_model, small=True),
+            extra("indexer.score_scale", 2, n, small=True),
+        ]
+
+    def latent_biases(self, index: int) -> list[dict[str, Any]]:
+        """Of the output alone: those of the latent are listed with it."""
+        return [extra("attn_output.bias", self.d_model)]
+
+    def beside(self) -> list[dict[str, Any]]:
+        """A factor for each rotary frequency."""
+        return [extra("rope_alpha", max(1, self.config.size("qk_rope_head_dim") // 2))]

@@ -17,7 +17,7 @@ from simulator.spec.layers.extra import Extra
 from simulator.spec.layers.ffn import Experts, Gated, Plain
 from simulator.spec.layers.listed import Parallel, Recurrence
 from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
-from simulator.spec.layers.residual import AltUp, HyperConnections, PerLayerInput
+from simulator.spec.layers.residual import AltUp, GatedResiduals, HyperConnections, PerLayerInput
 from simulator.spec.layers.sparse import Compressed
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
 from simulator.spec.quant import Format, Slot, Weights
@@ -28,7 +28,7 @@ Attention = Annotated[
     GroupedQuery | Latent | Compressed | GatedDeltaNet | Mamba2 | ShortConv | Recurrence | Parallel, OneOf()
 ]
 FeedForward = Annotated[Plain | Gated | Experts, OneOf()]
-Streams = Annotated[AltUp | HyperConnections, OneOf()]
+Streams = Annotated[AltUp | HyperConnections | GatedResiduals, OneOf()]
 Convention = Literal["with_both_embeddings", "without_input_embedding", "without_embeddings"]
 
 CONVENTIONS = {
@@ -37,8 +37,9 @@ CONVENTIONS = {
     "without_embeddings": "layers only, neither embedding nor head",
 }
 
-# What no token uses whole, where it rests: a row is looked up, or an earlier layer's keys and values are used instead.
-_RESTING = ("per_layer_token_embd", "attn_k", "attn_v", "attn_k_norm")
+# Held, not read in a step, and still among the weights that a token is said to use: embeddings, which the conventions above name, and
+# what was made of a source.
+_NAMED_APART = ("token_embd", "position_embd", "cross_attn_")
 
 MAX_LAYERS = 1000  # published models have up to 126
 
@@ -131,6 +132,7 @@ class Model(Spec):
     d_embed: Width | None = None  # width of embedding and head, where it is not d_model
     tied_head: bool = False
     has_head: bool = True
+    head_rows: Width | None = None  # where the head has not a row for each of the embedding
     max_context: int | None = Field(None, ge=1, le=10**9)
     layers: tuple[Item, ...] = Field(min_length=1, max_length=MAX_LAYERS)
     encoder: tuple[Item, ...] = Field((), max_length=MAX_LAYERS)
@@ -183,7 +185,7 @@ class Model(Spec):
         return self.d_embed or self.d_model
 
     @property
-    def _beside(self) -> tuple[PerLayerInput | AltUp | HyperConnections, ...]:
+    def _beside(self) -> tuple[PerLayerInput | AltUp | HyperConnections | GatedResiduals, ...]:
         return tuple(part for part in (self.per_layer_input, self.streams) if part is not None)
 
     @property
@@ -203,7 +205,7 @@ class Model(Spec):
             if self.norm_bias:
                 yield vector("output_norm.bias", self.d_model)
         if self.has_head and not self.tied_head:
-            yield matrix("output", self.vocab, self.embedding_width)
+            yield matrix("output", self.head_rows or self.vocab, self.embedding_width)
         if self.head_bias:
             yield vector("output.bias", self.vocab)
         if self.per_layer_input:
@@ -235,14 +237,14 @@ class Model(Spec):
             len(indices) * tensor.params * _active_share(layer, tensor)
             for layer, indices, tensors in self.shapes
             for tensor in tensors
-            if not tensor.role.startswith("enc.") and not (tensor.role in _RESTING and tensor.is_idle)
+            if not (tensor.role.startswith("enc.") or tensor.is_again or tensor.is_buffer or _rests(tensor))
         )
         embedding = self.vocab * self.embedding_width
         if counts == "with_both_embeddings":
             return round(active + self._table)
         if counts == "without_input_embedding":
             return round(active - (0 if self.tied_head else embedding) - self.learned_positions * self.d_model)
-        head = 0 if self.tied_head or not self.has_head else embedding
+        head = 0 if self.tied_head or not self.has_head else (self.head_rows or self.vocab) * self.embedding_width
         return round(active - embedding - head - self.learned_positions * self.d_model)
 
     @property
@@ -270,6 +272,11 @@ class Model(Spec):
             is_mixture=bool(self.experts),
             vocab=self.vocab,
         )
+
+
+def _rests(tensor: Tensor) -> bool:
+    """Whether no token uses it whole: a row is looked up, an earlier layer's keys and values serve, or it is never read."""
+    return tensor.is_idle and not tensor.role.startswith(_NAMED_APART)
 
 
 def _active_share(layer: Layer | None, tensor: Tensor) -> float:
@@ -325,7 +332,7 @@ def weight_bytes(model: Model, weights: Weights) -> float:
 
 def looked_up_bytes(model: Model, weights: Weights) -> float:
     """Bytes of embeddings of which a step only looks up rows: none of a head that is tied to them."""
-    roles = ("position_embd", "per_layer_token_embd", *(() if model.tied_head else ("token_embd",)))
+    roles = ("position_embd", "per_layer_token_embd", "ngram_embd", *(() if model.tied_head else ("token_embd",)))
     return sum(stored.total_bytes for stored in store(model, weights) if stored.tensor.role in roles)
 
 

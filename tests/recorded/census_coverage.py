@@ -115,6 +115,8 @@ def of_cache(entry: dict[str, Any], model: Model) -> str:
     }
     wanted = [theirs[number] for number in sorted(theirs) if theirs[number] != NOTHING]
     found = [kept for kept in (kept_in(layer.attention) for layer in model.stack) if kept != NOTHING]
+    if any(layer.shares_weights for layer in model.stack):
+        found = found[: len(wanted)]  # transformers makes the caches of layers that run again as they do
     if len(found) != len(wanted):
         return f"{len(found)} layers keep {_told(found)}; {len(wanted)} are expected to keep {_told(wanted)}"
     differing = [(number, *pair) for number, pair in enumerate(zip(found, wanted, strict=True)) if pair[0] != pair[1]]
@@ -163,7 +165,7 @@ def _kept_in_one(mixer) -> str:
     first, *more = mixer.cached
     if not first.is_own:
         return NOTHING
-    if any(store.every > 1 for store in more):
+    if first.window and any(store.every > 1 for store in more):
         return f"window {first.window} and compressed"
     if more or first.picked:
         return "indexed"

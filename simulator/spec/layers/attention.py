@@ -9,7 +9,7 @@ import numpy as np
 from simulator.spec.layers.cached import Cached
 from simulator.spec.layers.extra import Extra
 from simulator.spec.layers.sparse import Index
-from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
+from simulator.spec.layers.tensor import Count, Tensor, Width, matrix, vector
 from simulator.spec.schema import Field, Spec, rule
 
 # Kernels of plain attention beside its matrices. All such counts are those of llama.cpp's graphs (src/models, b11549), where views
@@ -173,18 +173,19 @@ class Latent(Spec):
     q_rank: Width | None = None
     kv_rank: Width
     qk_nope_dim: Width
-    qk_rope_dim: Width
+    qk_rope_dim: Count  # 0 without positions
     v_dim: Width
     window: Width | None = None  # only the last so many tokens are attended to
     split_kv_b: bool = True  # the up-projection is stored as two tensors (key, value) rather than one
     index: Index | None = None  # picks the tokens that are attended to (DeepSeek-V3.2, GLM-5)
+    shares_cache: bool = False  # an earlier layer's latents are attended to
     listed: tuple[Extra, ...] = Field((), max_length=50)  # all its tensors, where they are not the usual ones
     # Each head's whole keys and values are cached instead: a file lacks what its runtime needs to keep latents.
     expanded: bool = False
 
     @rule
     def _check(self) -> None:
-        if self.index and not self.q_rank:
+        if self.index and not self.q_rank and not self.listed:
             raise ValueError("index needs q_rank: its queries are made of the compressed query")
         if self.index and self.window:
             raise ValueError("index and window exclude each other, give one")
@@ -205,7 +206,8 @@ class Latent(Spec):
         """Latents, and the keys of the index."""
         picked = self.index.picks if self.index else None
         values = self.n_heads * self.v_dim if self.expanded else 0
-        latents = Cached(self.cache_width, window=self.window, picked=picked, n_values=values)
+        own = not self.shares_cache
+        latents = Cached(self.cache_width, window=self.window, picked=picked, n_values=values, is_own=own)
         return (latents, *(self.index.cached if self.index else ()))
 
     def seen_tokens(self, context):
@@ -226,7 +228,7 @@ class Latent(Spec):
         per_head = self.kv_rank + self.qk_rope_dim + self.kv_rank
         if self.expanded:
             per_head = self.qk_nope_dim + self.qk_rope_dim + self.v_dim
-        indexed = self.index.flops(context + 1) if self.index else 0
+        indexed = self.index.flops((context + 1) // self.index.every) if self.index else 0
         return 2 * self.n_heads * per_head * self.seen_tokens(context) + indexed
 
     def tensors(self, d_model: int) -> tuple[Tensor, ...]:

@@ -56,6 +56,7 @@ class Experts(Spec):
     fused: bool = False  # gate and up of the routed experts stored as one tensor
     bias: bool = False
     router_bias: bool = False
+    router_width: Width | None = None  # values that the router reads, where they are not the residual stream (Zaya)
     balance: bool = False  # a bias that takes part in the choice of experts only: saved as a buffer, no parameter
     n_shared: Count = 0
     d_shared: int = Field(0, ge=0, le=10_000_000)  # width of all shared experts together
@@ -95,7 +96,7 @@ class Experts(Spec):
         bias = ()
         if self.router_bias or self.balance:
             bias = (vector("ffn_gate_inp.bias", self.n_choices, is_buffer=not self.router_bias),)
-        return (matrix("ffn_gate_inp", self.n_choices, d_model), *bias)
+        return (matrix("ffn_gate_inp", self.n_choices, self.router_width or d_model), *bias)
 
     def _routed(self, d_model: int) -> tuple[Tensor, ...]:
         ups = ("ffn_gate_exps", "ffn_up_exps") if self.gated else ("ffn_up_exps",)

@@ -71,12 +71,16 @@ class HyperConnections(Spec):
 
     kind: Literal["hyper_connections"] = "hyper_connections"
     n: int = Field(ge=2, le=64)
+    mixes: bool = True  # the streams with each other; without it a half only reads them and writes to them (Hy4)
+    weighs_last: bool = True  # what joins them before the head; without it their sum (GLM-5.3 Flash)
 
     # Of a layer, where mixing is one kernel; without it 137 stand in place of one, twice (ggml-org/llama.cpp#26578).
     launches: ClassVar[int] = 24
 
     def outside(self, d_model: int) -> tuple[Tensor, ...]:
         """What joins the streams before the head."""
+        if not self.weighs_last:
+            return ()
         return (
             matrix("output_hc_fn", self.n, self.n * d_model),
             vector("output_hc_base", self.n),
@@ -85,13 +89,45 @@ class HyperConnections(Spec):
 
     def tensors(self, d_model: int) -> tuple[Tensor, ...]:
         """Of one layer: for attention and for the experts what to read, what to write back, and how the streams mix."""
-        mixed = (2 + self.n) * self.n
+        weights = (2 + self.n if self.mixes else 2) * self.n
         return tuple(
             tensor
             for part in ("attn", "ffn")
             for tensor in (
-                matrix(f"hc_{part}_fn", mixed, self.n * d_model),
-                vector(f"hc_{part}_base", mixed),
-                vector(f"hc_{part}_scale", 3),
+                matrix(f"hc_{part}_fn", weights, self.n * d_model),
+                vector(f"hc_{part}_base", weights),
+                vector(f"hc_{part}_scale", 3 if self.mixes else 2),
             )
+        )
+
+
+class GatedResiduals(Spec):
+    """Qwen4: `n` residual streams, of which a gate of rank `rank` makes what each half of a layer reads; norms among its weights."""
+
+    kind: Literal["gated_residuals"] = "gated_residuals"
+    n: int = Field(ge=2, le=64)
+    rank: Width
+
+    launches: ClassVar[int] = (
+        14  # of a layer: for both halves the norm, activation, product and sum, and what is written back
+    )
+
+    def _gate(self, part: str, d_model: int) -> tuple[Tensor, ...]:
+        width = self.n * d_model
+        return (
+            vector(f"{part}_norm", width),
+            matrix(f"{part}_down", self.rank, width),
+            matrix(f"{part}_up", width, self.rank),
+        )
+
+    def outside(self, d_model: int) -> tuple[Tensor, ...]:
+        """What joins the streams before the head."""
+        return self._gate("output_hc", d_model)
+
+    def tensors(self, d_model: int) -> tuple[Tensor, ...]:
+        """Of one layer: for attention and for the experts what to read, and how much of each stream to write back to."""
+        return tuple(
+            tensor
+            for part in ("hc_attn", "hc_ffn")
+            for tensor in (*self._gate(part, d_model), matrix(f"{part}_inject", self.n, self.n * d_model))
         )

@@ -20,6 +20,7 @@ class Index(Spec):
     picks: Width
     n_heads: Width
     head_dim: Width
+    every: Width = 1  # tokens that share a key, and are picked together (GLM-5.3 Flash)
     is_shared: bool = False
 
     def tensors(self, d_model: int, q_rank: int) -> tuple[Tensor, ...]:
@@ -36,8 +37,8 @@ class Index(Spec):
 
     @property
     def cached(self) -> tuple[Cached, ...]:
-        """A key for each token, all of which are read."""
-        return () if self.is_shared else (Cached(self.head_dim),)
+        """A key for each token or so many, all of which are read."""
+        return () if self.is_shared else (Cached(self.head_dim, every=self.every),)
 
     @property
     def launches(self) -> int:
@@ -98,7 +99,7 @@ class Compressed(Spec):
 
     @property
     def _overlap(self) -> int:
-        """Ratio 4, whose entries an index picks, compresses overlapping stretches: each token enters two entries."""
+        """Entries of 4 tokens, and those among which an index picks, are made of overlapping stretches: each token enters two."""
         return 2 if self.index or self.ratio == 4 else 1
 
     @property
