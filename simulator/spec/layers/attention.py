@@ -175,6 +175,7 @@ class Latent(Spec):
     qk_nope_dim: Width
     qk_rope_dim: Width
     v_dim: Width
+    window: Width | None = None  # only the last so many tokens are attended to
     split_kv_b: bool = True  # the up-projection is stored as two tensors (key, value) rather than one
     index: Index | None = None  # picks the tokens that are attended to (DeepSeek-V3.2, GLM-5)
     listed: tuple[Extra, ...] = Field((), max_length=50)  # all its tensors, where they are not the usual ones
