@@ -106,7 +106,7 @@ class _Reader:
             "title": printable(name if isinstance(name, str) and name.strip() else file.path.stem, 100),
             "d_model": embedding.columns,
             "vocab": embedding.rows,
-            "architecture": file.architecture.family,
+            "architecture": file.kind.family,
             "tied_head": "output" not in outside,
             "max_context": file.count("context_length", 0, at_most=MAX_POSITIONS) or None,
             "layers": [layer.data(norm_bias) for layer in layers],
@@ -158,7 +158,9 @@ class _Reader:
         if abs(extra) > 0.5:
             raise file.wrong(f"{format_bytes(abs(extra))} of its tensors are not those of a {file.kind.name} model")
         window = file.key("attention.sliding_window")
-        if window and not any(getattr(layer.attention, "window", None) for layer in model.stack):
+        if window and not any(
+            getattr(layer.attention, "window", None) or getattr(layer.attention, "chunk", None) for layer in model.stack
+        ):
             return [
                 f"the file states a window of {describe(window)} tokens; all layers are counted as seeing everything"
             ]

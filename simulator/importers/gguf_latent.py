@@ -39,7 +39,7 @@ def latent(file: GgufFile, index: int, block: Block, n_layers: int) -> dict[str,
         "qk_rope_dim": rope,
         "v_dim": value // n_heads,
         "split_kv_b": "attn_k_b" in block,
-        "index": _index(file, index, block),
+        "index": None if window else _index(file, index, block),
         "expanded": _keeps_whole_keys(file),
         **window,
     }

@@ -86,13 +86,11 @@ def read_layer(file: GgufFile, place: Place, index: int, n_layers: int, d_model:
     if any(_is_cross(file, role) for role in block):
         idle = tuple(as_listed(role, tensor, idle=True) for role, tensor in block.items())
         return Read({"attention": None, "ffn": None, "norms": 0}, idle, ())
-    norms = [role for role, tensor in block.items() if _is_norm(role, tensor, d_model)]
-    fields = {
-        "attention": mixer_of(file, index, block, n_layers),
-        "ffn": network_of(file, place.block, block),
-        "norms": len(norms),
-    }
-    taken = _taken(file, fields, d_model) | {*norms}
+    fields = {"attention": mixer_of(file, index, block, n_layers), "ffn": network_of(file, place.block, block)}
+    taken = _taken(file, fields, d_model)
+    norms = [role for role, tensor in block.items() if role not in taken and _is_norm(role, tensor, d_model)]
+    fields["norms"] = len(norms)
+    taken |= {*norms}
     biases = [f"{role}.bias" for role in norms if f"{role}.bias" in block and f"{role}.bias" not in taken]
     rest = [role for role in block if role not in taken and role not in biases and role not in of_model]
     return Read(

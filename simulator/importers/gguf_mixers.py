@@ -29,27 +29,13 @@ def mixer_of(file: GgufFile, index: int, block: Block, n_layers: int) -> dict[st
         conv = block["shortconv.conv"]
         return {"kind": "short_conv", "width": conv.columns, "channels": conv.rows}
     state = _state(file, block)
-    if (
-        state
-        and block.keys() & {"attn_q", "attn_qkv"}
-        and state["kind"] not in ("gated_delta_net",)
-        and "ssm_in" in block
-    ):
-        return (
-            {"kind": "parallel", "parts": [grouped_query(file, index, block, n_layers), state]}
-            if _side_by_side(block)
-            else state
-        )
-    if state:
-        return state
-    if block.keys() & {"attn_q", "attn_qkv"}:
+    if state is None and block.keys() & {"attn_q", "attn_qkv"}:
         return grouped_query(file, index, block, n_layers)
-    _none_expected(file, index, block)
-    return None
-
-
-def _side_by_side(block: Block) -> bool:
-    return "attn_output" in block and "ssm_out" in block
+    if state and {"ssm_out", "attn_output"} <= block.keys():  # side by side (Falcon-H1)
+        return {"kind": "parallel", "parts": [grouped_query(file, index, block, n_layers), state]}
+    if state is None:
+        _none_expected(file, index, block)
+    return state
 
 
 def _state(file: GgufFile, block: Block) -> dict[str, Any] | None:
@@ -80,6 +66,10 @@ def _none_expected(file: GgufFile, index: int, block: Block) -> None:
 
 def grouped_query(file: GgufFile, index: int, block: Block, n_layers: int) -> dict[str, Any]:
     """Softmax attention: heads by the keys, widths by the keys or else by the tensors."""
+    if "attn_v_exps" in block:
+        raise file.wrong(
+            f"block {index} chooses among {block['attn_v_exps'].shape[-1]} value projections (attn_v_exps), which cannot be counted yet"
+        )
     n_heads, n_kv = _heads(file, index)
     window = window_of(file, index, n_layers)
     narrow = (
@@ -88,7 +78,7 @@ def grouped_query(file: GgufFile, index: int, block: Block, n_layers: int) -> di
     head_dim = file.count(f"attention.key_length{narrow}", _key_width(file, block, n_heads, n_kv))
     v_dim = file.count(f"attention.value_length{narrow}", _value_width(block, n_kv, head_dim))
     shares = _shares_cache(file, index)
-    found = {
+    return {
         "kind": "grouped_query",
         "n_heads": n_heads,
         "n_kv_heads": n_kv,
@@ -101,22 +91,23 @@ def grouped_query(file: GgufFile, index: int, block: Block, n_layers: int) -> di
         "output_gate": "attn_q" in block and block["attn_q"].rows == 2 * n_heads * head_dim,
         "sinks": "attn_sinks" in block and block["attn_sinks"].columns == n_heads,
         "fused_qkv": "attn_qkv" in block,
-        "value_is_key": file.kind.family == "gemma4" and not block.keys() & {"attn_v", "attn_qkv"},
+        "value_is_key": file.kind.family == "gemma4" and "attn_k" in block and "attn_v" not in block,
         "shares_cache": shares,
+        "lacks_kv": shares and not block.keys() & {"attn_k", "attn_v", "attn_k_norm"},
+        **_index(file, block),
         **window,
     }
-    if shares and "attn_qkv" not in block and not {"attn_k", "attn_k_norm"} <= block.keys():
-        found |= {
-            "value_is_key": False,
-            "qk_norm": None,
-            "listed": listed(block, ("attn_q", "attn_output", "attn_q_norm")),
-        }
-    return found
 
 
-def listed(block: Block, roles: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Tensors of a block as a layer lists them."""
-    return [{"role": role, "rows": block[role].rows, "columns": block[role].columns} for role in roles if role in block]
+def _index(file: GgufFile, block: Block) -> dict[str, Any]:
+    """An index that picks blocks of tokens (MiniMax-M3), those near the new one among them."""
+    if "indexer.q_proj" not in block:
+        return {}
+    return {
+        "picks": file.count("attention.indexer.top_k") * file.count("attention.indexer.block_size"),
+        "index_heads": file.count("attention.indexer.head_count"),
+        "index_dim": file.count("attention.indexer.key_length"),
+    }
 
 
 def _heads(file: GgufFile, index: int) -> tuple[int, int]:

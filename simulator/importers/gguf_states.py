@@ -11,7 +11,6 @@ from simulator.importers.gguf_file import GgufFile
 from simulator.importers.gguf_header import FileTensor
 
 Block = dict[str, FileTensor]
-_MAMBA2 = ("ssm_in", "ssm_conv1d", "ssm_conv1d.bias", "ssm_dt.bias", "ssm_a", "ssm_d", "ssm_norm", "ssm_out")
 _MAMBA = ("ssm_in", "ssm_conv1d", "ssm_conv1d.bias", "ssm_x", "ssm_dt", "ssm_dt.bias", "ssm_a", "ssm_d", "ssm_dt_norm", "ssm_b_norm",
           "ssm_c_norm", "ssm_out")  # fmt: skip
 _DELTA_NET = ("ssm_in", "attn_qkv", "attn_gate", "ssm_ba", "ssm_alpha", "ssm_beta", "ssm_conv1d", "ssm_dt.bias", "ssm_a", "ssm_norm",
@@ -44,21 +43,18 @@ def as_listed(role: str, tensor: FileTensor, idle: bool = False) -> dict[str, An
 
 
 def mamba2(file: GgufFile, block: Block) -> dict[str, Any]:
-    """State-space duality: as its own kind where it has all of that, else as listed (Falcon-H1 may lack the norm)."""
-    n_heads, inner = file.count("ssm.time_step_rank"), file.count("ssm.inner_size")
-    groups, d_state, conv = file.count("ssm.group_count"), file.count("ssm.state_size"), file.count("ssm.conv_kernel")
-    if {*_MAMBA2} <= block.keys():
-        return {
-            "kind": "mamba2",
-            "n_heads": n_heads,
-            "head_dim": inner // max(n_heads, 1),
-            "n_groups": groups,
-            "d_state": d_state,
-            "conv": conv,
-        }
-    _meets(file, block, inner)
-    state = d_state * inner + max(conv - 1, 0) * (inner + 2 * groups * d_state)
-    return _recurrence("mamba2", state, block, _MAMBA2)
+    """State-space duality; Falcon-H1 may lack the norm."""
+    n_heads = file.count("ssm.time_step_rank")
+    return {
+        "kind": "mamba2",
+        "n_heads": n_heads,
+        "head_dim": file.count("ssm.inner_size") // max(n_heads, 1),
+        "n_groups": file.count("ssm.group_count"),
+        "d_state": file.count("ssm.state_size"),
+        "conv": file.count("ssm.conv_kernel"),
+        "conv_bias": "ssm_conv1d.bias" in block,
+        "norm": "ssm_norm" in block,
+    }
 
 
 def mamba(file: GgufFile, block: Block) -> dict[str, Any]:

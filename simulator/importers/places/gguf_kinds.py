@@ -73,7 +73,8 @@ def _base(keys: dict[str, Any]) -> str:
 
 def _by_tensors(header: Header) -> str | None:
     """What older writers did not name: an adapter's pairs of matrices, and a vocabulary without weights."""
-    if any(tensor.name.endswith((".lora_a", ".lora_b")) for tensor in header.tensors):
+    names = {tensor.name for tensor in header.tensors}
+    if any(name.endswith((".lora_a", ".lora_b")) for name in names) and "token_embd.weight" not in names:
         return "is a LoRA adapter, which changes a model and is none: give the GGUF file of its base model"
     if not header.tensors and any(key.startswith("tokenizer.") for key in header.keys):
         return "holds a vocabulary and no weights: give the model's GGUF file"
