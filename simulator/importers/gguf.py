@@ -106,7 +106,7 @@ class _Reader:
             "title": printable(name if isinstance(name, str) and name.strip() else file.path.stem, 100),
             "d_model": embedding.columns,
             "vocab": embedding.rows,
-            "architecture": file.architecture.family,
+            "architecture": file.kind.family,
             "tied_head": "output" not in outside,
             "max_context": file.count("context_length", 0, at_most=MAX_POSITIONS) or None,
             "layers": [layer.data(norm_bias) for layer in layers],
