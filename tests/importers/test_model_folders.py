@@ -113,7 +113,7 @@ def test_weights_that_git_left_out_do_not_hinder(folder):
     (folder / "model-00002-of-00002.safetensors").symlink_to("nowhere")
     loaded = load_model("m")
     assert (loaded.model.d_model, loaded.weights) == (64, None)
-    assert "model-00001-of-00002.safetensors only stands for a file that is not here" in loaded.notes[0]
+    assert "2 safetensors files of the checkpoint are not here (model-00001-of-00002.safetensors" in loaded.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Models in Ollama's store: by their name in Ollama, by a manifest, by a blob; and what its other files are."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from messages import CONFIG
@@ -172,6 +174,24 @@ def test_other_names_are_told_with_what_is_here(store):
         f"{store}: is Ollama's store, give a model by its name: ollama/granite9:70b and ollama/granite9:8b"
     )
     assert told(store / "manifests" / LIBRARY / "granite9").endswith("has several tags, give one of them: 70b and 8b")
+
+
+@pytest.mark.parametrize("inside", ["manifests", "."])
+def test_a_store_that_is_closed_to_us_is_told(store, monkeypatch, inside):
+    """As that of Ollama's service may be, which has a user of its own; other names are looked for as ever."""
+    put_manifest(store, f"{LIBRARY}/mine/latest", [("model", small_gguf(store.parent))])
+    stat = os.stat
+
+    def closed(path, **options):
+        if Path(path) == store / inside or store / inside in Path(path).parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", closed)
+    assert told("ollama/mine") == (
+        f"ollama/mine: Ollama's store {store} cannot be read: ask for the right to, or set OLLAMA_MODELS"
+    )
+    assert load_model("llama3.1:8b").model.name == "llama-3-8b"
 
 
 @pytest.mark.parametrize(

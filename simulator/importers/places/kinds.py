@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from simulator.errors import printable
-from simulator.importers.places.place import first_bytes
 from simulator.units import format_bytes
 
 HEAD_BYTES = 4096  # enough for every mark below
@@ -91,11 +90,6 @@ def _pointer(head: bytes) -> str:
     size = re.search(rb"^size (\d{1,18})$", head, re.MULTILINE)
     held = f" of {format_bytes(int(size[1]))}" if size else ""
     return f"is a Git LFS pointer, which stands for a file{held}: fetch that with git lfs pull, or hf download"
-
-
-def is_pointer(path: Path) -> bool:
-    """Whether a file only stands for one that Git LFS would fetch."""
-    return first_bytes(path, len(LFS_POINTER)) == LFS_POINTER
 
 
 def _zip(head: bytes) -> str | None:

@@ -137,6 +137,9 @@ def _none(given: str, text: str) -> Path:
     tags = ollama.tags_of(told["name"] if told else text)
     if tags:
         raise InputError(f"{text}: Ollama has no such tag here, give one of those it has: {and_others(tags)}")
+    closed = ollama.closed_store() if told else None
+    if closed is not None:
+        raise InputError(f"{text}: Ollama's store {closed} cannot be read: ask for the right to, or set OLLAMA_MODELS")
     if told:
         raise InputError(f"{text}: Ollama has no such model here; ollama pull {told['name']} brings it (all of it)")
     url = _URL.fullmatch(text)

@@ -18,7 +18,9 @@ from simulator.importers.places.place import (
     folder_of_variable,
     folders_in,
     home,
+    is_closed,
     is_folder,
+    is_there,
 )
 from simulator.spec.library import is_file
 from simulator.spec.textfiles import read_json
@@ -84,7 +86,7 @@ def find(text: str) -> Path | None:
         found = store / "manifests"
         for part in (name.host, name.namespace, name.model, name.tag):
             exact = found / part
-            found = exact if exact.exists() else _in_another_case(found, part)
+            found = exact if is_there(exact) else _in_another_case(found, part)
             if found is None:
                 break
         if found is not None and is_file(found):
@@ -94,6 +96,11 @@ def find(text: str) -> Path | None:
 
 def _in_another_case(folder: Path, name: str) -> Path | None:
     return next((path for path in entries_if_any(folder) if path.name.lower() == name.lower()), None)
+
+
+def closed_store() -> Path | None:
+    """A store that we may not read, as Ollama's service may keep its own."""
+    return next((store for store in stores() if is_closed(store) or is_closed(store / "manifests")), None)
 
 
 def tags_of(text: str) -> list[str]:
@@ -185,6 +192,11 @@ def _blob(manifest: Path, layer: dict) -> Path:
     name = f"sha256-{match[1].lower()}"
     folders = [folder / "blobs" for folder in (*manifest.absolute().parents[:6], *stores())]
     found = next((folder / name for folder in folders if is_file(folder / name)), None)
+    closed = next((folder for folder in folders if is_closed(folder)), None)
+    if found is None and closed is not None:
+        raise InputError(
+            f"{manifest}: its {_sort(layer)} layer lies in {closed}, which cannot be read: ask for the right to"
+        )
     if found is None:
         home_of_blobs = next((folder for folder in folders if is_folder(folder)), folders[-1])
         raise InputError(

@@ -32,9 +32,28 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is something of that name that we may see."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_closed(path: Path) -> bool:
+    """Whether what lies there is kept from us."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return not os.access(path, os.R_OK)
+
+
 def is_dangling(path: Path) -> bool:
     """Whether a link leads to nothing, as one into a store whose file has been deleted."""
-    return path.is_symlink() and not path.exists()
+    return path.is_symlink() and not is_there(path)
 
 
 def entries(folder: Path) -> list[Path]:

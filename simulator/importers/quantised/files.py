@@ -46,7 +46,7 @@ def find_files(folder: Path) -> Files:
     files = files or sorted(folder.glob("consolidated*.safetensors"))
     alone = folder / "model.safetensors"
     files = [alone] if alone in files else files
-    present = [file for file in files if not is_pointer(file)]
+    present = [file for file in files if file.is_file() and not is_pointer(file)]
     absent = [file.name for file in files if file not in present] + _gaps(files)
     return Files(tuple(_tensors(present)), tuple(absent), n_files=len(present))
 
