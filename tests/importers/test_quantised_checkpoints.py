@@ -54,7 +54,9 @@ def schemes():
         for row in csv.DictReader(file):
             if row["model"] in ("small", "tiny2") and row["module"] in MODULES:
                 shape = tuple(json.loads(row["shape"]))
-                found[row["scheme"]].append((row["module"], row["tensor_suffix"], row["dtype"], shape, int(row["bytes"])))
+                found[row["scheme"]].append(
+                    (row["module"], row["tensor_suffix"], row["dtype"], shape, int(row["bytes"]))
+                )
     return found
 
 

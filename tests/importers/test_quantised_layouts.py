@@ -89,6 +89,7 @@ DYNAMIC = {"dynamic": True, "num_bits": 8, "type": "float"}
 STATIC = {"dynamic": False, "num_bits": 8, "type": "float"}
 EIGHT = ("int-quantized", 4, "int", "group", 128)
 W4A16 = ("pack-quantized", 4, "int", "group", 128)
+AFFINE = ((2, 64), (3, 64), (4, 32), (4, 64), (4, 128), (5, 64), (6, 64), (8, 32), (8, 64))
 STATED = {
     "autoround-fp8-block": rounded(8, [128, 128], data_type="fp", act_dynamic=True),
     "autoround-fp8-static": rounded(8, -1, data_type="fp", act_dynamic=False),
@@ -169,7 +170,7 @@ STATED = {
     "gptq-4-g128-v2": beside("gptq", bits=4, group_size=128, checkpoint_format="gptq_v2"),
     "gptq-8-g-1": gptq(8, -1),
     "gptq-8-g128": gptq(8, 128),
-    **{f"mlx-affine{bits}-g{group}": mlx(bits, group) for bits, group in ((2, 64), (3, 64), (4, 32), (4, 64), (4, 128), (5, 64), (6, 64), (8, 32), (8, 64))},
+    **{f"mlx-affine{bits}-g{group}": mlx(bits, group) for bits, group in AFFINE},
     "mlx-affine4-g64-f16": mlx(4, 64),
     **{f"mlx-mixed-{low}-{high}": mixed(low, high) for low, high in ((2, 6), (3, 4), (3, 6), (4, 6))},
     "mlx-mxfp4": mlx(4, 32, "mxfp4"),

@@ -112,6 +112,9 @@ def _unquantised(source: _Source, model: Model, files: Files) -> Loaded:
     notes = _told_missing(files)
     if source.wide.name in ("f32", "f64", "fp8"):
         model = model.model_copy(update={"native_weights": source.wide.name})
+        notes += (
+            f"{source.file.name} states {source.wide.name}; other weights are counted where the runtime loads it as such",
+        )
     return Loaded(model, notes=notes)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 
 from simulator.errors import InputError, describe, printable
 from simulator.importers.quantised.modules import Module
@@ -26,42 +26,51 @@ class Patterns:
         self.where, self.is_regular = where, is_regular
         self.names: set[str] = set()  # outside the layers, or parts of names
         self.by_layer: dict[int, set[str]] = {}  # what stands behind a layer; empty: the whole of it
-        self.regular: dict[int | None, list[re.Pattern[str]]] = {}
+        self.starred: dict[int, list[re.Pattern[str]]] = {}  # the same with stars
+        self.regular: dict[int | None, list[re.Pattern[str]]] = {}  # by the layer that a pattern names, if any
+        self._found: dict[tuple[re.Pattern[str], tuple[str, ...], int | None], bool] = {}
         self._seconds = 0.0
-        for entry in entries:
-            if not isinstance(entry, str):
-                raise InputError(f"{where} names modules, {describe(entry)} is none")
+        for entry in dict.fromkeys(map(self._checked, entries)):
             self._add(entry)
+
+    def _checked(self, entry: object) -> str:
+        if not isinstance(entry, str):
+            raise InputError(f"{self.where} names modules, {describe(entry)} is none")
+        return entry
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is listed."""
+        return not (self.names or self.by_layer or self.starred or self.regular)
 
     def _add(self, entry: str) -> None:
         text = entry.removeprefix("re:")
-        if text == entry and not self.is_regular and not re.search(r"[*?]", entry) and not _REGULAR.search(entry):
-            name = entry.removesuffix(".weight")
-            if match := _LAYER.search(name):
+        if self.is_regular or text != entry or _REGULAR.search(entry):
+            number = _WRITTEN_LAYER.search(text)
+            self.regular.setdefault(int(number[1]) if number else None, []).append(self._compiled(text, entry))
+            return
+        match = _LAYER.search(entry.removesuffix(".weight"))
+        if not re.search(r"[*?]", entry):
+            if match:
                 self.by_layer.setdefault(int(match[1]), set()).add(match[2] or "")
             else:
-                self.names.add(name)
-            return
-        is_starred = text == entry and not _REGULAR.search(entry) and not self.is_regular
-        if is_starred and set(entry) <= {"*", "?"}:
+                self.names.add(entry.removesuffix(".weight"))
+        elif set(entry) <= set("*?."):
             raise InputError(f"{self.where}: the pattern {printable(entry[:80])!r} names everything")
-        written = _WRITTEN_LAYER.search(text)
-        pattern = _starred(text) if is_starred else text
-        self.regular.setdefault(int(written[1]) if written else None, []).append(self._compiled(pattern, entry))
+        elif match and match[2]:
+            self.starred.setdefault(int(match[1]), []).append(self._compiled(_starred(match[2]), entry))
+        else:
+            self.regular.setdefault(None, []).append(self._compiled(_starred(entry), entry))
 
     def _compiled(self, pattern: str, entry: str) -> re.Pattern[str]:
         repeats = len(re.findall(r"(?<!\\)[*+]|\{\d*,", pattern))
         if len(pattern) > MAX_PATTERN or repeats > MAX_REPEATS or _NESTED.search(pattern):
             raise InputError(f"{self.where}: the pattern {printable(entry[:80])!r} is too intricate to be applied")
+        is_whole = not self.is_regular and not entry.startswith("re:")
         try:
-            return re.compile(pattern if self.is_regular or entry.startswith("re:") else rf"(?:{pattern})(?=\.|$)")
+            return re.compile(rf"(?:{pattern})(?=\.|$)" if is_whole else pattern)
         except (re.error, RecursionError, OverflowError):
             raise InputError(f"{self.where}: {printable(entry[:80])!r} is no regular expression") from None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is listed."""
-        return not (self.names or self.by_layer or self.regular)
 
     def has(self, module: Module) -> bool:
         """Whether the list names a module, something that it is in, or a part of its name."""
@@ -70,20 +79,31 @@ class Patterns:
             return True
         if module.layer in self.by_layer and not self.by_layer[module.layer].isdisjoint(beginnings):
             return True
-        return bool(self.regular) and any(True for _ in self._matching(module))
+        if module.layer is not None and any(
+            _has_start(each, module.names) for each in self.starred.get(module.layer, ())
+        ):
+            return True
+        listed = self.regular.get(None, ())
+        if module.layer is not None:
+            listed = (*listed, *self.regular.get(module.layer, ()))
+        return any(self._matches(pattern, module) for pattern in listed)
 
-    def _matching(self, module: Module) -> Iterator[re.Pattern[str]]:
-        listed = (
-            *self.regular.get(None, ()),
-            *(self.regular.get(module.layer, ()) if module.layer is not None else ()),
-        )
-        began = time.perf_counter()
-        for pattern in listed:
-            if any(pattern.match(name) for name in module.full_names):
-                yield pattern
-        self._seconds += time.perf_counter() - began
-        if self._seconds > MAX_SECONDS:
-            raise InputError(f"{self.where}: its patterns take too long to be applied")
+    def _matches(self, pattern: re.Pattern[str], module: Module) -> bool:
+        """Whether a regular expression finds a module by any of its names."""
+        is_of_one = module.layer is None or any(char.isdigit() for char in pattern.pattern)
+        key = (pattern, module.names, module.layer if is_of_one else -len(str(module.layer)))
+        if key not in self._found:
+            began = time.process_time()
+            self._found[key] = any(pattern.match(name) for name in module.full_names)
+            self._seconds += time.process_time() - began
+            if self._seconds > MAX_SECONDS:
+                raise InputError(f"{self.where}: its patterns take too long to be applied")
+        return self._found[key]
+
+
+@lru_cache(maxsize=10_000)
+def _has_start(pattern: re.Pattern[str], names: tuple[str, ...]) -> bool:
+    return any(map(pattern.match, names))
 
 
 def _starred(text: str) -> str:
