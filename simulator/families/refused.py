@@ -34,6 +34,8 @@ _GROUPS: dict[str, str] = {
     "one that keeps no keys and values: it reads the whole text again for each token": "xlm",
     "one trained on permutations: for each token it reads the two before it and a placeholder again": "xlnet",
     "a writer of captions that keeps the features of its picture in its cache, and its config does not say how many": "git",
+    "one that keeps all that it read and a window of what it wrote, and how much of a context is which is not asked": "unlimited_ocr "
+    "unlimited_ocr_text",
     "a diffusion model: it writes many tokens at a time, in steps": "diffusion_gemma diffusion_gemma_text dream llada",
 }
 

@@ -27,21 +27,6 @@ class DeepSeekOcr(DenseFirst):
         return shared_biases(self.experts(index)["d_shared"], self.d_model)
 
 
-class UnlimitedOcr(DeepSeekOcr):
-    """Unlimited-OCR: what was read stays, of what is written only the window."""
-
-    types = ("unlimited_ocr_text",)
-    gguf = ()
-
-    def window(self, index: int) -> dict[str, int]:
-        """None: the document that was read is kept, and it is the longer part."""
-        return {}
-
-    def remarks(self) -> list[str]:
-        """How its window differs from others."""
-        return ["the window of this model holds for the tokens it writes: a context is counted as read, and seen whole"]
-
-
 class Ernie45VlMoe(Ernie45Moe):
     """ERNIE 4.5 VL: experts for words and experts for pictures in each layer; words use theirs only."""
 

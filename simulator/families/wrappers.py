@@ -12,7 +12,11 @@ from simulator.families.family import FAMILIES
 _TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config", "vlm_config", "decoder")
 # What text parts take from the whole, where it states them or its class does.
 _OUTRANKS = "tie_word_embeddings"
-_WHOLE_INSIDE = ("blip-2", "instructblip", "instructblipvideo")  # their part that writes is a model with a head of its own
+_WHOLE_INSIDE = (
+    "blip-2",
+    "instructblip",
+    "instructblipvideo",
+)  # their part that writes is a model with a head of its own
 
 
 def text_part(file: Path, whole: dict[str, Any]) -> tuple[Config, list[str]]:
@@ -56,8 +60,10 @@ def check_head(file: Path, whole: dict[str, Any], tied: bool, vocab: int, d_mode
     """InputError where the whole has a head of other sizes than its text part (Ovis 2 builds it by its own keys)."""
     if whole.get("model_type") != "ovis2" or tied:
         return
+    own = config_classes()["ovis2"]["defaults"]
     for name, inner in (("vocab_size", vocab), ("hidden_size", d_model)):
-        if whole.get(name, inner) != inner:
+        stated = whole.get(name, own[name])
+        if stated != inner:
             raise InputError(
-                f"{file}: {name} is {describe(whole[name])} and that of text_config {inner:,}: the head does not fit the rest"
+                f"{file}: {name} is {describe(stated)} and that of text_config {inner:,}: the head does not fit the rest"
             )
