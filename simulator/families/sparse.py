@@ -184,7 +184,7 @@ class LongCatFlash(DeepSeek3):
         """Two layers, and the experts that stand across them."""
         beside = [*super().layer_beside(index), *self.wider_queries(index)]
         half = {"attention": self.latent(index), "ffn": self.dense(index), "norms": 2, "beside": beside}
-        experts = {"ffn": self.experts(index), "norms": 0, "beside": self.unused_experts(index)}
+        experts = {"ffn": self.experts(index), "norms": 0}
         return [half, half, experts]
 
     def experts(self, index: int, **more: Any) -> dict[str, Any]:
@@ -202,21 +202,23 @@ class LongCatFlash(DeepSeek3):
             raise self.config.wrong("qk_head_dim", f"qk_nope_head_dim and qk_rope_head_dim together are {used}")
         return [extra("attn_q_b_rest", latent["q_rank"] or self.d_model, latent["n_heads"] * more)] if more else []
 
-    def unused_experts(self, index: int) -> list[dict[str, Any]]:
-        """Gate and up that transformers makes for zero experts too, which never read them."""
-        ffn = self.experts(index)
-        width = 2 * ffn["d_expert"] * ffn["n_zero"]
-        return [extra("ffn_gate_up_zero", self.d_model, width, idle=True)] if width else []
+    def model(self) -> dict[str, Any]:
+        """In the total is what transformers makes too much, gate and up for zero experts: it is in no memory but its own."""
+        return {**super().model(), "unstored_params": self._unstored}
+
+    @property
+    def _unstored(self) -> int:
+        ffn = self.experts(0)
+        return self.n_layers * 2 * ffn["d_expert"] * ffn["n_zero"] * self.d_model
 
     def remarks(self) -> list[str]:
-        """What is counted and used by no token."""
+        """How tokens choose, and what is counted and nowhere held."""
         ffn = self.experts(0)
-        n_unused = self.n_layers * 2 * ffn["d_expert"] * ffn["n_zero"] * self.d_model
-        if not n_unused:
-            return []
+        if not ffn["n_zero"]:
+            return super().remarks()
         share = f"a token's {ffn['n_active']} choices fall among {ffn['n_experts']} experts and {ffn['n_zero']} that do nothing"
-        held = f"gate and up of those as well, which transformers 5.24 makes, are in the total: {n_unused:,} weights"
-        return [share, f"{held} that no token reads and no checkpoint holds"]
+        made = f"of all weights {self._unstored:,} are gate and up that transformers 5.24 makes for those as well"
+        return [*super().remarks(), share, f"{made}: no checkpoint holds them, and they are in none of the bytes here"]
 
 
 class Qwen4Exp(Qwen35Moe):

@@ -143,6 +143,7 @@ class Model(Spec):
     per_layer_input: PerLayerInput | None = None
     streams: Streams | None = None  # several residual streams in place of one
     beside: tuple[Extra, ...] = Field((), max_length=100)  # further tensors outside the layers
+    unstored_params: int = Field(0, ge=0, le=10**15)  # weights that a library makes, no file holds and no token reads
     native_weights: str | None = None
     architecture: str | None = None  # what GGUF files of it call themselves, where a runtime goes by that
     published: Published = Published.model_construct()
@@ -218,7 +219,7 @@ class Model(Spec):
     @cached_property
     def total_params(self) -> int:
         """Every weight, each once."""
-        return sum(
+        return self.unstored_params + sum(
             len(indices) * tensor.params
             for _, indices, tensors in self.shapes
             for tensor in tensors
