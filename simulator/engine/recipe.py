@@ -143,7 +143,12 @@ def _reason(model: Model) -> str | None:
         return "a model without head or last norm, with biases there, or with learned positions"
     if model.per_layer_input or model.streams:
         return "a model with inputs of each layer's own, or with several residual streams"
+    further = [each.role for each in model.beside if not each.idle and each.role != "rope_freqs"]
+    if further:
+        return f"the further tensor {further[0]}"
     for index, layer in enumerate(model.stack):
+        if layer.beside:
+            return f"the further tensor blk.{index}.{layer.beside[0].role}"
         reason = _reason_of_layer(layer)
         if reason:
             return f"{reason} (layer {index})"
@@ -154,7 +159,7 @@ def _reason_of_layer(layer: Layer) -> str | None:
     attention, ffn = layer.attention, layer.ffn
     if layer.cross_attention or not isinstance(attention, GroupedQuery):
         return f"attention of kind {attention.kind}" if attention else "a layer without attention"
-    unusual = ("chunk", "output_gate", "sinks", "fused_qkv", "value_is_key", "shares_cache")
+    unusual = ("chunk", "output_gate", "sinks", "fused_qkv", "value_is_key", "shares_cache", "listed", "picks")
     odd = [name for name in unusual if getattr(attention, name)]
     if odd:
         return f"attention with {odd[0]}"

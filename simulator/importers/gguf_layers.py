@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 from simulator.errors import printable
@@ -24,6 +25,18 @@ _INNER_NORMS = frozenset(
 )  # fmt: skip
 # Looked up, for pictures, or of no use where a file has it twice: held, not read in a step.
 _IDLE = re.compile(r"ffn_gate_tid2eid|vis_.*|attn_rot_embd|exp_probs_b_vl.*|cross_attn_.*")
+# Norms of the residual stream, which are as wide as it.
+_WIDE = frozenset(
+    (
+        "attn_norm",
+        "attn_norm_2",
+        "ffn_norm",
+        "post_attention_norm",
+        "post_ffw_norm",
+        "layer_output_norm",
+        "ffn_norm_exps",
+    )
+)
 _ROLE = re.compile(r"[a-z0-9_.]{1,80}")
 _STEM = re.compile(r"(.+?)\.(bias|scale|scales|input_scale|lora_[ab])")
 _ALWAYS = frozenset(
@@ -95,7 +108,7 @@ def read_layer(file: GgufFile, place: Place, index: int, n_layers: int, d_model:
     rest = [role for role in block if role not in taken and role not in biases and role not in of_model]
     return Read(
         fields,
-        tuple(_beside(file, role, block) for role in rest),
+        tuple(_beside(file, role, block, d_model) for role in rest),
         tuple(as_listed(role, block[role]) for role in biases),
     )
 
@@ -119,9 +132,14 @@ def _taken(file: GgufFile, fields: dict[str, Any], d_model: int) -> set[str]:
     return {tensor.role for tensor in layer.tensors(d_model, False)}
 
 
-def _beside(file: GgufFile, role: str, block: Block) -> dict[str, Any]:
-    tensor = block[role]
+def _beside(file: GgufFile, role: str, block: Block, d_model: int) -> dict[str, Any]:
+    tensor, stem = block[role], _stem(role)
     if not _ROLE.fullmatch(role):
         raise file.wrong(f"tensor {printable(tensor.name, 80)!r} is not known in a {file.kind.name} model")
+    met = d_model if role in _WIDE else block[stem].rows if role.endswith(".bias") and stem in block else None
+    if met is not None and prod(tensor.shape) != met:
+        raise file.wrong(
+            f"tensor {printable(tensor.name, 80)} has {prod(tensor.shape):,} values, what it meets has {met:,}"
+        )
     idle = bool(_IDLE.fullmatch(role)) or (role == "attn_kv_b" and "attn_k_b" in block) or ".lora_" in role
     return as_listed(role, tensor, idle)

@@ -82,7 +82,7 @@ class _Reader:
             raise InputError(
                 f"{self.path}: {key} is {'missing' if value is None else 'not a list'}: damaged, or no text model"
             )
-        if set(map(type, value)) != {kind}:
+        if not set(map(type, value)) <= ({int, float} if kind is float else {kind}):  # whole numbers are numbers, too
             raise InputError(f"{self.path}: {key} holds something that is no {_WORDS[kind]}: damaged")
         if length is not None and len(value) < length:
             raise InputError(f"{self.path}: {key} has {len(value):,} entries for {counted(length, 'token')}: damaged")
