@@ -100,6 +100,9 @@ def test_a_link_to_a_file_that_is_gone_is_told(cache):
         f"{snapshot}: its config.json leads to a file that is gone: "
         "hf download Org/Name config.json brings its config (a few kB)"
     )
+    assert told(str(snapshot / "config.json")).endswith(
+        "config.json: is a link to a file that is gone: fetch that again"
+    )
 
 
 def test_what_is_not_here_is_answered_with_the_command(cache):

@@ -72,6 +72,8 @@ def test_a_manifest_leads_to_its_blob_wherever_the_store_lies(tmp_path):
     """No variable is needed: the blobs lie beside the manifests. The last model layer counts, as in Ollama."""
     layers = [("model", b"GGUF of before"), ("model", small_gguf(tmp_path)), ("params", b'{"stop": ["x"]}')]
     manifest = put_manifest(tmp_path / "elsewhere", f"{LIBRARY}/mine/latest", layers)
+    (tmp_path / "link").symlink_to(manifest)
+    assert load_model(tmp_path / "link").model.d_model == 64
     for given in (manifest, str(manifest), manifest.parent):
         assert (load_model(given).model.d_model, load_model(given).model.name) == (64, "mine:latest")
 

@@ -10,6 +10,7 @@ from simulator.errors import InputError, printable
 from simulator.importers.places.gguf_kinds import is_beside, is_beside_by_name
 from simulator.importers.places.place import MAX_ENTRIES, Place, and_others, entries_if_any, folders_in
 
+MAX_FOLDERS = 1000  # in one folder that are looked into
 MAX_OPENED = 32  # files whose keys are read to tell models from the rest
 _PART = re.compile(r"(?P<set>.+)-\d{5}-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 
@@ -19,9 +20,12 @@ def gguf_files(folder: Path, deep: bool) -> list[Path]:
     found = [path for path in entries_if_any(folder) if path.suffix.lower() == ".gguf"]
     if found and not deep:
         return found
-    for inner in folders_in(folder):
-        found += [path for path in entries_if_any(inner) if path.suffix.lower() == ".gguf"]
-        if len(found) > MAX_ENTRIES:
+    n_seen = 0
+    for inner in folders_in(folder)[:MAX_FOLDERS]:
+        inside = entries_if_any(inner)
+        found += [path for path in inside if path.suffix.lower() == ".gguf"]
+        n_seen += len(inside)
+        if n_seen > MAX_ENTRIES:
             break
     return found
 

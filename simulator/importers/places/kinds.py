@@ -53,7 +53,15 @@ _UNFINISHED = (
 _BLOB = re.compile(r"sha256-[0-9a-f]{64}")
 _PROGRAMS = (b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"jartsr='")
 _MODELFILE = re.compile(rb"(\s*#[^\n]*\n)*\s*FROM[ \t]+(?P<from>\S+)", re.IGNORECASE)
-_WEB = re.compile(rb"\s*(<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
+# What Hugging Face's server answers instead of a file, as text or as JSON.
+_ANSWER = re.compile(
+    rb'\s*(\{\s*"error"\s*:\s*")?(?P<said>(Entry not found|Invalid username or password|Repository not found|'
+    rb'Access to model|Sorry, we can\'t find|Not Found|Unauthorized|Internal Error)[^"\n]{0,200})'
+)
+_WHISPER_POSITIONS = (1500).to_bytes(
+    4, "little"
+)  # n_audio_ctx, which follows the magic and n_vocab in whisper.cpp's files
+_WEB = re.compile(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
 
 
 def what_it_is(path: Path, head: bytes) -> str | None:
@@ -68,6 +76,12 @@ def what_it_is(path: Path, head: bytes) -> str | None:
         return _pointer(head)
     if name.endswith(_UNFINISHED) or re.fullmatch(rf"{_BLOB.pattern}-partial(-\d+)?", name):
         return f"is a download that has not ended: fetch the rest of it, or {GIVE}"
+    answer = _ANSWER.match(head)
+    if answer:
+        said = printable(answer["said"].decode("utf-8", "replace"))
+        return f"is the answer of a server ({said!r}), saved in the place of a file: fetch the file itself"
+    if head.startswith(b"lmgg") and head[8:12] == _WHISPER_POSITIONS:
+        return f"is a model of speech (whisper.cpp): no text is decoded from a prompt by it; {GIVE} of a language model"
     for offset, mark, text in _MARKS:
         if head[offset:].startswith(mark):
             return f"is {text}"

@@ -10,7 +10,15 @@ from simulator.errors import InputError
 from simulator.importers.places import hub, ollama
 from simulator.importers.places.folder import has_model, in_folder
 from simulator.importers.places.gguf_files import choose
-from simulator.importers.places.place import Place, and_others, entries_if_any, folder_of_variable, home, is_folder
+from simulator.importers.places.place import (
+    Place,
+    and_others,
+    entries_if_any,
+    folder_of_variable,
+    home,
+    is_dangling,
+    is_folder,
+)
 from simulator.spec.library import find, is_file, look_up, shelf
 from simulator.spec.textfiles import read_text
 
@@ -25,6 +33,8 @@ def find_elsewhere(given: str | Path) -> Place:
     InputError with what may be meant, or the command that would bring it, where there is none.
     """
     folder = shelf("models")
+    if is_dangling(Path(given)):
+        raise InputError(f"{given}: is a link to a file that is gone: fetch that again")
     if not isinstance(given, str):
         return Place(find(given, folder, "model"))
     text = given.strip()

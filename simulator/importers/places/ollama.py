@@ -190,7 +190,9 @@ def _blob(manifest: Path, layer: dict) -> Path:
             f"{manifest}: the digest of its {_sort(layer)} layer is {describe(digest)}, sha256: with 64 digits is needed"
         )
     name = f"sha256-{match[1].lower()}"
-    folders = [folder / "blobs" for folder in (*manifest.absolute().parents[:6], *stores())]
+    folders = [
+        folder / "blobs" for folder in (*manifest.absolute().parents[:6], *manifest.resolve().parents[:6], *stores())
+    ]
     found = next((folder / name for folder in folders if is_file(folder / name)), None)
     closed = next((folder for folder in folders if is_closed(folder)), None)
     if found is None and closed is not None:
