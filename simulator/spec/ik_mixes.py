@@ -143,7 +143,7 @@ def _attn_q(name: str, slot: Slot, where: Where) -> str | None:
     return {"iq5_k": "iq4_k", "iq5_ks": "iq4_ks"}[name] if is_70b or _is_8b(slot) else None
 
 
-def _ffn(name: str, slot: Slot, where: Where) -> str | None:
+def _ffn(name: str, _slot: Slot, where: Where) -> str | None:
     return "iq4_ks" if name == "iq3_kl" and where.matters_more else None
 
 

@@ -19,6 +19,7 @@ from simulator.spec.quant import (
     RARE,
     TENSORS_ONLY,
     Format,
+    Slot,
     Weights,
     every_matrix,
     format_called,
