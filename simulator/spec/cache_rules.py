@@ -59,8 +59,9 @@ class CacheRules(Spec):
 
     def attention_of(self, model: Model, attention: Attention) -> Attention:
         """A layer's attention as it runs: without its window where that is not applied, with latents where those are kept."""
-        if getattr(attention, "window", None) and not self._applies_windows(model.architecture):
-            return attention.model_copy(update={"window": None})
+        if attention.kind == "grouped_query":
+            is_plain = attention.window is None or self._applies_windows(model.architecture)
+            return attention if is_plain else attention.model_copy(update={"window": None})
         if attention.kind != "latent":
             return attention
         is_whole = model.architecture in self.expands_latents_of or (attention.expanded and self.expands_latents)
