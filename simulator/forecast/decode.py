@@ -295,7 +295,7 @@ def cache_bytes_held(model: Model, load: Workload, rules: CacheRules = AS_ARCHIT
             kept = count * copies_held(cache_pieces(attention), n_devices)
             for each in attention.cached:
                 held = held + kept * _entry_bytes(load.cache, each) * rules.held(each, depth)
-            held = held + count * (attention.state_bytes + attention.waiting_bytes)
+            held = held + count * attention.state_bytes + kept * attention.waiting_bytes
         if layer.cross_attention is not None:
             held = held + count * _source_bytes(load.cache, layer.cross_attention) * load.source_tokens
     return held * load.batch

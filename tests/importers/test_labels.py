@@ -72,7 +72,7 @@ def test_an_unknown_model_is_left_out(label, n_params):
         ("llama 8B IQ3_S mix - 3.66 bpw", "iq3_m"),
         ("llama 8B IQ4_NL - 4.5 bpw", "iq4_nl"),
         ("bitnet 2B TQ1_0 - 1.69 bpw ternary", "tq1_0"),
-        ("gpt-oss 20B MXFP4 MoE", "mxfp4"),
+        ("gpt-oss 20B MXFP4 MoE", "mxfp4_moe"),
         ("llama 8B all F32", "f32"),
         ("llama 8B BF16", "bf16"),
         ("llama 7B mostly Q4_1, some F16", "q4_1"),

@@ -149,7 +149,7 @@ def test_a_format_is_found_in_any_spelling(typed, name):
 @pytest.mark.parametrize(
     ("typed", "candidates"),
     [
-        ("q4", "q4_0, q4_1, q4_k_s, q4_k_m or q4_k"),
+        ("q4", "q4_0, q4_1, q4_k_s or q4_k_m"),
         ("iq4", "iq4_nl or iq4_xs"),
         ("4-bit", "q4_k_m, q4_0 or int4-g128"),
         ("mxfp4+q2", "q2_k or q2_k_s"),
@@ -201,7 +201,7 @@ def test_show_knows_the_names_of_simulate(command, refusal):
     assert "llama.cpp (in llama-cpp-python)" in command("show", "llama-cpp-python")
     assert command("show", "ollama").startswith("Ollama\n")
     assert refusal("show", "h100") == "'h100' could be h100-pcie or h100-sxm: write one of them"
-    assert refusal("show", "q4") == "format 'q4' could be q4_0, q4_1, q4_k_s, q4_k_m or q4_k: write one of them"
+    assert refusal("show", "q4") == "format 'q4' could be q4_0, q4_1, q4_k_s or q4_k_m: write one of them"
 
 
 def test_every_name_that_people_use_is_one_thing_or_is_answered():

@@ -71,7 +71,7 @@ PUBLISHED_FILES = [
     ("llama-2-7b", "q4_0", 3.562, LHL),
     ("llama-2-7b", "q4_k_m", 3.8, LHL),
     ("llama-2-7b", "f16", 12.55, "https://github.com/ggml-org/llama.cpp/pull/3545"),
-    ("gpt-oss-20b", "mxfp4", 11.27, M2),
+    ("gpt-oss-20b", "mxfp4_moe", 11.27, M2),
     ("qwen3-30b-a3b", "q8_0", 30.25, M2),
     ("qwen3-30b-a3b", "iq4_xs", 15.32, "https://github.com/ikawrakow/ik_llama.cpp/issues/399"),
     ("mixtral-8x7b", "q4_0", 24.62, P4406),
