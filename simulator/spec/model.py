@@ -328,7 +328,9 @@ def _slots(model: Model) -> tuple[tuple[int, Tensor, tuple[Slot, ...]], ...]:
 
 def weight_bytes(model: Model, weights: Weights) -> float:
     """Bytes of the whole model in these formats: what a file of it holds and what memory must hold."""
-    return sum(stored.total_bytes for stored in store(model, weights) if not stored.tensor.is_again)
+    return (
+        sum(stored.total_bytes for stored in store(model, weights) if not stored.tensor.is_again) + weights.held_bytes
+    )
 
 
 def looked_up_bytes(model: Model, weights: Weights) -> float:

@@ -270,9 +270,7 @@ class Weights:
     name: str
     choose: Callable[[Slot], Format]
     held_bytes: float = 0.0  # of what a file holds beside the model's tensors, which memory holds and no step reads
-    kernels: tuple[
-        str, ...
-    ] = ()  # formats whose kernels read its quantised matrices, where its name is none of a format
+    kernels: tuple[str, ...] = ()  # formats whose kernels read its matrices, where its name is none of a format
 
     def __repr__(self) -> str:
         return f"Weights({self.name!r})"

@@ -20,11 +20,23 @@ MIXTURE = {
     "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "vocab_size": 512, "num_experts": 8,
     "num_experts_per_tok": 2, "tie_word_embeddings": False, "dtype": "bfloat16", "transformers_version": "5.24.0",
 }  # fmt: skip
+INT4 = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128}
 W4A16 = {
-    "quant_method": "compressed-tensors", "format": "pack-quantized", "ignore": ["lm_head"],
-    "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128}}},
-}  # fmt: skip
+    "quant_method": "compressed-tensors",
+    "format": "pack-quantized",
+    "ignore": ["lm_head"],
+    "config_groups": {"group_0": {"targets": ["Linear"], "weights": INT4}},
+}
 FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128], "activation_scheme": "dynamic"}
+NF4 = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128}
+FLOAT8 = {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float", "strategy": "channel"}}
+MIX = {
+    "quant_method": "modelopt",
+    "quant_algo": "MIXED_PRECISION",
+    "quantized_layers": {"model.layers.0.mlp.up_proj": {"quant_algo": "FP8"}},
+}
+QUARK = {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp8_e4m3", "qscheme": "per_tensor"}}}
 NVFP4 = {
     "quantization": {
         "quant_algo": "NVFP4",
@@ -53,8 +65,8 @@ def stored(path):
     ("stated", "gib"),
     [
         (W4A16, 7.20),
-        (W4A16 | {"config_groups": {"g": {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float", "strategy": "channel"}}}, "format": "float-quantized"}, 12.17),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}, 7.20),
+        (W4A16 | {"config_groups": {"g": FLOAT8}, "format": "float-quantized"}, 12.17),
+        (NF4 | {"bnb_4bit_use_double_quant": True}, 7.20),
         ({"quant_method": "gptq", "bits": 8, "group_size": 128, "desc_act": False, "sym": True}, 12.4),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"]}, 7.68),
     ],
@@ -107,14 +119,14 @@ def test_a_statement_in_a_file_beside_is_read(tmp_path, name, content, written):
         (FP8 | {"modules_to_not_convert": ["model.layers.0"]}, "ffn_up", 10, 8),
         (FP8 | {"modules_to_not_convert": ["down_proj"]}, "ffn_down", 3, 16),
         (FP8, "output", 0, 16),
-        ({"quant_method": "gptq", "bits": 4, "group_size": 128, "dynamic": {r"+:.*\.[0-3]\..*": {"bits": 8}}}, "attn_v", 3, 8.219),
-        ({"quant_method": "gptq", "bits": 4, "group_size": 128, "dynamic": {r"-:.*down_proj": {}}}, "ffn_down", 9, 16),
-        ({"quant_method": "gptq", "bits": 4, "group_size": 128, "modules_in_block_to_quantize": [["self_attn.q_proj"]]}, "attn_k", 0, 16),
-        ({"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": {"model.layers.0.mlp.up_proj": {"quant_algo": "FP8"}}}, "ffn_up", 0, 8),
-        ({"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": {"model.layers.0.mlp.up_proj": {"quant_algo": "FP8"}}}, "ffn_up", 1, 16),
-        ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp8_e4m3", "qscheme": "per_tensor"}}, "exclude": ["*lm_head"]}, "attn_q", 0, 8),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "llm_int8_skip_modules": ["q_proj"]}, "attn_q", 5, 16),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "llm_int8_skip_modules": ["q_proj"]}, "output", 0, 4.5),
+        (GPTQ | {"dynamic": {r"+:.*\.[0-3]\..*": {"bits": 8}}}, "attn_v", 3, 8.219),
+        (GPTQ | {"dynamic": {r"-:.*down_proj": {}}}, "ffn_down", 9, 16),
+        (GPTQ | {"modules_in_block_to_quantize": [["self_attn.q_proj"]]}, "attn_k", 0, 16),
+        (MIX, "ffn_up", 0, 8),
+        (MIX, "ffn_up", 1, 16),
+        (QUARK | {"exclude": ["*lm_head"]}, "attn_q", 0, 8),
+        (NF4 | {"llm_int8_skip_modules": ["q_proj"]}, "attn_q", 5, 16),
+        (NF4 | {"llm_int8_skip_modules": ["q_proj"]}, "output", 0, 4.5),
         ({"quant_method": "aqlm", "num_codebooks": 2, "nbits_per_codebook": 8, "in_group_size": 8}, "ffn_up", 0, 2.01),
         ({"quant_method": "fbgemm_fp8", "modules_to_not_convert": ["model.layers.0.self_attn"]}, "attn_q", 0, 16),
         ({"quant_method": "eetq"}, "attn_q", 0, 8),
@@ -137,7 +149,7 @@ def test_modules_have_what_is_stated_of_them(tmp_path, stated, role, layer, bits
 @pytest.mark.parametrize(
     ("stated", "experts", "router"),
     [
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, 16, 16),
+        (NF4, 16, 16),
         ({"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}, 4.25, 16),
         (FP8, 8.002, 16),
         (FP8 | {"expert_dtype": "fp4"}, 4.25, 16),

@@ -138,7 +138,7 @@ def _from_files(source: _Source, files: Files, model: Model) -> Loaded:
         notes += more
         held = held_by(model, files.tensors, source.numbers) if more else held
     predicted = by_rules(model, source.rules, source.wide, source.numbers)
-    table = formats_of(model, held, predicted)
+    table = formats_of(model, held, predicted, files.is_complete)
     if not files.is_complete:
         if source.refusal:
             return Loaded(model, notes=tuple(notes), refusal=source.refusal)

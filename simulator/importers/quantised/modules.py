@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -22,7 +23,7 @@ _ATTENTION = {
     "k_proj wk key k": (_K, _QKV),
     "v_proj wv value v": (_V, _QKV),
     "qkv_proj c_attn query_key_value Wqkv wqkv qkv W_pack in_proj": (_QKV, _Q + _K + _V),
-    "o_proj out_proj wo dense c_proj proj wo_proj output_proj": (("attn_output",),),
+    "o_proj out_proj wo Wo dense c_proj proj wo_proj output_proj": (("attn_output",),),
     "q_norm q_layernorm query_layernorm query_norm q_ln": (("attn_q_norm",),),
     "k_norm k_layernorm key_layernorm key_norm k_ln": (("attn_k_norm",),),
     "sinks sink attn_sink": (("attn_sinks",),),
@@ -85,8 +86,21 @@ _ROUTER = {
     "fc1_latent_proj": (("ffn_latent_down",),),
     "fc2_latent_proj": (("ffn_latent_up",),),
 }
+_OF_GEMMA = {
+    "per_layer_input_gate": (("inp_gate",),),
+    "per_layer_projection": (("proj",),),
+    "post_per_layer_input_norm": (("post_norm",),),
+    "altup.correct_output_scale": (("altup_correct_scale",),),
+    "altup.correction_coefs": (("altup_correct_coef",),),
+    "altup.prediction_coefs": (("altup_predict_coef",),),
+    "altup.modality_router": (("altup_router",),),
+    "altup.router_norm": (("altup_router_norm",),),
+    "laurel.linear_left": (("laurel_l",),),
+    "laurel.linear_right": (("laurel_r",),),
+    "laurel.post_laurel_norm": (("laurel_post_norm",),),
+}
 _ATTENTIONS = ("self_attn", "attn", "attention", "self_attention", "mixer")
-_FFNS = ("mlp", "block_sparse_moe", "feed_forward", "ffn", "moe", "mixer")
+_FFNS = ("mlp", "block_sparse_moe", "feed_forward", "ffn", "moe", "mixer", "mlp_block", "mlps")
 # What stands before a module's own name, and the names behind it.
 _PLACES: tuple[tuple[tuple[str, ...], dict[str, tuple[Roles, ...]]], ...] = (
     (_ATTENTIONS, _ATTENTION),
@@ -102,19 +116,25 @@ _PLACES: tuple[tuple[tuple[str, ...], dict[str, tuple[Roles, ...]]], ...] = (
     (("shared_mlp", "shared_expert", "shared_experts"), _SHARED),
     (_FFNS, _ROUTER | _FFN),
     (("",), {"gate router": (("ffn_gate_inp",),), "fc1": (_UP,), "fc2": (_DOWN,)}),
+    (("",), _OF_GEMMA),
 )  # fmt: skip
 _NORMS = (
     "input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm", "ln_1", "ln_2",
     "norm1", "norm2", "attention_norm", "ffn_norm", "operator_norm", "pre_mlp_layernorm", "post_mlp_layernorm",
     "self_attn_layer_norm", "final_layer_norm", "post_attention_norm", "pre_feedforward_layernorm_2", "ln1", "ln2",
     "post_feedforward_layernorm_1", "post_feedforward_layernorm_2", "norm", "post_self_attn_layernorm", "pre_ff_layernorm",
-    "layer_norm", "input_norm",
+    "layer_norm", "input_norm", "attn_norm", "mlp_norm", "post_norm1", "post_norm2", "attention_layernorm",
+    "feedforward_layernorm", "temporal_pre_norm", "channel_pre_norm",
 )  # fmt: skip
 _OUTSIDE: dict[str, tuple[Roles, ...]] = {
-    "embed_tokens wte word_embeddings tok_embeddings embed_in embeddings embedding embed": (("token_embd",),),
-    "wpe embed_positions position_embeddings": (("position_embd",),),
-    "lm_head embed_out head output": (("output",),),
-    "norm final_layernorm ln_f final_layer_norm norm_f final_norm embedding_norm": (("output_norm",),),
+    "embed_tokens wte word_embeddings tok_embeddings embed_in embeddings embedding embed tokens_embed input_embedding": (
+        ("token_embd",),
+    ),
+    "wpe embed_positions position_embeddings positions_embed": (("position_embd",),),
+    "lm_head embed_out head output output_projection decoder": (("output",),),
+    "norm final_layernorm ln_f final_layer_norm norm_f final_norm embedding_norm layer_norm output_layernorm": (
+        ("output_norm",),
+    ),
     "embed_tokens_per_layer": (("per_layer_token_embd",),),
     "per_layer_model_projection": (("per_layer_model_proj",),),
     "per_layer_projection_norm": (("per_layer_proj_norm",),),
@@ -196,24 +216,33 @@ def place_of(name: str, n_layers: int) -> Place:
     return Place(layer, path, roles, "", is_bias, suffix)
 
 
+# Parameters that stand behind a module with a name of their own in between: bitsandbytes' weight.absmax, VPTQ's centroids.weight.
+_INNER = ("weight", "norm", "centroids", "res_centroids", "outlier_centroids", "parametrizations")
+
+
+def _is_suffix(rest: Sequence[str]) -> bool:
+    """Whether what stands behind a module is one of its parameters and no module in it."""
+    return len(rest) < 2 or rest[0] in _INNER
+
+
 @cache
 def _look_up(parts: tuple[str, ...]) -> tuple[str, tuple[Roles, ...], str]:
     """The longest path known, its roles, and what is behind it."""
     table = _paths()
     for n in range(len(parts), 0, -1):
-        path = ".".join(parts[:n])
-        if path in table:
-            return path, table[path], ".".join(parts[n:])
+        path, rest = ".".join(parts[:n]), parts[n:]
+        if path in table and _is_suffix(rest):
+            return path, table[path], ".".join(rest)
         cut = _OF_PARAMETER.search(path)
-        if cut and path[: cut.start()] in table:
-            return path[: cut.start()], table[path[: cut.start()]], ".".join((cut[0], *parts[n:]))
+        if cut and path[: cut.start()] in table and _is_suffix(rest):
+            return path[: cut.start()], table[path[: cut.start()]], ".".join((cut[0], *rest))
     return ".".join(parts), (), ""
 
 
 def _look_up_outside(parts: list[str]) -> tuple[str, tuple[Roles, ...], str]:
     table = _outside()
     for n in range(len(parts), 0, -1):
-        if parts[n - 1] in table:
+        if parts[n - 1] in table and _is_suffix(parts[n:]):
             return ".".join(parts[:n]), table[parts[n - 1]], ".".join(parts[n:])
     return ".".join(parts), (), ""
 

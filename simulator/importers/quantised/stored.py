@@ -125,18 +125,30 @@ class _Sorting:
             self.held.dtypes[key][tensor.dtype] += part
 
     def _share_out_left(self) -> None:
-        """What has unknown names in a layer to those of its tensors that have nothing yet, by their sizes."""
+        """What has unknown names in a layer to those of its tensors that have nothing yet: of the same size, else by their sizes."""
         for layer, tensors in self.left.items():
             free = [
                 each for places in self._known(layer).values() for each in places if each[0] not in self.held.by_key
             ]
-            matrices = [each for each in free if not each[1].is_vector]
+            rest = []
             for tensor in tensors:
+                same = next((each for each in free if self.held.n_found and _is_as_large(tensor, each[1])), None)
+                if same:
+                    self._allot(tensor, [same])
+                    free.remove(same)
+                else:
+                    rest.append(tensor)
+            matrices = [each for each in free if not each[1].is_vector]
+            for tensor in rest:
                 if free and self.held.n_found:
                     self._allot(tensor, matrices or free)
                 else:
                     self.held.unknown += tensor.nbytes
                     self.held.unknown_names.append(tensor.name)
+
+
+def _is_as_large(tensor: HeldTensor, ours: Tensor) -> bool:
+    return tensor.dtype in PLAIN and prod(tensor.shape) == ours.params
 
 
 _EXPERT = re.compile(r"(?<=experts)\.\d+(?=\.)")
@@ -184,8 +196,11 @@ def _parts(n_bytes: int, weights: Sequence[int]) -> list[int]:
     return found
 
 
-def formats_of(model: Model, held: Held, stated: Table) -> dict[Key, Format]:
-    """The format of every tensor that the files hold; kernels are those of what is stated where the bits agree."""
+def formats_of(model: Model, held: Held, stated: Table, is_complete: bool) -> dict[Key, Format]:
+    """The format of every tensor that the files hold; kernels are those of what is stated where the bits agree.
+
+    Where all files are there, what they do not hold has no bytes.
+    """
     found: dict[Key, Format] = {}
     first: dict[tuple[str, int], Format] = {}
     for key, _, tensor in slots(model):
@@ -195,6 +210,8 @@ def formats_of(model: Model, held: Held, stated: Table) -> dict[Key, Format]:
             first.setdefault(shape, found[key])
         elif tensor.is_again and shape in first:  # an earlier layer's
             found[key] = first[shape]
+        elif is_complete and not tensor.is_again:
+            found[key] = exact("absent", stated.get(key, FORMATS["bf16"]).kernel, 0.0, tensor.params)
     return found
 
 
