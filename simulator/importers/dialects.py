@@ -51,13 +51,13 @@ def meant(text: str, name: str, runtime: Runtime, model: Model, software: str = 
     """
     if name == model.native_weights and name in runtime.native_weights:
         return runtime.native_weights[name]
-    names = dialect(runtime, software)
+    names = dialect(software, runtime.name, runtime.like)
     return names.get("".join(words(text.strip()))) or names.get(name, name)
 
 
-def dialect(runtime: Runtime, software: str = "") -> dict[str, str]:
-    """What *software*, or else a runtime or the one that it is like, calls formats, and what that is here."""
-    for own in (software, runtime.name, runtime.like):
+def dialect(*software: str) -> dict[str, str]:
+    """What the first of *software* that has names of its own calls formats, and what that is here."""
+    for own in software:
         found = next((names for each, names in _MEANT.items() if own and is_same(each, own)), None)
         if found is not None:
             return found

@@ -128,7 +128,7 @@ def print_runtime(runtime: Runtime) -> None:
         ):
             if figure:
                 print(f"    {label} {_figure(figure, unit)}")
-    for typed, name in dialect(runtime).items():
+    for typed, name in dialect(runtime.name, runtime.like).items():
         print(f"  {typed} as weights is {name}")
     for name, other in runtime.same_as.items():
         print(f"  on {name}: as on {other}")

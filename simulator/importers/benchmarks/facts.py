@@ -9,7 +9,7 @@ from functools import lru_cache
 from simulator.errors import InputError, describe, printable
 from simulator.importers.benchmarks.runs import Given
 from simulator.importers.benchmarks.source import Source
-from simulator.importers.dialects import meant
+from simulator.importers.dialects import dialect
 from simulator.importers.labels import NAME_IT, Facts, choose, mix_of_label
 from simulator.importers.open import load_named
 from simulator.importers.records import Record, Unusable
@@ -109,11 +109,12 @@ def named(name: str, given: Given, runtime: str, formats: str = "") -> Choice:
         return Choice(loaded, None)
     told = _known(formats) or told
     if told:
-        here = meant(runtime, told)
+        here = dialect(runtime).get(told, told)
         return Choice(loaded, here, (f"weights by the name that the source gives them: {here}",))
     if runtime not in CHECKPOINTS:
         return Choice(loaded, None, (FORMATS_ASSUMED,))
-    usual = meant(runtime, loaded.model.native_weights or "bf16")
+    native = loaded.model.native_weights or "bf16"
+    usual = dialect(runtime).get(native, native)
     return Choice(loaded, usual, (f"formats of the weights not stated: {usual}, as the checkpoint comes",))
 
 
