@@ -62,9 +62,9 @@ class CacheRules(Spec):
         if attention.kind == "parallel":
             parts = tuple(self.attention_of(model, part) for part in attention.parts)
             return attention.model_copy(update={"parts": parts})
-        if attention.kind == "grouped_query":
-            is_plain = attention.window is None or self._applies_windows(model.architecture)
-            return attention if is_plain else attention.model_copy(update={"window": None})
+        is_optional = attention.kind != "compressed"  # which is nothing without its window
+        if is_optional and getattr(attention, "window", None) and not self._applies_windows(model.architecture):
+            attention = attention.model_copy(update={"window": None})
         if attention.kind != "latent":
             return attention
         is_whole = model.architecture in self.expands_latents_of or (attention.expanded and self.expands_latents)
