@@ -14,16 +14,20 @@ from simulator.spec.quant import FORMATS, Slot
 GIB = 2**30
 
 # What tools/quantize/quantize.cpp of llama.cpp b11549 lists, but for COPY, which makes no format.
-LISTED = (
-    "Q1_0 Q2_0 Q4_0 Q4_1 MXFP4_MOE Q5_0 Q5_1 IQ2_XXS IQ2_XS IQ2_S IQ2_M IQ1_S IQ1_M TQ1_0 TQ2_0 Q2_K Q2_K_S IQ3_XXS IQ3_S IQ3_M Q3_K "
-    "IQ3_XS Q3_K_S Q3_K_M Q3_K_L IQ4_NL IQ4_XS Q4_K Q4_K_S Q4_K_M Q5_K Q5_K_S Q5_K_M Q6_K Q8_0 F16 BF16 F32"
-).split()
+LISTED = [
+    "Q1_0", "Q2_0", "Q4_0", "Q4_1", "MXFP4_MOE", "Q5_0", "Q5_1", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ1_S",
+    "IQ1_M", "TQ1_0", "TQ2_0", "Q2_K", "Q2_K_S", "IQ3_XXS", "IQ3_S", "IQ3_M", "Q3_K", "IQ3_XS", "Q3_K_S", "Q3_K_M",
+    "Q3_K_L", "IQ4_NL", "IQ4_XS", "Q4_K", "Q4_K_S", "Q4_K_M", "Q5_K", "Q5_K_S", "Q5_K_M", "Q6_K", "Q8_0", "F16",
+    "BF16", "F32",
+]  # fmt: skip
 # Those of examples/quantize/quantize.cpp of ik_llama.cpp that llama.cpp's does not list.
-LISTED_BY_IK = (
-    "IQ2_XXS_R4 IQ2_XS_R4 IQ2_M_R4 IQ1_S_R4 IQ1_M_R4 IQ1_BN IQ2_BN IQ2_BN_R4 Q2_K_R4 IQ3_KT IQ4_KT IQ3_XXS_R4 IQ3_S_R4 Q3_K_R4 "
-    "IQ4_NL_R4 IQ4_XS_R8 Q4_0_R8 Q5_0_R4 Q8_0_R8 IQ4_KS IQ4_KS_R4 IQ5_KS_R4 IQ4_KSS IQ5_KS IQ2_K IQ2_K_R4 IQ2_KS IQ1_KT IQ2_KT IQ2_KL "
-    "IQ3_KS IQ3_K IQ3_K_R4 IQ3_KL IQ4_K IQ4_K_R4 IQ5_K IQ5_K_R4 IQ6_K Q4_K_R4 Q5_K_R4 Q6_K_R4 MXFP4_R8 Q4_0_4_4 Q4_0_4_8 Q4_0_8_8"
-).split()
+LISTED_BY_IK = [
+    "IQ2_XXS_R4", "IQ2_XS_R4", "IQ2_M_R4", "IQ1_S_R4", "IQ1_M_R4", "IQ1_BN", "IQ2_BN", "IQ2_BN_R4", "Q2_K_R4",
+    "IQ3_KT", "IQ4_KT", "IQ3_XXS_R4", "IQ3_S_R4", "Q3_K_R4", "IQ4_NL_R4", "IQ4_XS_R8", "Q4_0_R8", "Q5_0_R4",
+    "Q8_0_R8", "IQ4_KS", "IQ4_KS_R4", "IQ5_KS_R4", "IQ4_KSS", "IQ5_KS", "IQ2_K", "IQ2_K_R4", "IQ2_KS", "IQ1_KT",
+    "IQ2_KT", "IQ2_KL", "IQ3_KS", "IQ3_K", "IQ3_K_R4", "IQ3_KL", "IQ4_K", "IQ4_K_R4", "IQ5_K", "IQ5_K_R4", "IQ6_K",
+    "Q4_K_R4", "Q5_K_R4", "Q6_K_R4", "MXFP4_R8", "Q4_0_4_4", "Q4_0_4_8", "Q4_0_8_8",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LISTED + LISTED_BY_IK)
@@ -36,8 +40,16 @@ def test_what_a_tool_lists_is_a_mix_by_its_rules(name):
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
-        ("q3_k", "q3_k_m"), ("Q4_K", "q4_k_m"), ("q5k", "q5_k_m"), ("q2_k", "q2_k"), ("q4_k_r4", "q4_k_s"), ("q4_0_4_4", "q4_0"),
-        ("head:q8_0+q4_k", "head:q8_0+q4_k_m"), ("q4_k+q8_0", "q4_k+q8_0"), ("PURE:Q4_K", "pure:q4_k"), ("pure:q8_k", "pure:q8_k"),
+        ("q3_k", "q3_k_m"),
+        ("Q4_K", "q4_k_m"),
+        ("q5k", "q5_k_m"),
+        ("q2_k", "q2_k"),
+        ("q4_k_r4", "q4_k_s"),
+        ("q4_0_4_4", "q4_0"),
+        ("head:q8_0+q4_k", "head:q8_0+q4_k_m"),
+        ("q4_k+q8_0", "q4_k+q8_0"),
+        ("PURE:Q4_K", "pure:q4_k"),
+        ("pure:q8_k", "pure:q8_k"),
         ("head:q8_0+pure:q4_k", "head:q8_0+pure:q4_k"), ("pure:bf16", "bf16"), ("iq4_xs_r8", "iq4_xs"),
     ],
 )  # fmt: skip
@@ -72,11 +84,16 @@ def slot(role, **more):
     [
         # head, embedding, queries, keys, values, output, down in the first eighth and later
         ("q1_0", "q6_k q1_0 q1_0 q1_0 q1_0 q1_0 q1_0 q1_0"), ("q2_0", "q6_k q4_k q2_0 q2_0 q2_0 q2_0 q2_0 q2_0"),
-        ("iq4_k", "q6_k iq4_k iq4_k iq4_k iq5_k iq4_k iq4_k iq4_k"), ("iq2_ks", "q5_k iq2_ks iq2_ks iq2_ks iq4_k iq2_ks q2_k iq2_ks"),
-        ("iq2_k", "q5_k iq2_k iq2_k iq2_k iq4_k iq3_k iq2_k iq2_k"), ("iq5_k", "q6_k iq5_k iq4_k iq5_k iq6_k iq5_k iq5_k iq5_k"),
-        ("iq3_kt", "q5_k iq3_s iq3_kt iq3_kt iq4_k iq3_k iq3_kt iq3_kt"), ("iq2_kt", "q5_k iq2_kt iq2_kt iq2_kt iq4_k iq3_k iq3_k iq2_kt"),
-        ("iq1_s_r4", "q5_k q2_k iq1_s_r4 iq1_s_r4 iq4_k iq2_k q2_k iq1_s_r4"), ("iq3_kl", "q6_k iq3_k iq3_k iq3_k iq5_k iq4_ks iq4_ks iq3_k"),
-        ("iq2_bn", "q6_k iq4_nl iq2_bn iq2_bn iq2_bn iq2_bn iq2_bn iq2_bn"), ("iq6_k", "iq6_k iq6_k iq6_k iq6_k iq6_k iq6_k iq6_k iq6_k"),
+        ("iq4_k", "q6_k iq4_k iq4_k iq4_k iq5_k iq4_k iq4_k iq4_k"),
+        ("iq2_ks", "q5_k iq2_ks iq2_ks iq2_ks iq4_k iq2_ks q2_k iq2_ks"),
+        ("iq2_k", "q5_k iq2_k iq2_k iq2_k iq4_k iq3_k iq2_k iq2_k"),
+        ("iq5_k", "q6_k iq5_k iq4_k iq5_k iq6_k iq5_k iq5_k iq5_k"),
+        ("iq3_kt", "q5_k iq3_s iq3_kt iq3_kt iq4_k iq3_k iq3_kt iq3_kt"),
+        ("iq2_kt", "q5_k iq2_kt iq2_kt iq2_kt iq4_k iq3_k iq3_k iq2_kt"),
+        ("iq1_s_r4", "q5_k q2_k iq1_s_r4 iq1_s_r4 iq4_k iq2_k q2_k iq1_s_r4"),
+        ("iq3_kl", "q6_k iq3_k iq3_k iq3_k iq5_k iq4_ks iq4_ks iq3_k"),
+        ("iq2_bn", "q6_k iq4_nl iq2_bn iq2_bn iq2_bn iq2_bn iq2_bn iq2_bn"),
+        ("iq6_k", "iq6_k iq6_k iq6_k iq6_k iq6_k iq6_k iq6_k iq6_k"),
     ],
 )  # fmt: skip
 def test_tensors_get_what_the_tools_rules_say(name, found):
@@ -130,13 +147,20 @@ def test_a_mix_of_ik_llama_cpp_has_the_size_of_the_published_file(name, gib, whe
 @pytest.mark.parametrize(
     ("runtime", "device", "model", "typed", "meant", "gib"),
     [
-        ("vllm", "h100-sxm", "llama-3-70b", "mxfp4", "mxfp4", 37.8), ("llama.cpp", "h100-sxm", "llama-3-70b", "mxfp4", "mxfp4_moe", 69.8),
-        ("vllm", "h100-sxm", "gpt-oss-20b", "mxfp4", "mxfp4+bf16", 12.8), ("llama.cpp", "h100-sxm", "gpt-oss-20b", "mxfp4", "mxfp4_moe", 11.3),
-        ("koboldcpp", "rtx-4090", "gpt-oss-20b", "mxfp4", "mxfp4_moe", 11.3), ("ollama", "rtx-4090", "gpt-oss-20b", "mxfp4", "mxfp4+bf16", 12.8),
-        ("ik_llama.cpp", "rtx-4090", "llama-3-8b", "mxfp4", "mxfp4_r8", 4.1), ("mlx", "m2-ultra", "llama-3-8b", "mxfp4", "pure:mxfp4", 4.0),
-        ("mlx", "m2-ultra", "llama-3-8b", "int4", "affine4-g64", 4.2), ("vllm", "h100-sxm", "llama-3-8b", "int4", "int4-g128", 5.3),
-        ("llama.cpp", "pi5-16gb", "llama-3-8b", "int4", "q4_k_m", 4.6), ("mistral.rs", "h100-sxm", "llama-3-8b", "Q4_K", "pure:q4_k", 4.2),
-        ("mistral.rs", "h100-sxm", "llama-3-8b", "q4_k_m", "q4_k_m", 4.6), ("exllamav2", "rtx-4090", "llama-3-8b", "int4", "int4-g128", 5.3),
+        ("vllm", "h100-sxm", "llama-3-70b", "mxfp4", "mxfp4", 37.8),
+        ("llama.cpp", "h100-sxm", "llama-3-70b", "mxfp4", "mxfp4_moe", 69.8),
+        ("vllm", "h100-sxm", "gpt-oss-20b", "mxfp4", "mxfp4+bf16", 12.8),
+        ("llama.cpp", "h100-sxm", "gpt-oss-20b", "mxfp4", "mxfp4_moe", 11.3),
+        ("koboldcpp", "rtx-4090", "gpt-oss-20b", "mxfp4", "mxfp4_moe", 11.3),
+        ("ollama", "rtx-4090", "gpt-oss-20b", "mxfp4", "mxfp4+bf16", 12.8),
+        ("ik_llama.cpp", "rtx-4090", "llama-3-8b", "mxfp4", "mxfp4_r8", 4.1),
+        ("mlx", "m2-ultra", "llama-3-8b", "mxfp4", "pure:mxfp4", 4.0),
+        ("mlx", "m2-ultra", "llama-3-8b", "int4", "affine4-g64", 4.2),
+        ("vllm", "h100-sxm", "llama-3-8b", "int4", "int4-g128", 5.3),
+        ("llama.cpp", "pi5-16gb", "llama-3-8b", "int4", "q4_k_m", 4.6),
+        ("mistral.rs", "h100-sxm", "llama-3-8b", "Q4_K", "pure:q4_k", 4.2),
+        ("mistral.rs", "h100-sxm", "llama-3-8b", "q4_k_m", "q4_k_m", 4.6),
+        ("exllamav2", "rtx-4090", "llama-3-8b", "int4", "int4-g128", 5.3),
     ],
 )  # fmt: skip
 def test_one_name_in_one_runtime_is_one_format(runtime, device, model, typed, meant, gib):
