@@ -14,6 +14,7 @@ IK_MIXES = {
     **{name: name for name in (
         "iq1_bn", "iq2_bn", "iq1_s_r4", "iq1_m_r4", "iq1_kt", "iq2_kt", "iq3_kt", "iq4_kt", "iq2_ks", "iq2_k", "iq2_kl",
         "iq3_ks", "iq3_k", "iq4_kss", "iq4_ks", "iq4_k", "iq5_ks", "iq5_k", "iq6_k",
+        "q6_0", "q8_kv", "q8_k_r8", "q8_kv_r8",
     )},
     "iq3_kl": "iq3_k", "mxfp4_r8": "mxfp4",
 }  # fmt: skip
@@ -24,10 +25,12 @@ _FALLBACK = {
         "iq4_nl",
     ),
     "iq4_k": "q5_0", "iq5_ks": "q5_0", "q4_k": "q5_0", "iq6_k": "q8_0", "q6_k": "q8_0",
+    "iq5_k": "q6_0", "q5_k": "q6_0", "q8_k_r8": "q8_0",
 }  # fmt: skip
 _HEAD_OF_5_BITS = (
     "iq1_s_r4", "iq1_m_r4", "iq1_kt", "iq2_kt", "iq3_kt", "iq2_ks", "iq2_k", "iq2_kl", "iq3_ks", "iq3_k"
 )  # fmt: skip
+_HEAD_OF_ITS_OWN = ("iq6_k", "q8_kv", "q8_k_r8", "q8_kv_r8")
 _TIED_HEAD_OF_5_BITS = ("iq3_kl", "iq4_ks", "iq4_kss")
 # Values of a model whose query heads share them: at least two, so that few weights are in question.
 _VALUES_SHARED = {
@@ -71,11 +74,14 @@ def _head(name: str, slot: Slot) -> str:
         return "iq4_k" if slot.tied else "q5_k"
     if name in _TIED_HEAD_OF_5_BITS and slot.tied:
         return "iq5_k"
-    return "iq6_k" if name == "iq6_k" else "q6_k"
+    return name if name in _HEAD_OF_ITS_OWN else "q6_k"
 
 
 def _embedding(name: str) -> str:
-    special = {"iq1_s_r4": "q2_k", "iq1_m_r4": "q2_k", "iq3_kt": "iq3_s", "iq1_bn": "iq4_nl", "iq2_bn": "iq4_nl"}
+    special = {
+        "iq1_s_r4": "q2_k", "iq1_m_r4": "q2_k", "iq3_kt": "iq3_s", "iq1_bn": "iq4_nl", "iq2_bn": "iq4_nl",
+        "q8_k_r8": "q8_0", "q8_kv_r8": "q8_kv",  # rows that stand together cannot be looked up one by one
+    }  # fmt: skip
     return special.get(name, IK_MIXES[name])
 
 

@@ -151,7 +151,9 @@ PLAIN = ("f64", "f32", "f16", "bf16")
 # Embeddings, head, router and vectors stay in 16 bits.
 LAYERS_ONLY = (*_CHECKPOINTS, "mxfp4", "nvfp4", *_BITNET)
 # Types of tensors that no file is called after: what is typed for some of them is a mix of several.
-TENSORS_ONLY = ("i8", "i16", "i32", "i64", "q3_k", "q4_k", "q5_k", "q8_1", "q8_k")
+TENSORS_ONLY = (
+    "i8", "i16", "i32", "i64", "q3_k", "q4_k", "q5_k", "q8_1", "q8_k", "q8_2", "q8_k16", "q8_k32", "q8_k64", "q8_k128", "q8_kr8"
+)  # fmt: skip
 # One sequence's cache: what runtimes offer.
 CACHE_FORMATS = ("f32", "f16", "bf16", "fp8", "int8", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "int4")
 

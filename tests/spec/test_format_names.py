@@ -27,6 +27,7 @@ LISTED_BY_IK = [
     "Q8_0_R8", "IQ4_KS", "IQ4_KS_R4", "IQ5_KS_R4", "IQ4_KSS", "IQ5_KS", "IQ2_K", "IQ2_K_R4", "IQ2_KS", "IQ1_KT",
     "IQ2_KT", "IQ2_KL", "IQ3_KS", "IQ3_K", "IQ3_K_R4", "IQ3_KL", "IQ4_K", "IQ4_K_R4", "IQ5_K", "IQ5_K_R4", "IQ6_K",
     "Q4_K_R4", "Q5_K_R4", "Q6_K_R4", "MXFP4_R8", "Q4_0_4_4", "Q4_0_4_8", "Q4_0_8_8",
+    "Q6_0", "Q6_0_R4", "Q8_KV", "Q8_KV_R8", "Q8_K_R8",
 ]  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def test_a_type_of_single_tensors_is_no_file(name):
         parse_weights(name)
 
 
-@pytest.mark.parametrize("name", ["copy", "q6_0_r4x", "q8_kv_r8", "mxfp4_mo"])
+@pytest.mark.parametrize("name", ["copy", "q6_0_r4x", "q8_kx_r8", "mxfp4_mo"])
 def test_what_no_tool_makes_is_refused(name):
     """COPY keeps a file's formats, whatever they are."""
     with pytest.raises(InputError, match="are unknown"):
@@ -130,6 +131,7 @@ def test_a_row_that_does_not_divide_into_q1_0_has_no_file():
 IK = "https://github.com/ikawrakow/ik_llama.cpp/"
 PUBLISHED = [
     ("iq4_ks", 4.14, IK + "issues/92"), ("iq2_ks", 2.30, IK + "pull/85"), ("iq5_ks", 4.95, IK + "pull/428"),
+    ("q8_k_r8", 7.56, IK + "discussions/164"),
     # A table of files whose tensors are all of one type.
     ("iq6_k", 6.19, IK + "pull/533"), ("pure:iq2_k", 2.22, IK + "pull/533"), ("pure:iq3_k", 3.21, IK + "pull/533"),
     ("pure:iq4_k", 4.21, IK + "pull/533"), ("pure:iq5_k", 5.14, IK + "pull/533"),
