@@ -14,7 +14,7 @@ from simulator.errors import InputError, printable
 from simulator.forecast.fit import cache_held, memory_limit, memory_needed
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
-from simulator.importers.dialects import meant
+from simulator.importers.dialects import meant, meant_of_cache
 from simulator.importers.open import load_model, load_routing
 from simulator.spec.arguments import counts, expect, expect_path, whole
 from simulator.spec.hardware import Hardware, load_hardware
@@ -108,7 +108,7 @@ def scenario(
     expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
     load = Workload(
         weights=loaded.weights or parse_weights("f16"),
-        cache=parse_cache_format(cache or _cache_of(loaded, software, device)),
+        cache=parse_cache_format(meant_of_cache(cache or _cache_of(loaded, software, device), software)),
         routing=Uniform() if routing is None else _parsed(routing, load_routing),
         sparsity=_parsed(sparsity, parse_sparsity),
         threads=_threads(threads, device),

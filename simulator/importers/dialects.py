@@ -42,6 +42,13 @@ _MEANT = {
     # HQQ: a scale and a zero of 2 bytes in a group.
     "mnn": {"int4-g64": "affine4-g64"},
 }  # fmt: skip
+# The same of a cache: MLX gives each group of 64 values a scale and a bias.
+_CACHES = {"mlx": {"int8": "affine8-g64", "int4": "affine4-g64"}}
+
+
+def meant_of_cache(name: str, runtime: Runtime) -> str:
+    """The format that a runtime keeps a cache in where its users call it *name*; the name itself where it is no other."""
+    return _CACHES.get(runtime.name, {}).get(name.strip().lower(), name)
 
 
 def meant(text: str, name: str, runtime: Runtime, model: Model, software: str = "") -> str:

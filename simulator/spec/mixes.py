@@ -147,7 +147,7 @@ def _parse_format(name: str, text: str) -> Format:
             "as in 4.9bpw"
         )
     if fmt is None:
-        guess = hint(name, sorted(each for each in _NAMES if each not in RARE))
+        guess = hint(name, sorted({*_NAMES, *FORMATS} - RARE))
         guess = f"; {guess}" if guess.startswith("did") else ""
         raise InputError(
             f"weights {text[:60]!r} are unknown (see roofcast list formats, or write a size such as 4.5bpw){guess}"

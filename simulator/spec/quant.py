@@ -155,7 +155,9 @@ TENSORS_ONLY = (
     "i8", "i16", "i32", "i64", "q3_k", "q4_k", "q5_k", "q8_1", "q8_k", "q8_2", "q8_k16", "q8_k32", "q8_k64", "q8_k128", "q8_kr8"
 )  # fmt: skip
 # One sequence's cache: what runtimes offer.
-CACHE_FORMATS = ("f32", "f16", "bf16", "fp8", "int8", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "int4")
+CACHE_FORMATS = (
+    "f32", "f16", "bf16", "fp8", "int8", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "int4", "affine8-g64", "affine4-g64"
+)  # fmt: skip
 
 
 # Other spellings, their words joined: what each means, and what to know where that is not just it.

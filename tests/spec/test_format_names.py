@@ -181,3 +181,10 @@ def test_every_type_of_blocks_can_be_asked_for_as_such():
         found = parse_weights(f"pure:{name}")
         assert found.name in (name, f"pure:{name}")
         assert {found.choose(slot(role)).name for role in ("output", "token_embd", "attn_q")} == {name}
+
+
+def test_a_quantised_cache_has_what_its_software_keeps_beside():
+    """MLX: 8 bits, a scale and a bias of 2 bytes for 64 values, 8.5 bits; vLLM's int8 has 8."""
+    mlx = scenario("llama-3-8b", "m2-ultra", weights="int4", cache="int8", runtime="mlx")
+    assert (mlx.load.cache.name, mlx.load.cache.bits) == ("affine8-g64", 8.5)
+    assert scenario("llama-3-8b", "h100-sxm", weights="bf16", cache="int8", runtime="vllm").load.cache.bits == 8
