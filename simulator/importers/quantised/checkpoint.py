@@ -86,10 +86,15 @@ def checkpoint(file: Path, config: dict[str, Any], model: Model, numbers: Sequen
     if source.statement is None:
         return _unquantised(source, model, files)
     if source.rules is None:
-        return Loaded(model, refusal=source.refusal)
+        return _refused(model, (), source.refusal)
     table = by_rules(model, source.rules, source.wide, source.numbers)
     weights = Weights(source.name, chooser(table, source.wide), kernels=_kernels(model, table))
     return Loaded(model, weights, source.notes, cache=source.cache, choice=AS_STATED)
+
+
+def _refused(model: Model, notes: Sequence[str], refusal: str) -> Loaded:
+    """The shapes alone: a forecast needs formats that somebody names."""
+    return Loaded(model, notes=(*notes, refusal), refusal=refusal)
 
 
 def _source(file: Path, config: dict[str, Any], numbers: Sequence[int]) -> _Source:
@@ -142,7 +147,7 @@ def _from_files(source: _Source, files: Files, model: Model) -> Loaded:
     table = formats_of(model, held, predicted, files.is_complete)
     if not files.is_complete:
         if source.refusal:
-            return Loaded(model, notes=tuple(notes), refusal=source.refusal)
+            return _refused(model, notes, source.refusal)
         table = _with_missing(source, model, files, table, predicted, notes)
     weights = Weights(
         _name(source, model, table),
@@ -215,7 +220,7 @@ def _without_names(source: _Source, files: Files, model: Model, notes: list[str]
             source.refusal
             or f"{source.file}: the files beside it are packed and name no tensor that is known: give --weights"
         )
-        return Loaded(model, notes=tuple(notes), refusal=refusal)
+        return _refused(model, notes, refusal)
     table = by_rules(model, source.rules, wide, source.numbers)
     counted_bytes = _sum(model, table)
     if abs(counted_bytes / total - 1) <= _NEAR:
