@@ -82,7 +82,8 @@ def test_a_statement_counts_inside_and_beside_the_text_part(tmp_path, place):
     """Wherever it stands, the same bytes."""
     alone = stored(folder(tmp_path, LLAMA | {place: W4A16}))
     wrapped = {"model_type": "llava", "text_config": LLAMA}
-    for config in (wrapped | {place: W4A16}, wrapped | {"text_config": LLAMA | {place: W4A16}}):
+    deep = {"model_type": "qwen2_5_omni", "thinker_config": wrapped | {"text_config": LLAMA | {place: W4A16}}}
+    for config in (wrapped | {place: W4A16}, wrapped | {"text_config": LLAMA | {place: W4A16}}, deep):
         assert stored(folder(tmp_path, config)) == alone
 
 
