@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from simulator.cli import main
 from simulator.errors import InputError
 from simulator.forecast.scenario import scenario
 from simulator.importers.huggingface import load_huggingface
@@ -81,7 +82,8 @@ def test_a_statement_counts_inside_and_beside_the_text_part(tmp_path, place):
     """Wherever it stands, the same bytes."""
     alone = stored(folder(tmp_path, LLAMA | {place: W4A16}))
     wrapped = {"model_type": "llava", "text_config": LLAMA}
-    for config in (wrapped | {place: W4A16}, wrapped | {"text_config": LLAMA | {place: W4A16}}):
+    deep = {"model_type": "qwen2_5_omni", "thinker_config": wrapped | {"text_config": LLAMA | {place: W4A16}}}
+    for config in (wrapped | {place: W4A16}, wrapped | {"text_config": LLAMA | {place: W4A16}}, deep):
         assert stored(folder(tmp_path, config)) == alone
 
 
@@ -130,6 +132,12 @@ def test_a_statement_in_a_file_beside_is_read(tmp_path, name, content, written):
         ({"quant_method": "aqlm", "num_codebooks": 2, "nbits_per_codebook": 8, "in_group_size": 8}, "ffn_up", 0, 2.01),
         ({"quant_method": "fbgemm_fp8", "modules_to_not_convert": ["model.layers.0.self_attn"]}, "attn_q", 0, 16),
         ({"quant_method": "eetq"}, "attn_q", 0, 8),
+        (W4A16 | {"config_groups": {}, "sparsity_config": {"format": "sparse-24-bitmask"}}, "attn_q", 0, 9),
+        (W4A16 | {"sparsity_config": {"format": "dense"}}, "attn_q", 0, 4.125),
+        ({"quant_method": "sparseml", "quantization_config": W4A16, "sparsity_config": {}}, "attn_q", 0, 4.125),
+        (GPTQ | {"checkpoint_format": "marlin"}, "attn_q", 0, 4.125),
+        ({"quant_method": "marlin", "group_size": 128}, "attn_q", 0, 4.125),
+        ({"quant_method": "w8a8_int8"}, "attn_q", 0, 8.006),
         ({"quant_method": "exl2", "bits": 4.65, "head_bits": 6}, "output", 0, 6),
         ({"quant_method": "higgs", "bits": 4, "group_size": 256}, "ffn_up", 0, 4.06),
         ({"quant_method": "bitnet"}, "ffn_up", 0, 2),
@@ -176,6 +184,7 @@ def test_experts_and_routers_have_what_libraries_make_of_them(tmp_path, stated, 
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8"}, "fp8"),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", "kv_cache_quant_algo": "NVFP4"}, "bf16"),
         ({"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "INT8"}, "int8"),
+        (QUARK | {"layer_quant_config": {"*k_proj": {"output_tensors": {"dtype": "fp8_e4m3"}}}}, "fp8"),
     ],
 )
 def test_the_cache_is_kept_as_the_checkpoint_states(tmp_path, stated, cache):
@@ -224,6 +233,17 @@ def test_what_is_not_understood_is_refused_by_name(tmp_path, stated, told):
         scenario(path, "h100-sxm", runtime="vllm")
     assert len(str(caught.value).splitlines()) == 1
     assert scenario(path, "h100-sxm", runtime="vllm", weights="fp8").load.weights.name == "fp8"
+
+
+def test_every_remark_is_in_the_json_as_well(tmp_path, capsys):
+    """Why these weights, why this cache, and what the runtime is not known to load."""
+    stated = W4A16 | {"kv_cache_scheme": {"num_bits": 8, "type": "float"}}
+    path = folder(tmp_path, LLAMA | {"quantization_config": stated})
+    with pytest.raises(SystemExit):
+        main(["simulate", str(path), "h100-sxm", "--runtime", "vllm", "--json", "-"])
+    remarks = json.loads(capsys.readouterr().out)["remarks"]
+    assert "weights as the checkpoint states them" in remarks
+    assert "cache fp8: as the checkpoint states it" in remarks
 
 
 def test_a_thousand_patterns_take_no_time(tmp_path):

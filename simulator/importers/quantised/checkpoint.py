@@ -16,7 +16,7 @@ from simulator.importers.quantised.files import Files, find_files
 from simulator.importers.quantised.methods.table import rules_of
 from simulator.importers.quantised.modules import place_of
 from simulator.importers.quantised.planes import exact
-from simulator.importers.quantised.stated import Key, by_rules, chooser, slots
+from simulator.importers.quantised.stated import Key, by_rules, chooser, layers_in_files, slots
 from simulator.importers.quantised.statement import Rules, Statement, find_statement, stated_beside, stated_dtype
 from simulator.importers.quantised.stored import PLAIN, Held, formats_of, held_by
 from simulator.spec.model import Loaded, Model, tensor_bytes
@@ -25,6 +25,7 @@ from simulator.units import counted, format_bytes
 
 AS_STATED, AS_STORED = "as the checkpoint states them", "the files' own formats"
 _NEGLIGIBLE = 0.02  # of a model's weights: so many may be missing or of another shape
+_UNSEEN = 1e-5  # of the files' bytes: so little is not worth a remark
 _NEAR = 0.1  # how far files with unknown names may be from what is stated
 _CACHES = {
     "fp8": "fp8",
@@ -85,10 +86,15 @@ def checkpoint(file: Path, config: dict[str, Any], model: Model, numbers: Sequen
     if source.statement is None:
         return _unquantised(source, model, files)
     if source.rules is None:
-        return Loaded(model, refusal=source.refusal)
+        return _refused(model, (), source.refusal)
     table = by_rules(model, source.rules, source.wide, source.numbers)
     weights = Weights(source.name, chooser(table, source.wide), kernels=_kernels(model, table))
     return Loaded(model, weights, source.notes, cache=source.cache, choice=AS_STATED)
+
+
+def _refused(model: Model, notes: Sequence[str], refusal: str) -> Loaded:
+    """The shapes alone: a forecast needs formats that somebody names."""
+    return Loaded(model, notes=(*notes, refusal), refusal=refusal)
 
 
 def _source(file: Path, config: dict[str, Any], numbers: Sequence[int]) -> _Source:
@@ -141,7 +147,7 @@ def _from_files(source: _Source, files: Files, model: Model) -> Loaded:
     table = formats_of(model, held, predicted, files.is_complete)
     if not files.is_complete:
         if source.refusal:
-            return Loaded(model, notes=tuple(notes), refusal=source.refusal)
+            return _refused(model, notes, source.refusal)
         table = _with_missing(source, model, files, table, predicted, notes)
     weights = Weights(
         _name(source, model, table),
@@ -168,7 +174,7 @@ def _remarks(source: _Source, files: Files, held: Held) -> list[str]:
         notes.append(f"{format_bytes(held.predicting)} of layers that predict further tokens are held, not read")
     if held.twice:
         notes.append(f"{format_bytes(held.twice)} of a head that is the embedding again are left out")
-    if held.unknown and held.n_found:
+    if held.n_found and held.unknown > _UNSEEN * held.total_bytes:
         first = printable(held.unknown_names[0][:80])
         notes.append(
             f"{format_bytes(held.unknown)} are held, not read: the model has nothing for {first}"
@@ -183,7 +189,11 @@ def _checked(source: _Source, model: Model, held: Held) -> tuple[Model, list[str
     if not model.tied_head and model.has_head and (0, "output") not in held.by_key:
         model = model.model_copy(update={"tied_head": True})
         notes.append("the files have no head: the embedding serves as one")
-    absent = [(key, tensor) for key, _, tensor in slots(model) if not tensor.is_vector and key not in held.by_key]
+    absent = [
+        (key, tensor)
+        for key, _, tensor in slots(model)
+        if not (tensor.is_vector or tensor.is_again or key in held.by_key)
+    ]
     wrong = sum(tensor.params for _, tensor in absent) + sum(abs(there - ours) for _, there, ours in held.misshapen)
     if wrong > _NEGLIGIBLE * model.total_params:
         if held.misshapen:
@@ -210,7 +220,7 @@ def _without_names(source: _Source, files: Files, model: Model, notes: list[str]
             source.refusal
             or f"{source.file}: the files beside it are packed and name no tensor that is known: give --weights"
         )
-        return Loaded(model, notes=tuple(notes), refusal=refusal)
+        return _refused(model, notes, refusal)
     table = by_rules(model, source.rules, wide, source.numbers)
     counted_bytes = _sum(model, table)
     if abs(counted_bytes / total - 1) <= _NEAR:
@@ -260,7 +270,7 @@ def _with_missing(
         key = (index, tensor.role)
         if key in table:
             siblings.setdefault((shape, tensor.role, predicted[key]), table[key])
-    plain = _plain_by_name(source, files)
+    plain = _plain_by_name(source, model, files)
     wide = next((fmt for key, fmt in predicted.items() if key[1].startswith(("norm", "output_norm"))), FORMATS["bf16"])
     gone: dict[Key, Format] = {}
     for shape, index, tensor in places:
@@ -269,7 +279,7 @@ def _with_missing(
             stated = wide if key in plain else predicted[key]
             gone[key] = siblings.get((shape, tensor.role, predicted[key]), stated)
     left = (files.total_bytes or 0) - sum(tensor.nbytes for tensor in files.tensors)
-    is_text = not any(place_of(name, max(source.numbers) + 1).kind for name in files.missing_names)
+    is_text = not any(place_of(name, layers_in_files(model, source.numbers)).kind for name in files.missing_names)
     counted_bytes = _sum(model, gone)
     if files.total_bytes and is_text and counted_bytes and abs(left / counted_bytes - 1) <= _NEAR:
         gone = _scaled(model, gone, left / counted_bytes)
@@ -280,14 +290,14 @@ def _with_missing(
     return {**table, **gone}
 
 
-def _plain_by_name(source: _Source, files: Files) -> set[Key]:
+def _plain_by_name(source: _Source, model: Model, files: Files) -> set[Key]:
     """Matrices that lie unpacked in files that are not here, as their names tell: nothing but a weight and a bias."""
     suffixes: dict[Key, set[str]] = {}
     indices: dict[int | None, list[int]] = {None: [0]}
     for index, number in enumerate(source.numbers):
         indices.setdefault(number, []).append(index)
     for name in files.missing_names:
-        place = place_of(name, max(source.numbers) + 1)
+        place = place_of(name, layers_in_files(model, source.numbers))
         for index in indices.get(place.layer, ()):
             for role in dict.fromkeys(role for roles in place.roles for role in roles):
                 suffixes.setdefault((index, role), set()).add(place.suffix)

@@ -80,7 +80,7 @@ def sparse_marlin(bits: int, group: int | None) -> Layout:
 def sparse_bitmask(kept: Layout, share: float) -> Layout:
     """Only so large a share of a layout's values, and a bit for each weight that says which."""
     values, *rest = kept.planes
-    return layout(f"{kept.name} sparse", kept.like, Plane(values.bits * share), Plane(1), *rest)
+    return layout(f"{kept.name} sparse", kept.kernel, Plane(values.bits * share), Plane(1), *rest)
 
 
 # ---- GPTQ and AWQ ----
@@ -171,7 +171,7 @@ def affine(bits: int, group: int) -> Layout:
 
 def mlx_float(kind: str, bits: int, group: int) -> Layout:
     """mxfp4, mxfp8, nvfp4: a scale of 8 bits for each group."""
-    return layout(kind, {"mxfp8": "fp8"}.get(kind, kind), Plane(bits, word=I32), grouped(group, 8))
+    return layout(kind, kind, Plane(bits, word=I32), grouped(group, 8))
 
 
 # ---- others ----

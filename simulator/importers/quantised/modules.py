@@ -217,7 +217,7 @@ def place_of(name: str, n_layers: int) -> Place:
 
 
 # Parameters that stand behind a module with a name of their own in between: bitsandbytes' weight.absmax, VPTQ's centroids.weight.
-_INNER = ("weight", "norm", "centroids", "res_centroids", "outlier_centroids", "parametrizations")
+_INNER = ("weight", "norm", "linear", "centroids", "res_centroids", "outlier_centroids", "parametrizations")
 
 
 def _is_suffix(rest: Sequence[str]) -> bool:

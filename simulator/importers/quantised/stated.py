@@ -25,6 +25,11 @@ def slots(model: Model) -> Iterator[tuple[Key, Layer | None, Tensor]]:
                 yield (index, tensor.role), layer, tensor
 
 
+def layers_in_files(model: Model, numbers: Sequence[int]) -> int:
+    """How many layers the files of a model have that decode; those that share an earlier one's weights are none there."""
+    return 1 + max(number for number, layer in zip(numbers, model.stack, strict=True) if not layer.shares_weights)
+
+
 def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[int]) -> Module:
     """A matrix of the model by the names that Hugging Face may have for it; *numbers* are those of its layers there."""
     attention = layer.attention if layer else None

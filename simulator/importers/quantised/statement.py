@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ DTYPES = {
     "fp16": "f16", "fp32": "f32", "f16": "f16", "f32": "f32",
 }  # fmt: skip
 _KEYS = ("quantization_config", "compression_config", "quantization")
-_TEXT = ("text_config", "llm_config", "language_config", "thinker_config")
+_TEXT = ("text_config", "llm_config", "language_config", "thinker_config", "decoder")
 # Files that say it beside config.json, and who is meant where they do not.
 _BESIDE = {
     "hf_quant_config.json": "modelopt", "quantize_config.json": "gptq", "quantization_config.json": "", "quant_config.json": "awq",
@@ -136,9 +136,9 @@ class Rules:
 
 def find_statement(config_file: Path, config: dict[str, Any]) -> Statement | None:
     """What the config or a file beside it states; None where nobody states anything."""
-    for place, data in (("", config), *((f"{key}.", config.get(key)) for key in _TEXT)):
+    for place, data in _parts("", config):
         for key in _KEYS:
-            stated = data.get(key) if isinstance(data, dict) else None
+            stated = data.get(key)
             if isinstance(stated, dict) and stated:
                 return _of(stated, f"{config_file}: {place}{key}", config, key == "quantization")
             if stated and not isinstance(stated, dict):
@@ -151,6 +151,14 @@ def find_statement(config_file: Path, config: dict[str, Any]) -> Statement | Non
                 raise InputError(f"{file}: expected a JSON object")
             return _of({"quant_method": method, **stated} if method else stated, f"{file}", config, is_mlx=False)
     return None
+
+
+def _parts(place: str, data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A config and the parts of it that tell of text, one within another."""
+    yield place, data
+    for key in _TEXT:
+        if isinstance(data.get(key), dict) and place.count(".") < 3:
+            yield from _parts(f"{place}{key}.", data[key])
 
 
 def stated_beside(config_file: Path) -> dict[str, Any]:
@@ -192,9 +200,9 @@ def _guessed(stated: dict[str, Any], is_mlx: bool) -> str:
 
 def stated_dtype(config: dict[str, Any]) -> str | None:
     """What the model's weights are stored in where nothing is quantised, by our name; None where it is not said."""
-    for data in (config, *(config.get(key) for key in _TEXT)):
+    for _, data in _parts("", config):
         for key in ("dtype", "torch_dtype"):
-            value = data.get(key) if isinstance(data, dict) else None
+            value = data.get(key)
             if isinstance(value, str):
                 return DTYPES.get(value.removeprefix("torch."), value.removeprefix("torch."))
     return None

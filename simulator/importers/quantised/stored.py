@@ -15,7 +15,7 @@ from math import prod
 from simulator.importers.quantised.layouts import like_bits
 from simulator.importers.quantised.modules import NORMS, Place, Roles, place_of
 from simulator.importers.quantised.planes import exact
-from simulator.importers.quantised.stated import Key, Table, slots
+from simulator.importers.quantised.stated import Key, Table, layers_in_files, slots
 from simulator.importers.safetensors import HeldTensor
 from simulator.spec.layers.tensor import Tensor
 from simulator.spec.model import Model, tensor_bytes
@@ -60,8 +60,8 @@ class _Sorting:
     """One pass over a header."""
 
     def __init__(self, model: Model, numbers: Sequence[int]):
-        self.n_layers = max(numbers) + 1
-        self.layers: list[Known] = [{} for _ in range(self.n_layers)]
+        self.n_layers = layers_in_files(model, numbers)
+        self.layers: list[Known] = [{} for _ in range(max(numbers) + 1)]
         self.outside: Known = {}
         for key, layer, tensor in slots(model):
             if not tensor.is_again:
@@ -69,6 +69,8 @@ class _Sorting:
                 known.setdefault(tensor.role, []).append((key, tensor))
         self.held = Held()
         self.left: dict[int | None, list[HeldTensor]] = defaultdict(list)
+        # Of another size than what has their names, so they may be something else.
+        self.doubtful: list[tuple[HeldTensor, Place, list[tuple[Key, Tensor]]]] = []
 
     def sort(self, tensors: Iterable[HeldTensor]) -> Held:
         """Every tensor to where it belongs."""
@@ -83,6 +85,7 @@ class _Sorting:
                 heads.append(tensor)
             else:
                 self._place(tensor, place)
+        self._place_doubtful()
         self._place_heads(heads)
         self._share_out_left()
         return self.held
@@ -92,12 +95,14 @@ class _Sorting:
 
     def _place_heads(self, heads: Sequence[HeldTensor]) -> None:
         """The head of a model whose head is its embedding: the same again, unless it stands there instead."""
-        if (0, "token_embd") in self.held.by_key:
-            self.held.twice += sum(tensor.nbytes for tensor in heads)
-            return
+        is_there = (0, "token_embd") in self.held.by_key
         for tensor in heads:
-            self.held.n_found += 1
-            self._allot(tensor, self.outside["token_embd"])
+            same = self._free_and_as_large(tensor, self.outside)
+            if same or not is_there:
+                self.held.n_found += 1
+                self._allot(tensor, [same] if same else self.outside["token_embd"])
+            else:
+                self.held.twice += tensor.nbytes
 
     def _place(self, tensor: HeldTensor, place: Place) -> None:
         known = self._known(place.layer)
@@ -106,17 +111,26 @@ class _Sorting:
             self.left[place.layer].append(tensor)
             return
         self.held.n_found += 1
-        self._check(tensor, place, [each for _, each in places])
-        self._allot(tensor, places)
+        if _is_as_expected(tensor, place, [each for _, each in places]):
+            self._allot(tensor, places)
+        else:
+            self.doubtful.append((tensor, place, places))
 
-    def _check(self, tensor: HeldTensor, place: Place, expected: Sequence[Tensor]) -> None:
-        """Whether a matrix that lies unpacked has as many weights as the model's, or as one of its experts."""
-        is_plain = tensor.dtype in PLAIN and place.suffix in ("weight", "") and 1 not in tensor.shape
-        if not is_plain or len(tensor.shape) < 2 or expected[0].is_vector:
-            return
-        n_weights, wanted = prod(tensor.shape), sum(each.params for each in expected)
-        if not any(n_weights * count == wanted for count in {1, *(each.copies for each in expected), len(expected)}):
-            self.held.misshapen.append((tensor.name, n_weights, wanted))
+    def _place_doubtful(self) -> None:
+        for tensor, place, places in self.doubtful:
+            same = self._free_and_as_large(tensor, self._known(place.layer))
+            if same is None and len(tensor.shape) > 1 and not places[0][1].is_vector:
+                wanted = sum(each.params for _, each in places)
+                self.held.misshapen.append((tensor.name, prod(tensor.shape), wanted))
+            self._allot(tensor, [same] if same else places)
+
+    def _free_and_as_large(self, tensor: HeldTensor, known: Known) -> tuple[Key, Tensor] | None:
+        """A tensor of the model that has as many weights and nothing yet."""
+        if tensor.dtype not in PLAIN:
+            return None
+        n_weights = prod(tensor.shape)
+        places = (each for several in known.values() for each in several)
+        return next((each for each in places if each[1].params == n_weights and each[0] not in self.held.by_key), None)
 
     def _allot(self, tensor: HeldTensor, places: Sequence[tuple[Key, Tensor]]) -> None:
         parts = _parts(tensor.nbytes, [each.params for _, each in places])
@@ -127,17 +141,14 @@ class _Sorting:
     def _share_out_left(self) -> None:
         """What has unknown names in a layer to those of its tensors that have nothing yet: of the same size, else by their sizes."""
         for layer, tensors in self.left.items():
-            free = [
-                each for places in self._known(layer).values() for each in places if each[0] not in self.held.by_key
-            ]
-            rest = []
+            known, rest = self._known(layer), []
             for tensor in tensors:
-                same = next((each for each in free if self.held.n_found and _is_as_large(tensor, each[1])), None)
+                same = self._free_and_as_large(tensor, known) if self.held.n_found else None
                 if same:
                     self._allot(tensor, [same])
-                    free.remove(same)
                 else:
                     rest.append(tensor)
+            free = [each for places in known.values() for each in places if each[0] not in self.held.by_key]
             matrices = [each for each in free if not each[1].is_vector]
             for tensor in rest:
                 if free and self.held.n_found:
@@ -147,8 +158,13 @@ class _Sorting:
                     self.held.unknown_names.append(tensor.name)
 
 
-def _is_as_large(tensor: HeldTensor, ours: Tensor) -> bool:
-    return tensor.dtype in PLAIN and prod(tensor.shape) == ours.params
+def _is_as_expected(tensor: HeldTensor, place: Place, expected: Sequence[Tensor]) -> bool:
+    """Whether what lies unpacked has as many weights as the model's, or as one of its experts; what is packed may be anything."""
+    is_plain = tensor.dtype in PLAIN and place.suffix in ("weight", "", "linear.weight", "norm.scale")
+    if not is_plain or 1 in tensor.shape[-1:]:
+        return True
+    n_weights, wanted = prod(tensor.shape), sum(each.params for each in expected)
+    return any(n_weights * count == wanted for count in {1, *(each.copies for each in expected), len(expected)})
 
 
 _EXPERT = re.compile(r"(?<=experts)\.\d+(?=\.)")

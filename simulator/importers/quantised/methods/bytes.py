@@ -83,7 +83,7 @@ def read_bitnet(stated: Statement) -> Rules:
     """Four ternary weights in a byte and one scale; online they are quantised while they are used, from 16 bits."""
     if stated.text("quantization_mode", "offline") == "online":
         return Rules("16 bits", lambda _: None)
-    return linear(stated, layout("ternary", "i2_s", Plane(2), constant(2)), "modules_to_not_convert")
+    return linear(stated, layout("ternary", "int2", Plane(2), constant(2)), "modules_to_not_convert")
 
 
 def read_metal(stated: Statement) -> Rules:

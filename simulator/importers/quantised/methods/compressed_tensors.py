@@ -8,7 +8,7 @@ from simulator.errors import InputError, describe
 from simulator.importers.quantised import layouts
 from simulator.importers.quantised.modules import Module
 from simulator.importers.quantised.patterns import Patterns
-from simulator.importers.quantised.planes import ALL, Layout, constant
+from simulator.importers.quantised.planes import ALL, Layout, Plane, constant, layout
 from simulator.importers.quantised.statement import Rules, Statement
 from simulator.spec.quant import Format
 
@@ -30,20 +30,53 @@ class _Group:
 
 def read(stated: Statement) -> Rules:
     """Rules of `config_groups`; the first group that names a module has it, before one that names its class."""
-    ignored = stated.patterns("ignore")
+    inner = stated.data.get("quantization_config")  # as sparseml wrote it, beside a sparsity_config
+    if isinstance(inner, dict):
+        own = stated.inner({"sparsity_config": stated.data.get("sparsity_config"), **inner}, "quantization_config")
+        return read(own)
+    ignored, sparse = stated.patterns("ignore"), _sparse(stated)
     groups = [_group(stated, name, each) for name, each in stated.part("config_groups").items()]
 
     def layout_of(module: Module) -> Format | None:
         if ignored.has(module):
-            return None
+            return sparse.layout_of(module)
         for group in groups:
             if group.named.has(module):
                 return group.layout
         found = (group.layout for group in groups if _is_of(module, group.classes))
-        return next(found, None)
+        return next(found, None) or sparse.layout_of(module)
 
     names = dict.fromkeys(group.layout.name for group in groups if group.layout)
-    return Rules("/".join(names) or "16 bits", layout_of, _cache(stated))
+    return Rules("/".join(names) or sparse.name, layout_of, _cache(stated))
+
+
+def _sparse(stated: Statement) -> Rules:
+    """What is pruned and not quantised: half of its values and a bit for each, where `sparsity_config` says so."""
+    own = stated.inner(stated.part("sparsity_config"), "sparsity_config")
+    how = own.text("format", "dense")
+    if how == "dense":
+        return Rules("16 bits", lambda _: None)
+    if how not in _SPARSE:
+        raise stated.refuse(f"the sparse format {how[:40]!r}")
+    main = layouts.sparse_bitmask(layout("bf16", "bf16", Plane(layouts.F16)), _share(own))
+    targets = own.listed("targets") or ["Linear"]
+    classes = frozenset(each for each in targets if isinstance(each, str) and each[:1].isupper())
+    named = Patterns(f"{own.where}.targets", [each for each in targets if each not in classes])
+    ignored = own.patterns("ignore", default=("lm_head",))
+
+    def layout_of(module: Module) -> Format | None:
+        is_one = named.has(module) or _is_of(module, classes)
+        return main if is_one and not ignored.has(module) else None
+
+    return Rules(main.name, layout_of)
+
+
+def _share(own: Statement) -> float:
+    """Of the values that are kept: half where two of four are, otherwise what is left of all."""
+    pruned = own.data.get("global_sparsity")
+    if own.text("format").startswith("sparse-24") or not isinstance(pruned, int | float):
+        return 0.5
+    return min(max(1 - pruned, 0.01), 1.0)
 
 
 def _is_of(module: Module, classes: frozenset[str]) -> bool:
@@ -80,9 +113,9 @@ def _layout(stated: Statement, scheme: Statement) -> Layout | None:
     found = _scheme(how, bits, kind, weights)
     if found is None:
         raise stated.refuse(f"the format {how!r} of {bits} bits ({kind})")
-    sparsity = stated.part("sparsity_config").get("format")
-    if sparsity in _SPARSE:
-        found = layouts.sparse_bitmask(found, 0.5)
+    sparsity = stated.part("sparsity_config")
+    if sparsity.get("format") in _SPARSE:
+        found = layouts.sparse_bitmask(found, _share(stated.inner(sparsity, "sparsity_config")))
     is_static = bool(activations) and activations.get("dynamic") is False
     if how in ("nvfp4-pack-quantized", "nvfp4-e5m3-pack-quantized"):
         return found.and_also(constant(4)) if activations and how == "nvfp4-pack-quantized" else found

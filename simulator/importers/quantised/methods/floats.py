@@ -114,7 +114,7 @@ def read_modelopt(stated: Statement) -> Rules:
     own = stated.inner(stated.data["quantization"], "quantization") if "quantization" in stated.data else stated
     algorithm = own.text("quant_algo").upper()
     kept = own.patterns("exclude_modules", "ignore", default=("lm_head",))
-    if algorithm == "MIXED_PRECISION":
+    if algorithm == "MIXED_PRECISION" or (not algorithm and "quantized_layers" in own.data):
         return _mixed(own, kept)
     if not algorithm and "config_groups" in own.data:
         algorithm = _of_groups(own)
@@ -141,19 +141,26 @@ def _algorithm(stated: Statement, name: str, group: int | None) -> Layout:
     return found(group or 128)
 
 
+_OF_WEIGHTS = {("float", 4): "NVFP4", ("float", 8): "FP8", ("int", 4): "W4A16_AWQ", ("int", 8): "INT8_SQ"}
+
+
 def _of_groups(own: Statement) -> str:
     """The algorithm that config_groups describe where none is named."""
-    for name, group in own.part("config_groups").items():
-        weights = own.inner(group, name).part("weights")
-        kind = (weights.get("type"), weights.get("num_bits"))
-        if kind in (("float", 4), ("float", 8), ("int", 4), ("int", 8)):
-            return {("float", 4): "NVFP4", ("float", 8): "FP8", ("int", 4): "W4A16_AWQ", ("int", 8): "INT8_SQ"}[kind]
-    return ""
+    found = [_of_weights(own, name, group) for name, group in own.part("config_groups").items()]
+    return next(filter(None, found), "")
+
+
+def _of_weights(own: Statement, name: str, group: object) -> str:
+    weights = own.inner(group, name[:60]).part("weights")
+    kind, bits = weights.get("type"), weights.get("num_bits")
+    return _OF_WEIGHTS.get((kind, bits), "") if isinstance(kind, str) and isinstance(bits, int) else ""
 
 
 def _mixed(own: Statement, kept: Patterns) -> Rules:
     """Each module by name with an algorithm of its own; what is not named stays wide."""
-    by_module = own.part("quantized_layers")
+    by_module = own.part("quantized_layers") or _grouped_layers(own)
+    if not by_module:
+        raise own.refuse("MIXED_PRECISION without quantized_layers")
     by_layout: dict[tuple[str, int | None], list[str]] = {}
     for name, how in by_module.items():
         each = own.inner(how, f"quantized_layers.{name[:60]}")
@@ -170,6 +177,16 @@ def _mixed(own: Statement, kept: Patterns) -> Rules:
         return _scaled(*how, module) if how else None
 
     return Rules("/".join(dict.fromkeys(main.name for *_, main in found)) or "16 bits", layout_of, _cache(own))
+
+
+def _grouped_layers(own: Statement) -> dict[str, dict[str, str]]:
+    """The same where config_groups name the modules of each algorithm."""
+    found = {}
+    for name, group in own.part("config_groups").items():
+        for target in own.inner(group, name[:60]).listed("targets") or []:
+            if isinstance(target, str):
+                found[target] = {"quant_algo": _of_weights(own, name, group)}
+    return found
 
 
 def _cache(own: Statement) -> str | None:

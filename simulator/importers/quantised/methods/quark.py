@@ -68,6 +68,9 @@ def _layout(stated: Statement, own: Statement) -> Layout | None:
 
 
 def _cache(stated: Statement) -> str | None:
-    kinds = [stated.part("kv_cache_quant_config"), *stated.part("layer_quant_config").values()]
-    text = str(kinds[0])
-    return "fp8" if "fp8" in text else "int8" if "int8" in text else None
+    """What keys and values are put out in, of all attention or of the projections that make them."""
+    told = [str(stated.part("kv_cache_quant_config"))]
+    for name, own in stated.part("layer_quant_config").items():
+        if name.endswith(("k_proj", "v_proj")) and isinstance(own, dict):
+            told.append(str(own.get("output_tensors")))
+    return next((kind for kind in ("fp8", "int8") for text in told if kind in text), None)

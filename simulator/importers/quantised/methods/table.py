@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from simulator.importers.quantised import layouts
 from simulator.importers.quantised.methods import bytes as plain
@@ -40,6 +41,9 @@ METHODS: dict[str, Callable[[Statement], Rules]] = {
     "modelopt-nvfp4": _one(lambda: layouts.nvfp4(2)),
     "mxfp8": _one(layouts.mxfp8),
     "w4afp8": _w4afp8,
+    "w8a8-int8": _one(lambda: layouts.whole_int(None, scale_bits=layouts.F32)),
+    "w8a8-fp8": _one(lambda: layouts.fp8(1)),
+    "marlin": lambda stated: gptq.read_gptq(replace(stated, data={"bits": 4, "is_marlin_format": True, **stated.data})),
     "bitsandbytes": plain.read_bitsandbytes,
     "hqq": plain.read_hqq,
     "quanto": plain.read_quanto,
