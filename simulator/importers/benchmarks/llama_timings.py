@@ -46,7 +46,7 @@ def find_log_lines(source: Source) -> Iterator[Run]:
     prompt: tuple[int, str] = (0, "")
     drafted = _drafted(source)
     previous = 0
-    for line, text in source.plain:
+    for line, text in source.lines_with("eval time", "Generation: "):
         match = _EVAL.search(text)
         if match and match["prompt"]:
             prompt = (line, match["n"])
@@ -65,7 +65,7 @@ def find_log_lines(source: Source) -> Iterator[Run]:
 def _drafted(source: Source) -> set[int]:
     """Lines with times of decoding below which drafts are told."""
     found, last = set(), -NEAR
-    for line, text in source.plain:
+    for line, text in source.lines_with("eval time", "draft acceptance"):
         match = _EVAL.search(text)
         if match and not match["prompt"]:
             last = line
