@@ -29,6 +29,8 @@ _TERMINAL = re.compile(r"(?:\x1b|\\x1b)(?:\[[0-9;:?]*[ -/]*[@-~]|[()][A-Z0-9])")
 _QUOTE = re.compile(r"(?:[ \t]*>){1,20}[ \t]?")
 _FENCE = re.compile(r"[ \t]*(?:```|~~~)")
 _JSON = re.compile(r'[ \t]*(?:data:[ \t]*|,[ \t]*)?(?=\{[ \t]*(?:"|$)|\[[ \t]*(?:\{|$))')
+# Control characters that JSON may hold as they are, and that were made visible when the file was read.
+_WRITTEN_OUT = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:x|U000)(?P<code>(?<=x)[0-9a-f]{2}|(?<=000)[0-9a-f]{5})")
 _SEPARATOR = re.compile(r":?-+:?")
 
 
@@ -141,6 +143,7 @@ def _bare(line: str) -> str:
 
 def _values(lines: list[str]) -> tuple[list[Value], list[Broken], set[int]]:
     """The objects in a text, alone or in lists, whatever stands around them; and the lines that they take."""
+    lines = [_WRITTEN_OUT.sub(_as_json, line) if "\\" in line else line for line in lines]
     text = "\n".join(lines)
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
     decoder = json.JSONDecoder(parse_constant=str)  # NaN is told where a number is needed
@@ -168,6 +171,11 @@ def _values(lines: list[str]) -> tuple[list[Value], list[Broken], set[int]]:
         values += _objects(data, number + 1)
         number = last + 1
     return values, broken, used
+
+
+def _as_json(match: re.Match[str]) -> str:
+    """A character that was written out, as JSON writes it."""
+    return f"{match[1]}\\u{int(match['code'], 16) & 0xFFFF:04x}"
 
 
 def _objects(data: Any, line: int) -> Iterator[Value]:
@@ -235,6 +243,7 @@ _LOGGED = (
     ("settings", re.compile(r"(n_kv_max = .*)")),
     ("ollama", re.compile(r"\bollama run\s+(?:-\S+\s+)*(\w[\w./-]*(?::[\w.-]+)?)")),
     ("model", re.compile(r"--model(?:-path)?[ =]([\w./~-]+)")),
+    ("stopped", re.compile(r"stop processing: n_(?:tokens|past) = (\d+)")),
     ("prompt", re.compile(r"(?:n_prompt_tokens|task\.n_tokens) = (\d+)")),
 )
 # Of which one stands in every line that tells something.
@@ -262,7 +271,8 @@ class Log:
         place = bisect_left(self._lines[name], line)
         return self._texts[name][place - 1] if place and self._lines[name][place - 1] >= since else ""
 
-    def after(self, name: str, line: int) -> str:
-        """What was told next behind a line; empty for nothing."""
+    def after(self, name: str, line: int, within: int = MOST_LINES) -> str:
+        """What was told next behind a line, no more than so many lines below; empty for nothing."""
         place = bisect_right(self._lines[name], line)
-        return self._texts[name][place] if place < len(self._lines[name]) else ""
+        is_there = place < len(self._lines[name]) and self._lines[name][place] <= line + within
+        return self._texts[name][place] if is_there else ""
