@@ -107,7 +107,7 @@ def test_the_log_says_on_how_many_gpus(read):
     text = TABLE.replace("found 1 CUDA", "found 2 CUDA")
     found = read(text)
     assert models(found) == ["llama-2-7b"]
-    assert found.skipped[-1].reason == "on 2 GPUs, and one was given (as many of it: 2x and its name)"
+    assert found.skipped[-1].reason == "on 2 GPUs, and one was given (write 2x before its name)"
     assert models(read(text, on="2xrtx-4080")) == TWO
     (one,) = read(as_json([RUN]), on="2xrtx-4080").skipped
     assert one.reason == "on 1 GPU, and 2 were given"

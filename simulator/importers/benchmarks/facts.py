@@ -44,7 +44,9 @@ _MIX_TAG = re.compile(
     re.IGNORECASE,
 )
 _PART = re.compile(r"-\d{5}-of-\d{5}$")
-_IDLE_WORDS = re.compile(r"(?<![a-z0-9])(?:dynamic|mlx|unsloth|exl2|exl3|sft|qat|moe|hf)(?![a-z0-9])", re.IGNORECASE)
+_IDLE_WORDS = re.compile(
+    r"(?<![a-z0-9])(?:dynamic|quantized|mlx|unsloth|exl2|exl3|sft|qat|moe|hf)(?![a-z0-9])", re.IGNORECASE
+)
 
 
 def quantity(record: Record, name: str) -> tuple[float | None, float]:
