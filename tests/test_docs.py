@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from places import ROOT
 from profiled import machine
+from program_output import VLLM_LATENCIES
 
 from simulator.cli import main
 from simulator.commands.hardware_file import to_yaml
@@ -70,6 +71,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "path" / "to").mkdir(parents=True)
     (tmp_path / "path" / "to" / "llama-bench.json").write_text(json.dumps([BENCH]))
     (tmp_path / "path" / "to" / "batched.jsonl").write_text(json.dumps(BATCHED) + "\n")
+    (tmp_path / "latencies.txt").write_text(VLLM_LATENCIES)
     return tmp_path
 
 

@@ -13,7 +13,11 @@ from simulator.errors import InputError
     "The profile of this machine; with --against, the device measured. [default: mine.yaml]",
     required=False,
 )
-@option("--against", metavar="FILE", help="What llama-bench or llama-batched-bench prints, or a CSV; - reads a pipe.")
+@option(
+    "--against",
+    metavar="FILE",
+    help="What a benchmark program printed (llama-bench, Ollama, vllm bench ...), or a CSV; - reads a pipe.",
+)
 @option("--model", help="The model measured, where FILE does not tell: GGUF or name.")
 @option("--weights", help="Its format, where neither FILE nor a GGUF tells: q4_k_m.")
 @option("--learn", metavar="MACHINE.yaml", help="Write what FILE says of the device there: later forecasts use it.")

@@ -41,6 +41,7 @@ READ = (
     f"columns device,{','.join(NEEDED_COLUMNS)}"
 )
 _UNKNOWN = f"no measurements are recognised in it; give {READ}"
+MAX_HEAD = 10_000  # characters of a line of columns
 # What a YAML file of ours is of, by a field that only such a file has.
 _YAML_KINDS = {"memory": "a device", "layers": "a model", "backends": "a runtime", "apis": "a runtime"}
 
@@ -83,7 +84,7 @@ def _load_csv(
     _refuse_yaml(text, path)
     if text.lstrip().startswith(("[", "{")):
         raise InputError(f"{path}: {'holds no runs' if text.split() == ['[]'] else _UNKNOWN}")
-    columns, rows = parse_csv(text, path, MAX_ROWS)
+    columns, rows = _csv(text, path)
     if "tokens_per_s" not in columns:
         raise InputError(f"{path}: {_UNKNOWN}")
     if weights:
@@ -107,6 +108,16 @@ def _load_csv(
         return _measurement(record, hardware, model, sizes, with_unusable)
 
     return collect(records, convert)
+
+
+def _csv(text: str, path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Columns and rows; what is wrong with them is told only where the first line looks like columns of ours."""
+    try:
+        return parse_csv(text, path, MAX_ROWS)
+    except InputError:
+        if any(name in text.lstrip().partition("\n")[0][:MAX_HEAD] for name in (*NEEDED_COLUMNS, "device")):
+            raise
+        raise InputError(f"{path}: {_UNKNOWN}") from None
 
 
 def _is_cut_short(text: str, n_columns: int) -> bool:

@@ -299,7 +299,7 @@ def test_trtllm_bench_is_read(read, text):
 def test_trtllm_bench_says_on_how_many_devices(read):
     """Two, where one was given, and where two were."""
     text = TRTLLM.replace("TP Size:                1", "TP Size:                2")
-    assert reasons(read(text, on="h100-sxm")) == ["on 2 devices, and one was given (as many of it: 2x and its name)"]
+    assert reasons(read(text, on="h100-sxm")) == ["on 2 devices, and one was given (write 2x before its name)"]
     assert len(read(text, on="2xh100-sxm").published) == 1
 
 
@@ -311,3 +311,32 @@ def test_aiperf_is_read(read, data, runtime):
     assert reasons(read(several)) == [SEVERAL_REQUESTS]
     alone = {name: each for name, each in data.items() if name != "inter_token_latency"}
     assert reasons(read(json.dumps(alone))) == [END_TO_END]
+
+
+# ---- names of checkpoints ----
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "weights"),
+    [
+        ("Qwen/Qwen3-8B", QWEN, "bf16"),
+        ("/data/models/Qwen3-8B/", QWEN, "bf16"),
+        ("Qwen/Qwen3-8B-FP8", QWEN, "fp8"),
+        ("Qwen/Qwen3-8B-GPTQ-Int4", QWEN, "int4-g128"),
+        ("RedHatAI/Qwen3-8B-quantized.w4a16", QWEN, "int4-g128"),
+        ("nvidia/Qwen3-30B-A3B-NVFP4", "qwen3-30b-a3b", "nvfp4"),
+        ("deepseek-ai/DeepSeek-V3", "deepseek-v3", "fp8"),
+    ],
+)
+def test_the_name_of_a_checkpoint_tells_its_formats(read, name, model, weights):
+    """Without a word of them it has 16 bits, or the format that its makers published it in."""
+    (found,) = read(json.dumps(SERVED_JSON | {"model_id": name}), on="h100-sxm").published
+    assert (found.loaded.model.name, found.weights) == (model, weights)
+
+
+def test_a_run_of_another_model_than_the_users_is_listed(read):
+    """By its name; one that nobody knows is taken to be the user's."""
+    assert reasons(read(json.dumps(SERVED_JSON), model="llama-3-8b")) == ["of another model than llama-3-8b"]
+    assert len(read(json.dumps(SERVED_JSON | {"model_id": "my-finetune"}), model="llama-3-8b").published) == 1
+    (reason,) = reasons(read(json.dumps(SERVED_JSON | {"model_id": "my-finetune"})))
+    assert reason.startswith("no shipped model is called my-finetune: give --model")

@@ -1,8 +1,13 @@
 """Which model and formats llama.cpp means by its labels, a number of weights and a size."""
 
+import re
+
 import pytest
 
+from simulator.importers.architectures_of_labels import architectures
 from simulator.importers.labels import Facts, choose, mix_of_label
+from simulator.importers.open import load_model
+from simulator.spec.library import names, shelf
 
 
 def facts(label, n_params, nbytes=None, file="", doubt=0.5):
@@ -116,3 +121,55 @@ def test_experts_stay_in_the_checkpoints_own_format():
     """gpt-oss-120b-F16.gguf has 65,355,994,368 bytes: experts in mxfp4, the rest in 16 bits."""
     found = choose(facts("gpt-oss ?B F16", 116829156672, 65355994368, "gpt-oss-120b-F16.gguf"))
     assert found.weights == "mxfp4+f16"
+
+
+# ---- every shipped model ----
+
+
+def shipped_with_labels():
+    """Every model that llama.cpp has a label for, with one of the architectures of its files."""
+    found = []
+    for name in names(shelf("models")):
+        found += [pytest.param(name, each, id=f"{name}-{each}") for each in sorted(architectures(name))]
+    return found
+
+
+@pytest.mark.parametrize(("name", "architecture"), shipped_with_labels())
+def test_the_label_of_every_shipped_model_is_found(name, architecture):
+    """By architecture and number of weights, rounded as a table rounds it; two that are equal in both are told."""
+    count = load_model(name).model.params_of_file
+    unit = 1e9 if count >= 1e9 else 1e6
+    found = choose(facts(f"{architecture} ?B Q8_0", round(count / unit, 2) * unit, doubt=0.005 * unit))
+    if name.startswith(("phi-3-mini", "phi-3.5-mini")):
+        assert found.startswith("may be phi-3-mini or phi-3.5-mini")
+    else:
+        assert found.loaded.model.name == name
+
+
+def test_models_without_a_label_are_few():
+    """No release of llama.cpp has files of these."""
+    without = {name for name in names(shelf("models")) if not architectures(name)}
+    assert {re.split(r"-\d|-(?=[a-z]+$)", name)[0] for name in without} == {
+        "chatglm", "gpt", "gshard", "opt", "q-sparse", "switch",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("label", "n_params", "expected"),
+    [
+        ("glm4moe 106B.A12B Q4_K - Medium", 110.47e9, "glm-4.5-air"),
+        ("qwen3next 80B.A3B Q4_K - Medium", 81.3e9, "qwen3-next-80b-a3b"),
+        ("qwen35moe 35B.A3B Q4_K - Medium", 35.5e9, "qwen3.5-35b-a3b"),
+    ],
+)
+def test_a_file_with_blocks_to_predict_more_is_found(label, n_params, expected):
+    """Its count has them, ours has not."""
+    assert choose(facts(label, n_params, doubt=5e6)).loaded.model.name == expected
+
+
+@pytest.mark.parametrize(
+    "label", ["qwen3moe ?B IQ4_KS - 4.25 bpw", "qwen3moe ?B IQ4_KSS - 4.0 bpw", "llama 8B IQ4_KT - 4.0 bpw"]
+)
+def test_the_words_of_forks_are_whole(label):
+    """IQ4_KS is no IQ4_K; where a format is not known, the size decides."""
+    assert mix_of_label(label) in (label.split()[2].lower(), None)

@@ -100,7 +100,7 @@ def test_keys_and_values_may_differ(read):
 # ---- where it ran ----
 
 SPLIT = "weights split between GPU and CPU memory"
-SEVERAL = "on 2 GPUs, and one was given (as many of it: 2x and its name)"
+SEVERAL = "on 2 GPUs, and one was given (write 2x before its name)"
 RPC = "on several machines (RPC), whose communication is not forecast"
 RTX = "NVIDIA GeForce RTX 3090"
 

@@ -21,6 +21,7 @@ from simulator.units import GI, GIGA, KILO, MEGA, MI, TERA
 
 FORMATS_ASSUMED = "formats of the weights not stated: the first choice of simulate (--weights says them)"
 
+MOST_NAME = 4_096  # characters, as of a path
 CHECKPOINTS = ("vllm", "sglang", "tensorrt-llm", "lmdeploy", "mlx")  # programs that load those of Hugging Face
 
 _UNITS = {"": 1.0, "K": KILO, "M": MEGA, "B": GIGA, "T": TERA, "MiB": MI, "GiB": GI}
@@ -43,7 +44,9 @@ _MIX_TAG = re.compile(
     re.IGNORECASE,
 )
 _PART = re.compile(r"-\d{5}-of-\d{5}$")
-_IDLE_WORDS = re.compile(r"(?<![a-z0-9])(?:dynamic|mlx|unsloth|exl2|exl3|sft|qat|moe|hf)(?![a-z0-9])", re.IGNORECASE)
+_IDLE_WORDS = re.compile(
+    r"(?<![a-z0-9])(?:dynamic|quantized|mlx|unsloth|exl2|exl3|sft|qat|moe|hf)(?![a-z0-9])", re.IGNORECASE
+)
 
 
 def quantity(record: Record, name: str) -> tuple[float | None, float]:
@@ -80,8 +83,8 @@ def chosen(record: Record, given: Given) -> Choice:
     """The model and formats of a run that has llama.cpp's facts; Unusable where they do not tell."""
     n_params, doubt = quantity(record, "model_n_params")
     facts = Facts(
-        file=record.text("model_filename"),
-        label=record.text("model_type"),
+        file=record.text("model_filename")[:MOST_NAME],
+        label=record.text("model_type")[:MOST_NAME],
         n_params=n_params,
         doubt=doubt,
         nbytes=quantity(record, "model_size")[0],
@@ -101,7 +104,7 @@ def named(name: str, given: Given, runtime: str, formats: str = "") -> Choice:
     Where none says: programs that load checkpoints of Hugging Face have their weights as these come, in 16 bits unless the name
     says otherwise; of the others it is what `simulate` takes first.
     """
-    rest, told = _of_name(name)
+    rest, told = _of_name(name[:MOST_NAME])
     loaded = _of_user(given.model, rest) if given.model else _model(rest, name)
     if given.weights:
         return Choice(loaded, given.weights)

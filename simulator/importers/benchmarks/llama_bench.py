@@ -14,7 +14,7 @@ from typing import Any
 from simulator.errors import InputError, describe, printable
 from simulator.importers.benchmarks.facts import chosen
 from simulator.importers.benchmarks.runs import PROMPT_ONLY, Given, Run, listed
-from simulator.importers.benchmarks.source import UNFINISHED, Source, Table
+from simulator.importers.benchmarks.source import LONGEST_ROW, UNFINISHED, Source, Table
 from simulator.importers.benchmarks.where import api, is_true, ran_on, runs_on_cpu
 from simulator.importers.records import Published, Record, Unusable, cache_format
 from simulator.spec.workload import MAX_CONTEXT, MAX_THREADS
@@ -48,8 +48,8 @@ def find_runs(source: Source) -> Iterator[Run]:
         if {"test", "t/s"} <= set(table.head):
             yield from _table_runs(source, table)
     yield from _csv_runs(source)
-    for line, text in source.plain:
-        match = _SQL.match(text.strip())
+    for line, _ in source.lines_with("INSERT INTO"):
+        match = _SQL.match(source.lines[line - 1].strip()[:LONGEST_ROW])
         if match and "avg_ts" in match[1]:
             yield _sql_run(source, line, match)
 
@@ -83,10 +83,11 @@ def _table_runs(source: Source, table: Table) -> Iterator[Run]:
 def _csv_runs(source: Source) -> Iterator[Run]:
     """Rows of CSV; lines between them that are none are a log's."""
     head: list[str] = []
-    for line, text in source.plain:
-        if text.count(",") < 3:
+    begins = next(source.lines_with("avg_ts"), None)
+    for line, text in source.plain if begins else ():
+        if line < begins[0] or "," not in text:
             continue
-        cells = _csv_cells(text)
+        cells = _csv_cells(source.lines[line - 1][:LONGEST_ROW])
         if set(cells) >= _CSV_NEEDS:
             head = cells
         elif head and len(cells) == len(head):

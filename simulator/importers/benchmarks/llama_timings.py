@@ -27,6 +27,7 @@ NEAR = 8  # lines between the times of a prompt, of decoding, and what is told o
 
 _EVAL = re.compile(
     r"(?P<prompt>prompt )?eval time\s*=\s*(?P<ms>\d+(?:\.\d+)?) ms\s*/\s*(?P<n>\d+) (?:tokens|runs|run)\b"
+    r"(?:\s*\(\s*[\d.]+ ms per (?:token|run),\s*(?P<rate>\d+(?:\.\d+)?) tokens per second\))?"
 )
 _SHORT = re.compile(r"\[ Prompt: (?P<prompt>\d+(?:\.\d+)?) t/s \| Generation: (?P<rate>\d+(?:\.\d+)?) t/s \]")
 _DRAFT = re.compile(r"draft acceptance(?: rate)? = ")
@@ -46,13 +47,16 @@ def find_log_lines(source: Source) -> Iterator[Run]:
     prompt: tuple[int, str] = (0, "")
     drafted = _drafted(source)
     previous = 0
-    for line, text in source.plain:
+    for line, text in source.lines_with("eval time", "Generation: "):
         match = _EVAL.search(text)
         if match and match["prompt"]:
             prompt = (line, match["n"])
         elif match:
-            fields: dict[str, Any] = {"predicted_ms": match["ms"], "predicted_n": match["n"], **logged(source, line)}
-            if prompt[0] > max(previous, line - NEAR):
+            fields: dict[str, Any] = {**logged(source, line), "predicted_ms": match["ms"], "predicted_n": match["n"]}
+            fields |= {"predicted_per_second": match["rate"]} if match["rate"] else {}
+            if stopped := source.log.after("stopped", line, NEAR):
+                fields["n_at_end"] = stopped
+            elif prompt[0] > max(previous, line - NEAR):
                 fields["prompt_n"] = source.log.before("prompt", line, previous) or prompt[1]
             fields |= {"draft_n": "1"} if line in drafted else {}
             yield Run(line, source.record(line, fields), _answered, "llama.cpp")
@@ -65,7 +69,7 @@ def find_log_lines(source: Source) -> Iterator[Run]:
 def _drafted(source: Source) -> set[int]:
     """Lines with times of decoding below which drafts are told."""
     found, last = set(), -NEAR
-    for line, text in source.plain:
+    for line, text in source.lines_with("eval time", "draft acceptance"):
         match = _EVAL.search(text)
         if match and not match["prompt"]:
             last = line
@@ -111,6 +115,8 @@ def _rate(record: Record, n_gen: int | None) -> float:
 
 def _prompt(record: Record) -> int | None:
     """All tokens of the prompt: those read now, and those that were cached."""
+    if record.text("n_at_end"):
+        return max(0, record.count("n_at_end", 0, MAX_CONTEXT) - record.count("predicted_n", 0, MAX_CONTEXT))
     if record.text("n_all"):
         return record.count("n_all", 0, MAX_CONTEXT)
     if not record.text("prompt_n"):

@@ -30,7 +30,7 @@ _AVERAGES = re.compile(r"Averages: .*generation_tps=(\d+(?:\.\d+)?)")
 def find_runs(source: Source) -> Iterator[Run]:
     """Every answer and every average of trials in a text."""
     prompt, timing, trials, begun = "", None, [], 0
-    for line, text in source.plain:
+    for line, text in source.lines_with("tokens-per-sec", "Timing with", "generation_tps="):
         model = source.log.before("model", line)
         if match := _LINE.search(text):
             if match["what"] == "Prompt":

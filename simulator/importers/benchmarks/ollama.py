@@ -28,7 +28,6 @@ _VERBOSE = re.compile(
 _BENCHSTAT = re.compile(
     r"^BenchmarkModel/name=(?P<name>\S+?)/step=(?P<step>\w+)(?:-\d+)?\s+(?P<count>\d+)\s.*?(?P<rate>\d+(?:\.\d+)?) token/sec"
 )
-_NOT_TIMED = ("load", "total", "ttft")
 
 
 def find_runs(source: Source) -> Iterator[Run]:
@@ -42,7 +41,7 @@ def find_runs(source: Source) -> Iterator[Run]:
 
 def _verbose(source: Source) -> Iterator[Run]:
     told: dict[str, str] = {}
-    for line, text in source.plain:
+    for line, text in source.lines_with("total duration:", "eval "):
         match = _VERBOSE.match(text)
         if not match:
             continue
@@ -81,14 +80,13 @@ def _bench_rows(source: Source) -> Iterator[tuple[int, str, str, str, str]]:
             for line, cells in table.rows:
                 row = dict(zip(table.head, cells, strict=False))
                 yield line, row["Model"], row.get("Step", ""), row.get("Count", ""), row.get("tokensPerSec", "")
-    in_csv = False
-    for line, text in source.plain:
+    begins = next(source.lines_with(CSV_HEAD), None)
+    for line, text in source.plain if begins else ():
         cells = [cell.strip() for cell in text.split(",")]
-        if text.strip() == CSV_HEAD:
-            in_csv = True
-        elif in_csv and len(cells) == 5:
+        if line > begins[0] and len(cells) == len(CSV_HEAD.split(",")):
             yield line, cells[0], cells[1], cells[2], cells[4]
-        elif match := _BENCHSTAT.match(text):
+    for line, text in source.lines_with("BenchmarkModel/"):
+        if match := _BENCHSTAT.match(text):
             yield line, match["name"], match["step"], match["count"], match["rate"]
 
 

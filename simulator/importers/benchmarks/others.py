@@ -25,10 +25,9 @@ KOBOLD_CSV = (
 TOKENS_ASKED = "a rate over the tokens that were asked for, not over those decoded (KoboldCpp before 1.67)"
 EXLLAMA_STEPS = 100  # that perf.py decodes behind each context
 
-_KOBOLD_BEGINS = re.compile(r"Benchmark Completed - v\S+ Results:")
 _KOBOLD_FIELD = re.compile(r"^(Backend|Layers|Model|MaxCtx|GenAmount|GenerationSpeed): (\S.*?)(?:T/s)?\s*$")
 _KOBOLD_LINE = re.compile(
-    r"CtxLimit: ?(?P<all>\d+)/\d+, (?:Amt: ?(?P<n>\d+)/\d+, )?.*?Generate: ?[\d.]+s \((?:[^)]*= ?)?(?P<rate>\d+(?:\.\d+)?) ?T/s\)"
+    r" ?(?P<all>\d+)/\d+, (?:Amt: ?(?P<n>\d+)/\d+, )?.*?Generate: ?[\d.]+s \((?:[^)]*= ?)?(?P<rate>\d+(?:\.\d+)?) ?T/s\)"
 )
 _BITRATE = re.compile(r"Bitrate: (\d+(?:\.\d+)?) bpw / (\d+(?:\.\d+)?) bpw \(head\)")
 _EXLLAMA = re.compile(r"(?P<what>Context|Length)\s+(?P<n>\d+):\s+(?P<rate>\d+(?:\.\d+)?) tokens/s")
@@ -39,24 +38,28 @@ _EXLLAMA = re.compile(r"(?P<what>Context|Length)\s+(?P<n>\d+):\s+(?P<rate>\d+(?:
 
 def find_kobold(source: Source) -> Iterator[Run]:
     """Every benchmark and every answer of KoboldCpp in a text."""
-    fields: dict[str, Any] | None = None
-    head: list[str] = []
-    for line, text in source.plain:
-        if _KOBOLD_BEGINS.search(text):
-            fields = {}
-        elif fields is not None and (match := _KOBOLD_FIELD.match(text)):
-            fields[match[1]] = match[2]
-            if match[1] == "GenerationSpeed":
-                yield Run(line, source.record(line, fields), _kobold, "KoboldCpp")
-                fields = None
-        elif match := _KOBOLD_LINE.search(text):
+    for line, text in source.lines_with("Benchmark Completed", "CtxLimit:"):
+        if "Benchmark Completed" in text:
+            yield from _kobold_report(source, line)
+        elif match := _KOBOLD_LINE.match(text.partition("CtxLimit:")[2]):
             told = {"all": match["all"], "n": match["n"], "rate": match["rate"]}
             convert = _kobold_answer if match["n"] else listed(TOKENS_ASKED)
             yield Run(line, source.record(line, told), convert, "KoboldCpp")
-        elif text.startswith(KOBOLD_CSV):
-            head = text.strip().split(",")
-        elif head:
-            yield from _kobold_row(source, line, text, head)
+    begins = next(source.lines_with(KOBOLD_CSV), None)
+    for line, text in source.plain if begins else ():
+        if line > begins[0]:
+            yield from _kobold_row(source, line, text, begins[1].strip().split(","))
+
+
+def _kobold_report(source: Source, begun: int) -> Iterator[Run]:
+    fields: dict[str, Any] = {}
+    for line, text in source.block(begun):
+        match = _KOBOLD_FIELD.match(text)
+        if match:
+            fields[match[1]] = match[2]
+            if match[1] == "GenerationSpeed":
+                yield Run(line, source.record(line, fields), _kobold, "KoboldCpp")
+                return
 
 
 def _kobold_row(source: Source, line: int, text: str, head: list[str]) -> Iterator[Run]:
@@ -96,7 +99,7 @@ def _kobold_answer(record: Record, given: Given) -> Published:
 def find_exllama(source: Source) -> Iterator[Run]:
     """Every context of eval/perf.py in a text."""
     formats = ""
-    for line, text in source.plain:
+    for line, text in source.lines_with("Bitrate: ", "tokens/s"):
         if match := _BITRATE.search(text):
             formats = f"head:{match[2]}bpw+{match[1]}bpw"
         elif formats and (match := _EXLLAMA.search(text)):

@@ -78,5 +78,5 @@ def refuse_other_count(n_devices: int, given: Given) -> None:
     if n_devices == given.n_devices:
         return
     if given.n_devices == 1:
-        raise Unusable(f"on {n_devices} devices, and one was given (as many of it: {n_devices}x and its name)")
+        raise Unusable(f"on {n_devices} devices, and one was given (write {n_devices}x before its name)")
     raise Unusable(f"on {n_devices} device{'s' * (n_devices > 1)}, and {given.n_devices} were given")

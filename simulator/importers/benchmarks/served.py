@@ -22,9 +22,8 @@ MOST_MS = 1e10
 MOST_TOKENS = 1e15
 ONE = 1.01  # requests at once, in the mean, that are one at a time
 
-_TITLE = re.compile(r"=+ (?P<what>Serving Benchmark|Offline Throughput Benchmark) Result =+")
-_END = re.compile(r"={20,}\s*$")
-_LINE = re.compile(r"^\s*([A-Za-z][^:]*?(?:\([^)]*\))?):\s+(\S.*?)\s*$")
+_TITLE = re.compile(r"^=+ (?P<what>Serving Benchmark|Offline Throughput Benchmark) Result =+")
+_END = re.compile(r"\s*={20,}\s*$")
 # Lines of a report, by the names of the JSON.
 _FIELDS = {
     "Successful requests": "completed", "Maximum request concurrency": "max_concurrency", "Max request concurrency": "max_concurrency",
@@ -72,19 +71,18 @@ def _program(data: Mapping[str, Any]) -> str:
 
 def _reports(source: Source) -> Iterator[Run]:
     """Reports as they are printed."""
-    begun, what, fields = 0, "", {}
-    for line, text in source.plain:
-        if match := _TITLE.search(text):
-            if begun:
-                yield _report(source, begun, what, fields)
-            begun, what, fields = line, match["what"], {"model_id": source.log.before("model", line)}
-        elif begun and _END.match(text):
-            yield _report(source, begun, what, fields)
-            begun = 0
-        elif begun and (match := _LINE.match(text)) and match[1] in _FIELDS:
-            fields[_FIELDS[match[1]]] = "" if match[2] == "not set" else match[2]
-    if begun:
-        yield _report(source, begun, what, fields)
+    for begun, title in source.lines_with("Benchmark Result"):
+        match = _TITLE.match(title.strip())
+        if not match:
+            continue
+        fields = {"model_id": source.log.before("model", begun)}
+        for _, text in source.block(begun):
+            if _END.match(text) or _TITLE.match(text.strip()):
+                break
+            name, _, value = (part.strip() for part in text.partition(":"))
+            if name in _FIELDS:
+                fields[_FIELDS[name]] = "" if value == "not set" else value
+        yield _report(source, begun, match["what"], fields)
 
 
 def _report(source: Source, line: int, what: str, fields: dict[str, str]) -> Run:

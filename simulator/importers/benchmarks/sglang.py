@@ -46,7 +46,7 @@ def _printed(source: Source) -> Iterator[Run]:
     """Blocks of Prefill, Decode and Total; the first of a run is a warm-up."""
     told: dict[str, str] = {}
     is_warm_up = False
-    for line, text in source.plain:
+    for line, text in source.lines_with("Prefill.", "Decode", "Total.", "Warmup ...", "Benchmark ..."):
         if match := _PHASE.match(text):
             is_warm_up = match[1] == "Warmup"
         elif match := _PREFILL.search(text):

@@ -13,19 +13,24 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simulator.errors import plain_line
+from simulator.errors import InputError, plain_line
 from simulator.importers.records import Record
 
 UNFINISHED = "unfinished, as if the run had been cut short"
-MOST_SEARCHED = 16 * 2**20  # characters read in vain, where a brace opens what is no JSON
-RECURSION_COST = 100_000  # characters that a value nested too deeply is taken for
+MOST_LINES = 250_000
+LONGEST_LINE = 2_000  # characters of a line that are looked at where it is no row and no JSON
+LONGEST_ROW = 20_000  # of a table, of CSV or of SQL
+LONGEST_REPORT = 200  # lines
+MOST_BROKEN = 200  # braces that open what is no JSON, before no more is looked for
 NEAR_END = 12  # characters: a word or number that the end of the text cut off
 
 # Colours and moves of a cursor, as a terminal gets them or as they are written out in text that may be printed.
 _TERMINAL = re.compile(r"(?:\x1b|\\x1b)(?:\[[0-9;:?]*[ -/]*[@-~]|[()][A-Z0-9])")
-_QUOTE = re.compile(r"(?:[ \t]*>)+[ \t]?")
+_QUOTE = re.compile(r"(?:[ \t]*>){1,20}[ \t]?")
 _FENCE = re.compile(r"[ \t]*(?:```|~~~)")
 _JSON = re.compile(r'[ \t]*(?:data:[ \t]*|,[ \t]*)?(?=\{[ \t]*(?:"|$)|\[[ \t]*(?:\{|$))')
+# Control characters that JSON may hold as they are, and that were made visible when the file was read.
+_WRITTEN_OUT = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:x|U000)(?P<code>(?<=x)[0-9a-f]{2}|(?<=000)[0-9a-f]{5})")
 _SEPARATOR = re.compile(r":?-+:?")
 
 
@@ -66,7 +71,21 @@ class Source:
     @cached_property
     def log(self) -> Log:
         """What log lines tell of the model and the machine."""
-        return Log(self.plain)
+        return Log(self.lines_with(*_TELLING))
+
+    @cached_property
+    def _text(self) -> str:
+        return "\n".join(line for _, line in self.plain)
+
+    def lines_with(self, *words: str) -> Iterator[tuple[int, str]]:
+        """The lines outside values and tables in which one of these stands, by their numbers."""
+        present = [word for word in words if word in self._text]
+        if present:
+            yield from ((n, line) for n, line in self.plain if any(word in line for word in present))
+
+    def block(self, line: int) -> Iterator[tuple[int, str]]:
+        """The lines behind one, as many as a report may have."""
+        yield from enumerate((each[:LONGEST_LINE] for each in self.lines[line : line + LONGEST_REPORT]), line + 1)
 
     @cached_property
     def _is_one_list(self) -> bool:
@@ -93,11 +112,13 @@ def _safe(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def take_apart(text: str, path: Path) -> Source:
     """Everything that a text holds, whoever wrote it."""
+    if text.count("\n") > MOST_LINES:
+        raise InputError(f"{path}: more than {MOST_LINES:,} lines are too many")
     lines = _clean(text)
     values, broken, used = _values(lines)
     tables = _tables(lines, used)
     used |= {line for table in tables for line, _ in table.rows} | {table.line for table in tables}
-    plain = tuple((n, line) for n, line in enumerate(lines, 1) if line.strip() and n not in used)
+    plain = tuple((n, line[:LONGEST_LINE]) for n, line in enumerate(lines, 1) if n not in used and line.strip())
     return Source(path, tuple(lines), tuple(values), tuple(broken), tables, plain)
 
 
@@ -122,23 +143,24 @@ def _bare(line: str) -> str:
 
 def _values(lines: list[str]) -> tuple[list[Value], list[Broken], set[int]]:
     """The objects in a text, alone or in lists, whatever stands around them; and the lines that they take."""
+    lines = [_WRITTEN_OUT.sub(_as_json, line) if "\\" in line else line for line in lines]
     text = "\n".join(lines)
     starts = [0, *accumulate(len(line) + 1 for line in lines)]
     decoder = json.JSONDecoder(parse_constant=str)  # NaN is told where a number is needed
     values: list[Value] = []
     broken: list[Broken] = []
     used: set[int] = set()
-    number, searched = 0, 0
+    number, n_broken = 0, 0
     while number < len(lines):
-        begins = _JSON.match(lines[number])
-        if not begins or searched > MOST_SEARCHED:
+        begins = _JSON.match(lines[number]) if n_broken < MOST_BROKEN else None
+        if not begins:
             number += 1
             continue
         at = starts[number] + begins.end()
         try:
             data, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            searched += error.pos - at if isinstance(error, json.JSONDecodeError) else RECURSION_COST
+            n_broken += 1
             if _begins_an_object(text, at):
                 broken.append(Broken(number + 1, _why(error, text)))
                 used.add(number + 1)
@@ -149,6 +171,11 @@ def _values(lines: list[str]) -> tuple[list[Value], list[Broken], set[int]]:
         values += _objects(data, number + 1)
         number = last + 1
     return values, broken, used
+
+
+def _as_json(match: re.Match[str]) -> str:
+    """A character that was written out, as JSON writes it."""
+    return f"{match[1]}\\u{int(match['code'], 16) & 0xFFFF:04x}"
 
 
 def _objects(data: Any, line: int) -> Iterator[Value]:
@@ -180,13 +207,15 @@ def _why(error: Exception, text: str) -> str:
 def _tables(lines: list[str], used: set[int]) -> tuple[Table, ...]:
     """Every table; lines that are none, such as of a log, may stand between its rows."""
     found: list[tuple[int, tuple[str, ...], list[tuple[int, tuple[str, ...]]]]] = []
-    cells = {n: _cells(line) for n, line in enumerate(lines, 1) if "|" in line and n not in used}
+    cells = {
+        n: _cells(line) for n, line in enumerate(lines, 1) if "|" in line and n not in used and len(line) <= LONGEST_ROW
+    }
     for number, here in cells.items():
         if _is_separator(here):
             continue
         if number + 1 in cells and _is_separator(cells[number + 1]):
             found.append((number, here, []))
-        elif found and lines[number - 1].lstrip().startswith("|"):
+        elif found and (lines[number - 1].lstrip().startswith("|") or len(here) == len(found[-1][1])):
             found[-1][2].append((number, here))
     return tuple(Table(line, head, tuple(rows)) for line, head, rows in found)
 
@@ -214,20 +243,21 @@ _LOGGED = (
     ("settings", re.compile(r"(n_kv_max = .*)")),
     ("ollama", re.compile(r"\bollama run\s+(?:-\S+\s+)*(\w[\w./-]*(?::[\w.-]+)?)")),
     ("model", re.compile(r"--model(?:-path)?[ =]([\w./~-]+)")),
+    ("stopped", re.compile(r"stop processing: n_(?:tokens|past) = (\d+)")),
     ("prompt", re.compile(r"(?:n_prompt_tokens|task\.n_tokens) = (\d+)")),
 )
-_TELLING = re.compile("|".join(pattern.pattern for _, pattern in _LOGGED))
+# Of which one stands in every line that tells something.
+_TELLING = (": arch", " = ", "tensors from", "ound ", "RPC", "rpc", "build: ", "ollama run", "--model")
 
 
 class Log:
     """What lines of logs tell, by name and by where they stand."""
 
-    def __init__(self, plain: tuple[tuple[int, str], ...]):
+    def __init__(self, telling: Iterator[tuple[int, str]]):
         self._lines: dict[str, list[int]] = defaultdict(list)
         self._texts: dict[str, list[str]] = defaultdict(list)
-        for number, line in plain:
-            if _TELLING.search(line):
-                self._note(number, line)
+        for number, line in telling:
+            self._note(number, line)
 
     def _note(self, number: int, line: str) -> None:
         for name, pattern in _LOGGED:
@@ -241,7 +271,8 @@ class Log:
         place = bisect_left(self._lines[name], line)
         return self._texts[name][place - 1] if place and self._lines[name][place - 1] >= since else ""
 
-    def after(self, name: str, line: int) -> str:
-        """What was told next behind a line; empty for nothing."""
+    def after(self, name: str, line: int, within: int = MOST_LINES) -> str:
+        """What was told next behind a line, no more than so many lines below; empty for nothing."""
         place = bisect_right(self._lines[name], line)
-        return self._texts[name][place] if place < len(self._lines[name]) else ""
+        is_there = place < len(self._lines[name]) and self._lines[name][place] <= line + within
+        return self._texts[name][place] if is_there else ""

@@ -6,7 +6,6 @@ token is of decoding alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,10 +34,7 @@ _LINES = {
     "Number of concurrent requests": "avg_num_concurrent_requests", "Average Input Length (tokens)": "avg_input_length",
     "Average Output Length (tokens)": "avg_output_length", "Average time-per-output-token [TPOT] (ms)": "avg_tpot_ms",
 }  # fmt: skip
-_LINE = re.compile(r"(?:^|\] )\s*([A-Z][\w -]*?(?: \[\w+\])?(?: \(\w+\))?):\s+(\S.*?)\s*$")
-_BEGINS = re.compile(r"= (?:ENGINE DETAILS|PYTORCH BACKEND)")
-_DECODING = re.compile(r"= DECODING STATISTICS")
-_ENDS = re.compile(r"= DATASET DETAILS")
+_BEGINS = ("= ENGINE DETAILS", "= PYTORCH BACKEND")
 
 
 def find_runs(source: Source) -> Iterator[Run]:
@@ -46,18 +42,23 @@ def find_runs(source: Source) -> Iterator[Run]:
     for value in source.values:
         if {"performance", "request_info", "world_info"} <= value.data.keys():
             yield Run(value.line, source.record_of(value, _told(value.data)), _measured, PROGRAM)
-    begun, fields = 0, {}
-    for line, text in source.plain:
-        if _BEGINS.search(text) or _ENDS.search(text):
-            if begun:
-                yield Run(begun, source.record(begun, fields), _measured, PROGRAM)
-            begun, fields = (line, {}) if _BEGINS.search(text) else (0, {})
-        elif begun and _DECODING.search(text):
+    for begun, text in source.lines_with(*_BEGINS):
+        if text.strip() in _BEGINS:
+            yield Run(begun, source.record(begun, _printed(source, begun)), _measured, PROGRAM)
+
+
+def _printed(source: Source, begun: int) -> dict[str, Any]:
+    """The report that begins on a line."""
+    fields: dict[str, Any] = {}
+    for _, text in source.block(begun):
+        if text.strip() in _BEGINS:
+            break
+        name, _, value = (part.strip() for part in text.partition(":"))
+        if name in _LINES:
+            fields[_LINES[name]] = value
+        elif name.startswith("= DECODING STATISTICS"):
             fields["is_drafted"] = "1"
-        elif begun and (match := _LINE.search(text)) and match[1] in _LINES:
-            fields[_LINES[match[1]]] = match[2]
-    if begun:
-        yield Run(begun, source.record(begun, fields), _measured, PROGRAM)
+    return fields
 
 
 def _told(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,10 +47,10 @@ def find_runs(source: Source) -> Iterator[Run]:
             found.append((value.line, source.record_of(value, fields)))
         elif {"elapsed_time", "num_requests", "tokens_per_second"} <= value.data.keys():
             yield Run(value.line, source.record_of(value, {}), listed(END_TO_END), THROUGHPUT)
-    for line, text in source.plain:
-        if match := _AVERAGE.match(text.strip()):
+    for line, text in source.lines_with("Avg latency: ", "Throughput: "):
+        if match := _AVERAGE.match(text.lstrip()):
             found.append((line, source.record(line, _settings(commands, line) | {"avg_latency": match[1]})))
-        elif _THROUGHPUT.match(text.strip()):
+        elif _THROUGHPUT.match(text.lstrip()):
             yield Run(line, source.record(line, {}), listed(END_TO_END), THROUGHPUT)
     yield from _latencies(sorted(found, key=lambda pair: pair[0]))
 
@@ -61,7 +61,7 @@ def find_runs(source: Source) -> Iterator[Run]:
 def _commands(source: Source) -> list[tuple[int, dict[str, Any]]]:
     """Command lines of vllm bench latency, and the arguments it prints, as its settings."""
     found = []
-    for line, text in source.plain:
+    for line, text in source.lines_with("latency", "Namespace("):
         if match := _COMMAND.search(text):
             told = {name.replace("-", "_"): value for name, value in _OPTION.findall(match[1])}
             found.append((line, DEFAULTS | told))

@@ -118,7 +118,7 @@ def _refuse_several(record: Record, given: Given) -> None:
     if n_gpus == given.n_devices or n_gpus is None:
         return
     if given.n_devices == 1:
-        raise Unusable(f"on {n_gpus} GPUs, and one was given (as many of it: {n_gpus}x and its name)")
+        raise Unusable(f"on {n_gpus} GPUs, and one was given (write {n_gpus}x before its name)")
     raise Unusable(f"on {n_gpus} GPU{'s' * (n_gpus > 1)}, and {given.n_devices} were given")
 
 
