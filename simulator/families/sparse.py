@@ -40,7 +40,7 @@ class DeepSeek4(Hybrid):
         ratio = self.config.item(index, "compress_ratios")
         if ratio is None:
             return "heavily_compressed_attention" if index < 2 or index % 2 == 0 else "compressed_sparse_attention"
-        if ratio not in self.by_ratio:
+        if ratio not in tuple(self.by_ratio):
             raise self.config.wrong("compress_ratios", f"0, 4 and 128 are known, not {describe(ratio)}")
         return self.by_ratio[ratio]
 
@@ -253,7 +253,10 @@ class Qwen4Exp(Qwen35Moe):
     @property
     def _with_table(self) -> list[Any]:
         """Numbers, from 1, of the layers with a table of n-grams."""
-        return sorted(set(self.config.items("ple_layer_ids") or []))
+        listed = self.config.items("ple_layer_ids") or []
+        if not all(isinstance(each, int) for each in listed):
+            raise self.config.wrong("ple_layer_ids", "numbers of layers are needed, the first is 1")
+        return sorted(set(listed))
 
     def table(self, turn: int) -> list[dict[str, Any]]:
         """Of the *turn*-th such layer: a table of which a row for each head is looked up, and what weighs it into the streams."""
