@@ -17,9 +17,18 @@ MAX_POSITIONS = 10**9  # tokens of context
 
 
 @lru_cache(maxsize=1)
+def _recorded() -> dict[str, Any]:
+    return json.loads(DEFAULTS.read_text(encoding="utf-8"))
+
+
 def config_classes() -> dict[str, dict[str, Any]]:
     """What transformers' config classes say by model_type: `defaults`, `attribute_map` (other names), `sub_configs`."""
-    return json.loads(DEFAULTS.read_text(encoding="utf-8"))["types"]
+    return _recorded()["types"]
+
+
+def generic_keys() -> list[str]:
+    """Keys that every model may have."""
+    return _recorded()["generic"]
 
 
 class Config:

@@ -76,6 +76,7 @@ class KimiLinear(KimiDelta):
 
     types = ("kimi_linear",)
     gguf = ("kimi-linear", "kimi-k3")
+    harmless = ("mla_use_nope", "use_grouped_topk", "gate_lower_bound")
 
     @property
     def looks_back(self) -> bool:

@@ -15,7 +15,8 @@ from simulator.families.latent import DeepSeek2, DeepSeek3, DeepSeek32
 class DeepSeek4(Hybrid):
     """DeepSeek-V4: a window, and everything before it compressed; several residual streams, the first experts chosen by the token."""
 
-    types = ("deepseek_v4",)
+    types = ("deepseek_v4", "deepseek_ref")
+    like = "deepseek_v4"
     gguf = ("deepseek4",)
     ffn_bias = False
     mixers = {

@@ -149,13 +149,15 @@ def sub_configs_of(config_class):
 
 
 def other_fields(config_class):
-    """Names of fields and older keys that `stated_defaults` and `older_keys` leave out."""
-    names = {each.name for each in dataclasses.fields(config_class)} - COMMON
+    """Names of fields and older keys that `stated_defaults` and `older_keys` leave out, and of what the class works out itself."""
+    dropped = {each.name for each in dataclasses.fields(config_class)} - COMMON
     source = "".join(
         inspect.getsource(each) for each in config_class.__mro__ if issubclass(each, PreTrainedConfig) and each is not PreTrainedConfig
     )
-    names |= set(re.findall(r"kwargs\.(?:pop|get)\(\s*[\"'](\w+)[\"']", source))
-    return sorted(name for name in names if NOT_SHAPE.search(name) and name not in KEPT)
+    dropped |= set(re.findall(r"kwargs\.(?:pop|get)\(\s*[\"'](\w+)[\"']", source))
+    made = set(re.findall(r"self\.(\w+) = ", source)) | set(re.findall(r"@property\s+def (\w+)", source))
+    known = {each.name for each in dataclasses.fields(config_class)} | set(config_class.attribute_map) | COMMON
+    return sorted({name for name in dropped if NOT_SHAPE.search(name) and name not in KEPT} | (made - known))
 
 
 def generic_fields():
