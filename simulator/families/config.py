@@ -17,20 +17,35 @@ MAX_POSITIONS = 10**9  # tokens of context
 
 
 @lru_cache(maxsize=1)
+def _recorded() -> dict[str, Any]:
+    return json.loads(DEFAULTS.read_text(encoding="utf-8"))
+
+
 def config_classes() -> dict[str, dict[str, Any]]:
     """What transformers' config classes say by model_type: `defaults`, `attribute_map` (other names), `sub_configs`."""
-    return json.loads(DEFAULTS.read_text(encoding="utf-8"))["types"]
+    return _recorded()["types"]
+
+
+def generic_keys() -> list[str]:
+    """Keys that every model may have."""
+    return _recorded()["generic"]
 
 
 class Config:
     """The keys of one model. What a file leaves out is what its class gives where none is stated; `null` is nothing.
 
     Every question takes all names that a fact goes by, the most usual first. A value of the wrong kind is an InputError that names
-    file and key.
+    file and key. `asked` are the names that questions took, of this and of all copies: those of a part with its name and a dot before
+    them, and that alone where the part is asked by its keys.
     """
 
-    def __init__(self, path: Path, model_type: str, data: dict[str, Any]):
+    def __init__(
+        self, path: Path, model_type: str, data: dict[str, Any], asked: set[str] | None = None, within: str = ""
+    ):
         self.path, self.type, self.data = path, model_type, data
+        self.asked: set[str] = set() if asked is None else asked
+        self._within = within
+        self._noted: set[tuple[str, ...]] = set()
         known = config_classes().get(model_type, {})
         older = {key: value for key, value in known.get("older", {}).items() if not isinstance(value, dict | None)}
         self.defaults: dict[str, Any] = {**older, **known.get("defaults", {})}
@@ -38,10 +53,12 @@ class Config:
 
     def given(self, *names: str) -> bool:
         """Whether the file itself states one of these."""
+        self._note(names)
         return any(key in self.data for name in names for key in self._spellings(name))
 
     def get(self, *names: str, default: Any = None) -> Any:
         """The value of the first of *names* that the file states, else that its class has; *default* where it is null or unknown."""
+        self._note(names)
         for source in (self.data, self.defaults):
             for name in names:
                 for key in self._spellings(name):
@@ -49,6 +66,12 @@ class Config:
                         value = _plain(source[key])
                         return default if value is None else value
         return default
+
+    def _note(self, names: tuple[str, ...]) -> None:
+        """What is asked for one of these names is asked for all."""
+        if names not in self._noted:
+            self._noted.add(names)
+            self.asked.update(self._within + key for name in names for key in self._spellings(name))
 
     def _spellings(self, name: str) -> Iterator[str]:
         """*name*, what the class calls it, and its further names."""
@@ -132,7 +155,14 @@ class Config:
         if not isinstance(value, dict):
             raise InputError(f"{self.path}: {self._stated(names)} is {describe(value)}, a mapping is needed")
         stated = value.get("model_type")
-        return Config(self.path, stated if isinstance(stated, str) else "", value)
+        key = next((key for name in names for key in self._spellings(name) if key in self.data), names[0])
+        within = f"{self._within}{key}."
+        self.asked.add(within)
+        return Config(self.path, stated if isinstance(stated, str) else "", value, self.asked, within)
+
+    def replaced(self, own: dict[str, Any]) -> Config:
+        """The same with *own* values in place of its own."""
+        return Config(self.path, self.type, {**self.data, **own}, self.asked, self._within)
 
     def of_layer(self, index: int) -> Config:
         """The same for one layer: with what `per_layer_config` gives it of its own."""
@@ -140,7 +170,7 @@ class Config:
         if not isinstance(own, dict):
             return self
         found = next((own[key] for key in own if key.isdecimal() and int(key) == index), None)
-        return Config(self.path, self.type, {**self.data, **found}) if isinstance(found, dict) else self
+        return self.replaced(found) if isinstance(found, dict) else self
 
     def wrong(self, name: str, why: str) -> InputError:
         """What to raise where a value is of the right kind and still cannot be."""

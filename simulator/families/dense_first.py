@@ -132,7 +132,9 @@ class Laguna(DenseFirst):
 class MiMoV2(DenseFirst):
     """MiMo-V2-Flash: windowed layers with heads and a learned sink of their own, values narrower than keys."""
 
-    types = ("mimo_v2_flash",)
+    types = ("mimo_v2_flash", "mimo_v2")
+    like = "mimo_v2_flash"
+    harmless = ("attention_chunk_size",)
     gguf = ("mimo2",)
     output_bias = False
 
@@ -150,11 +152,18 @@ class MiMoV2(DenseFirst):
 
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
         """Windowed layers have twice the key/value heads, or as many as older files state for them."""
-        found = super().grouped_query(index, v_head_dim=self.config.size("v_head_dim"), **more)
-        if self.is_windowed(index):
-            n_kv = self.config.size("swa_num_key_value_heads", default=2 * found["n_kv_heads"])
-            found |= {"n_kv_heads": n_kv, "sinks": True}
-        return found
+        config = self.config
+        found = super().grouped_query(index, v_head_dim=config.size("v_head_dim"), **more)
+        if not self.is_windowed(index):
+            return {**found, "sinks": config.flag("add_full_attention_sink_bias")}
+        return {
+            **found,
+            "n_heads": config.size("swa_num_attention_heads", default=found["n_heads"]),
+            "n_kv_heads": config.size("swa_num_key_value_heads", default=2 * found["n_kv_heads"]),
+            "head_dim": config.size("swa_head_dim", default=found["head_dim"]),
+            "v_head_dim": config.size("swa_v_head_dim", default=found["v_head_dim"]),
+            "sinks": config.flag("add_swa_attention_sink_bias", default=True),
+        }
 
     def window(self, index: int) -> dict[str, int]:
         """Older files state one token less, as sliding_window_size."""

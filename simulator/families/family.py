@@ -23,6 +23,9 @@ class Family:
     gguf: ClassVar[tuple[str, ...]] = ()
     converted: ClassVar[str | None] = None  # what llama.cpp's converter calls it, where that is another family's name
 
+    harmless: ClassVar[tuple[str, ...]] = ()  # keys that shape nothing beside those that transformers' class knows
+    like: ClassVar[str | None] = None  # a type of transformers whose keys these have too
+
     norms: ClassVar[int] = 2  # norm vectors of d_model in each layer
     norm_bias: ClassVar[bool] = False
     final_norm: ClassVar[bool] = True

@@ -117,7 +117,7 @@ class Gemma4(_Sharing):
         n_kv = self.config.count("num_global_key_value_heads", default=0)
         if n_kv and self._keys_are_values:
             own["num_key_value_heads"] = n_kv
-        return Config(self.config.path, self.config.type, {**self.config.data, **own})
+        return self.config.replaced(own)
 
     @property
     def _keys_are_values(self) -> bool:

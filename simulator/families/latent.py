@@ -71,6 +71,7 @@ class DeepSeek3(DeepSeek2):
     """DeepSeek-V3, R1 and Kimi K2: experts chosen in groups, with a correction that balances them."""
 
     types = ("deepseek_v3", "kimi_k2")
+    like = "deepseek_v3"
     gguf = ()
     converted = "deepseek2"
     first_dense = 3

@@ -30,11 +30,10 @@ def delta_attention(
     return {"kind": "recurrence", "of": "kda", "state_values": state, "flops_per_value": 8.0, "listed": listed}
 
 
-class KimiLinear(Hybrid, DeepSeek3):
-    """Kimi Linear: three layers of delta attention to one of latents without positions."""
+class KimiDelta(Hybrid, DeepSeek3):
+    """Three layers of delta attention to one of latents without positions."""
 
-    types = ("kimi_linear",)
-    gguf = ("kimi-linear",)
+    gguf = ()
     converted = None
     can_tie = False
     first_dense = 1
@@ -60,12 +59,11 @@ class KimiLinear(Hybrid, DeepSeek3):
             for older, name in (*sizes, conv)
         )
         width = n_heads * head_dim
-        gates = [
-            extra("ssm_f_a", self.d_model, head_dim),
-            extra("ssm_f_b", head_dim, width),
-            extra("ssm_g_a", self.d_model, head_dim),
-            extra("ssm_g_b", head_dim, width),
-        ]
+        gates = [extra("ssm_f_a", self.d_model, head_dim), extra("ssm_f_b", head_dim, width)]
+        if own.flag("use_full_rank_gate"):
+            gates.append(extra("ssm_g", self.d_model, width))
+        else:
+            gates += [extra("ssm_g_a", self.d_model, head_dim), extra("ssm_g_b", head_dim, width)]
         return delta_attention(self.d_model, n_heads, head_dim, conv, gates)
 
     def layer_beside(self, index: int) -> list[dict[str, Any]]:
@@ -73,7 +71,47 @@ class KimiLinear(Hybrid, DeepSeek3):
         return super().layer_beside(index) if self.layer_type(index) == "full_attention" else []
 
 
-class BailingHybrid(KimiLinear):
+class KimiLinear(KimiDelta):
+    """Kimi Linear, and Kimi K3 with what it adds by keys of its own: gates, narrow routed experts, attention to earlier blocks."""
+
+    types = ("kimi_linear",)
+    gguf = ("kimi-linear", "kimi-k3")
+    harmless = ("mla_use_nope", "use_grouped_topk", "gate_lower_bound")
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether each half of a layer reads a mix of the outputs of earlier blocks of attn_res_block_size layers."""
+        return self.config.count("attn_res_block_size", default=0) > 0
+
+    def model(self) -> dict[str, Any]:
+        """K3 by its own name."""
+        return {**super().model(), "architecture": "kimi-k3" if self.looks_back else "kimi-linear"}
+
+    def experts(self, index: int, **more: Any) -> dict[str, Any]:
+        """Routed experts of K3 work on routed_expert_hidden_size values."""
+        latent = self.config.count("routed_expert_hidden_size", default=0)
+        return super().experts(index, latent=latent or None, **more)
+
+    def layer_beside(self, index: int) -> list[dict[str, Any]]:
+        """The gate of latent attention, the norm of what narrow experts put out, and what scores earlier blocks."""
+        found = super().layer_beside(index)
+        if self.layer_type(index) == "full_attention" and self.config.flag("mla_use_output_gate"):
+            latent = self.latent(index)
+            found.append(extra("attn_gate", self.d_model, latent["n_heads"] * latent["v_dim"]))
+        if self.has_experts(index) and self.config.flag("latent_moe_use_norm"):
+            found.append(extra("ffn_latent_norm", self.config.size("routed_expert_hidden_size")))
+        return found + (self.scores("attn") + self.scores("ffn") if self.looks_back else [])
+
+    def scores(self, name: str) -> list[dict[str, Any]]:
+        """A norm and a vector that score the outputs of earlier blocks."""
+        return [extra(f"{name}_res_norm", self.d_model), extra(f"{name}_res_score", self.d_model)]
+
+    def beside(self) -> list[dict[str, Any]]:
+        """The same before the last norm."""
+        return self.scores("output") if self.looks_back else []
+
+
+class BailingHybrid(KimiDelta):
     """Ling 3: five layers of delta attention to one of latents with a gate for each head."""
 
     types = ("bailing_hybrid",)

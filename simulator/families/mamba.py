@@ -194,6 +194,7 @@ class NemotronH(Hybrid):
     """Nemotron-H and Nemotron 3: each layer is one of Mamba 2, attention, a network or experts, with one norm."""
 
     types = ("nemotron_h",)
+    harmless = ("time_step_rank",)  # Mamba 2 has none
     gguf = ("nemotron_h", "nemotron_h_moe")
     norms = 1
     can_tie = False
@@ -221,6 +222,10 @@ class NemotronH(Hybrid):
     def rule(self, index: int) -> str:
         """As the pattern says."""
         return self._named[index]
+
+    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
+        """Older files call the width of a head attention_head_dim."""
+        return super().grouped_query(index, **{"head_dim": self.config.size("head_dim", "attention_head_dim"), **more})
 
     def no_mixer(self, index: int) -> None:
         """A layer of this type mixes no tokens."""

@@ -88,6 +88,7 @@ class MiniMaxM2(Family):
 
     types = ("minimax_m2",)
     gguf = ("minimax-m2",)
+    harmless = ("use_qk_norm", "attn_type_list")
     qk_norm = "full"
     balance = True
 
@@ -95,8 +96,10 @@ class MiniMaxM2(Family):
 class MiniMaxM3(Family):
     """MiniMax-M3: some layers attend to the blocks of tokens that an index chooses; a shared expert."""
 
-    types = ("minimax_m3_vl_text",)
+    types = ("minimax_m3_vl_text", "minimax_m3", "minimax_m3_text")
     gguf = ("minimax-m3",)
+    like = "minimax_m3_vl_text"
+    harmless = ("use_gemma_norm", "use_qk_norm", "use_sparse_attention", "sparse_score_type")
     qk_norm = "head"
     balance = True
     qkv_bias = output_bias = False
@@ -119,6 +122,8 @@ class MiniMaxM3(Family):
         """With an index, or without."""
         if self.layer_type(index) != "minimax_m3_sparse":
             return self.grouped_query(index)
+        if self._older and self._older.item(index, "sparse_disable_index_value") in (0, False):
+            raise self.config.wrong("sparse_attention_config", "an index with values of its own is not known here")
         blocks = self._sparse("index_topk_blocks", "sparse_topk_blocks") + self._sparse(
             "index_local_blocks", "sparse_local_block"
         )
@@ -145,11 +150,9 @@ class MiniMaxM3(Family):
     def has_experts(self, index: int) -> bool:
         """By mlp_layer_types, and without it by the older moe_layer_freq."""
         older = self.config.item(index, "moe_layer_freq")
-        return (
-            bool(older)
-            if older is not None and self.config.items("mlp_layer_types") is None
-            else (super().has_experts(index))
-        )
+        if self.config.items("mlp_layer_types") is not None:
+            return super().has_experts(index)
+        return index >= self.config.count("first_k_dense_replace", default=0) if older is None else bool(older)
 
     def dense(self, index: int, **more: Any) -> dict[str, Any]:
         """The dense layers have a width of their own."""
@@ -198,6 +201,7 @@ class Qwen3Moe(QwenMoe):
 
     types = ("qwen3_moe",)
     gguf = ("qwen3moe",)
+    harmless = ("use_qk_norm",)
     qk_norm = "head"
     qkv_bias = output_bias = None
 

@@ -79,6 +79,7 @@ class Step35(DenseFirst):
 
     types = ("step3p5",)
     gguf = ("step35",)
+    harmless = ("use_moe_router_bias",)
     qk_norm = "head"
 
     def has_experts(self, index: int) -> bool:
@@ -87,7 +88,7 @@ class Step35(DenseFirst):
         if self.config.items("mlp_layer_types") is not None:
             return super().has_experts(index)
         if older is None:
-            return index >= 3
+            return index >= self.config.count("first_k_dense_replace", default=3)
         listed = older.split(",") if isinstance(older, str) else older if isinstance(older, list) else []
         return str(index) in {str(each).strip() for each in listed}
 

@@ -15,7 +15,8 @@ from simulator.families.latent import DeepSeek2, DeepSeek3, DeepSeek32
 class DeepSeek4(Hybrid):
     """DeepSeek-V4: a window, and everything before it compressed; several residual streams, the first experts chosen by the token."""
 
-    types = ("deepseek_v4",)
+    types = ("deepseek_v4", "deepseek_ref")
+    like = "deepseek_v4"
     gguf = ("deepseek4",)
     ffn_bias = False
     mixers = {
@@ -138,7 +139,7 @@ class Dots3Note(Hybrid, DeepSeek32):
             return self.config.of_layer(index)
         own = {name: self.config.size(f"swa_{name}", default=default) for name, default in self.own.items()}
         rope = self.config.size("swa_qk_rope_head_dim", default=max(1, own["head_dim"] - own["qk_nope_head_dim"]))
-        return Config(self.config.path, self.config.type, {**self.config.data, **own, "qk_rope_head_dim": rope})
+        return self.config.replaced({**own, "qk_rope_head_dim": rope})
 
     def indexed(self, index: int) -> dict[str, Any]:
         """Latents of which an index picks."""

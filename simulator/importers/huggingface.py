@@ -9,6 +9,7 @@ from typing import Any
 from simulator.errors import InputError, describe, printable
 from simulator.families.all import family_of
 from simulator.families.refused import why_refused
+from simulator.families.unread import check_unread
 from simulator.families.wrappers import check_head, text_part
 from simulator.importers.quantised.checkpoint import checkpoint
 from simulator.spec.model import Loaded, Model
@@ -45,10 +46,11 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int
     found = family(config)
     data = {**found.model(), "name": _name(file, whole)}
     check_head(file, whole, data["tied_head"], data["vocab"], data["d_model"])
+    numbers = [index for index in range(found.n_layers) for _ in found.layers(index)]
     remarks = found.remarks()
+    remarks += check_unread(config, whole["model_type"], found.like, found.harmless)
     if elsewhere:
         remarks.append(f"only the part that writes text is counted: {', '.join(elsewhere)} of the model left out")
-    numbers = [index for index in range(found.n_layers) for _ in found.layers(index)]
     return check(data, Model, str(file)), remarks, numbers
 
 

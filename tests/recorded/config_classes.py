@@ -5,6 +5,7 @@ Run with transformers installed: `python tests/recorded/config_classes.py`. Need
 Each model type has `defaults` (fields as the class states them, before it works any out from others: null is "worked out or none"),
 `attribute_map` (other name: name), `older` (keys that the class still takes and its defaults for them) and `sub_configs`
 (key: model_type of that part, where it states none itself; `given` are fields it then has, `optional` that it may be missing).
+`others` are the names of its fields that are left out of these because they change no shape. `generic` are fields of every model.
 """
 
 import ast
@@ -16,7 +17,7 @@ import textwrap
 from pathlib import Path
 
 import transformers
-from transformers import PreTrainedConfig
+from transformers import GenerationConfig, PreTrainedConfig
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -147,6 +148,23 @@ def sub_configs_of(config_class):
     return found
 
 
+def other_fields(config_class):
+    """Names of fields and older keys that `stated_defaults` and `older_keys` leave out, and of what the class works out itself."""
+    dropped = {each.name for each in dataclasses.fields(config_class)} - COMMON
+    source = "".join(
+        inspect.getsource(each) for each in config_class.__mro__ if issubclass(each, PreTrainedConfig) and each is not PreTrainedConfig
+    )
+    dropped |= set(re.findall(r"kwargs\.(?:pop|get)\(\s*[\"'](\w+)[\"']", source))
+    made = set(re.findall(r"self\.(\w+) = ", source)) | set(re.findall(r"@property\s+def (\w+)", source))
+    known = {each.name for each in dataclasses.fields(config_class)} | set(config_class.attribute_map) | COMMON
+    return sorted({name for name in dropped if NOT_SHAPE.search(name) and name not in KEPT} | (made - known))
+
+
+def generic_fields():
+    """Fields that every configuration may have: those of all models and of how text is drawn."""
+    return sorted(COMMON | {each for each in GenerationConfig().to_dict() if not each.startswith("_")})
+
+
 def row_of(model_type):
     config_class = CONFIG_MAPPING[model_type]
     row = {"class": config_class.__name__, "defaults": stated_defaults(config_class)}
@@ -154,13 +172,15 @@ def row_of(model_type):
         "attribute_map": dict(config_class.attribute_map),
         "older": older_keys(config_class),
         "sub_configs": sub_configs_of(config_class),
+        "others": other_fields(config_class),
     }
     return {**row, **{key: value for key, value in more.items() if value}}
 
 
 def main():
     rows = [f"{json.dumps(name)}: {json.dumps(row_of(name), separators=(',', ':'))}" for name in recorded_types()]
-    head = f'{{"library": "transformers {transformers.__version__}", "types": {{\n'
+    generic = json.dumps(generic_fields(), separators=(",", ":"))
+    head = f'{{"library": "transformers {transformers.__version__}", "generic": {generic}, "types": {{\n'
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(head + ",\n".join(rows) + "\n}}\n", encoding="utf-8")
 
