@@ -14,95 +14,16 @@ from simulator.spec.quant import FORMATS, Slot
 GIB = 2**30
 
 # What tools/quantize/quantize.cpp of llama.cpp b11549 lists, but for COPY, which makes no format.
-LISTED = [
-    "Q1_0",
-    "Q2_0",
-    "Q4_0",
-    "Q4_1",
-    "MXFP4_MOE",
-    "Q5_0",
-    "Q5_1",
-    "IQ2_XXS",
-    "IQ2_XS",
-    "IQ2_S",
-    "IQ2_M",
-    "IQ1_S",
-    "IQ1_M",
-    "TQ1_0",
-    "TQ2_0",
-    "Q2_K",
-    "Q2_K_S",
-    "IQ3_XXS",
-    "IQ3_S",
-    "IQ3_M",
-    "Q3_K",
-    "IQ3_XS",
-    "Q3_K_S",
-    "Q3_K_M",
-    "Q3_K_L",
-    "IQ4_NL",
-    "IQ4_XS",
-    "Q4_K",
-    "Q4_K_S",
-    "Q4_K_M",
-    "Q5_K",
-    "Q5_K_S",
-    "Q5_K_M",
-    "Q6_K",
-    "Q8_0",
-    "F16",
-    "BF16",
-    "F32",
-]
+LISTED = (
+    "Q1_0 Q2_0 Q4_0 Q4_1 MXFP4_MOE Q5_0 Q5_1 IQ2_XXS IQ2_XS IQ2_S IQ2_M IQ1_S IQ1_M TQ1_0 TQ2_0 Q2_K Q2_K_S IQ3_XXS IQ3_S IQ3_M Q3_K "
+    "IQ3_XS Q3_K_S Q3_K_M Q3_K_L IQ4_NL IQ4_XS Q4_K Q4_K_S Q4_K_M Q5_K Q5_K_S Q5_K_M Q6_K Q8_0 F16 BF16 F32"
+).split()
 # Those of examples/quantize/quantize.cpp of ik_llama.cpp that llama.cpp's does not list.
-LISTED_BY_IK = [
-    "IQ2_XXS_R4",
-    "IQ2_XS_R4",
-    "IQ2_M_R4",
-    "IQ1_S_R4",
-    "IQ1_M_R4",
-    "IQ1_BN",
-    "IQ2_BN",
-    "IQ2_BN_R4",
-    "Q2_K_R4",
-    "IQ3_KT",
-    "IQ4_KT",
-    "IQ3_XXS_R4",
-    "IQ3_S_R4",
-    "Q3_K_R4",
-    "IQ4_NL_R4",
-    "IQ4_XS_R8",
-    "Q4_0_R8",
-    "Q5_0_R4",
-    "Q8_0_R8",
-    "IQ4_KS",
-    "IQ4_KS_R4",
-    "IQ5_KS_R4",
-    "IQ4_KSS",
-    "IQ5_KS",
-    "IQ2_K",
-    "IQ2_K_R4",
-    "IQ2_KS",
-    "IQ1_KT",
-    "IQ2_KT",
-    "IQ2_KL",
-    "IQ3_KS",
-    "IQ3_K",
-    "IQ3_K_R4",
-    "IQ3_KL",
-    "IQ4_K",
-    "IQ4_K_R4",
-    "IQ5_K",
-    "IQ5_K_R4",
-    "IQ6_K",
-    "Q4_K_R4",
-    "Q5_K_R4",
-    "Q6_K_R4",
-    "MXFP4_R8",
-    "Q4_0_4_4",
-    "Q4_0_4_8",
-    "Q4_0_8_8",
-]
+LISTED_BY_IK = (
+    "IQ2_XXS_R4 IQ2_XS_R4 IQ2_M_R4 IQ1_S_R4 IQ1_M_R4 IQ1_BN IQ2_BN IQ2_BN_R4 Q2_K_R4 IQ3_KT IQ4_KT IQ3_XXS_R4 IQ3_S_R4 Q3_K_R4 "
+    "IQ4_NL_R4 IQ4_XS_R8 Q4_0_R8 Q5_0_R4 Q8_0_R8 IQ4_KS IQ4_KS_R4 IQ5_KS_R4 IQ4_KSS IQ5_KS IQ2_K IQ2_K_R4 IQ2_KS IQ1_KT IQ2_KT IQ2_KL "
+    "IQ3_KS IQ3_K IQ3_K_R4 IQ3_KL IQ4_K IQ4_K_R4 IQ5_K IQ5_K_R4 IQ6_K Q4_K_R4 Q5_K_R4 Q6_K_R4 MXFP4_R8 Q4_0_4_4 Q4_0_4_8 Q4_0_8_8"
+).split()
 
 
 @pytest.mark.parametrize("name", LISTED + LISTED_BY_IK)
