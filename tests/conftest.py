@@ -25,11 +25,15 @@ STORES = Path("/nonexistent-stores")  # of other programs
 def pytest_addoption(parser):
     """The long form of tests that draw their inputs or their moments at random."""
     parser.addoption("--thorough", action="store_true", help="many more random inputs, and the slow tests")
+    parser.addoption(
+        "--inputs", type=int, help="so many mutated inputs of the readers of others' files (tests/test_fuzz.py)"
+    )
 
 
 def pytest_configure(config):
     """Tells tests that count their inputs while they are collected."""
     amount.is_thorough = config.getoption("--thorough")
+    amount.inputs = config.getoption("--inputs")
 
 
 @pytest.fixture(scope="session")

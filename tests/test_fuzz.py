@@ -9,12 +9,14 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import amount
 import pytest
 from fuzz.child import run_command, write_files
 from fuzz.families import FAMILIES
+from fuzz.many import read_inputs
 from fuzz.seeds import DEVICE, EXPERTS, MODEL, RUNTIME
 from places import ROOT, TESTS
 
@@ -77,3 +79,20 @@ def test_the_same_inputs_are_made_every_time(tmp_path):
     for family, (make, _) in FAMILIES.items():
         first, again = (make(random.Random(f"{family} 7"), 7, tmp_path) for _ in range(2))
         assert first == again
+
+
+def pytest_generate_tests(metafunc):
+    """The inputs of the readers, some in each test, for tests run side by side."""
+    if "first" in metafunc.fixturenames:
+        metafunc.parametrize("first", range(0, amount.n_inputs(), amount.IN_ONE_TEST))
+
+
+def test_every_input_of_a_reader_is_read_or_refused(first, tmp_path):
+    """In 2 s of CPU time and 1 GiB: a model that can be forecast, or one sentence."""
+    pytest.importorskip("resource", reason="memory can be limited on Linux and macOS only")
+    count = min(amount.IN_ONE_TEST, amount.n_inputs() - first)
+    tally = Counter()
+    problems = list(read_inputs(first, count, tmp_path, tally))
+    assert not problems, f"{len(problems)} of {count}:\n" + "\n".join(problems[:40])
+    assert tally["inputs"] == count
+    assert sum(tally[name] for name in tally if name.endswith(" read")) > count / 10
