@@ -95,7 +95,7 @@ def problem_of_json(out: str) -> str:
 
 def write_files(case: Case) -> None:
     """The case's files into the working folder, and none of the case before."""
-    for pattern in ("case*", "config.json", "*.safetensors", "routing.*", "density.*"):
+    for pattern in ("case*", "config.json", "*.safetensors", "*.index.json", "routing.*", "density.*"):
         for path in Path().glob(pattern):
             path.unlink()
     for name, data in case.files.items():

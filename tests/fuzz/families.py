@@ -32,7 +32,6 @@ from fuzz.seeds import (
     ROUTING_TOKENS,
     RUNTIME,
     SPARSITY,
-    TENSORS,
     TRACE_CSV,
 )
 from fuzz.values import LENGTHS, OWN_WORDS, WORDS
@@ -84,16 +83,38 @@ def config_case(rng: random.Random, number: int, folder: Path) -> Case:
     return text_case(rng, number // len(CONFIGS), seed, "json", "config.json", (), after)
 
 
+CHECKPOINTS = sorted((Path(__file__).parents[1] / "importers" / "quantised" / "checkpoints").iterdir())
+
+
 def safetensors_case(rng: random.Random, number: int, folder: Path) -> Case:
     """A good config with a wrong header of weights beside it."""
-    header = json.dumps(TENSORS).encode() if number == 0 else mutated_text(rng, json.dumps(TENSORS), "json")
+    seed = CHECKPOINTS[0]
+    good = (seed / "model.safetensors").read_bytes()[8:]
+    header = good if number == 0 else mutated_text(rng, good.decode(), "json")
     data = struct.pack("<Q", len(header)) + header
     if number and rng.random() < 0.2:
         data = struct.pack("<Q", rng.choice(LENGTHS)) + header
     if number and rng.random() < 0.1:
         data = rng.choice(BYTE_MUTATIONS)(rng, data)
-    files = {"config.json": json.dumps(CONFIGS[0]).encode(), "model.safetensors": data}
+    files = {"config.json": (seed / "config.json").read_bytes(), "model.safetensors": data}
     return Case(f"safetensors {number}", ("simulate", ".", "device.yaml", *SIMULATE), files)
+
+
+def checkpoint_case(rng: random.Random, number: int, folder: Path) -> Case:
+    """A quantised checkpoint of one of several libraries: its statement, its file's header or an index in its place is wrong."""
+    seed = CHECKPOINTS[number % len(CHECKPOINTS)]
+    config, header = (seed / "config.json").read_text(), (seed / "model.safetensors").read_bytes()[8:].decode()
+    name, text = rng.choice(
+        [("config.json", config), ("model.safetensors", header), ("model.safetensors.index.json", "")]
+    )
+    if name.endswith("index.json"):
+        names = [each for each in json.loads(header) if each != "__metadata__"]
+        text = json.dumps({"metadata": {"total_size": 200_000}, "weight_map": dict.fromkeys(names, "a.safetensors")})
+    data = text.encode() if number == 0 else mutated_text(rng, text, "json")
+    data = struct.pack("<Q", len(data)) + data if name == "model.safetensors" else data
+    return Case(
+        f"{name} {number}", ("simulate", ".", "device.yaml", *SIMULATE), {"config.json": config.encode(), name: data}
+    )
 
 
 def gguf_case(rng: random.Random, number: int, folder: Path) -> Case:
@@ -145,6 +166,7 @@ FAMILIES: dict[str, tuple[Callable[[random.Random, int, Path], Case], int]] = {
     "routing-csv": (option_case("--routing", "case.csv", "csv", ROUTING_CSV, TRACE_CSV), amount.of(15)),
     "configs": (config_case, amount.of(45)),
     "safetensors": (safetensors_case, amount.of(15)),
+    "checkpoints": (checkpoint_case, amount.of(20)),
     "gguf": (gguf_case, amount.of(35)),
     "split-gguf": (split_case, amount.of(10)),
     "words": (option_words, amount.of(25)),

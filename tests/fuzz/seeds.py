@@ -123,8 +123,3 @@ CONFIGS = [
     {"model_type": "gpt2", "n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 96, "n_positions": 128},
     {"model_type": "llama4", "text_config": {**_EXPERTS, "interleave_moe_layer_step": 2, "attention_chunk_size": 32}},
 ]
-TENSORS = {
-    "__metadata__": {"format": "pt"},
-    "model.embed_tokens.weight": {"dtype": "BF16", "shape": [96, 64], "data_offsets": [0, 12288]},
-    "lm_head.weight": {"dtype": "F32", "shape": [96, 64], "data_offsets": [12288, 36864]},
-}
