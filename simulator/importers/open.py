@@ -67,7 +67,7 @@ def _inside(path: Path) -> Place | None:
     if _is_json(path) and path.stat().st_size <= MAX_FILE_BYTES:
         from simulator.importers.places import hub, ollama
 
-        data = read_json(path)
+        data = read_json(path, infinities=True)
         if ollama.is_manifest(data):
             return ollama.open_manifest(path, data)
         return Place(path, hub.repository_of(path).rpartition("/")[2])
@@ -123,7 +123,7 @@ def _load_json(path: Path) -> Loaded:
     if path.stat().st_size > MAX_FILE_BYTES:
         told = json_kinds.what_a_large_one_is(path, first_bytes(path, 65_536))
     else:
-        data = read_json(path)
+        data = read_json(path, infinities=True)
         if isinstance(data, dict) and {"d_model", "layers"} <= data.keys():  # our own model file, written as JSON
             return Loaded(load_spec(path, Model))
         told = json_kinds.what_it_is(path, data)

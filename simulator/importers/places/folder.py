@@ -71,7 +71,7 @@ def _of_both(config: Path) -> tuple[str, ...]:
 def _refuse_descriptions(folder: Path) -> None:
     """InputError for a folder that another file than config.json describes, with what that is."""
     for path in (folder / name for name in _DESCRIPTIONS):
-        told = json_kinds.what_it_is(path, read_json(path)) if is_file(path) else None
+        told = json_kinds.what_it_is(path, read_json(path, infinities=True)) if is_file(path) else None
         if told:
             raise InputError(f"{path}: {told}")
 

@@ -242,7 +242,7 @@ def _config(manifest: Path, data: dict) -> dict:
     if not isinstance(layer, dict) or "digest" not in layer:
         return {}
     try:
-        found = read_json(_blob(manifest, {"mediaType": "config", **layer}))
+        found = read_json(_blob(manifest, {"mediaType": "config", **layer}), infinities=True)
     except InputError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -146,7 +146,7 @@ def find_statement(config_file: Path, config: dict[str, Any]) -> Statement | Non
     for name, method in _BESIDE.items():
         file = config_file.parent / name
         if file.is_file():
-            stated = read_json(file)
+            stated = read_json(file, infinities=True)
             if not isinstance(stated, dict):
                 raise InputError(f"{file}: expected a JSON object")
             return _of({"quant_method": method, **stated} if method else stated, f"{file}", config, is_mlx=False)
@@ -164,7 +164,7 @@ def _parts(place: str, data: dict[str, Any]) -> Iterator[tuple[str, dict[str, An
 def stated_beside(config_file: Path) -> dict[str, Any]:
     """What hf_quant_config.json says where config.json speaks, too: it alone may name the cache."""
     file = config_file.parent / "hf_quant_config.json"
-    stated = read_json(file) if file.is_file() else None
+    stated = read_json(file, infinities=True) if file.is_file() else None
     inner = stated.get("quantization") if isinstance(stated, dict) else None
     return inner if isinstance(inner, dict) else {}
 
