@@ -143,7 +143,7 @@ class Config:
             return None
         if index >= len(found):
             raise InputError(
-                f"{self.path}: {self._stated(names)} has {len(found)} entries, that of layer {index} is missing"
+                f"{self.path}: {self._stated(names)} has too few entries ({len(found)}), that of layer {index} is missing"
             )
         return _plain(found[index])
 

@@ -157,6 +157,8 @@ class Model(Spec):
         )
         if n_layers > MAX_LAYERS:
             raise ValueError(f"{n_layers} layers are too many (at most {MAX_LAYERS})")
+        if not any(layer.tensors(self.d_model, False) for layer in self.stack):
+            raise ValueError("a model needs a layer with attention or ffn")
 
     @cached_property
     def stack(self) -> tuple[Layer, ...]:

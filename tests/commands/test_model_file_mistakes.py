@@ -15,7 +15,6 @@ from messages import CONFIG, PI, write_gguf
             {"architecture": "lama"},
             "architecture 'lama' is unknown, so its bytes per token would be a guess; describe the model in a YAML file",
         ),
-        ({"architecture": "lama"}, "did you mean llama"),
         ({"keys": {"llama.block_count": None}}, "llama.block_count is missing"),
         ({"keys": {"llama.block_count": "two"}}, "llama.block_count is 'two', a whole number"),
         ({"keys": {"llama.block_count": 0}}, "llama.block_count is 0, between 1 and "),
@@ -87,17 +86,17 @@ def test_a_missing_part_is_told(files, refusal):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "lama"}, "model_type 'lama' is unknown; did you mean llama"),
+        ({"model_type": "lama"}, "model_type 'lama' is unknown, so its bytes per token would be a guess; describe"),
         (
             {"model_type": "quantum"},
-            "model_type 'quantum' is unknown; describe the model in a YAML file like the shipped ones",
+            "model_type 'quantum' is unknown, so its bytes per token would be a guess; describe the model in a YAML file",
         ),
         ({"model_type": None}, "model_type is missing, it names the architecture (llama, qwen3_moe, ...)"),
         ({"model_type": ["llama"]}, "model_type is missing, it names the architecture (llama, qwen3_moe, ...)"),
         ({"hidden_size": None}, "hidden_size is missing, a llama model needs it"),
-        ({"hidden_size": "64"}, "hidden_size is '64', a whole number from 1 to 10,000,000 is needed"),
-        ({"hidden_size": 64.5}, "hidden_size is 64.5, a whole number from 1 to 10,000,000 is needed"),
-        ({"hidden_size": True}, "hidden_size is true, a whole number from 1 to 10,000,000 is needed"),
+        ({"hidden_size": "64"}, "hidden_size is '64', a whole number up to 10,000,000 is needed"),
+        ({"hidden_size": 64.5}, "hidden_size is 64.5, a whole number up to 10,000,000 is needed"),
+        ({"hidden_size": True}, "hidden_size is true, a whole number up to 10,000,000 is needed"),
         ({"hidden_size": 10**400}, "hidden_size is 1000"),
         ({"hidden_size": 0}, "hidden_size"),
         ({"intermediate_size": 0}, "intermediate_size"),
@@ -106,11 +105,14 @@ def test_a_missing_part_is_told(files, refusal):
         ({"num_key_value_heads": 3}, "num_key_value_heads 3 must divide num_attention_heads 4"),
         ({"tie_word_embeddings": "no"}, "tie_word_embeddings is 'no', true or false is needed"),
         (
-            {"layer_types": ["full_attention"]},
-            "layer_types must name the kind of every layer, that of layer 1 is missing",
+            {"model_type": "gemma2", "layer_types": ["full_attention"]},
+            "layer_types has too few entries (1), that of layer 1 is missing",
         ),
         ({"model_type": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 9}, "num_experts_per_tok"),
-        ({"model_type": "mixtral", "num_local_experts": 8}, "num_experts_per_tok is missing, a mixtral model needs it"),
+        (
+            {"model_type": "mixtral", "num_experts_per_tok": None},
+            "num_experts_per_tok is missing, a mixtral model needs it",
+        ),
     ],
 )
 def test_a_wrong_config_is_told(files, refusal, change, message):
@@ -129,7 +131,6 @@ def test_a_wrong_config_is_told(files, refusal, change, message):
         ("{}", "config.json: model_type is missing, it names the architecture (llama, qwen3_moe, ...)"),
         ('{"model_type": "llama"\n"hidden_size": 5}', "config.json:2: not valid JSON: expecting ',' delimiter"),
         ('{"model_type": "llama', "config.json:1: not valid JSON: "),
-        ('{"a": Infinity}', "config.json: not valid JSON: Infinity is not a number"),
     ],
 )
 def test_text_that_is_no_config_is_told(files, refusal, text, message):
