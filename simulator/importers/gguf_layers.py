@@ -140,7 +140,9 @@ def _beside(file: GgufFile, role: str, block: Block, d_model: int) -> dict[str, 
     tensor, stem = block[role], _stem(role)
     if not _ROLE.fullmatch(role):
         raise file.wrong(f"tensor {printable(tensor.name, 80)!r} is not known in a {file.kind.name} model")
-    met = d_model if role in _WIDE else block[stem].rows if role.endswith(".bias") and stem in block else None
+    met = d_model if role in _WIDE else None
+    if role.endswith(".bias") and stem in block:
+        met = prod(block[stem].shape) if "_norm" in stem else block[stem].rows
     if met is not None and prod(tensor.shape) != met:
         raise file.wrong(
             f"tensor {printable(tensor.name, 80)} has {prod(tensor.shape):,} values, what it meets has {met:,}"

@@ -296,10 +296,12 @@ def main() -> None:
         if model and tensors not in seen:
             seen.add(tensors)
             found.append(model)
+    usual = keys_of("llama", False, None, False)
+    for model in found:
+        model["keys"] = {key: value for key, value in model["keys"].items() if usual.get(key) != value}
     lines = ",\n".join(json.dumps(each, separators=(",", ":")) for each in found)
-    TARGET.write_text(
-        f'{{"source":"llama.cpp b11549 in xllamacpp 2026.10.11549","models":[\n{lines}\n]}}\n', encoding="utf-8"
-    )
+    source = json.dumps({"source": "llama.cpp b11549 in xllamacpp 2026.10.11549", "usual": usual})[1:-1]
+    TARGET.write_text(f'{{{source},"models":[\n{lines}\n]}}\n', encoding="utf-8")
 
 
 if __name__ == "__main__":
