@@ -306,8 +306,9 @@ def _tensor(path: Path, entry: _Entry, start: int, architecture: object) -> File
         )
     if any(not 1 <= size <= 2**40 for size in shape) or prod(shape) > 2**50:
         raise InputError(f"{path}: damaged header: tensor {name[:80]!r} has the shape {shape}")
-    if (shape[0] if shape else 1) % stored.format.block:
-        raise InputError(f"{path}: tensor {name[:80]!r}: rows of {shape[0]} do not divide into {stored.name} blocks")
+    columns = shape[0] if shape else 1
+    if columns % stored.format.block:
+        raise InputError(f"{path}: tensor {name[:80]!r}: rows of {columns} do not divide into {stored.name} blocks")
     return FileTensor(name, shape, stored.format, path, start + entry.offset, stored.name)
 
 
