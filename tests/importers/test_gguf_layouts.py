@@ -1,7 +1,7 @@
 """Layouts of GGUF files other than llama.cpp's of today: of 2023, of Ollama, of ik_llama.cpp; what they hold beside a text model."""
 
 import pytest
-from gguf_headers import write_header
+from bare_headers import write_header
 
 from simulator.errors import InputError
 from simulator.importers.gguf import load_gguf

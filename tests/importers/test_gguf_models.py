@@ -3,7 +3,7 @@
 from math import prod
 
 import pytest
-from gguf_headers import recorded, write_header
+from bare_headers import recorded, write_header
 
 from simulator.errors import InputError
 from simulator.importers.gguf import load_gguf
