@@ -71,6 +71,7 @@ _ALIASES = {
     "glm4moelite": "deepseek2",
     "deepseekocr": "deepseek2-ocr",
     "nemotron_h_omni": "nemotron_h_moe",
+    "mllama": "llama",  # Llama 3.2 Vision: for text alone its layers of cross-attention are skipped
 }
 
 _ENCODER = "reads a text whole and makes a vector of it"

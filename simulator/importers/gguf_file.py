@@ -19,7 +19,7 @@ MAX_POSITIONS = 10**9  # tokens of context
 _RENAMED = {
     "attn_out": "attn_output", "attn_g": "attn_gate", "post_attn_norm": "post_attention_norm", "post_ffn_norm": "post_ffw_norm",
     "ffn_latent_in": "ffn_latent_down", "ffn_latent_out": "ffn_latent_up", "ffn_routed_down": "ffn_latent_down",
-    "ffn_routed_up": "ffn_latent_up", "attn_o": "attn_output", "cross_attn_q_proj": "cross_attn_q",
+    "ffn_routed_up": "ffn_latent_up", "attn_o": "attn_output",
 }  # fmt: skip
 _OF_FAMILY = {
     "deepseek4": {"attn_kv_a_norm": "attn_kv_norm"},

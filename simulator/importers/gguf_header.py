@@ -10,8 +10,9 @@ import mmap
 import os
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,9 @@ MAX_TEXTS = 4_000_000  # entries of a string array; the largest vocabularies hav
 MAX_TEXT_BYTES = 64 * 2**20  # of one string value; chat templates have some kB
 MAX_HEADER_BYTES = 2**30  # what is mapped: headers have some MB
 MAX_NESTED = 64
+MAX_DIMS = 4
+_MAX_NAME = 65_536
+_ENTRY = tuple(struct.Struct(f"<{n_dims}QIQ") for n_dims in range(MAX_DIMS + 1))  # shape, type and offset of a tensor
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -56,7 +60,7 @@ class FileTensor:
         """Rows, all further dimensions together."""
         return prod(self.shape[1:])
 
-    @property
+    @cached_property
     def nbytes(self) -> float:
         """Bytes of its data."""
         return self.format.nbytes(self.rows, self.columns)
@@ -117,7 +121,7 @@ class _Cursor:
         self.at += layout.size
         return value
 
-    def text(self, limit: int = 65_536) -> str:
+    def text(self, limit: int = _MAX_NAME) -> str:
         length = self.take("Q")
         if length > limit:
             raise InputError(f"{self.path}: damaged header: a text of {length:,} bytes at byte {self.at - 8:,}")
@@ -247,7 +251,7 @@ def _parse(path: Path, cursor: _Cursor, size: int) -> Header:
     for _ in range(n_keys):
         key = cursor.text()
         keys[key] = cursor.value(cursor.take("I"))
-    found = [_entry(path, cursor) for _ in range(n_tensors)]
+    found = list(_entries(path, cursor, n_tensors))
     alignment = keys.get("general.alignment", 32)
     if isinstance(alignment, bool) or not isinstance(alignment, int) or not 1 <= alignment <= 2**30:
         found = "a long list" if isinstance(alignment, Unread) else describe(alignment)
@@ -267,12 +271,30 @@ class _Entry(NamedTuple):
     offset: int
 
 
-def _entry(path: Path, cursor: _Cursor) -> _Entry:
-    name, n_dims = cursor.text(), cursor.take("I")
-    if n_dims > 4:
-        raise InputError(f"{path}: damaged header: tensor {name[:80]!r} has {n_dims} dimensions")
-    shape = tuple(cursor.take("Q") for _ in range(n_dims))
-    return _Entry(name, shape, cursor.take("I"), cursor.take("Q"))
+def _entries(path: Path, cursor: _Cursor, count: int) -> Iterator[_Entry]:
+    # Files with a tensor for each expert have some 100,000: the other hot loop.
+    at, data, end = cursor.at, cursor.data, len(cursor.data)
+    length_of, dims_of = struct.Struct("<Q").unpack_from, struct.Struct("<I").unpack_from
+    for _ in range(count):
+        length = length_of(data, at)[0] if at + 8 <= end else 0
+        start = at + 8 + length
+        if length > _MAX_NAME or start + 4 > end:
+            cursor.at = at
+            cursor.text()
+            cursor.take("I")
+        name = data[at + 8 : start].decode("utf-8", "replace")
+        (n_dims,) = dims_of(data, start)
+        if n_dims > MAX_DIMS:
+            raise InputError(f"{path}: damaged header: tensor {name[:80]!r} has {n_dims} dimensions")
+        layout = _ENTRY[n_dims]
+        at = start + 4
+        if at + layout.size > end:
+            cursor.at = at
+            cursor.take(f"{layout.size}s")
+        *shape, kind, offset = layout.unpack_from(data, at)
+        at += layout.size
+        yield _Entry(name, tuple(shape), kind, offset)
+    cursor.at = at
 
 
 def _tensor(path: Path, entry: _Entry, start: int, architecture: object) -> FileTensor:
@@ -284,8 +306,9 @@ def _tensor(path: Path, entry: _Entry, start: int, architecture: object) -> File
         )
     if any(not 1 <= size <= 2**40 for size in shape) or prod(shape) > 2**50:
         raise InputError(f"{path}: damaged header: tensor {name[:80]!r} has the shape {shape}")
-    if (shape[0] if shape else 1) % stored.format.block:
-        raise InputError(f"{path}: tensor {name[:80]!r}: rows of {shape[0]} do not divide into {stored.name} blocks")
+    columns = shape[0] if shape else 1
+    if columns % stored.format.block:
+        raise InputError(f"{path}: tensor {name[:80]!r}: rows of {columns} do not divide into {stored.name} blocks")
     return FileTensor(name, shape, stored.format, path, start + entry.offset, stored.name)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from simulator.errors import printable
 from simulator.importers.gguf_file import GgufFile
 from simulator.importers.gguf_header import FileTensor
-from simulator.importers.gguf_mixers import mixer_of
+from simulator.importers.gguf_mixers import cross_attention, mixer_of
 from simulator.importers.gguf_networks import network_of
 from simulator.importers.gguf_stack import Place
 from simulator.importers.gguf_states import as_listed
@@ -24,7 +24,7 @@ _INNER_NORMS = frozenset(
      "post_norm", "laurel_post_norm", "altup_router_norm", "ssm_dt_norm", "ssm_b_norm", "ssm_c_norm")
 )  # fmt: skip
 # Looked up, for pictures, or of no use where a file has it twice: held, not read in a step.
-_IDLE = re.compile(r"ffn_gate_tid2eid|vis_.*|attn_rot_embd|exp_probs_b_vl.*|cross_attn_.*")
+_IDLE = re.compile(r"ffn_gate_tid2eid|vis_.*|attn_rot_embd|exp_probs_b_vl.*")
 # Norms of the residual stream, which are as wide as it.
 _WIDE = frozenset(
     (
@@ -99,7 +99,11 @@ def read_layer(file: GgufFile, place: Place, index: int, n_layers: int, d_model:
     if any(_is_cross(file, role) for role in block):
         idle = tuple(as_listed(role, tensor, idle=True) for role, tensor in block.items())
         return Read({"attention": None, "ffn": None, "norms": 0}, idle, ())
-    fields = {"attention": mixer_of(file, index, block, n_layers), "ffn": network_of(file, place.block, block)}
+    fields = {
+        "attention": mixer_of(file, index, block, n_layers),
+        "cross_attention": cross_attention(file, block),
+        "ffn": network_of(file, place.block, block),
+    }
     taken = _taken(file, fields, d_model)
     norms = [role for role, tensor in block.items() if role not in taken and _is_norm(role, tensor, d_model)]
     fields["norms"] = len(norms)
@@ -136,7 +140,9 @@ def _beside(file: GgufFile, role: str, block: Block, d_model: int) -> dict[str, 
     tensor, stem = block[role], _stem(role)
     if not _ROLE.fullmatch(role):
         raise file.wrong(f"tensor {printable(tensor.name, 80)!r} is not known in a {file.kind.name} model")
-    met = d_model if role in _WIDE else block[stem].rows if role.endswith(".bias") and stem in block else None
+    met = d_model if role in _WIDE else None
+    if role.endswith(".bias") and stem in block:
+        met = prod(block[stem].shape) if "_norm" in stem else block[stem].rows
     if met is not None and prod(tensor.shape) != met:
         raise file.wrong(
             f"tensor {printable(tensor.name, 80)} has {prod(tensor.shape):,} values, what it meets has {met:,}"

@@ -99,6 +99,15 @@ def grouped_query(file: GgufFile, index: int, block: Block, n_layers: int) -> di
     }
 
 
+def cross_attention(file: GgufFile, block: Block) -> dict[str, Any] | None:
+    """A decoder's attention to what an encoder made (T5)."""
+    if "cross_attn_q" not in block:
+        return None
+    n_heads = file.count("attention.head_count")
+    head_dim = file.count("attention.key_length", file.count("embedding_length") // max(n_heads, 1))
+    return {"kind": "cross", "n_heads": n_heads, "n_kv_heads": n_heads, "head_dim": head_dim}
+
+
 def _index(file: GgufFile, block: Block) -> dict[str, Any]:
     """An index that picks blocks of tokens (MiniMax-M3), those near the new one among them."""
     if "indexer.q_proj" not in block:
