@@ -46,7 +46,9 @@ _SHAPES = {
         r"(freq|frequency|interval|step|period|stride|every|offset)$|(^|_)every_n"
     ),
 }
-_SWITCHES = re.compile(r"(^|_)(bias|gate|gated|gating|qk_?norm|layernorm|norms?|latent|residual|mla|gqa|mqa|conv|ssm|memory|ple)(_|$)")
+_SWITCHES = re.compile(
+    r"(^|_)(bias|gate|gated|gating|qk_?norm|layernorm|norms?|latent|residual|mla|gqa|mqa|conv|ssm|memory|ple)(_|$)"
+)
 
 
 def check_unread(config: Config, whole_type: str, like: str | None = None, harmless: tuple[str, ...] = ()) -> list[str]:
@@ -58,7 +60,9 @@ def check_unread(config: Config, whole_type: str, like: str | None = None, harml
     own = config.type if config.type in config_classes() else like
     known = {*generic_keys(), *harmless, *_fields(own or ""), *_fields(whole_type)}
     unread = dict(_unread(config.data, config.asked, "", known))
-    n_layers = max([value for key, value in config.data.items() if _is_kind("layers", key) and _is_count(value)], default=0)
+    n_layers = max(
+        [value for key, value in config.data.items() if _is_kind("layers", key) and _is_count(value)], default=0
+    )
     for key, value in unread.items():
         if _shapes(key, value, config, n_layers):
             raise InputError(
@@ -79,7 +83,11 @@ def _fields(model_type: str) -> set[str]:
     """What the class of a type takes, under all names."""
     known = config_classes().get(model_type, {})
     parts = [known.get(each, {}) for each in ("defaults", "attribute_map", "older", "sub_configs")]
-    return {*(key for part in parts for key in part), *known.get("attribute_map", {}).values(), *known.get("others", ())}
+    return {
+        *(key for part in parts for key in part),
+        *known.get("attribute_map", {}).values(),
+        *known.get("others", ()),
+    }
 
 
 def _unread(data: dict[str, Any], asked: set[str], within: str, known: set[str]) -> Iterator[tuple[str, Any]]:
