@@ -24,7 +24,8 @@ _HARMLESS = re.compile(
       | scor(e|ing)_func | ^output_ | ^return_ | gradient | checkpoint | ^ep_size | parallel | pretraining | ^summary | classifier
       | ^aux | version | ^transformers | ^architectures$ | ^model_type$ | ^name | ^tie_ | language | ^task | finetun | prefix | pruned
       | ^(chunk|prefill)_size | chat | ^activation | activation_func | hidden_act | ^act_ | ^cache | debug | gelu | silu | swiglu
-      | seq_aux | context_len | window_layers$
+      | seq_aux | logits_to_keep | skip_bias | slow_but_exact | masked_softmax
+      | normali[sz]ation_ | context_len | window_layers$
       | embedding_(dropout|scale) | ^embd_ | ^attn_(dropout|pdrop) | ^logit | softcap | ^unk | ^bad_words | ^z_ | ^time_step(?!_rank)
       | gating_dim_hint | ^lm_head_(?!bias) | ^mlp_only | save | ^encoder_no | ^attention_probs | ^layer_norm_type | norm_type$
     """,

@@ -32,7 +32,8 @@ def text_part(file: Path, whole: dict[str, Any]) -> tuple[Config, list[str]]:
         return Config(file, stated, whole), [each for each in _BESIDE if isinstance(whole.get(each), dict)]
     config, elsewhere = text_part(file, _inner(whole, key, subs.get(key, {}), config_classes().get(stated)))
     beside = [each for each in whole if each.endswith("_config") and each != key and isinstance(whole[each], dict)]
-    return config, [*(each for each in beside if each != "quantization_config"), *elsewhere]
+    found = [*(each for each in beside if each != "quantization_config"), *elsewhere]
+    return config, list(dict.fromkeys(found))
 
 
 def _inner(whole: dict[str, Any], key: str, sub: dict[str, Any], outer_class: dict[str, Any] | None) -> dict[str, Any]:
