@@ -99,7 +99,7 @@ class MiniMaxM3(Family):
     types = ("minimax_m3_vl_text", "minimax_m3", "minimax_m3_text")
     gguf = ("minimax-m3",)
     like = "minimax_m3_vl_text"
-    harmless = ("use_gemma_norm", "use_qk_norm", "use_sparse_attention", "sparse_score_type")
+    harmless = ("use_gemma_norm", "use_qk_norm", "use_sparse_attention", "sparse_score_type", "first_k_dense_replace")
     qk_norm = "head"
     balance = True
     qkv_bias = output_bias = False
