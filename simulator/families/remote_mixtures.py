@@ -133,6 +133,7 @@ class Dbrx(Family):
 
     types = ("dbrx",)
     gguf = ("dbrx",)
+    harmless = ("moe_normalize_expert_weights",)
     fused_qkv = True
     head_dim_key = kv_heads_key = qkv_bias = output_bias = False
 

@@ -16,8 +16,8 @@ MAX_LISTED = 8  # names in a remark
 _ELSEWHERE = re.compile(
     r"""^_ | ^(vision|visual|image|img|video|audio|speech|mm|talker|token2wav|vt)(_|$) | (^|_)(vision|image|audio|patch|pixel|projector)_
       | rope(_|$) | rotary | mrope | position | yarn | alibi | norm_topk | topk_group$ | ^n_group$ | ^num_expert_group | dropout
-      | drop(_|$) | initiali[sz] | (^|_)init(_|$) | (^|_)eps(ilon)?$ | quant | (^|_)dtype$ | num_labels | classifier | ^summary | beams?(_|$)
-      | ^tie_ | type$
+      | drop(_|$) | initiali[sz] | (^|_)init(_|$) | (^|_)eps(ilon)?$ | quant | (^|_)dtype$ | num_labels | classifier | ^summary
+      | beams?(_|$) | ^tie_ | type$
     """,
     re.VERBOSE,
 )
