@@ -105,6 +105,7 @@ class Bloom(Family):
     """BLOOM: positions by distance (ALiBi), a norm of the embedding."""
 
     types = ("bloom",)
+    harmless = ("skip_bias_add", "skip_bias_add_qkv")
     gguf = ("bloom",)
     tied = True
     plain_ffn = ffn_bias = norm_bias = qkv_bias = output_bias = fused_qkv = True

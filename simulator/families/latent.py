@@ -14,12 +14,18 @@ class DeepSeek2(Family):
 
     types = ("deepseek_v2",)
     gguf = ("deepseek2",)
+    harmless = ("lm_head", "rm_head", "num_key_value_heads")
     first_dense: ClassVar[int] = 0  # layers without experts at the start, where nothing says how many
     shared_bias: ClassVar[bool] = True  # mlp_bias holds for the shared experts too
 
     def attention(self, index: int) -> dict[str, Any] | None:
-        """One latent for each token."""
-        return self.latent(index)
+        """One latent for each token; keys and values for each head where kv_lora_rank is null (DeepSeek-VL2 tiny)."""
+        return self.latent(index) if self.has_latents else self.grouped_query(index)
+
+    @property
+    def has_latents(self) -> bool:
+        """By kv_lora_rank, and use_mla where it is stated."""
+        return self.config.get("kv_lora_rank") is not None and self.config.flag("use_mla", default=True)
 
     def config_of(self, index: int) -> Config:
         """The keys of one layer."""
@@ -42,7 +48,7 @@ class DeepSeek2(Family):
 
     def layer_beside(self, index: int) -> list[dict[str, Any]]:
         """Biases of what is projected down and out, and those of shared experts."""
-        found = self.latent_biases(index) if self.config.flag("attention_bias") else []
+        found = self.latent_biases(index) if self.has_latents and self.config.flag("attention_bias") else []
         if self.shared_bias and self.config.flag("mlp_bias") and self.has_experts(index):
             found += shared_biases(self.experts(index)["d_shared"], self.d_model)
         return found

@@ -143,12 +143,24 @@ class BailingHybrid(KimiDelta):
 class MiniMax(Hybrid):
     """MiniMax-Text-01 and M1: lightning attention with softmax attention in some layers, experts in all."""
 
-    types = ("minimax",)
+    types = ("minimax", "minimax_text_01", "minimax_m1")
+    like = "minimax"
     gguf = ("minimax-01",)
+    harmless = ("postnorm", "shared_moe_mode")
     qkv_bias = output_bias = False
 
+    def model(self) -> dict[str, Any]:
+        """Older files state a shared expert, of no width in all that are published."""
+        shared = self.config.get("shared_intermediate_size", default=0)
+        if any(shared) if isinstance(shared, list) else shared:
+            raise self.config.wrong("shared_intermediate_size", "MiniMax-01 with a shared expert is not known here")
+        return super().model()
+
     def rule(self, index: int) -> str:
-        """Softmax attention first, then in turn."""
+        """By attn_type_list of older files, where 1 is softmax attention; without it that first, then in turn."""
+        older = self.config.item(index, "attn_type_list")
+        if older is not None:
+            return "full_attention" if older else "linear_attention"
         return "linear_attention" if index % 2 else "full_attention"
 
     def recurrence(self, index: int) -> dict[str, Any]:

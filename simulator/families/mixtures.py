@@ -88,7 +88,7 @@ class MiniMaxM2(Family):
 
     types = ("minimax_m2",)
     gguf = ("minimax-m2",)
-    harmless = ("use_qk_norm", "attn_type_list")
+    harmless = ("use_qk_norm", "attn_type_list", "use_routing_bias")
     qk_norm = "full"
     balance = True
 
@@ -99,7 +99,14 @@ class MiniMaxM3(Family):
     types = ("minimax_m3_vl_text", "minimax_m3", "minimax_m3_text")
     gguf = ("minimax-m3",)
     like = "minimax_m3_vl_text"
-    harmless = ("use_gemma_norm", "use_qk_norm", "use_sparse_attention", "sparse_score_type")
+    harmless = (
+        "use_gemma_norm",
+        "use_qk_norm",
+        "use_routing_bias",
+        "use_sparse_attention",
+        "sparse_score_type",
+        "first_k_dense_replace",
+    )
     qk_norm = "head"
     balance = True
     qkv_bias = output_bias = False

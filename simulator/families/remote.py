@@ -56,8 +56,14 @@ class Qwen(Family):
 
     types = ("qwen",)
     gguf = ("qwen",)
+    harmless = ("no_bias",)
     qkv_bias = fused_qkv = True
     kv_heads_key = output_bias = ffn_bias = False
+
+    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
+        """Heads are kv_channels wide."""
+        shared_out = max(1, self.d_model // self.config.size("num_attention_heads"))
+        return super().grouped_query(index, head_dim=self.config.size("kv_channels", default=shared_out), **more)
 
     def dense(self, index: int, **more: Any) -> dict[str, Any]:
         """It counts gate and up together."""
@@ -68,6 +74,7 @@ class ChatGlm(Family):
     """ChatGLM 2 and 3, and GLM-4-9B by its first code: few key/value heads, gate and up in one matrix."""
 
     types = ("chatglm",)
+    harmless = ("rmsnorm", "post_layer_norm", "original_rope", "interleaved_qkv")
     converted = "chatglm"
     fused_qkv = fused_ffn = True
     bias_key = "add_bias_linear"

@@ -11,22 +11,25 @@ from simulator.families.config import Config, config_classes, generic_keys
 
 MAX_LISTED = 8  # names in a remark
 
-# What shapes no weight of a decoder, by its name: tokens and how they are drawn, training, positions, numbers that scale, parts that
-# see or hear, formats, and how a library runs the model.
+# What shapes no weight of a decoder though it may be called a width, a number or a norm: positions, groups of experts to choose from,
+# what comes with training, parts that see or hear, formats.
+_ELSEWHERE = re.compile(
+    r"""^_ | ^(vision|visual|image|img|video|audio|speech|mm|talker|token2wav|vt)(_|$) | (^|_)(vision|image|audio|patch|pixel|projector)_
+      | rope(_|$) | rotary | mrope | position | yarn | alibi | norm_topk | topk_group$ | ^n_group$ | ^num_expert_group | dropout
+      | drop(_|$) | initiali[sz] | (^|_)init(_|$) | (^|_)eps(ilon)?$ | quant | (^|_)dtype$ | num_labels | classifier | ^summary
+      | beams?(_|$) | ^tie_ | type$
+    """,
+    re.VERBOSE,
+)
+# What needs no remark either: tokens and how they are drawn, training, numbers that scale, how a library runs the model.
 _HARMLESS = re.compile(
-    r"""^_ | (^|_)tokens?(_|$) | tokenizer | dropout | pdrop | (^|_)drop(_|$) | initiali[sz] | (^|_)init(_|$) | std(_|$)
-      | (^|_)eps(ilon)?$ | ^rms_norm_eps | rope(_|$) | rotary | (^|_)mrope | position(?!s$) | ^max_(seq|pos|length|model) | seq_len
-      | seq_length | (^|_)theta | base$ | yarn | ^alibi | (^|_)scale[sd]?(_|$) | scaling | multiplier | (^|_)coef | loss | jitter | clip
-      | limit | (^|_)beta | alpha | gamma | (^|_)lr(_|$) | temperature | ^(vision|visual|image|img|video|audio|speech|mm|talker|token2wav)
-      | (^|_)(vision|image|audio|patch|pixel|projector|mm|vit|video)_ | ^vt_ | quant | dtype | bfloat16 | (^|_)(fp|bf)(8|16|32) | precision
-      | attn_impl | flash | kernel_mode | ^auto_map$ | ^torch | ^onnx | fused | ^use_cache | ^(id2|label2|num_labels|labels)
-      | topk_(?!group_size) | ^norm_topk | routing | router_(?!bias|hidden) | ^(n|num|topk)_(expert_)?groups?$ | ^num_expert_group
-      | scor(e|ing)_func | ^output_ | ^return_ | gradient | checkpoint | ^ep_size | parallel | pretraining | ^summary | classifier
-      | ^aux | version | ^transformers | ^architectures$ | ^model_type$ | ^name | ^tie_ | language | ^task | finetun | prefix | pruned
-      | ^(chunk|prefill)_size | chat | ^activation | activation_func | hidden_act | ^act_ | ^cache | debug | gelu | silu | swiglu
-      | seq_aux | context_len | window_layers$
-      | embedding_(dropout|scale) | ^embd_ | ^attn_(dropout|pdrop) | ^logit | softcap | ^unk | ^bad_words | ^z_ | ^time_step(?!_rank)
-      | gating_dim_hint | ^lm_head_(?!bias) | ^mlp_only | save | ^encoder_no | ^attention_probs | ^layer_norm_type | norm_type$
+    r"""(^|_)tokens?(_|$) | tokenizer | std(_|$) | max_(seq|pos|length|model) | seq_len | context_len | (^|_)theta | base$
+      | (^|_)scale[sd]?(_|$) | scaling | multiplier | (^|_)coef | loss | jitter | clip | limit | (^|_)(beta|alpha|gamma|lr)(_|$)
+      | temperature | softcap | bfloat16 | (^|_)(fp|bf)(8|16|32) | precision | attn_impl | flash | ^torch | ^onnx | fused | ^cache
+      | ^auto_map$ | ^(id2|label2) | topk | routing | scor(e|ing)_func | ^(output|return)_ | gradient | checkpoint | ^ep_size | parallel
+      | pretraining | ^aux | seq_aux | version | ^model_type$ | ^name | language | ^task | finetun | prefix | pruned | chat | debug
+      | ^(chunk|prefill)_size | activation | (^|_)act(_|$) | gelu | silu | swiglu | logits?(_|$) | skip_bias | slow_but | masked_softmax
+      | normali[sz]ation_ | window_layers$ | ^time_step | ^unk | ^z_
     """,
     re.VERBOSE,
 )
@@ -71,7 +74,7 @@ def check_unread(config: Config, whole_type: str, like: str | None = None, harml
             )
     further = [f"{key} {value}" for key, value in unread.items() if _FURTHER.search(key) and _is_count(value) and value]
     remarks = [f"{printable(each)}: blocks that predict further tokens are not counted" for each in further[:1]]
-    rest = [key for key, value in unread.items() if not _FURTHER.search(key) and _says_something(key, value)]
+    rest = [key for key, value in unread.items() if not _FURTHER.search(key) and _says_something(key, value, config)]
     if rest:
         more = f" and {len(rest) - MAX_LISTED} more" if len(rest) > MAX_LISTED else ""
         names = ", ".join(printable(key, 60) for key in rest[:MAX_LISTED])
@@ -96,7 +99,7 @@ def _unread(data: dict[str, Any], asked: set[str], within: str, known: set[str])
         name = f"{within}{key}"
         if isinstance(value, dict) and f"{name}." in asked:
             yield from _unread(value, asked, f"{name}.", known)
-        elif name not in asked and key not in known and not _HARMLESS.search(key):
+        elif name not in asked and key not in known and not _ELSEWHERE.search(key):
             yield name, value
 
 
@@ -111,12 +114,13 @@ def _shapes(name: str, value: Any, config: Config, n_layers: int) -> bool:
         return key.endswith("_config") and any(_shapes(inner, each, config, n_layers) for inner, each in value.items())
     if isinstance(value, list):
         return len(value) == n_layers > 1 and any(each != value[0] for each in value)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value:
-        return False
     kind = next((kind for kind in _SHAPES if _is_kind(kind, key)), None)
-    if kind is None or (kind == "a turn" and value == 1):
-        return False
-    return value not in _in_use(kind, config)
+    return bool(kind and value and _is_count(value) and not _is_told(kind, value, config))
+
+
+def _is_told(kind: str, value: Any, config: Config) -> bool:
+    """Whether a value says what is known without it: another key of its kind says the same, or every layer has its turn."""
+    return (kind == "a turn" and value == 1) or value in _in_use(kind, config)
 
 
 def _is_kind(kind: str, key: str) -> bool:
@@ -126,12 +130,21 @@ def _is_kind(kind: str, key: str) -> bool:
 def _in_use(kind: str, config: Config) -> list[Any]:
     """Values of a kind that somebody asked for."""
     stated = {**config.defaults, **config.data}
-    return [value for key, value in stated.items() if key in config.asked and _is_kind(kind, key)]
+    asked = {key: value for key, value in stated.items() if key in config.asked and _is_count(value)}
+    found = [value for key, value in asked.items() if _is_kind(kind, key)]
+    if kind == "a width":  # that of a head, too, where heads share d_model out
+        heads = [asked[key] for key in ("num_attention_heads", "n_head", "num_heads") if asked.get(key)]
+        found += [
+            asked[key] // n_heads for key in ("hidden_size", "n_embd", "d_model") if key in asked for n_heads in heads
+        ]
+    return found
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _says_something(key: str, value: Any) -> bool:
-    return value not in (None, False, 0, "", [], {}) and not (value == 1 and _is_kind("a turn", key))
+def _says_something(name: str, value: Any, config: Config) -> bool:
+    key = name.rpartition(".")[2]
+    told = any(_is_kind(kind, key) and _is_told(kind, value, config) for kind in _SHAPES)
+    return value not in (None, False, 0, "", [], {}) and not told and not _HARMLESS.search(key)

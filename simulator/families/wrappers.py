@@ -10,6 +10,7 @@ from simulator.families.config import Config, config_classes
 from simulator.families.family import FAMILIES
 
 _TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config", "vlm_config", "decoder")
+_BESIDE = ("vision_config", "audio_config", "visual")  # of models whose keys of text stand with the whole
 # What text parts take from the whole, where it states them or its class does.
 _OUTRANKS = "tie_word_embeddings"
 _WHOLE_INSIDE = (
@@ -28,10 +29,11 @@ def text_part(file: Path, whole: dict[str, Any]) -> tuple[Config, list[str]]:
     key = next((each for each in _TEXT_PARTS if isinstance(whole.get(each), dict)), None)
     key = key or next((each for each in _TEXT_PARTS if each in subs), None)
     if key is None or (stated in FAMILIES and key not in whole):
-        return Config(file, stated, whole), []
+        return Config(file, stated, whole), [each for each in _BESIDE if isinstance(whole.get(each), dict)]
     config, elsewhere = text_part(file, _inner(whole, key, subs.get(key, {}), config_classes().get(stated)))
     beside = [each for each in whole if each.endswith("_config") and each != key and isinstance(whole[each], dict)]
-    return config, [*(each for each in beside if each != "quantization_config"), *elsewhere]
+    found = [*(each for each in beside if each != "quantization_config"), *elsewhere]
+    return config, list(dict.fromkeys(found))
 
 
 def _inner(whole: dict[str, Any], key: str, sub: dict[str, Any], outer_class: dict[str, Any] | None) -> dict[str, Any]:

@@ -103,6 +103,7 @@ class Zamba2(Zamba):
     """Zamba 2: Mamba 2; num_mem_blocks sets of shared weights take turns, which each hybrid layer adapts at low rank."""
 
     types = ("zamba2",)
+    harmless = ("gated_linear_unit",)
 
     @property
     def n_blocks(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from simulator.errors import InputError, describe, printable
 from simulator.families.all import family_of
 from simulator.families.refused import why_refused
+from simulator.families.unnamed import named
 from simulator.families.unread import check_unread
 from simulator.families.wrappers import check_head, text_part
 from simulator.importers.quantised.checkpoint import checkpoint
@@ -25,7 +26,7 @@ def load_huggingface(path: Path) -> Loaded:
     whole = read_json(file, infinities=True)
     if not isinstance(whole, dict):
         raise InputError(f"{file}: expected a JSON object with model_type")
-    model, remarks, numbers = _read(file, whole)
+    model, remarks, numbers = _read(file, named(file, whole))
     loaded = checkpoint(file, whole, model, numbers)
     return replace(loaded, notes=(*remarks, *loaded.notes))
 

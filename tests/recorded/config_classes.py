@@ -152,7 +152,9 @@ def other_fields(config_class):
     """Names of fields and older keys that `stated_defaults` and `older_keys` leave out, and of what the class works out itself."""
     dropped = {each.name for each in dataclasses.fields(config_class)} - COMMON
     source = "".join(
-        inspect.getsource(each) for each in config_class.__mro__ if issubclass(each, PreTrainedConfig) and each is not PreTrainedConfig
+        inspect.getsource(each)
+        for each in config_class.__mro__
+        if issubclass(each, PreTrainedConfig) and each is not PreTrainedConfig
     )
     dropped |= set(re.findall(r"kwargs\.(?:pop|get)\(\s*[\"'](\w+)[\"']", source))
     made = set(re.findall(r"self\.(\w+) = ", source)) | set(re.findall(r"@property\s+def (\w+)", source))

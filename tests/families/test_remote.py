@@ -1,0 +1,96 @@
+"""Configs of checkpoints on the hub, by their own keys: code of their own, older layouts, models that see around one that writes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simulator.errors import InputError
+from simulator.importers.huggingface import load_huggingface
+
+# `params` as the hub's safetensors, a paper or the shapes in llama.cpp's loader have it: a whole number is exact, one with a point is
+# billions as published. Configs are shortened to what shapes weights and a few keys that do not.
+HUB = json.loads(Path(__file__).with_name("hub_configs.json").read_text(encoding="utf-8"))
+
+
+def loaded(tmp_path, config):
+    """The model of this config with its notes."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(config), encoding="utf-8")
+    return load_huggingface(file)
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_published_counts(name, tmp_path):
+    """Every weight where the count is known to the weight; else as rounded."""
+    row = HUB[name]
+    n_params = loaded(tmp_path, row["config"]).model.total_params
+    if isinstance(row["params"], int):
+        assert n_params == row["params"]
+    else:
+        digits = len(str(row["params"]).partition(".")[2])
+        assert round(n_params / 1e9, digits) == pytest.approx(row["params"], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_no_key_of_theirs_is_refused_or_puzzles(name, tmp_path):
+    """A key that is known to change nothing is no remark."""
+    config = {**HUB[name]["config"], "use_cache": True, "initializer_range": 0.02, "torch_dtype": "bfloat16"}
+    assert not [note for note in loaded(tmp_path, config).notes if "nothing here reads" in note]
+
+
+def test_kimi_k3_has_what_kimi_linear_lacks(tmp_path):
+    """Gates of both mixers, narrow routed experts with a norm, and scores of earlier blocks: 4 vectors a layer, 2 at the end."""
+    model = loaded(tmp_path, HUB["Kimi-K3"]["config"]).model
+    first, fourth = model.stack[0], model.stack[3]
+    roles = {tensor.role: tensor for layer in (first, fourth) for tensor in layer.tensors(7168, norm_bias=False)}
+    assert (roles["ssm_g"].rows, roles["ssm_g"].columns) in {(12288, 7168), (7168, 12288)}
+    assert roles["attn_gate"].params == 7168 * 96 * 128
+    assert roles["ffn_gate_exps"].params == 896 * 3584 * 3072
+    assert roles["ffn_latent_norm"].params == 3584
+    assert roles["attn_res_score"].params == roles["ffn_res_norm"].params == 7168
+
+
+def test_grok_2_is_no_writer_of_captions(tmp_path):
+    """Its config states the model_type of another: the class it names decides."""
+    with pytest.raises(InputError, match="a writer of captions"):
+        loaded(tmp_path, {**HUB["grok-2"]["config"], "architectures": ["GitForCausalLM"]})
+
+
+def test_hunyuan_large_shares_keys_by_pairs(tmp_path):
+    """Every second layer has queries alone and reads the cache of the one before."""
+    stack = loaded(tmp_path, HUB["Hunyuan-Large"]["config"]).model.stack
+    assert [layer.attention.shares_cache for layer in stack[:4]] == [False, True, False, True]
+
+
+def test_windows_of_smallthinker(tmp_path):
+    """As sliding_window_layout lists them."""
+    stack = loaded(tmp_path, HUB["SmallThinker-21BA3B"]["config"]).model.stack
+    assert [layer.attention.window for layer in stack[:5]] == [None, 4096, 4096, 4096, None]
+
+
+def test_rwkv7_keeps_a_matrix_for_each_head(tmp_path):
+    """12 heads of 64 by 64 values and the last token's inputs to both halves, in float32."""
+    layer = loaded(tmp_path, HUB["rwkv7-0.1b"]["config"]).model.stack[0]
+    assert layer.attention.state_bytes == 4 * (12 * 64 * 64 + 2 * 768)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"ssm_cfg": {"layer": "Mamba2"}, "attn_layer_idx": [9, 18]}, "Mamba with attention"),
+        ({"vocab_size": None}, "vocab_size and pad_vocab_size_multiple"),
+        ({"ssm_cfg": {"layer": "Mamba2", "headdim": 48}}, "headdim of ssm_cfg is 48"),
+        ({"ssm_cfg": {"expand": "two"}}, "d_model and expand"),
+    ],
+)
+def test_what_the_mamba_package_saves_is_checked(changes, what, tmp_path):
+    """It has no model_type: ssm_cfg tells it."""
+    with pytest.raises(InputError, match=what):
+        loaded(tmp_path, {**HUB["mamba-2.8b"]["config"], **changes})
+
+
+def test_an_unknown_version_of_minicpm_v_is_refused(tmp_path):
+    """Its version tells which decoder is inside."""
+    with pytest.raises(InputError, match=r"version is 9.9: of minicpmv 2.0, 2.5, 2.6, 4.0, 4.5 are known"):
+        loaded(tmp_path, {**HUB["MiniCPM-V-2_6"]["config"], "version": 9.9})
