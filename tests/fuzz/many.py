@@ -46,18 +46,17 @@ def read_inputs(first: int, count: int, folder: Path, tally: Counter) -> Iterato
             for line in map(json.loads, child.stdout):
                 if "problem" in line:
                     yield line["problem"]
-                elif "tally" in line:
-                    tally.update(line["tally"])
-                    begun = line["begins"]
-                else:
-                    begun, name = line["begins"], line["name"]
+                    continue
+                begun, name = line["begins"], line["name"] or name
+                if line["before"]:
+                    tally[line["before"]] += 1
                     tally["inputs"] += 1
             if child.wait():
                 said.seek(0)
                 told = said.read()[-500:]
                 if not name:
                     raise RuntimeError(f"the child did not start: {told}")
-                tally[f"{name} died"] += 1
+                tally.update((f"{name} died", "inputs"))
                 yield f"input {begun} ({name}): the process ended with status {child.returncode} after {begun - started} others: {told}"
                 begun += 1
 

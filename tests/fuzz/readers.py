@@ -151,14 +151,14 @@ def gguf(rng: random.Random) -> Input:
 
 def _gguf(rng: random.Random) -> bytes:
     draft = draft_of(rng.choice(architectures())).copy()
-    if rng.random() < 0.75:
+    if rng.random() < 0.7:
         spoil(rng, draft)
     return _damaged(rng, written(draft))
 
 
 def _damaged(rng: random.Random, data: bytes) -> bytes:
     """A third of them with wrong lengths or other bytes."""
-    if rng.random() < 0.65:
+    if rng.random() < 0.75:
         return data
     if rng.random() < 0.4:
         return rng.choice(BYTE_MUTATIONS)(rng, data)

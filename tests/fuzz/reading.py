@@ -14,7 +14,6 @@ import sys
 import time
 import traceback
 import warnings
-from collections import Counter
 from pathlib import Path
 
 from fuzz.child import KILLED_AFTER_S, PYTHON, limit_memory, problem_of_result, run_command
@@ -29,7 +28,7 @@ from simulator.spec.runtime import Runtime, load_runtime
 
 CPU_S = 2.0  # no input may take longer
 MAX_MESSAGE = 400  # characters
-MOST_LINES = {
+OF_YAML = 6  # lines of a message: such a file has one for each of several mistakes
     "own model": 6,
     "device": 6,
     "runtime": 6,
@@ -153,7 +152,8 @@ def _tried(bench: Bench, each: Input) -> tuple[str, str]:
 def problem_of_message(message: str, each: Input) -> str:
     """A refusal is a line that may be printed, without Python's words."""
     lines = message.split("\n")
-    if not 1 <= len(lines) <= MOST_LINES.get(each.kind, 1):
+    most = OF_YAML if each.given.endswith(".yaml") else 1
+    if not 1 <= len(lines) <= most:
         return f"{len(lines)} lines: {message[:300]!r}"
     for line in lines:
         if not line.strip() or not line.isprintable() or len(line) > MAX_MESSAGE:
@@ -203,12 +203,12 @@ def put(each: Input) -> None:
 
 
 def run(first: int, count: int) -> None:
-    """Inputs from number *first* on; at the end what became of them, by reader."""
+    """Inputs from number *first* on; with each what became of the one before."""
     folder = Path.cwd() / f"in-{os.getpid()}"
     os.environ.update({name: str(folder / each) for name, each in STORES.items()})
     for name in ("HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
         os.environ.pop(name, None)
-    bench, tally = Bench(), Counter()
+    bench, before = Bench(), ""
     for number in range(20):  # imports count for no input
         made(number)
     _warm_up(bench)
@@ -220,18 +220,18 @@ def run(first: int, count: int) -> None:
         folder.mkdir()
         os.chdir(folder)
         put(each)
-        _say({"begins": number, "name": name})
+        _say({"begins": number, "name": name, "before": before})
         signal.setitimer(signal.ITIMER_PROF, KILLED_AFTER_S)
         outcome, problem = problem_of(bench, each)
         if not problem and number % WHOLE_COMMAND == 0:
             problem = problem_of_command(each)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        tally[f"{name} {outcome}"] += 1
+        before = f"{name} {outcome}"
         if problem:
             _say({"problem": f"input {number} ({name}, {each.given[:60]!r}): {problem}"})
     os.chdir(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
-    _say({"begins": first + count, "tally": tally})
+    _say({"begins": first + count, "name": "", "before": before})
 
 
 def _warm_up(bench: Bench) -> None:
