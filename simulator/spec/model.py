@@ -64,7 +64,9 @@ class Layer(Spec):
         n_experts = self.ffn.n_experts if isinstance(self.ffn, Experts) else 0
         for each in self._extras:
             if each.copies not in (1, n_experts):
-                raise ValueError(f"{each.role} has {each.copies:,} copies, one for each of the layer's {n_experts:,} experts is needed")
+                raise ValueError(
+                    f"{each.role} has {each.copies:,} copies, one for each of the layer's {n_experts:,} experts is needed"
+                )
 
     @property
     def _extras(self) -> Iterator[Extra]:

@@ -16,8 +16,9 @@ import traceback
 import warnings
 from pathlib import Path
 
+from fuzz.case import Input
 from fuzz.child import KILLED_AFTER_S, PYTHON, limit_memory, problem_of_result, run_command
-from fuzz.readers import Input, made
+from fuzz.readers import made
 from simulator.errors import InputError
 from simulator.forecast.scenario import scenario
 from simulator.importers.measurements import load_measurements
@@ -27,12 +28,9 @@ from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.runtime import Runtime, load_runtime
 
 CPU_S = 2.0  # no input may take longer
+WAITED_S = 120  # for one that waits for what never comes, on a machine with other work
 MAX_MESSAGE = 400  # characters
 OF_YAML = 6  # lines of a message: such a file has one for each of several mistakes
-    "own model": 6,
-    "device": 6,
-    "runtime": 6,
-}  # of a message: a YAML file has a line for each of several mistakes
 WHOLE_COMMAND = 40  # one of so many inputs goes through the whole command as well
 STORES = {"HF_HUB_CACHE": "hub", "OLLAMA_MODELS": "ollama", "LLAMA_CACHE": "llama", "HOME": "home"}
 
@@ -126,7 +124,7 @@ def check_rows(found) -> None:
 
 
 def problem_of(bench: Bench, each: Input) -> tuple[str, str]:
-    """What became of an input (read, refused) and what is wrong with that; slow ones have a second try, for other work may be in the way."""
+    """What became of an input (read, refused) and what is wrong with that; a slow one has a second try, for others may be in the way."""
     for _ in range(2):
         began = time.process_time()
         outcome, problem = _tried(bench, each)
@@ -222,6 +220,7 @@ def run(first: int, count: int) -> None:
         put(each)
         _say({"begins": number, "name": name, "before": before})
         signal.setitimer(signal.ITIMER_PROF, KILLED_AFTER_S)
+        signal.alarm(WAITED_S)
         outcome, problem = problem_of(bench, each)
         if not problem and number % WHOLE_COMMAND == 0:
             problem = problem_of_command(each)
@@ -231,6 +230,7 @@ def run(first: int, count: int) -> None:
             _say({"problem": f"input {number} ({name}, {each.given[:60]!r}): {problem}"})
     os.chdir(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
+    signal.alarm(0)
     _say({"begins": first + count, "name": "", "before": before})
 
 
