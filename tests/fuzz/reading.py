@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import sys
@@ -150,8 +151,8 @@ def _tried(bench: Bench, each: Input) -> tuple[str, str]:
 def problem_of_message(message: str, each: Input) -> str:
     """A refusal is a line that may be printed, without Python's words."""
     lines = message.split("\n")
-    most = OF_YAML if each.given.endswith(".yaml") else 1
-    if not 1 <= len(lines) <= most:
+    is_by_line = all(re.search(r":\d+: ", line) for line in lines)
+    if len(lines) > (OF_YAML if is_by_line else 1):
         return f"{len(lines)} lines: {message[:300]!r}"
     for line in lines:
         if not line.strip() or not line.isprintable() or len(line) > MAX_MESSAGE:
