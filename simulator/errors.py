@@ -26,8 +26,8 @@ class InputError(ValueError):
     A file with several mistakes has a line for each. Whatever is quoted, a line is short and has no control characters.
     """
 
-    def __init__(self, message: str):
-        super().__init__("\n".join(map(brief, message.split("\n"))))
+    def __init__(self, *lines: str):
+        super().__init__("\n".join(map(brief, lines)))
 
 
 def plain_text(text: str) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from simulator.errors import InputError, printable
+from simulator.errors import InputError, plain_line, printable
 from simulator.importers.places.place import Place, first_bytes, is_folder
 from simulator.spec.library import at_hand, find, is_file, is_shipped, shelf
 from simulator.spec.model import Loaded, Model
@@ -25,7 +25,7 @@ def load_model(given: str | Path) -> Loaded:
     if place.name:
         name = printable(place.name, 100)
         loaded = replace(loaded, model=loaded.model.model_copy(update={"name": name}))
-    return replace(loaded, notes=(*place.notes, *loaded.notes))
+    return replace(loaded, notes=tuple(map(plain_line, (*place.notes, *loaded.notes))))
 
 
 def load_named(name: str) -> Loaded:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_SHOWN = 5  # messages printed for one file
 
 
-def told(error: ValidationError, data: Any, where: str, node: yaml.Node | None, kind: type) -> str:
+def told(error: ValidationError, data: Any, where: str, node: yaml.Node | None, kind: type) -> list[str]:
     """Every mistake of a file's *data*, which should have been of a *kind*, in a line of its own."""
     # A union's inner mistakes come with the union's tag in the path; a field is reported once.
     causes = _causes(error.errors(include_url=False))
@@ -23,7 +23,7 @@ def told(error: ValidationError, data: Any, where: str, node: yaml.Node | None, 
     messages = list(dict.fromkeys(first))
     if len(messages) > MAX_SHOWN:
         messages = [*messages[:MAX_SHOWN], f"{where}: {counted(len(causes) - MAX_SHOWN, 'more mistake')}"]
-    return "\n".join(messages)
+    return messages
 
 
 def _causes(errors: list[dict]) -> list[dict]:

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -60,6 +61,17 @@ class Layer(Spec):
         halves = (self.attention, self.cross_attention, self.ffn)
         if all(half is None for half in halves) and self.norms and not self.beside:
             raise ValueError("a layer needs attention or ffn")
+        n_experts = self.ffn.n_experts if isinstance(self.ffn, Experts) else 0
+        for each in self._extras:
+            if each.copies not in (1, n_experts):
+                raise ValueError(
+                    f"{each.role} has {each.copies:,} copies, one for each of the layer's {n_experts:,} experts is needed"
+                )
+
+    @property
+    def _extras(self) -> Iterator[Extra]:
+        parts = getattr(self.attention, "parts", (self.attention,))
+        return chain(*(getattr(part, "listed", ()) for part in parts), self.beside)
 
     def tensors(self, d_model: int, norm_bias: bool) -> tuple[Tensor, ...]:
         """Every tensor of one of these layers."""

@@ -257,7 +257,10 @@ def _marked(kind: type[Spec], mark: str) -> list[Callable]:
 
 
 def check(data: Any, kind: type[T], where: str, node: yaml.Node | None = None) -> T:
-    """*data* as a value of *kind*; mistakes are told with *where* (a file) and, given its YAML *node*, the line."""
+    """*data* as a value of *kind*; mistakes are told with *where* (a file) and, given its YAML *node*, each with its line.
+
+    Of data that nobody wrote as it is, such as what a config.json comes to, the first is told.
+    """
     if not isinstance(data, dict):
         raise InputError(f"{where}: expected fields such as name: ..., found {describe(data)}")
     return _checked(data, kind, where, node)
@@ -269,7 +272,8 @@ def _checked(data: Any, kind: type[T], where: str, node: yaml.Node | None = None
     try:
         return _checker(kind).validate_python(data)
     except ValidationError as error:
-        raise InputError(mistakes.told(error, data, where, node, kind)) from None
+        lines = mistakes.told(error, data, where, node, kind)
+        raise InputError(*(lines if node else lines[:1])) from None
     except RecursionError:
         raise InputError(f"{where}: nested too deeply") from None
 

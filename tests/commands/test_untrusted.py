@@ -346,7 +346,8 @@ def test_a_message_keeps_its_beginning_and_its_end():
     assert len(told) < 200
     told = str(InputError(f"a.yaml:3: {'x y ' * 1000}: write it out"))
     assert (len(told), told[:10], told[-14:]) == (400, "a.yaml:3: ", ": write it out")
-    assert str(InputError("one\ntwo\x1b")) == "one\ntwo\\x1b"
+    assert str(InputError("one", "two\x1b")) == "one\ntwo\\x1b"
+    assert str(InputError("a\nb.gguf: no such file")) == "a\\nb.gguf: no such file"
 
 
 # ---- streams ----

@@ -1,4 +1,4 @@
-"""One input: files, and the command that reads them."""
+"""One input: files, and what reads them."""
 
 from dataclasses import dataclass, field
 
@@ -10,6 +10,17 @@ class Case:
     name: str
     arguments: tuple[str, ...]
     files: dict[str, bytes] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)  # files grown to so many bytes, nothing written in between
+
+
+@dataclass(frozen=True)
+class Input:
+    """Files below the working folder and what is read: a model, a benchmark, a device, ... by *given*."""
+
+    kind: str
+    given: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)  # files grown to so many bytes, nothing written in between
 
 

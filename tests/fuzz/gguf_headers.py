@@ -161,8 +161,8 @@ def _keys(architecture: str, model: Model, stack: tuple) -> dict[str, Any]:
     names = {
         "attention.key_length": "head_dim", "attention.value_length": "v_head_dim", "attention.sliding_window": "window",
         "attention.kv_lora_rank": "kv_rank", "attention.q_lora_rank": "q_rank", "rope.dimension_count": "qk_rope_dim",
-        "attention.value_length_mla": "v_dim", "ssm.time_step_rank": "n_v_heads", "ssm.group_count": "n_groups", "ssm.state_size": "d_state",
-        "ssm.conv_kernel": "conv", "kda.head_dim": "head_dim", "wkv.head_size": "head_dim",
+        "attention.value_length_mla": "v_dim", "ssm.time_step_rank": "n_v_heads", "ssm.group_count": "n_groups",
+        "ssm.state_size": "d_state", "ssm.conv_kernel": "conv", "kda.head_dim": "head_dim", "wkv.head_size": "head_dim",
     }  # fmt: skip
     for key, name in names.items():
         value = next((getattr(each, name) for each in mixers if getattr(each, name, None) is not None), None)
@@ -199,7 +199,8 @@ _NUMBERS = {
     "ssm.time_step_rank": 4, "ssm.group_count": 2, "ssm.state_size": 8, "ssm.inner_size": 128, "ssm.conv_kernel": 4, "wkv.head_size": 16,
     "kda.head_dim": 16, "attention.indexer.top_k": 8, "attention.indexer.head_count": 2, "attention.indexer.key_length": 16,
     "attention.sliding_window": 16, "attention.key_length_mla": 24, "attention.output_group_count": 2, "attention.output_lora_rank": 8,
-    "attention.compress_ratios": [4, 0], "attention.sliding_window_pattern": [1, 0], "altup.num_inputs": 4, "hrm.layers_per_stack": 1, "hrm.h_cycles": 1, "hrm.l_cycles": 1,
+    "attention.compress_ratios": [4, 0], "attention.sliding_window_pattern": [1, 0], "altup.num_inputs": 4,
+    "hrm.layers_per_stack": 1, "hrm.h_cycles": 1, "hrm.l_cycles": 1,
 }  # fmt: skip
 
 

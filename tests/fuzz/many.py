@@ -35,31 +35,35 @@ def environment() -> dict[str, str]:
 
 def read_inputs(first: int, count: int, folder: Path, tally: Counter) -> Iterator[str]:
     """What is wrong with inputs from number *first* on; a child that dies is followed by another. *tally* counts outcomes by reader."""
-    begun, name = first, ""
+    begun = first
     while begun < first + count:
-        command = [sys.executable, "-m", "fuzz.reading", str(begun), str(first + count - begun)]
-        with tempfile.TemporaryFile("w+") as said:
-            child = subprocess.Popen(
-                command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=said, text=True
-            )
-            started = begun
-            for line in map(json.loads, child.stdout):
-                if "problem" in line:
-                    yield line["problem"]
-                elif "tally" in line:
-                    tally.update(line["tally"])
-                    begun = line["begins"]
-                else:
-                    begun, name = line["begins"], line["name"]
-                    tally["inputs"] += 1
-            if child.wait():
-                said.seek(0)
-                told = said.read()[-500:]
-                if not name:
-                    raise RuntimeError(f"the child did not start: {told}")
-                tally[f"{name} died"] += 1
-                yield f"input {begun} ({name}): the process ended with status {child.returncode} after {begun - started} others: {told}"
-                begun += 1
+        begun = yield from _in_one_child(begun, first + count, folder, tally)
+
+
+def _in_one_child(first: int, end: int, folder: Path, tally: Counter) -> Iterator[str]:
+    """The same from *first* to the end or the one that the child does not survive; the number of the next."""
+    begun, name, command = first, "", [sys.executable, "-m", "fuzz.reading", str(first), str(end - first)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=folder, env=environment(), **streams) as child:
+        other = []
+        for line in child.stdout:
+            if not line.startswith("{"):
+                other.append(line)
+                continue
+            said = json.loads(line)
+            if "problem" in said:
+                yield said["problem"]
+                continue
+            begun, name = said["begins"], said["name"] or name
+            tally.update((said["before"], "inputs") if said["before"] else ())
+    if not child.returncode:
+        return begun
+    told = "".join(other)[-500:]
+    if not name:
+        raise RuntimeError(f"the child did not start: {told}")
+    tally.update((f"{name} died", "inputs"))
+    yield f"input {begun} ({name}): the process ended with status {child.returncode} after {begun - first} others: {told}"
+    return begun + 1
 
 
 def told(tally: Counter) -> str:

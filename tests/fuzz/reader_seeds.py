@@ -25,7 +25,8 @@ FURTHER = [
     {"quant_method": "exl3", "bits": 3.5, "head_bits": 6}, {"quant_method": "w4afp8"}, {"quant_method": "mxfp8"}, {"quant_method": "eetq"},
     {"quant_method": "bitnet"}, {"quant_method": "metal", "bits": 4, "group_size": 64}, {"quant_method": "fbgemm_fp8"},
     {"quant_method": "gptq", "bits": 4, "group_size": 128, "dynamic": {r"+:.*\.[0-3]\..*": {"bits": 8}, r"-:.*down_proj": {}}},
-    {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": {"model.layers.0.mlp.up_proj": {"quant_algo": "FP8"}}},
+    {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION",
+     "quantized_layers": {"model.layers.0.mlp.up_proj": {"quant_algo": "FP8"}}},
     {"quant_method": "awq", "bits": 4, "group_size": 128, "modules_to_not_convert": ["lm_head", "re:.*(a|b)*", "model.layers.1"]},
     {"quant_method": "torchao", "quant_type": "int4_weight_only", "quant_type_kwargs": {"group_size": 64}},
 ]  # fmt: skip

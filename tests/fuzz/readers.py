@@ -1,49 +1,21 @@
 """An input for every reader of other people's files: a number makes one, and the same number makes the same again."""
 
-import hashlib
 import json
 import random
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
 from fuzz import reader_seeds as seeds
+from fuzz.case import Input
 from fuzz.gguf_headers import architectures, draft_of, spoil, written
-from fuzz.mutations import BYTE_MUTATIONS, TEXT_MUTATIONS, mutated_text, recode
+from fuzz.mutations import TEXT_MUTATIONS, mutated_text
 from fuzz.seeds import DEVICE, MODEL, ROUTING_COUNTS, ROUTING_CSV, ROUTING_TOKENS, RUNTIME, TRACE_CSV
-from fuzz.trees import WRONG, mutated_tree
+from fuzz.spoiled import damaged, gguf_bytes, spoiled
+from fuzz.stores import folder, hub, no_model, ollama
+from fuzz.trees import mutated_tree
 from fuzz.values import LENGTHS
-
-REVISION = "0123456789abcdef0123456789abcdef01234567"
-ODD_NAMES = (
-    "a\nb",
-    "é",
-    "\u202e",
-    " ",
-    "x" * 200,
-    "-",
-    "..x",
-    "%s",
-    "\x1b[31m",
-    "model.gguf.part",
-    "CON",
-    "*",
-    "\U0001f600",
-)
-
-
-@dataclass(frozen=True)
-class Input:
-    """Files below the working folder and what is read: a model, a benchmark, a device, ... by *given*."""
-
-    kind: str
-    given: str
-    files: dict[str, bytes] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)  # files grown to so many bytes, nothing written in between
-
 
 # ---- config.json and what lies beside it ----
 
@@ -54,12 +26,7 @@ def config(rng: random.Random) -> Input:
     if rng.random() < 0.06:
         seed = {**seed, "model_type": rng.choice(seeds.configs()).get("model_type")}
     data = mutated_tree(rng, seed, seeds.config_values())
-    return Input("model", rng.choice(("m", "m", "m/config.json")), {"m/config.json": _bytes(rng, data)})
-
-
-def _bytes(rng: random.Random, data: bytes, share: float = 0.07) -> bytes:
-    """A *share* of them is spoiled byte by byte."""
-    return rng.choice((*BYTE_MUTATIONS, recode))(rng, data) if rng.random() < share else data
+    return Input("model", rng.choice(("m", "m", "m/config.json")), {"m/config.json": spoiled(rng, data)})
 
 
 def statement(rng: random.Random) -> Input:
@@ -71,11 +38,11 @@ def statement(rng: random.Random) -> Input:
         inner = rng.choice(seeds.statements())
         inner = next(iter(inner.values())) if rng.random() < 0.5 else inner
         beside = mutated_tree(rng, inner, seeds.statement_values())
-        return Input("model", "m", {"m/config.json": json.dumps(base).encode(), f"m/{name}": _bytes(rng, beside)})
+        return Input("model", "m", {"m/config.json": json.dumps(base).encode(), f"m/{name}": spoiled(rng, beside)})
     whole = json.dumps(base).encode()[:-1] + b", " + stated[1:] if stated[:1] == b"{" else stated
     if rng.random() < 0.2 and b"text_config" not in whole:
         whole = b'{"model_type": "llava", "text_config": ' + whole + b"}"
-    return Input("model", "m", {"m/config.json": _bytes(rng, whole)})
+    return Input("model", "m", {"m/config.json": spoiled(rng, whole)})
 
 
 def safetensors(rng: random.Random) -> Input:
@@ -99,7 +66,7 @@ def safetensors(rng: random.Random) -> Input:
         )
         length = rng.choice(LENGTHS) if number == wrong and rng.random() < 0.08 else len(text)
         data = struct.pack("<Q", length) + text
-        found[f"m/{shard}"] = _bytes(rng, data, 0.1) if number == wrong else data
+        found[f"m/{shard}"] = spoiled(rng, data, 0.1) if number == wrong else data
         if rng.random() < 0.2:
             sizes[f"m/{shard}"] = len(data) + rng.choice((1, 10**6, 10**9))
     if n_files > 1 or rng.random() < 0.2:
@@ -108,7 +75,7 @@ def safetensors(rng: random.Random) -> Input:
             "weight_map": {name: shards[n % n_files] for n, name in enumerate(names)},
         }
         data = mutated_tree(rng, index, {}) if rng.random() < 0.4 else json.dumps(index).encode()
-        found["m/model.safetensors.index.json"] = _bytes(rng, data, 0.1)
+        found["m/model.safetensors.index.json"] = spoiled(rng, data, 0.1)
     if rng.random() < 0.2:
         found["m/config.json"] = mutated_tree(rng, json.loads(files["config.json"]), seeds.config_values())
     if rng.random() < 0.1:
@@ -117,9 +84,11 @@ def safetensors(rng: random.Random) -> Input:
 
 
 _PARTS = {
-    "dtype": ["F32", "BF16", "F8_E4M3", "U8", "I32", "I64", "F4", "F6_E2M3", "BOOL", "Q4", "bf16"], "shape": [[], [0], [64, 0], [2**40, 2**40], [1]],
+    "dtype": ["F32", "BF16", "F8_E4M3", "U8", "I32", "I64", "F4", "F6_E2M3", "BOOL", "Q4", "bf16"],
+    "shape": [[], [0], [64, 0], [2**40, 2**40], [1]],
     "data_offsets": [[0, 0], [5, 1], [0, 2**50], [0, 2**63], [-8, 8], [0], [0, 1, 2], [0.0, 8.0]],
-    "__metadata__": [{"format": "pt"}, 5, []], "model.layers.0.self_attn.q_proj.weight": [{"dtype": "F4", "shape": [1], "data_offsets": [0, 1]}],
+    "__metadata__": [{"format": "pt"}, 5, []],
+    "model.layers.0.self_attn.q_proj.weight": [{"dtype": "F4", "shape": [1], "data_offsets": [0, 1]}],
 }  # fmt: skip
 
 
@@ -144,29 +113,9 @@ def _swapped(rng: random.Random, part: dict[str, Any]) -> dict[str, Any]:
 
 def gguf(rng: random.Random) -> Input:
     """A GGUF header of some architecture with mistakes in its keys, tensors or bytes."""
-    data = _gguf(rng)
+    data = gguf_bytes(rng)
     size = {"m.gguf": len(data) + rng.choice((1, 4096, 2**24, 2**28))} if rng.random() < 0.3 else {}
     return Input("model", rng.choice(("m.gguf", "m.gguf", ".")), {"m.gguf": data}, sizes=size)
-
-
-def _gguf(rng: random.Random) -> bytes:
-    draft = draft_of(rng.choice(architectures())).copy()
-    if rng.random() < 0.75:
-        spoil(rng, draft)
-    return _damaged(rng, written(draft))
-
-
-def _damaged(rng: random.Random, data: bytes) -> bytes:
-    """A third of them with wrong lengths or other bytes."""
-    if rng.random() < 0.65:
-        return data
-    if rng.random() < 0.4:
-        return rng.choice(BYTE_MUTATIONS)(rng, data)
-    changed = bytearray(data)
-    for _ in range(rng.randint(1, 3)):
-        at, (code, size) = rng.choice((8, 16, 24, rng.randrange(24, len(data) + 1))), rng.choice((("<Q", 8), ("<I", 4)))
-        changed[at : at + size] = struct.pack(code, rng.choice(LENGTHS) % 2 ** (8 * size))
-    return bytes(changed)
 
 
 def split_gguf(rng: random.Random) -> Input:
@@ -181,159 +130,12 @@ def split_gguf(rng: random.Random) -> Input:
             spoil(rng, part)
         total = count if rng.random() < 0.95 else rng.choice((1, 0, 99999))
         files[f"m-{number + 1:05d}-of-{total:05d}.gguf"] = (
-            _damaged(rng, written(part)) if rng.random() < 0.4 else written(part)
+            damaged(rng, written(part)) if rng.random() < 0.4 else written(part)
         )
     given = rng.choice([*files, "."])
     if rng.random() < 0.1 and len(files) > 1:
         files.pop(next(name for name in files if name != given))
     return Input("model", given, files)
-
-
-# ---- stores ----
-
-
-def _model_file(rng: random.Random) -> bytes:
-    """A file as stores keep them: a GGUF, a config, or none."""
-    chosen = rng.random()
-    if chosen < 0.5:
-        return written(draft_of(rng.choice(architectures())))
-    if chosen < 0.7:
-        return _gguf(rng)
-    return rng.choice((b"", b"{}", json.dumps(rng.choice(seeds.configs())).encode(), rng.choice(seeds.no_models())[1]))
-
-
-_SORTS = ("model", "projector", "adapter", "params", "template", "license", "system", "tensor", "json", "x")
-
-
-def ollama(rng: random.Random) -> Input:
-    """A store of Ollama's, its manifest wrong, asked by name, by manifest, by blob or as a folder."""
-    files, links, layers = {}, {}, []
-    for sort in ["model", *rng.sample(_SORTS, rng.randint(0, 3))]:
-        data = _model_file(rng) if sort in ("model", "projector", "adapter") else b'{"stop": []}'
-        digest = hashlib.sha256(data).hexdigest()
-        files[f"ollama/blobs/sha256-{digest}"] = data
-        layers.append(
-            {"mediaType": f"application/vnd.ollama.image.{sort}", "digest": f"sha256:{digest}", "size": len(data)}
-        )
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-        "layers": layers,
-    }
-    manifest["config"] = {
-        "mediaType": "application/vnd.docker.container.image.v1+json",
-        "digest": layers[0]["digest"],
-        "size": 1,
-    }
-    pool = {
-        "digest": [f"sha256:{'0' * 64}", "sha256:x", "../../etc", f"sha256-{'A' * 64}"],
-        "remote_host": ["https://ollama.com", 5],
-    }
-    data = mutated_tree(rng, manifest, pool) if rng.random() < 0.75 else json.dumps(manifest).encode()
-    name = rng.choice(
-        ("registry.ollama.ai/library/small/latest", "registry.ollama.ai/someone/small/q4", "hf.co/org/small/Q4_K_M")
-    )
-    path = f"ollama/manifests/{name}"
-    files[path] = _bytes(rng, data)
-    if rng.random() < 0.1:
-        _go_round(rng, files, links, path)
-    blob = next(iter(files))
-    given = rng.choice(("small", "ollama/small", "ollama/someone/small:q4", "hf.co/org/small:Q4_K_M", "small:latest", path, blob, "ollama", "ollama/manifests",
-                        path.rpartition("/")[0], "ollama:small", f"ollama/{rng.choice(ODD_NAMES)}"))  # fmt: skip
-    return Input("model", given, files, links)
-
-
-def _go_round(rng: random.Random, files: dict[str, bytes], links: dict[str, str], path: str) -> None:
-    """Links that lead to themselves, to nothing, to a folder, or to what never ends."""
-    files.pop(path, None)
-    links[path] = rng.choice(
-        (path.rpartition("/")[2], ".", "..", "gone", "/dev/null", "/dev/zero", "/proc/self/mem", "/etc", "a\nb")
-    )
-
-
-def hub(rng: random.Random) -> Input:
-    """The hub's cache: blobs, a snapshot of links to them, refs; one of them wrong."""
-    name, revision = rng.choice(("org/small", "Org/Small-GGUF")), REVISION
-    base = f"hub/models--{name.replace('/', '--')}"
-    inside = {"config.json": mutated_tree(rng, rng.choice(seeds.configs()), seeds.config_values()) if rng.random() < 0.4 else
-              json.dumps(rng.choice(seeds.configs())).encode()}  # fmt: skip
-    for other in rng.sample(
-        (
-            "model-Q4_K_M.gguf",
-            "model-Q8_0.gguf",
-            "mmproj-F16.gguf",
-            "tokenizer.json",
-            "model.safetensors",
-            "params.json",
-        ),
-        2,
-    ):
-        inside[other] = _model_file(rng)
-    if rng.random() < 0.3:
-        inside.pop("config.json")
-    files: dict[str, bytes] = {}
-    links: dict[str, str] = {}
-    for file, data in inside.items():
-        digest = hashlib.sha256(data).hexdigest()
-        files[f"{base}/blobs/{digest}"] = data
-        links[f"{base}/snapshots/{revision}/{file}"] = f"../../blobs/{digest}"
-    files[f"{base}/refs/main"] = rng.choice(
-        (revision.encode(),) * 4 + (b"", b"\0", b"../..", b"x" * 100_000, b"\xff\xfe", revision.upper().encode())
-    )
-    if rng.random() < 0.3:
-        path = rng.choice([*files, *links])
-        _go_round(rng, files, links, path)
-    if rng.random() < 0.1:
-        links[f"{base}/snapshots/{rng.choice(('f' * 40, 'x', 'loop'))}"] = rng.choice((".", "..", revision, "gone"))
-    given = rng.choice((name, name.lower(), f"https://huggingface.co/{name}", f"{name}:Q4_K_M", f"{name}:Q9", base, f"{base}/snapshots/{revision}",
-                        f"{base}/snapshots/{revision}/config.json", "hub", f"{name}/config.json", f"hf.co/{name}:{rng.choice(ODD_NAMES)}"))  # fmt: skip
-    return Input("model", given, files, links)
-
-
-def folder(rng: random.Random) -> Input:
-    """A folder of GGUF files, of descriptions, of odd names, or of links that go round."""
-    files: dict[str, bytes] = {}
-    links: dict[str, str] = {}
-    names = ("a.gguf", "b-Q4_K_M.gguf", "mmproj-a.gguf", "a-00001-of-00002.gguf", "sub/c.gguf", "adapter_config.json", "params.json", "imatrix.gguf",
-             "model_index.json", "config.json", "tokenizer.json", "model.bin", "x.safetensors", "index.yaml")  # fmt: skip
-    for name in rng.sample(names, rng.randint(0, 4)):
-        files[f"m/{name}"] = _model_file(rng)
-    if rng.random() < 0.4:
-        files[f"m/{rng.choice(ODD_NAMES)}{rng.choice(('', '.gguf', '.json'))}"] = _model_file(rng)
-    if rng.random() < 0.4:
-        _go_round(rng, files, links, f"m/{rng.choice(('loop', 'config.json', 'a.gguf', 'sub'))}")
-    files = {name: data for name, data in files.items() if not any(name.startswith(f"{link}/") for link in links)}
-    return Input("model", rng.choice(["m", "m", *files, *links]), files, links)
-
-
-def no_model(rng: random.Random) -> Input:
-    """What is no model, under its own name or another's, whole or spoiled."""
-    name, data = rng.choice(seeds.no_models())
-    if rng.random() < 0.3:
-        name = rng.choice(seeds.no_models())[0]
-    if rng.random() < 0.5:
-        data = rng.choice((*BYTE_MUTATIONS, recode))(rng, data)
-    if rng.random() < 0.1:
-        data = rng.randbytes(rng.choice((1, 8, 64, 5000)))
-    if rng.random() < 0.2:
-        words = (
-            "tokenizer",
-            "weight_map",
-            "model",
-            "version",
-            "added_tokens",
-            "quantization",
-            "bits",
-            "vocab",
-            "peft_type",
-            "layers",
-            "model_type",
-        )
-        data = mutated_tree(
-            rng, {rng.choice(words): rng.choice(WRONG), rng.choice(words): {}, "d_model": 5}, seeds.config_values()
-        )
-    size = {name: len(data) + 5_000_000} if rng.random() < 0.03 else {}
-    return Input("model", name, {name: data}, sizes=size)
 
 
 # ---- measurements ----
@@ -345,7 +147,7 @@ def benchmark(rng: random.Random) -> Input:
     if rng.random() < 0.15:
         text += rng.choice((b"\n", b"")) + _benchmark(rng)
     return Input(
-        rng.choice(("benchmark", "benchmark", "benchmark-only")), "bench.txt", {"bench.txt": _bytes(rng, text)}
+        rng.choice(("benchmark", "benchmark", "benchmark-only")), "bench.txt", {"bench.txt": spoiled(rng, text)}
     )
 
 

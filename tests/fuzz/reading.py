@@ -8,17 +8,18 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import sys
 import time
 import traceback
 import warnings
-from collections import Counter
 from pathlib import Path
 
+from fuzz.case import Input
 from fuzz.child import KILLED_AFTER_S, PYTHON, limit_memory, problem_of_result, run_command
-from fuzz.readers import Input, made
+from fuzz.readers import made
 from simulator.errors import InputError
 from simulator.forecast.scenario import scenario
 from simulator.importers.measurements import load_measurements
@@ -28,12 +29,9 @@ from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.runtime import Runtime, load_runtime
 
 CPU_S = 2.0  # no input may take longer
+WAITED_S = 120  # for one that waits for what never comes, on a machine with other work
 MAX_MESSAGE = 400  # characters
-MOST_LINES = {
-    "own model": 6,
-    "device": 6,
-    "runtime": 6,
-}  # of a message: a YAML file has a line for each of several mistakes
+OF_YAML = 6  # lines of a message: such a file has one for each of several mistakes
 WHOLE_COMMAND = 40  # one of so many inputs goes through the whole command as well
 STORES = {"HF_HUB_CACHE": "hub", "OLLAMA_MODELS": "ollama", "LLAMA_CACHE": "llama", "HOME": "home"}
 
@@ -127,7 +125,7 @@ def check_rows(found) -> None:
 
 
 def problem_of(bench: Bench, each: Input) -> tuple[str, str]:
-    """What became of an input (read, refused) and what is wrong with that; slow ones have a second try, for other work may be in the way."""
+    """What became of an input (read, refused) and what is wrong with that; a slow one has a second try, for others may be in the way."""
     for _ in range(2):
         began = time.process_time()
         outcome, problem = _tried(bench, each)
@@ -153,7 +151,8 @@ def _tried(bench: Bench, each: Input) -> tuple[str, str]:
 def problem_of_message(message: str, each: Input) -> str:
     """A refusal is a line that may be printed, without Python's words."""
     lines = message.split("\n")
-    if not 1 <= len(lines) <= MOST_LINES.get(each.kind, 1):
+    is_by_line = all(re.search(r":\d+: ", line) for line in lines)
+    if len(lines) > (OF_YAML if is_by_line else 1):
         return f"{len(lines)} lines: {message[:300]!r}"
     for line in lines:
         if not line.strip() or not line.isprintable() or len(line) > MAX_MESSAGE:
@@ -203,12 +202,12 @@ def put(each: Input) -> None:
 
 
 def run(first: int, count: int) -> None:
-    """Inputs from number *first* on; at the end what became of them, by reader."""
+    """Inputs from number *first* on; with each what became of the one before."""
     folder = Path.cwd() / f"in-{os.getpid()}"
     os.environ.update({name: str(folder / each) for name, each in STORES.items()})
     for name in ("HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
         os.environ.pop(name, None)
-    bench, tally = Bench(), Counter()
+    bench, before = Bench(), ""
     for number in range(20):  # imports count for no input
         made(number)
     _warm_up(bench)
@@ -220,18 +219,20 @@ def run(first: int, count: int) -> None:
         folder.mkdir()
         os.chdir(folder)
         put(each)
-        _say({"begins": number, "name": name})
+        _say({"begins": number, "name": name, "before": before})
         signal.setitimer(signal.ITIMER_PROF, KILLED_AFTER_S)
+        signal.alarm(WAITED_S)
         outcome, problem = problem_of(bench, each)
         if not problem and number % WHOLE_COMMAND == 0:
             problem = problem_of_command(each)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        tally[f"{name} {outcome}"] += 1
+        before = f"{name} {outcome}"
         if problem:
             _say({"problem": f"input {number} ({name}, {each.given[:60]!r}): {problem}"})
     os.chdir(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
-    _say({"begins": first + count, "tally": tally})
+    signal.alarm(0)
+    _say({"begins": first + count, "name": "", "before": before})
 
 
 def _warm_up(bench: Bench) -> None:

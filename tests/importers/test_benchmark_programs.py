@@ -288,6 +288,12 @@ def test_sglangs_batches_are_read_as_printed(read):
     assert reasons(found) == ["a warm-up of sglang.bench_one_batch"]
 
 
+def test_a_batch_past_counting_is_listed(read):
+    """A number of hundreds of digits is no batch: the row is told, and the file is not lost."""
+    text = SGLANG_LINES.replace("Decode 0. Batch size: 4,", f"Decode 0. Batch size: {'9' * 400},")
+    assert reasons(read(text, model=QWEN))[1].endswith("a number from 1 to 1,000,000 is needed")
+
+
 @pytest.mark.parametrize("text", [TRTLLM, json.dumps(TRTLLM_JSON, indent=2)])
 def test_trtllm_bench_is_read(read, text):
     """5 ms a token of one request at a time, in the checkpoint's fp8."""

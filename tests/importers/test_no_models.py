@@ -216,6 +216,12 @@ def test_one_that_is_too_large_to_be_read_is_told_by_its_start(folder, name, sta
     assert told(name).endswith("not the shapes of a model: give the config.json beside it, or their folder")
 
 
+def test_an_adapter_of_no_kind_is_one_all_the_same(folder):
+    """Whatever stands there that is no text is not quoted."""
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": True, "base_model_name_or_path": None}))
+    assert told("adapter_config.json").startswith("describes an adapter, which changes a model")
+
+
 def test_a_config_with_such_keys_is_a_config(folder):
     """Those of sampling and of tokens stand in configs, too."""
     data = {

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from gguf_files import write as write_gguf
 from messages import CONFIG, MODEL
+from stored import small_gguf
 
 from simulator.errors import InputError
 from simulator.importers.open import load_model, load_routing, starts_with_gguf
@@ -63,6 +64,18 @@ def test_what_is_called_gguf_is_read_as_one(folder, name):
     with pytest.raises(InputError) as refused:
         load_model(name)
     assert str(refused.value) == f"{name}: not a GGUF file, which starts with the letters GGUF"
+
+
+def test_a_name_cannot_command_the_terminal(folder):
+    """Control characters of a file's name are written out in remarks and in refusals, which are of one line."""
+    name = "a\nb\x1b[31m.gguf"
+    data = small_gguf(folder)
+    (folder / name).write_bytes(data[:-2000])
+    assert load_model(name).notes[0].startswith("a\\nb\\x1b[31m.gguf holds ")
+    (folder / name).write_bytes(data[:100])
+    with pytest.raises(InputError) as refused:
+        load_model(name)
+    assert str(refused.value).startswith("a\\nb\\x1b[31m.gguf: the file ends inside its header")
 
 
 @pytest.mark.parametrize("given", ["config.json", ".", "params.json"])

@@ -10,6 +10,7 @@ from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Model
 from simulator.spec.quant import FORMATS
+from simulator.spec.schema import check
 from simulator.spec.workload import Workload
 
 
@@ -47,6 +48,21 @@ def test_a_fused_projection_holds_the_same_weights():
     assert params(split, 64) == params(GroupedQuery(n_heads=4, n_kv_heads=2, head_dim=16, fused_qkv=True), 64)
     assert params(Gated(d_ff=100), 64) == params(Gated(d_ff=100, fused=True), 64) == 3 * 64 * 100
     assert params(Plain(d_ff=100), 64) == 2 * 64 * 100
+
+
+@pytest.mark.parametrize(
+    ("network", "copies"),
+    [({"kind": "gated", "d_ff": 8}, 4), ({"kind": "experts", "n_experts": 8, "n_active": 2, "d_expert": 8}, 4)],
+)
+def test_experts_of_attention_are_as_many_as_those_of_the_network(network, copies):
+    """Its tokens choose among them by one router: without, there is no saying how many are read."""
+    attention = {"kind": "grouped_query", "n_heads": 2, "n_kv_heads": 1, "head_dim": 8}
+    listed = [{"role": "attn_q_exps", "rows": 8, "columns": 16, "copies": copies}]
+    layer = {"attention": {**attention, "listed": listed}, "ffn": network}
+    with pytest.raises(
+        InputError, match=r"attn_q_exps has 4 copies, one for each of the layer's [08] experts is needed"
+    ):
+        check({"name": "m", "d_model": 16, "vocab": 10, "layers": [layer]}, Model, "m")
 
 
 def test_latent_attention_caches_one_latent_and_one_rotary_key():

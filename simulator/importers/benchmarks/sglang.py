@@ -90,7 +90,7 @@ def _of_lines(record: Record, given: Given) -> Published:
     if not record.text("median_decode_throughput"):
         raise Unusable(PROMPT_ONLY)
     rate, step = record.rate("median_decode_throughput"), record.number("step_s", 0, 1e7)
-    batch = int(record.text("batch") or max(1, round(rate * step)))
+    batch = record.count("batch", 1, MAX_BATCH, max(1, round(rate * step)))
     read, all_tokens = (
         _product(record, *names) / batch for names in (("prefill_rate", "prefill_s"), ("total_rate", "total_s"))
     )

@@ -96,4 +96,6 @@ def adapter(data: dict) -> str:
     """A PEFT adapter, with the model that it was made for."""
     base = data.get("base_model_name_or_path")
     named = f" ({printable(base, 100)})" if isinstance(base, str) and base.strip() else ""
-    return f"describes an adapter ({printable(data['peft_type'], 20)}), which changes a model and is none: give its base model{named}"
+    kind = data["peft_type"]
+    sort = f" ({printable(kind, 20)})" if isinstance(kind, str) and kind.strip() else ""
+    return f"describes an adapter{sort}, which changes a model and is none: give its base model{named}"
