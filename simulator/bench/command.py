@@ -18,7 +18,7 @@ from simulator.report.table import print_table
 def main() -> None:
     """Parse the arguments, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m simulator.bench", description="Time roofcast itself.")
-    parser.add_argument("what", choices=["forecast", "decode", "bandwidth"])
+    parser.add_argument("what", choices=["forecast", "reading", "decode", "bandwidth"])
     parser.add_argument("--rounds", type=int, default=9, help="pairs that count (default 9)")
     parser.add_argument("--json", help="write JSON to a file, or - for standard output")
     parser.add_argument("--threads", type=int, help="decode, bandwidth: CPU threads (default: all cores)")
@@ -34,6 +34,10 @@ def _measure(arguments: argparse.Namespace) -> None:
             from simulator.bench.forecast import forecast_rows
 
             rows, notes = forecast_rows(arguments.rounds, progress), []
+        elif arguments.what == "reading":
+            from simulator.bench.reading import reading_rows
+
+            rows, notes = reading_rows(arguments.rounds, progress), []
         elif arguments.what == "bandwidth":
             from simulator.bench.bandwidth import bandwidth_rows
 

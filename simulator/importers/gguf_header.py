@@ -17,6 +17,8 @@ from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from simulator.errors import InputError, describe, printable
 from simulator.importers.ggml_types import ARM_NAMES, BITNET_NAMES, IK_NAMES, stored_as, why_not
 from simulator.spec.quant import Format
@@ -36,6 +38,7 @@ _ENTRY = tuple(struct.Struct(f"<{n_dims}QIQ") for n_dims in range(MAX_DIMS + 1))
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+_WINDOW = 2**20  # bytes of texts that are looked at together
 _KEPT_ARRAY = 4096  # longer arrays (vocabularies) are known by their length only
 
 
@@ -161,9 +164,10 @@ class _Cursor:
         )
 
     def _skip_texts(self, count: int) -> Unread:
-        # A vocabulary has some 100,000 entries: the one hot loop of reading a header.
+        # A vocabulary has some 100,000 entries, and as many merges or more: the one hot loop of reading a header.
         at, data, end, unpack = self.at, self.data, len(self.data), struct.Struct("<Q").unpack_from
-        for _ in range(count):
+        at, left = _past_short_texts(data, at, count)
+        for _ in range(left):
             if at + 8 > end:
                 self._need(end)
             at += 8 + unpack(data, at)[0]
@@ -185,6 +189,27 @@ class _Cursor:
             raise InputError(
                 f"{self.path}: the file ends inside its header (at byte {len(self.data):,}): damaged or not fully downloaded"
             )
+
+
+def _past_short_texts(data: mmap.mmap, at: int, count: int) -> tuple[int, int]:
+    """Where the first text begins that is not one of many short ones, and how many of the *count* from *at* on are left.
+
+    A text is a length of eight bytes and as many bytes as it says. Wherever seven zeros follow a byte a short text may begin; it does
+    where the one before ends there, and the first begins at *at*.
+    """
+    while count:
+        window = np.frombuffer(data[at : at + _WINDOW], np.uint8)
+        zeros = window == 0
+        pairs = zeros[:-1] & zeros[1:]
+        fours = pairs[:-2] & pairs[2:]
+        starts = np.flatnonzero(fours[1:-3] & fours[4:])
+        ends = starts + 8 + window[starts]
+        follows = ends[:-1] == starts[1:]
+        told = min(count, len(follows) if follows.all() else int(follows.argmin()))
+        if not told or starts[0]:
+            break
+        at, count = at + int(starts[told]), count - told
+    return at, count
 
 
 @dataclass(frozen=True)

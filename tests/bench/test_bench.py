@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from simulator.bench import rows, synthetic
+from simulator.bench import reading, rows, synthetic
 from simulator.engine.step import Engine
 from simulator.importers.gguf import load_gguf
+from simulator.importers.open import load_model
+from simulator.importers.safetensors import read_tensors
 from simulator.spec.model import weight_bytes
 
 
@@ -44,3 +46,24 @@ def test_a_limit_stands_before_the_target():
     assert "limit" not in plain
     assert list(limited) == [*list(plain)[:7], "limit", "target", "rounds"]
     assert (limited["limit"], limited["value"], limited["ratio"]) == (4.0, 1.5, 1.0)
+
+
+def test_what_is_read_is_a_model(tmp_path):
+    """The files whose reading is timed: DeepSeek-V3 with seven layers more, in fp8 but for embeddings and norms, and Llama 3 70B."""
+    alone, header, checkpoint = reading.write_files(tmp_path)
+    config, gguf, whole = (load_model(case.path) for case in (alone, header, checkpoint))
+    # Published (arXiv 2412.19437): 671B without the block that predicts, so seven layers of 11.5B more; (arXiv 2407.21783): 70.6B.
+    assert config.model.total_params == whole.model.total_params == pytest.approx(671e9 + 7 * 11.5e9, rel=0.002)
+    assert gguf.model.total_params == pytest.approx(70.6e9, rel=0.001)
+    assert gguf.weights.name.startswith("q4_k")
+    n_tensors = len(read_tensors(checkpoint.path / "model.safetensors"))
+    assert n_tensors > 100_000
+    assert f"{n_tensors:,}" in checkpoint.name
+    assert not [note for note in whole.notes if "are held, not read" in note]
+
+
+def test_reading_is_timed_in_a_process_of_its_own():
+    """Time and memory of each of three files, against their limits."""
+    found = reading.reading_rows(1)
+    assert [row["unit"] for row in found] == ["ms", "MB"] * 3
+    assert all(row["value"] > 0 and row["limit"] == 1 for row in found)
