@@ -306,7 +306,7 @@ def reserved(base: Scenario) -> Iterator[str]:
 def _from_storage(base: Scenario, point: Prediction) -> Iterator[str]:
     copied = repacked_bytes(base.loaded.model, base.load, base.runtime, base.hardware)
     beside = float(point.memory_bytes) - point.weight_bytes
-    is_copied = copied + beside > point.memory_limit_bytes
+    is_copied = copied > 0 and copied + beside > point.memory_limit_bytes
     if is_copied:
         yield (
             f"{base.runtime.title or base.runtime.name} copies {format_gib(copied)} of the weights into an order of their own: without "

@@ -128,7 +128,9 @@ def test_a_missing_kind_is_answered_with_the_kinds(files, refusal):
 def test_a_layer_of_nothing_is_refused(files, refusal):
     """A model that reads nothing has no speed."""
     Path("model.yaml").write_text("name: m\nd_model: 1\nvocab: 1\nhas_head: false\nlayers:\n  - {norms: 0}\n")
-    assert refusal("simulate", "model.yaml", "device.yaml") == "model.yaml:1: a model needs a layer with attention or ffn"
+    assert (
+        refusal("simulate", "model.yaml", "device.yaml") == "model.yaml:1: a model needs a layer with attention or ffn"
+    )
 
 
 RUNTIME_MISTAKES = [
