@@ -8,7 +8,7 @@ from simulator.errors import describe
 from simulator.families.config import Config
 from simulator.families.dense import Llama
 from simulator.families.family import Family, extra
-from simulator.families.latent import DeepSeek2
+from simulator.families.latent import DeepSeek2, DeepSeek3
 from simulator.families.mixtures import Hunyuan, QwenMoe
 
 
@@ -69,6 +69,32 @@ class Bailing(Family):
         width = config.size("moe_shared_expert_intermediate_size", "moe_intermediate_size")
         own = {"d_shared": n_shared * width, "balance": config.flag("moe_router_enable_expert_bias")}
         return super().experts(index, **{**own, **more})
+
+
+class Param2Moe(Bailing):
+    """BharatGen's Param 2: Ling 2, biases of query, key and value by use_qkv_bias alone."""
+
+    types = ("param2moe",)
+    gguf = ()
+    classes = ("Param2MoEForCausalLM",)
+    ffn_bias = False
+
+    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
+        """Biases by two keys."""
+        return super().grouped_query(index, **{"qkv_bias": self.config.flag("use_qkv_bias"), **more})
+
+    def experts(self, index: int, **more: Any) -> dict[str, Any]:
+        """The router has a bias that balances, where nothing says otherwise; experts have none."""
+        config = self.config
+        n_shared = config.count("num_shared_experts", default=0)
+        width = config.size(
+            "moe_shared_expert_intermediate_size", default=n_shared * config.size("moe_intermediate_size")
+        )
+        own = {
+            "d_shared": width if n_shared else 0,
+            "balance": config.flag("moe_router_enable_expert_bias", default=True),
+        }
+        return super(Bailing, self).experts(index, **{**own, **more})
 
 
 class Grok(Family):
@@ -328,3 +354,21 @@ class K2Horizon(QwenMoe):
             return []
         found = self.grouped_query(index)
         return [extra("attn_gate", self.d_model, found["n_heads"] * found["head_dim"])]
+
+
+class PanguUltra(DeepSeek3):
+    """Huawei's openPangu Ultra: DeepSeek-V3 with four norms where sandwich_norm says so."""
+
+    types = ("pangu_ultra_moe",)
+    classes = ("PanguUltraMoEForCausalLM",)
+    converted = None
+    like = "deepseek_v3"
+
+    @property
+    def norms(self) -> int:  # type: ignore[override]
+        """Before the halves, and after them too."""
+        return 4 if self.config.flag("sandwich_norm") else 2
+
+    def experts(self, index: int, **more: Any) -> dict[str, Any]:
+        """A correction that balances them, where router_enable_expert_bias says so."""
+        return super().experts(index, **{"balance": self.config.flag("router_enable_expert_bias"), **more})

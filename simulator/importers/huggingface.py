@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.errors import InputError, describe, printable
 from simulator.families.all import family_by_class, family_of
-from simulator.families.refused import why_refused
+from simulator.families.refused import what_is_missing, why_refused
 from simulator.families.unnamed import named
 from simulator.families.unread import check_unread
 from simulator.families.wrappers import check_head, text_part
@@ -41,9 +41,10 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int
     by_class = None if family_of(config.type) else family_by_class(config.type, config.data.get("architectures"))
     family, like = by_class or (family_of(config.type), None)
     if family is None:
+        why = what_is_missing(config.data.get("architectures")) or "so its bytes per token would be a guess"
         raise InputError(
-            f"{file}: model_type {describe(config.type)} is unknown, so its bytes per token would be a guess; "
-            "describe the model in a YAML file like the shipped ones"
+            f"{file}: model_type {describe(config.type)} is unknown, {why}; "
+            "describe the model in a YAML file like the shipped ones, or give a GGUF file of it, which tells its tensors"
         )
     found = family(config)
     data = {**found.model(), "name": _name(file, whole)}
