@@ -79,6 +79,10 @@ class Param2Moe(Bailing):
     classes = ("Param2MoEForCausalLM",)
     ffn_bias = False
 
+    def model(self) -> dict[str, Any]:
+        """GGUF files have no name for it."""
+        return {**super().model(), "architecture": None}
+
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
         """Biases by two keys."""
         return super().grouped_query(index, **{"qkv_bias": self.config.flag("use_qkv_bias"), **more})
