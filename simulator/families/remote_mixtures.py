@@ -210,14 +210,7 @@ class HunyuanOfHub(Hunyuan):
 
     types = ("hunyuan",)
     gguf = ()
-    harmless = (
-        "use_mixed_mlp_moe",
-        "cla_share_factor",
-        "num_shared_expert",
-        "moe_topk",
-        "moe_drop_tokens",
-        "norm_type",
-    )
+    harmless = (*Hunyuan.harmless, "num_shared_expert", "moe_topk")
     tied = True
 
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:

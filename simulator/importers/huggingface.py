@@ -56,7 +56,7 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int
         remarks.append(
             f"model_type {describe(config.type)} is unknown here: read as {named}, the class under architectures"
         )
-    remarks += check_unread(config, whole["model_type"], found.like or like, found.harmless)
+    remarks += check_unread(found, whole["model_type"], like)
     if elsewhere:
         remarks.append(f"only the part that writes text is counted: {', '.join(elsewhere)} of the model left out")
     return check(data, Model, str(file)), remarks, numbers
