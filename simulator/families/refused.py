@@ -36,7 +36,8 @@ _GROUPS: dict[str, str] = {
     "a writer of captions that keeps the features of its picture in its cache, and its config does not say how many": "git",
     "one that keeps all that it read and a window of what it wrote, and how much of a context is which is not asked": "unlimited_ocr "
     "unlimited_ocr_text",
-    "a diffusion model: it writes many tokens at a time, in steps": "diffusion_gemma diffusion_gemma_text dream llada",
+    "a diffusion model: it writes many tokens at a time, in steps": "diffusion_gemma diffusion_gemma_text Dream dream "
+    "llada llada_moe llada2_moe rnd1",
 }
 
 # Classes under architectures that vLLM 0.33 or llama.cpp b11549 run, by what of their layers is not counted here.

@@ -30,7 +30,8 @@ _HARMLESS = re.compile(
       | ^auto_map$ | ^(id2|label2) | topk | routing | scor(e|ing)_func | ^(output|return)_ | gradient | checkpoint | ^ep_size | parallel
       | pretraining | ^aux | seq_aux | version | ^model_type$ | ^name | language | ^task | finetun | prefix | pruned | chat | debug
       | ^(chunk|prefill)_size | activation | (^|_)act(_|$) | gelu | silu | swiglu | logits?(_|$) | skip_bias | slow_but | masked_softmax
-      | normali[sz]ation_ | window_layers$ | n_ctx$ | ^is_ | ^time_step | ^unk | ^z_
+      | normali[sz]ation_ | window_layers$ | n_ctx$ | ^is_ | _id$ | ^time_step | ^unk | ^z_
+      | dynamic_ntk | logn_attn | ^org_vocab | ^vit_ | ^anyres | runner | ^pad_ | capacity | moe_gate$ | aux_free
     """,
     re.VERBOSE,
 )

@@ -82,6 +82,7 @@ def test_rwkv7_keeps_a_matrix_for_each_head(tmp_path):
         ({"vocab_size": None}, "vocab_size and pad_vocab_size_multiple"),
         ({"ssm_cfg": {"layer": "Mamba2", "headdim": 48}}, "headdim of ssm_cfg is 48"),
         ({"ssm_cfg": {"expand": "two"}}, "d_model and expand"),
+        ({"ssm_cfg": {"expand": 10**9}, "d_model": [7]}, "d_model and expand"),
     ],
 )
 def test_what_the_mamba_package_saves_is_checked(changes, what, tmp_path):
