@@ -30,7 +30,8 @@ from simulator.families import (
     streams,
     zamba,
 )
-from simulator.families.family import FAMILIES, Family
+from simulator.families.config import config_classes, type_of_class
+from simulator.families.family import BY_CLASS, FAMILIES, Family
 
 MODULES = (
     convolution,
@@ -65,3 +66,16 @@ MODULES = (
 def family_of(model_type: str) -> type[Family] | None:
     """The family of a model_type in a config.json; None where none is known."""
     return FAMILIES.get(model_type)
+
+
+def family_by_class(model_type: str, names: object) -> tuple[type[Family], str | None] | None:
+    """The family of the first class that a config names under architectures, and the type of transformers' that has this class.
+
+    Runtimes go by it: None where transformers knows the *model_type*, for then the class says nothing more, and where it is unknown.
+    """
+    first = names[0] if isinstance(names, list) and names else None
+    if not isinstance(first, str) or model_type in config_classes():
+        return None
+    known = type_of_class(first)
+    family = BY_CLASS.get(first) or FAMILIES.get(known or "")
+    return (family, known) if family else None

@@ -26,6 +26,11 @@ def config_classes() -> dict[str, dict[str, Any]]:
     return _recorded()["types"]
 
 
+def type_of_class(name: str) -> str | None:
+    """The model_type whose model the class *name* is, as `architectures` of a config names it; None where transformers has no such."""
+    return _recorded()["models"].get(name)
+
+
 def generic_keys() -> list[str]:
     """Keys that every model may have."""
     return _recorded()["generic"]

@@ -9,6 +9,7 @@ from simulator.families.config import MAX_POSITIONS, Config
 from simulator.spec.model import MAX_LAYERS
 
 FAMILIES: dict[str, type[Family]] = {}  # by model_type
+BY_CLASS: dict[str, type[Family]] = {}  # by the name of the class that a config has under architectures
 ARCHITECTURES: dict[str, type[Family]] = {}  # by general.architecture of GGUF files
 
 
@@ -21,6 +22,7 @@ class Family:
 
     types: ClassVar[tuple[str, ...]] = ()
     gguf: ClassVar[tuple[str, ...]] = ()
+    classes: ClassVar[tuple[str, ...]] = ()  # names under architectures, where no other type of transformers has them
     converted: ClassVar[str | None] = None  # what llama.cpp's converter calls it, where that is another family's name
 
     harmless: ClassVar[tuple[str, ...]] = ()  # keys that shape nothing beside those that transformers' class knows
@@ -69,6 +71,9 @@ class Family:
         for each in cls.__dict__.get("types", ()):
             assert each not in FAMILIES, f"two families have the type {each}"
             FAMILIES[each] = cls
+        for each in cls.__dict__.get("classes", ()):
+            assert each not in BY_CLASS, f"two families have the class {each}"
+            BY_CLASS[each] = cls
         for each in cls.__dict__.get("gguf", ()):
             assert each not in ARCHITECTURES, f"two families have the architecture {each}"
             ARCHITECTURES[each] = cls

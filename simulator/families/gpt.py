@@ -131,6 +131,18 @@ class Mpt(Family):
     head_dim_key = kv_heads_key = qkv_bias = output_bias = ffn_bias = False
     width_keys = ()
 
+    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
+        """One key for each head: attn_config of other models of MPT's code says otherwise, which transformers does not read."""
+        part = self.config.part("attn_config")
+        n_heads = self.config.size("n_heads")
+        if part and (
+            part.text("attn_type", default="multihead_attention") != "multihead_attention"
+            or part.size("kv_n_heads", default=n_heads) != n_heads
+            or part.flag("qk_ln")
+        ):
+            raise self.config.wrong("attn_config", "of MPT only multihead_attention without qk_ln is known")
+        return super().grouped_query(index, **more)
+
 
 class Falcon(Family):
     """TII's Falcon: attention and network side by side, few key/value heads, biases as bias says."""

@@ -99,7 +99,6 @@ class Qwen35(DeltaNets):
 
     types = ("qwen3_5_text",)
     gguf = ("qwen35",)
-    harmless = ("attn_output_gate",)
     qk_norm = "head"
     output_gate = True
     ffn_bias = False

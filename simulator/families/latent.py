@@ -24,8 +24,9 @@ class DeepSeek2(Family):
 
     @property
     def has_latents(self) -> bool:
-        """By kv_lora_rank, and use_mla where it is stated."""
-        return self.config.get("kv_lora_rank") is not None and self.config.flag("use_mla", default=True)
+        """But where kv_lora_rank is stated as null, or use_mla as false."""
+        is_null = self.config.given("kv_lora_rank") and self.config.get("kv_lora_rank") is None
+        return not is_null and self.config.flag("use_mla", default=True)
 
     def config_of(self, index: int) -> Config:
         """The keys of one layer."""

@@ -88,7 +88,7 @@ class MiniMaxM2(Family):
 
     types = ("minimax_m2",)
     gguf = ("minimax-m2",)
-    harmless = ("use_qk_norm", "attn_type_list", "use_routing_bias")
+    harmless = ("attn_type_list",)
     qk_norm = "full"
     balance = True
 
@@ -99,14 +99,7 @@ class MiniMaxM3(Family):
     types = ("minimax_m3_vl_text", "minimax_m3", "minimax_m3_text")
     gguf = ("minimax-m3",)
     like = "minimax_m3_vl_text"
-    harmless = (
-        "use_gemma_norm",
-        "use_qk_norm",
-        "use_routing_bias",
-        "use_sparse_attention",
-        "sparse_score_type",
-        "first_k_dense_replace",
-    )
+    harmless = ("use_gemma_norm", "use_sparse_attention", "sparse_score_type", "first_k_dense_replace")
     qk_norm = "head"
     balance = True
     qkv_bias = output_bias = False
@@ -208,7 +201,6 @@ class Qwen3Moe(QwenMoe):
 
     types = ("qwen3_moe",)
     gguf = ("qwen3moe",)
-    harmless = ("use_qk_norm",)
     qk_norm = "head"
     qkv_bias = output_bias = None
 
@@ -236,8 +228,19 @@ class Hunyuan(Llama):
     """Hunyuan-A13B: norms of query and key, shared experts of an expert's width; some sizes differ by layer."""
 
     types = ("hunyuan_v1_moe",)
+    # What the hub's files say of latents, of keys shared by layers and of a tower for pictures, all of it off.
+    harmless = (
+        "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "attention_head_dim", "cla_share_factor",
+        "use_mixed_mlp_moe", "moe_drop_tokens", "dense_list", "norm_type", "num_media_embeds",
+    )  # fmt: skip
     gguf = ("hunyuan-moe",)
     qk_norm = "head"
+
+    def model(self) -> dict[str, Any]:
+        """Latents are not known."""
+        if self.config.flag("use_mla"):
+            raise self.config.wrong("use_mla", "Hunyuan with latents is not known here")
+        return super().model()
 
     def _of(self, index: int, name: str, default: int) -> int:
         value = self.config.get(name)

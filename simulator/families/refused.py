@@ -36,7 +36,23 @@ _GROUPS: dict[str, str] = {
     "a writer of captions that keeps the features of its picture in its cache, and its config does not say how many": "git",
     "one that keeps all that it read and a window of what it wrote, and how much of a context is which is not asked": "unlimited_ocr "
     "unlimited_ocr_text",
-    "a diffusion model: it writes many tokens at a time, in steps": "diffusion_gemma diffusion_gemma_text dream llada",
+    "a diffusion model: it writes many tokens at a time, in steps": "diffusion_gemma diffusion_gemma_text Dream dream "
+    "llada llada_moe llada2_moe rnd1",
+}
+
+# Classes under architectures that vLLM 0.33 or llama.cpp b11549 run, by what of their layers is not counted here.
+_MISSING: dict[str, str] = {
+    "AliceAIForCausalLM": "attention over the outputs of earlier blocks",
+    "BailingMoeV2_5ForCausalLM": "layers of linear attention beside latents",
+    "DeepseekV41ForCausalLM": "layers that keep keys of a window only, and those of earlier ones that they read",
+    "DomynEdgeForCausalLM": "heads whose width differs by layer",
+    "GroveMoeForCausalLM": "experts that pairs of experts share",
+    "IQuestLoopCoderForCausalLM": "gates between the runs of its layers",
+    "LongcatFlashNgramForCausalLM": "tables of n-grams",
+    "NemotronHPuzzleForCausalLM": "sizes that differ by layer, in block_configs",
+    "PanguProMoEV2ForCausalLM": "learned keys and values that every token reads",
+    "Step5ForCausalLM": "its gates and sparse attention",
+    "TalkieForCausalLM": "its learned scales in place of norms",
 }
 
 REASONS: dict[str, str] = {name: reason for reason, names in _GROUPS.items() for name in names.split()}
@@ -45,3 +61,10 @@ REASONS: dict[str, str] = {name: reason for reason, names in _GROUPS.items() for
 def why_refused(model_type: str) -> str | None:
     """What stands after "model_type x is", where it is known not to be a decoder that is counted; None where it is not."""
     return REASONS.get(model_type)
+
+
+def what_is_missing(classes: object) -> str | None:
+    """What stands after "is unknown", where runtimes know the first of the *classes* that a config names and it is not counted."""
+    first = classes[0] if isinstance(classes, list) and classes else None
+    missing = _MISSING.get(first) if isinstance(first, str) else None
+    return f"{first} is run by vLLM or llama.cpp, but {missing} are not counted here" if missing else None

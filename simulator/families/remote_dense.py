@@ -9,6 +9,7 @@ from simulator.families.dense_further import StableLm
 from simulator.families.family import Family, extra
 from simulator.families.gpt import Falcon
 from simulator.families.latent import DeepSeek2
+from simulator.families.loops import check_runs
 from simulator.families.older import Phi
 
 
@@ -16,6 +17,11 @@ class LlamaByOtherNames(Llama):
     """01.AI's Yi, BAAI's Aquila 2, Skywork and TeleChat 3: Llama."""
 
     types = ("Yi", "aquila", "skywork", "telechat3")
+    classes = (
+        "LLaMAForCausalLM",
+        "TeleChat3ForCausalLM",
+        "TeleFLMForCausalLM",
+    )
     like = "llama"
 
 
@@ -32,6 +38,7 @@ class MiMo(Qwen2):
     """Xiaomi's MiMo 7B: Qwen2."""
 
     types = ("mimo",)
+    classes = ("MiMoForCausalLM",)
     gguf = ()
     like = "qwen2"
 
@@ -49,6 +56,7 @@ class Maincoder(Llama):
     """Maincoder: norms of query and key."""
 
     types = ("maincoder",)
+    classes = ("MaincoderForCausalLM",)
     gguf = ("maincoder",)
     like = "llama"
     qk_norm = "head"
@@ -58,6 +66,7 @@ class Step1(Llama):
     """Step 1: positions by distance (ALiBi), few key/value heads."""
 
     types = ("step1",)
+    classes = ("Step1ForCausalLM",)
     like = "llama"
     head_dim_key = False
 
@@ -71,6 +80,7 @@ class TeleChat(Llama):
     """TeleChat 1 and 2: biases of both projections back to the residual stream."""
 
     types = ("telechat",)
+    classes = ("TeleChat2ForCausalLM",)
     qkv_bias, output_bias, ffn_bias = False, True, False
     width_keys = ("ffn_hidden_size", "intermediate_size")
 
@@ -92,6 +102,7 @@ class PanguEmbedded(Llama):
     """Huawei's openPangu Embedded: biases of attention as bias says, those of query, key and value as qkv_bias does."""
 
     types = ("PanguEmbedded",)
+    classes = ("PanguEmbeddedForCausalLM",)
     gguf = ("pangu-embedded",)
     like = "llama"
 
@@ -120,6 +131,10 @@ class Plamo3(Family):
     """PLaMo 3: four norms, norms of query and key, windows in all but each sliding_window_pattern-th layer."""
 
     types = ("plamo3",)
+    classes = (
+        "Plamo3ForCausalLM",
+        "PLaMo3ForCausalLM",
+    )
     gguf = ("plamo3",)
     harmless = ("interleaved_sliding_window", "rope_local_theta")
     norms = 4
@@ -256,6 +271,7 @@ class Plm(DeepSeek2):
     """PLM 1.8B: latents, two matrices in the network, the head is the embedding."""
 
     types = ("plm",)
+    classes = ("PLMForCausalLM",)
     gguf = ("plm",)
     harmless = ("num_key_value_heads",)
     tied = plain_ffn = True
@@ -314,3 +330,37 @@ class OpenElm(Family):
         wanted = share * self.d_model
         width = max(step, int(wanted + step / 2) // step * step)
         return {"kind": "gated", "d_ff": width + step if width < 0.9 * wanted else width, "fused": True}
+
+
+class Spark25(Llama):
+    """iFlytek's Spark X2.5: a gate for each head, windows as layer_types says."""
+
+    types = ("spark2_5",)
+    gguf = ("spark2_5",)
+    classes = ("Spark2_5ForCausalLM",)
+    like = "llama"
+    harmless = ("headwise_attn_output_gate",)
+    fused_qkv = True
+
+    def layer_beside(self, index: int) -> list[dict[str, Any]]:
+        """The gate."""
+        if not self.config.flag("headwise_attn_output_gate"):
+            raise self.config.wrong("headwise_attn_output_gate", "of Spark only layers with a gate are known")
+        return [extra("attn_gate", self.d_model, self.config.size("num_attention_heads"))]
+
+
+class Nanbeige(Llama):
+    """Nanbeige 4.2: all layers run num_loops times, each time with keys and values of their own."""
+
+    types = ("nanbeige",)
+    gguf = ("nanbeige",)
+    classes = ("NanbeigeForCausalLM",)
+    like = "llama"
+    harmless = ("skip_loop_final_norm",)
+
+    def model(self) -> dict[str, Any]:
+        """The layers, and after them those that run again."""
+        data, n_loops = super().model(), self.config.size("num_loops", default=1)
+        check_runs(self.config, "num_loops", n_loops * len(data["layers"]))
+        again = [{**layer, "shares_weights": True} for layer in data["layers"]]
+        return {**data, "layers": [*data["layers"], *((n_loops - 1) * again)]}

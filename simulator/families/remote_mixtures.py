@@ -8,14 +8,15 @@ from simulator.errors import describe
 from simulator.families.config import Config
 from simulator.families.dense import Llama
 from simulator.families.family import Family, extra
-from simulator.families.latent import DeepSeek2
-from simulator.families.mixtures import Hunyuan
+from simulator.families.latent import DeepSeek2, DeepSeek3
+from simulator.families.mixtures import Hunyuan, QwenMoe
 
 
 class DeepSeek1(DeepSeek2):
     """DeepSeek-MoE 16B: keys and values in place of latents."""
 
     types = ("deepseek",)
+    classes = ("DeepseekForCausalLM",)
     gguf = ("deepseek",)
     ffn_bias = False
 
@@ -32,6 +33,10 @@ class Bailing(Family):
     """Ling and Ring 1 and 2: norms of query and key as use_qk_norm says, a bias that balances the experts where the router has one."""
 
     types = ("bailing_moe", "bailing_moe_v2")
+    classes = (
+        "BailingMoeForCausalLM",
+        "BailingMoeV2ForCausalLM",
+    )
     gguf = ("bailingmoe", "bailingmoe2")
     harmless = ("norm_head", "norm_softmax", "use_rmsnorm")
     fused_qkv = True
@@ -66,10 +71,44 @@ class Bailing(Family):
         return super().experts(index, **{**own, **more})
 
 
+class Param2Moe(Bailing):
+    """BharatGen's Param 2: Ling 2, biases of query, key and value by use_qkv_bias alone."""
+
+    types = ("param2moe",)
+    gguf = ()
+    classes = ("Param2MoEForCausalLM",)
+    ffn_bias = False
+
+    def model(self) -> dict[str, Any]:
+        """GGUF files have no name for it."""
+        return {**super().model(), "architecture": None}
+
+    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
+        """Biases by two keys."""
+        return super().grouped_query(index, **{"qkv_bias": self.config.flag("use_qkv_bias"), **more})
+
+    def experts(self, index: int, **more: Any) -> dict[str, Any]:
+        """The router has a bias that balances, where nothing says otherwise; experts have none."""
+        config = self.config
+        n_shared = config.count("num_shared_experts", default=0)
+        width = config.size(
+            "moe_shared_expert_intermediate_size", default=n_shared * config.size("moe_intermediate_size")
+        )
+        own = {
+            "d_shared": width if n_shared else 0,
+            "balance": config.flag("moe_router_enable_expert_bias", default=True),
+        }
+        return super(Bailing, self).experts(index, **{**own, **more})
+
+
 class Grok(Family):
     """Grok 1, and Grok 2 with a dense network beside the experts: four norms."""
 
     types = ("grok-1", "grok-2")  # "git" in Grok 2's own config
+    classes = (
+        "Grok1ForCausalLM",
+        "GrokForCausalLM",
+    )
     gguf = ("grok",)
     harmless = ("max_attn_value", "global_attn_every_n", "sliding_window_size")
     norms = 4
@@ -106,6 +145,7 @@ class Arctic(Family):
     """Snowflake Arctic: a dense network as wide as the residual stream beside the experts, with a norm of its own."""
 
     types = ("arctic",)
+    classes = ("ArcticForCausalLM",)
     gguf = ("arctic",)
     harmless = (
         "use_residual",
@@ -170,14 +210,7 @@ class HunyuanOfHub(Hunyuan):
 
     types = ("hunyuan",)
     gguf = ()
-    harmless = (
-        "use_mixed_mlp_moe",
-        "cla_share_factor",
-        "num_shared_expert",
-        "moe_topk",
-        "moe_drop_tokens",
-        "norm_type",
-    )
+    harmless = (*Hunyuan.harmless, "num_shared_expert", "moe_topk")
     tied = True
 
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
@@ -198,6 +231,7 @@ class SmallThinker(Family):
     """SmallThinker: experts in all layers, windows as sliding_window_layout lists them."""
 
     types = ("smallthinker",)
+    classes = ("SmallThinkerForCausalLM",)
     gguf = ("smallthinker",)
     harmless = ("rope_layout", "moe_enable_secondary_experts", "moe_enable_early_router", "moe_layer_layout")
     qkv_bias = output_bias = False
@@ -230,6 +264,7 @@ class Step3(Llama):
     """Step 3: queries made at low rank for all heads of one wide key and value, a shared expert."""
 
     types = ("step3_text",)
+    classes = ("Step3TextForCausalLM",)
     harmless = ("norm_expert_weight",)
     qkv_bias = output_bias = False
 
@@ -274,3 +309,63 @@ class Step3(Llama):
             "n_shared": 1,
             "d_shared": self.config.size("share_expert_dim"),
         }
+
+
+class Maple(Family):
+    """Deepgrove's Maple: norms of query and key, windows as layer_types says, experts in every layer."""
+
+    types = ("maple",)
+    gguf = ("maple",)
+    classes = ("MapleForCausalLM",)
+    harmless = ("nope_on_global_attention",)
+    qk_norm = "head"
+
+
+class K2Horizon(QwenMoe):
+    """IFM's K2 Horizon: norms of every query and key head, a gate for what attention puts out, experts as in Qwen's mixtures."""
+
+    types = ("k2_horizon",)
+    gguf = ("k2-horizon",)
+    classes = ("K2HorizonForCausalLM",)
+    harmless = ("layernorm_num_groups", "rope_head_dim", "num_dense_layers", "query_key_norm")
+    qkv_bias = None
+
+    def model(self) -> dict[str, Any]:
+        """Values that are chosen among experts are not known."""
+        if self.config.count("mova_num_experts", default=0):
+            raise self.config.wrong("mova_num_experts", "values that are chosen among experts are not known here")
+        return super().model()
+
+    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
+        """Norms as query_key_norm says."""
+        norm = "full" if self.config.flag("query_key_norm") else None
+        return super().grouped_query(index, **{"qk_norm": norm, "output_bias": False, **more})
+
+    def experts(self, index: int, **more: Any) -> dict[str, Any]:
+        """A bias of the router where moe_gate_bias says so."""
+        return super().experts(index, router_bias=self.config.flag("moe_gate_bias"), **more)
+
+    def layer_beside(self, index: int) -> list[dict[str, Any]]:
+        """The gate, where attention_gate_func names one."""
+        if self.config.get("attention_gate_func") is None:
+            return []
+        found = self.grouped_query(index)
+        return [extra("attn_gate", self.d_model, found["n_heads"] * found["head_dim"])]
+
+
+class PanguUltra(DeepSeek3):
+    """Huawei's openPangu Ultra: DeepSeek-V3 with four norms where sandwich_norm says so."""
+
+    types = ("pangu_ultra_moe",)
+    classes = ("PanguUltraMoEForCausalLM",)
+    converted = None
+    like = "deepseek_v3"
+
+    @property
+    def norms(self) -> int:  # type: ignore[override]
+        """Before the halves, and after them too."""
+        return 4 if self.config.flag("sandwich_norm") else 2
+
+    def experts(self, index: int, **more: Any) -> dict[str, Any]:
+        """A correction that balances them, where router_enable_expert_bias says so."""
+        return super().experts(index, **{"balance": self.config.flag("router_enable_expert_bias"), **more})

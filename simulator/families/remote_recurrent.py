@@ -93,6 +93,10 @@ class Rwkv7(Rwkv5):
     """RWKV-7, Goose (arXiv 2503.14456): a delta rule whose decay, rate, gate and mix of values are made at low rank."""
 
     types = ("rwkv7",)
+    classes = (
+        "Rwkv7ForCausalLM",
+        "RWKV7ForCausalLM",
+    )
     gguf = ("rwkv7",)
     looks = "rwkvag"
     harmless = (

@@ -79,7 +79,6 @@ class Step35(DenseFirst):
 
     types = ("step3p5",)
     gguf = ("step35",)
-    harmless = ("use_moe_router_bias",)
     qk_norm = "head"
 
     def has_experts(self, index: int) -> bool:

@@ -72,9 +72,11 @@ def _of_mamba_package(file: Path, whole: dict[str, Any]) -> dict[str, Any]:
         "use_bias": own.get("bias", False),
         "tie_word_embeddings": whole.get("tie_embeddings", True),
     }
-    expanded = found["expand"] * found["hidden_size"] if isinstance(found["expand"], int) else None
-    if not isinstance(expanded, int) or isinstance(whole["d_model"], bool):
+    if not all(
+        isinstance(each, int) and not isinstance(each, bool) for each in (found["expand"], found["hidden_size"])
+    ):
         raise InputError(f"{file}: d_model and expand of ssm_cfg need to be whole numbers")
+    expanded = found["expand"] * found["hidden_size"]
     if not is_second:
         return {**found, "intermediate_size": expanded, "time_step_rank": own.get("dt_rank", "auto")}
     head_dim = own.get("headdim", 64)

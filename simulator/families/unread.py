@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.errors import InputError, describe, printable
 from simulator.families.config import Config, config_classes, generic_keys
+from simulator.families.family import Family
 
 MAX_LISTED = 8  # names in a remark
 
@@ -29,7 +30,8 @@ _HARMLESS = re.compile(
       | ^auto_map$ | ^(id2|label2) | topk | routing | scor(e|ing)_func | ^(output|return)_ | gradient | checkpoint | ^ep_size | parallel
       | pretraining | ^aux | seq_aux | version | ^model_type$ | ^name | language | ^task | finetun | prefix | pruned | chat | debug
       | ^(chunk|prefill)_size | activation | (^|_)act(_|$) | gelu | silu | swiglu | logits?(_|$) | skip_bias | slow_but | masked_softmax
-      | normali[sz]ation_ | window_layers$ | ^time_step | ^unk | ^z_
+      | normali[sz]ation_ | window_layers$ | n_ctx$ | ^is_ | _id$ | ^time_step | ^unk | ^z_
+      | dynamic_ntk | logn_attn | ^org_vocab | ^vit_ | ^anyres | runner | ^pad_ | capacity | moe_gate$ | aux_free
     """,
     re.VERBOSE,
 )
@@ -54,14 +56,32 @@ _SWITCHES = re.compile(
 )
 
 
-def check_unread(config: Config, whole_type: str, like: str | None = None, harmless: tuple[str, ...] = ()) -> list[str]:
-    """Remarks on what of *config* nobody asked for after its model is built; InputError for what may shape weights.
+# Keys that say of a model what its family says without them, by the family's switch.
+_SAID_BY_FAMILY = {
+    "qk_norm": ("use_qk_norm", "qk_norm", "qk_layernorm", "use_qk_layernorm", "query_key_norm"),
+    "qkv_bias": ("qkv_bias", "use_qkv_bias", "add_qkv_bias", "attention_qkv_bias"),
+    "output_gate": ("attn_output_gate", "attention_output_gate", "use_output_gate"),
+    "sinks": ("use_attention_sinks", "attention_sinks", "use_sinks"),
+    "balance": (
+        "use_routing_bias",
+        "use_moe_router_bias",
+        "moe_router_enable_expert_bias",
+        "router_enable_expert_bias",
+    ),
+    "shared_gate": ("use_shared_expert_gate", "shared_expert_gate"),
+}
 
-    Known are the fields of its class, or of that of the type *like* where it has none, and of the whole that it is a part of; those of
-    all models; and *harmless*, which its family names.
+
+def check_unread(family: Family, whole_type: str, like: str | None = None) -> list[str]:
+    """Remarks on what nobody asked for of the config of *family*, whose model is built; InputError for what may shape weights.
+
+    Known are the fields of its class, or of that of a type *like* it where it has none, and of the whole that it is a part of; those
+    of all models; and what the family says of itself.
     """
-    own = config.type if config.type in config_classes() else like
-    known = {*generic_keys(), *harmless, *_fields(own or ""), *_fields(whole_type)}
+    config = family.config
+    own = config.type if config.type in config_classes() else family.like or like
+    said = (key for switch, keys in _SAID_BY_FAMILY.items() if getattr(family, switch) for key in keys)
+    known = {*generic_keys(), *family.harmless, *said, *_fields(own or ""), *_fields(whole_type)}
     unread = dict(_unread(config.data, config.asked, "", known))
     n_layers = max(
         [value for key, value in config.data.items() if _is_kind("layers", key) and _is_count(value)], default=0

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, describe, printable
-from simulator.families.all import family_of
-from simulator.families.refused import why_refused
+from simulator.families.all import family_by_class, family_of
+from simulator.families.refused import what_is_missing, why_refused
 from simulator.families.unnamed import named
 from simulator.families.unread import check_unread
 from simulator.families.wrappers import check_head, text_part
@@ -38,18 +38,25 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int
         reason = why_refused(stated)
         if reason and family_of(stated) is None:
             raise InputError(f"{file}: model_type {describe(stated)} is {reason}")
-    family = family_of(config.type)
+    by_class = None if family_of(config.type) else family_by_class(config.type, config.data.get("architectures"))
+    family, like = by_class or (family_of(config.type), None)
     if family is None:
+        why = what_is_missing(config.data.get("architectures")) or "so its bytes per token would be a guess"
         raise InputError(
-            f"{file}: model_type {describe(config.type)} is unknown, so its bytes per token would be a guess; "
-            "describe the model in a YAML file like the shipped ones"
+            f"{file}: model_type {describe(config.type)} is unknown, {why}; "
+            "describe the model in a YAML file like the shipped ones, or give a GGUF file of it, which tells its tensors"
         )
     found = family(config)
     data = {**found.model(), "name": _name(file, whole)}
     check_head(file, whole, data["tied_head"], data["vocab"], data["d_model"])
     numbers = [index for index in range(found.n_layers) for _ in found.layers(index)]
     remarks = found.remarks()
-    remarks += check_unread(config, whole["model_type"], found.like, found.harmless)
+    if by_class:
+        named = printable(config.data["architectures"][0], 60)
+        remarks.append(
+            f"model_type {describe(config.type)} is unknown here: read as {named}, the class under architectures"
+        )
+    remarks += check_unread(found, whole["model_type"], like)
     if elsewhere:
         remarks.append(f"only the part that writes text is counted: {', '.join(elsewhere)} of the model left out")
     return check(data, Model, str(file)), remarks, numbers

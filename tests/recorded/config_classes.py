@@ -6,6 +6,7 @@ Each model type has `defaults` (fields as the class states them, before it works
 `attribute_map` (other name: name), `older` (keys that the class still takes and its defaults for them) and `sub_configs`
 (key: model_type of that part, where it states none itself; `given` are fields it then has, `optional` that it may be missing).
 `others` are the names of its fields that are left out of these because they change no shape. `generic` are fields of every model.
+`models` are the classes that `architectures` names, each with its type.
 """
 
 import ast
@@ -167,6 +168,16 @@ def generic_fields():
     return sorted(COMMON | {each for each in GenerationConfig().to_dict() if not each.startswith("_")})
 
 
+def model_classes():
+    """Classes that write text, by which a config names its model under `architectures`, with the type whose configuration has the name."""
+    return {
+        name: model_type
+        for model_type, name in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.items()
+        if isinstance(name, str)
+        and CONFIG_MAPPING[model_type].__name__.replace("TextConfig", "Config") == name.replace("ForCausalLM", "Config")
+    }
+
+
 def row_of(model_type):
     config_class = CONFIG_MAPPING[model_type]
     row = {"class": config_class.__name__, "defaults": stated_defaults(config_class)}
@@ -182,7 +193,8 @@ def row_of(model_type):
 def main():
     rows = [f"{json.dumps(name)}: {json.dumps(row_of(name), separators=(',', ':'))}" for name in recorded_types()]
     generic = json.dumps(generic_fields(), separators=(",", ":"))
-    head = f'{{"library": "transformers {transformers.__version__}", "generic": {generic}, "types": {{\n'
+    models = json.dumps(model_classes(), separators=(",", ":"))
+    head = f'{{"library": "transformers {transformers.__version__}", "generic": {generic}, "models": {models}, "types": {{\n'
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(head + ",\n".join(rows) + "\n}}\n", encoding="utf-8")
 
