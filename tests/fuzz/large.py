@@ -34,10 +34,10 @@ def patterns(rng: random.Random) -> Input:
         {"quant_method": "modelopt", "quant_algo": "FP8", "exclude_modules": names},
         {"quant_method": "gptq", "bits": 4, "group_size": 128, "dynamic": {f"+:{name}": {"bits": 8} for name in names}},
         {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": {name: {"quant_algo": "FP8"} for name in names}},
-        {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp8_e4m3"}}, "layer_quant_config": {each: {} for each in names}},
+        {"quant_method": "quark", "global_quant_config": {}, "layer_quant_config": {each: {} for each in names}},
         {"bits": 4, "group_size": 64, **{name: {"bits": 8, "group_size": 64} for name in names}},
         {"quant_method": "compressed-tensors", "format": "pack-quantized", "ignore": names,
-         "config_groups": {f"g{n}": {"targets": names[n : n + 50], "weights": {"num_bits": 4, "type": "int"}} for n in range(0, count, 200)}},
+         "config_groups": {f"g{n}": {"targets": names[n : n + 50], "weights": {"num_bits": 4}} for n in range(0, count, 200)}},
     ))  # fmt: skip
     return _config(rng, {"quantization_config": stated, "num_hidden_layers": rng.choice((2, 100, 1000))})
 
@@ -215,6 +215,6 @@ def text_of_json(rng: random.Random) -> Input:
 
 
 KINDS = (
-    patterns, patterns, layers, layers, keys, tensors, tensors, shards, gguf_tensors, gguf_tensors, gguf_layers, vocabulary, manifest, crowd,
-    benchmark, benchmark, marks, table, text_of_json,
+    patterns, patterns, layers, layers, keys, tensors, tensors, shards, gguf_tensors, gguf_tensors, gguf_layers, vocabulary, manifest,
+    crowd, benchmark, benchmark, marks, table, text_of_json,
 )  # fmt: skip
