@@ -9,6 +9,7 @@ from typing import Any
 from simulator.errors import InputError, describe, printable
 from simulator.families.config import Config, config_classes, generic_keys
 
+MAX_KEYS = 2_000  # that nobody asked for; configs have some hundreds in all
 MAX_LISTED = 8  # names in a remark
 
 # What shapes no weight of a decoder though it may be called a width, a number or a norm: positions, groups of experts to choose from,
@@ -63,6 +64,8 @@ def check_unread(config: Config, whole_type: str, like: str | None = None, harml
     own = config.type if config.type in config_classes() else like
     known = {*generic_keys(), *harmless, *_fields(own or ""), *_fields(whole_type)}
     unread = dict(_unread(config.data, config.asked, "", known))
+    if len(unread) > MAX_KEYS:
+        raise InputError(f"{config.path}: has {len(unread):,} keys that {config.type} as known here has not: no config of a model")
     n_layers = max(
         [value for key, value in config.data.items() if _is_kind("layers", key) and _is_count(value)], default=0
     )

@@ -262,7 +262,7 @@ NAMES = [f"model.layers.{number}.mlp.[a-z]+{number}" for number in range(20_000)
     [
         {"quant_method": "fp8", "modules_to_not_convert": NAMES},
         {"quant_method": "gptq", "bits": 4, "group_size": 128, "dynamic": {f"+:{name}": {"bits": 8} for name in NAMES}},
-        {"quant_method": "quark", "global_quant_config": {}, "layer_quant_config": {f"model.layers.{number}.x": {} for number in range(20_000)}},
+        {"quant_method": "quark", "global_quant_config": {}, "layer_quant_config": {f"layers.{n}.x": {} for n in range(20_000)}},
     ],
 )  # fmt: skip
 def test_more_patterns_than_anybody_waits_for_are_refused(tmp_path, stated):
