@@ -10,6 +10,7 @@ from simulator.errors import InputError, describe, printable
 from simulator.families.config import Config, config_classes, generic_keys
 from simulator.families.family import Family
 
+MAX_KEYS = 2_000  # that nobody asked for; configs have some hundreds in all
 MAX_LISTED = 8  # names in a remark
 
 # What shapes no weight of a decoder though it may be called a width, a number or a norm: positions, groups of experts to choose from,
@@ -83,6 +84,8 @@ def check_unread(family: Family, whole_type: str, like: str | None = None) -> li
     said = (key for switch, keys in _SAID_BY_FAMILY.items() if getattr(family, switch) for key in keys)
     known = {*generic_keys(), *family.harmless, *said, *_fields(own or ""), *_fields(whole_type)}
     unread = dict(_unread(config.data, config.asked, "", known))
+    if len(unread) > MAX_KEYS:
+        raise InputError(f"{config.path}: has {len(unread):,} keys that {config.type} as known here has not: no config of a model")
     n_layers = max(
         [value for key, value in config.data.items() if _is_kind("layers", key) and _is_count(value)], default=0
     )

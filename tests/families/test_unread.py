@@ -120,3 +120,9 @@ def test_keys_of_a_part_are_looked_at_too(tmp_path):
 def test_keys_of_the_class_are_known(tmp_path):
     """A field of transformers' class is no riddle, read or not: tests/importers/census.json.xz has the counts with all of them."""
     assert notes(tmp_path, {**LLAMA, "mlp_bias": False, "head_dim": 16, "rope_parameters": {"rope_theta": 1.0}}) == ()
+
+
+def test_a_config_of_thousands_of_such_keys_is_none(tmp_path):
+    """Nor is anybody made to wait for what each of them may mean."""
+    with pytest.raises(InputError, match="has 5,000 keys that llama as known here has not"):
+        notes(tmp_path, {**LLAMA, **{f"mine_{number}": 1 for number in range(5_000)}})

@@ -10,6 +10,7 @@ from typing import Any
 from fuzz import reader_seeds as seeds
 from fuzz.case import Input
 from fuzz.gguf_headers import architectures, draft_of, spoil, written
+from fuzz.large import large
 from fuzz.mutations import TEXT_MUTATIONS, mutated_text
 from fuzz.seeds import DEVICE, MODEL, ROUTING_COUNTS, ROUTING_CSV, ROUTING_TOKENS, RUNTIME, TRACE_CSV
 from fuzz.spoiled import damaged, gguf_bytes, spoiled
@@ -204,23 +205,24 @@ def routing(rng: random.Random) -> Input:
     return Input("routing", name, {name: mutated_text(rng, seed, name[2:])})
 
 
-# Of a hundred inputs so many are of each reader.
+# Of a thousand inputs so many are of each reader.
 READERS: dict[str, tuple[Callable[[random.Random], Input], int]] = {
-    "config": (config, 30),
-    "statement": (statement, 13),
-    "safetensors": (safetensors, 9),
-    "gguf": (gguf, 14),
-    "split-gguf": (split_gguf, 4),
-    "ollama": (ollama, 4),
-    "hub": (hub, 4),
-    "folder": (folder, 3),
-    "no-model": (no_model, 3),
-    "benchmark": (benchmark, 8),
-    "measurements": (measurements, 2),
-    "model-yaml": (model_yaml, 2),
-    "device-yaml": (device_yaml, 2),
-    "runtime-yaml": (runtime_yaml, 1),
-    "routing": (routing, 1),
+    "config": (config, 300),
+    "statement": (statement, 130),
+    "safetensors": (safetensors, 90),
+    "gguf": (gguf, 140),
+    "split-gguf": (split_gguf, 40),
+    "ollama": (ollama, 40),
+    "hub": (hub, 40),
+    "folder": (folder, 30),
+    "no-model": (no_model, 30),
+    "benchmark": (benchmark, 80),
+    "measurements": (measurements, 20),
+    "model-yaml": (model_yaml, 20),
+    "device-yaml": (device_yaml, 20),
+    "runtime-yaml": (runtime_yaml, 10),
+    "routing": (routing, 8),
+    "large": (large, 2),
 }
 _NAMES, _SHARES = list(READERS), list(accumulate(share for _, share in READERS.values()))
 

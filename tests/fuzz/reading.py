@@ -20,12 +20,13 @@ from pathlib import Path
 from fuzz.case import Input
 from fuzz.child import KILLED_AFTER_S, PYTHON, limit_memory, problem_of_result, run_command
 from fuzz.readers import made
-from simulator.errors import InputError
+from simulator.errors import InputError, plain_line
 from simulator.forecast.scenario import scenario
 from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model, load_routing
 from simulator.importers.serving import is_serving, load_serving
 from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.model import weight_bytes
 from simulator.spec.runtime import Runtime, load_runtime
 
 CPU_S = 2.0  # no input may take longer
@@ -43,14 +44,19 @@ class Bench:
         self.gpu, self.vllm = load_hardware("h100-sxm"), load_runtime("vllm")
         self.board, self.llama_cpp = load_hardware("rtx-4090"), load_runtime("llama.cpp")
         self.small = load_model("qwen3-8b")
+        self.is_read = False  # whether the input itself was read, so that a refusal is of what follows from it
 
     def read(self, each: Input) -> None:
         """The input as its kind is read, and what follows from it; InputError where it is refused."""
+        self.is_read = False
         READ[each.kind](self, each)
 
     def forecast(self, loaded, hardware: Hardware, runtime: Runtime) -> None:
         """A forecast of it, which has to be one that can be."""
+        self.is_read = True
         base = scenario(loaded, hardware, runtime=runtime)
+        if base.load.weights and not 0 < weight_bytes(loaded.model, base.load.weights) < 1e19:
+            raise AssertionError(f"{weight_bytes(loaded.model, base.load.weights)} bytes of weights")
         for batch, context in ((1, 100), (8, 4096)):
             check_forecast(base.at(batch, context))
 
@@ -139,7 +145,10 @@ def _tried(bench: Bench, each: Input) -> tuple[str, str]:
     try:
         bench.read(each)
     except InputError as error:
-        return "refused", problem_of_message(str(error), each)
+        problem = problem_of_message(str(error), each)
+        if not problem and not bench.is_read and not names_file(str(error), each):
+            problem = f"names no file: {error}"
+        return "refused", problem
     except Exception as error:  # noqa: BLE001 - which one it is, is the finding
         last = [
             f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-3:]
@@ -160,6 +169,11 @@ def problem_of_message(message: str, each: Input) -> str:
         if PYTHON.search(line) or "Cannot allocate" in line:
             return f"words of Python or of the system: {line[:300]!r}"
     return ""
+
+
+def names_file(message: str, each: Input) -> bool:
+    """Whether a message says which file, folder or name it is about, however that is shortened."""
+    return any(Path(name).name[:20] in message for name in map(plain_line, (each.given, *each.files, *each.links)))
 
 
 def problem_of_command(each: Input) -> str:

@@ -280,6 +280,15 @@ def test_damaged_files_are_refused(tmp_path, content, message):
         load_gguf(path)
 
 
+def test_a_single_value_in_blocks_is_refused(tmp_path):
+    """A tensor without dimensions in q8_0, whose blocks have 32 values."""
+    entry = struct.pack("<Q", 1) + b"x" + struct.pack("<IIQ", 0, 8, 0)
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + entry)
+    with pytest.raises(InputError, match="rows of 1 do not divide into q8_0 blocks"):
+        read_header(path)
+
+
 @pytest.mark.fetch
 def test_a_real_file_is_counted_to_the_byte(smollm2_file):
     """SmolLM2-135M: 134.5 M weights, and its tensors' bytes as the reference reader counts them."""

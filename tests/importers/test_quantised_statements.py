@@ -254,6 +254,31 @@ def test_a_thousand_patterns_take_no_time(tmp_path):
     assert loaded.weights.name == "modelopt fp8"
 
 
+NAMES = [f"model.layers.{number}.mlp.[a-z]+{number}" for number in range(20_000)]
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"quant_method": "fp8", "modules_to_not_convert": NAMES},
+        {"quant_method": "gptq", "bits": 4, "group_size": 128, "dynamic": {f"+:{name}": {"bits": 8} for name in NAMES}},
+        {"quant_method": "quark", "global_quant_config": {}, "layer_quant_config": {f"layers.{n}.x": {} for n in range(20_000)}},
+    ],
+)  # fmt: skip
+def test_more_patterns_than_anybody_waits_for_are_refused(tmp_path, stated):
+    """One list of them, or a list for each: what they take is counted together."""
+    path = folder(tmp_path, {**LLAMA, "num_hidden_layers": 200, "quantization_config": stated})
+    with pytest.raises(InputError, match="take too long to be applied"):
+        scenario(path, "h100-sxm", runtime="vllm")
+
+
+def test_an_index_that_names_a_file_of_no_possible_name_is_read(tmp_path):
+    """Such a file is not here; its tensors are known by their names alone."""
+    index = {"weight_map": {"model.embed_tokens.weight": f"{'x' * 5000}.safetensors"}}
+    loaded = load_huggingface(folder(tmp_path, LLAMA, **{"model.safetensors.index": index}))
+    assert any("not here" in note for note in loaded.notes)
+
+
 def test_a_runtime_that_does_not_load_such_files_is_told(tmp_path):
     """The bytes are counted as if it did."""
     path = folder(tmp_path, LLAMA | {"quantization": {"bits": 4, "group_size": 64}})

@@ -16,7 +16,7 @@ from simulator.importers.records import Record, Unusable
 from simulator.importers.sizes import Choice, parse
 from simulator.spec.library import look_up, shelf
 from simulator.spec.model import Loaded
-from simulator.spec.names import listed
+from simulator.spec.names import Meaning, listed
 from simulator.units import GI, GIGA, KILO, MEGA, MI, TERA
 
 FORMATS_ASSUMED = "formats of the weights not stated: the first choice of simulate (--weights says them)"
@@ -149,9 +149,15 @@ def _known(formats: str) -> str:
     return found.name if found else mix_of_label(formats) or ""
 
 
+@lru_cache(maxsize=1024)
+def _called(rest: str) -> Meaning:
+    """What shipped models that may mean."""
+    return look_up(rest, shelf("models"))
+
+
 def _of_user(model: Loaded, rest: str) -> Loaded:
     """The user's model, unless the run names another one of those that come with roofcast."""
-    other = look_up(rest, shelf("models")).name if rest else None
+    other = _called(rest).name if rest else None
     if other and other != model.model.name and load_named(other).model.total_params != model.model.total_params:
         raise Unusable(f"of another model than {model.model.name}")
     return model
@@ -160,7 +166,7 @@ def _of_user(model: Loaded, rest: str) -> Loaded:
 def _model(rest: str, name: str) -> Loaded:
     if not rest:
         raise Unusable(f"the source does not say which model ran: {NAME_IT}")
-    meaning = look_up(rest, shelf("models"))
+    meaning = _called(rest)
     if meaning.name:
         return load_named(meaning.name)
     if len(meaning.candidates) > 1:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from simulator.errors import InputError, describe, printable
 from simulator.importers.safetensors import MAX_FILE_BYTES, MAX_ITEMS, HeldTensor, is_pointer, read_tensors
+from simulator.spec.library import is_file
 from simulator.spec.textfiles import open_file
 
 INDEX = "model.safetensors.index.json"
@@ -40,13 +41,13 @@ class Files:
 def find_files(folder: Path) -> Files:
     """The tensors of the model in *folder*; InputError if a file is damaged."""
     index = folder / INDEX
-    if index.is_file() and not is_pointer(index):
+    if is_file(index) and not is_pointer(index):
         return _indexed(folder, index)
     files = [file for file in sorted(folder.glob("*.safetensors")) if not _OTHER.fullmatch(file.name)]
     files = files or sorted(folder.glob("consolidated*.safetensors"))
     alone = folder / "model.safetensors"
     files = [alone] if alone in files else files
-    present = [file for file in files if file.is_file() and not is_pointer(file)]
+    present = [file for file in files if is_file(file) and not is_pointer(file)]
     absent = [file.name for file in files if file not in present] + _gaps(files)
     return Files(tuple(_tensors(present)), tuple(absent), n_files=len(present))
 
@@ -85,7 +86,7 @@ def _indexed(folder: Path, index: Path) -> Files:
             raise InputError(
                 f"{index}: weight_map names the file {printable(name[:80])!r}, which is not in this folder"
             )
-    present = [folder / name for name in names if (folder / name).is_file() and not is_pointer(folder / name)]
+    present = [folder / name for name in names if is_file(folder / name) and not is_pointer(folder / name)]
     absent = tuple(name for name in names if folder / name not in present)
     gone = frozenset(absent)
     return Files(

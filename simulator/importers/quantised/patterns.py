@@ -12,24 +12,37 @@ from simulator.importers.quantised.modules import Module
 
 MAX_PATTERN = 400  # characters
 MAX_REPEATS = 5  # unbounded ones in a pattern: names are short, so a match stays short
-MAX_SECONDS = 1.0  # of all matching of one list
+MAX_SECONDS = 1.0  # of all matching of one statement
+MAX_COMPILED = 5_000  # patterns of one statement: a list for every layer has some hundreds
+MAX_ASKED = 1_000_000  # how often lists of one statement are looked through for a module
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d{1,6})(?:\.(.*))?$")
 _WRITTEN_LAYER = re.compile(r"(?:layers|h|blocks|block|layer)\\?\.(\d{1,6})(?=\\?\.|$)")
 _NESTED = re.compile(r"[*+}][^()]*\)[*+{]|\)[*+{][^()]*\)[*+{]")  # repeated repeats take forever on what nearly matches
 _REGULAR = re.compile(r"[\\^$+|()\[\]{}]")
 
 
-class Patterns:
-    """A list of modules, and whether a module is in it."""
+class Effort:
+    """What the lists of one statement have taken so far, all together."""
 
-    def __init__(self, where: str, entries: Iterable[object], is_regular: bool = False):
-        self.where, self.is_regular = where, is_regular
+    def __init__(self):
+        self.seconds, self.n_compiled, self.n_asked = 0.0, 0, 0
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether nobody would wait for more."""
+        return self.seconds > MAX_SECONDS or self.n_compiled > MAX_COMPILED or self.n_asked > MAX_ASKED
+
+
+class Patterns:
+    """A list of modules, and whether a module is in it. *effort* is that of the statement that it is from."""
+
+    def __init__(self, where: str, entries: Iterable[object], effort: Effort, is_regular: bool = False):
+        self.where, self.effort, self.is_regular = where, effort, is_regular
         self.names: set[str] = set()  # outside the layers, or parts of names
         self.by_layer: dict[int, set[str]] = {}  # what stands behind a layer; empty: the whole of it
         self.starred: dict[int, list[re.Pattern[str]]] = {}  # the same with stars
         self.regular: dict[int | None, list[re.Pattern[str]]] = {}  # by the layer that a pattern names, if any
         self._found: dict[tuple[re.Pattern[str], tuple[str, ...], int | None], bool] = {}
-        self._seconds = 0.0
         for entry in dict.fromkeys(map(self._checked, entries)):
             self._add(entry)
 
@@ -66,6 +79,8 @@ class Patterns:
         repeats = len(re.findall(r"(?<!\\)[*+]|\{\d*,", pattern))
         if len(pattern) > MAX_PATTERN or repeats > MAX_REPEATS or _NESTED.search(pattern):
             raise InputError(f"{self.where}: the pattern {printable(entry[:80])!r} is too intricate to be applied")
+        self.effort.n_compiled += 1
+        self._check_effort()
         is_whole = not self.is_regular and not entry.startswith("re:")
         try:
             return re.compile(rf"(?:{pattern})(?=\.|$)" if is_whole else pattern)
@@ -74,6 +89,8 @@ class Patterns:
 
     def has(self, module: Module) -> bool:
         """Whether the list names a module, something that it is in, or a part of its name."""
+        self.effort.n_asked += 1
+        self._check_effort()
         beginnings, parts = _keys(module.names, module.layer is None)
         if not self.names.isdisjoint(parts):
             return True
@@ -95,10 +112,13 @@ class Patterns:
         if key not in self._found:
             began = time.process_time()
             self._found[key] = any(pattern.match(name) for name in module.full_names)
-            self._seconds += time.process_time() - began
-            if self._seconds > MAX_SECONDS:
-                raise InputError(f"{self.where}: its patterns take too long to be applied")
+            self.effort.seconds += time.process_time() - began
+            self._check_effort()
         return self._found[key]
+
+    def _check_effort(self) -> None:
+        if self.effort.is_too_much:
+            raise InputError(f"{self.where}: its patterns take too long to be applied")
 
 
 @lru_cache(maxsize=10_000)

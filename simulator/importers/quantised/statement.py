@@ -9,7 +9,7 @@ from typing import Any
 
 from simulator.errors import InputError, describe, hint, printable
 from simulator.importers.quantised.modules import Module
-from simulator.importers.quantised.patterns import Patterns
+from simulator.importers.quantised.patterns import Effort, Patterns
 from simulator.spec.quant import Format
 from simulator.spec.textfiles import read_json
 
@@ -42,6 +42,7 @@ class Statement:
     data: dict[str, Any]
     where: str  # file and key, for messages
     config: dict[str, Any] = field(default_factory=dict)  # the whole config.json
+    effort: Effort = field(default_factory=Effort, compare=False)  # of its patterns
 
     def text(self, name: str, default: str = "") -> str:
         """A word."""
@@ -90,7 +91,7 @@ class Statement:
         """A dictionary within, as a statement of its own."""
         if not isinstance(data, dict):
             raise InputError(f"{self.where}.{name} is {describe(data)}, fields are needed")
-        return Statement(self.method, data, f"{self.where}.{name}", self.config)
+        return Statement(self.method, data, f"{self.where}.{name}", self.config, self.effort)
 
     def listed(self, *names: str) -> list[Any] | None:
         """Everything in the lists called *names*; None where none of them is given."""
@@ -109,7 +110,7 @@ class Statement:
     def patterns(self, *names: str, always: tuple[str, ...] = (), default: tuple[str, ...] = ()) -> Patterns:
         """The modules in those lists; *default* where none is given."""
         found = self.listed(*names)
-        return Patterns(f"{self.where}.{names[0]}", [*(default if found is None else found), *always])
+        return Patterns(f"{self.where}.{names[0]}", [*(default if found is None else found), *always], self.effort)
 
     @property
     def has_fused_experts(self) -> bool:

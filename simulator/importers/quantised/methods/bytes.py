@@ -40,7 +40,10 @@ def read_hqq(stated: Statement) -> Rules:
     if "weight_quant_params" in data or "nbits" in data or "bits" in data:
         return linear(stated, _hqq(stated.inner(data, "quant_config")), "skip_modules", "modules_to_not_convert")
     named = [
-        (Patterns(f"{stated.where}.quant_config", [key]), _hqq(stated.inner(value, f"quant_config.{key[:60]}")))
+        (
+            Patterns(f"{stated.where}.quant_config", [key], stated.effort),
+            _hqq(stated.inner(value, f"quant_config.{key[:60]}")),
+        )
         for key, value in data.items()
         if isinstance(value, dict)
     ]
@@ -111,7 +114,7 @@ def read_mlx(stated: Statement) -> Rules:
     named: dict[tuple[Layout, int] | None, list[str]] = {}
     for name, each in own.items():
         named.setdefault(each, []).append(name)
-    lists = [(Patterns(stated.where, names), each) for each, names in named.items()]
+    lists = [(Patterns(stated.where, names, stated.effort), each) for each, names in named.items()]
 
     def layout_of(module: Module) -> Format | None:
         found = next((each for names, each in lists if names.has(module)), main)

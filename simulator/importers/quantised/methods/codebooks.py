@@ -38,7 +38,9 @@ def read_vptq(stated: Statement) -> Rules:
         found.setdefault(_vptq(stated.inner(data, f"config_for_layers.{name[:60]}")), []).append(name)
     if not found:
         raise stated.refuse("no config_for_layers")
-    named = [(Patterns(f"{stated.where}.config_for_layers", names), main) for main, names in found.items()]
+    named = [
+        (Patterns(f"{stated.where}.config_for_layers", names, stated.effort), main) for main, names in found.items()
+    ]
     return Rules("vptq", lambda module: next((main for names, main in named if names.has(module)), None))
 
 

@@ -61,7 +61,7 @@ def _sparse(stated: Statement) -> Rules:
     main = layouts.sparse_bitmask(layout("bf16", "bf16", Plane(layouts.F16)), _share(own))
     targets = own.listed("targets") or ["Linear"]
     classes = frozenset(each for each in targets if isinstance(each, str) and each[:1].isupper())
-    named = Patterns(f"{own.where}.targets", [each for each in targets if each not in classes])
+    named = Patterns(f"{own.where}.targets", [each for each in targets if each not in classes], own.effort)
     ignored = own.patterns("ignore", default=("lm_head",))
 
     def layout_of(module: Module) -> Format | None:
@@ -95,7 +95,7 @@ def _group(stated: Statement, name: str, data: object) -> _Group:
     if not all(isinstance(each, str) for each in targets):
         raise InputError(f"{scheme.where}.targets is {describe(targets)}, names of modules are needed")
     classes = frozenset(each for each in targets if each[:1].isupper() and each.isidentifier())
-    named = Patterns(f"{scheme.where}.targets", [each for each in targets if each not in classes])
+    named = Patterns(f"{scheme.where}.targets", [each for each in targets if each not in classes], scheme.effort)
     return _Group(named, classes, _layout(stated, scheme))
 
 

@@ -166,7 +166,7 @@ def _mixed(own: Statement, kept: Patterns) -> Rules:
         each = own.inner(how, f"quantized_layers.{name[:60]}")
         by_layout.setdefault((each.text("quant_algo").upper(), each.group("group_size")), []).append(name)
     found = [
-        (Patterns(f"{own.where}.quantized_layers", names), algorithm, _algorithm(own, algorithm, group))
+        (Patterns(f"{own.where}.quantized_layers", names, own.effort), algorithm, _algorithm(own, algorithm, group))
         for (algorithm, group), names in by_layout.items()
     ]
 

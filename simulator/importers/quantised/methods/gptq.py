@@ -47,7 +47,9 @@ def _override(
     stated: Statement, key: str, value: object, bits: int, group: int | None
 ) -> tuple[Patterns, Layout | None]:
     """Of modules whose names begin as a regular expression says: another layout, or none after `-:`."""
-    pattern = Patterns(f"{stated.where}.dynamic", [key.removeprefix("+:").removeprefix("-:")], is_regular=True)
+    pattern = Patterns(
+        f"{stated.where}.dynamic", [key.removeprefix("+:").removeprefix("-:")], stated.effort, is_regular=True
+    )
     if key.startswith("-:"):
         return pattern, None
     own = stated.inner(value, f"dynamic.{key[:60]}")
@@ -78,7 +80,7 @@ def read_auto_round(stated: Statement) -> Rules:
     own = []
     for key, value in stated.part("extra_config").items():
         is_regular = any(char in key for char in "*+\\(|[^$")
-        pattern = Patterns(f"{stated.where}.extra_config", [key], is_regular)
+        pattern = Patterns(f"{stated.where}.extra_config", [key], stated.effort, is_regular)
         own.append((pattern, _auto_round_layout(stated, stated.inner(value, f"extra_config.{key[:60]}"))))
 
     def layout_of(module: Module) -> Format | None:

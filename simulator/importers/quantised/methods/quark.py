@@ -24,7 +24,7 @@ def read(stated: Statement) -> Rules:
     main = _layout(stated, stated.inner(stated.part("global_quant_config"), "global_quant_config"))
     own = [
         (
-            Patterns(f"{stated.where}.layer_quant_config", [name]),
+            Patterns(f"{stated.where}.layer_quant_config", [name], stated.effort),
             _layout(stated, stated.inner(each, f"layer_quant_config.{name[:60]}")),
         )
         for name, each in stated.part("layer_quant_config").items()

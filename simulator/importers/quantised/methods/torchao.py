@@ -102,7 +102,7 @@ def _by_name(stated: Statement, own: Statement) -> Rules:
     for name, each in own.inner(inner, "_data").data.items():
         config = own.inner(each, name[:60]) if each is not None else None
         main = _layout(stated, config.text("_type"), config.part("_data")) if config else None
-        found.append((None if name == "_default" else Patterns(stated.where, [name]), main))
+        found.append((None if name == "_default" else Patterns(stated.where, [name], stated.effort), main))
     default = next((main for patterns, main in found if patterns is None), None)
     named = [(patterns, main) for patterns, main in found if patterns is not None]
 
