@@ -32,25 +32,25 @@ from simulator.importers.safetensors import DTYPE_BITS  # noqa: E402
 from simulator.spec.mixes import GROUPS  # noqa: E402
 
 README = ROOT / "README.md"
-START, END = "<!-- tests/recorded/coverage_table.py writes from here -->\n", "<!-- to here -->\n"
+START, END = "<!-- coverage_table.py -->\n", "<!-- end -->\n"
 Row = tuple[str, str, str]
 
 
 def coverage_table(verdicts: Iterable[Verdict]) -> str:
     """The table; *verdicts* are those of every configuration of the census."""
     head = [("file", "read", "refused by name"), ("---", "---", "---")]
-    rows = [*head, *_of_configs(list(verdicts)), *_of_gguf(), *_of_formats(), *_of_the_rest()]
+    rows = [*head, *_of_configs(list(verdicts)), *_of_gguf(), *_of_the_rest()]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
 def _of_configs(verdicts: list[Verdict]) -> list[Row]:
     library = json.loads(lzma.decompress(census_coverage.CENSUS.read_bytes()))["library"]
-    beside = len(FAMILIES.keys() - config_classes().keys())
+    others = len(FAMILIES.keys() - config_classes().keys())
     reasons = sum(not each.is_read for each in of_configs())
     return [
-        _of_census(f"`config.json`: decoders of {library}", [each for each in verdicts if not each.is_wrapper]),
-        _of_census("`config.json`: those that also see or hear", [each for each in verdicts if each.is_wrapper]),
-        ("`config.json`: other types", f"{beside}, of remote code", f"{reasons}: encoders, pairs, diffusion, ..."),
+        _of_census(f"`config.json` of {library}", [each for each in verdicts if not each.is_wrapper]),
+        _of_census("with pictures or sound", [each for each in verdicts if each.is_wrapper]),
+        ("of other code", f"{others} types", f"{reasons} with a reason"),
     ]
 
 
@@ -61,7 +61,7 @@ def _of_census(name: str, verdicts: list[Verdict]) -> Row:
         raise SystemExit(f"{name}: {', '.join(found['wrong'])} is read wrongly, see census_coverage.py")
     exact, partly = found["exact"], found["partly refused"]
     names = [*sorted(found["refused"]), *(f"{each} in part" for each in sorted(partly))]
-    return name, f"{len(exact)} of {sum(map(len, found.values()))} exact to the weight", ", ".join(names)
+    return name, f"{len(exact)} of {sum(map(len, found.values()))} types exact", ", ".join(names)
 
 
 def _of_gguf() -> list[Row]:
@@ -70,27 +70,23 @@ def _of_gguf() -> list[Row]:
     gone = ggml_types.ARM_NAMES | ggml_types.BITNET_NAMES
     numbers = [number for number, stored in ggml_types.TYPES.items() if stored.name not in gone]
     of_ik = sum(ggml_types.TYPES[number].name in ggml_types.IK_NAMES for number in numbers)
-    types = f"{len(numbers) - of_ik} of llama.cpp, {of_ik} more of ik_llama.cpp, {len(ggml_types.BITNET_TYPES)} of bitnet.cpp"
+    types = (
+        f"{len(numbers) - of_ik} of llama.cpp, {of_ik} of ik_llama.cpp, {len(ggml_types.BITNET_TYPES)} of bitnet.cpp"
+    )
     return [
-        ("GGUF: architectures of llama.cpp b11549", f"{len(names) - refused} of {len(names)}", f"{refused}"),
-        ("GGUF: types of tensors", types, f"{len(ggml_types.GONE)} that nobody reads any more"),
-    ]
-
-
-def _of_formats() -> list[Row]:
-    names = {name for members in GROUPS.values() for name in members}
-    return [
-        ("quantised checkpoints", f"{len(METHODS)} methods of `quant_method`", "any other, unless its files tell"),
-        ("headers of safetensors", f"to the byte, {len(DTYPE_BITS)} types; they win over `config.json`", "any other type"),
-        ("names of formats", f"{len(names)}", "any other"),
+        ("GGUF of llama.cpp b11549", f"{len(names) - refused} of {len(names)} architectures", f"{refused}"),
+        ("its tensors", types, f"{len(ggml_types.GONE)} dropped"),
     ]
 
 
 def _of_the_rest() -> list[Row]:
-    *most, last = STORES
+    formats = {name for members in GROUPS.values() for name in members}
     return [
-        ("output of benchmarks", f"{len(PROGRAMS)} programs and groups of them", "rows with a reason, never files"),
-        ("models kept by other programs", f"{', '.join(most)} and {last}", "what holds no model"),
+        ("quantised checkpoints", f"{len(METHODS)} methods", "others, unless headers tell"),
+        ("safetensors headers", f"{len(DTYPE_BITS)} types", "others"),
+        ("names of formats", f"{len(formats)}", "others"),
+        ("benchmark output", f"{len(PROGRAMS)} programs", "rows, not files"),
+        ("models kept by", ", ".join(STORES), "what is no model"),
     ]
 
 
