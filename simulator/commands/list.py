@@ -34,10 +34,10 @@ _SIZES = {"k": KILO, "m": MEGA, "b": GIGA, "t": TERA}
 
 
 @subcommand("list")
-@argument("what", "models, hardware, runtimes or formats.")
+@argument("what", "models, hardware, runtimes, formats, or architectures: what files are read.")
 @argument(
     "words",
-    "Of models and hardware only those whose name holds each of these.",
+    "Of models, hardware and architectures only those whose name holds each of these.",
     metavar="WORD",
     nargs=-1,
     required=False,
@@ -58,6 +58,7 @@ def command(
 ) -> None:
     """List what roofcast knows by name. Models that people measure come first, and of these the newest."""
     options.refuse_empty({"on": on, "min-params": min_params, "max-params": max_params})
+    what = "hardware" if what == "devices" else what
     if what not in LISTS:
         raise InputError(f"list {what!r} is unknown, {hint(what, LISTS)}")
     if on is not None and what != "models":
@@ -281,13 +282,31 @@ def _device_row(device: Hardware) -> list[str]:
     ]
 
 
+def _print_architectures(asked: Asked) -> None:
+    """What files may call what they hold, first what is read; one that is asked for by its name before all others."""
+    from simulator.importers.architectures import known_architectures
+
+    every = known_architectures()
+    found = [each for each in every if asked.holds((each.name, each.file, each.says))]
+    if not found:
+        raise InputError(
+            f"{asked.command}: no architecture that is known here is called that, and of any other the bytes per token would be a guess; "
+            "describe the model in a YAML file like the shipped ones"
+        )
+    found.sort(key=lambda each: each.name not in asked.words)
+    rows = [[each.name, each.file, each.says if each.is_read else f"refused: {each.says}"] for each in found]
+    _print_rows(["architecture", "file", "is"], rows, ("architecture", "file", "is"), asked)
+
+
 def _print_runtimes(_asked: Asked) -> None:
     rows = [[name, load_runtime(name).title] for name in names(RUNTIMES)]
     print_table(["runtime", "is"], rows, left=("runtime", "is"))
 
 
 def _print_formats(_asked: Asked) -> None:
-    """Number formats with their bits per weight by who made them, the named mixes of them, and what can be written beside."""
+    """Number formats with their bits per weight by who made them, the named mixes of them, checkpoints, and what can be written beside."""
+    from simulator.importers.quantised.methods.table import METHODS
+
     rows = [
         [name, f"{FORMATS[name].bits:.4g}", _block(FORMATS[name]), family]
         for family, members in FAMILIES.items()
@@ -299,6 +318,7 @@ def _print_formats(_asked: Asked) -> None:
     for group, members in GROUPS.items():
         if group not in FAMILIES or group in SERIES:
             print(fold(f"{group[0].upper()}{group[1:]}: {', '.join(members)}"))
+    print(fold(f"Quantised checkpoints, by what their config.json states (quant_method): {', '.join(sorted(METHODS))}"))
     print_line(
         "A mix is called after the file that its tool makes: most matrices in such blocks, some in others; pure:q4_0 is every matrix in "
         "q4_0. q3_k, q4_k and q5_k are the mixes q3_k_m, q4_k_m and q5_k_m, as llama-quantize lists them."
@@ -319,7 +339,13 @@ def _block(fmt: Format) -> str:
     return f"{counted(fmt.block_bytes, 'byte')} for {fmt.block}{more}"
 
 
-LISTS = {"models": _print_models, "hardware": _print_hardware, "runtimes": _print_runtimes, "formats": _print_formats}
+LISTS = {
+    "models": _print_models,
+    "hardware": _print_hardware,
+    "runtimes": _print_runtimes,
+    "formats": _print_formats,
+    "architectures": _print_architectures,
+}
 
 
 # ---- lines ----
@@ -338,7 +364,7 @@ def _print_rows(
 
 def _remedies(asked: Asked) -> Iterator[str]:
     narrower = {
-        "a word such as qwen" if asked.what == "models" else "a word such as rtx": not asked.words,
+        f"a word such as {'rtx' if asked.what == 'hardware' else 'qwen'}": not asked.words,
         "--min-params 7b": asked.what == "models" and asked.min_params is None,
         "--max-params 70b": asked.what == "models" and asked.max_params is None,
         "--moe": asked.what == "models" and not asked.moe,

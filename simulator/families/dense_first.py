@@ -119,8 +119,9 @@ class Laguna(DenseFirst):
 
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
         """Heads as num_attention_heads_per_layer says."""
-        own = self.config.item(index, "num_attention_heads_per_layer")
-        return super().grouped_query(index, **({} if own is None else {"n_heads": own}), **more)
+        name = "num_attention_heads_per_layer"
+        own = {} if self.config.items(name) is None else {"n_heads": self.config.size_in(index, name)}
+        return super().grouped_query(index, **own, **more)
 
     def layer_beside(self, index: int) -> list[dict[str, Any]]:
         """The gate: a value for each head, or for each value of each."""

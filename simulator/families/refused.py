@@ -20,7 +20,8 @@ _GROUPS: dict[str, str] = {
     "xlm-roberta-xl xmod yoso",
     _PAIRS: "bart bigbird_pegasus blenderbot blenderbot-small encoder-decoder fsmt led longt5 m2m_100 marian mbart mt5 mvp nllb-moe "
     "pegasus pegasus_x plbart prophetnet seamless_m4t seamless_m4t_v2 speech-encoder-decoder speech_to_text switch_transformers t5 "
-    "t5gemma umt5 whisper moonshine moonshine_streaming canary canary_decoder cohere_asr trocr nougat rag",
+    "t5gemma umt5 whisper moonshine moonshine_streaming canary canary_decoder cohere_asr trocr nougat rag "
+    "t5gemma2 t5gemma2_decoder t5gemma2_encoder t5gemma2_text udop pix2struct pix2struct_text_model pp_formulanet pp_formulanet_text",
     _SOUNDS: "audio-spectrogram-transformer bark clap csm dac dia encodec fastspeech2_conformer higgs_audio_v2 hubert mimi musicgen "
     "musicgen_decoder musicgen_melody musicgen_melody_decoder parakeet_ctc parakeet_rnnt parakeet_tdt pocket_tts pop2piano sew "
     "speecht5 unispeech univnet vibevoice vits wav2vec2 wav2vec2-bert wav2vec2-conformer wavlm xcodec",
@@ -36,6 +37,7 @@ _GROUPS: dict[str, str] = {
     "a writer of captions that keeps the features of its picture in its cache, and its config does not say how many": "git",
     "one that keeps all that it read and a window of what it wrote, and how much of a context is which is not asked": "unlimited_ocr "
     "unlimited_ocr_text",
+    "a model that moves a robot: it makes a number of movements at a time, in steps, and no text": "pi0",
     "a diffusion model: it writes many tokens at a time, in steps": "diffusion_gemma diffusion_gemma_text Dream dream "
     "llada llada_moe llada2_moe rnd1",
 }

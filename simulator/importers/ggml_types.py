@@ -41,7 +41,7 @@ _BITNET = {
     38: replace(FORMATS["tl1"], matrix_bytes=32),
     39: replace(FORMATS["tl2"], row_bytes=_TL2_TAIL, matrix_bytes=32),
 }
-_GONE = {
+GONE = {
     4: "q4_2, which ggml dropped in May 2023, before there were GGUF files",
     5: "q4_3, which ggml dropped in May 2023, before there were GGUF files",
     37: "iq4_nl_4_8, which llama.cpp dropped in November 2024, or i8_s of bitnet.cpp: nothing reads it from a file",
@@ -80,4 +80,4 @@ def stored_as(number: int, architecture: object) -> Stored | None:
 
 def why_not(number: int) -> str:
     """Why a type that `stored_as` does not know cannot be counted: what it was, or that nobody has it."""
-    return _GONE.get(number, "which neither llama.cpp nor ik_llama.cpp nor bitnet.cpp has")
+    return GONE.get(number, "which neither llama.cpp nor ik_llama.cpp nor bitnet.cpp has")

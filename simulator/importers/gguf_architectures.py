@@ -120,6 +120,16 @@ def _tensors() -> dict[str, str]:
     return json.loads(_TENSORS.read_text(encoding="utf-8"))["tensors"]
 
 
+def names_in_files() -> tuple[str, ...]:
+    """Every general.architecture that is known, of llama.cpp and of other programs, read or refused."""
+    return tuple(dict.fromkeys((*_tensors(), *_ALIASES, *_NO_TEXT, *_NOT_EXPRESSIBLE)))
+
+
+def names_of_llama_cpp() -> tuple[str, ...]:
+    """Those of llama.cpp's own list, of which `clip` holds no language model."""
+    return (*_tensors(), "clip")
+
+
 def family_of(name: str) -> str | None:
     """llama.cpp's name of an architecture, however hyphens, underscores and capitals are set; None for an unknown one."""
     known = _tensors()

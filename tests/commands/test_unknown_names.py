@@ -69,7 +69,7 @@ def test_show_names_what_it_does_not_know(refusal, word, message):
     ("word", "message"),
     [
         ("model", "list 'model' is unknown, did you mean models?"),
-        ("devices", "list 'devices' is unknown, known: models, hardware, runtimes, formats"),
+        ("machines", "list 'machines' is unknown, known: models, hardware, runtimes, formats, architectures"),
     ],
 )
 def test_list_names_what_can_be_listed(refusal, word, message):

@@ -6,6 +6,7 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.families.all import FAMILIES
+from simulator.families.config import config_classes
 from simulator.families.refused import REASONS
 from simulator.importers.huggingface import load_huggingface
 
@@ -31,3 +32,13 @@ def test_what_is_no_decoder_is_refused_by_what_it_is(config, what, tmp_path):
 def test_no_family_is_also_refused():
     """A type is read, or refused by name: one reason would never be seen."""
     assert not FAMILIES.keys() & REASONS.keys()
+
+
+@pytest.mark.parametrize("wrong", [{"a": 1}, "16", 2.5, 0])
+def test_heads_of_a_layer_are_whole_numbers(tmp_path, wrong):
+    """Anything else in their list is told by its key."""
+    file = tmp_path / "config.json"
+    heads = [wrong] * config_classes()["laguna"]["defaults"]["num_hidden_layers"]
+    file.write_text(json.dumps({"model_type": "laguna", "num_attention_heads_per_layer": heads}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"config\.json: num_attention_heads_per_layer is .*, a whole number"):
+        load_huggingface(file)

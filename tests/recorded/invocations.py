@@ -105,6 +105,7 @@ INVOCATIONS = {
     "list-hardware": "list hardware rtx",
     "list-runtimes": "list runtimes",
     "list-formats": "list formats",
+    "list-architectures": "list architectures gemma2",
     "show-model": "show qwen3-30b-a3b",
     "show-model-weights": "show llama-3-8b --weights q4_k_m",
     "show-device": "show pi5-16gb",

@@ -22,6 +22,7 @@ from simulator.importers.places.place import (
 from simulator.spec.library import find, is_file, look_up, shelf
 from simulator.spec.textfiles import read_text
 
+STORES = ("Hugging Face", "LM Studio", "llama.cpp", "Ollama")
 _URL = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<rest>.+)", re.IGNORECASE)
 _INSIDE = re.compile(r"(?P<repository>[^/]+/[^/]+)/(?:(?:blob|resolve|tree|raw)/[^/]+/?)?(?P<file>.*)")
 _OLLAMA = re.compile(r"ollama(?:/|://|:)(?P<name>.+)", re.IGNORECASE)
@@ -162,7 +163,7 @@ def _none(given: str, text: str) -> Path:
         guess = str(error).partition("; ")[2]
         guess = f"; {guess}" if guess.startswith("did you mean") else ""
         raise InputError(
-            f"{text}: no such file, and in no store here (Hugging Face, LM Studio, llama.cpp, Ollama): "
+            f"{text}: no such file, and in no store here ({', '.join(STORES)}): "
             f"{hub.fetch(repository)}, then give this name again{guess}"
         ) from None
 
