@@ -96,7 +96,7 @@ _FAMILIES = {
 
 def family(each: Row) -> str:
     """What kernels for a format have in common."""
-    name = each.weights.removeprefix("ud-")
+    name = each.weights.rpartition(":")[2].removeprefix("ud-")  # `layers:iq2_bn+bf16` by its layers
     if "bpw" in name:
         return "known by size"
     found = next((label for start, label in _FAMILIES.items() if name.startswith(start)), None)
