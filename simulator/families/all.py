@@ -9,6 +9,7 @@ from simulator.families import (
     dense_first,
     dense_further,
     gemma,
+    gguf_only,
     gpt,
     hybrid,
     latent,
@@ -31,7 +32,7 @@ from simulator.families import (
     zamba,
 )
 from simulator.families.config import config_classes, type_of_class
-from simulator.families.family import BY_CLASS, FAMILIES, Family
+from simulator.families.family import ARCHITECTURES, BY_CLASS, FAMILIES, Family
 
 MODULES = (
     convolution,
@@ -40,6 +41,7 @@ MODULES = (
     dense_first,
     dense_further,
     gemma,
+    gguf_only,
     gpt,
     hybrid,
     latent,

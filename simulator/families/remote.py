@@ -6,6 +6,7 @@ from typing import Any
 
 from simulator.errors import InputError
 from simulator.families.config import Config
+from simulator.families.files import Files
 from simulator.families.family import Family, extra
 
 
@@ -110,6 +111,7 @@ class Deci(Family):
 
     types = ("nemotron-nas",)
     gguf = ("deci",)
+    gguf_files = Files(bare_output=True)
     qkv_bias = output_bias = ffn_bias = False
 
     def _half(self, index: int, name: str) -> Config:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.families.dense import Llama, Mistral
+from simulator.families.files import Files
 from simulator.families.family import Family, extra
 
 
@@ -12,7 +13,9 @@ class Mllama(Llama):
     """Llama 3.2 Vision: some layers attend to a picture alone; without one they are left out."""
 
     types = ("mllama_text_model",)
-    gguf = ("mllama",)
+    converted = "llama"
+    gguf_also = {"mllama": "llama"}  # of Ollama: for text alone its layers of cross-attention are skipped
+    gguf_files = Files(further="cross_attn_")
     extra_rows = 8
 
     def _sees(self, index: int) -> bool:
