@@ -30,11 +30,17 @@ class Files:
     """Of one architecture; without any of these its files are as keys and tensors say."""
 
     windows: Windows | None = None
-    roles: dict[str, str] = field(default_factory=dict)  # names of tensors that others call otherwise: what others call them
+    roles: dict[str, str] = field(
+        default_factory=dict
+    )  # names of tensors that others call otherwise: what others call them
     further: str = ""  # how matrices begin that llama.cpp's list lacks
-    keeps_latents: bool = False  # latents are cached though the widths of heads that llama.cpp asks for are not in the file
+    keeps_latents: bool = (
+        False  # latents are cached though the widths of heads that llama.cpp asks for are not in the file
+    )
     own_layers: int | None = None  # layers with a cache of their own, where the file does not say; later ones share it
-    picks_every: tuple[int, int, int] | None = None  # from a context on: first layers, and every which one after them, have an index
+    picks_every: tuple[int, int, int] | None = (
+        None  # from a context on: first layers, and every which one after them, have an index
+    )
     value_is_key: bool = False  # where there is no attn_v, keys are values, too
     bare_output: bool = False  # attn_output without the rest stands in place of attention
     lightning: bool = False  # layers with attn_gate are linear attention with fixed decays

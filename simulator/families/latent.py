@@ -167,7 +167,7 @@ class GlmDsa(DeepSeek32):
 
     types = ("glm_moe_dsa",)
     gguf = ("glm-dsa",)
-    gguf_files = Files(picks_every=(1_048_576, 2, 4))
+    gguf_files = Files(picks_every=(1_048_576, 2, 4))  # llama.cpp, src/models/glm-dsa.cpp
 
     def picks(self, index: int) -> dict[str, Any]:
         """With `is_shared` where the layer has no index of its own."""

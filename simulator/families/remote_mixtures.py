@@ -82,9 +82,8 @@ class Param2Moe(Bailing):
     classes = ("Param2MoEForCausalLM",)
     ffn_bias = False
 
-    def model(self) -> dict[str, Any]:
+    def architecture(self) -> None:
         """GGUF files have no name for it."""
-        return {**super().model(), "architecture": None}
 
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
         """Biases by two keys."""

@@ -49,6 +49,10 @@ class Glm5Next(KimiLinear, GlmDsa):
         streams = {"kind": "hyper_connections", "n": self.config.size("hc_mult"), "weighs_last": False}
         return {**super().model(), "streams": streams}
 
+    def architecture(self) -> str | None:
+        """Its own, not Kimi's."""
+        return self.converted
+
     def rule(self, index: int) -> str:
         """Every fourth layer has latents."""
         return "indexed_attention" if index % 4 == 3 else "linear_attention"

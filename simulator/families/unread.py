@@ -85,7 +85,9 @@ def check_unread(family: Family, whole_type: str, like: str | None = None) -> li
     known = {*generic_keys(), *family.harmless, *said, *_fields(own or ""), *_fields(whole_type)}
     unread = dict(_unread(config.data, config.asked, "", known))
     if len(unread) > MAX_KEYS:
-        raise InputError(f"{config.path}: has {len(unread):,} keys that {config.type} as known here has not: no config of a model")
+        raise InputError(
+            f"{config.path}: has {len(unread):,} keys that {config.type} as known here has not: no config of a model"
+        )
     n_layers = max(
         [value for key, value in config.data.items() if _is_kind("layers", key) and _is_count(value)], default=0
     )

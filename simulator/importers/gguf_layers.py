@@ -58,12 +58,12 @@ def check_known(file: GgufFile) -> None:
             if sum(size > 1 for size in tensor.shape) < 2 or _stem(role) in known:
                 continue
             name = re.sub(r"^(blk|dec\.blk)\.\d+\.", "", tensor.name).removesuffix(".weight")
-            if _stem(name) not in known and not _is_cross(file, role):
+            if _stem(name) not in known and not _is_further(file, role):
                 raise file.wrong(f"tensor {printable(tensor.name, 80)!r} is not known in a {file.kind.name} model")
 
 
-def _is_cross(file: GgufFile, role: str) -> bool:
-    return file.kind.name == "mllama" and role.startswith("cross_attn_")
+def _is_further(file: GgufFile, role: str) -> bool:
+    return bool(file.kind.files.further) and role.startswith(file.kind.files.further)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from bare_headers import recorded, write_header
 
 from simulator.errors import InputError
 from simulator.importers.gguf import load_gguf
-from simulator.importers.gguf_architectures import architecture_of, why_no_forecast
+from simulator.families.gguf import architecture_of, why_no_forecast
 from simulator.spec.model import weight_bytes
 
 CONTEXT = 4096  # tokens for which the recorded caches were allocated, those of windows as if they saw everything

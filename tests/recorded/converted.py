@@ -35,7 +35,11 @@ def registered(folder: Path) -> dict[str, str]:
 def architecture(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> str | None:
     """What `model_arch` is in a class, or in the first of those it is derived from."""
     for each in node.body:
-        if isinstance(each, ast.Assign) and each.targets[0].id == "model_arch" and isinstance(each.value, ast.Attribute):
+        if (
+            isinstance(each, ast.Assign)
+            and each.targets[0].id == "model_arch"
+            and isinstance(each.value, ast.Attribute)
+        ):
             return each.value.attr
     parents = (classes[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in classes)
     return next(filter(None, (architecture(parent, classes) for parent in parents)), None)
