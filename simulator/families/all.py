@@ -70,6 +70,11 @@ def family_of(model_type: str) -> type[Family] | None:
     return FAMILIES.get(model_type)
 
 
+def family_of_files(architecture: str) -> type[Family] | None:
+    """The family of a general.architecture, as llama.cpp or another program spells it; None where none is known."""
+    return ARCHITECTURES.get(architecture)
+
+
 def family_by_class(model_type: str, names: object) -> tuple[type[Family], str | None] | None:
     """The family of the first class that a config names under architectures, and the type of transformers' that has this class.
 

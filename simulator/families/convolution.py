@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.errors import InputError
-from simulator.families.files import Files, Windows
 from simulator.families.family import extra
+from simulator.families.files import Files, Windows
 from simulator.families.hybrid import Hybrid
 
 _NORM_OF_LFM2 = {"token_embd_norm": "output_norm"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.families.files import Files, Windows
 from simulator.families.family import Family, extra
+from simulator.families.files import Files, Windows
 
 
 class Llama(Family):

@@ -27,20 +27,19 @@ class Windows:
 
 @dataclass(frozen=True)
 class Files:
-    """Of one architecture; without any of these its files are as keys and tensors say."""
+    """Of one architecture; without any of these its files are as keys and tensors say.
+
+    `roles`: what others call a tensor that it calls otherwise. `held`: how matrices begin whose layers are held and not read for
+    text, which llama.cpp's list lacks. `picks_every` (context, n, period): of models for contexts from this on, the first n layers
+    and every period-th one from there have an index of their own.
+    """
 
     windows: Windows | None = None
-    roles: dict[str, str] = field(
-        default_factory=dict
-    )  # names of tensors that others call otherwise: what others call them
-    further: str = ""  # how matrices begin that llama.cpp's list lacks
-    keeps_latents: bool = (
-        False  # latents are cached though the widths of heads that llama.cpp asks for are not in the file
-    )
+    roles: dict[str, str] = field(default_factory=dict)
+    held: str = ""
+    picks_every: tuple[int, int, int] | None = None
+    keeps_latents: bool = False  # even where the file lacks the widths of heads that llama.cpp asks for
     own_layers: int | None = None  # layers with a cache of their own, where the file does not say; later ones share it
-    picks_every: tuple[int, int, int] | None = (
-        None  # from a context on: first layers, and every which one after them, have an index
-    )
     value_is_key: bool = False  # where there is no attn_v, keys are values, too
     bare_output: bool = False  # attn_output without the rest stands in place of attention
     lightning: bool = False  # layers with attn_gate are linear attention with fixed decays

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.families.config import Config
-from simulator.families.files import Files, Windows
 from simulator.families.family import Family, extra
+from simulator.families.files import Files, Windows
 
 
 class Gemma(Family):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from simulator.families.all import ARCHITECTURES, Family
+from simulator.families.all import ARCHITECTURES, Family, family_of_files
 from simulator.families.files import Files
 from simulator.families.refused import REASONS_OF_GGUF
 
@@ -56,13 +56,13 @@ def _known(name: str) -> str | None:
 
 def family_of_gguf(name: str) -> type[Family] | None:
     """The family of a general.architecture; None where none is known."""
-    return ARCHITECTURES.get(_known(name) or "")
+    return family_of_files(_known(name) or "")
 
 
 def architecture_of(name: str) -> Architecture | None:
     """The architecture that a file calls *name*; None for one that nobody here knows, or that is refused."""
     known = _known(name) or ""
-    family = ARCHITECTURES.get(known)
+    family = family_of_files(known)
     if family is None:
         return None
     of_llama_cpp = family.gguf_also.get(known, known)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.families.files import Files
 from simulator.families.family import Family
+from simulator.families.files import Files
 
 
 class CogVlm(Family):

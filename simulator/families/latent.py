@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from simulator.families.config import Config
-from simulator.families.files import Files
 from simulator.families.family import Family, extra, shared_biases
+from simulator.families.files import Files
 from simulator.families.hybrid import further_blocks
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.families.files import Files
 from simulator.families.family import extra
+from simulator.families.files import Files
 from simulator.families.hybrid import Hybrid
 from simulator.families.latent import DeepSeek3
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.families.config import Config
-from simulator.families.files import Files
 from simulator.families.family import Family, extra
+from simulator.families.files import Files
 from simulator.spec.model import MAX_LAYERS
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.families.dense import Llama, Qwen2
-from simulator.families.files import Files, Windows
 from simulator.families.family import Family, extra, shared_biases
+from simulator.families.files import Files, Windows
 
 
 class Mixtral(Family):

@@ -6,8 +6,8 @@ from typing import Any
 
 from simulator.errors import InputError
 from simulator.families.config import Config
-from simulator.families.files import Files
 from simulator.families.family import Family, extra
+from simulator.families.files import Files
 
 
 class InternLm2(Family):

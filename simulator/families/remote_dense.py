@@ -6,8 +6,8 @@ from typing import Any
 
 from simulator.families.dense import Llama, Phi3, Qwen2
 from simulator.families.dense_further import StableLm
-from simulator.families.files import Files, Windows
 from simulator.families.family import Family, extra
+from simulator.families.files import Files, Windows
 from simulator.families.gpt import Falcon
 from simulator.families.latent import DeepSeek2
 from simulator.families.loops import check_runs

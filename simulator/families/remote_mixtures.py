@@ -7,8 +7,8 @@ from typing import Any
 from simulator.errors import describe
 from simulator.families.config import Config
 from simulator.families.dense import Llama
-from simulator.families.files import Files, Windows
 from simulator.families.family import Family, extra
+from simulator.families.files import Files, Windows
 from simulator.families.latent import DeepSeek2, DeepSeek3
 from simulator.families.mixtures import Hunyuan, QwenMoe
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.families.dense import Llama, Mistral
-from simulator.families.files import Files
 from simulator.families.family import Family, extra
+from simulator.families.files import Files
 
 
 class Mllama(Llama):
@@ -15,7 +15,7 @@ class Mllama(Llama):
     types = ("mllama_text_model",)
     converted = "llama"
     gguf_also = {"mllama": "llama"}  # of Ollama: for text alone its layers of cross-attention are skipped
-    gguf_files = Files(further="cross_attn_")
+    gguf_files = Files(held="cross_attn_")
     extra_rows = 8
 
     def _sees(self, index: int) -> bool:

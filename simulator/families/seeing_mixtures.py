@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.families.dense_first import DenseFirst, Ernie45Moe
-from simulator.families.files import Files, Windows
 from simulator.families.family import Family, extra, shared_biases
+from simulator.families.files import Files, Windows
 
 
 class DeepSeekOcr(DenseFirst):

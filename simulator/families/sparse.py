@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from simulator.errors import describe
 from simulator.families.config import Config
-from simulator.families.files import Files, Windows
 from simulator.families.family import extra
+from simulator.families.files import Files, Windows
 from simulator.families.hybrid import Hybrid, Qwen35Moe, further_blocks
 from simulator.families.latent import DeepSeek2, DeepSeek3, DeepSeek32
 

@@ -25,7 +25,8 @@ def registered(folder: Path) -> dict[str, str]:
                 classes[node.name] = node
     found = {}
     for node in classes.values():
-        names = [each.value for call in node.decorator_list if isinstance(call, ast.Call) for each in call.args]
+        calls = [call for call in node.decorator_list if isinstance(call, ast.Call) and call.func.attr == "register"]
+        names = [each.value for call in calls for each in call.args]
         arch = architecture(node, classes)
         if arch not in (None, "MMPROJ"):
             found |= dict.fromkeys(names, arch)
