@@ -9,6 +9,7 @@ from simulator.families import (
     dense_first,
     dense_further,
     gemma,
+    gguf_only,
     gpt,
     hybrid,
     latent,
@@ -31,7 +32,7 @@ from simulator.families import (
     zamba,
 )
 from simulator.families.config import config_classes, type_of_class
-from simulator.families.family import BY_CLASS, FAMILIES, Family
+from simulator.families.family import ARCHITECTURES, BY_CLASS, FAMILIES, Family
 
 MODULES = (
     convolution,
@@ -40,6 +41,7 @@ MODULES = (
     dense_first,
     dense_further,
     gemma,
+    gguf_only,
     gpt,
     hybrid,
     latent,
@@ -66,6 +68,11 @@ MODULES = (
 def family_of(model_type: str) -> type[Family] | None:
     """The family of a model_type in a config.json; None where none is known."""
     return FAMILIES.get(model_type)
+
+
+def family_of_files(architecture: str) -> type[Family] | None:
+    """The family of a general.architecture, as llama.cpp or another program spells it; None where none is known."""
+    return ARCHITECTURES.get(architecture)
 
 
 def family_by_class(model_type: str, names: object) -> tuple[type[Family], str | None] | None:

@@ -6,7 +6,10 @@ from typing import Any
 
 from simulator.errors import InputError
 from simulator.families.family import extra
+from simulator.families.files import Files, Windows
 from simulator.families.hybrid import Hybrid
+
+_NORM_OF_LFM2 = {"token_embd_norm": "output_norm"}
 
 
 class Lfm2(Hybrid):
@@ -14,6 +17,8 @@ class Lfm2(Hybrid):
 
     types = ("lfm2",)
     gguf = ("lfm2",)
+    # Where the file has a window, every layer of attention has.
+    gguf_files = Files(windows=Windows(0), roles=_NORM_OF_LFM2)
     qk_norm = "head"
     qkv_bias = output_bias = ffn_bias = False
     tied = True
@@ -55,6 +60,7 @@ class Lfm2Moe(Lfm2):
 
     types = ("lfm2_moe",)
     gguf = ("lfm2moe",)
+    gguf_files = Files(roles=_NORM_OF_LFM2)
 
     def rule(self, index: int) -> str:
         """There is none: layer_types is needed."""
@@ -77,7 +83,6 @@ class Lfm3(Lfm2):
     """LFM3: windows in half of the attention layers, gates for their heads, norms before and after each half."""
 
     types = ("lfm3",)
-    gguf = ()
     qkv_bias = output_bias = None
 
     def rule(self, index: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.families.family import Family, extra
+from simulator.families.files import Files, Windows
 
 
 class Llama(Family):
@@ -25,7 +26,6 @@ class IQuestCoder(Llama):
     """IQuest-Coder: Llama."""
 
     types = ("iquestcoder",)
-    gguf = ()
     converted = "llama"
 
 
@@ -33,7 +33,6 @@ class InternLm3(Llama):
     """InternLM3: the bias of the output goes with those of the network."""
 
     types = ("internlm3",)
-    gguf = ()
     converted = "llama"
 
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
@@ -61,7 +60,6 @@ class Ministral3(Mistral):
 
     types = ("ministral3",)
     gguf = ("mistral3",)
-    converted = None
 
 
 class Qwen2(Family):
@@ -122,6 +120,7 @@ class Olmo2(Family):
 
     types = ("olmo2",)
     gguf = ("olmo2",)
+    gguf_files = Files(windows=Windows(4))
     qk_norm = "full"
     ffn_bias = False
 
@@ -130,7 +129,8 @@ class Olmo3(Olmo2):
     """OLMo 3: OLMo 2 with windows in three of four layers."""
 
     types = ("olmo3",)
-    gguf = ()
+    gguf_also = {"olmo3": "olmo2"}  # of Ollama
+    gguf_files = Olmo2.gguf_files
     converted = "olmo2"
     full_every = 4
 
@@ -146,7 +146,8 @@ class GraniteSwa(Granite):
     """Granite with windows in three of four layers and a learned sink per head."""
 
     types = ("granite_swa",)
-    gguf = ("granite-swa",)
+    gguf = ("granite_swa",)
+    gguf_files = Files(windows=Windows())
     sinks = full_first = True
     full_every = 4
 
@@ -186,8 +187,6 @@ class Helium(Llama):
     """Kyutai's Helium: the output projects from d_model values, and has no bias."""
 
     types = ("helium",)
-    gguf = ()
-    converted = "llama"
     output_bias = False
 
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
@@ -205,8 +204,6 @@ class Cwm(Llama):
     """Meta's Code World Model: windows but in every fourth layer."""
 
     types = ("cwm",)
-    gguf = ()
-    converted = "llama"
     qkv_bias = output_bias = False
     full_every, full_first = 4, True
 
@@ -244,6 +241,7 @@ class Exaone4(Family):
 
     types = ("exaone4",)
     gguf = ("exaone4",)
+    gguf_files = Files(windows=Windows(4, tokens=4096, asks=False, layers=64))
     qk_norm = "head"
     qkv_bias = output_bias = ffn_bias = False
 
@@ -276,6 +274,7 @@ class Cohere2(Family):
 
     types = ("cohere2",)
     gguf = ("cohere2",)
+    gguf_files = Files(windows=Windows(4))
     tied = True
     norms, ffn_bias = 1, False
 
@@ -289,7 +288,6 @@ class CohereCompass(Cohere2):
     """Cohere's text part of North Micro Vision: windows only where layer_types has them."""
 
     types = ("cohere_compass_text",)
-    gguf = ()
     full_every = 0
 
 

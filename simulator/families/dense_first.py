@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.families.family import Family, extra, shared_biases
+from simulator.families.files import Files, Windows
 
 
 class DenseFirst(Family):
@@ -45,13 +46,14 @@ class SarvamMoe(Glm4Moe):
     """Sarvam's mixtures: GLM-4.5's layers."""
 
     types = ("sarvam_moe",)
-    gguf = ()
+    converted = "bailingmoe2"  # by the class that published checkpoints name
 
 
 class SolarOpen(DenseFirst):
     """Solar Open: experts in every layer."""
 
     types = ("solar_open",)
+    converted = "glm4moe"
     output_bias = False
 
     def has_experts(self, index: int) -> bool:
@@ -84,6 +86,7 @@ class ExaoneMoe(DenseFirst):
 
     types = ("exaone_moe",)
     gguf = ("exaone-moe",)
+    gguf_files = Files(windows=Windows(4, tokens=128, asks=False))
     qk_norm = "head"
     qkv_bias = output_bias = ffn_bias = False
 
@@ -99,7 +102,7 @@ class HunyuanV3(DenseFirst):
     """Hunyuan 3: norms of query and key, shared experts with biases as mlp_bias says."""
 
     types = ("hy_v3",)
-    gguf = ("hy-v3",)
+    gguf = ("hy_v3",)
     qk_norm = "head"
 
     def layer_beside(self, index: int) -> list[dict[str, Any]]:
@@ -114,6 +117,7 @@ class Laguna(DenseFirst):
 
     types = ("laguna",)
     gguf = ("laguna",)
+    gguf_files = Files(windows=Windows(4, full_first=True))
     qk_norm = "head"
     balance, router_bias = False, True
 
@@ -137,6 +141,7 @@ class MiMoV2(DenseFirst):
     like = "mimo_v2_flash"
     harmless = ("attention_chunk_size",)
     gguf = ("mimo2",)
+    gguf_files = Files(windows=Windows())
     output_bias = False
 
     def is_windowed(self, index: int) -> bool:
@@ -195,6 +200,7 @@ class Afmoe(DenseFirst):
 
     types = ("afmoe",)
     gguf = ("afmoe",)
+    gguf_files = Files(windows=Windows(4))
     qk_norm = "head"
     norms = 4
     balance, router_bias = False, True

@@ -68,7 +68,6 @@ class Apertus15(Apertus):
     """Apertus 1.5's text part: the head may have fewer rows than the embedding."""
 
     types = ("apertus1p5_text",)
-    gguf = ()
 
     @property
     def _pruned(self) -> int:
@@ -101,6 +100,7 @@ class BitNet(Family):
 
     types = ("bitnet",)
     gguf = ("bitnet",)
+    gguf_also = {"bitnet-25": "bitnet", "bitnet-b1.58": "bitnet"}  # of ik_llama.cpp and bitnet.cpp
     ffn_bias = False
 
     def layer_beside(self, index: int) -> list[dict[str, Any]]:

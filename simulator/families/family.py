@@ -6,15 +6,19 @@ from typing import Any, ClassVar
 
 from simulator.errors import InputError
 from simulator.families.config import MAX_POSITIONS, Config
+from simulator.families.files import Files
 from simulator.spec.model import MAX_LAYERS
 
 FAMILIES: dict[str, type[Family]] = {}  # by model_type
 BY_CLASS: dict[str, type[Family]] = {}  # by the name of the class that a config has under architectures
 ARCHITECTURES: dict[str, type[Family]] = {}  # by general.architecture of GGUF files
+_OWN = {"types", "classes", "gguf", "gguf_also", "gguf_files", "converted"}
 
 
 class Family:
-    """One architecture: `types` are its model_type in a config.json, `gguf` what its GGUF files call themselves.
+    """One architecture: `types` are its model_type in a config.json, `gguf` what llama.cpp calls its GGUF files.
+
+    These, and what else is told of GGUF files, hold for one class alone: a subclass does not take them over.
 
     The switches say what no key does; where one is None, the keys decide. A subclass overrides a method where its layers differ.
     Methods return fields of the kinds in spec/: what stands in a model's YAML.
@@ -23,6 +27,8 @@ class Family:
     types: ClassVar[tuple[str, ...]] = ()
     gguf: ClassVar[tuple[str, ...]] = ()
     classes: ClassVar[tuple[str, ...]] = ()  # names under architectures, where no other type of transformers has them
+    gguf_also: ClassVar[dict[str, str]] = {}  # what other programs call them: which of llama.cpp's names that is
+    gguf_files: ClassVar[Files] = Files()
     converted: ClassVar[str | None] = None  # what llama.cpp's converter calls it, where that is another family's name
 
     harmless: ClassVar[tuple[str, ...]] = ()  # keys that shape nothing beside those that transformers' class knows
@@ -68,13 +74,15 @@ class Family:
 
     def __init_subclass__(cls, **more: Any):
         super().__init_subclass__(**more)
-        for each in cls.__dict__.get("types", ()):
+        for each in _OWN - cls.__dict__.keys():
+            setattr(cls, each, getattr(Family, each))
+        for each in cls.types:
             assert each not in FAMILIES, f"two families have the type {each}"
             FAMILIES[each] = cls
-        for each in cls.__dict__.get("classes", ()):
+        for each in cls.classes:
             assert each not in BY_CLASS, f"two families have the class {each}"
             BY_CLASS[each] = cls
-        for each in cls.__dict__.get("gguf", ()):
+        for each in (*cls.gguf, *cls.gguf_also):
             assert each not in ARCHITECTURES, f"two families have the architecture {each}"
             ARCHITECTURES[each] = cls
 
@@ -120,8 +128,12 @@ class Family:
             "head_bias": self.config.flag("lm_head_bias", default=self.head_bias),
             "learned_positions": positions + self.position_rows if self.learned_positions else 0,
             "beside": self.beside(),
-            "architecture": self.converted or next(iter(self.gguf), None),
+            "architecture": self.architecture(),
         }
+
+    def architecture(self) -> str | None:
+        """What the GGUF file is called that llama.cpp's converter makes of it; None where it makes none."""
+        return self.converted or next(iter(self.gguf), None)
 
     def beside(self) -> list[dict[str, Any]]:
         """Further tensors outside the layers."""

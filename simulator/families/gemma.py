@@ -6,6 +6,7 @@ from typing import Any
 
 from simulator.families.config import Config
 from simulator.families.family import Family, extra
+from simulator.families.files import Files, Windows
 
 
 class Gemma(Family):
@@ -22,6 +23,7 @@ class Gemma2(Gemma):
 
     types = ("gemma2",)
     gguf = ("gemma2",)
+    gguf_files = Files(windows=Windows(2, tokens=4096, asks=False))
     norms = 4
     full_every = 2
 
@@ -30,7 +32,6 @@ class VaultGemma(Gemma2):
     """VaultGemma: Gemma 2 without the norms after each half."""
 
     types = ("vaultgemma",)
-    gguf = ()
     norms = 2
 
 
@@ -39,6 +40,7 @@ class Gemma3(Gemma2):
 
     types = ("gemma3_text",)
     gguf = ("gemma3",)
+    gguf_files = Files(windows=Windows(6))
     qk_norm = "head"
 
     @property
@@ -82,6 +84,7 @@ class Gemma3n(_Sharing):
 
     types = ("gemma3n_text",)
     gguf = ("gemma3n",)
+    gguf_files = Files(windows=Windows(5), own_layers=20)
     full_every = 5
 
     def model(self) -> dict[str, Any]:
@@ -99,6 +102,8 @@ class Gemma4(_Sharing):
 
     types = ("gemma4_text", "gemma4_unified_text")
     gguf = ("gemma4",)
+    # llama.cpp needs the list of windows; the period is that of transformers' config class.
+    gguf_files = Files(windows=Windows(6), value_is_key=True)
     full_every = 6
 
     def is_windowed(self, index: int) -> bool:

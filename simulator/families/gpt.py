@@ -29,7 +29,6 @@ class OpenAiGpt(Gpt2):
     """The first GPT: norms after the halves, none before the head."""
 
     types = ("openai-gpt",)
-    gguf = ()
     final_norm = False
     width_keys = ()
 
@@ -50,7 +49,6 @@ class GptNeo(Gpt2):
     """GPT-Neo: biases of the output alone, some layers attend to a window."""
 
     types = ("gpt_neo",)
-    gguf = ()
     qkv_bias = fused_qkv = False
 
     def remarks(self) -> list[str]:

@@ -124,7 +124,6 @@ class LaraMini(Qwen35Moe):
     """Translated's Lara 4 Mini: delta nets, windows and full attention in turn, an ungated shared expert."""
 
     types = ("lara_mini",)
-    gguf = ()
     output_gate = shared_gate = False
     tied = True
 

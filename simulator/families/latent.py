@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from simulator.families.config import Config
 from simulator.families.family import Family, extra, shared_biases
+from simulator.families.files import Files
 from simulator.families.hybrid import further_blocks
 
 
@@ -79,7 +80,6 @@ class DeepSeek3(DeepSeek2):
 
     types = ("deepseek_v3", "kimi_k2")
     like = "deepseek_v3"
-    gguf = ()
     converted = "deepseek2"
     first_dense = 3
     balance = True
@@ -90,6 +90,9 @@ class Glm4MoeLite(DeepSeek3):
     """GLM-4.7-Flash."""
 
     types = ("glm4_moe_lite",)
+    converted = "deepseek2"
+    gguf_also = {"glm4moelite": "deepseek2"}  # of Ollama, which gives its engine the widths of heads
+    gguf_files = Files(keeps_latents=True)
     first_dense = 1
 
 
@@ -98,7 +101,6 @@ class Mistral4(DeepSeek3):
 
     types = ("mistral4",)
     gguf = ("mistral4",)
-    converted = None
     first_dense = 0
     balance = False
 
@@ -107,7 +109,7 @@ class SarvamMla(DeepSeek3):
     """Sarvam 105B."""
 
     types = ("sarvam_mla",)
-    converted = None
+    converted = "deepseek2"
     first_dense = 1
 
 
@@ -115,7 +117,6 @@ class AxK1(DeepSeek3):
     """SKT's A.X-K1: a norm after the experts."""
 
     types = ("axk1",)
-    converted = None
     first_dense = 1
 
     def layer_beside(self, index: int) -> list[dict[str, Any]]:
@@ -128,7 +129,6 @@ class Youtu(DeepSeek2):
     """Tencent's Youtu-LLM: dense, the head is the embedding."""
 
     types = ("youtu",)
-    gguf = ()
     converted = "deepseek2"
     tied = True
     ffn_bias = False
@@ -147,7 +147,6 @@ class DeepSeek32(DeepSeek3):
 
     types = ("deepseek_v32",)
     gguf = ("deepseek32",)
-    converted = None
 
     def attention(self, index: int) -> dict[str, Any] | None:
         """Latents of which an index picks."""
@@ -168,6 +167,7 @@ class GlmDsa(DeepSeek32):
 
     types = ("glm_moe_dsa",)
     gguf = ("glm-dsa",)
+    gguf_files = Files(picks_every=(1_048_576, 2, 4))  # llama.cpp, src/models/glm-dsa.cpp
 
     def picks(self, index: int) -> dict[str, Any]:
         """With `is_shared` where the layer has no index of its own."""
@@ -192,7 +192,6 @@ class AxK2(DeepSeek32):
     """SKT's A.X-K2: gates on norms and outputs, made at low rank."""
 
     types = ("axk2",)
-    gguf = ()
     first_dense = 1
 
     def attention(self, index: int) -> dict[str, Any] | None:
@@ -233,7 +232,6 @@ class MistralLarge4(GlmDsa):
     """Mistral Large 4: whole queries, layers without positions, learned scales of each head's scores, latents of earlier layers."""
 
     types = ("mistral_large4_text",)
-    gguf = ()
     balance = False
     first_dense = 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.families.family import extra
+from simulator.families.files import Files
 from simulator.families.hybrid import Hybrid
 from simulator.families.latent import DeepSeek3
 
@@ -33,8 +34,6 @@ def delta_attention(
 class KimiDelta(Hybrid, DeepSeek3):
     """Three layers of delta attention to one of latents without positions."""
 
-    gguf = ()
-    converted = None
     can_tie = False
     first_dense = 1
     mixers = {"full_attention": "latent", "linear_attention": "recurrence"}
@@ -83,9 +82,9 @@ class KimiLinear(KimiDelta):
         """Whether each half of a layer reads a mix of the outputs of earlier blocks of attn_res_block_size layers."""
         return self.config.count("attn_res_block_size", default=0) > 0
 
-    def model(self) -> dict[str, Any]:
+    def architecture(self) -> str:
         """K3 by its own name."""
-        return {**super().model(), "architecture": "kimi-k3" if self.looks_back else "kimi-linear"}
+        return "kimi-k3" if self.looks_back else "kimi-linear"
 
     def experts(self, index: int, **more: Any) -> dict[str, Any]:
         """Routed experts of K3 work on routed_expert_hidden_size values."""
@@ -146,6 +145,7 @@ class MiniMax(Hybrid):
     types = ("minimax", "minimax_text_01", "minimax_m1")
     like = "minimax"
     gguf = ("minimax-01",)
+    gguf_files = Files(lightning=True)
     harmless = ("postnorm", "shared_moe_mode")
     qkv_bias = output_bias = False
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from simulator.families.config import Config
 from simulator.families.family import Family, extra
+from simulator.families.files import Files
 from simulator.spec.model import MAX_LAYERS
 
 
@@ -86,6 +87,7 @@ class HrmText(Family):
 
     types = ("hrm_text",)
     gguf = ("hrm_text",)
+    gguf_files = Files(stacks=True)
     norms, final_norm = 0, False
 
     @property

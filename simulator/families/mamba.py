@@ -101,7 +101,12 @@ class Bamba(Hybrid):
     """IBM's Bamba: Mamba 2, and attention in the layers of attn_layer_indices."""
 
     types = ("bamba",)
-    converted = "granitehybrid"
+
+    def architecture(self) -> str:
+        """Without Mamba the converter makes a Granite of it."""
+        if any(self.layer_type(index) == "linear_attention" for index in range(self.n_layers)):
+            return "granitehybrid"
+        return "granitemoe" if self.config.count("num_experts_per_tok", default=0) else "granite"
 
     def layer_type(self, index: int) -> str:
         """By attn_layer_indices alone."""
@@ -120,7 +125,6 @@ class GraniteHybrid(Bamba):
 
     types = ("granitemoehybrid",)
     gguf = ("granitehybrid",)
-    converted = None
 
     def layer_type(self, index: int) -> str:
         """By layer_types, and without it Mamba everywhere."""
@@ -196,6 +200,7 @@ class NemotronH(Hybrid):
     types = ("nemotron_h",)
     harmless = ("time_step_rank",)  # Mamba 2 has none
     gguf = ("nemotron_h", "nemotron_h_moe")
+    gguf_also = {"nemotron_h_omni": "nemotron_h_moe"}  # of Ollama
     norms = 1
     can_tie = False
     balance = True
@@ -203,6 +208,10 @@ class NemotronH(Hybrid):
     qkv_bias = output_bias = False
     mixers = {**Hybrid.mixers, "moe": "no_mixer", "mlp": "no_mixer"}
     letters = {"M": "linear_attention", "E": "moe", "*": "full_attention", "-": "mlp"}
+
+    def architecture(self) -> str:
+        """As the converter has it: with experts where the file itself says how many a token takes."""
+        return "nemotron_h_moe" if self.config.given("num_experts_per_tok") else "nemotron_h"
 
     @property
     def n_layers(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.families.family import Family, extra
+from simulator.families.files import Files, Windows
 
 
 class Beam(Family):
@@ -36,6 +37,7 @@ class Mellum(Family):
 
     types = ("mellum",)
     gguf = ("mellum",)
+    gguf_files = Files(windows=Windows(4))
     qk_norm = "head"
     ffn_bias = False
 

@@ -6,12 +6,14 @@ from typing import Any
 
 from simulator.families.dense import Llama, Qwen2
 from simulator.families.family import Family, extra, shared_biases
+from simulator.families.files import Files, Windows
 
 
 class Mixtral(Family):
     """Mixtral: every layer has experts."""
 
     types = ("mixtral",)
+    converted = "llama"
     qkv_bias = output_bias = False
     uses_window = True
 
@@ -49,7 +51,6 @@ class GraniteMoeShared(GraniteMoe):
     """Granite mixtures with a shared expert of its own width."""
 
     types = ("granitemoeshared",)
-    gguf = ()
     converted = "granitemoe"
 
     def experts(self, index: int, **more: Any) -> dict[str, Any]:
@@ -62,6 +63,7 @@ class GraniteMoeSwa(GraniteMoeShared):
     """Granite mixtures with windows in three of four layers and a learned sink per head."""
 
     types = ("granitemoe_swa",)
+    converted = "granite_swa"
     sinks = True
 
     def is_windowed(self, index: int) -> bool:
@@ -74,7 +76,9 @@ class GptOss(Family):
     """gpt-oss: a learned sink per head, biases of experts and router, every second layer with a window."""
 
     types = ("gpt_oss",)
-    gguf = ("gpt-oss", "gptoss")
+    gguf = ("gpt-oss",)
+    gguf_also = {"gptoss": "gpt-oss"}  # of Ollama
+    gguf_files = Files(windows=Windows(2))
     sinks = expert_bias = router_bias = True
 
     def is_windowed(self, index: int) -> bool:
@@ -271,6 +275,8 @@ class Cohere2Moe(Family):
 
     types = ("cohere2_moe",)
     gguf = ("cohere2moe",)
+    gguf_also = {"cohere2_moe": "cohere2moe"}  # of ik_llama.cpp
+    gguf_files = Files(windows=Windows(4, full_first=True))
     tied = True
     norms = 1
 
@@ -352,6 +358,7 @@ class Llama4(Llama):
 
     types = ("llama4_text",)
     gguf = ("llama4",)
+    gguf_files = Files(windows=Windows(4, tokens=8192, is_fixed=True, asks=False, is_chunk=True))
 
     def window(self, index: int) -> dict[str, int]:
         """Chunks, as layer_types says, or no_rope_layers, or in all but every fourth layer."""

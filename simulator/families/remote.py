@@ -7,6 +7,7 @@ from typing import Any
 from simulator.errors import InputError
 from simulator.families.config import Config
 from simulator.families.family import Family, extra
+from simulator.families.files import Files
 
 
 class InternLm2(Family):
@@ -110,6 +111,7 @@ class Deci(Family):
 
     types = ("nemotron-nas",)
     gguf = ("deci",)
+    gguf_files = Files(bare_output=True)
     qkv_bias = output_bias = ffn_bias = False
 
     def _half(self, index: int, name: str) -> Config:

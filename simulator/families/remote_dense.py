@@ -7,6 +7,7 @@ from typing import Any
 from simulator.families.dense import Llama, Phi3, Qwen2
 from simulator.families.dense_further import StableLm
 from simulator.families.family import Family, extra
+from simulator.families.files import Files, Windows
 from simulator.families.gpt import Falcon
 from simulator.families.latent import DeepSeek2
 from simulator.families.loops import check_runs
@@ -22,6 +23,7 @@ class LlamaByOtherNames(Llama):
         "TeleChat3ForCausalLM",
         "TeleFLMForCausalLM",
     )
+    converted = "llama"
     like = "llama"
 
 
@@ -39,7 +41,6 @@ class MiMo(Qwen2):
 
     types = ("mimo",)
     classes = ("MiMoForCausalLM",)
-    gguf = ()
     like = "qwen2"
 
 
@@ -47,7 +48,6 @@ class DotsOcr(Qwen2):
     """dots.ocr: the part that writes is a Qwen2."""
 
     types = ("dots_ocr",)
-    gguf = ()
     converted = "qwen2"
     like = "qwen2"
 
@@ -136,6 +136,7 @@ class Plamo3(Family):
         "PLaMo3ForCausalLM",
     )
     gguf = ("plamo3",)
+    gguf_files = Files(windows=Windows(8))
     harmless = ("interleaved_sliding_window", "rope_local_theta")
     norms = 4
     qk_norm = "head"
@@ -206,7 +207,6 @@ class RefinedWeb(Falcon):
     """Falcon by its first names: n_head_kv keys and values (40B), one (7B), or one for each head."""
 
     types = ("RefinedWeb", "RefinedWebModel")
-    gguf = ()
     converted = "falcon"
     like = "falcon"
 
@@ -226,7 +226,6 @@ class StableLmEpoch(StableLm):
     """StableLM 3B and 2 by their first name."""
 
     types = ("stablelm_epoch",)
-    gguf = ()
     converted = "stablelm"
     like = "stablelm"
 
@@ -235,7 +234,6 @@ class PhiOfMicrosoft(Phi):
     """Phi-1.5 and 2 by their first names."""
 
     types = ("phi-msft", "mixformer-sequential")
-    gguf = ()
     converted = "phi2"
     harmless = ("fused_dense", "flash_rotary")
 
@@ -244,7 +242,6 @@ class Phi3Vision(Phi3):
     """Phi-3 and 3.5 vision, Phi-4 multimodal by its first name: the part that writes is a Phi-3."""
 
     types = ("phi3_v", "phi4mm")
-    gguf = ()
     converted = "phi3"
     like = "phi3"
     harmless = ("embd_layer", "full_attn_mod", "vision_lora", "speech_lora")
@@ -337,6 +334,7 @@ class Spark25(Llama):
 
     types = ("spark2_5",)
     gguf = ("spark2_5",)
+    gguf_files = Files(windows=Windows())
     classes = ("Spark2_5ForCausalLM",)
     like = "llama"
     harmless = ("headwise_attn_output_gate",)
@@ -354,6 +352,7 @@ class Nanbeige(Llama):
 
     types = ("nanbeige",)
     gguf = ("nanbeige",)
+    gguf_files = Files(loops="num_loops")
     classes = ("NanbeigeForCausalLM",)
     like = "llama"
     harmless = ("skip_loop_final_norm",)

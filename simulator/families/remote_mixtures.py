@@ -8,6 +8,7 @@ from simulator.errors import describe
 from simulator.families.config import Config
 from simulator.families.dense import Llama
 from simulator.families.family import Family, extra
+from simulator.families.files import Files, Windows
 from simulator.families.latent import DeepSeek2, DeepSeek3
 from simulator.families.mixtures import Hunyuan, QwenMoe
 
@@ -46,8 +47,11 @@ class Bailing(Family):
         """Those with linear attention have other layers."""
         if self.config.given("layer_group_size"):
             raise self.config.wrong("layer_group_size", "Ling with linear attention is known as bailing_hybrid alone")
-        name = "bailingmoe2" if self.config.flag("use_qk_norm") else "bailingmoe"
-        return {**super().model(), "architecture": name}
+        return super().model()
+
+    def architecture(self) -> str:
+        """The second has norms of query and key."""
+        return "bailingmoe2" if self.config.flag("use_qk_norm") else "bailingmoe"
 
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
         """Biases of query, key and value by a key of their own, or by that of all."""
@@ -75,13 +79,11 @@ class Param2Moe(Bailing):
     """BharatGen's Param 2: Ling 2, biases of query, key and value by use_qkv_bias alone."""
 
     types = ("param2moe",)
-    gguf = ()
     classes = ("Param2MoEForCausalLM",)
     ffn_bias = False
 
-    def model(self) -> dict[str, Any]:
+    def architecture(self) -> None:
         """GGUF files have no name for it."""
-        return {**super().model(), "architecture": None}
 
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
         """Biases by two keys."""
@@ -110,6 +112,7 @@ class Grok(Family):
         "GrokForCausalLM",
     )
     gguf = ("grok",)
+    gguf_files = Files(roles={"attn_output_norm": "post_attention_norm"})
     harmless = ("max_attn_value", "global_attn_every_n", "sliding_window_size")
     norms = 4
     qkv_bias = output_bias = ffn_bias = False
@@ -209,7 +212,6 @@ class HunyuanOfHub(Hunyuan):
     """Hunyuan Large, and 7B by its first name: norms of query and key as use_qk_norm says, keys and values shared by pairs of layers."""
 
     types = ("hunyuan",)
-    gguf = ()
     harmless = (*Hunyuan.harmless, "num_shared_expert", "moe_topk")
     tied = True
 
@@ -233,6 +235,7 @@ class SmallThinker(Family):
     types = ("smallthinker",)
     classes = ("SmallThinkerForCausalLM",)
     gguf = ("smallthinker",)
+    gguf_files = Files(windows=Windows(4, full_first=True, tokens=4096, is_fixed=True))
     harmless = ("rope_layout", "moe_enable_secondary_experts", "moe_enable_early_router", "moe_layer_layout")
     qkv_bias = output_bias = False
 
@@ -316,6 +319,7 @@ class Maple(Family):
 
     types = ("maple",)
     gguf = ("maple",)
+    gguf_files = Files(windows=Windows())
     classes = ("MapleForCausalLM",)
     harmless = ("nope_on_global_attention",)
     qk_norm = "head"
@@ -358,7 +362,6 @@ class PanguUltra(DeepSeek3):
 
     types = ("pangu_ultra_moe",)
     classes = ("PanguUltraMoEForCausalLM",)
-    converted = None
     like = "deepseek_v3"
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.families.family import Family, extra
+from simulator.families.files import Files
 from simulator.families.hybrid import Hybrid
 
 
@@ -147,6 +148,7 @@ class Plamo2(Hybrid):
 
     types = ("plamo2",)
     gguf = ("plamo2",)
+    gguf_files = Files(state_groups=True)
     harmless = ("mamba_chunk_size", "full_attention_idx", "attention_window_size")
     norms = 4
     qk_norm = "full"

@@ -15,6 +15,7 @@ class Qwen2Seeing(Qwen2):
 
     types = ("qwen2_vl_text", "qwen2_5_vl_text", "qwen2_5_omni_text")
     gguf = ("qwen2vl",)
+    gguf_also = {"qwen25vl": "qwen2vl"}  # of Ollama
 
 
 class Qwen3Seeing(Qwen3):
@@ -43,6 +44,7 @@ class Glm4Seeing(Family):
     """GLM-4.1V and 4.6V: four norms, biases of query, key and value, gate and up in one matrix."""
 
     types = ("glm4v_text",)
+    converted = "glm4"
     norms = 4
     qkv_bias, output_bias, ffn_bias = True, False, False
 
@@ -55,6 +57,8 @@ class GlmOcr(Glm4Seeing):
     """GLM-OCR: without those biases."""
 
     types = ("glm_ocr_text",)
+    converted = "glm4"
+    gguf_also = {"glmocr": "glm4"}  # of Ollama
     qkv_bias = False
 
 
@@ -62,6 +66,7 @@ class Glm4MoeSeeing(Glm4Moe):
     """GLM-4.5V: GLM-4.5 without norms of query and key."""
 
     types = ("glm4v_moe_text",)
+    converted = "glm4moe"
 
 
 class PlainLlama(Llama):
@@ -82,6 +87,7 @@ class HunyuanVl(Llama):
     """Hunyuan VL: norms of query and key."""
 
     types = ("hunyuan_vl_text",)
+    gguf = ("hunyuan_vl",)
     qk_norm = "head"
 
 

@@ -6,13 +6,16 @@ from typing import Any
 
 from simulator.families.dense import Llama, Mistral
 from simulator.families.family import Family, extra
+from simulator.families.files import Files
 
 
 class Mllama(Llama):
     """Llama 3.2 Vision: some layers attend to a picture alone; without one they are left out."""
 
     types = ("mllama_text_model",)
-    gguf = ("mllama",)
+    converted = "llama"
+    gguf_also = {"mllama": "llama"}  # of Ollama: for text alone its layers of cross-attention are skipped
+    gguf_files = Files(held="cross_attn_")
     extra_rows = 8
 
     def _sees(self, index: int) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from simulator.families.dense_first import DenseFirst, Ernie45Moe
 from simulator.families.family import Family, extra, shared_biases
+from simulator.families.files import Files, Windows
 
 
 class DeepSeekOcr(DenseFirst):
@@ -13,6 +14,7 @@ class DeepSeekOcr(DenseFirst):
 
     types = ("deepseek_ocr2_text",)
     gguf = ("deepseek2-ocr",)
+    gguf_also = {"deepseekocr": "deepseek2-ocr"}  # of Ollama
     balance = False
 
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
@@ -31,7 +33,6 @@ class Ernie45VlMoe(Ernie45Moe):
     """ERNIE 4.5 VL: experts for words and experts for pictures in each layer; words use theirs only."""
 
     types = ("ernie4_5_vl_moe_text",)
-    gguf = ()
 
     def model(self) -> dict[str, Any]:
         """The head has no bias."""
@@ -79,6 +80,7 @@ class Step35(DenseFirst):
 
     types = ("step3p5",)
     gguf = ("step35",)
+    gguf_files = Files(windows=Windows())
     qk_norm = "head"
 
     def has_experts(self, index: int) -> bool:
@@ -115,6 +117,8 @@ class MuseGlimmer(Family):
     """Muse Glimmer: four norms, a gate for what attention puts out, windows in three of four layers."""
 
     types = ("muse_glimmer_text",)
+    gguf = ("muse-glimmer",)
+    gguf_files = Files(windows=Windows(4))
     norms = 4
     ffn_bias = False
 

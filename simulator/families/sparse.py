@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from simulator.errors import describe
 from simulator.families.config import Config
 from simulator.families.family import extra
+from simulator.families.files import Files, Windows
 from simulator.families.hybrid import Hybrid, Qwen35Moe, further_blocks
 from simulator.families.latent import DeepSeek2, DeepSeek3, DeepSeek32
 
@@ -18,6 +19,7 @@ class DeepSeek4(Hybrid):
     types = ("deepseek_v4", "deepseek_ref")
     like = "deepseek_v4"
     gguf = ("deepseek4",)
+    gguf_files = Files(roles={"attn_kv_a_norm": "attn_kv_norm"})
     ffn_bias = False
     mixers = {
         "sliding_attention": "compressed",
@@ -108,6 +110,7 @@ class Dots3Note(Hybrid, DeepSeek32):
 
     types = ("dots3_note_text",)
     gguf = ("dots3note",)
+    gguf_files = Files(windows=Windows())
     first_dense = 1
     mixers = {"full_attention": "latent", "indexed_attention": "indexed", "sliding_attention": "windowed"}
     own: ClassVar[dict[str, int]] = {
@@ -174,7 +177,6 @@ class LongCatFlash(DeepSeek3):
     """LongCat-Flash: each layer is two of attention and network, with experts across both of which some do nothing."""
 
     types = ("longcat_flash",)
-    converted = None
 
     @property
     def n_layers(self) -> int:
@@ -226,7 +228,7 @@ class Qwen4Exp(Qwen35Moe):
     """Qwen4: gated delta nets and attention to what an index picks, gated residual streams, tables of n-grams in some layers."""
 
     types = ("qwen4_exp_text",)
-    gguf = ()
+    converted = "qwen4exp"
     norms, final_norm = 0, False
     mixers = {"indexed_attention": "indexed", "full_attention": "indexed", "linear_attention": "recurrence"}
 

@@ -13,7 +13,7 @@ class HyV4(GlmDsa):
     """Tencent's Hy4: a gate and a learned sink for what attention puts out, streams that do not mix with each other."""
 
     types = ("hy_v4", "hy_v4_vl_text")
-    gguf = ()
+    gguf = ("hy_v4",)
     first_dense = 1
 
     def model(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class Glm5Next(KimiLinear, GlmDsa):
     """GLM-5.3 Flash: delta attention, and every fourth layer latents without positions, whose index has a key for index_kpool tokens."""
 
     types = ("glm5_next_text",)
-    gguf = ("glm5-next",)
+    converted = "glm5-next"
     can_tie = True
     first_dense = 3
     mixers = {"full_attention": "indexed", "indexed_attention": "indexed", "linear_attention": "recurrence"}
@@ -48,6 +48,10 @@ class Glm5Next(KimiLinear, GlmDsa):
         """With hc_mult streams, whose sum goes to the head."""
         streams = {"kind": "hyper_connections", "n": self.config.size("hc_mult"), "weighs_last": False}
         return {**super().model(), "streams": streams}
+
+    def architecture(self) -> str | None:
+        """Its own, not Kimi's."""
+        return self.converted
 
     def rule(self, index: int) -> str:
         """Every fourth layer has latents."""

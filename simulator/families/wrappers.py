@@ -18,6 +18,7 @@ _WHOLE_INSIDE = (
     "instructblip",
     "instructblipvideo",
 )  # their part that writes is a model with a head of its own
+_CONVERTED = {("mistral3", "mistral"): "mistral3", ("qwen3_asr", "qwen3"): "qwen3vl"}  # (whole, text part)
 
 
 def text_part(file: Path, whole: dict[str, Any]) -> tuple[Config, list[str]]:
@@ -56,6 +57,11 @@ def _inner(whole: dict[str, Any], key: str, sub: dict[str, Any], outer_class: di
     if isinstance(tied, bool):
         found[_OUTRANKS] = tied
     return found
+
+
+def architecture_of_whole(whole: dict[str, Any], config: Config, own: str | None) -> str | None:
+    """What llama.cpp's converter calls a whole, where that differs from what its text part alone is called, which is *own*."""
+    return _CONVERTED.get((whole["model_type"], config.type), own)
 
 
 def check_head(file: Path, whole: dict[str, Any], tied: bool, vocab: int, d_model: int) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from simulator.errors import InputError
 from simulator.families.all import family_of
 from simulator.families.config import config_classes
-from simulator.families.family import ARCHITECTURES, FAMILIES, Family
+from simulator.families.family import FAMILIES, Family
+from simulator.families.gguf import family_of_gguf, names_in_files, why_no_forecast
 from simulator.families.refused import REASONS, why_refused
 from simulator.families.wrappers import text_part
-from simulator.importers import gguf_architectures
 
 CONFIG, GGUF = "config.json", "GGUF"
 
@@ -61,10 +61,10 @@ def _of_config(name: str) -> Known | None:
 
 def of_gguf_files() -> Iterator[Known]:
     """Every general.architecture that is known."""
-    for name in gguf_architectures.names_in_files():
-        reason = gguf_architectures.why_no_forecast(name)
-        family = ARCHITECTURES.get(name) or ARCHITECTURES.get(gguf_architectures.family_of(name) or "")
-        yield Known(name, GGUF, reason or (described(family) if family else "as llama.cpp loads it"), reason is None)
+    for name in names_in_files():
+        reason, family = why_no_forecast(name), family_of_gguf(name)
+        if reason or family:
+            yield Known(name, GGUF, reason or described(family), reason is None)
 
 
 def described(family: type[Family]) -> str:

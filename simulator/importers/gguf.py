@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from simulator.errors import InputError, describe, printable
-from simulator.importers.gguf_architectures import Architecture, architecture_of, why_no_forecast
+from simulator.families.gguf import Architecture, architecture_of, why_no_forecast
 from simulator.importers.gguf_file import MAX_POSITIONS, GgufFile, open_file_of
 from simulator.importers.gguf_header import FileTensor, Header, read_header
 from simulator.importers.gguf_layers import Read, check_known, read_layer
@@ -41,11 +41,7 @@ def _architecture(path: Path, header: Header) -> Architecture:
         raise InputError(f"{path}: general.architecture is missing, it names what the model is")
     reason = why_no_forecast(name)
     if reason:
-        raise InputError(
-            f"{path}: {printable(name)} is {reason}"
-            if reason.startswith(("a", "the"))
-            else f"{path}: {printable(name)}: {reason}"
-        )
+        raise InputError(f"{path}: architecture {describe(name)} is {reason}")
     found = architecture_of(name)
     if found is None:
         raise InputError(

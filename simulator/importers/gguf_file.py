@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, describe, printable
-from simulator.importers.gguf_architectures import Architecture
+from simulator.families.gguf import Architecture
 from simulator.importers.gguf_header import FileTensor, Header, Unread
 from simulator.spec.quant import bits_per_weight
 
@@ -21,13 +21,6 @@ _RENAMED = {
     "ffn_latent_in": "ffn_latent_down", "ffn_latent_out": "ffn_latent_up", "ffn_routed_down": "ffn_latent_down",
     "ffn_routed_up": "ffn_latent_up", "attn_o": "attn_output",
 }  # fmt: skip
-_OF_FAMILY = {
-    "deepseek4": {"attn_kv_a_norm": "attn_kv_norm"},
-    "grok": {"attn_output_norm": "post_attention_norm"},
-    "lfm2": {"output_norm": "output_norm", "token_embd_norm": "output_norm"},
-    "lfm2moe": {"output_norm": "output_norm", "token_embd_norm": "output_norm"},
-    "t5": {"dec.output_norm": "output_norm"},
-}
 # The dense network that stands beside the experts is what others call a shared one.
 _SHARED = {"ffn_gate": "ffn_gate_shexp", "ffn_up": "ffn_up_shexp", "ffn_down": "ffn_down_shexp"}
 _ROUTER_BIAS = ("exp_probs_b.bias", "exp_probs_b")
@@ -111,7 +104,7 @@ def open_file_of(path: Path, header: Header, kind: Architecture) -> GgufFile:
 def _role(file: GgufFile, name: str) -> str:
     role = name.removesuffix(".weight")
     stem, dot, what = role.partition(".") if role.endswith((".bias", ".scale", ".input_scale")) else (role, "", "")
-    renamed = {**_RENAMED, **_OF_FAMILY.get(file.kind.family, {})}
+    renamed = _RENAMED | file.kind.files.roles
     return renamed.get(stem, stem) + dot + what
 
 

@@ -10,9 +10,6 @@ from simulator.importers.gguf_windows import window_of
 from simulator.units import counted
 
 Block = dict[str, FileTensor]
-_GLM_5_2_CONTEXT = (
-    1_048_576  # from which on layers share indexes where the file does not say (llama.cpp, src/models/glm-dsa.cpp)
-)
 
 
 def latent(file: GgufFile, index: int, block: Block, n_layers: int) -> dict[str, Any]:
@@ -46,8 +43,8 @@ def latent(file: GgufFile, index: int, block: Block, n_layers: int) -> dict[str,
 
 
 def _keeps_whole_keys(file: GgufFile) -> bool:
-    # llama.cpp caches latents where the file has the widths of heads; Ollama gives them to it for this name of its own.
-    return file.key("attention.key_length_mla") is None and file.kind.name != "glm4moelite"
+    # llama.cpp caches latents where the file has the widths of heads.
+    return file.key("attention.key_length_mla") is None and not file.kind.files.keeps_latents
 
 
 def _index(file: GgufFile, layer: int, block: Block) -> dict[str, Any] | None:
@@ -67,8 +64,10 @@ def _has_index(file: GgufFile, layer: int, block: Block) -> bool:
     types = file.key("attention.indexer.types")
     if isinstance(types, list):
         return layer < len(types) and bool(types[layer]) and "indexer.attn_k" in block
-    if file.kind.family == "glm-dsa" and file.count("context_length", 0, at_most=10**9) >= _GLM_5_2_CONTEXT:
-        return layer < 2 or (layer - 2) % 4 == 0
+    if file.kind.files.picks_every:
+        context, n_first, period = file.kind.files.picks_every
+        if file.count("context_length", 0, at_most=10**9) >= context:
+            return layer < n_first or (layer - n_first) % period == 0
     return "indexer.attn_k" in block
 
 

@@ -58,12 +58,12 @@ def check_known(file: GgufFile) -> None:
             if sum(size > 1 for size in tensor.shape) < 2 or _stem(role) in known:
                 continue
             name = re.sub(r"^(blk|dec\.blk)\.\d+\.", "", tensor.name).removesuffix(".weight")
-            if _stem(name) not in known and not _is_cross(file, role):
+            if _stem(name) not in known and not _is_held(file, role):
                 raise file.wrong(f"tensor {printable(tensor.name, 80)!r} is not known in a {file.kind.name} model")
 
 
-def _is_cross(file: GgufFile, role: str) -> bool:
-    return file.kind.name == "mllama" and role.startswith("cross_attn_")
+def _is_held(file: GgufFile, role: str) -> bool:
+    return bool(file.kind.files.held) and role.startswith(file.kind.files.held)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def read_layer(file: GgufFile, place: Place, index: int, n_layers: int, d_model:
     if not block:
         _check_empty(file, place.block)
         return Read({"attention": None, "ffn": None, "norms": 0}, (), ())
-    if any(_is_cross(file, role) for role in block):
+    if any(_is_held(file, role) for role in block):
         idle = tuple(as_listed(role, tensor, idle=True) for role, tensor in block.items())
         return Read({"attention": None, "ffn": None, "norms": 0}, idle, ())
     fields = {

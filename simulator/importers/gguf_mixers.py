@@ -13,7 +13,6 @@ from simulator.importers.gguf_windows import window_of
 from simulator.units import counted
 
 Block = dict[str, FileTensor]
-_GEMMA_3N_OWN = 20  # of its layers keep a cache; llama.cpp knows it, files do not say
 _ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_output")
 
 
@@ -47,7 +46,7 @@ def _state(file: GgufFile, block: Block) -> dict[str, Any] | None:
         return delta_net(file, block)
     if "ssm_in" in block:
         return mamba2(file, block)
-    if file.kind.family == "minimax-01" and "attn_gate" in block:
+    if file.kind.files.lightning and "attn_gate" in block:
         return lightning(file, block)
     return None
 
@@ -58,7 +57,7 @@ def _none_expected(file: GgufFile, index: int, block: Block) -> None:
     if not found and not any(role.startswith("ssm_") for role in block):
         return
     heads, kv_heads = file.count("attention.head_count", 0, index), file.count("attention.head_count_kv", 0, index)
-    if found == ["attn_output"] and file.kind.family == "deci" and heads and not kv_heads:
+    if found == ["attn_output"] and file.kind.files.bare_output and heads and not kv_heads:
         return  # a matrix stands in place of attention
     missing = "ssm_in" if not found else next(role for role in _ATTENTION if role not in block)
     raise file.damaged(f"tensor blk.{index}.{missing}.weight is missing")
@@ -91,7 +90,7 @@ def grouped_query(file: GgufFile, index: int, block: Block, n_layers: int) -> di
         "output_gate": "attn_q" in block and block["attn_q"].rows == 2 * n_heads * head_dim,
         "sinks": "attn_sinks" in block and block["attn_sinks"].columns == n_heads,
         "fused_qkv": "attn_qkv" in block,
-        "value_is_key": file.kind.family == "gemma4" and "attn_k" in block and "attn_v" not in block,
+        "value_is_key": file.kind.files.value_is_key and "attn_k" in block and "attn_v" not in block,
         "shares_cache": shares,
         "lacks_kv": shares and not block.keys() & {"attn_k", "attn_v", "attn_k_norm"},
         **_index(file, block),
@@ -154,6 +153,6 @@ def _qk_norm(block: Block, n_heads: int, n_kv: int, head_dim: int) -> str | None
 def _shares_cache(file: GgufFile, index: int) -> bool:
     """Whether an earlier layer's keys and values are attended to."""
     shared = file.count("attention.shared_kv_layers", 0)
-    if file.kind.family == "gemma3n" and not shared:
-        return index >= _GEMMA_3N_OWN
+    if file.kind.files.own_layers and not shared:
+        return index >= file.kind.files.own_layers
     return bool(shared) and index >= file.count("block_count") - shared

@@ -46,12 +46,12 @@ def _without_prediction(file: GgufFile, count: int) -> int:
 
 
 def _looped(file: GgufFile, n_layers: int) -> list[Place]:
-    if file.kind.family == "nanbeige":
-        n_loops = max(file.count("num_loops", 1), 1)
+    if file.kind.files.loops:
+        n_loops = max(file.count(file.kind.files.loops, 1), 1)
         if n_layers * n_loops > MAX_LAYERS:
             raise file.wrong(f"{n_loops} loops of {n_layers} layers are too many (at most {MAX_LAYERS} layers)")
         return [Place(block, loop > 0) for loop in range(n_loops) for block in range(n_layers)]
-    if file.kind.family == "hrm_text":
+    if file.kind.files.stacks:
         return _stacks(file, n_layers)
     return [Place(block) for block in range(n_layers)]
 

@@ -61,9 +61,7 @@ def mamba(file: GgufFile, block: Block) -> dict[str, Any]:
     """Mamba 1, with the norms that Jamba and PLaMo 2 have inside."""
     inner, d_state = file.count("ssm.inner_size"), file.count("ssm.state_size")
     _meets(file, block, inner)
-    groups = (
-        file.count("ssm.group_count", 0) if file.kind.family == "plamo2" else 0
-    )  # the others' loaders do not ask for it
+    groups = file.count("ssm.group_count", 0) if file.kind.files.state_groups else 0
     convolved = inner + 2 * groups * d_state
     state = d_state * inner + max(file.count("ssm.conv_kernel") - 1, 0) * convolved
     return _recurrence("mamba", state, block, _MAMBA)

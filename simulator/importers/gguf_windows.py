@@ -11,7 +11,7 @@ _PATTERN = "attention.sliding_window_pattern"
 
 def window_of(file: GgufFile, index: int, n_layers: int) -> dict[str, Any]:
     """The window or chunk of a layer, as a field of its attention; empty where it sees everything."""
-    windows = file.kind.windows
+    windows = file.kind.files.windows
     if windows is None or windows.layers not in (None, n_layers):
         return {}
     given = file.key("attention.sliding_window") is not None
@@ -27,7 +27,7 @@ def window_of(file: GgufFile, index: int, n_layers: int) -> dict[str, Any]:
 
 
 def _is_limited(file: GgufFile, index: int) -> bool:
-    windows, pattern = file.kind.windows, file.key(_PATTERN)
+    windows, pattern = file.kind.files.windows, file.key(_PATTERN)
     assert windows
     if isinstance(pattern, list):
         return index < len(pattern) and bool(pattern[index])

@@ -11,7 +11,7 @@ from simulator.families.all import family_by_class, family_of
 from simulator.families.refused import what_is_missing, why_refused
 from simulator.families.unnamed import named
 from simulator.families.unread import check_unread
-from simulator.families.wrappers import check_head, text_part
+from simulator.families.wrappers import architecture_of_whole, check_head, text_part
 from simulator.importers.quantised.checkpoint import checkpoint
 from simulator.spec.model import Loaded, Model
 from simulator.spec.schema import check
@@ -48,6 +48,7 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int
         )
     found = family(config)
     data = {**found.model(), "name": _name(file, whole)}
+    data["architecture"] = architecture_of_whole(whole, config, data["architecture"])
     check_head(file, whole, data["tied_head"], data["vocab"], data["d_model"])
     numbers = [index for index in range(found.n_layers) for _ in found.layers(index)]
     remarks = found.remarks()

@@ -7,8 +7,8 @@ import pytest
 from simulator.cli import main
 from simulator.errors import InputError
 from simulator.families.config import config_classes
+from simulator.families.gguf import architecture_of, names_of_llama_cpp
 from simulator.importers.architectures import CONFIG, GGUF, known_architectures, of_configs, of_gguf_files
-from simulator.importers.gguf_architectures import architecture_of, names_of_llama_cpp
 from simulator.importers.huggingface import load_huggingface
 from simulator.importers.quantised.methods.table import METHODS
 

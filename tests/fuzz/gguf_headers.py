@@ -12,8 +12,7 @@ from test_gguf import FAMILIES, NORMS
 from simulator.errors import InputError
 from simulator.families.all import family_of
 from simulator.families.config import Config
-from simulator.families.family import ARCHITECTURES
-from simulator.importers import gguf_architectures
+from simulator.families.gguf import architecture_of, family_of_gguf, names_in_files, tensors_of_llama_cpp
 from simulator.spec.model import Model
 from simulator.spec.schema import check
 
@@ -87,7 +86,7 @@ def _body(kind: int, value: Any) -> bytes:
 
 def architectures() -> list[str]:
     """Every name of llama.cpp's, of other programs' and of ours."""
-    return list(dict.fromkeys((*gguf_architectures._tensors(), *gguf_architectures._ALIASES, *ARCHITECTURES)))
+    return list(names_in_files())
 
 
 @lru_cache(maxsize=1)
@@ -106,7 +105,7 @@ def draft_of(architecture: str) -> Draft:
         layers, keys, more = FAMILIES[architecture]
         model = Model.model_validate({"name": "m", "d_model": 64, "vocab": 96, "layers": layers, **more})
         return _of_model(architecture, model, {"attention.head_count": 4, "attention.head_count_kv": 2, **keys})
-    family = ARCHITECTURES.get(architecture)
+    family = family_of_gguf(architecture)
     for model_type in family.types if family else ():
         for config in _census().get(model_type, ()):
             try:
@@ -206,7 +205,7 @@ _NUMBERS = {
 
 def _by_names(architecture: str) -> Draft:
     """Every tensor that llama.cpp knows of an architecture, in a likely shape."""
-    known = gguf_architectures.architecture_of(architecture)
+    known = architecture_of(architecture)
     roles = (
         known.tensors
         if known
@@ -322,6 +321,6 @@ def _spoil_tensor(rng: random.Random, draft: Draft) -> None:
 
 def _other_name(rng: random.Random, draft: Draft) -> str:
     """A name that some architecture has."""
-    roles = gguf_architectures._tensors()
+    roles = tensors_of_llama_cpp()
     role = rng.choice(roles[rng.choice(list(roles))].split() or ["attn_q"])
     return f"blk.{rng.choice((0, 1, 5, 2000))}.{role}.weight"

@@ -22,10 +22,10 @@ from census_coverage import Verdict, by_type, judged, read_census  # noqa: E402
 
 from simulator.families.config import config_classes  # noqa: E402
 from simulator.families.family import FAMILIES  # noqa: E402
+from simulator.families.gguf import names_of_llama_cpp, why_no_forecast  # noqa: E402
 from simulator.importers import ggml_types  # noqa: E402
 from simulator.importers.architectures import of_configs  # noqa: E402
 from simulator.importers.benchmarks.programs import PROGRAMS  # noqa: E402
-from simulator.importers.gguf_architectures import names_of_llama_cpp, why_no_forecast  # noqa: E402
 from simulator.importers.places.names import STORES  # noqa: E402
 from simulator.importers.quantised.methods.table import METHODS  # noqa: E402
 from simulator.importers.safetensors import DTYPE_BITS  # noqa: E402

@@ -1,7 +1,7 @@
 """Records which tensors llama.cpp knows for each architecture of GGUF files: `python tests/recorded/gguf_architectures.py FOLDER`.
 
 FOLDER is llama.cpp's source. Names come from src/llama-arch.cpp, what each architecture has from src/models/*.cpp (what its loader
-creates) together with gguf-py/gguf/constants.py (what its converter may write). Written to simulator/importers/gguf_tensors.json.
+creates) together with gguf-py/gguf/constants.py (what its converter may write). Written to simulator/families/gguf_tensors.json.
 """
 
 import json
@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-TARGET = Path(__file__).parents[2] / "simulator" / "importers" / "gguf_tensors.json"
+TARGET = Path(__file__).parents[2] / "simulator" / "families" / "gguf_tensors.json"
 BLOCK = re.compile(r"(blk|dec\.blk)\.%d\.")
 
 

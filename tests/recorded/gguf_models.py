@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "tests" / "importers" / "gguf_models.json"
-NAMES = ROOT / "simulator" / "importers" / "gguf_tensors.json"
+NAMES = ROOT / "simulator" / "families" / "gguf_tensors.json"
 CONTEXT = 4096
 LATENT = (
     "deepseek2", "deepseek32", "glm-dsa", "dots3note", "kimi-linear", "bailingmoe3", "kimi-k3", "glm5-next", "mistral4", "hy_v4",
