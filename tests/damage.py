@@ -1,12 +1,14 @@
 """Small files of weights, whole, damaged or foreign, and what an engine says of them."""
 
 import tracemalloc
+from contextlib import suppress
 
 import gguf
 import pytest
 
 from simulator.engine.step import Engine
 from simulator.errors import InputError
+from simulator.importers.gguf import load_gguf
 
 WORDS = 20_000  # of a vocabulary whose matrices are nearly all of the file
 NAN, INFINITY, MINUS_INFINITY = b"\x00\x7e", b"\x00\x7c", b"\x00\xfc"  # float16
@@ -20,6 +22,8 @@ def start(path, **options):
 
 def refused(path, **options) -> str:
     """What is said of a file: one sentence, for which next to nothing was allocated."""
+    with suppress(InputError):
+        load_gguf(path)  # what a process reads once: modules, and what llama.cpp's architectures are
     tracemalloc.start()
     try:
         with pytest.raises(InputError) as raised:

@@ -70,6 +70,7 @@ class _Reader:
     def __init__(self, file: GgufFile):
         self.file = file
         self.places = places(file)
+        self.norms: list[tuple[str, ...]] = []  # of each layer
         self.outside: dict[str, FileTensor] = dict(
             file.outside
         )  # and what is held, under the names it has in the model
@@ -94,6 +95,7 @@ class _Reader:
         name = file.header.keys.get("general.name")
         beside = streams_and_inputs(file, embedding.columns)
         layers = self._layers(embedding.columns, roles_of_all_layers(beside, embedding.columns, str(file.path)))
+        self.norms = [layer.norms for layer in layers]
         norm_bias = "output_norm.bias" in outside and all(layer.has_norm_biases for layer in layers)
         held = tensors_held(file)
         self.outside |= held
@@ -129,12 +131,20 @@ class _Reader:
     def _place(self, index: int) -> dict[str, FileTensor]:
         return self.file.blocks.get(self.places[index].block, {})
 
+    def _in_file(self, slot: Slot) -> str:
+        """The file's name of a tensor: norms of a layer have numbers in a model."""
+        number, _, part = slot.role.removeprefix("norm_").partition(".")
+        if number == slot.role or not number.isdecimal():
+            return slot.role
+        return ".".join(filter(None, [self.norms[slot.layer][int(number)], part]))
+
     def _weights(self) -> Weights:
         norm = self.outside["output_norm"].format if "output_norm" in self.outside else FORMATS["f32"]
 
         def choose(slot: Slot) -> Format:
             place = self._place(slot.layer)
-            tensor = self.outside.get(slot.role) or place.get(slot.role) or place.get(slot.role.removesuffix(".idle"))
+            role = self._in_file(slot)
+            tensor = self.outside.get(role) or place.get(role) or place.get(role.removesuffix(".idle"))
             return tensor.format if tensor else norm
 
         kinds: dict[str, float] = {}

@@ -38,7 +38,7 @@ _ENTRY = tuple(struct.Struct(f"<{n_dims}QIQ") for n_dims in range(MAX_DIMS + 1))
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
-_WINDOW = 2**20  # bytes of texts that are looked at together
+_WINDOW = 2**16  # bytes of texts that are looked at together
 _KEPT_ARRAY = 4096  # longer arrays (vocabularies) are known by their length only
 
 

@@ -73,6 +73,7 @@ class Read:
     fields: dict[str, Any]
     beside: tuple[dict[str, Any], ...]  # but for biases of norms, which a model may have as a whole
     norm_biases: tuple[dict[str, Any], ...]
+    norms: tuple[str, ...] = ()  # what the file calls norm_0, norm_1, ...
     is_again: bool = False
 
     @property
@@ -114,6 +115,7 @@ def read_layer(file: GgufFile, place: Place, index: int, n_layers: int, d_model:
         fields,
         tuple(_beside(file, role, block, d_model) for role in rest),
         tuple(as_listed(role, block[role]) for role in biases),
+        tuple(norms),
     )
 
 
