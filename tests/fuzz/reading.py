@@ -160,7 +160,7 @@ def _tried(bench: Bench, each: Input) -> tuple[str, str]:
 def problem_of_message(message: str, each: Input) -> str:
     """A refusal is a line that may be printed, without Python's words."""
     lines = message.split("\n")
-    is_by_line = all(re.search(r":\d+: ", line) for line in lines)
+    is_by_line = all(re.search(r":\d+: |: [\d,]+ more mistakes?$", line) for line in lines)
     if len(lines) > (OF_YAML if is_by_line else 1):
         return f"{len(lines)} lines: {message[:300]!r}"
     for line in lines:
