@@ -1,7 +1,8 @@
 """Damaged, hostile and careless inputs: each ends as a forecast or as a message, soon and in little memory.
 
 The command runs in a child process that may have 1 GiB more than it starts with, so that a crash of a C library or an
-endless loop fails one input and not the test run: `fuzz/child.py` is that child's program.
+endless loop fails one input and not the test run: `fuzz/child.py` is that child's program. `fuzz/reading.py` is that of the readers
+of other people's files, which are called themselves: thousands of inputs here with --inputs, a million with `fuzz/many.py`.
 """
 
 import json

@@ -160,7 +160,7 @@ def _tried(bench: Bench, each: Input) -> tuple[str, str]:
 def problem_of_message(message: str, each: Input) -> str:
     """A refusal is a line that may be printed, without Python's words."""
     lines = message.split("\n")
-    is_by_line = all(re.search(r":\d+: ", line) for line in lines)
+    is_by_line = all(re.search(r":\d+: |: [\d,]+ more mistakes?$", line) for line in lines)
     if len(lines) > (OF_YAML if is_by_line else 1):
         return f"{len(lines)} lines: {message[:300]!r}"
     for line in lines:
@@ -172,8 +172,13 @@ def problem_of_message(message: str, each: Input) -> str:
 
 
 def names_file(message: str, each: Input) -> bool:
-    """Whether a message says which file, folder or name it is about, however that is shortened."""
-    return any(Path(name).name[:20] in message for name in map(plain_line, (each.given, *each.files, *each.links)))
+    """Whether a message begins with the file or folder that it is about, or has the name that was given; long ones are shortened."""
+    paths = {Path(name) for name in (each.given, *each.files, *each.links)}
+    paths |= {parent for path in paths for parent in path.parents}
+    known = [plain_line(str(place)) for path in paths if path != Path() for place in (path, path.absolute())]
+    if any(message.startswith(name if len(name) < 100 else name[:60]) for name in known):
+        return True
+    return len(each.given) > 1 and plain_line(each.given.removeprefix("hf.co/"))[:60] in message
 
 
 def problem_of_command(each: Input) -> str:

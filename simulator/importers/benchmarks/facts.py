@@ -155,10 +155,15 @@ def _called(rest: str) -> Meaning:
     return look_up(rest, shelf("models"))
 
 
+@lru_cache(maxsize=256)
+def _params_of(shipped: str) -> int:
+    return load_named(shipped).model.total_params
+
+
 def _of_user(model: Loaded, rest: str) -> Loaded:
     """The user's model, unless the run names another one of those that come with roofcast."""
     other = _called(rest).name if rest else None
-    if other and other != model.model.name and load_named(other).model.total_params != model.model.total_params:
+    if other and other != model.model.name and _params_of(other) != model.model.total_params:
         raise Unusable(f"of another model than {model.model.name}")
     return model
 
