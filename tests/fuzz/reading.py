@@ -176,7 +176,7 @@ def names_file(message: str, each: Input) -> bool:
     paths = {Path(name) for name in (each.given, *each.files, *each.links)}
     paths |= {parent for path in paths for parent in path.parents}
     known = [plain_line(str(place)) for path in paths if path != Path() for place in (path, path.absolute())]
-    if any(message.startswith(name if len(name) < 100 else name[:60]) for name in known):
+    if any(message.startswith(name if len(name) < 100 else name[:60]) for name in (*known, ".: ")):
         return True
     return len(each.given) > 1 and plain_line(each.given.removeprefix("hf.co/"))[:60] in message
 
