@@ -173,7 +173,8 @@ class Inkling2Loop(Inkling2):
         again = data["layers"][self._span.start : self._span.stop]
         check_runs(self.config, "loop_num_passes", len(data["layers"]) + max(0, n_again) * len(again))
         repeated = [{**layer, "shares_weights": True} for layer in again]
-        return {**data, "layers": [*data["layers"], *(n_again * repeated)]}
+        numbers = [*range(len(data["layers"]))][self._span.start : self._span.stop]
+        return {**data, "layers": [*data["layers"], *(n_again * repeated)], "repeats": n_again * numbers}
 
     def layer_beside(self, index: int) -> list[dict[str, Any]]:
         """And the gates of four messages, in layers that run again."""

@@ -75,16 +75,10 @@ class Apertus15(Apertus):
         return 0 if rows == self.vocab else rows
 
     def model(self) -> dict[str, Any]:
-        """Without a head as large as the embedding."""
-        return {**super().model(), "has_head": not self._pruned}
-
-    def beside(self) -> list[dict[str, Any]]:
-        """The smaller head."""
-        if not self._pruned:
-            return []
-        if self.config.flag("tie_word_embeddings"):
+        """With the rows of its head."""
+        if self._pruned and self.config.flag("tie_word_embeddings"):
             raise self.config.wrong("output_vocab_size", "a head with tie_word_embeddings has the embedding's rows")
-        return [extra("output", self.d_model, self._pruned)]
+        return {**super().model(), "head_rows": self._pruned or None}
 
 
 class NanoChat(Family):

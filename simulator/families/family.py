@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 from simulator.errors import InputError
@@ -122,7 +123,7 @@ class Family:
             "d_embed": self.d_embed,
             "tied_head": self.can_tie and self.config.flag("tie_word_embeddings", default=self.tied),
             "max_context": positions or None,
-            "layers": [each for index in range(self.n_layers) for each in self.layers(index)],
+            "layers": [each for several in self.layers_by_number for each in several],
             "norm_bias": self.norm_bias,
             "final_norm": self.final_norm,
             "head_bias": self.config.flag("lm_head_bias", default=self.head_bias),
@@ -142,6 +143,11 @@ class Family:
     def remarks(self) -> list[str]:
         """What a reader should know that the shapes do not show, in sentences without a full stop."""
         return []
+
+    @cached_property
+    def layers_by_number(self) -> list[list[dict[str, Any]]]:
+        """The layers that stand for each number of the config, from 0."""
+        return [self.layers(index) for index in range(self.n_layers)]
 
     def layers(self, index: int) -> list[dict[str, Any]]:
         """The layers that stand for number *index* of the config: one, but for those who join several in one."""

@@ -53,7 +53,8 @@ class Dory(Family):
         if self.config.text("recurrent_kv_cache_mode", default="per_loop") == "last_loop":
             again = [{**layer, "attention": {**layer["attention"], "shares_cache": True}} for layer in again]
         repeated = [{**layer, "shares_weights": True} for layer in again]
-        return {**data, "layers": [*data["layers"], *(n_again * repeated)]}
+        layers = [*data["layers"], *(n_again * repeated)]
+        return {**data, "layers": layers, "repeats": n_again * [*range(self.n_layers)][first:last]}
 
     def attention(self, index: int) -> dict[str, Any] | None:
         """Told tensor by tensor: a layer that runs again makes keys and values, wherever they are kept."""
@@ -104,7 +105,8 @@ class HrmText(Family):
         again = [{**layer, "shares_weights": True} for layer in stack]
         runs = [stack, *((n_low - 1) * [again]), stack, *((n_high - 1) * (n_low + 1) * [again])]
         layers = [layer for run in runs for layer in run]
-        return {**data, "layers": layers}
+        low, high = [*range(self.n_layers)], [*range(self.n_layers, 2 * self.n_layers)]
+        return {**data, "layers": layers, "repeats": (n_low - 1) * low + (n_high - 1) * (n_low * low + high)}
 
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
         """As many keys as queries."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from simulator.errors import InputError
@@ -218,7 +219,7 @@ class NemotronH(Hybrid):
         """As many as the list or the pattern names."""
         return len(self._named)
 
-    @property
+    @cached_property
     def _named(self) -> list[Any]:
         listed = self.config.items("layer_types", "layers_block_type")
         pattern = self.config.text("hybrid_override_pattern")

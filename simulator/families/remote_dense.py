@@ -362,4 +362,5 @@ class Nanbeige(Llama):
         data, n_loops = super().model(), self.config.size("num_loops", default=1)
         check_runs(self.config, "num_loops", n_loops * len(data["layers"]))
         again = [{**layer, "shares_weights": True} for layer in data["layers"]]
-        return {**data, "layers": [*data["layers"], *((n_loops - 1) * again)]}
+        numbers = [*range(len(again))]
+        return {**data, "layers": [*data["layers"], *((n_loops - 1) * again)], "repeats": (n_loops - 1) * numbers}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
 from math import isqrt
 from typing import Any, ClassVar
 
@@ -240,14 +242,20 @@ class Qwen4Exp(Qwen35Moe):
     def indexed(self, index: int) -> dict[str, Any]:
         """Attention to indexer_budget tokens."""
         names = {"picks": "indexer_budget", "index_heads": "indexer_n_heads", "index_dim": "indexer_head_dim"}
-        return self.grouped_query(index, **{field: self.config.size(name) for field, name in names.items()})
+        found = {field: self.config.size(name) for field, name in names.items()}
+        return self.grouped_query(index, **found, index_keys=self._index_keys)
+
+    @property
+    def _index_keys(self) -> int:
+        """Keys that the index keeps of a token: each of its heads has a key of its own, or shares one."""
+        return self.config.size("indexer_kv_heads", default=1)
 
     def layer_beside(self, index: int) -> list[dict[str, Any]]:
         """The index, whose queries and key are one matrix; and the table of n-grams, where the layer has one."""
         found = []
         if self.layer_type(index) != "linear_attention":
             heads, width = self.config.size("indexer_n_heads"), self.config.size("indexer_head_dim")
-            rows = (heads + self.config.size("indexer_kv_heads", default=1)) * width
+            rows = (heads + self._index_keys) * width
             found.append(extra("indexer.attn_qk", self.d_model, rows))
             found += [extra("indexer.q_norm", width), extra("indexer.k_norm", width)]
         numbers = self._with_table
@@ -270,7 +278,8 @@ class Qwen4Exp(Qwen35Moe):
             raise config.wrong("heads_per_ngram", f"so many heads for n-grams cannot share ple_embed_dim {width}")
         multiple = config.size("make_ngram_vocab_size_divisible_by")
         base = config.count("ngram_vocab_size_base", at_most=10**9)
-        entries = sum(primes_from(base, n_heads * (turn + 1))[-n_heads:])
+        primes = primes_from(base, n_heads * len(self._with_table))
+        entries = sum(primes[turn * n_heads : (turn + 1) * n_heads])
         # A table has more rows than a matrix may: it is told in as many columns as its rows are padded to.
         blocks = -(-entries // multiple)
         return [
@@ -291,12 +300,29 @@ class Qwen4Exp(Qwen35Moe):
         return [*super().remarks(), *more]
 
 
-def primes_from(start: int, count: int) -> list[int]:
-    """The first *count* primes that are at least *start*."""
+@lru_cache(maxsize=16)
+def primes_from(start: int, count: int) -> tuple[int, ...]:
+    """The first *count* primes that are at least *start*, by the sieve of Eratosthenes in stretches."""
     found: list[int] = []
-    number = max(start, 2)
+    first, length = max(start, 2), 1 << 16
     while len(found) < count:
-        if all(number % divisor for divisor in range(2, isqrt(number) + 1)):
-            found.append(number)
-        number += 1
-    return found
+        found += _primes_among(first, length)
+        first += length
+    return tuple(found[:count])
+
+
+def _primes_among(first: int, length: int) -> Iterator[int]:
+    is_prime = bytearray(b"\1") * length
+    for divisor in _small_primes(isqrt(first + length) + 1):
+        start = max(divisor * divisor, -(-first // divisor) * divisor) - first
+        is_prime[start::divisor] = bytes(len(range(start, length, divisor)))
+    return (first + offset for offset, flag in enumerate(is_prime) if flag)
+
+
+@lru_cache(maxsize=16)
+def _small_primes(end: int) -> tuple[int, ...]:
+    is_prime = bytearray(b"\0\0") + bytearray(b"\1") * (end - 1)
+    for number in range(2, isqrt(end) + 1):
+        if is_prime[number]:
+            is_prime[number * number :: number] = bytes(len(range(number * number, end + 1, number)))
+    return tuple(number for number, flag in enumerate(is_prime) if flag)

@@ -6,16 +6,17 @@ Left out: embedding lookup (a row per token), sampling, and the encoder of an en
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from simulator.forecast.ops import Cost, Op, Work
 from simulator.forecast.parallel import copies_held
 from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
-from simulator.spec.layers.attention import CrossAttention, Latent
+from simulator.spec.layers.attention import CrossAttention
 from simulator.spec.layers.cached import Cached
 from simulator.spec.layers.ffn import Experts
-from simulator.spec.layers.listed import Parallel
+from simulator.spec.layers.listed import Mixer, mixers_of
 from simulator.spec.layers.sparse import Compressed
 from simulator.spec.layers.tensor import Tensor
 from simulator.spec.model import Attention, Layer, Model, StoredTensor, store
@@ -54,7 +55,7 @@ def _layer_ops(model: Model, load: Workload, rules: CacheRules, shape: int, foun
     ops.append(_vectors_op(model, load, layer, sum(stored.total_bytes for stored in vectors) / count, count, where))
     ops += _small_ops(load, layer, found, count, where)
     if layer.attention is not None:
-        ops.append(_cache_op(model, load, rules, layer, count, where))
+        ops += _cache_ops(model, load, rules, layer, count, where)
     if layer.cross_attention is not None:
         ops.append(_cross_op(load, layer, count, where))
     return ops
@@ -120,14 +121,9 @@ def _pieces(layer: Layer, tensor: Tensor) -> int | None:
     return 1 if role.startswith("ffn_gate_inp") or role in ("attn_q_a", "attn_kv_a_mqa") else None
 
 
-def cache_pieces(attention: Attention) -> int | None:
-    """In how many parts devices can share a cache: by heads of keys; a latent is whole on each; a state in any number."""
-    if isinstance(attention, Latent):
-        return attention.n_heads if attention.expanded else 1
-    if isinstance(attention, Parallel):
-        pieces = [each for each in map(cache_pieces, attention.parts) if each is not None]
-        return min(pieces) if pieces else None
-    return getattr(attention, "n_kv_heads", None)
+def cache_pieces(attention: Attention | None) -> int | None:
+    """In how many parts devices can share the main store of a cache: by heads of keys; a state in any number."""
+    return next((each.pieces for part in mixers_of(attention) for each in part.cached), None)
 
 
 def _part(tensor: Tensor) -> str:
@@ -191,26 +187,37 @@ def _small_ops(load: Workload, layer: Layer, found: list[StoredTensor], count: i
     return ops
 
 
-def _cache_op(model: Model, load: Workload, rules: CacheRules, layer: Layer, count: int, where: str) -> Op:
+def _cache_ops(model: Model, load: Workload, rules: CacheRules, layer: Layer, count: int, where: str) -> Iterator[Op]:
+    """What each of a layer's mixers does with what it keeps; those side by side are summed, with a kernel each after the first."""
+    for number, mixer in enumerate(mixers_of(rules.attention_of(model, layer.attention))):
+        yield _cache_op(load, rules, mixer, count, where, mixer.launches + min(number, 1))
+
+
+def _cache_op(load: Workload, rules: CacheRules, attention: Mixer, count: int, where: str, launches: int) -> Op:
     """Attention over the cache, or the update of a recurrent state; one pass over the past serves all new tokens."""
-    attention = rules.attention_of(model, layer.attention)
     last = load.context + load.tokens - 1  # depth of the last new token
     middle = load.context + (load.tokens - 1) / 2  # the new tokens see one more each
-    state, new = load.batch * attention.state_bytes, load.new_tokens
-    read = sum(_entry_bytes(load.cache, each) * rules.read(each, last) for each in attention.cached)
-    written = sum(_entry_bytes(load.cache, each) / each.every for each in attention.cached if each.is_own)
+    state, new, pieces = load.batch * attention.state_bytes, load.new_tokens, cache_pieces(attention)
+    moved = _store_cost(load, rules, attention.cached, last)
     cost = Cost(
         flops=attention.flops(middle) * new,
-        cache_read_bytes=read * load.batch + state,
-        cache_write_bytes=written * new + state,
+        cache_read_bytes=moved.cache_read_bytes + state,
+        cache_write_bytes=moved.cache_write_bytes + state,
         # Copies are made and used at once, so they come from the nearest memory that holds them.
         activation_bytes=2.0 * rules.copies.get(attention.kind, 0) * (state + _joined_bytes(attention, load, last)),
     )
     name = "attention over the cache" if attention.cached else "recurrent state"
-    heads, sharers = getattr(attention, "n_heads", 0), getattr(attention, "queries_per_kv", 1)
+    heads, sharers = getattr(attention, "n_heads", 0), attention.queries_per_kv
     work = (Work("head", heads * new), Work("run", getattr(attention, "n_kv_heads", 0) * new))
-    pieces = cache_pieces(attention)
-    return Op(where, "cache", name, load.cache, count, cost, attention.launches, sharers, work=work, pieces=pieces)
+    whole = _store_cost(load, rules, [each for each in attention.cached if each.pieces == 1 != pieces], last)
+    return Op(where, "cache", name, load.cache, count, cost, launches, sharers, work=work, pieces=pieces, whole=whole)
+
+
+def _store_cost(load: Workload, rules: CacheRules, stores: Sequence[Cached], depth) -> Cost:
+    """What is read of these stores by a token at *depth*, and written of them by all new ones."""
+    read = sum(_entry_bytes(load.cache, each) * rules.read(each, depth) for each in stores)
+    written = sum(_entry_bytes(load.cache, each) / each.every for each in stores if each.is_own)
+    return Cost(cache_read_bytes=read * load.batch, cache_write_bytes=written * load.new_tokens)
 
 
 def _joined_bytes(attention: Attention, load: Workload, depth) -> Any:
@@ -292,10 +299,10 @@ def cache_bytes_held(model: Model, load: Workload, rules: CacheRules = AS_ARCHIT
             continue
         if layer.attention is not None:
             attention = rules.attention_of(model, layer.attention)
-            kept = count * copies_held(cache_pieces(attention), n_devices)
             for each in attention.cached:
+                kept = count * copies_held(each.pieces, n_devices)
                 held = held + kept * _entry_bytes(load.cache, each) * rules.held(each, depth)
-            held = held + count * attention.state_bytes + kept * attention.waiting_bytes
+            held = held + count * (attention.state_bytes + n_devices * attention.waiting_bytes)
         if layer.cross_attention is not None:
             held = held + count * _source_bytes(load.cache, layer.cross_attention) * load.source_tokens
     return held * load.batch

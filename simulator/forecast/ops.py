@@ -97,6 +97,7 @@ class Op:
     pieces: int | None = (
         None  # equal parts in which devices can share what it reads, 1: whole on each; None: any number
     )
+    whole: Cost = Cost()  # of the cost, caches that lie whole on each device however the others are shared
     message: Message | None = None  # between devices
 
 

@@ -46,8 +46,8 @@ def _spread(op: Op, layout: Layout, runtime: Runtime, n_experts: int) -> Op:
         # Heads of queries are shared out where their keys are not; a token is computed in one group.
         flops=cost.flops * (1.0 if op.part == "cache" else copies),
         weight_bytes=cost.weight_bytes * copies * groups,
-        cache_read_bytes=cost.cache_read_bytes * copies,
-        cache_write_bytes=cost.cache_write_bytes * copies,
+        cache_read_bytes=cost.cache_read_bytes * copies + op.whole.cache_read_bytes * (n_sharing - copies),
+        cache_write_bytes=cost.cache_write_bytes * copies + op.whole.cache_write_bytes * (n_sharing - copies),
         # Of a matrix that is cut, each device reads all inputs and writes its part of the outputs, or the other way round.
         activation_bytes=cost.activation_bytes * ((1 + n_sharing) / 2 if pieces is None else copies),
     )
@@ -89,7 +89,7 @@ def messages(model: Model, load: Workload, runtime: Runtime, layout: Layout) -> 
     sums = Message("sum", row_bytes, n_devices)
     found.append(_message("sums of networks", sum(count for layer, count in layers if layer.ffn is not None), sums))
     if runtime.exchange.splits_head:
-        parts = Message("gather", value_bytes * model.vocab * load.batch, n_devices)
+        parts = Message("gather", value_bytes * model.n_logits * load.batch, n_devices)
         found.append(_message("parts of the head", 1, parts))
     return tuple(found)
 

@@ -70,7 +70,8 @@ class _Reader:
     def __init__(self, file: GgufFile):
         self.file = file
         self.places = places(file)
-        self.norms: list[tuple[str, ...]] = []  # of each layer
+        self.stored = [place.block for place in self.places if not place.is_again]  # blocks of the stored layers
+        self.norms: list[tuple[str, ...]] = []  # of each stored layer
         self.outside: dict[str, FileTensor] = dict(
             file.outside
         )  # and what is held, under the names it has in the model
@@ -95,7 +96,7 @@ class _Reader:
         name = file.header.keys.get("general.name")
         beside = streams_and_inputs(file, embedding.columns)
         layers = self._layers(embedding.columns, roles_of_all_layers(beside, embedding.columns, str(file.path)))
-        self.norms = [layer.norms for layer in layers]
+        self.norms = [layer.norms for layer, place in zip(layers, self.places, strict=True) if not place.is_again]
         norm_bias = "output_norm.bias" in outside and all(layer.has_norm_biases for layer in layers)
         held = tensors_held(file)
         self.outside |= held
@@ -108,6 +109,7 @@ class _Reader:
             "tied_head": "output" not in outside,
             "max_context": file.count("context_length", 0, at_most=MAX_POSITIONS) or None,
             "layers": [layer.data(norm_bias) for layer in layers],
+            "repeats": [self.stored.index(place.block) for place in self.places if place.is_again],
             "norm_bias": norm_bias,
             "final_norm": "output_norm" in outside,
             "head_bias": "output.bias" in outside,
@@ -128,8 +130,8 @@ class _Reader:
 
     # ---- the formats, and whether the model is the file ----
 
-    def _place(self, index: int) -> dict[str, FileTensor]:
-        return self.file.blocks.get(self.places[index].block, {})
+    def _block(self, number: int) -> dict[str, FileTensor]:
+        return self.file.blocks.get(number, {})
 
     def _in_file(self, slot: Slot) -> str:
         """The file's name of a tensor: norms of a layer have numbers in a model."""
@@ -142,7 +144,7 @@ class _Reader:
         norm = self.outside["output_norm"].format if "output_norm" in self.outside else FORMATS["f32"]
 
         def choose(slot: Slot) -> Format:
-            place = self._place(slot.layer)
+            place = self._block(self.stored[slot.layer])
             role = self._in_file(slot)
             tensor = self.outside.get(role) or place.get(role) or place.get(role.removesuffix(".idle"))
             return tensor.format if tensor else norm
@@ -156,7 +158,8 @@ class _Reader:
         """Every tensor of the model must be in the file with its size, and the other way round; returns remarks."""
         for layer, indices, tensors in model.shapes:
             for index in indices:
-                place, where = (self._place(index), f"blk.{self.places[index].block}.") if layer else (self.outside, "")
+                number = self.places[index].block
+                place, where = (self._block(number), f"blk.{number}.") if layer else (self.outside, "")
                 self._check_block(place, tensors, where)
         file = self.file
         senses = sum(tensor.nbytes for tensor in file.senses)

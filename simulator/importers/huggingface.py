@@ -50,7 +50,7 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int
     data = {**found.model(), "name": _name(file, whole)}
     data["architecture"] = architecture_of_whole(whole, config, data["architecture"])
     check_head(file, whole, data["tied_head"], data["vocab"], data["d_model"])
-    numbers = [index for index in range(found.n_layers) for _ in found.layers(index)]
+    numbers = [index for index, several in enumerate(found.layers_by_number) for _ in several]
     remarks = found.remarks()
     if by_class:
         named = printable(config.data["architectures"][0], 60)

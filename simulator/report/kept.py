@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulator.forecast.scenario import Scenario
+from simulator.spec.layers.listed import mixers_of
 from simulator.units import counted
 
 
@@ -12,7 +13,7 @@ def cache_kept(base: Scenario) -> Iterator[str]:
     """In sentences: windows that are not applied or kept longer, latents that are kept whole, states that are copied."""
     model, software = base.loaded.model, base.runtime.title or base.runtime.name
     rules = base.runtime.cache_rules.on(base.hardware)
-    attentions = [layer.attention for layer in model.stack if layer.attention is not None]
+    attentions = [mixer for layer in model.stack for mixer in mixers_of(layer.attention)]
     windows = sorted({each.window for attention in attentions for each in attention.cached if each.window})
     applied = {each.window for one in attentions for each in rules.attention_of(model, one).cached if each.window}
     if windows and not applied:

@@ -83,7 +83,10 @@ def _wanted(name: str, slot: Slot) -> str:
         return _head(name, base, slot.columns)
     if role in ("token_embd", "per_layer_token_embd"):
         return _embedding(name, base)
-    where = Where(role, slot.layer, slot.n_layers, slot.queries_per_kv >= 4, slot.n_experts == 8)
+    # Networks are placed among all runs of layers, attention among the tensors of the file (init_quantize_state_counters of
+    # src/llama-quant.cpp, b11549: n_layer_all, which models that loop have multiplied).
+    n_layers = max(slot.n_layers, slot.n_runs) if role.startswith("ffn_") else slot.n_layers
+    where = Where(role, slot.layer, n_layers, slot.queries_per_kv >= 4, slot.n_experts == 8)
     if name in _TWO_BIT:
         return _two_bit(name, base, where, slot.n_experts)
     rule = _RULES.get(role)

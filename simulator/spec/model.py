@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -16,13 +16,14 @@ from simulator.spec.arguments import expect
 from simulator.spec.layers.attention import CrossAttention, GroupedQuery, Latent
 from simulator.spec.layers.extra import Extra
 from simulator.spec.layers.ffn import Experts, Gated, Plain
-from simulator.spec.layers.listed import Parallel, Recurrence
+from simulator.spec.layers.listed import Parallel, Recurrence, mixers_of
 from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
 from simulator.spec.layers.residual import AltUp, GatedResiduals, HyperConnections, PerLayerInput
 from simulator.spec.layers.sparse import Compressed
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
 from simulator.spec.quant import Format, Slot, Weights
 from simulator.spec.schema import Field, OneOf, Spec, rule
+from simulator.spec.stored import stored_layers, tensors_shared
 from simulator.units import GIGA
 
 Attention = Annotated[
@@ -70,8 +71,7 @@ class Layer(Spec):
 
     @property
     def _extras(self) -> Iterator[Extra]:
-        parts = getattr(self.attention, "parts", (self.attention,))
-        return chain(*(getattr(part, "listed", ()) for part in parts), self.beside)
+        return chain(*(getattr(part, "listed", ()) for part in mixers_of(self.attention)), self.beside)
 
     def tensors(self, d_model: int, norm_bias: bool) -> tuple[Tensor, ...]:
         """Every tensor of one of these layers."""
@@ -147,6 +147,9 @@ class Model(Spec):
     head_rows: Width | None = None  # where the head has not a row for each of the embedding
     max_context: int | None = Field(None, ge=1, le=10**9)
     layers: tuple[Item, ...] = Field(min_length=1, max_length=MAX_LAYERS)
+    repeats: tuple[int, ...] = Field(
+        (), max_length=MAX_LAYERS
+    )  # stored layers that those with shares_weights run again
     encoder: tuple[Item, ...] = Field((), max_length=MAX_LAYERS)
     norm_bias: bool = False
     final_norm: bool = True
@@ -171,6 +174,21 @@ class Model(Spec):
             raise ValueError(f"{n_layers} layers are too many (at most {MAX_LAYERS})")
         if not any(layer.tensors(self.d_model, False) for layer in self.stack):
             raise ValueError("a model needs a layer with attention or ffn")
+        stored_layers(self.stack, self.repeats, self.d_model)
+
+    @cached_property
+    def stored_layers(self) -> tuple[int, ...]:
+        """For each layer of the stack, which of the stored layers it is: one that runs again is an earlier one's."""
+        return stored_layers(self.stack, self.repeats, self.d_model)
+
+    @cached_property
+    def n_stored_layers(self) -> int:
+        """Layers with weights of their own."""
+        return max(self.stored_layers) + 1
+
+    @cached_property
+    def _tensors_shared(self) -> Mapping[tuple[int, str], int]:
+        return tensors_shared(self)
 
     @cached_property
     def stack(self) -> tuple[Layer, ...]:
@@ -200,6 +218,11 @@ class Model(Spec):
         return self.d_embed or self.d_model
 
     @property
+    def n_logits(self) -> int:
+        """Rows of the head."""
+        return self.head_rows or self.vocab
+
+    @property
     def _beside(self) -> tuple[PerLayerInput | AltUp | HyperConnections | GatedResiduals, ...]:
         return tuple(part for part in (self.per_layer_input, self.streams) if part is not None)
 
@@ -220,9 +243,9 @@ class Model(Spec):
             if self.norm_bias:
                 yield vector("output_norm.bias", self.d_model)
         if self.has_head and not self.tied_head:
-            yield matrix("output", self.head_rows or self.vocab, self.embedding_width)
+            yield matrix("output", self.n_logits, self.embedding_width)
         if self.head_bias:
-            yield vector("output.bias", self.vocab)
+            yield vector("output.bias", self.n_logits)
         if self.per_layer_input:
             yield from self.per_layer_input.outside(self.d_model, len(self.stack))
         if self.streams:
@@ -259,7 +282,7 @@ class Model(Spec):
             return round(active + self._table)
         if counts == "without_input_embedding":
             return round(active - (0 if self.tied_head else embedding) - self.learned_positions * self.d_model)
-        head = 0 if self.tied_head or not self.has_head else (self.head_rows or self.vocab) * self.embedding_width
+        head = 0 if self.tied_head or not self.has_head else self.n_logits * self.embedding_width
         return round(active - embedding - head - self.learned_positions * self.d_model)
 
     @property
@@ -273,19 +296,21 @@ class Model(Spec):
         return tuple(layer.ffn for layer in self.stack if isinstance(layer.ffn, Experts))
 
     def slot(self, index: int, layer: Layer | None, tensor: Tensor) -> Slot:
-        """What a choice of formats may look at for one tensor."""
+        """What a choice of formats may look at for one tensor: what is read again has the format it is stored in."""
         attention = layer.attention if layer else None
+        stored = self.stored_layers[index] if layer else index
         return Slot(
             role=tensor.role,
             columns=tensor.columns,
-            layer=index,
-            n_layers=len(self.stack),
+            layer=self._tensors_shared.get((stored, tensor.role), stored) if layer else stored,
+            n_layers=self.n_stored_layers,
             n_experts=layer.ffn.n_experts if layer and isinstance(layer.ffn, Experts) else 0,
             queries_per_kv=attention.queries_per_kv if attention else 1,
             is_vector=tensor.is_vector,
             tied=self.tied_head,
             is_mixture=bool(self.experts),
             vocab=self.vocab,
+            n_runs=len(self.stack),
         )
 
 

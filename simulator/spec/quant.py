@@ -257,14 +257,15 @@ class Slot(NamedTuple):
 
     role: str  # GGUF's name without block number and ".weight": attn_q, ffn_down_exps, output, attn_q.bias
     columns: int  # length of a row: what a matrix multiplies
-    layer: int  # 0-based; 0 outside the layers
-    n_layers: int
+    layer: int  # of those that are stored, 0-based; 0 outside the layers
+    n_layers: int  # that are stored
     n_experts: int  # 0 in a dense layer
     queries_per_kv: int  # heads that share one key and value head; 1 without grouped queries
     is_vector: bool  # norms, biases: never quantised
     tied: bool  # this model's head is its embedding
     is_mixture: bool = False  # whether any layer of the model has experts
     vocab: int = 0  # tokens that the model knows
+    n_runs: int = 0  # layers that run, where some run more than once
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def test_hybrid_layers_keep_states_and_keys(tmp_path):
 
 def test_primes_that_size_tables():
     """The first three primes from 20 on."""
-    assert primes_from(20, 3) == [23, 29, 31]
+    assert primes_from(20, 3) == (23, 29, 31)
 
 
 @pytest.mark.parametrize(

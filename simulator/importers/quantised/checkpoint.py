@@ -16,7 +16,7 @@ from simulator.importers.quantised.files import Files, find_files
 from simulator.importers.quantised.methods.table import rules_of
 from simulator.importers.quantised.modules import place_of
 from simulator.importers.quantised.planes import exact
-from simulator.importers.quantised.stated import Key, by_rules, chooser, layers_in_files, slots
+from simulator.importers.quantised.stated import Key, by_rules, chooser, slots
 from simulator.importers.quantised.statement import Rules, Statement, find_statement, stated_beside, stated_dtype
 from simulator.importers.quantised.stored import PLAIN, Held, formats_of, held_by
 from simulator.spec.model import Loaded, Model, tensor_bytes
@@ -48,7 +48,7 @@ class _Source:
     rules: Rules | None
     refusal: str  # why what is stated is not understood
     wide: Format  # of what is not quantised
-    numbers: Sequence[int]  # of the model's layers
+    numbers: Sequence[int]  # of the model's stored layers
 
     @property
     def name(self) -> str:
@@ -76,9 +76,9 @@ class _Source:
 def checkpoint(file: Path, config: dict[str, Any], model: Model, numbers: Sequence[int] = ()) -> Loaded:
     """The model of the config in *file* with the formats that its folder's files hold or state.
 
-    *numbers*: those that the model's layers have in the config, where they are not counted through.
+    *numbers*: those that the model's stored layers have in the config, where they are not counted through.
     """
-    n_layers = len(model.stack)
+    n_layers = model.n_stored_layers
     source = _source(file, config, numbers if len(numbers) == n_layers else range(n_layers))
     files = find_files(file.parent)
     if files.tensors or files.missing_names:
@@ -189,11 +189,7 @@ def _checked(source: _Source, model: Model, held: Held) -> tuple[Model, list[str
     if not model.tied_head and model.has_head and (0, "output") not in held.by_key:
         model = model.model_copy(update={"tied_head": True})
         notes.append("the files have no head: the embedding serves as one")
-    absent = [
-        (key, tensor)
-        for key, _, tensor in slots(model)
-        if not (tensor.is_vector or tensor.is_again or key in held.by_key)
-    ]
+    absent = [(key, tensor) for key, _, tensor in slots(model) if not (tensor.is_vector or key in held.by_key)]
     wrong = sum(tensor.params for _, tensor in absent) + sum(abs(there - ours) for _, there, ours in held.misshapen)
     if wrong > _NEGLIGIBLE * model.total_params:
         if held.misshapen:
@@ -260,26 +256,19 @@ def _with_missing(
 ) -> dict[Key, Format]:
     """What lies in files that are not here: as in another layer that is, or as stated, and as much in all as the index says."""
     siblings: dict[tuple[int, str, Format], Format] = {}
-    places = [
-        (shape, index, tensor)
-        for shape, (_, indices, tensors) in enumerate(model.shapes)
-        for index in indices
-        for tensor in tensors
-    ]
-    for shape, index, tensor in places:
-        key = (index, tensor.role)
+    places = [(id(layer), key) for key, layer, _ in slots(model)]
+    for shape, key in places:
         if key in table:
-            siblings.setdefault((shape, tensor.role, predicted[key]), table[key])
-    plain = _plain_by_name(source, model, files)
+            siblings.setdefault((shape, key[1], predicted[key]), table[key])
+    plain = _plain_by_name(source, files)
     wide = next((fmt for key, fmt in predicted.items() if key[1].startswith(("norm", "output_norm"))), FORMATS["bf16"])
     gone: dict[Key, Format] = {}
-    for shape, index, tensor in places:
-        key = (index, tensor.role)
+    for shape, key in places:
         if key not in table:
             stated = wide if key in plain else predicted[key]
-            gone[key] = siblings.get((shape, tensor.role, predicted[key]), stated)
+            gone[key] = siblings.get((shape, key[1], predicted[key]), stated)
     left = (files.total_bytes or 0) - sum(tensor.nbytes for tensor in files.tensors)
-    is_text = not any(place_of(name, layers_in_files(model, source.numbers)).kind for name in files.missing_names)
+    is_text = not any(place_of(name, 1 + max(source.numbers)).kind for name in files.missing_names)
     counted_bytes = _sum(model, gone)
     if files.total_bytes and is_text and counted_bytes and abs(left / counted_bytes - 1) <= _NEAR:
         gone = _scaled(model, gone, left / counted_bytes)
@@ -290,14 +279,14 @@ def _with_missing(
     return {**table, **gone}
 
 
-def _plain_by_name(source: _Source, model: Model, files: Files) -> set[Key]:
+def _plain_by_name(source: _Source, files: Files) -> set[Key]:
     """Matrices that lie unpacked in files that are not here, as their names tell: nothing but a weight and a bias."""
     suffixes: dict[Key, set[str]] = {}
     indices: dict[int | None, list[int]] = {None: [0]}
     for index, number in enumerate(source.numbers):
         indices.setdefault(number, []).append(index)
     for name in files.missing_names:
-        place = place_of(name, layers_in_files(model, source.numbers))
+        place = place_of(name, 1 + max(source.numbers))
         for index in indices.get(place.layer, ()):
             for role in dict.fromkeys(role for roles in place.roles for role in roles):
                 suffixes.setdefault((index, role), set()).add(place.suffix)

@@ -13,25 +13,20 @@ from simulator.spec.layers.tensor import Tensor
 from simulator.spec.model import Layer, Model
 from simulator.spec.quant import Format, Slot
 
-Key = tuple[int, str]  # layer and role; what stands outside has layer 0 and roles of its own
+Key = tuple[int, str]  # stored layer and role; what stands outside has layer 0 and roles of its own
 Table = Mapping[Key, Format]
 
 
 def slots(model: Model) -> Iterator[tuple[Key, Layer | None, Tensor]]:
-    """Every tensor of the model with its place."""
+    """Every tensor that is stored, with its place: none that is an earlier layer's."""
     for layer, indices, tensors in model.shapes:
         for index in indices:
-            for tensor in tensors:
-                yield (index, tensor.role), layer, tensor
-
-
-def layers_in_files(model: Model, numbers: Sequence[int]) -> int:
-    """How many layers the files of a model have that decode; those that share an earlier one's weights are none there."""
-    return 1 + max(number for number, layer in zip(numbers, model.stack, strict=True) if not layer.shares_weights)
+            number = model.stored_layers[index] if layer else index
+            yield from (((number, tensor.role), layer, tensor) for tensor in tensors if not tensor.is_again)
 
 
 def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[int]) -> Module:
-    """A matrix of the model by the names that Hugging Face may have for it; *numbers* are those of its layers there."""
+    """A matrix of the model by the names that Hugging Face may have for it; *numbers* are those of its stored layers there."""
     attention = layer.attention if layer else None
     is_recurrent = attention is not None and not isinstance(attention, GroupedQuery | Latent | Compressed)
     return module(

@@ -15,7 +15,7 @@ from math import prod
 from simulator.importers.quantised.layouts import like_bits
 from simulator.importers.quantised.modules import NORMS, Place, Roles, place_of
 from simulator.importers.quantised.planes import exact
-from simulator.importers.quantised.stated import Key, Table, layers_in_files, slots
+from simulator.importers.quantised.stated import Key, Table, slots
 from simulator.importers.safetensors import HeldTensor
 from simulator.spec.layers.tensor import Tensor
 from simulator.spec.model import Model, tensor_bytes
@@ -49,7 +49,7 @@ class Held:
 
 
 def held_by(model: Model, tensors: Iterable[HeldTensor], numbers: Sequence[int]) -> Held:
-    """Which bytes of a file belong to which tensor of the model, whose layers have these numbers in the file."""
+    """Which bytes of a file belong to which tensor of the model, whose stored layers have these numbers in the file."""
     return _Sorting(model, numbers).sort(tensors)
 
 
@@ -60,13 +60,12 @@ class _Sorting:
     """One pass over a header."""
 
     def __init__(self, model: Model, numbers: Sequence[int]):
-        self.n_layers = layers_in_files(model, numbers)
-        self.layers: list[Known] = [{} for _ in range(max(numbers) + 1)]
+        self.n_layers = 1 + max(numbers)
+        self.layers: list[Known] = [{} for _ in range(self.n_layers)]
         self.outside: Known = {}
         for key, layer, tensor in slots(model):
-            if not tensor.is_again:
-                known = self.layers[numbers[key[0]]] if layer else self.outside
-                known.setdefault(tensor.role, []).append((key, tensor))
+            known = self.layers[numbers[key[0]]] if layer else self.outside
+            known.setdefault(tensor.role, []).append((key, tensor))
         self.held = Held()
         self.left: dict[int | None, list[HeldTensor]] = defaultdict(list)
         # Of another size than what has their names, so they may be something else.
@@ -218,15 +217,10 @@ def formats_of(model: Model, held: Held, stated: Table, is_complete: bool) -> di
     Where all files are there, what they do not hold has no bytes.
     """
     found: dict[Key, Format] = {}
-    first: dict[tuple[str, int], Format] = {}
     for key, _, tensor in slots(model):
-        shape = (tensor.role, tensor.params)
         if key in held.by_key:
             found[key] = _format(tensor, held.by_key[key], held.dtypes[key], stated[key])
-            first.setdefault(shape, found[key])
-        elif tensor.is_again and shape in first:  # an earlier layer's
-            found[key] = first[shape]
-        elif is_complete and not tensor.is_again:
+        elif is_complete:
             found[key] = exact("absent", stated.get(key, FORMATS["bf16"]).kernel, 0.0, tensor.params)
     return found
 

@@ -41,10 +41,11 @@ class GroupedQuery(Spec):
     shares_cache: bool = False
     lacks_kv: bool = False  # with shares_cache: the file does not even hold those
     listed: tuple[Extra, ...] = Field((), max_length=50)  # all its tensors, where they are not the usual ones
-    # An index over all past tokens, one key of `index_dim` values for each, chooses `picks` of them at most (MiniMax-M3).
+    # An index over all past tokens, `index_keys` keys of `index_dim` values for each, chooses `picks` of them at most (MiniMax-M3).
     picks: Width | None = None
     index_heads: Width | None = None
     index_dim: Width | None = None
+    index_keys: Width = 1
 
     @rule
     def _check(self) -> None:
@@ -78,8 +79,8 @@ class GroupedQuery(Spec):
         """Keys and values, of the window where there is one."""
         values = self.n_kv_heads * self._v_dim
         reach = self.window or self.chunk
-        own = Cached(self.cache_width, window=reach, picked=self.picks, n_values=values, is_own=not self.shares_cache)
-        return (own, Cached(self.index_dim)) if self.index_dim else (own,)
+        own = Cached(self.cache_width, 1, reach, self.picks, values, self.n_kv_heads, not self.shares_cache)
+        return (own, Cached(self.index_keys * self.index_dim)) if self.index_dim else (own,)
 
     state_bytes: ClassVar[int] = 0  # attention keeps nothing beside its cache; recurrent layers do
     waiting_bytes: ClassVar[int] = 0
@@ -207,7 +208,8 @@ class Latent(Spec):
         picked = self.index.picks if self.index else None
         values = self.n_heads * self.v_dim if self.expanded else 0
         own = not self.shares_cache
-        latents = Cached(self.cache_width, window=self.window, picked=picked, n_values=values, is_own=own)
+        pieces = self.n_heads if self.expanded else 1
+        latents = Cached(self.cache_width, 1, self.window, picked, values, pieces, own)
         return (latents, *(self.index.cached if self.index else ()))
 
     def seen_tokens(self, context):

@@ -16,6 +16,7 @@ class Cached:
     window: int | None = None  # tokens back to which it reaches; None: to the first
     picked: int | None = None  # entries at most that an index chooses for a token to attend to; None: all
     n_values: int = 0  # of the width, what is values and not keys; a latent is kept as keys
+    pieces: int = 1  # equal parts in which devices can share it, 1: whole on each
     is_own: bool = True  # False: an earlier layer's, which is read but neither written nor held once more
 
     def seen(self, context):

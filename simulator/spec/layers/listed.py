@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layers.cached import Cached
@@ -47,7 +47,10 @@ class Parallel(Spec):
     kind: Literal["parallel"] = "parallel"
     parts: tuple[Mixer, ...] = Field(min_length=2, max_length=4)
 
-    queries_per_kv: ClassVar[int] = 1
+    @property
+    def queries_per_kv(self) -> int:
+        """That of the attention among them."""
+        return max(part.queries_per_kv for part in self.parts)
 
     @property
     def cached(self) -> tuple[Cached, ...]:
@@ -89,3 +92,10 @@ class Parallel(Spec):
     def tensors(self, d_model: int) -> tuple[Tensor, ...]:
         """The tensors of all parts."""
         return tuple(tensor for part in self.parts for tensor in part.tensors(d_model))
+
+
+def mixers_of(attention: Any) -> tuple[Any, ...]:
+    """What mixes tokens in a layer, each by itself: the parts of parallel ones; nothing where the layer has none."""
+    if attention is None:
+        return ()
+    return attention.parts if isinstance(attention, Parallel) else (attention,)
