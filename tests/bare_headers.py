@@ -27,13 +27,13 @@ def typed(value):
     return struct.pack(f"<I{code}", kind, value)
 
 
-def write_header(path, architecture, keys, tensors, kind=1):
-    """A header with these keys (`=` before those without the architecture) and tensors, name: shape, row length first, in f16."""
+def write_header(path, architecture, keys, tensors, kind=1, kinds=None):
+    """A header with these keys (`=` before those without the architecture) and tensors, name: shape, row length first, in f16 but for *kinds*."""
     named = {"general.architecture": architecture}
     named |= {key[1:] if key.startswith("=") else f"{architecture}.{key}": value for key, value in keys.items()}
     data = b"".join(text(key) + typed(value) for key, value in named.items())
     for name, shape in tensors.items():
-        data += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, 0)
+        data += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, (kinds or {}).get(name, kind), 0)
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(named)) + data)
     return path
 

@@ -14,6 +14,8 @@ from simulator.families.files import Files, Windows
 from simulator.families.hybrid import Hybrid, Qwen35Moe, further_blocks
 from simulator.families.latent import DeepSeek2, DeepSeek3, DeepSeek32
 
+MAX_NGRAM_HEADS = 10_000  # of all tables; Qwen4's class has 16 in each
+
 
 class DeepSeek4(Hybrid):
     """DeepSeek-V4: a window, and everything before it compressed; several residual streams, the first experts chosen by the token."""
@@ -274,7 +276,11 @@ class Qwen4Exp(Qwen35Moe):
         config, wide = self.config, self.d_model * self.config.size("hc_count")
         width = config.size("ple_embed_dim", default=self.d_model)
         n_heads = (config.size("ngram_size") - 1) * config.size("heads_per_ngram")
-        if not n_heads or n_heads * len(self._with_table) > 10_000 or width % n_heads:
+        if n_heads * len(self._with_table) > MAX_NGRAM_HEADS:
+            raise config.wrong(
+                "heads_per_ngram", f"at most {MAX_NGRAM_HEADS:,} heads for n-grams are read in all layers"
+            )
+        if not n_heads or width % n_heads:
             raise config.wrong("heads_per_ngram", f"so many heads for n-grams cannot share ple_embed_dim {width}")
         multiple = config.size("make_ngram_vocab_size_divisible_by")
         base = config.count("ngram_vocab_size_base", at_most=10**9)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 from simulator.families.family import extra
@@ -26,7 +28,12 @@ class Zamba(Hybrid):
 
     def turn(self, index: int) -> int:
         """How many hybrid layers stand before layer *index*."""
-        return sum(self.layer_type(each) == "hybrid" for each in range(index))
+        return self._turns[index]
+
+    @cached_property
+    def _turns(self) -> list[int]:
+        kinds = (self.layer_type(index) == "hybrid" for index in range(self.n_layers))
+        return list(accumulate(kinds, initial=0))
 
     def is_again(self, index: int) -> bool:
         """Whether layer *index* reads an earlier one's attention: only where transformers ties weights at all."""

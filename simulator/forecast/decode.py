@@ -16,10 +16,11 @@ from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.layers.attention import CrossAttention
 from simulator.spec.layers.cached import Cached
 from simulator.spec.layers.ffn import Experts
+from simulator.spec.layers.layer import Attention, Layer
 from simulator.spec.layers.listed import Mixer, mixers_of
 from simulator.spec.layers.sparse import Compressed
 from simulator.spec.layers.tensor import Tensor
-from simulator.spec.model import Attention, Layer, Model, StoredTensor, store
+from simulator.spec.model import Model, StoredTensor, store
 from simulator.spec.quant import FORMATS, Format, cache_bytes
 from simulator.spec.routing import mean_read, mean_used
 from simulator.spec.workload import Workload

@@ -12,7 +12,8 @@ from simulator.spec.schema import Field, Spec, rule
 
 if TYPE_CHECKING:
     from simulator.spec.hardware import Hardware
-    from simulator.spec.model import Attention, Model
+    from simulator.spec.layers.layer import Attention
+    from simulator.spec.model import Model
 
 DEVICES = ("cpu", "gpu", "nvidia", "amd", "intel", "apple", "qualcomm", "arm", "broadcom")
 COPIED = ("gated_delta_net", "mamba2", "short_conv", "compressed")

@@ -7,29 +7,21 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
 from simulator.errors import printable
 from simulator.spec.arguments import expect
-from simulator.spec.layers.attention import CrossAttention, GroupedQuery, Latent
 from simulator.spec.layers.extra import Extra
-from simulator.spec.layers.ffn import Experts, Gated, Plain
-from simulator.spec.layers.listed import Parallel, Recurrence, mixers_of
-from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
+from simulator.spec.layers.ffn import Experts
+from simulator.spec.layers.layer import MAX_LAYERS, Item, Layer, Repeat, expand
 from simulator.spec.layers.residual import AltUp, GatedResiduals, HyperConnections, PerLayerInput
-from simulator.spec.layers.sparse import Compressed
 from simulator.spec.layers.tensor import Tensor, Width, matrix, vector
 from simulator.spec.quant import Format, Slot, Weights
 from simulator.spec.schema import Field, OneOf, Spec, rule
 from simulator.spec.stored import stored_layers, tensors_shared
 from simulator.units import GIGA
 
-Attention = Annotated[
-    GroupedQuery | Latent | Compressed | GatedDeltaNet | Mamba2 | ShortConv | Recurrence | Parallel, OneOf()
-]
-FeedForward = Annotated[Plain | Gated | Experts, OneOf()]
 Streams = Annotated[AltUp | HyperConnections | GatedResiduals, OneOf()]
 Convention = Literal["with_both_embeddings", "without_input_embedding", "without_embeddings"]
 
@@ -42,60 +34,6 @@ CONVENTIONS = {
 # Held, not read in a step, and still among the weights that a token is said to use: embeddings, which the conventions above name, and
 # what was made of a source.
 _NAMED_APART = ("token_embd", "position_embd", "cross_attn_")
-
-MAX_LAYERS = 1000  # published models have up to 126
-
-
-class Layer(Spec):
-    """`count` equal layers in a row."""
-
-    count: int = Field(1, ge=1, le=MAX_LAYERS)
-    attention: Attention | None = None
-    cross_attention: CrossAttention | None = None
-    ffn: FeedForward | None = None
-    norms: int = Field(2, ge=0, le=16)  # norm vectors of width d_model
-    beside: tuple[Extra, ...] = Field((), max_length=100)  # further tensors, each read in every step
-    shares_weights: bool = False  # its weights are an earlier layer's: read once more, stored with that
-
-    @rule
-    def _check(self) -> None:
-        halves = (self.attention, self.cross_attention, self.ffn)
-        if all(half is None for half in halves) and self.norms and not self.beside:
-            raise ValueError("a layer needs attention or ffn")
-        n_experts = self.ffn.n_experts if isinstance(self.ffn, Experts) else 0
-        for each in self._extras:
-            if each.copies not in (1, n_experts):
-                raise ValueError(
-                    f"{each.role} has {each.copies:,} copies, one for each of the layer's {n_experts:,} experts is needed"
-                )
-
-    @property
-    def _extras(self) -> Iterator[Extra]:
-        return chain(*(getattr(part, "listed", ()) for part in mixers_of(self.attention)), self.beside)
-
-    def tensors(self, d_model: int, norm_bias: bool) -> tuple[Tensor, ...]:
-        """Every tensor of one of these layers."""
-        parts = [part for part in (self.attention, self.cross_attention, self.ffn) if part is not None]
-        found = [tensor for part in parts for tensor in part.tensors(d_model)]
-        found += [vector(f"norm_{number}", d_model) for number in range(self.norms)]
-        if norm_bias:
-            found += [vector(f"norm_{number}.bias", d_model) for number in range(self.norms)]
-        found += [each.tensor() for each in self.beside]
-        return tuple(replace(each, is_again=True) for each in found) if self.shares_weights else tuple(found)
-
-
-class Repeat(Spec):
-    """A run of layers that stands `repeat` times, one after the other."""
-
-    repeat: int = Field(ge=1, le=MAX_LAYERS)
-    layers: tuple[Layer, ...] = Field(min_length=1, max_length=MAX_LAYERS)
-
-
-def _kind_of_item(item) -> str:
-    return "repeat" if isinstance(item, Repeat) or (isinstance(item, dict) and "repeat" in item) else "layer"
-
-
-Item = Annotated[Layer | Repeat, OneOf(_kind_of_item, layer=Layer, repeat=Repeat)]
 
 
 class PublishedCount(Spec):
@@ -188,13 +126,13 @@ class Model(Spec):
 
     @cached_property
     def _tensors_shared(self) -> Mapping[tuple[int, str], int]:
-        return tensors_shared(self)
+        return tensors_shared(self.shapes, self.stored_layers)
 
     @cached_property
     def stack(self) -> tuple[Layer, ...]:
         """The decoding layers one by one, from the input; equal ones are the same object."""
         seen: dict[Layer, Layer] = {}
-        return tuple(seen.setdefault(layer, layer) for layer in _expand(self.layers))
+        return tuple(seen.setdefault(layer, layer) for layer in expand(self.layers))
 
     @cached_property
     def shapes(self) -> tuple[tuple[Layer | None, tuple[int, ...], tuple[Tensor, ...]], ...]:
@@ -235,7 +173,7 @@ class Model(Spec):
         yield matrix("token_embd", self.vocab, self.embedding_width, is_idle=True)
         if self.learned_positions:
             yield matrix("position_embd", self.learned_positions, self.d_model, is_idle=True)
-        for layer in _expand(self.encoder):
+        for layer in expand(self.encoder):
             for tensor in layer.tensors(self.d_model, self.norm_bias):
                 yield replace(tensor, role=f"enc.{tensor.role}", is_idle=True)
         if self.final_norm:
@@ -384,17 +322,6 @@ def tensor_bytes(tensor: Tensor, fmt: Format) -> float:
         return fmt.nbytes(tensor.rows, tensor.columns) * tensor.copies
     except ValueError as error:
         raise ValueError(f"{tensor.role}: {error}") from None
-
-
-def _expand(items: tuple[Item, ...]) -> Iterator[Layer]:
-    for item in items:
-        if isinstance(item, Repeat):
-            for _ in range(item.repeat):
-                yield from _expand(item.layers)
-        else:
-            one = item.model_copy(update={"count": 1})
-            for _ in range(item.count):
-                yield one
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
-if TYPE_CHECKING:
-    from simulator.spec.model import Layer, Model
+from simulator.spec.layers.layer import Layer
+from simulator.spec.layers.tensor import Tensor
 
+Placed = tuple[Layer | None, tuple[int, ...], tuple[Tensor, ...]]  # equal layers, where they stand, their tensors
 Shape = tuple[tuple[str, int, int, int], ...]
+_Kind = tuple[str, int, int]  # role, rows, columns
 
 
 def stored_layers(stack: Sequence[Layer], repeats: Sequence[int], d_model: int) -> tuple[int, ...]:
@@ -62,27 +63,22 @@ class _Shapes(dict):
         return super().__getitem__(id(layer))
 
 
-def tensors_shared(model: Model) -> Mapping[tuple[int, str], int]:
+def tensors_shared(placed: Sequence[Placed], numbers: Sequence[int]) -> Mapping[tuple[int, str], int]:
     """Single tensors that are an earlier layer's, by stored layer and role: the stored layer that has them.
 
-    Where several have one, they take turns (Zamba 2).
+    *numbers* are those of the stored layers of the whole stack. Where several layers have one, they take turns (Zamba 2).
     """
-    found: dict[tuple[int, str], int] = {}
-    again = {(tensor.role, tensor.rows, tensor.columns) for _, _, tensor in _stored(model) if tensor.is_again}
-    for key in again:
-        places = sorted(
-            (model.stored_layers[index], tensor.is_again)
-            for layer, indices, tensor in _stored(model)
-            if (tensor.role, tensor.rows, tensor.columns) == key
-            for index in indices
-        )
-        holders = [number for number, is_again in places if not is_again]
-        takers = [number for number, is_again in places if is_again]
-        found |= {(number, key[0]): holders[turn % len(holders)] for turn, number in enumerate(takers) if holders}
-    return found
-
-
-def _stored(model: Model) -> Iterator[tuple]:
-    for layer, indices, tensors in model.shapes:
-        if layer is not None and not layer.shares_weights:
-            yield from ((layer, indices, tensor) for tensor in tensors)
+    holders: dict[_Kind, list[int]] = defaultdict(list)
+    takers: dict[_Kind, list[int]] = defaultdict(list)
+    for layer, indices, tensors in placed:
+        if layer is None or layer.shares_weights:
+            continue
+        for each in tensors:
+            places = takers if each.is_again else holders
+            places[each.role, each.rows, each.columns] += [numbers[index] for index in indices]
+    return {
+        (number, kind[0]): sorted(holders[kind])[turn % len(holders[kind])]
+        for kind, several in takers.items()
+        if holders[kind]
+        for turn, number in enumerate(sorted(several))
+    }
