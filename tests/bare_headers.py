@@ -28,7 +28,7 @@ def typed(value):
 
 
 def write_header(path, architecture, keys, tensors, kind=1, kinds=None):
-    """A header with these keys (`=` before those without the architecture) and tensors, name: shape, row length first, in f16 but for *kinds*."""
+    """A header with these keys (`=`: without the architecture) and tensors (name: shape, row length first), in f16 but for *kinds*."""
     named = {"general.architecture": architecture}
     named |= {key[1:] if key.startswith("=") else f"{architecture}.{key}": value for key, value in keys.items()}
     data = b"".join(text(key) + typed(value) for key, value in named.items())

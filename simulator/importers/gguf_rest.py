@@ -92,7 +92,7 @@ def held_remarks(file: GgufFile) -> list[str]:
 
 def beside_layers(file: GgufFile, data: dict[str, Any], held: dict[str, FileTensor]) -> list[dict[str, Any]]:
     """Every tensor outside the layers that the model does not have by its fields."""
-    model = check({**data, "layers": data["layers"][:1]}, Model, str(file.path))
+    model = check({**data, "layers": data["layers"][:1], "repeats": []}, Model, str(file.path))
     taken = {tensor.role for tensor in model.shapes[0][2]}
     rest = [role for role in file.outside if role not in taken]
     found = [as_listed(role, file.outside[role], bool(_IDLE.fullmatch(role))) for role in rest]
