@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.families import (
+from simulator.families import (  # noqa: F401  importing them lists their families
     convolution,
     convolved,
     dense,
@@ -33,36 +33,6 @@ from simulator.families import (
 )
 from simulator.families.config import config_classes, type_of_class
 from simulator.families.family import ARCHITECTURES, BY_CLASS, FAMILIES, Family
-
-MODULES = (
-    convolution,
-    convolved,
-    dense,
-    dense_first,
-    dense_further,
-    gemma,
-    gguf_only,
-    gpt,
-    hybrid,
-    latent,
-    linear,
-    loops,
-    mamba,
-    mixed,
-    mixtures,
-    older,
-    recurrent,
-    remote,
-    remote_dense,
-    remote_mixtures,
-    remote_recurrent,
-    seeing,
-    seeing_dense,
-    seeing_mixtures,
-    sparse,
-    streams,
-    zamba,
-)
 
 
 def family_of(model_type: str) -> type[Family] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, describe, printable
+from simulator.families.remote_defaults import ABSENT_IS_NONE, REMOTE_DEFAULTS, SIZES_OF_PARTS
 
 DEFAULTS = Path(__file__).with_name("config_classes.json")  # written by tests/recorded/config_classes.py
 MAX_COUNT = 10_000_000  # heads, layers, widths, experts
@@ -51,10 +52,36 @@ class Config:
         self.asked: set[str] = set() if asked is None else asked
         self._within = within
         self._noted: set[tuple[str, ...]] = set()
-        known = config_classes().get(model_type, {})
+        known = config_classes().get(model_type)
+        self.is_recorded = known is not None or not model_type
+        known = known or {"defaults": REMOTE_DEFAULTS.get(model_type, {})}
         older = {key: value for key, value in known.get("older", {}).items() if not isinstance(value, dict | None)}
         self.defaults: dict[str, Any] = {**older, **known.get("defaults", {})}
         self.other_names: dict[str, str] = known.get("attribute_map", {})
+        self._withheld: frozenset[str] = frozenset()
+        self._like: dict[str, Any] | None = None
+
+    def without_sizes(self, whole_type: str) -> Config:
+        """The same as a part of a whole that transformers does not know: the sizes of the part's own class do not hold."""
+        if not self.is_recorded:
+            return self
+        found = self.replaced({})
+        found._withheld = frozenset(
+            key for key in SIZES_OF_PARTS for each in self._spellings(key) if self.defaults.get(each) is not None
+        )
+        kept = {key: value for key, value in self.defaults.items() if value is None or not self._is_size(key)}
+        found.defaults = {**kept, **REMOTE_DEFAULTS.get(whole_type, {})}
+        return found
+
+    def _is_size(self, key: str) -> bool:
+        return not SIZES_OF_PARTS.isdisjoint(self._spellings(key))
+
+    def read_as(self, model_type: str) -> Config:
+        """The same for a type that nobody knows, read as another: what the class of that has not may be left out."""
+        found = self.replaced({})
+        found._like = config_classes().get(model_type)
+        found.defaults = REMOTE_DEFAULTS.get(model_type, {})
+        return found
 
     def given(self, *names: str) -> bool:
         """Whether the file itself states one of these."""
@@ -86,12 +113,44 @@ class Config:
             yield own
         yield from (other for other, meant in self.other_names.items() if meant == own and other != name)
 
+    def _optional(self, names: tuple[str, ...], default: Any) -> Any:
+        """The value, or *default* where leaving it out means that."""
+        value = self.get(*names)
+        if value is None:
+            self.check_absence(*names)
+            return default
+        return value
+
+    def check_absence(self, *names: str) -> None:
+        """InputError where a key is not there and nobody says what that means: in types that transformers does not know."""
+        if any(key in each for each in (self.data, self.defaults) for name in names for key in self._spellings(name)):
+            return
+        is_told = self.is_recorded or not ABSENT_IS_NONE.isdisjoint(names) or self._like_lacks(names)
+        if not is_told or not self._withheld.isdisjoint(names):
+            raise self._missing(names)
+
+    def class_has(self, name: str) -> bool:
+        """Whether the class gives a value for a key, or would if its sizes held here."""
+        like = self._like["defaults"] if self._like else {}
+        return name in self._withheld or any(each.get(name) is not None for each in (self.defaults, like))
+
+    def _like_lacks(self, names: tuple[str, ...]) -> bool:
+        """Whether the class that this type is read as has none of these."""
+        like = self._like
+        return like is not None and not any(
+            name in part for name in names for part in (like["defaults"], like.get("attribute_map", {}))
+        )
+
+    def _missing(self, names: tuple[str, ...]) -> InputError:
+        return InputError(f"{self.path}: {names[0]} is missing, a {self.type} model needs it")
+
     def count(self, *names: str, default: int | None = None, at_most: int = MAX_COUNT) -> int:
         """A whole number; *default* where there is none, and where *default* is missing that is an InputError."""
         value = self.get(*names)
         if value is None:
             if default is None:
-                raise InputError(f"{self.path}: {names[0]} is missing, a {self.type} model needs it")
+                raise self._missing(names)
+            self.check_absence(*names)
             return default
         if isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -115,21 +174,21 @@ class Config:
 
     def number(self, *names: str, default: float) -> float:
         """A finite number."""
-        value = self.get(*names, default=default)
+        value = self._optional(names, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise InputError(f"{self.path}: {self._stated(names)} is {describe(value)}, a number is needed")
         return value
 
     def flag(self, *names: str, default: bool = False) -> bool:
         """A yes or no."""
-        value = self.get(*names, default=default)
+        value = self._optional(names, default)
         if not isinstance(value, bool):
             raise InputError(f"{self.path}: {self._stated(names)} is {describe(value)}, true or false is needed")
         return value
 
     def text(self, *names: str, default: str = "") -> str:
         """A word."""
-        value = self.get(*names, default=default)
+        value = self._optional(names, default)
         if not isinstance(value, str):
             raise InputError(f"{self.path}: {self._stated(names)} is {describe(value)}, a word is needed")
         return value
@@ -167,7 +226,9 @@ class Config:
 
     def replaced(self, own: dict[str, Any]) -> Config:
         """The same with *own* values in place of its own."""
-        return Config(self.path, self.type, {**self.data, **own}, self.asked, self._within)
+        found = Config(self.path, self.type, {**self.data, **own}, self.asked, self._within)
+        found.defaults, found._withheld, found._like = self.defaults, self._withheld, self._like
+        return found
 
     def of_layer(self, index: int) -> Config:
         """The same for one layer: with what `per_layer_config` gives it of its own."""

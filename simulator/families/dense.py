@@ -263,10 +263,7 @@ class Cohere(Family):
     gguf = ("command-r",)
     tied = True
     norms, ffn_bias = 1, False
-
-    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
-        """Norms of query and key, one vector a head, where use_qk_norm says so."""
-        return super().grouped_query(index, qk_norm="full" if self.config.flag("use_qk_norm") else None, **more)
+    qk_norm, qk_norm_key = "full", "use_qk_norm"  # one vector a head
 
 
 class Cohere2(Family):

@@ -36,10 +36,7 @@ class Glm4Moe(_FirstKeyAlone):
     types = ("glm4_moe",)
     gguf = ("glm4moe",)
     output_bias = False
-
-    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
-        """Norms of query and key where use_qk_norm says so."""
-        return super().grouped_query(index, **{"qk_norm": "head" if self.config.flag("use_qk_norm") else None, **more})
+    qk_norm, qk_norm_key = "head", "use_qk_norm"
 
 
 class SarvamMoe(Glm4Moe):
@@ -55,15 +52,11 @@ class SolarOpen(DenseFirst):
     types = ("solar_open",)
     converted = "glm4moe"
     output_bias = False
+    qk_norm, qk_norm_key = "head", "use_qk_norm"
 
     def has_experts(self, index: int) -> bool:
         """Always."""
         return True
-
-    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
-        """Norms of query and key where use_qk_norm says so."""
-        norm = "head" if self.config.flag("use_qk_norm") else None
-        return super().grouped_query(index, **{"qk_norm": norm, **more})
 
 
 class Dots1(_FirstKeyAlone):
@@ -229,27 +222,16 @@ class Ernie45Moe(Family):
     gguf = ("ernie4_5-moe",)
     tied = True
     router_bias = True
+    bias_key = "use_bias"
 
     @property
     def n_experts(self) -> int:
         """Routed experts of a layer that has some."""
         return self.config.count("moe_num_experts", default=0)
 
-    @property
-    def _bias(self) -> bool:
-        return self.config.flag("use_bias")
-
     def model(self) -> dict[str, Any]:
         """The head has a bias, too."""
-        return {**super().model(), "head_bias": self._bias}
-
-    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
-        """Biases as use_bias says."""
-        return super().grouped_query(index, **{"qkv_bias": self._bias, "output_bias": self._bias, **more})
-
-    def dense(self, index: int, **more: Any) -> dict[str, Any]:
-        """Biases as use_bias says."""
-        return super().dense(index, **{"bias": self._bias, **more})
+        return {**super().model(), "head_bias": self.config.flag(self.bias_key)}
 
     def has_experts(self, index: int) -> bool:
         """Every moe_layer_interval-th layer in that range."""
@@ -271,4 +253,4 @@ class Ernie45Moe(Family):
     def layer_beside(self, index: int) -> list[dict[str, Any]]:
         """Biases of the shared experts."""
         shared = self.experts(index)["d_shared"] if self.has_experts(index) else 0
-        return shared_biases(shared, self.d_model) if self._bias and shared else []
+        return shared_biases(shared, self.d_model) if self.config.flag(self.bias_key) and shared else []

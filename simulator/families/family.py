@@ -43,6 +43,7 @@ class Family:
         True  # False: each head has a key and a value of its own, whatever num_key_value_heads says
     )
     qk_norm: ClassVar[str | None] = None  # "head": one for all heads; "full": over all of them
+    qk_norm_key: ClassVar[str | None] = None  # the key that says whether there are such; None: always
     fused_qkv: ClassVar[bool] = False  # stored as one matrix
     bias_key: ClassVar[str | None] = (
         None  # one key for the biases of all matrices, in place of attention_bias and mlp_bias
@@ -58,6 +59,7 @@ class Family:
         "intermediate_size",
         "n_inner",
     )  # of the network; without one: four times d_model
+    expert_width_keys: ClassVar[tuple[str, ...]] = ("moe_intermediate_size", "intermediate_size")
     head_bias: ClassVar[bool] = False
     tied: ClassVar[bool] = False  # where neither the file nor its class says
     can_tie: ClassVar[bool] = True  # False: there is a head, whatever tie_word_embeddings says
@@ -190,7 +192,7 @@ class Family:
             "n_heads": n_heads,
             "n_kv_heads": n_kv,
             "head_dim": config.size("head_dim", default=shared_out) if self.head_dim_key else shared_out,
-            "qk_norm": self.qk_norm,
+            "qk_norm": self.qk_norm if not self.qk_norm_key or config.flag(self.qk_norm_key) else None,
             "fused_qkv": self.fused_qkv,
             "qkv_bias": bias if self.qkv_bias is None else self.qkv_bias,
             "output_bias": bias if self.output_bias is None else self.output_bias,
@@ -249,7 +251,9 @@ class Family:
     def experts(self, index: int, **more: Any) -> dict[str, Any]:
         """Router, experts and shared experts by the usual keys; *more* replaces fields."""
         config = self.config.of_layer(index)
-        width = config.size("moe_intermediate_size", "intermediate_size")
+        config.given(*self.width_keys)  # that of dense layers, though there be none
+        own = "moe_intermediate_size"  # no other width stands in for it where the class has one
+        width = config.size(*((own,) if config.class_has(own) else self.expert_width_keys))
         n_active = config.size("num_experts_per_tok", "num_experts_per_token", "experts_per_token")
         if n_active > self.n_experts:
             raise InputError(

@@ -16,6 +16,7 @@ class DeepSeek2(Family):
     types = ("deepseek_v2",)
     gguf = ("deepseek2",)
     harmless = ("lm_head", "rm_head", "num_key_value_heads")
+    expert_width_keys = ("moe_intermediate_size",)
     first_dense: ClassVar[int] = 0  # layers without experts at the start, where nothing says how many
     shared_bias: ClassVar[bool] = True  # mlp_bias holds for the shared experts too
 

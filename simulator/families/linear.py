@@ -42,6 +42,8 @@ class KimiDelta(Hybrid, DeepSeek3):
         """As linear_attn_config lists them, counted from 1, and else every fourth but the first is attention."""
         linear = self.config.part("linear_attn_config")
         full, others = (linear.items(key) if linear else None for key in ("full_attn_layers", "kda_layers"))
+        if linear and (full is None) != (others is None):
+            raise self.config.wrong("linear_attn_config", "kda_layers and full_attn_layers are needed, both or neither")
         if full is None or others is None:
             return "full_attention" if index and index % 4 == 0 else "linear_attention"
         if index + 1 not in full and index + 1 not in others:
@@ -54,7 +56,7 @@ class KimiDelta(Hybrid, DeepSeek3):
         sizes = (("num_heads", "linear_num_heads"), ("head_dim", "linear_head_dim"))
         conv = ("short_conv_kernel_size", "linear_conv_kernel_dim")
         n_heads, head_dim, conv = (
-            own.size(older, default=self.config.size(name)) if own is not self.config else own.size(name)
+            own.size(older) if own is not self.config and own.given(older) else self.config.size(name)
             for older, name in (*sizes, conv)
         )
         width = n_heads * head_dim
@@ -161,6 +163,7 @@ class MiniMax(Hybrid):
         older = self.config.item(index, "attn_type_list")
         if older is not None:
             return "full_attention" if older else "linear_attention"
+        self.config.check_absence("attn_type_list", "layer_types")
         return "linear_attention" if index % 2 else "full_attention"
 
     def recurrence(self, index: int) -> dict[str, Any]:

@@ -118,6 +118,7 @@ class MiniMaxM3(Family):
     def layer_type(self, index: int) -> str | None:
         """By layer_types, and without it by sparse_attention_freq of the older sparse_attention_config."""
         named = super().layer_type(index)
+        self.config.check_absence("sparse_attention_config", "layer_types")
         if named is None and self._older and self._older.item(index, "sparse_attention_freq"):
             return "minimax_m3_sparse"
         return named

@@ -115,10 +115,7 @@ class Persimmon(Family):
     types = ("persimmon",)
     plain_ffn = ffn_bias = norm_bias = qkv_bias = output_bias = fused_qkv = True
     head_dim_key = kv_heads_key = False
-
-    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
-        """One norm for all query heads, one for all keys."""
-        return super().grouped_query(index, qk_norm="head" if self.config.flag("qk_layernorm") else None, **more)
+    qk_norm, qk_norm_key = "head", "qk_layernorm"
 
     def layer_beside(self, index: int) -> list[dict[str, Any]]:
         """Biases of those norms."""

@@ -218,7 +218,10 @@ class RefinedWeb(Falcon):
     def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
         """By n_head_kv, and without it by multi_query."""
         n_heads = self.config.size("n_head", "num_attention_heads")
-        n_kv = self.config.size("n_head_kv", default=1 if self.config.flag("multi_query", default=True) else n_heads)
+        if self.config.given("n_head_kv"):
+            n_kv = self.config.size("n_head_kv", default=n_heads)
+        else:
+            n_kv = 1 if self.config.flag("multi_query") else n_heads
         return super(Falcon, self).grouped_query(index, **{"n_kv_heads": n_kv, **more})
 
 

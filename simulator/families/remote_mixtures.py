@@ -19,6 +19,7 @@ class DeepSeek1(DeepSeek2):
     types = ("deepseek",)
     classes = ("DeepseekForCausalLM",)
     gguf = ("deepseek",)
+    expert_width_keys = ("moe_intermediate_size",)
     ffn_bias = False
 
     def attention(self, index: int) -> dict[str, Any] | None:
@@ -42,6 +43,8 @@ class Bailing(Family):
     harmless = ("norm_head", "norm_softmax", "use_rmsnorm")
     fused_qkv = True
     bias_key = "use_bias"
+    qk_norm, qk_norm_key = "head", "use_qk_norm"
+    expert_width_keys = ("moe_intermediate_size",)
 
     def model(self) -> dict[str, Any]:
         """Those with linear attention have other layers."""
@@ -57,8 +60,7 @@ class Bailing(Family):
         """Biases of query, key and value by a key of their own, or by that of all."""
         config = self.config
         bias = config.flag("use_bias") or config.flag("use_qkv_bias")
-        norm = "head" if config.flag("use_qk_norm") else None
-        return super().grouped_query(index, **{"qkv_bias": bias, "qk_norm": norm, **more})
+        return super().grouped_query(index, **{"qkv_bias": bias, **more})
 
     def has_experts(self, index: int) -> bool:
         """From first_k_dense_replace on."""
@@ -121,6 +123,11 @@ class Grok(Family):
     def has_residual(self) -> bool:
         """Whether a dense network stands beside the experts."""
         return self.config.flag("residual_moe")
+
+    @property
+    def expert_width_keys(self) -> tuple[str, ...]:  # type: ignore[override]
+        """intermediate_size is that of the dense network where there is one."""
+        return ("moe_intermediate_size",) if self.has_residual else ("moe_intermediate_size", "intermediate_size")
 
     @property
     def tied(self) -> bool:  # type: ignore[override]
@@ -226,6 +233,7 @@ class HunyuanOfHub(Hunyuan):
 
     def has_experts(self, index: int) -> bool:
         """Where there is more than one."""
+        self.config.check_absence("num_experts")
         return self._of(index, "num_experts", 1) > 1
 
 
@@ -322,6 +330,7 @@ class Maple(Family):
     gguf_files = Files(windows=Windows())
     classes = ("MapleForCausalLM",)
     harmless = ("nope_on_global_attention",)
+    expert_width_keys = ("moe_intermediate_size",)
     qk_norm = "head"
 
 
@@ -332,6 +341,7 @@ class K2Horizon(QwenMoe):
     gguf = ("k2-horizon",)
     classes = ("K2HorizonForCausalLM",)
     harmless = ("layernorm_num_groups", "rope_head_dim", "num_dense_layers", "query_key_norm")
+    expert_width_keys = ("moe_intermediate_size",)
     qkv_bias = None
 
     def model(self) -> dict[str, Any]:

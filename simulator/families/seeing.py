@@ -96,15 +96,7 @@ class PaddleOcr(Llama):
 
     types = ("paddleocr_vl_text",)
     gguf = ("paddleocr",)
-
-    def grouped_query(self, index: int, **more: Any) -> dict[str, Any]:
-        """Biases as use_bias says."""
-        bias = self.config.flag("use_bias")
-        return super().grouped_query(index, **{"qkv_bias": bias, "output_bias": bias, **more})
-
-    def dense(self, index: int, **more: Any) -> dict[str, Any]:
-        """Biases as use_bias says."""
-        return super().dense(index, **{"bias": self.config.flag("use_bias"), **more})
+    bias_key = "use_bias"
 
 
 class Molmo2(Llama):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from simulator.errors import describe
 from simulator.families.config import Config
-from simulator.families.family import extra
+from simulator.families.family import extra, shared_biases
 from simulator.families.files import Files, Windows
 from simulator.families.hybrid import Hybrid, Qwen35Moe, further_blocks
 from simulator.families.latent import DeepSeek2, DeepSeek3, DeepSeek32
@@ -101,8 +101,7 @@ class DeepSeek4(Hybrid):
     def layer_beside(self, index: int) -> list[dict[str, Any]]:
         """Biases of the shared expert."""
         width = self.config.size("moe_intermediate_size")
-        roles = (("ffn_gate_shexp.bias", width), ("ffn_up_shexp.bias", width), ("ffn_down_shexp.bias", self.d_model))
-        return [extra(role, length) for role, length in roles] if self.config.flag("mlp_bias") else []
+        return shared_biases(width, self.d_model) if self.config.flag("mlp_bias") else []
 
     def remarks(self) -> list[str]:
         """What the checkpoint holds beside these layers."""

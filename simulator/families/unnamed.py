@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, describe
+from simulator.families.remote_defaults import REMOTE_DEFAULTS
 
 # The part of MiniCPM-V and MiniCPM-o that writes, by version (vLLM 0.33, minicpmv.py and minicpmo.py).
 _MINICPM_V = {"2.0": "minicpm", "2.5": "llama", "2.6": "qwen2", "4.0": "llama", "4.5": "qwen3"}
@@ -19,6 +20,7 @@ _OF_PICTURES = (
     "drop_vision_last_layer",
     "version",
 )
+_OF_WHOLE = ("model_type", "architectures", "tie_word_embeddings", "_name_or_path")
 _CLASSES_OF_OTHERS = {("git", "Grok1ForCausalLM"): "grok-2"}  # Grok 2 states the type of a writer of captions
 
 
@@ -47,30 +49,34 @@ def _of_minicpm(file: Path, whole: dict[str, Any]) -> dict[str, Any]:
             f"{file}: version is {describe(version)}: of {whole['model_type']} {', '.join(by_version)} are known; "
             "describe the model in a YAML file like the shipped ones"
         )
-    return {**{key: value for key, value in whole.items() if key not in _OF_PICTURES}, "model_type": inner}
+    own = {key: value for key, value in whole.items() if key not in _OF_PICTURES and not key.endswith("_config")}
+    kept = {key: value for key, value in whole.items() if key not in own or key in _OF_WHOLE}
+    return {**kept, "text_config": {**own, "model_type": inner}}
 
 
 def _of_mamba_package(file: Path, whole: dict[str, Any]) -> dict[str, Any]:
-    """Mamba 1 and 2 as the package mamba-ssm saves them, with its defaults (mamba_simple.py, mamba2.py, mixer_seq_simple.py)."""
-    own, multiple, vocab = whole["ssm_cfg"], whole.get("pad_vocab_size_multiple", 8), whole.get("vocab_size")
+    """Mamba 1 and 2 as the package mamba-ssm saves them."""
+    known = {**REMOTE_DEFAULTS["mamba-ssm"], **whole}
+    own = {**REMOTE_DEFAULTS["mamba-ssm"], **whole["ssm_cfg"]}
+    multiple, vocab = known["pad_vocab_size_multiple"], whole.get("vocab_size")
     if whole.get("attn_layer_idx") or whole.get("d_intermediate"):
         raise InputError(
             f"{file}: ssm_cfg with attn_layer_idx or d_intermediate: Mamba with attention or networks between is not known here"
         )
     if not all(isinstance(each, int) and not isinstance(each, bool) and each > 0 for each in (multiple, vocab)):
         raise InputError(f"{file}: vocab_size and pad_vocab_size_multiple need to be whole numbers from 1")
-    is_second = own.get("layer", "Mamba1") == "Mamba2"
+    is_second = own["layer"] == "Mamba2"
     found = {
         "model_type": "mamba2" if is_second else "mamba",
         "hidden_size": whole["d_model"],
         "num_hidden_layers": whole.get("n_layer"),
         "vocab_size": -(-vocab // multiple) * multiple,
         "state_size": own.get("d_state", 128 if is_second else 16),
-        "conv_kernel": own.get("d_conv", 4),
-        "expand": own.get("expand", 2),
-        "use_conv_bias": own.get("conv_bias", True),
-        "use_bias": own.get("bias", False),
-        "tie_word_embeddings": whole.get("tie_embeddings", True),
+        "conv_kernel": own["d_conv"],
+        "expand": own["expand"],
+        "use_conv_bias": own["conv_bias"],
+        "use_bias": own["bias"],
+        "tie_word_embeddings": known["tie_embeddings"],
     }
     if not all(
         isinstance(each, int) and not isinstance(each, bool) for each in (found["expand"], found["hidden_size"])
@@ -78,10 +84,10 @@ def _of_mamba_package(file: Path, whole: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"{file}: d_model and expand of ssm_cfg need to be whole numbers")
     expanded = found["expand"] * found["hidden_size"]
     if not is_second:
-        return {**found, "intermediate_size": expanded, "time_step_rank": own.get("dt_rank", "auto")}
-    head_dim = own.get("headdim", 64)
+        return {**found, "intermediate_size": expanded, "time_step_rank": own["dt_rank"]}
+    head_dim = own["headdim"]
     if not isinstance(head_dim, int) or isinstance(head_dim, bool) or head_dim < 1 or expanded % head_dim:
         raise InputError(
             f"{file}: headdim of ssm_cfg is {describe(head_dim)}, it must divide the {expanded:,} channels"
         )
-    return {**found, "head_dim": head_dim, "num_heads": expanded // head_dim, "n_groups": own.get("ngroups", 1)}
+    return {**found, "head_dim": head_dim, "num_heads": expanded // head_dim, "n_groups": own["ngroups"]}

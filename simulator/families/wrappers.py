@@ -8,6 +8,7 @@ from typing import Any
 from simulator.errors import InputError, describe
 from simulator.families.config import Config, config_classes
 from simulator.families.family import FAMILIES
+from simulator.families.remote_defaults import REMOTE_DEFAULTS
 
 _TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config", "vlm_config", "decoder")
 _BESIDE = ("vision_config", "audio_config", "visual")  # of models whose keys of text stand with the whole
@@ -32,6 +33,7 @@ def text_part(file: Path, whole: dict[str, Any]) -> tuple[Config, list[str]]:
     if key is None or (stated in FAMILIES and key not in whole):
         return Config(file, stated, whole), [each for each in _BESIDE if isinstance(whole.get(each), dict)]
     config, elsewhere = text_part(file, _inner(whole, key, subs.get(key, {}), config_classes().get(stated)))
+    config = config if stated in config_classes() else config.without_sizes(stated)
     beside = [each for each in whole if each.endswith("_config") and each != key and isinstance(whole[each], dict)]
     found = [*(each for each in beside if each != "quantization_config"), *elsewhere]
     return config, list(dict.fromkeys(found))
@@ -54,6 +56,8 @@ def _inner(whole: dict[str, Any], key: str, sub: dict[str, Any], outer_class: di
     tied = whole.get(_OUTRANKS)
     if tied is None and outer_class and isinstance(part, dict):
         tied = outer_class["defaults"].get(_OUTRANKS)
+    if tied is None and outer_class is None:
+        tied = REMOTE_DEFAULTS.get(whole["model_type"], {}).get(_OUTRANKS)
     if isinstance(tied, bool):
         found[_OUTRANKS] = tied
     return found

@@ -46,7 +46,7 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int
             f"{file}: model_type {describe(config.type)} is unknown, {why}; "
             "describe the model in a YAML file like the shipped ones, or give a GGUF file of it, which tells its tensors"
         )
-    found = family(config)
+    found = family(config.read_as(like or family.types[0]) if by_class else config)
     data = {**found.model(), "name": _name(file, whole)}
     data["architecture"] = architecture_of_whole(whole, config, data["architecture"])
     check_head(file, whole, data["tied_head"], data["vocab"], data["d_model"])
