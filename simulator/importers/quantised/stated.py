@@ -30,7 +30,7 @@ def layers_in_files(model: Model, numbers: Sequence[int]) -> int:
     return 1 + max(number for number, layer in zip(numbers, model.stack, strict=True) if not layer.shares_weights)
 
 
-def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[int]) -> Module:
+def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[int], architecture: str) -> Module:
     """A matrix of the model by the names that Hugging Face may have for it; *numbers* are those of its layers there."""
     attention = layer.attention if layer else None
     is_recurrent = attention is not None and not isinstance(attention, GroupedQuery | Latent | Compressed)
@@ -41,14 +41,20 @@ def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[i
         tensor.columns,
         tensor.copies,
         None if attention is None or isinstance(attention, Parallel) else is_recurrent,
+        architecture,
     )
 
 
 def by_rules(model: Model, rules: Rules | None, wide: Format, numbers: Sequence[int]) -> dict[Key, Format]:
     """The format of each tensor: vectors and what the rules leave out in *wide*."""
     found: dict[Key, Format] = {}
+    architecture = model.architecture or ""
     for key, layer, tensor in slots(model):
-        own = None if rules is None or tensor.is_vector else rules.layout_of(module_of(key, layer, tensor, numbers))
+        own = (
+            None
+            if rules is None or tensor.is_vector
+            else rules.layout_of(module_of(key, layer, tensor, numbers, architecture))
+        )
         found[key] = own or wide
     return found
 
