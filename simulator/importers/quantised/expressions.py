@@ -14,7 +14,7 @@ from itertools import count
 from simulator.errors import InputError
 
 MAX_DEPTH = 20  # groups within groups
-MAX_STEPS = 1_000_000  # of all expressions of one statement: each is a match at one position
+MAX_STEPS = 500_000  # of all expressions of one statement: each is a match at one position
 _ATOM = re.compile(
     r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]*\}|0[0-7]{0,2}|[^0-9])|\[\^?\]?(?:\\.|[^\]\\])*\]|[^\\\[()|]",
     re.DOTALL,
