@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,28 @@ _WHOLE_INSIDE = (
 _CONVERTED = {("mistral3", "mistral"): "mistral3", ("qwen3_asr", "qwen3"): "qwen3vl"}  # (whole, text part)
 
 
+def text_path(whole: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A config and the parts that lead to the one that writes text, one within another; each with the keys before it."""
+    place = ""
+    while True:
+        yield place, whole
+        key = _stated_part(whole)
+        if key is None:
+            return
+        place, whole = f"{place}{key}.", whole[key]
+
+
+def _stated_part(whole: dict[str, Any]) -> str | None:
+    return next((each for each in _TEXT_PARTS if isinstance(whole.get(each), dict)), None)
+
+
 def text_part(file: Path, whole: dict[str, Any]) -> tuple[Config, list[str]]:
     """The keys of the part that writes text, and the names of the parts beside it; InputError without a model_type."""
     stated = whole.get("model_type")
     if not isinstance(stated, str):
         raise InputError(f"{file}: model_type is missing, it names the architecture (llama, qwen3_moe, ...)")
     subs = config_classes().get(stated, {}).get("sub_configs", {})
-    key = next((each for each in _TEXT_PARTS if isinstance(whole.get(each), dict)), None)
-    key = key or next((each for each in _TEXT_PARTS if each in subs), None)
+    key = _stated_part(whole) or next((each for each in _TEXT_PARTS if each in subs), None)
     if key is None or (stated in FAMILIES and key not in whole):
         return Config(file, stated, whole), [each for each in _BESIDE if isinstance(whole.get(each), dict)]
     config, elsewhere = text_part(file, _inner(whole, key, subs.get(key, {}), config_classes().get(stated)))

@@ -7,6 +7,7 @@ from typing import Any
 
 import bench_output
 import program_output
+import small_configs
 from census_coverage import read_census
 from places import ROOT, TESTS
 from test_no_models import NO_MODELS
@@ -14,6 +15,11 @@ from test_quantised_layouts import STATED
 
 CHECKPOINTS = sorted((TESTS / "importers" / "quantised" / "checkpoints").iterdir())
 BESIDE = ("hf_quant_config.json", "quantize_config.json", "quantization_config.json", "quant_config.json")
+# Expressions that one which goes back and tries again is slow with.
+EXPRESSIONS = (
+    "(.|..)*!", "(.|..|...)*!", "(l|la|a|ay|y|.|er)*!", "(a+)+$", "((.*)*)*!", "(?!.*(mlp|.|..)*x).*q_proj",
+    "(a?){30}layers", "(?<=(.|..)*)!",
+)  # fmt: skip
 # Methods that no shipped checkpoint has.
 FURTHER = [
     {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp8_e4m3", "qscheme": "per_tensor"}}, "exclude": ["*lm_head"],
@@ -29,16 +35,10 @@ FURTHER = [
      "quantized_layers": {"model.layers.0.mlp.up_proj": {"quant_algo": "FP8"}}},
     {"quant_method": "awq", "bits": 4, "group_size": 128, "modules_to_not_convert": ["lm_head", "re:.*(a|b)*", "model.layers.1"]},
     {"quant_method": "torchao", "quant_type": "int4_weight_only", "quant_type_kwargs": {"group_size": 64}},
+    *({"quant_method": "fp8", "modules_to_not_convert": [f"re:{each}"]} for each in EXPRESSIONS),
 ]  # fmt: skip
-LLAMA = {
-    "model_type": "llama", "hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 4, "head_dim": 128,
-    "num_attention_heads": 40, "num_key_value_heads": 8, "vocab_size": 100352, "tie_word_embeddings": False, "dtype": "bfloat16",
-}  # fmt: skip
-MIXTURE = {
-    "model_type": "qwen3_moe", "hidden_size": 256, "intermediate_size": 512, "moe_intermediate_size": 128, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "vocab_size": 512, "num_experts": 8,
-    "num_experts_per_tok": 2, "tie_word_embeddings": False, "dtype": "bfloat16", "transformers_version": "5.24.0",
-}  # fmt: skip
+LLAMA = {**small_configs.LLAMA, "num_hidden_layers": 4}
+MIXTURE = small_configs.MIXTURE
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from small_configs import LLAMA, MIXTURE
 
 from simulator.cli import main
 from simulator.errors import InputError
@@ -11,16 +12,6 @@ from simulator.importers.huggingface import load_huggingface
 from simulator.spec.model import weight_bytes
 from simulator.units import GI
 
-# 11.01 B weights in the layers, 2 x 0.51 B in embedding and head.
-LLAMA = {
-    "model_type": "llama", "hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 40, "head_dim": 128,
-    "num_attention_heads": 40, "num_key_value_heads": 8, "vocab_size": 100352, "tie_word_embeddings": False, "dtype": "bfloat16",
-}  # fmt: skip
-MIXTURE = {
-    "model_type": "qwen3_moe", "hidden_size": 256, "intermediate_size": 512, "moe_intermediate_size": 128, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "vocab_size": 512, "num_experts": 8,
-    "num_experts_per_tok": 2, "tie_word_embeddings": False, "dtype": "bfloat16", "transformers_version": "5.24.0",
-}  # fmt: skip
 INT4 = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128}
 W4A16 = {
     "quant_method": "compressed-tensors",
@@ -216,7 +207,18 @@ def test_a_cache_that_only_the_file_beside_states_is_kept(tmp_path):
         ({"foo": 1}, "quant_method"),
         ({"quant_method": ["fp8"]}, "quant_method"),
         (W4A16 | {"ignore": 7}, "ignore"),
-        (W4A16 | {"ignore": ["re:(a+)+$"]}, "intricate"),
+        (W4A16 | {"ignore": [r"re:(mlp)\1"]}, "refers to a group"),
+        (W4A16 | {"ignore": ["re:(?#)a"]}, "groups of a kind"),
+        (W4A16 | {"ignore": ["re:" + 30 * "(" + "a" + 30 * ")"]}, "intricate"),
+        (W4A16 | {"quantization_status": "initialized"}, "quantization_status initialized"),
+        (W4A16 | {"quantization_status": "calibration"}, "quantization_status calibration"),
+        (W4A16 | {"config_groups": {}}, "names no matrix"),
+        ({"quant_method": "compressed-tensors", "format": "pack-quantized"}, "names no matrix"),
+        (W4A16 | {"config_groups": {"g": {"targets": ["Lineaar"], "weights": INT4}}}, "names no matrix"),
+        (W4A16 | {"ignore": ["re:.*"]}, "names no matrix"),
+        (GPTQ | {"modules_in_block_to_quantize": ["self_attn.queries"]}, "names no matrix"),
+        (MIX | {"quantized_layers": {"model.layers.0.mlp.up": {"quant_algo": "FP8"}}}, "names no matrix"),
+        (FP8 | {"expert_dtype": "fp3"}, "fp3"),
         (W4A16 | {"ignore": ["re:("]}, "regular expression"),
         (W4A16 | {"config_groups": {"g": 5}}, "config_groups"),
         ({"quant_method": "gptq", "bits": "four"}, "bits"),
@@ -233,6 +235,81 @@ def test_what_is_not_understood_is_refused_by_name(tmp_path, stated, told):
         scenario(path, "h100-sxm", runtime="vllm")
     assert len(str(caught.value).splitlines()) == 1
     assert scenario(path, "h100-sxm", runtime="vllm", weights="fp8").load.weights.name == "fp8"
+
+
+@pytest.mark.parametrize(
+    "key", ["vlm_config", "text_config", "llm_config", "language_config", "thinker_config", "decoder"]
+)
+def test_a_statement_within_any_part_that_writes_text_is_read(tmp_path, key):
+    """The parts where a model's shapes are looked for are those where its formats are."""
+    alone = stored(folder(tmp_path, LLAMA | {"quantization_config": W4A16}))
+    inner = LLAMA | {"quantization_config": W4A16}
+    assert stored(folder(tmp_path, {"model_type": "llava", key: inner})) == alone
+
+
+@pytest.mark.parametrize("place", ["whole", "text"])
+def test_experts_have_the_format_that_the_config_states_beside(tmp_path, place):
+    """DeepSeek V4's `expert_dtype`, with the whole or with the part that writes text."""
+    text = MIXTURE | {"quantization_config": FP8}
+    within = stored(folder(tmp_path, MIXTURE | {"quantization_config": FP8 | {"expert_dtype": "fp4"}}))
+    own = {"expert_dtype": "fp4"}
+    whole = {"model_type": "llava", "text_config": text | (own if place == "text" else {})}
+    assert stored(folder(tmp_path, whole | (own if place == "whole" else {}))) == within
+
+
+def test_a_statement_under_another_key_is_read_where_it_names_its_method(tmp_path):
+    """As under the usual one."""
+    usual = stored(folder(tmp_path, LLAMA | {"quantization_config": GPTQ}))
+    assert [stored(folder(tmp_path, LLAMA | {key: GPTQ})) for key in ("quant_config", "my_quantization")] == [usual] * 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("my_quant_config", {"levels": 16}),
+        ("quantization_bit", 4),
+        ("dtype", "int8"),
+        ("dtype", "q4_k"),
+        ("torch_dtype", "torch.uint4"),
+        ("torch_dtype", "float4_e2m1fn_x2"),
+        ("dtype", 16),
+    ],
+)
+def test_what_may_state_a_format_and_is_unknown_is_refused(tmp_path, key, value):
+    """By its key, unless the user names the weights."""
+    path = folder(tmp_path, {each: LLAMA[each] for each in LLAMA if each != "dtype"} | {key: value})
+    with pytest.raises(InputError, match=key):
+        scenario(path, "h100-sxm", runtime="vllm")
+    assert scenario(path, "h100-sxm", runtime="vllm", weights="fp8").load.weights.name == "fp8"
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"quant_method": "modelopt", "quant_algo": None, "kv_cache_quant_algo": "FP8"},
+        {"quant_method": "compressed-tensors", "format": "dense", "config_groups": {}},
+        {"quant_method": "fp_quant", "pseudoquantization": True},
+    ],
+)
+def test_a_statement_that_weights_are_left_alone_is_believed(tmp_path, stated):
+    """16 bits, as it says."""
+    assert stored(folder(tmp_path, LLAMA | {"quantization_config": stated})) / GI == pytest.approx(22.4, rel=0.006)
+
+
+def test_a_group_of_an_unknown_kind_of_layer_is_told(tmp_path):
+    """Beside one that is known: the latter is counted."""
+    groups = {**W4A16["config_groups"], "g": {"targets": ["Lineaar"], "weights": INT4}}
+    loaded = load_huggingface(folder(tmp_path, LLAMA | {"quantization_config": W4A16 | {"config_groups": groups}}))
+    assert any("Lineaar" in note for note in loaded.notes)
+
+
+def test_what_names_the_networks_beside_experts_leaves_experts_quantised(tmp_path):
+    """Kimi K2.5 ignores every `mlp.gate_proj`; its experts are `mlp.experts.0.gate_proj`."""
+    ignore = ["lm_head", "re:.*self_attn.*", r"re:.*mlp\.(gate|up|gate_up|down)_proj.*"]
+    loaded = load_huggingface(folder(tmp_path, MIXTURE | {"quantization_config": W4A16 | {"ignore": ignore}}))
+    layer, _, tensors = loaded.model.shapes[-1]
+    found = {t.role: loaded.weights.choose(loaded.model.slot(0, layer, t)).name for t in tensors}
+    assert (found["ffn_up_exps"], found["attn_q"]) == ("int4-g128", "bf16")
 
 
 def test_every_remark_is_in_the_json_as_well(tmp_path, capsys):

@@ -16,7 +16,7 @@ from simulator.importers.quantised.files import Files, find_files
 from simulator.importers.quantised.methods.table import rules_of
 from simulator.importers.quantised.modules import place_of
 from simulator.importers.quantised.planes import exact
-from simulator.importers.quantised.stated import Key, by_rules, chooser, slots
+from simulator.importers.quantised.stated import Key, Table, by_rules, chooser, slots
 from simulator.importers.quantised.statement import Rules, Statement, find_statement, stated_beside, stated_dtype
 from simulator.importers.quantised.stored import PLAIN, Held, formats_of, held_by
 from simulator.spec.model import Loaded, Model, tensor_bytes
@@ -58,6 +58,17 @@ class _Source:
         method, name = self.statement.method, self.rules.name
         return f"{method} checkpoint" if name == method else f"{method} {name}"
 
+    def is_of_nothing(self, table: Table) -> bool:
+        """Whether what is stated to be quantised is no matrix of the model."""
+        is_stated = self.rules is not None and not self.rules.says_wide
+        return is_stated and all(fmt is self.wide for fmt in table.values())
+
+    @property
+    def of_nothing(self) -> str:
+        """The sentence for a statement that no matrix of the model is meant by."""
+        where = self.statement.where if self.statement else f"{self.file}"
+        return f"{where} states {self.name} and names no matrix of this model: give --weights"
+
     @property
     def cache(self) -> str | None:
         """The format that the checkpoint has scales of its cache for."""
@@ -88,6 +99,8 @@ def checkpoint(file: Path, config: dict[str, Any], model: Model, numbers: Sequen
     if source.rules is None:
         return _refused(model, (), source.refusal)
     table = by_rules(model, source.rules, source.wide, source.numbers)
+    if source.is_of_nothing(table):
+        return _refused(model, source.notes, source.of_nothing)
     weights = Weights(source.name, chooser(table, source.wide), kernels=_kernels(model, table))
     return Loaded(model, weights, source.notes, cache=source.cache, choice=AS_STATED)
 
@@ -98,18 +111,16 @@ def _refused(model: Model, notes: Sequence[str], refusal: str) -> Loaded:
 
 
 def _source(file: Path, config: dict[str, Any], numbers: Sequence[int]) -> _Source:
-    dtype = stated_dtype(config) or "bf16"
-    wide = FORMATS.get(dtype, FORMATS["bf16"])
-    statement, rules, refusal = None, None, ""
+    wide, statement, rules, refusal = FORMATS["bf16"], None, None, ""
     try:
+        wide = FORMATS[stated_dtype(file, config) or "bf16"]
         statement = find_statement(file, config)
         rules = rules_of(statement) if statement else None
     except InputError as error:
         refusal = str(error)
         statement = statement or Statement("", {}, str(file))
-    if rules is None and not refusal and dtype.startswith("float8"):
-        whole = FORMATS["fp8"]
-        return _Source(file, config, None, None, "", whole, numbers)
+    if statement is not None and wide.name == "fp8":  # what is left alone is as wide as libraries load it
+        wide = FORMATS["bf16"]
     return _Source(file, config, statement, rules, refusal, wide, numbers)
 
 
@@ -146,8 +157,9 @@ def _from_files(source: _Source, files: Files, model: Model) -> Loaded:
     predicted = by_rules(model, source.rules, source.wide, source.numbers)
     table = formats_of(model, held, predicted, files.is_complete)
     if not files.is_complete:
-        if source.refusal:
-            return _refused(model, notes, source.refusal)
+        refusal = source.of_nothing if source.is_of_nothing(predicted) else source.refusal
+        if refusal:
+            return _refused(model, notes, refusal)
         table = _with_missing(source, model, files, table, predicted, notes)
     weights = Weights(
         _name(source, model, table),

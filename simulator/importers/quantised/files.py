@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from simulator.errors import InputError, describe, printable
-from simulator.importers.safetensors import MAX_FILE_BYTES, MAX_ITEMS, HeldTensor, is_pointer, read_tensors
+from simulator.importers.safetensors import MAX_FILE_BYTES, HeldTensor, is_pointer, json_object, read_tensors
 from simulator.spec.library import is_file
-from simulator.spec.textfiles import open_file
 
 INDEX = "model.safetensors.index.json"
 MAX_INDEX_BYTES = 64 * 2**20
@@ -111,18 +110,10 @@ def _total(index: Path, data: dict) -> int | None:
 
 
 def _read_index(index: Path) -> dict:
-    try:
-        with open_file(index) as file:
-            raw = file.read(MAX_INDEX_BYTES + 1)
-        if len(raw) > MAX_INDEX_BYTES or raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_ITEMS:
+    def take(file: BinaryIO) -> bytes:
+        raw = file.read(MAX_INDEX_BYTES + 1)
+        if len(raw) > MAX_INDEX_BYTES:
             raise InputError(f"{index}: too large for an index of safetensors files")
-        data = json.loads(raw)
-    except OSError as error:
-        raise InputError(f"{index}: cannot be read ({error.strerror})") from None
-    except InputError:
-        raise
-    except (ValueError, RecursionError):
-        raise InputError(f"{index}: it is not JSON") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{index}: expected a JSON object")
-    return data
+        return raw
+
+    return json_object(index, take, "not an index of safetensors files", dict)

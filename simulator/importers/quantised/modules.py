@@ -260,10 +260,11 @@ class Module:
 
     @property
     def full_names(self) -> tuple[str, ...]:
-        """The same with all that may stand before."""
+        """The same with all that may stand before, for regular expressions: MLX, whose experts are a `switch_mlp`, has none."""
         if self.layer is None:
             return tuple(outer + path for path in self.names for outer in _OUTER)
-        return tuple(f"{prefix}{self.layer}.{path}" for path in self.names for prefix in _PREFIXES)
+        names = [path for path in self.names if "switch_mlp." not in path]
+        return tuple(f"{prefix}{self.layer}.{path}" for path in names for prefix in _PREFIXES)
 
     @property
     def is_head(self) -> bool:
@@ -295,15 +296,31 @@ _PREFIXES = ("model.layers.", "model.language_model.layers.", "language_model.mo
 _OUTER = ("", "model.", "language_model.", "transformer.")
 
 
-def module(role: str, layer: int | None, rows: int, columns: int, copies: int, is_recurrent: bool | None) -> Module:
+def module(
+    role: str,
+    layer: int | None,
+    rows: int,
+    columns: int,
+    copies: int,
+    is_recurrent: bool | None,
+    architecture: str = "",
+) -> Module:
     """A matrix with the names that it may have: those of recurrent layers are others than those of attention (None: both)."""
-    return Module(role, layer, rows, columns, copies, _names_of(role, is_recurrent))
+    experts = _EXPERTS_OF.get(architecture, "") if copies > 1 else ""
+    return Module(role, layer, rows, columns, copies, _names_of(role, is_recurrent, experts))
+
+
+# Where the experts of an architecture stand, if not in the network that others have in their place: Gemma 4 has both side by side,
+# and DBRX a network inside its experts, whose names mean other matrices elsewhere.
+_EXPERTS_OF = {"gemma4": r"(moe\.)?experts\.", "dbrx": r"ffn\.experts\.mlp\."}
 
 
 @cache
-def _names_of(role: str, is_recurrent: bool | None) -> tuple[str, ...]:
+def _names_of(role: str, is_recurrent: bool | None, experts: str) -> tuple[str, ...]:
     """Paths of a role; those of experts also with the number of the first, as files of one tensor for each expert have it."""
-    paths = [path for path in paths_of(role) if _fits(path, role, is_recurrent)]
+    paths = [path for path in paths_of(role) if _fits(path, role, is_recurrent) and re.match(experts, path)]
+    if not experts:
+        paths = [path for path in paths if "experts.mlp." not in path]
     numbered = [
         path.replace("experts.", "experts.0.", 1) for path in paths if "experts." in path and "shared" not in path
     ]

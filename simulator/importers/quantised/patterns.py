@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import cache
 
 from simulator.errors import InputError, describe, printable
+from simulator.importers.quantised.expressions import Effort, Expression, TooLong
 from simulator.importers.quantised.modules import Module
 
 MAX_PATTERN = 400  # characters
-MAX_REPEATS = 5  # unbounded ones in a pattern: names are short, so a match stays short
-MAX_SECONDS = 1.0  # of all matching of one statement
 MAX_COMPILED = 5_000  # patterns of one statement: a list for every layer has some hundreds
 MAX_ASKED = 1_000_000  # how often lists of one statement are looked through for a module
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d{1,6})(?:\.(.*))?$")
 _WRITTEN_LAYER = re.compile(r"(?:layers|h|blocks|block|layer)\\?\.(\d{1,6})(?=\\?\.|$)")
-_NESTED = re.compile(r"[*+}][^()]*\)[*+{]|\)[*+{][^()]*\)[*+{]")  # repeated repeats take forever on what nearly matches
 _REGULAR = re.compile(r"[\\^$+|()\[\]{}]")
-
-
-class Effort:
-    """What the lists of one statement have taken so far, all together."""
-
-    def __init__(self):
-        self.seconds, self.n_compiled, self.n_asked = 0.0, 0, 0
-
-    @property
-    def is_too_much(self) -> bool:
-        """Whether nobody would wait for more."""
-        return self.seconds > MAX_SECONDS or self.n_compiled > MAX_COMPILED or self.n_asked > MAX_ASKED
 
 
 class Patterns:
@@ -40,9 +25,9 @@ class Patterns:
         self.where, self.effort, self.is_regular = where, effort, is_regular
         self.names: set[str] = set()  # outside the layers, or parts of names
         self.by_layer: dict[int, set[str]] = {}  # what stands behind a layer; empty: the whole of it
-        self.starred: dict[int, list[re.Pattern[str]]] = {}  # the same with stars
-        self.regular: dict[int | None, list[re.Pattern[str]]] = {}  # by the layer that a pattern names, if any
-        self._found: dict[tuple[re.Pattern[str], tuple[str, ...], int | None], bool] = {}
+        self.starred: dict[int, list[Expression]] = {}  # the same with stars
+        self.regular: dict[int | None, list[Expression]] = {}  # by the layer that a pattern names, if any
+        self._found: dict[tuple[Expression, tuple[str, ...], int | None], bool] = {}
         for entry in dict.fromkeys(map(self._checked, entries)):
             self._add(entry)
 
@@ -75,15 +60,16 @@ class Patterns:
         else:
             self.regular.setdefault(None, []).append(self._compiled(_starred(entry), entry))
 
-    def _compiled(self, pattern: str, entry: str) -> re.Pattern[str]:
-        repeats = len(re.findall(r"(?<!\\)[*+]|\{\d*,", pattern))
-        if len(pattern) > MAX_PATTERN or repeats > MAX_REPEATS or _NESTED.search(pattern):
-            raise InputError(f"{self.where}: the pattern {printable(entry[:80])!r} is too intricate to be applied")
+    def _compiled(self, pattern: str, entry: str) -> Expression:
+        told = f"{self.where}: the pattern {printable(entry[:80])!r}"
+        if len(pattern) > MAX_PATTERN:
+            raise InputError(f"{told} is too intricate to be applied")
         self.effort.n_compiled += 1
         self._check_effort()
-        is_whole = not self.is_regular and not entry.startswith("re:")
         try:
-            return re.compile(rf"(?:{pattern})(?=\.|$)" if is_whole else pattern)
+            return Expression(pattern, is_whole=not self.is_regular and not entry.startswith("re:"))
+        except InputError as error:
+            raise InputError(f"{told} {error}: give --weights") from None
         except (re.error, RecursionError, OverflowError):
             raise InputError(f"{self.where}: {printable(entry[:80])!r} is no regular expression") from None
 
@@ -97,7 +83,7 @@ class Patterns:
         if module.layer in self.by_layer and not self.by_layer[module.layer].isdisjoint(beginnings):
             return True
         if module.layer is not None and any(
-            _has_start(each, module.names) for each in self.starred.get(module.layer, ())
+            self._finds(each, module.names) for each in self.starred.get(module.layer, ())
         ):
             return True
         listed = self.regular.get(None, ())
@@ -105,25 +91,26 @@ class Patterns:
             listed = (*listed, *self.regular.get(module.layer, ()))
         return any(self._matches(pattern, module) for pattern in listed)
 
-    def _matches(self, pattern: re.Pattern[str], module: Module) -> bool:
+    def _matches(self, pattern: Expression, module: Module) -> bool:
         """Whether a regular expression finds a module by any of its names."""
         is_of_one = module.layer is None or any(char.isdigit() for char in pattern.pattern)
         key = (pattern, module.names, module.layer if is_of_one else -len(str(module.layer)))
         if key not in self._found:
-            began = time.process_time()
-            self._found[key] = any(pattern.match(name) for name in module.full_names)
-            self.effort.seconds += time.process_time() - began
-            self._check_effort()
+            self._found[key] = self._finds(pattern, module.full_names)
         return self._found[key]
 
+    def _finds(self, pattern: Expression, names: Iterable[str]) -> bool:
+        try:
+            return any(pattern.matches(name, self.effort) for name in names)
+        except TooLong:
+            raise self._too_long() from None
+
     def _check_effort(self) -> None:
-        if self.effort.is_too_much:
-            raise InputError(f"{self.where}: its patterns take too long to be applied")
+        if self.effort.n_compiled > MAX_COMPILED or self.effort.n_asked > MAX_ASKED:
+            raise self._too_long()
 
-
-@lru_cache(maxsize=10_000)
-def _has_start(pattern: re.Pattern[str], names: tuple[str, ...]) -> bool:
-    return any(map(pattern.match, names))
+    def _too_long(self) -> InputError:
+        return InputError(f"{self.where}: its patterns take too long to be applied")
 
 
 def _starred(text: str) -> str:

@@ -25,7 +25,7 @@ def slots(model: Model) -> Iterator[tuple[Key, Layer | None, Tensor]]:
             yield from (((number, tensor.role), layer, tensor) for tensor in tensors if not tensor.is_again)
 
 
-def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[int]) -> Module:
+def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[int], architecture: str) -> Module:
     """A matrix of the model by the names that Hugging Face may have for it; *numbers* are those of its stored layers there."""
     attention = layer.attention if layer else None
     is_recurrent = attention is not None and not isinstance(attention, GroupedQuery | Latent | Compressed)
@@ -36,14 +36,20 @@ def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[i
         tensor.columns,
         tensor.copies,
         None if attention is None or isinstance(attention, Parallel) else is_recurrent,
+        architecture,
     )
 
 
 def by_rules(model: Model, rules: Rules | None, wide: Format, numbers: Sequence[int]) -> dict[Key, Format]:
     """The format of each tensor: vectors and what the rules leave out in *wide*."""
     found: dict[Key, Format] = {}
+    architecture = model.architecture or ""
     for key, layer, tensor in slots(model):
-        own = None if rules is None or tensor.is_vector else rules.layout_of(module_of(key, layer, tensor, numbers))
+        own = (
+            None
+            if rules is None or tensor.is_vector
+            else rules.layout_of(module_of(key, layer, tensor, numbers, architecture))
+        )
         found[key] = own or wide
     return found
 

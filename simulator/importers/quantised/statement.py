@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, describe, hint, printable
+from simulator.families.wrappers import text_path
+from simulator.importers.quantised.expressions import Effort
 from simulator.importers.quantised.modules import Module
-from simulator.importers.quantised.patterns import Effort, Patterns
+from simulator.importers.quantised.patterns import Patterns
 from simulator.spec.quant import Format
 from simulator.spec.textfiles import read_json
 
 MAX_GROUP = 1_000_000
 DTYPES = {
     "bfloat16": "bf16", "float16": "f16", "half": "f16", "float32": "f32", "float": "f32", "float64": "f64", "bf16": "bf16",
-    "fp16": "f16", "fp32": "f32", "f16": "f16", "f32": "f32",
+    "fp16": "f16", "fp32": "f32", "f16": "f16", "f32": "f32", "fp64": "f64", "f64": "f64", "double": "f64", "float8_e4m3fn": "fp8",
+    "float8_e5m2": "fp8", "float8_e4m3fnuz": "fp8", "float8_e5m2fnuz": "fp8",
 }  # fmt: skip
-_KEYS = ("quantization_config", "compression_config", "quantization")
-_TEXT = ("text_config", "llm_config", "language_config", "thinker_config", "decoder")
+_KEYS = ("quantization_config", "compression_config", "quantization", "quant_config")
+_MLX = "quantization"
+_UNUSUAL = re.compile(r"quant(?!izer)")  # quantizers are those of codecs
 # Files that say it beside config.json, and who is meant where they do not.
 _BESIDE = {
     "hf_quant_config.json": "modelopt", "quantize_config.json": "gptq", "quantization_config.json": "", "quant_config.json": "awq",
@@ -80,6 +85,10 @@ class Statement:
             raise InputError(f"{self.where}.{name} is {describe(value)}, the size of a group (or -1) is needed")
         return value if value > 0 else None
 
+    def beside(self, name: str) -> Any:
+        """What config.json has under a key outside the statement, with the whole or its text part; None where it has not."""
+        return next((part[name] for _, part in text_path(self.config) if part.get(name) is not None), None)
+
     def part(self, name: str) -> dict[str, Any]:
         """A dictionary within; empty where it is not given."""
         value = self.data.get(name)
@@ -133,17 +142,22 @@ class Rules:
     layout_of: Callable[[Module], Format | None]
     cache: str | None = None
     notes: tuple[str, ...] = ()
+    says_wide: bool = False  # that nothing is quantised is what it states
 
 
 def find_statement(config_file: Path, config: dict[str, Any]) -> Statement | None:
     """What the config or a file beside it states; None where nobody states anything."""
-    for place, data in _parts("", config):
+    for place, data in text_path(config):
         for key in _KEYS:
             stated = data.get(key)
             if isinstance(stated, dict) and stated:
-                return _of(stated, f"{config_file}: {place}{key}", config, key == "quantization")
+                return _of(stated, f"{config_file}: {place}{key}", config, key == _MLX)
             if stated and not isinstance(stated, dict):
                 raise InputError(f"{config_file}: {place}{key} is {describe(stated)}, fields are needed")
+    for place, data in text_path(config):
+        for key, stated in data.items():
+            if _UNUSUAL.search(key.lower()) and stated and not isinstance(stated, float):
+                return _unusual(stated, f"{config_file}: {printable(place + key)}", config)
     for name, method in _BESIDE.items():
         file = config_file.parent / name
         if file.is_file():
@@ -154,12 +168,13 @@ def find_statement(config_file: Path, config: dict[str, Any]) -> Statement | Non
     return None
 
 
-def _parts(place: str, data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A config and the parts of it that tell of text, one within another."""
-    yield place, data
-    for key in _TEXT:
-        if isinstance(data.get(key), dict) and place.count(".") < 3:
-            yield from _parts(f"{place}{key}.", data[key])
+def _unusual(stated: object, where: str, config: dict[str, Any]) -> Statement:
+    """What stands under a key of no library: read where it names its method as all do."""
+    if not isinstance(stated, dict) or not isinstance(stated.get("quant_method"), str):
+        raise InputError(
+            f"{where} is {describe(stated)}, which may state a quantisation and is not known here: give --weights"
+        )
+    return _of(stated, where, config, is_mlx=False)
 
 
 def stated_beside(config_file: Path) -> dict[str, Any]:
@@ -199,13 +214,19 @@ def _guessed(stated: dict[str, Any], is_mlx: bool) -> str:
     return "gptq" if "bits" in stated else ""
 
 
-def stated_dtype(config: dict[str, Any]) -> str | None:
+def stated_dtype(file: Path, config: dict[str, Any]) -> str | None:
     """What the model's weights are stored in where nothing is quantised, by our name; None where it is not said."""
-    for _, data in _parts("", config):
+    for place, data in text_path(config):
         for key in ("dtype", "torch_dtype"):
             value = data.get(key)
-            if isinstance(value, str):
-                return DTYPES.get(value.removeprefix("torch."), value.removeprefix("torch."))
+            if value is None or value == "auto":
+                continue
+            known = DTYPES.get(value.lower().removeprefix("torch.")) if isinstance(value, str) else None
+            if known is None:
+                raise InputError(
+                    f"{file}: {place}{key} is {describe(value)}, which is no number format known here: give --weights"
+                )
+            return known
     return None
 
 

@@ -85,7 +85,7 @@ def read_eetq(stated: Statement) -> Rules:
 def read_bitnet(stated: Statement) -> Rules:
     """Four ternary weights in a byte and one scale; online they are quantised while they are used, from 16 bits."""
     if stated.text("quantization_mode", "offline") == "online":
-        return Rules("16 bits", lambda _: None)
+        return Rules("16 bits", lambda _: None, says_wide=True)
     return linear(stated, layout("ternary", "int2", Plane(2), constant(2)), "modules_to_not_convert")
 
 

@@ -112,7 +112,7 @@ def read_fp_quant(stated: Statement) -> Rules:
     """nvfp4 or mxfp4 as their kernels read them; 16 bits while it only pretends."""
     kind = stated.text("forward_dtype", "nvfp4")
     if stated.flag("pseudoquantization") or stated.flag("store_master_weights"):
-        return Rules("16 bits", lambda _: None)
+        return Rules("16 bits", lambda _: None, says_wide=True)
     found = {"nvfp4": layouts.nvfp4, "mxfp4": layouts.mxfp4}.get(kind)
     if found is None:
         raise stated.refuse(f"forward_dtype {kind[:40]!r}")

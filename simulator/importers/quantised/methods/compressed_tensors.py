@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.errors import InputError, describe
+from simulator.errors import InputError, describe, printable
 from simulator.importers.quantised import layouts
 from simulator.importers.quantised.modules import Module
 from simulator.importers.quantised.patterns import Patterns
@@ -34,6 +34,9 @@ def read(stated: Statement) -> Rules:
     if isinstance(inner, dict):
         own = stated.inner({"sparsity_config": stated.data.get("sparsity_config"), **inner}, "quantization_config")
         return read(own)
+    status = stated.text("quantization_status")
+    if status in ("initialized", "calibration"):
+        raise stated.refuse(f"quantization_status {status}, before weights are quantised")
     ignored, sparse = stated.patterns("ignore"), _sparse(stated)
     groups = [_group(stated, name, each) for name, each in stated.part("config_groups").items()]
 
@@ -47,7 +50,22 @@ def read(stated: Statement) -> Rules:
         return next(found, None) or sparse.layout_of(module)
 
     names = dict.fromkeys(group.layout.name for group in groups if group.layout)
-    return Rules("/".join(names) or sparse.name, layout_of, _cache(stated))
+    cache = _cache(stated)
+    how = stated.text("format")
+    says_wide = not names and (how == "dense" or (not how and cache is not None))
+    return Rules("/".join(names) or sparse.name, layout_of, cache, _unknown_classes(groups), says_wide)
+
+
+def _unknown_classes(groups: list[_Group]) -> tuple[str, ...]:
+    """A remark where a group is of a kind of layer that is none known."""
+    known = (*_LINEAR, *_EMBEDDING)
+    found = [
+        each
+        for group in groups
+        for each in sorted(group.classes)
+        if each not in known and "Expert" not in each and "MoE" not in each
+    ]
+    return (f"nothing of the model is a {printable(found[0][:60])}, which config_groups target",) if found else ()
 
 
 def _sparse(stated: Statement) -> Rules:
@@ -108,7 +126,7 @@ def _layout(stated: Statement, scheme: Statement) -> Layout | None:
     activations = scheme.part("input_activations")
     if how in ("", "mixed-precision"):
         how = _inferred(bits, kind, weights, bool(activations))
-    if how == "dense" or stated.text("quantization_status") in ("initialized", "calibration"):
+    if how == "dense":
         return None
     found = _scheme(how, bits, kind, weights)
     if found is None:

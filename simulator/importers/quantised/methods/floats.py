@@ -23,7 +23,7 @@ def read_fp8(stated: Statement) -> Rules:
     main = layouts.fp8(*tile) if tile else layouts.fp8()
     main = main.and_also(scale) if scale else main
     wide = layout("bf16", "bf16", Plane(_F16), Plane(_F32, *tile)) if tile else None
-    experts = layouts.mxfp4() if stated.text("expert_dtype", _expert_dtype(stated)) == "fp4" else main
+    experts = layouts.mxfp4() if _expert_dtype(stated) == "fp4" else main
     keeps_odd = "dequantize" in stated.data  # transformers writes it, which leaves alone what its tiles do not divide
 
     def layout_of(module: Module) -> Format | None:
@@ -37,8 +37,11 @@ def read_fp8(stated: Statement) -> Rules:
 
 
 def _expert_dtype(stated: Statement) -> str:
-    value = stated.config.get("expert_dtype")
-    return value if isinstance(value, str) else "fp8"
+    """Of experts, which DeepSeek V4 keeps in a format of their own; its config says so beside the statement."""
+    value = stated.text("expert_dtype") or stated.beside("expert_dtype") or "fp8"
+    if value not in ("fp8", "fp4"):
+        raise stated.refuse(f"experts in {describe(value)}")
+    return value
 
 
 def _tile(stated: Statement) -> tuple[int, int] | None:
@@ -119,13 +122,20 @@ def read_modelopt(stated: Statement) -> Rules:
     if not algorithm and "config_groups" in own.data:
         algorithm = _of_groups(own)
     if not algorithm:
-        return Rules("16 bits", lambda _: None, _cache(own))
+        return _unquantised(own)
     main = _algorithm(own, algorithm, own.group("group_size"))
 
     def layout_of(module: Module) -> Format | None:
         return _scaled(main, algorithm, module) if module.is_linear and not kept.has(module) else None
 
     return Rules(main.name, layout_of, _cache(own))
+
+
+def _unquantised(own: Statement) -> Rules:
+    """Weights that are left alone: said by a null, or by a format of the cache alone."""
+    cache = _cache(own)
+    says_wide = not own.part("config_groups") and (cache is not None or "quant_algo" in own.data)
+    return Rules("16 bits", lambda _: None, cache, says_wide=says_wide)
 
 
 def _scaled(main: Layout, algorithm: str, module: Module) -> Layout:

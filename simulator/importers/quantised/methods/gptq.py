@@ -89,7 +89,7 @@ def read_auto_round(stated: Statement) -> Rules:
             return override[1]
         return main if module.is_linear and not module.is_head else None
 
-    return Rules(main.name if main else "16 bits", layout_of)
+    return Rules(main.name if main else "16 bits", layout_of, says_wide=main is None)
 
 
 def _auto_round_layout(stated: Statement, own: Statement) -> Layout | None:

@@ -39,7 +39,8 @@ def read(stated: Statement) -> Rules:
         return main if module.is_linear else None
 
     names = dict.fromkeys(each.name for each in (main, *(found for _, found in own)) if each)
-    return Rules("/".join(names) or "16 bits", layout_of, _cache(stated))
+    cache = _cache(stated)
+    return Rules("/".join(names) or "16 bits", layout_of, cache, says_wide=not names and cache is not None)
 
 
 def _layout(stated: Statement, own: Statement) -> Layout | None:
