@@ -30,7 +30,9 @@ def layers_in_files(model: Model, numbers: Sequence[int]) -> int:
     return 1 + max(number for number, layer in zip(numbers, model.stack, strict=True) if not layer.shares_weights)
 
 
-def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[int], architecture: str) -> Module:
+def _module_of(
+    model: Model, key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[int], roles: frozenset[str]
+) -> Module:
     """A matrix of the model by the names that Hugging Face may have for it; *numbers* are those of its layers there."""
     attention = layer.attention if layer else None
     is_recurrent = attention is not None and not isinstance(attention, GroupedQuery | Latent | Compressed)
@@ -41,21 +43,23 @@ def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[i
         tensor.columns,
         tensor.copies,
         None if attention is None or isinstance(attention, Parallel) else is_recurrent,
-        architecture,
+        model.architecture or "",
+        roles,
     )
 
 
 def by_rules(model: Model, rules: Rules | None, wide: Format, numbers: Sequence[int]) -> dict[Key, Format]:
     """The format of each tensor: vectors and what the rules leave out in *wide*."""
     found: dict[Key, Format] = {}
-    architecture = model.architecture or ""
-    for key, layer, tensor in slots(model):
-        own = (
-            None
-            if rules is None or tensor.is_vector
-            else rules.layout_of(module_of(key, layer, tensor, numbers, architecture))
-        )
-        found[key] = own or wide
+    for layer, indices, tensors in model.shapes:
+        roles = frozenset(tensor.role for tensor in tensors)
+        for index in indices:
+            for tensor in tensors:
+                key = (index, tensor.role)
+                if rules is None or tensor.is_vector:
+                    found[key] = wide
+                else:
+                    found[key] = rules.layout_of(_module_of(model, key, layer, tensor, numbers, roles)) or wide
     return found
 
 
