@@ -44,6 +44,7 @@ _BY_BEGINNING = {
     "llama": _SPARSE,  # Mixtral is one to llama.cpp
     "phimoe": _SPARSE,
     "arctic": _SPARSE,
+    "grok": _SPARSE,
     "granite": _GRANITE,
     "jamba": _FORWARD,
     "lfm2": _FORWARD,

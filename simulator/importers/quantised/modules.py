@@ -196,9 +196,18 @@ def paths_of(role: str) -> tuple[str, ...]:
 @cache
 def _by_role() -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for path, alternatives in (*_paths().items(), *_outside().items()):
+    inside = (
+        (f"{container}.{name}".lstrip("."), roles)
+        for containers, leaves in _PLACES
+        for container in containers
+        for names, roles in leaves.items()
+        for name in names.split()
+    )
+    norms = ((path, ((NORMS,),)) for path in _NORMS)
+    for path, alternatives in (*inside, *norms, *_outside().items()):
         for role in dict.fromkeys(role for roles in alternatives for role in roles):
-            found[role].append(path)
+            if path not in found[role]:
+                found[role].append(path)
     return defaultdict(tuple, {role: tuple(paths) for role, paths in found.items()})
 
 
