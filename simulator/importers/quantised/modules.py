@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+
+from simulator.importers.quantised.homes import Home, home_of
 
 Roles = tuple[str, ...]  # what a module's bytes belong to; alternatives where models have it fused or apart
 
@@ -194,9 +196,18 @@ def paths_of(role: str) -> tuple[str, ...]:
 @cache
 def _by_role() -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for path, alternatives in (*_paths().items(), *_outside().items()):
+    inside = (
+        (f"{container}.{name}".lstrip("."), roles)
+        for containers, leaves in _PLACES
+        for container in containers
+        for names, roles in leaves.items()
+        for name in names.split()
+    )
+    norms = ((path, ((NORMS,),)) for path in _NORMS)
+    for path, alternatives in (*inside, *norms, *_outside().items()):
         for role in dict.fromkeys(role for roles in alternatives for role in roles):
-            found[role].append(path)
+            if path not in found[role]:
+                found[role].append(path)
     return defaultdict(tuple, {role: tuple(paths) for role, paths in found.items()})
 
 
@@ -260,11 +271,10 @@ class Module:
 
     @property
     def full_names(self) -> tuple[str, ...]:
-        """The same with all that may stand before, for regular expressions: MLX, whose experts are a `switch_mlp`, has none."""
+        """The same with all that may stand before."""
         if self.layer is None:
             return tuple(outer + path for path in self.names for outer in _OUTER)
-        names = [path for path in self.names if "switch_mlp." not in path]
-        return tuple(f"{prefix}{self.layer}.{path}" for path in names for prefix in _PREFIXES)
+        return tuple(f"{prefix}{self.layer}.{path}" for path in self.names for prefix in _PREFIXES)
 
     @property
     def is_head(self) -> bool:
@@ -304,23 +314,24 @@ def module(
     copies: int,
     is_recurrent: bool | None,
     architecture: str = "",
+    roles: frozenset[str] = frozenset(),
 ) -> Module:
-    """A matrix with the names that it may have: those of recurrent layers are others than those of attention (None: both)."""
-    experts = _EXPERTS_OF.get(architecture, "") if copies > 1 else ""
-    return Module(role, layer, rows, columns, copies, _names_of(role, is_recurrent, experts))
+    """A matrix with the names that it may have: those of recurrent layers are others than those of attention (None: both).
 
-
-# Where the experts of an architecture stand, if not in the network that others have in their place: Gemma 4 has both side by side,
-# and DBRX a network inside its experts, whose names mean other matrices elsewhere.
-_EXPERTS_OF = {"gemma4": r"(moe\.)?experts\.", "dbrx": r"ffn\.experts\.mlp\."}
+    *roles*: all of its layer, so that a name that means several here is that of the first which is there.
+    """
+    return Module(role, layer, rows, columns, copies, _names_of(role, is_recurrent, architecture, roles))
 
 
 @cache
-def _names_of(role: str, is_recurrent: bool | None, experts: str) -> tuple[str, ...]:
+def _names_of(role: str, is_recurrent: bool | None, architecture: str, roles: frozenset[str]) -> tuple[str, ...]:
     """Paths of a role; those of experts also with the number of the first, as files of one tensor for each expert have it."""
-    paths = [path for path in paths_of(role) if _fits(path, role, is_recurrent) and re.match(experts, path)]
-    if not experts:
-        paths = [path for path in paths if "experts.mlp." not in path]
+    home = home_of(architecture)
+    paths = [
+        path
+        for path in paths_of(role)
+        if _fits(path, role, is_recurrent) and _is_at_home(path, role, home) and _is_meant(path, role, roles)
+    ]
     numbered = [
         path.replace("experts.", "experts.0.", 1) for path in paths if "experts." in path and "shared" not in path
     ]
@@ -331,3 +342,31 @@ def _fits(path: str, role: str, is_recurrent: bool | None) -> bool:
     if is_recurrent is None or role.startswith("ffn"):
         return True
     return is_recurrent == path.startswith(RECURRENT_PATHS) or (path.startswith("mixer") and not is_recurrent)
+
+
+def _is_at_home(path: str, role: str, home: Home) -> bool:
+    """Whether the family has such experts there; a dense network is in no block of experts."""
+    block = path.rpartition(".")[0]
+    if role.endswith("_exps"):
+        return block in home.routed
+    if role.endswith("_shexp") and "_inp" not in role:
+        return block in home.shared or not home.shared
+    return not (role.startswith(("ffn_gate", "ffn_up", "ffn_down")) and "_inp" not in role) or block not in _OF_EXPERTS
+
+
+def _is_meant(path: str, role: str, roles: frozenset[str]) -> bool:
+    """Whether a module of that path in a layer with *roles* is one with this role: the first alternative that is there."""
+    alternatives = _paths().get(path, ())
+    first = next((each for each in alternatives if roles.intersection(each)), None)
+    return first is None or role in first
+
+
+_OF_EXPERTS = ("block_sparse_moe", "moe")
+
+
+def in_mlx(found: Module) -> Module:
+    """The same with the names that MLX has for routed experts."""
+    if not found.role.endswith("_exps"):
+        return found
+    more = (f"{block}.switch_mlp.{name.rpartition('.')[2]}" for name in found.names for block in _FFNS)
+    return replace(found, names=tuple(dict.fromkeys((*found.names, *more))))

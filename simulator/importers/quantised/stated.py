@@ -25,7 +25,9 @@ def slots(model: Model) -> Iterator[tuple[Key, Layer | None, Tensor]]:
             yield from (((number, tensor.role), layer, tensor) for tensor in tensors if not tensor.is_again)
 
 
-def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[int], architecture: str) -> Module:
+def _module_of(
+    model: Model, key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[int], roles: frozenset[str]
+) -> Module:
     """A matrix of the model by the names that Hugging Face may have for it; *numbers* are those of its stored layers there."""
     attention = layer.attention if layer else None
     is_recurrent = attention is not None and not isinstance(attention, GroupedQuery | Latent | Compressed)
@@ -36,21 +38,20 @@ def module_of(key: Key, layer: Layer | None, tensor: Tensor, numbers: Sequence[i
         tensor.columns,
         tensor.copies,
         None if attention is None or isinstance(attention, Parallel) else is_recurrent,
-        architecture,
+        model.architecture or "",
+        roles,
     )
 
 
 def by_rules(model: Model, rules: Rules | None, wide: Format, numbers: Sequence[int]) -> dict[Key, Format]:
     """The format of each tensor: vectors and what the rules leave out in *wide*."""
+    roles = {layer: frozenset(tensor.role for tensor in tensors) for layer, _, tensors in model.shapes}
     found: dict[Key, Format] = {}
-    architecture = model.architecture or ""
     for key, layer, tensor in slots(model):
-        own = (
-            None
-            if rules is None or tensor.is_vector
-            else rules.layout_of(module_of(key, layer, tensor, numbers, architecture))
-        )
-        found[key] = own or wide
+        if rules is None or tensor.is_vector:
+            found[key] = wide
+        else:
+            found[key] = rules.layout_of(_module_of(model, key, layer, tensor, numbers, roles[layer])) or wide
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.errors import InputError, describe
 from simulator.importers.quantised import layouts
-from simulator.importers.quantised.modules import Module
+from simulator.importers.quantised.modules import Module, in_mlx
 from simulator.importers.quantised.patterns import Patterns
 from simulator.importers.quantised.planes import ALL, Layout, Plane, constant, layout
 from simulator.importers.quantised.statement import Rules, Statement
@@ -117,7 +117,7 @@ def read_mlx(stated: Statement) -> Rules:
     lists = [(Patterns(stated.where, names, stated.effort), each) for each, names in named.items()]
 
     def layout_of(module: Module) -> Format | None:
-        found = next((each for names, each in lists if names.has(module)), main)
+        found = next((each for names, each in lists if names.has(in_mlx(module))), main)
         return None if found is None or module.columns % found[1] else found[0]
 
     return Rules(main[0].name, layout_of)
