@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 
 from simulator.errors import InputError, describe, printable
 from simulator.importers.quantised.expressions import Effort, Expression, TooLong
@@ -27,7 +27,7 @@ class Patterns:
         self.by_layer: dict[int, set[str]] = {}  # what stands behind a layer; empty: the whole of it
         self.starred: dict[int, list[Expression]] = {}  # the same with stars
         self.regular: dict[int | None, list[Expression]] = {}  # by the layer that a pattern names, if any
-        self._found: dict[tuple[Expression, tuple[str, ...], int | None], bool] = {}
+        self._found: dict[tuple[Expression, object], bool] = {}
         for entry in dict.fromkeys(map(self._checked, entries)):
             self._add(entry)
 
@@ -67,7 +67,7 @@ class Patterns:
         self.effort.n_compiled += 1
         self._check_effort()
         try:
-            return Expression(pattern, is_whole=not self.is_regular and not entry.startswith("re:"))
+            return _expression(pattern, not self.is_regular and not entry.startswith("re:"))
         except InputError as error:
             raise InputError(f"{told} {error}: give --weights") from None
         except (re.error, RecursionError, OverflowError):
@@ -83,7 +83,7 @@ class Patterns:
         if module.layer in self.by_layer and not self.by_layer[module.layer].isdisjoint(beginnings):
             return True
         if module.layer is not None and any(
-            self._finds(each, module.names) for each in self.starred.get(module.layer, ())
+            self._finds(each, module.names, module.names) for each in self.starred.get(module.layer, ())
         ):
             return True
         listed = self.regular.get(None, ())
@@ -94,16 +94,17 @@ class Patterns:
     def _matches(self, pattern: Expression, module: Module) -> bool:
         """Whether a regular expression finds a module by any of its names."""
         is_of_one = module.layer is None or any(char.isdigit() for char in pattern.pattern)
-        key = (pattern, module.names, module.layer if is_of_one else -len(str(module.layer)))
-        if key not in self._found:
-            self._found[key] = self._finds(pattern, module.full_names)
-        return self._found[key]
+        key = (module.names, module.layer if is_of_one else -len(str(module.layer)))
+        return self._finds(pattern, key, module.full_names)
 
-    def _finds(self, pattern: Expression, names: Iterable[str]) -> bool:
-        try:
-            return any(pattern.matches(name, self.effort) for name in names)
-        except TooLong:
-            raise self._too_long() from None
+    def _finds(self, pattern: Expression, key: object, names: Iterable[str]) -> bool:
+        """Whether it matches one of *names*, which are always the same under a *key*."""
+        if (pattern, key) not in self._found:
+            try:
+                self._found[pattern, key] = any(pattern.matches(name, self.effort) for name in names)
+            except TooLong:
+                raise self._too_long() from None
+        return self._found[pattern, key]
 
     def _check_effort(self) -> None:
         if self.effort.n_compiled > MAX_COMPILED or self.effort.n_asked > MAX_ASKED:
@@ -111,6 +112,11 @@ class Patterns:
 
     def _too_long(self) -> InputError:
         return InputError(f"{self.where}: its patterns take too long to be applied")
+
+
+@lru_cache(maxsize=10_000)
+def _expression(pattern: str, is_whole: bool) -> Expression:
+    return Expression(pattern, is_whole)
 
 
 def _starred(text: str) -> str:
