@@ -8,13 +8,14 @@ from functools import cache, lru_cache
 
 from simulator.errors import InputError, describe, printable
 from simulator.importers.quantised.expressions import Effort, Expression, TooLong
-from simulator.importers.quantised.modules import Module
+from simulator.importers.quantised.modules import Module, is_elsewhere
 
 MAX_PATTERN = 400  # characters
 MAX_COMPILED = 5_000  # patterns of one statement: a list for every layer has some hundreds
 MAX_ASKED = 1_000_000  # how often lists of one statement are looked through for a module
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d{1,6})(?:\.(.*))?$")
 _WRITTEN_LAYER = re.compile(r"(?:layers|h|blocks|block|layer)\\?\.(\d{1,6})(?=\\?\.|$)")
+_STARRED_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d{1,6})\*$")
 _REGULAR = re.compile(r"[\\^$+|()\[\]{}]")
 
 
@@ -25,10 +26,13 @@ class Patterns:
         self.where, self.effort, self.is_regular = where, effort, is_regular
         self.names: set[str] = set()  # outside the layers, or parts of names
         self.by_layer: dict[int, set[str]] = {}  # what stands behind a layer; empty: the whole of it
+        self.numbers: tuple[str, ...] = ()  # what numbers of layers begin with
         self.starred: dict[int, list[Expression]] = {}  # the same with stars
         self.regular: dict[int | None, list[Expression]] = {}  # by the layer that a pattern names, if any
         self._found: dict[tuple[Expression, object], bool] = {}
-        for entry in dict.fromkeys(map(self._checked, entries)):
+        listed = dict.fromkeys(map(self._checked, entries))
+        self.is_empty = not listed
+        for entry in listed:
             self._add(entry)
 
     def _checked(self, entry: object) -> str:
@@ -36,16 +40,13 @@ class Patterns:
             raise InputError(f"{self.where} names modules, {describe(entry)} is none")
         return entry
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is listed."""
-        return not (self.names or self.by_layer or self.starred or self.regular)
-
     def _add(self, entry: str) -> None:
         text = entry.removeprefix("re:")
         if self.is_regular or text != entry or _REGULAR.search(entry):
             number = _WRITTEN_LAYER.search(text)
             self.regular.setdefault(int(number[1]) if number else None, []).append(self._compiled(text, entry))
+            return
+        if is_elsewhere(entry):
             return
         match = _LAYER.search(entry.removesuffix(".weight"))
         if not re.search(r"[*?]", entry):
@@ -53,6 +54,8 @@ class Patterns:
                 self.by_layer.setdefault(int(match[1]), set()).add(match[2] or "")
             else:
                 self.names.add(entry.removesuffix(".weight"))
+        elif number := _STARRED_LAYER.search(entry):
+            self.numbers += (number[1],)
         elif set(entry) <= set("*?."):
             raise InputError(f"{self.where}: the pattern {printable(entry[:80])!r} names everything")
         elif match and match[2]:
@@ -81,6 +84,8 @@ class Patterns:
         if not self.names.isdisjoint(parts):
             return True
         if module.layer in self.by_layer and not self.by_layer[module.layer].isdisjoint(beginnings):
+            return True
+        if module.layer is not None and str(module.layer).startswith(self.numbers):
             return True
         if module.layer is not None and any(
             self._finds(each, module.names, module.names) for each in self.starred.get(module.layer, ())
