@@ -106,6 +106,9 @@ def test_a_statement_in_a_file_beside_is_read(tmp_path, name, content, written):
     [
         (W4A16 | {"ignore": ["lm_head", "model.layers.1.mlp.down_proj"]}, "ffn_down", 1, 16),
         (W4A16 | {"ignore": ["lm_head", "model.layers.1.mlp.down_proj"]}, "ffn_down", 0, 4.125),
+        (W4A16 | {"ignore": ["visual.blocks.1.mlp.down_proj", "vision_tower.layers.1*", "mtp.layers.1*"]}, "ffn_down", 1, 4.125),
+        (W4A16 | {"ignore": ["model.layers.1*"]}, "ffn_down", 12, 16),
+        (W4A16 | {"ignore": ["model.layers.1*"]}, "ffn_down", 20, 4.125),
         (W4A16 | {"ignore": ["re:.*self_attn.*"]}, "attn_q", 0, 16),
         (W4A16 | {"ignore": ["re:.*self_attn.*"]}, "output", 0, 4.125),
         (FP8 | {"modules_to_not_convert": ["model.layers.0"]}, "ffn_up", 0, 16),

@@ -211,6 +211,11 @@ def _by_role() -> dict[str, tuple[str, ...]]:
     return defaultdict(tuple, {role: tuple(paths) for role, paths in found.items()})
 
 
+def is_elsewhere(path: str) -> bool:
+    """Whether a path leads into a part that sees or hears, or into blocks that predict further tokens."""
+    return bool(_ELSEWHERE.search(path) or _PREDICTING.search(path))
+
+
 def place_of(name: str, n_layers: int) -> Place:
     """Where the tensor called *name* belongs in a model of so many layers."""
     parts = name.split(".")

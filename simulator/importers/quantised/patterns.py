@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 
 from simulator.errors import InputError, describe, printable
 from simulator.importers.quantised.expressions import Effort, Expression, TooLong
-from simulator.importers.quantised.modules import Module
+from simulator.importers.quantised.modules import Module, is_elsewhere
 
 MAX_PATTERN = 400  # characters
 MAX_COMPILED = 5_000  # patterns of one statement: a list for every layer has some hundreds
 MAX_ASKED = 1_000_000  # how often lists of one statement are looked through for a module
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d{1,6})(?:\.(.*))?$")
 _WRITTEN_LAYER = re.compile(r"(?:layers|h|blocks|block|layer)\\?\.(\d{1,6})(?=\\?\.|$)")
+_STARRED_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d{1,6})\*$")
 _REGULAR = re.compile(r"[\\^$+|()\[\]{}]")
 
 
@@ -25,10 +26,13 @@ class Patterns:
         self.where, self.effort, self.is_regular = where, effort, is_regular
         self.names: set[str] = set()  # outside the layers, or parts of names
         self.by_layer: dict[int, set[str]] = {}  # what stands behind a layer; empty: the whole of it
+        self.numbers: tuple[str, ...] = ()  # what numbers of layers begin with
         self.starred: dict[int, list[Expression]] = {}  # the same with stars
         self.regular: dict[int | None, list[Expression]] = {}  # by the layer that a pattern names, if any
-        self._found: dict[tuple[Expression, tuple[str, ...], int | None], bool] = {}
-        for entry in dict.fromkeys(map(self._checked, entries)):
+        self._found: dict[tuple[Expression, object], bool] = {}
+        listed = dict.fromkeys(map(self._checked, entries))
+        self.is_empty = not listed
+        for entry in listed:
             self._add(entry)
 
     def _checked(self, entry: object) -> str:
@@ -36,16 +40,13 @@ class Patterns:
             raise InputError(f"{self.where} names modules, {describe(entry)} is none")
         return entry
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is listed."""
-        return not (self.names or self.by_layer or self.starred or self.regular)
-
     def _add(self, entry: str) -> None:
         text = entry.removeprefix("re:")
         if self.is_regular or text != entry or _REGULAR.search(entry):
             number = _WRITTEN_LAYER.search(text)
             self.regular.setdefault(int(number[1]) if number else None, []).append(self._compiled(text, entry))
+            return
+        if is_elsewhere(entry):
             return
         match = _LAYER.search(entry.removesuffix(".weight"))
         if not re.search(r"[*?]", entry):
@@ -53,6 +54,8 @@ class Patterns:
                 self.by_layer.setdefault(int(match[1]), set()).add(match[2] or "")
             else:
                 self.names.add(entry.removesuffix(".weight"))
+        elif number := _STARRED_LAYER.search(entry):
+            self.numbers += (number[1],)
         elif set(entry) <= set("*?."):
             raise InputError(f"{self.where}: the pattern {printable(entry[:80])!r} names everything")
         elif match and match[2]:
@@ -67,7 +70,7 @@ class Patterns:
         self.effort.n_compiled += 1
         self._check_effort()
         try:
-            return Expression(pattern, is_whole=not self.is_regular and not entry.startswith("re:"))
+            return _expression(pattern, not self.is_regular and not entry.startswith("re:"))
         except InputError as error:
             raise InputError(f"{told} {error}: give --weights") from None
         except (re.error, RecursionError, OverflowError):
@@ -82,8 +85,10 @@ class Patterns:
             return True
         if module.layer in self.by_layer and not self.by_layer[module.layer].isdisjoint(beginnings):
             return True
+        if module.layer is not None and str(module.layer).startswith(self.numbers):
+            return True
         if module.layer is not None and any(
-            self._finds(each, module.names) for each in self.starred.get(module.layer, ())
+            self._finds(each, module.names, module.names) for each in self.starred.get(module.layer, ())
         ):
             return True
         listed = self.regular.get(None, ())
@@ -94,16 +99,17 @@ class Patterns:
     def _matches(self, pattern: Expression, module: Module) -> bool:
         """Whether a regular expression finds a module by any of its names."""
         is_of_one = module.layer is None or any(char.isdigit() for char in pattern.pattern)
-        key = (pattern, module.names, module.layer if is_of_one else -len(str(module.layer)))
-        if key not in self._found:
-            self._found[key] = self._finds(pattern, module.full_names)
-        return self._found[key]
+        key = (module.names, module.layer if is_of_one else -len(str(module.layer)))
+        return self._finds(pattern, key, module.full_names)
 
-    def _finds(self, pattern: Expression, names: Iterable[str]) -> bool:
-        try:
-            return any(pattern.matches(name, self.effort) for name in names)
-        except TooLong:
-            raise self._too_long() from None
+    def _finds(self, pattern: Expression, key: object, names: Iterable[str]) -> bool:
+        """Whether it matches one of *names*, which are always the same under a *key*."""
+        if (pattern, key) not in self._found:
+            try:
+                self._found[pattern, key] = any(pattern.matches(name, self.effort) for name in names)
+            except TooLong:
+                raise self._too_long() from None
+        return self._found[pattern, key]
 
     def _check_effort(self) -> None:
         if self.effort.n_compiled > MAX_COMPILED or self.effort.n_asked > MAX_ASKED:
@@ -111,6 +117,11 @@ class Patterns:
 
     def _too_long(self) -> InputError:
         return InputError(f"{self.where}: its patterns take too long to be applied")
+
+
+@lru_cache(maxsize=10_000)
+def _expression(pattern: str, is_whole: bool) -> Expression:
+    return Expression(pattern, is_whole)
 
 
 def _starred(text: str) -> str:
