@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, printable
+from simulator.importers.quantised import told
 from simulator.importers.quantised.files import Files, find_files
 from simulator.importers.quantised.methods.table import rules_of
 from simulator.importers.quantised.modules import place_of
@@ -21,7 +22,7 @@ from simulator.importers.quantised.statement import Rules, Statement, find_state
 from simulator.importers.quantised.stored import PLAIN, Held, formats_of, held_by
 from simulator.spec.model import Loaded, Model, tensor_bytes
 from simulator.spec.quant import FORMATS, Format, Weights
-from simulator.units import counted, format_bytes
+from simulator.units import format_bytes
 
 AS_STATED, AS_STORED = "as the checkpoint states them", "the files' own formats"
 _NEGLIGIBLE = 0.02  # of a model's weights: so many may be missing or of another shape
@@ -55,8 +56,7 @@ class _Source:
         """What the weights are called."""
         if self.statement is None or self.rules is None:
             return self.wide.name
-        method, name = self.statement.method, self.rules.name
-        return f"{method} checkpoint" if name == method else f"{method} {name}"
+        return told.label(self.statement.method, self.rules.name)
 
     def is_of_nothing(self, table: Table) -> bool:
         """Whether what is stated to be quantised is no matrix of the model."""
@@ -81,7 +81,18 @@ class _Source:
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks on the statement."""
-        return self.rules.notes if self.rules else ()
+        if self.statement is None or self.rules is None:
+            return ()
+        return (
+            *self.rules.notes,
+            *told.against_each_other(self.file, self.config, self.statement, self.rules),
+        )
+
+    def left_wide(self, model: Model, table: Table) -> tuple[str, ...]:
+        """The remark where most of a model that is stated to be quantised is not."""
+        if self.statement is None or self.rules is None or self.rules.says_wide:
+            return ()
+        return told.left_wide(model, table, self.statement.where)
 
 
 def checkpoint(file: Path, config: dict[str, Any], model: Model, numbers: Sequence[int] = ()) -> Loaded:
@@ -102,7 +113,8 @@ def checkpoint(file: Path, config: dict[str, Any], model: Model, numbers: Sequen
     if source.is_of_nothing(table):
         return _refused(model, source.notes, source.of_nothing)
     weights = Weights(source.name, chooser(table, source.wide), kernels=_kernels(model, table))
-    return Loaded(model, weights, source.notes, cache=source.cache, choice=AS_STATED)
+    notes = (*source.notes, *source.left_wide(model, table))
+    return Loaded(model, weights, notes, cache=source.cache, choice=AS_STATED)
 
 
 def _refused(model: Model, notes: Sequence[str], refusal: str) -> Loaded:
@@ -126,20 +138,13 @@ def _source(file: Path, config: dict[str, Any], numbers: Sequence[int]) -> _Sour
 
 def _unquantised(source: _Source, model: Model, files: Files) -> Loaded:
     """Only shapes: runtimes choose, from the stated number format on."""
-    notes = _told_missing(files)
+    notes = told.missing(files)
     if source.wide.name in ("f32", "f64", "fp8"):
         model = model.model_copy(update={"native_weights": source.wide.name})
         notes += (
             f"{source.file.name} states {source.wide.name}; other weights are counted where the runtime loads it as such",
         )
     return Loaded(model, notes=notes)
-
-
-def _told_missing(files: Files) -> tuple[str, ...]:
-    if not files.missing:
-        return ()
-    listed = ", ".join(printable(name) for name in files.missing[:2]) + (", ..." if len(files.missing) > 2 else "")
-    return (f"{counted(len(files.missing), 'safetensors file')} of the checkpoint are not here ({listed})",)
 
 
 # ---- from files ----
@@ -161,13 +166,24 @@ def _from_files(source: _Source, files: Files, model: Model) -> Loaded:
         if refusal:
             return _refused(model, notes, refusal)
         table = _with_missing(source, model, files, table, predicted, notes)
+    else_than_stated = _contradiction(source, model, held, predicted, table)
+    notes += else_than_stated or source.left_wide(model, table)
     weights = Weights(
-        _name(source, model, table),
+        _name(source, model, table, bool(else_than_stated)),
         chooser(table, source.wide),
         held_bytes=held.predicting + held.unknown,
         kernels=_kernels(model, table),
     )
     return Loaded(model, weights, tuple(notes), cache=source.cache, choice=AS_STORED)
+
+
+def _contradiction(source: _Source, model: Model, held: Held, predicted: Table, table: Table) -> tuple[str, ...]:
+    """The remark where files and statement do not agree."""
+    if source.statement is None or source.rules is None:
+        return ()
+    stated = f"{source.statement.where} states {source.name}"
+    note = told.against_files(model, predicted, tuple(held.by_key), table, stated)
+    return (note,) if note else ()
 
 
 def _remarks(source: _Source, files: Files, held: Held) -> list[str]:
@@ -177,7 +193,7 @@ def _remarks(source: _Source, files: Files, held: Held) -> list[str]:
         by_dtype[tensor.dtype] += tensor.nbytes
     listed = ", ".join(f"{dtype} {format_bytes(n_bytes)}" for dtype, n_bytes in by_dtype.most_common())
     notes = [f"safetensors files: {listed}"] if listed else []
-    notes += _told_missing(files)
+    notes += told.missing(files)
     if source.refusal:
         notes.append(f"{source.refusal.partition(': give --weights')[0]}; the files tell it")
     if held.elsewhere:
@@ -311,7 +327,7 @@ def _kernels(model: Model, table: dict[Key, Format]) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(found) if name not in PLAIN.values())
 
 
-def _name(source: _Source, model: Model, table: dict[Key, Format]) -> str:
+def _name(source: _Source, model: Model, table: dict[Key, Format], is_else: bool) -> str:
     """What the weights are called: a number format that nearly all are in, or what is stated."""
     sizes: Counter[str] = Counter()
     for key, _, tensor in slots(model):
@@ -320,4 +336,4 @@ def _name(source: _Source, model: Model, table: dict[Key, Format]) -> str:
     (main, most), *_ = sizes.most_common(1)
     if most >= 0.99 * sum(sizes.values()) and main in PLAIN.values():
         return main
-    return source.name if source.rules else f"{main} file"
+    return source.name if source.rules and not is_else else f"{main} file"
