@@ -25,8 +25,10 @@ from simulator.spec.quant import FORMATS, Format, Weights
 from simulator.units import format_bytes
 
 AS_STATED, AS_STORED = "as the checkpoint states them", "the files' own formats"
+_AS_INDEXED, _BY_SUM = f"{AS_STATED}, the index agrees", "the average by the sum that the index has"
 _NEGLIGIBLE = 0.02  # of a model's weights: so many may be missing or of another shape
 _UNSEEN = 1e-5  # of the files' bytes: so little is not worth a remark
+_SENSIBLE = (1.0, 33.0)  # bits of a weight, on average over a model
 _NEAR = 0.1  # how far files with unknown names may be from what is stated
 _CACHES = {
     "fp8": "fp8",
@@ -151,9 +153,11 @@ def _unquantised(source: _Source, model: Model, files: Files) -> Loaded:
 
 
 def _from_files(source: _Source, files: Files, model: Model) -> Loaded:
+    if not files.tensors:
+        return _from_index(source, files, model)
     held = held_by(model, files.tensors, source.numbers)
     notes = [*_remarks(source, files, held), *source.notes]
-    if files.tensors and not held.n_found:
+    if not held.n_found:
         return _without_names(source, files, model, notes)
     if files.is_complete:
         model, more = _checked(source, model, held)
@@ -175,6 +179,46 @@ def _from_files(source: _Source, files: Files, model: Model) -> Loaded:
         kernels=_kernels(model, table),
     )
     return Loaded(model, weights, tuple(notes), cache=source.cache, choice=AS_STORED)
+
+
+def _from_index(source: _Source, files: Files, model: Model) -> Loaded:
+    """What is stated, where the sum in an index does not contradict; otherwise that sum, or a refusal."""
+    notes = [*told.missing(files), *source.notes]
+    predicted = by_rules(model, source.rules, source.wide, source.numbers)
+    refusal = source.of_nothing if source.is_of_nothing(predicted) else source.refusal
+    is_text = _is_text(source, files)
+    if refusal and not (files.total_bytes and is_text):
+        return _refused(model, notes, refusal)
+    stated = _sum(model, _with_missing(source, model, files, {}, predicted, [], is_scaled=False))
+    total = files.total_bytes
+    is_near = not refusal and total is not None and abs(total / stated - 1) <= _NEAR
+    is_possible = not refusal and (not total or (not is_text and total > stated * (1 - _NEAR)))
+    if is_near or is_possible:
+        table = _with_missing(source, model, files, {}, predicted, notes)
+        choice, name = _AS_INDEXED if is_near and is_text else AS_STATED, _name(source, model, table, is_else=False)
+        notes += source.left_wide(model, table)
+    else:
+        bits = 8 * total / model.total_params
+        what = f"the index tells of {format_bytes(total)} in all, {bits:.2f} bits for each of the model's weights"
+        if not is_text or not _SENSIBLE[0] <= bits <= _SENSIBLE[1]:
+            return _refused(
+                model, notes, f"{source.file}: {what}: give --weights, or put the safetensors files beside it"
+            )
+        choice, name = _BY_SUM, f"{bits:.2f}bpw"
+        table = told.by_sum(model, predicted, total, name)
+        notes.append(
+            f"{refusal.partition(': give --weights')[0]}; {what}, which count"
+            if refusal
+            else f"{what}; {source.name} would be {format_bytes(stated)}: counted by the index"
+        )
+    weights = Weights(name, chooser(table, source.wide), kernels=_kernels(model, table))
+    return Loaded(model, weights, tuple(notes), cache=source.cache, choice=choice)
+
+
+def _is_text(source: _Source, files: Files) -> bool:
+    """Whether what is not here is all of the model that writes text."""
+    n_layers = 1 + max(source.numbers)
+    return not any(place_of(name, n_layers).kind for name in files.missing_names)
 
 
 def _contradiction(source: _Source, model: Model, held: Held, predicted: Table, table: Table) -> tuple[str, ...]:
@@ -281,6 +325,7 @@ def _with_missing(
     table: dict[Key, Format],
     predicted: dict[Key, Format],
     notes: list[str],
+    is_scaled: bool = True,
 ) -> dict[Key, Format]:
     """What lies in files that are not here: as in another layer that is, or as stated, and as much in all as the index says."""
     siblings: dict[tuple[int, str, Format], Format] = {}
@@ -296,7 +341,7 @@ def _with_missing(
             stated = wide if key in plain else predicted[key]
             gone[key] = siblings.get((shape, key[1], predicted[key]), stated)
     left = (files.total_bytes or 0) - sum(tensor.nbytes for tensor in files.tensors)
-    is_text = not any(place_of(name, 1 + max(source.numbers)).kind for name in files.missing_names)
+    is_text = is_scaled and _is_text(source, files)
     counted_bytes = _sum(model, gone)
     if files.total_bytes and is_text and counted_bytes and abs(left / counted_bytes - 1) <= _NEAR:
         gone = _scaled(model, gone, left / counted_bytes)

@@ -208,10 +208,10 @@ def _of(stated: dict[str, Any], where: str, config: dict[str, Any], is_mlx: bool
 
 def _guessed(stated: dict[str, Any], is_mlx: bool) -> str:
     """Who writes such fields, where nobody signs."""
-    if "config_groups" in stated:
-        return "compressed-tensors"
     if "quant_algo" in stated or isinstance(stated.get("quantization"), dict):
         return "modelopt"
+    if "config_groups" in stated:
+        return "compressed-tensors"
     if "load_in_4bit" in stated or "load_in_8bit" in stated:
         return "bitsandbytes"
     if (

@@ -9,6 +9,7 @@ from typing import Any
 
 from simulator.errors import InputError, printable
 from simulator.importers.quantised.files import Files
+from simulator.importers.quantised.layouts import like_bits
 from simulator.importers.quantised.methods.table import rules_of
 from simulator.importers.quantised.planes import exact
 from simulator.importers.quantised.stated import Key, Table, slots
@@ -90,14 +91,14 @@ def against_each_other(file: Path, config: dict[str, Any], first: Statement, rul
     return tuple(notes)
 
 
-def by_sum(model: Model, table: Table, n_bytes: float, like: str) -> dict[Key, Format]:
-    """All matrices in as many bits as *n_bytes* in all leave them, vectors as in *table*."""
+def by_sum(model: Model, table: Table, n_bytes: float, name: str) -> dict[Key, Format]:
+    """All matrices in a format called *name* of as many bits as *n_bytes* in all leave them, vectors as in *table*."""
     vectors = sum(tensor_bytes(tensor, table[key]) for key, _, tensor in slots(model) if tensor.is_vector)
     n_weights = sum(tensor.params for _, _, tensor in slots(model) if not (tensor.is_vector or tensor.is_again))
     bits = 8 * (n_bytes - vectors) / n_weights
-    found = dict(table)
+    found, like = dict(table), "bf16" if bits > _WIDE else like_bits(bits)
     for key, _, tensor in slots(model):
         if not tensor.is_vector:
             each = tensor.rows * tensor.columns
-            found[key] = exact(f"{bits:.2f}bpw", like, bits / 8 * each, each)
+            found[key] = exact(name, like, bits / 8 * each, each)
     return found
