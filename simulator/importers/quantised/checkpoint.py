@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, printable
+from simulator.importers.quantised import told
 from simulator.importers.quantised.files import Files, find_files
 from simulator.importers.quantised.methods.table import rules_of
 from simulator.importers.quantised.modules import place_of
@@ -21,11 +22,13 @@ from simulator.importers.quantised.statement import Rules, Statement, find_state
 from simulator.importers.quantised.stored import PLAIN, Held, formats_of, held_by
 from simulator.spec.model import Loaded, Model, tensor_bytes
 from simulator.spec.quant import FORMATS, Format, Weights
-from simulator.units import counted, format_bytes
+from simulator.units import format_bytes
 
 AS_STATED, AS_STORED = "as the checkpoint states them", "the files' own formats"
+_AS_INDEXED, _BY_SUM = f"{AS_STATED}, the index agrees", "the average by the sum that the index has"
 _NEGLIGIBLE = 0.02  # of a model's weights: so many may be missing or of another shape
 _UNSEEN = 1e-5  # of the files' bytes: so little is not worth a remark
+_SENSIBLE = (1.0, 33.0)  # bits of a weight, on average over a model
 _NEAR = 0.1  # how far files with unknown names may be from what is stated
 _CACHES = {
     "fp8": "fp8",
@@ -55,8 +58,7 @@ class _Source:
         """What the weights are called."""
         if self.statement is None or self.rules is None:
             return self.wide.name
-        method, name = self.statement.method, self.rules.name
-        return f"{method} checkpoint" if name == method else f"{method} {name}"
+        return told.label(self.statement.method, self.rules.name)
 
     def is_of_nothing(self, table: Table) -> bool:
         """Whether what is stated to be quantised is no matrix of the model."""
@@ -81,7 +83,18 @@ class _Source:
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks on the statement."""
-        return self.rules.notes if self.rules else ()
+        if self.statement is None or self.rules is None:
+            return ()
+        return (
+            *self.rules.notes,
+            *told.against_each_other(self.file, self.config, self.statement, self.rules),
+        )
+
+    def left_wide(self, model: Model, table: Table) -> tuple[str, ...]:
+        """The remark where most of a model that is stated to be quantised is not."""
+        if self.statement is None or self.rules is None or self.rules.says_wide:
+            return ()
+        return told.left_wide(model, table, self.statement.where)
 
 
 def checkpoint(file: Path, config: dict[str, Any], model: Model, numbers: Sequence[int] = ()) -> Loaded:
@@ -102,7 +115,8 @@ def checkpoint(file: Path, config: dict[str, Any], model: Model, numbers: Sequen
     if source.is_of_nothing(table):
         return _refused(model, source.notes, source.of_nothing)
     weights = Weights(source.name, chooser(table, source.wide), kernels=_kernels(model, table))
-    return Loaded(model, weights, source.notes, cache=source.cache, choice=AS_STATED)
+    notes = (*source.notes, *source.left_wide(model, table))
+    return Loaded(model, weights, notes, cache=source.cache, choice=AS_STATED)
 
 
 def _refused(model: Model, notes: Sequence[str], refusal: str) -> Loaded:
@@ -126,7 +140,7 @@ def _source(file: Path, config: dict[str, Any], numbers: Sequence[int]) -> _Sour
 
 def _unquantised(source: _Source, model: Model, files: Files) -> Loaded:
     """Only shapes: runtimes choose, from the stated number format on."""
-    notes = _told_missing(files)
+    notes = told.missing(files)
     if source.wide.name in ("f32", "f64", "fp8"):
         model = model.model_copy(update={"native_weights": source.wide.name})
         notes += (
@@ -135,20 +149,15 @@ def _unquantised(source: _Source, model: Model, files: Files) -> Loaded:
     return Loaded(model, notes=notes)
 
 
-def _told_missing(files: Files) -> tuple[str, ...]:
-    if not files.missing:
-        return ()
-    listed = ", ".join(printable(name) for name in files.missing[:2]) + (", ..." if len(files.missing) > 2 else "")
-    return (f"{counted(len(files.missing), 'safetensors file')} of the checkpoint are not here ({listed})",)
-
-
 # ---- from files ----
 
 
 def _from_files(source: _Source, files: Files, model: Model) -> Loaded:
+    if not files.tensors:
+        return _from_index(source, files, model)
     held = held_by(model, files.tensors, source.numbers)
     notes = [*_remarks(source, files, held), *source.notes]
-    if files.tensors and not held.n_found:
+    if not held.n_found:
         return _without_names(source, files, model, notes)
     if files.is_complete:
         model, more = _checked(source, model, held)
@@ -161,13 +170,64 @@ def _from_files(source: _Source, files: Files, model: Model) -> Loaded:
         if refusal:
             return _refused(model, notes, refusal)
         table = _with_missing(source, model, files, table, predicted, notes)
+    else_than_stated = _contradiction(source, model, held, predicted, table)
+    notes += else_than_stated or source.left_wide(model, table)
     weights = Weights(
-        _name(source, model, table),
+        _name(source, model, table, bool(else_than_stated)),
         chooser(table, source.wide),
         held_bytes=held.predicting + held.unknown,
         kernels=_kernels(model, table),
     )
     return Loaded(model, weights, tuple(notes), cache=source.cache, choice=AS_STORED)
+
+
+def _from_index(source: _Source, files: Files, model: Model) -> Loaded:
+    """What is stated, where the sum in an index does not contradict; otherwise that sum, or a refusal."""
+    notes = [*told.missing(files), *source.notes]
+    predicted = by_rules(model, source.rules, source.wide, source.numbers)
+    refusal = source.of_nothing if source.is_of_nothing(predicted) else source.refusal
+    is_text = _is_text(source, files)
+    if refusal and not (files.total_bytes and is_text):
+        return _refused(model, notes, refusal)
+    stated = _sum(model, _with_missing(source, model, files, {}, predicted, [], is_scaled=False))
+    total = files.total_bytes
+    is_near = not refusal and total is not None and abs(total / stated - 1) <= _NEAR
+    is_possible = not refusal and (not total or (not is_text and total > stated * (1 - _NEAR)))
+    if is_near or is_possible:
+        table = _with_missing(source, model, files, {}, predicted, notes)
+        choice, name = _AS_INDEXED if is_near and is_text else AS_STATED, _name(source, model, table, is_else=False)
+        notes += source.left_wide(model, table)
+    else:
+        bits = 8 * total / model.total_params
+        what = f"the index tells of {format_bytes(total)} in all, {bits:.2f} bits for each of the model's weights"
+        if not is_text or not _SENSIBLE[0] <= bits <= _SENSIBLE[1]:
+            return _refused(
+                model, notes, f"{source.file}: {what}: give --weights, or put the safetensors files beside it"
+            )
+        choice, name = _BY_SUM, f"{bits:.2f}bpw"
+        table = told.by_sum(model, predicted, total, name)
+        notes.append(
+            f"{refusal.partition(': give --weights')[0]}; {what}, which count"
+            if refusal
+            else f"{what}; {source.name} would be {format_bytes(stated)}: counted by the index"
+        )
+    weights = Weights(name, chooser(table, source.wide), kernels=_kernels(model, table))
+    return Loaded(model, weights, tuple(notes), cache=source.cache, choice=choice)
+
+
+def _is_text(source: _Source, files: Files) -> bool:
+    """Whether what is not here is all of the model that writes text."""
+    n_layers = 1 + max(source.numbers)
+    return not any(place_of(name, n_layers).kind for name in files.missing_names)
+
+
+def _contradiction(source: _Source, model: Model, held: Held, predicted: Table, table: Table) -> tuple[str, ...]:
+    """The remark where files and statement do not agree."""
+    if source.statement is None or source.rules is None:
+        return ()
+    stated = f"{source.statement.where} states {source.name}"
+    note = told.against_files(model, predicted, tuple(held.by_key), table, stated)
+    return (note,) if note else ()
 
 
 def _remarks(source: _Source, files: Files, held: Held) -> list[str]:
@@ -177,7 +237,7 @@ def _remarks(source: _Source, files: Files, held: Held) -> list[str]:
         by_dtype[tensor.dtype] += tensor.nbytes
     listed = ", ".join(f"{dtype} {format_bytes(n_bytes)}" for dtype, n_bytes in by_dtype.most_common())
     notes = [f"safetensors files: {listed}"] if listed else []
-    notes += _told_missing(files)
+    notes += told.missing(files)
     if source.refusal:
         notes.append(f"{source.refusal.partition(': give --weights')[0]}; the files tell it")
     if held.elsewhere:
@@ -265,6 +325,7 @@ def _with_missing(
     table: dict[Key, Format],
     predicted: dict[Key, Format],
     notes: list[str],
+    is_scaled: bool = True,
 ) -> dict[Key, Format]:
     """What lies in files that are not here: as in another layer that is, or as stated, and as much in all as the index says."""
     siblings: dict[tuple[int, str, Format], Format] = {}
@@ -280,7 +341,7 @@ def _with_missing(
             stated = wide if key in plain else predicted[key]
             gone[key] = siblings.get((shape, key[1], predicted[key]), stated)
     left = (files.total_bytes or 0) - sum(tensor.nbytes for tensor in files.tensors)
-    is_text = not any(place_of(name, 1 + max(source.numbers)).kind for name in files.missing_names)
+    is_text = is_scaled and _is_text(source, files)
     counted_bytes = _sum(model, gone)
     if files.total_bytes and is_text and counted_bytes and abs(left / counted_bytes - 1) <= _NEAR:
         gone = _scaled(model, gone, left / counted_bytes)
@@ -311,7 +372,7 @@ def _kernels(model: Model, table: dict[Key, Format]) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(found) if name not in PLAIN.values())
 
 
-def _name(source: _Source, model: Model, table: dict[Key, Format]) -> str:
+def _name(source: _Source, model: Model, table: dict[Key, Format], is_else: bool) -> str:
     """What the weights are called: a number format that nearly all are in, or what is stated."""
     sizes: Counter[str] = Counter()
     for key, _, tensor in slots(model):
@@ -320,4 +381,4 @@ def _name(source: _Source, model: Model, table: dict[Key, Format]) -> str:
     (main, most), *_ = sizes.most_common(1)
     if most >= 0.99 * sum(sizes.values()) and main in PLAIN.values():
         return main
-    return source.name if source.rules else f"{main} file"
+    return source.name if source.rules and not is_else else f"{main} file"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -30,6 +31,7 @@ class Files:
     missing_names: tuple[str, ...] = ()  # of the tensors in them
     total_bytes: int | None = None  # of all tensors, as the index has it
     n_files: int = 0
+    pointers: frozenset[str] = frozenset()  # missing files whose place a Git LFS pointer holds
 
     @property
     def is_complete(self) -> bool:
@@ -48,7 +50,11 @@ def find_files(folder: Path) -> Files:
     files = [alone] if alone in files else files
     present = [file for file in files if is_file(file) and not is_pointer(file)]
     absent = [file.name for file in files if file not in present] + _gaps(files)
-    return Files(tuple(_tensors(present)), tuple(absent), n_files=len(present))
+    return Files(tuple(_tensors(present)), tuple(absent), n_files=len(present), pointers=_pointers(folder, absent))
+
+
+def _pointers(folder: Path, names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for name in names if is_file(folder / name) and is_pointer(folder / name))
 
 
 def _gaps(files: list[Path]) -> list[str]:
@@ -94,6 +100,7 @@ def _indexed(folder: Path, index: Path) -> Files:
         tuple(name for name, file in by_name.items() if file in gone),
         _total(index, data),
         len(present),
+        _pointers(folder, absent),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,13 @@ class Statement:
         """What config.json has under a key outside the statement, with the whole or its text part; None where it has not."""
         return next((part[name] for _, part in text_path(self.config) if part.get(name) is not None), None)
 
+    def cache_scheme(self) -> str | None:
+        """The format of the cache: a word, or a scheme with its type and bits."""
+        if isinstance(self.data.get("kv_cache_scheme"), str):
+            return self.text("kv_cache_scheme").lower() or None
+        scheme = self.part("kv_cache_scheme")
+        return f"{'fp' if scheme.get('type') == 'float' else 'int'}{scheme.get('num_bits')}" if scheme else None
+
     def part(self, name: str) -> dict[str, Any]:
         """A dictionary within; empty where it is not given."""
         value = self.data.get(name)
@@ -158,14 +165,18 @@ def find_statement(config_file: Path, config: dict[str, Any]) -> Statement | Non
         for key, stated in data.items():
             if _UNUSUAL.search(key.lower()) and stated and not isinstance(stated, float):
                 return _unusual(stated, f"{config_file}: {printable(place + key)}", config)
+    return next(statements_beside(config_file, config), None)
+
+
+def statements_beside(config_file: Path, config: dict[str, Any]) -> Iterator[Statement]:
+    """What files beside the config state, each in turn."""
     for name, method in _BESIDE.items():
         file = config_file.parent / name
         if file.is_file():
             stated = read_json(file, infinities=True)
             if not isinstance(stated, dict):
                 raise InputError(f"{file}: expected a JSON object")
-            return _of({"quant_method": method, **stated} if method else stated, f"{file}", config, is_mlx=False)
-    return None
+            yield _of({"quant_method": method, **stated} if method else stated, f"{file}", config, is_mlx=False)
 
 
 def _unusual(stated: object, where: str, config: dict[str, Any]) -> Statement:
@@ -197,10 +208,10 @@ def _of(stated: dict[str, Any], where: str, config: dict[str, Any], is_mlx: bool
 
 def _guessed(stated: dict[str, Any], is_mlx: bool) -> str:
     """Who writes such fields, where nobody signs."""
-    if "config_groups" in stated:
-        return "compressed-tensors"
     if "quant_algo" in stated or isinstance(stated.get("quantization"), dict):
         return "modelopt"
+    if "config_groups" in stated:
+        return "compressed-tensors"
     if "load_in_4bit" in stated or "load_in_8bit" in stated:
         return "bitsandbytes"
     if (

@@ -122,7 +122,9 @@ def read_fp_quant(stated: Statement) -> Rules:
 def read_exllama(stated: Statement) -> Rules:
     """EXL2 and EXL3: so many bits on average over the layers' matrices, and another number for the head."""
     bits, head = _average(stated, "bits", 4.0), _average(stated, "head_bits", 6.0)
-    main, output = (layout(f"exl-{each:g}", "exl2-4.0", Plane(each, is_flat=True)) for each in (bits, head))
+    main, output = (
+        layout(f"{stated.method}-{each:g}bpw", "exl2-4.0", Plane(each, is_flat=True)) for each in (bits, head)
+    )
 
     def layout_of(module: Module) -> Format | None:
         return None if not module.is_linear else output if module.is_head else main

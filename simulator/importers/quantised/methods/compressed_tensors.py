@@ -50,7 +50,7 @@ def read(stated: Statement) -> Rules:
         return next(found, None) or sparse.layout_of(module)
 
     names = dict.fromkeys(group.layout.name for group in groups if group.layout)
-    cache = _cache(stated)
+    cache = stated.cache_scheme()
     how = stated.text("format")
     says_wide = not names and (how == "dense" or (not how and cache is not None))
     return Rules("/".join(names) or sparse.name, layout_of, cache, _unknown_classes(groups), says_wide)
@@ -190,10 +190,3 @@ def _tile(weights: Statement) -> tuple[int, int]:
     if strategy == "tensor":
         return ALL, ALL
     raise InputError(f"{weights.where}.strategy is {describe(strategy)}, which is unknown")
-
-
-def _cache(stated: Statement) -> str | None:
-    scheme = stated.part("kv_cache_scheme")
-    if not scheme:
-        return None
-    return f"{'fp' if scheme.get('type') == 'float' else 'int'}{scheme.get('num_bits')}"

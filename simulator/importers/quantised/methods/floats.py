@@ -202,8 +202,7 @@ def _grouped_layers(own: Statement) -> dict[str, dict[str, str]]:
 def _cache(own: Statement) -> str | None:
     name = own.data.get("kv_cache_quant_algo")
     if name is None:
-        scheme = own.part("kv_cache_scheme")
-        return f"{'fp' if scheme.get('type') == 'float' else 'int'}{scheme.get('num_bits')}" if scheme else None
+        return own.cache_scheme()
     if not isinstance(name, str):
         raise InputError(f"{own.where}.kv_cache_quant_algo is {describe(name)}, a text is needed")
     return name.lower() or None

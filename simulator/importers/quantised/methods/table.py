@@ -18,6 +18,27 @@ def _one(layout: Callable[[], Layout]) -> Callable[[Statement], Rules]:
     return lambda stated: plain.linear(stated, layout(), "modules_to_not_convert", always=("lm_head",))
 
 
+def _fp8(stated: Statement) -> Rules:
+    """transformers' fp8; modules that modelopt has named in it have its algorithms, and what it leaves alone stays fp8."""
+    named = None
+    if stated.data.get("quantized_layers") is not None:
+        named = floats.read_modelopt(
+            replace(stated, data={**stated.data, "quant_algo": "MIXED_PRECISION", "ignore": []})
+        )
+        stated = replace(
+            stated, data={key: value for key, value in stated.data.items() if key not in ("ignore", "group_size")}
+        )
+    rest = floats.read_fp8(stated)
+    if named is None:
+        experts = stated.text("expert_dtype") or stated.beside("expert_dtype")
+        return replace(rest, name=f"experts mxfp4, rest {rest.name}") if experts == "fp4" else rest
+    return replace(
+        rest,
+        name=f"experts {named.name}, rest {rest.name}",
+        layout_of=lambda module: named.layout_of(module) or rest.layout_of(module),
+    )
+
+
 def _w4afp8(stated: Statement) -> Rules:
     """SGLang's: experts in int4 with a 16-bit scale for 128, the rest as fp8."""
     rest = floats.read_fp8(stated)
@@ -34,7 +55,7 @@ METHODS: dict[str, Callable[[Statement], Rules]] = {
     "gptq": gptq.read_gptq,
     "awq": gptq.read_awq,
     "auto-round": gptq.read_auto_round,
-    "fp8": floats.read_fp8,
+    "fp8": _fp8,
     "fbgemm-fp8": floats.read_fbgemm,
     "mxfp4": floats.read_mxfp4,
     "modelopt": floats.read_modelopt,
