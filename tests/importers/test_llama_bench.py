@@ -102,7 +102,7 @@ def test_keys_and_values_may_differ(read):
 SPLIT = "weights split between GPU and CPU memory"
 SEVERAL = "on 2 GPUs, and one was given (write 2x before its name)"
 RPC = "on several machines (RPC), whose communication is not forecast"
-RTX = "NVIDIA GeForce RTX 3090"
+RTX = "NVIDIA GeForce RTX 4080"
 
 
 @pytest.mark.parametrize(

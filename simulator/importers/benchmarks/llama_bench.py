@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from simulator.errors import InputError, describe, printable
-from simulator.importers.benchmarks.facts import chosen
+from simulator.importers.benchmarks.facts import chosen, machine_logged
 from simulator.importers.benchmarks.runs import PROMPT_ONLY, Given, Run, listed
 from simulator.importers.benchmarks.source import LONGEST_ROW, UNFINISHED, Source, Table
 from simulator.importers.benchmarks.where import api, is_true, ran_on, runs_on_cpu
@@ -57,7 +57,7 @@ def find_runs(source: Source) -> Iterator[Run]:
 def _run(source: Source, line: int, record: Record) -> Run:
     if record.text("rpc_logged") or record.text("gpu_info"):
         return Run(line, record, _measured, _made_with(record, source, line))
-    told = {"gpus_logged": source.log.before("gpus", line), "rpc_logged": source.log.before("rpc", line)}
+    told = machine_logged(source, line)
     fields = {**record.fields, **{name: text for name, text in told.items() if text}}
     full = Record(record.where, record.id, fields, record.columns)
     return Run(line, full, _measured, _made_with(full, source, line))

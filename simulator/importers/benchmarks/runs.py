@@ -16,7 +16,7 @@ from simulator.spec.model import Loaded
 PROMPT_ONLY = "reads a prompt and decodes nothing (pp)"
 END_TO_END = "end to end: reading prompts and decoding in one time"
 SEVERAL_REQUESTS = (
-    "several requests at once of a server, which reads prompts between tokens (roofcast serve forecasts that)"
+    "several requests at once of a server, which reads prompts between tokens: another forecast than of decoding alone"
 )
 DRAFTED = "decoded with drafts (speculation), which is another forecast"
 NOT_TOLD_SPLIT = "over several devices, of which the output does not tell how they share the work"
