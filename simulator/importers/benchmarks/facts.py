@@ -114,11 +114,11 @@ def named(name: str, given: Given, runtime: str, formats: str = "") -> Choice:
     """
     rest, told = _of_name(name[:MOST_NAME])
     loaded = _of_user(given.model, rest) if given.model else _model(rest, name)
+    told = _known(formats) or told
     if given.weights:
-        return Choice(loaded, given.weights)
+        return Choice(loaded, given.weights, _contradiction(given.weights, dialect(runtime).get(told, told)))
     if loaded.weights:
         return Choice(loaded, None)
-    told = _known(formats) or told
     if told:
         here = dialect(runtime).get(told, told)
         return Choice(loaded, here, (f"weights by the name that the source gives them: {here}",))
@@ -127,6 +127,12 @@ def named(name: str, given: Given, runtime: str, formats: str = "") -> Choice:
     native = loaded.model.native_weights or "bf16"
     usual = dialect(runtime).get(native, native)
     return Choice(loaded, usual, (f"formats of the weights not stated: {usual}, as the checkpoint comes",))
+
+
+def _contradiction(weights: str, told: str) -> tuple[str, ...]:
+    return (
+        (f"the source's name says {told}: taken for {weights}, as --weights says",) if told not in ("", weights) else ()
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -34,7 +34,8 @@ _IK_FIELDS = ("mla_attn", "fused_moe", "attn_max_batch", "mqkv")
 _ALL_EXPERTS = ("", "-1,0", "-1,0.000000", "0,0")  # of ik_llama.cpp's -ser, which leaves some out
 # pp512, tg128, pp512+tg128, tg128 @ d4096; ik_llama.cpp: tg64@pp8192, which decodes behind a prompt
 _TEST = re.compile(r"(?:pp ?(\d+))?\+?(?:tg ?(\d+))?(?: ?@ ?(?:d|pp) ?(\d+))?")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)(?:[^\d.]+(\d+(?:\.\d+)?))?")  # 12.34 ± 0.56
+_RATE = re.compile(r"(\d+(?:\.\d+)?)(?:[^\d.,]+(\d+(?:\.\d+)?))?")  # 12.34 ± 0.56
+_COMMA = re.compile(r"(?<![\d.,])(\d+),(\d{1,2})(?![\d.,])")  # 12,34
 _SQL = re.compile(r"INSERT INTO \w+ \(([\w, ]+)\) *VALUES *\((.*)\);?\s*$")
 _CSV_NEEDS = {"n_gen", "avg_ts"}
 
@@ -76,8 +77,15 @@ def _table_runs(source: Source, table: Table) -> Iterator[Run]:
             short = UNFINISHED if len(cells) < len(table.head) else "with too many cells"
             yield Run(line, source.record(line, {}), listed(f"a row of a table, {short}"))
             continue
-        named = {_COLUMNS.get(name, name): cell for name, cell in zip(table.head, cells, strict=True)}
+        named = {
+            _COLUMNS.get(name, name): _with_points(name, cell) for name, cell in zip(table.head, cells, strict=True)
+        }
         yield _run(source, line, source.record(line, named | {"is_ik": is_ik}, _SHOWN))
+
+
+def _with_points(column: str, cell: str) -> str:
+    """A cell whose numbers have decimal points. A comma before three digits may group thousands: it stays, and is told."""
+    return _COMMA.sub(r"\1.\2", cell) if column in ("size", "params", "t/s") else cell
 
 
 def _csv_runs(source: Source) -> Iterator[Run]:

@@ -23,7 +23,8 @@ INTEGRATED = re.compile(r"\bUHD\b|\bIris\b|Radeon(\(TM\)| )*Graphics|Radeon \d{3
 _TARGET = re.compile(r"\bgfx[0-9a-f]{3,5}\b", re.IGNORECASE)  # what LLVM calls an AMD GPU
 # What drivers and systems write beside a name: marks, drivers, clocks, numbers of cores, graphics on the same chip.
 _BESIDE = re.compile(
-    r"\((?:R|TM|C)\)|\b\d+(?:th|st|nd|rd) Gen\b|\b(?:\d+|\w+)-Core Processor\b|\bProcessor\b|\bCPU\b|@ *[\d.]+ *[GM]Hz|\bHBM\d\w*|\bWorkstation Edition\b|"
+    r"\((?:R|TM|C)\)|\b\d+(?:th|st|nd|rd) Gen\b|\b(?:\d+|\w+)-Core Processor\b|\bProcessor\b|\bCPU\b|@ *[\d.]+ *[GM]Hz|"
+    r"\bHBM\d\w*|\bWorkstation Edition\b|"
     r"\b(?:w/|with) Radeon.*|,.*",
     re.IGNORECASE,
 )

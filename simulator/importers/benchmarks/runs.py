@@ -24,6 +24,11 @@ NOT_TOLD_SPLIT = "over several devices, of which the output does not tell how th
 _REMEDY = "; correct the row or leave it out"
 
 
+def without_place(error: InputError, record: Record) -> str:
+    """A mistake in a row as the reason why that is listed, which stands beside its place."""
+    return str(error).removeprefix(f"{record.where}: ").removesuffix(_REMEDY)
+
+
 @dataclass(frozen=True)
 class Given:
     """What the user says of all runs of a file."""
@@ -57,8 +62,7 @@ class Run:
         except Unusable as reason:
             return Skipped(self.record.id, str(reason), self.record.origin)
         except InputError as error:
-            told = str(error).removeprefix(f"{self.record.where}: ").removesuffix(_REMEDY)
-            return Skipped(self.record.id, told, self.record.origin)
+            return Skipped(self.record.id, without_place(error, self.record), self.record.origin)
 
 
 Find = Callable[[Source], Iterator[Run]]
