@@ -43,12 +43,12 @@ def run(request: Request) -> None:
     device = _device(request)
     named = parse_weights(request.weights).name if request.weights is not None else None
     model = load_model(request.model) if request.model is not None else None
-    measured = load_measurements(Path(request.file), device, model, named)
+    measured = load_measurements(Path(request.file), device, model, named, lists_mistakes=True)
     found = score(measured.published, device)
     found = replace(found, skipped=(*measured.skipped, *found.skipped))
     source = str(STANDARD_INPUT) if request.file == "-" else request.file
-    if not measured.published and not (request.learn or request.plot or request.folder):
-        report_listed(measured.skipped, source, measured.made_with, request.json)
+    if not found.rows and not (request.learn or request.plot or request.folder):
+        report_listed(found.skipped, source, measured.made_with, request.json)
         return
     report(found, source, measured.made_with, request.json)
     if request.learn is not None and request.hardware is not None and device is not None:

@@ -10,7 +10,7 @@ from simulator.commands.learned_file import device_to_learn, save_learned
 from simulator.errors import InputError, printable
 from simulator.importers.records import Published, Skipped
 from simulator.judge.learning import learn
-from simulator.report.learned import learned_lines, not_learned_lines
+from simulator.report.learned import is_worse, learned_lines, not_learned_lines
 from simulator.spec.learned import section_name
 from simulator.units import counted
 
@@ -19,6 +19,8 @@ def learn_from(
     measured: Sequence[Published], given: str, target: str, source: str, told: Sequence[Skipped] = ()
 ) -> list[str]:
     """Learns, writes *target*, and says how much better forecasts get; *told*: rows whose reason has been printed.
+
+    What makes forecasts worse is told and not written.
 
     InputError where nothing can be learned.
     """
@@ -32,8 +34,10 @@ def learn_from(
     for (runtime, api), learning in found.items():
         learned = learning.learned(hardware, f"{printable(source)}, {date.today().isoformat()}")
         name = section_name({**hardware.learned, **sections}, runtime, api)
-        sections[name] = learned
+        if not is_worse(learning):
+            sections[name] = learned
         lines += learned_lines(runtime, learning, learned, printable(target))
-    save_learned(given, target, hardware, sections)
+    if sections:
+        save_learned(given, target, hardware, sections)
     known = {(each.id, each.reason) for each in told}
     return [*lines, *not_learned_lines([each for each in skipped if (each.id, each.reason) not in known])]

@@ -51,7 +51,7 @@ def choose(facts: Facts, model: Loaded | None = None, weights: str | None = None
     """The model and formats of a run, *model* and *weights* where the user named them; else the reason why there are none."""
     try:
         loaded = _checked(model, facts) if model else _from_file(facts) or _from_shelf(facts)
-        return Choice(loaded, weights) if weights else _with_formats(loaded, facts)
+        return _in_formats(loaded, weights, facts) if weights else _with_formats(loaded, facts)
     except Unusable as reason:
         return str(reason)
 
@@ -169,6 +169,20 @@ def _fit(name: str, facts: Facts) -> tuple[float, float]:
 
 
 # ---- formats ----
+
+
+def _in_formats(loaded: Loaded, weights: str, facts: Facts) -> Choice:
+    """A model in the formats that the user names; Unusable where the run's own size or label says others."""
+    bits = 8 * facts.nbytes / facts.n_params if facts.nbytes and facts.n_params else None
+    if bits and not suits(loaded, weights, bits):
+        raise Unusable(
+            f"of another size than {loaded.model.name} in {weights}: leave --weights out, the file tells its own"
+        )
+    label = mix_of_label(facts.label)
+    # Names that are no mix of llama.cpp, such as those of recipes, are finer than what a label may say.
+    if label and mix_of_label(weights) == weights != label and (bits is None or suits(loaded, label, bits)):
+        raise Unusable(f"in {label}, not in {weights}: leave --weights out, the file tells its own")
+    return Choice(loaded, weights)
 
 
 def _with_formats(loaded: Loaded, facts: Facts) -> Choice:

@@ -11,7 +11,7 @@ from typing import Any
 
 from simulator.errors import InputError, printable
 from simulator.importers.benchmarks.read import load_benchmark
-from simulator.importers.benchmarks.runs import Given
+from simulator.importers.benchmarks.runs import Given, without_place
 from simulator.importers.benchmarks.single import UNSTATED_CONTEXT
 from simulator.importers.fed import routing_of
 from simulator.importers.open import load_named
@@ -52,11 +52,13 @@ def load_measurements(
     model: Loaded | None = None,
     weights: str | None = None,
     with_unusable: bool = False,
+    lists_mistakes: bool = False,
 ) -> Measurements:
     """The measurements in a file of any known kind; *hardware*, *model* and *weights* say what the file leaves open.
 
     The path `-` is the standard input. In a CSV of our own layout, which names all three, *hardware* and *model* choose among the
-    rows; those that it marks as not usable are left out unless *with_unusable*.
+    rows; those that it marks as not usable are left out unless *with_unusable*. A row of it with a
+    mistake is an InputError, or with *lists_mistakes* listed with that.
     """
     is_piped = str(path) == "-"
     text, path = (read_standard_input(), STANDARD_INPUT) if is_piped else (read_text(path), path)
@@ -64,7 +66,7 @@ def load_measurements(
         raise InputError(f"{path}: the file is empty")
     found = None if _is_own(text) else load_benchmark(text, path, Given(model, weights, hardware))
     if found is None:
-        found = _load_csv(text, path, hardware, model, weights, with_unusable)
+        found = _load_csv(text, path, Given(model, weights, hardware), with_unusable, lists_mistakes)
     if hardware is None and any(each.hardware is None for each in found.published):
         made_with = f" ({found.made_with})" if found.made_with else ""
         raise InputError(
@@ -78,19 +80,17 @@ def _is_own(text: str) -> bool:
     return "tokens_per_s" in text.lstrip().partition("\n")[0].strip().split(",")
 
 
-def _load_csv(
-    text: str, path: Path, hardware: Hardware | None, model: Loaded | None, weights: str | None, with_unusable: bool
-) -> Measurements:
+def _load_csv(text: str, path: Path, given: Given, with_unusable: bool, lists_mistakes: bool) -> Measurements:
     _refuse_yaml(text, path)
     if text.lstrip().startswith(("[", "{")):
         raise InputError(f"{path}: {'holds no runs' if text.split() == ['[]'] else _UNKNOWN}")
     columns, rows = _csv(text, path)
     if "tokens_per_s" not in columns:
         raise InputError(f"{path}: {_UNKNOWN}")
-    if weights:
+    if given.weights:
         raise InputError(f"{path}: has a column weights, leave --weights out")
     missing = [name for name in NEEDED_COLUMNS if name not in columns]
-    missing += ["device"] if hardware is None and "device" not in columns else []
+    missing += ["device"] if given.hardware is None and "device" not in columns else []
     if missing:
         raise InputError(f"{path}: the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there, too")
     if not rows:
@@ -105,7 +105,12 @@ def _load_csv(
     def convert(record: Record) -> Published:
         if record.id == cut:
             raise Unusable("the last line is unfinished, as if the file had been cut short")
-        return _measurement(record, hardware, model, sizes, with_unusable)
+        try:
+            return _measurement(record, given.hardware, given.model, sizes, with_unusable)
+        except InputError as error:
+            if not lists_mistakes:
+                raise
+            raise Unusable(without_place(error, record)) from None
 
     return collect(records, convert)
 

@@ -20,17 +20,23 @@ def learned_lines(name: str, learning: Learning, learned: Learned, target: str) 
     """Of one runtime: what was learned, and errors before and after, each row's without itself."""
     where = f" on {learned.api}" if learned.api not in ("", "cpu") else ""
     rows, models = counted(len(learning.rows), "row"), counted(len(learning.models), "model")
-    yield f"{name}{where}: learned from {rows} of {models}, written to {target}"
+    written = f"not written to {target}" if is_worse(learning) else f"written to {target}"
+    yield f"{name}{where}: learned from {rows} of {models}, {written}"
     told = [f"{each} x {figure.value:.2f}" for each, figure in learned.multipliers.items() if _is_notable(figure)]
     if told:
         yield f"{name}: beside what is known of other devices: {', '.join(told)}"
     before, after = _errors(learning.before), _errors(learning.left_out)
     others = "each row forecast from all others" if len(learning.rows) > 1 else "the only row, forecast without it"
     yield f"{name}: {others}: {after}; before: {before}"
-    if _median(learning.left_out) > _median(learning.before):
-        yield f"{name}: that is worse than before: these rows do not agree; forecast with the shipped file, or measure more"
+    if is_worse(learning):
+        yield f"{name}: that is worse than before: these rows do not agree, so {target} is left as it was; measure more, then learn again"
     if KINDS[2] in learned.errors or KINDS[3] in learned.errors:
         yield f"{name}: each row forecast from those of other models: {_errors(learning.of_other_models)}"
+
+
+def is_worse(learning: Learning) -> bool:
+    """Whether rows that were left out are forecast worse with what the others tell than without it."""
+    return _median(learning.left_out) > _median(learning.before)
 
 
 def not_learned_lines(skipped: Sequence[Skipped]) -> Iterator[str]:

@@ -67,6 +67,9 @@ def test_a_collection_names_its_devices(run, tmp_path):
         (as_json_lines([RUN | {"n_gen": 0}] * 2 + [RUN | {"n_prompt": 1}]), {"reads a prompt and decodes nothing (pp)": 2,
                                                                              "one rate for reading a prompt and decoding (pg)": 1}),
         (csv_of({"usable": "no"}), {"marked as not usable: no reason given": 1}),
+        (as_json_lines([RUN]), {"ran on the GPU, pi5-16gb is a CPU": 1}),
+        (as_json_lines([RUN | {"gpu_info": "", "backends": "CPU"}]), {"ran on AMD Ryzen 7 7800X3D 8-Core Processor, not pi5-16gb": 1}),
+        (csv_of({"tokens_per_s": "-3"}), {"tokens_per_s is '-3', a rate from 0.000001 to 1,000,000,000 tokens/s is needed": 1}),
     ],
 )  # fmt: skip
 def test_a_file_without_a_row_to_compare_is_listed(run, tmp_path, text, reasons):
@@ -79,6 +82,17 @@ def test_a_file_without_a_row_to_compare_is_listed(run, tmp_path, text, reasons)
     found = json.loads(out)
     assert (status, found["rows"], found["summary"]["n_skipped"]) == (0, [], sum(reasons.values()))
     assert Counter(each["reason"] for each in found["skipped"]) == reasons
+
+
+def test_a_bad_row_of_a_csv_leaves_the_others(run, tmp_path):
+    """It is listed with what is wrong in it, and its place."""
+    (tmp_path / "rows.csv").write_text(csv_of({"id": ""}, {"id": "", "tokens_per_s": "-3"}))
+    status, out, _ = run("--against", "rows.csv", "--json", "-")
+    found = json.loads(out)
+    assert (status, len(found["rows"])) == (0, 1)
+    (skipped,) = found["skipped"]
+    assert skipped["id"] == "rows.csv:3"
+    assert skipped["reason"].startswith("tokens_per_s is '-3'")
 
 
 # ---- from a pipe ----
@@ -160,7 +174,7 @@ def test_a_file_of_ours_is_told_from_measurements(run, tmp_path, name, kind):
         ("", ["pi9", "--against", "rows"], "unknown hardware 'pi9' (give a file, or see roofcast list hardware)"),
         ("name: pi5\n", ["--against", "rows"],
          "rows: is a YAML file (a device?), measurements are needed: " + READ),
-        (as_json_lines([RUN]), ["pi5-16gb", "--against", "rows"],
+        (as_json_lines([RUN]), ["pi5-16gb", "--against", "rows", "--plot", "a.png"],
          "rows: nothing can be compared: 1 row: ran on the GPU, pi5-16gb is a CPU"),
         (as_json_lines([RUN]), ["--against", "rows"],
          "rows: names no device that roofcast knows (llama-bench 9c600bcd4 on NVIDIA GeForce RTX 4080): write roofcast validate "

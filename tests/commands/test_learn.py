@@ -63,6 +63,31 @@ def test_learning_again_replaces_the_section_and_keeps_the_rest(run, tmp_path):
     assert path.read_text() == own
 
 
+def test_what_makes_forecasts_worse_is_not_written(run, tmp_path):
+    """Rows that contradict each other leave the file as it was, or no file."""
+    contrary = [GPU | {"id": f"r{rate}", "tokens_per_s": rate} for rate in ("60", "180")]
+    (tmp_path / "a.csv").write_text(csv_of(*ROWS))
+    (tmp_path / "b.csv").write_text(csv_of(*contrary))
+    status, out, _ = run("validate", "rtx-4080", "--against", "b.csv", "--learn", "mine.yaml")
+    assert status == 0
+    assert "not written to mine.yaml" in out
+    assert "that is worse than before: these rows do not agree, so mine.yaml is left as it was" in out
+    assert not (tmp_path / "mine.yaml").exists()
+    run("validate", "rtx-4080", "--against", "a.csv", "--learn", "mine.yaml")
+    before = (tmp_path / "mine.yaml").read_text()
+    run("validate", "mine.yaml", "--against", "b.csv", "--learn", "mine.yaml")
+    assert (tmp_path / "mine.yaml").read_text() == before
+
+
+def test_a_benchmark_of_another_device_is_not_learned_from(run, tmp_path):
+    """An RTX 3090 says nothing of an RTX 4080."""
+    (tmp_path / "a.jsonl").write_text(as_json_lines([RUN | {"gpu_info": "NVIDIA GeForce RTX 3090"}]))
+    status, _, err = run("validate", "rtx-4080", "--against", "a.jsonl", "--learn", "mine.yaml")
+    assert status == 2
+    assert "ran on NVIDIA GeForce RTX 3090, not rtx-4080" in err
+    assert not (tmp_path / "mine.yaml").exists()
+
+
 def test_a_benchmark_of_llama_bench_is_learned_from(run, tmp_path):
     """One row is enough to learn from, and too little for an interval."""
     (tmp_path / "a.jsonl").write_text(as_json_lines([RUN]))

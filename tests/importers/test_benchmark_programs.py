@@ -346,3 +346,15 @@ def test_a_run_of_another_model_than_the_users_is_listed(read):
     assert len(read(json.dumps(SERVED_JSON | {"model_id": "my-finetune"}), model="llama-3-8b").published) == 1
     (reason,) = reasons(read(json.dumps(SERVED_JSON | {"model_id": "my-finetune"})))
     assert reason.startswith("no shipped model is called my-finetune: give --model")
+
+
+def test_formats_that_a_name_contradicts_are_told(read):
+    """--weights is taken, and what the name of the checkpoint says stands beside it."""
+    text = (
+        MLX_GENERATE
+        if "4bit" in MLX_GENERATE
+        else f"mlx_lm.generate --model mlx-community/Qwen3-8B-4bit\n{MLX_GENERATE}"
+    )
+    (found,) = read(text, on="m4-max-40", weights="affine8-g64").published
+    assert found.weights == "affine8-g64"
+    assert "the source's name says affine4-g64: taken for affine8-g64, as --weights says" in found.assumed

@@ -102,7 +102,7 @@ def test_keys_and_values_may_differ(read):
 SPLIT = "weights split between GPU and CPU memory"
 SEVERAL = "on 2 GPUs, and one was given (write 2x before its name)"
 RPC = "on several machines (RPC), whose communication is not forecast"
-RTX = "NVIDIA GeForce RTX 3090"
+RTX = "NVIDIA GeForce RTX 4080"
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,41 @@ def test_a_gguf_at_hand_is_counted_to_the_byte(read, tmp_path):
     assert other.weights == "8.00bpw"
 
 
-def test_weights_may_be_named(read):
-    """--weights overrules whatever the file says."""
-    assert read(as_json([RUN]), weights="q8_0").published[0].weights == "q8_0"
+NO_SIZE = {"model_size": ""}
+LEAVE_OUT = "leave --weights out, the file tells its own"
+
+
+@pytest.mark.parametrize(
+    ("changes", "weights", "expected"),
+    [
+        ({}, "q4_k_m", "q4_k_m"),
+        ({}, "q8_0", f"of another size than llama-3-8b in q8_0: {LEAVE_OUT}"),
+        ({"model_type": "llama 8B"}, "q8_0", f"of another size than llama-3-8b in q8_0: {LEAVE_OUT}"),
+        (NO_SIZE, "q8_0", f"in q4_k_m, not in q8_0: {LEAVE_OUT}"),
+        (NO_SIZE, "ud-q4_k_xl", "ud-q4_k_xl"),  # whose label is Q4_K - Medium
+        (NO_SIZE | {"model_type": "llama 8B"}, "q8_0", "q8_0"),
+    ],
+)
+def test_weights_are_named_where_the_file_does_not_tell(read, changes, weights, expected):
+    """A row whose label or size says another format is listed."""
+    found = read(as_json([RUN | changes]), weights=weights)
+    assert [each.weights for each in found.published] + [each.reason for each in found.skipped] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("140,20 ± 0,30", 140.2),
+        ("140,2", 140.2),
+        ("1,402.20 ± 0.30", "t/s is '1,402.20 ± 0.30', a rate such as 12.34 ± 0.56 is needed"),
+        ("140,203", "t/s is '140,203', a rate such as 12.34 ± 0.56 is needed"),
+    ],
+)
+def test_decimal_commas_of_a_table_are_read(read, cell, expected):
+    """In rate, size and number of weights; a comma that may group thousands is told."""
+    head = "| model | size | params | backend | ngl | test | t/s |\n|---|---|---|---|---|---|---|\n"
+    found = read(f"{head}| llama 8B Q4_K - Medium | 4,58 GiB | 8,03 B | CUDA | 99 | tg128 | {cell} |\n")
+    assert [each.tokens_per_s for each in found.published] + [each.reason for each in found.skipped] == [expected]
 
 
 # ---- llama-batched-bench ----

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from simulator.errors import InputError, describe, printable
+from simulator.importers.benchmarks.machine import BETWEEN
 from simulator.importers.benchmarks.runs import Given
 from simulator.importers.benchmarks.source import Source
 from simulator.importers.dialects import dialect
@@ -75,8 +76,15 @@ def logged(source: Source, line: int, since: int = 0) -> dict[str, str]:
     if told["architecture"] and told["params"]:
         fields["model_type"] = f"{told['architecture']} {told['size'] or '?B'} {told['format']}".strip()
         fields |= {"model_n_params": told["params"], "model_size": told["bytes"]}
-    fields |= {"gpus_logged": source.log.before("gpus", line), "rpc_logged": source.log.before("rpc", line)}
+    fields |= machine_logged(source, line)
     return {name: value for name, value in fields.items() if value}
+
+
+def machine_logged(source: Source, line: int) -> dict[str, str]:
+    """What the log above a line says of the machine: how many GPUs, which, and servers; empty for what it does not."""
+    count = source.log.before("gpus", line)
+    named = source.log.last_before("gpu", line, int(count) if count.isdecimal() and len(count) < 3 else 1)
+    return {"gpus_logged": count, "gpus_named": BETWEEN.join(named), "rpc_logged": source.log.before("rpc", line)}
 
 
 def chosen(record: Record, given: Given) -> Choice:
@@ -106,11 +114,11 @@ def named(name: str, given: Given, runtime: str, formats: str = "") -> Choice:
     """
     rest, told = _of_name(name[:MOST_NAME])
     loaded = _of_user(given.model, rest) if given.model else _model(rest, name)
+    told = _known(formats) or told
     if given.weights:
-        return Choice(loaded, given.weights)
+        return Choice(loaded, given.weights, _contradiction(given.weights, dialect(runtime).get(told, told)))
     if loaded.weights:
         return Choice(loaded, None)
-    told = _known(formats) or told
     if told:
         here = dialect(runtime).get(told, told)
         return Choice(loaded, here, (f"weights by the name that the source gives them: {here}",))
@@ -119,6 +127,12 @@ def named(name: str, given: Given, runtime: str, formats: str = "") -> Choice:
     native = loaded.model.native_weights or "bf16"
     usual = dialect(runtime).get(native, native)
     return Choice(loaded, usual, (f"formats of the weights not stated: {usual}, as the checkpoint comes",))
+
+
+def _contradiction(weights: str, told: str) -> tuple[str, ...]:
+    return (
+        (f"the source's name says {told}: taken for {weights}, as --weights says",) if told not in ("", weights) else ()
+    )
 
 
 @lru_cache(maxsize=1024)

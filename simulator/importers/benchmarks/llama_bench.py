@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from simulator.errors import InputError, describe, printable
-from simulator.importers.benchmarks.facts import chosen
+from simulator.importers.benchmarks.facts import chosen, machine_logged
 from simulator.importers.benchmarks.runs import PROMPT_ONLY, Given, Run, listed
 from simulator.importers.benchmarks.source import LONGEST_ROW, UNFINISHED, Source, Table
 from simulator.importers.benchmarks.where import api, is_true, ran_on, runs_on_cpu
@@ -34,7 +34,8 @@ _IK_FIELDS = ("mla_attn", "fused_moe", "attn_max_batch", "mqkv")
 _ALL_EXPERTS = ("", "-1,0", "-1,0.000000", "0,0")  # of ik_llama.cpp's -ser, which leaves some out
 # pp512, tg128, pp512+tg128, tg128 @ d4096; ik_llama.cpp: tg64@pp8192, which decodes behind a prompt
 _TEST = re.compile(r"(?:pp ?(\d+))?\+?(?:tg ?(\d+))?(?: ?@ ?(?:d|pp) ?(\d+))?")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)(?:[^\d.]+(\d+(?:\.\d+)?))?")  # 12.34 ± 0.56
+_RATE = re.compile(r"(\d+(?:\.\d+)?)(?:[^\d.,]+(\d+(?:\.\d+)?))?")  # 12.34 ± 0.56
+_COMMA = re.compile(r"(?<![\d.,])(\d+),(\d{1,2})(?![\d.,])")  # 12,34
 _SQL = re.compile(r"INSERT INTO \w+ \(([\w, ]+)\) *VALUES *\((.*)\);?\s*$")
 _CSV_NEEDS = {"n_gen", "avg_ts"}
 
@@ -57,7 +58,7 @@ def find_runs(source: Source) -> Iterator[Run]:
 def _run(source: Source, line: int, record: Record) -> Run:
     if record.text("rpc_logged") or record.text("gpu_info"):
         return Run(line, record, _measured, _made_with(record, source, line))
-    told = {"gpus_logged": source.log.before("gpus", line), "rpc_logged": source.log.before("rpc", line)}
+    told = machine_logged(source, line)
     fields = {**record.fields, **{name: text for name, text in told.items() if text}}
     full = Record(record.where, record.id, fields, record.columns)
     return Run(line, full, _measured, _made_with(full, source, line))
@@ -76,8 +77,15 @@ def _table_runs(source: Source, table: Table) -> Iterator[Run]:
             short = UNFINISHED if len(cells) < len(table.head) else "with too many cells"
             yield Run(line, source.record(line, {}), listed(f"a row of a table, {short}"))
             continue
-        named = {_COLUMNS.get(name, name): cell for name, cell in zip(table.head, cells, strict=True)}
+        named = {
+            _COLUMNS.get(name, name): _with_points(name, cell) for name, cell in zip(table.head, cells, strict=True)
+        }
         yield _run(source, line, source.record(line, named | {"is_ik": is_ik}, _SHOWN))
+
+
+def _with_points(column: str, cell: str) -> str:
+    """A cell whose numbers have decimal points. A comma before three digits may group thousands: it stays, and is told."""
+    return _COMMA.sub(r"\1.\2", cell) if column in ("size", "params", "t/s") else cell
 
 
 def _csv_runs(source: Source) -> Iterator[Run]:

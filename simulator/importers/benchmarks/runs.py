@@ -16,12 +16,17 @@ from simulator.spec.model import Loaded
 PROMPT_ONLY = "reads a prompt and decodes nothing (pp)"
 END_TO_END = "end to end: reading prompts and decoding in one time"
 SEVERAL_REQUESTS = (
-    "several requests at once of a server, which reads prompts between tokens (roofcast serve forecasts that)"
+    "several requests at once of a server, which reads prompts between tokens: another forecast than of decoding alone"
 )
 DRAFTED = "decoded with drafts (speculation), which is another forecast"
 NOT_TOLD_SPLIT = "over several devices, of which the output does not tell how they share the work"
 
 _REMEDY = "; correct the row or leave it out"
+
+
+def without_place(error: InputError, record: Record) -> str:
+    """A mistake in a row as the reason why that is listed, which stands beside its place."""
+    return str(error).removeprefix(f"{record.where}: ").removesuffix(_REMEDY)
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,7 @@ class Run:
         except Unusable as reason:
             return Skipped(self.record.id, str(reason), self.record.origin)
         except InputError as error:
-            told = str(error).removeprefix(f"{self.record.where}: ").removesuffix(_REMEDY)
-            return Skipped(self.record.id, told, self.record.origin)
+            return Skipped(self.record.id, without_place(error, self.record), self.record.origin)
 
 
 Find = Callable[[Source], Iterator[Run]]

@@ -238,6 +238,14 @@ _LOGGED = (
     ("bytes", re.compile(r": (?:model|file) size\s+= ([\d.]+ [MG]iB)")),
     ("file", re.compile(r"key-value pairs and \d+ tensors from (\S.*?) \(version ")),
     ("gpus", re.compile(r"[Ff]ound (\d+) (?:CUDA|ROCm|Vulkan|SYCL|HIP) devices")),
+    # A device as CUDA and HIP, Vulkan and Metal call it, or as the loader of the model does.
+    (
+        "gpu",
+        re.compile(
+            r"^(?:ggml_\w+: +)?\s*Device \d+: (\S.*?)(?:, (?:compute capability|VMM|Wave Size)|$)|ggml_vulkan: \d+ = (\S.*?) \||"
+            r"(?:GPU name|found device): +(?:MTL\d+ \()?([A-Z]\w+ [\w -]+)|using device \w+ \((\S.*?)\)(?: \(| -)"
+        ),
+    ),
     ("rpc", re.compile(r"(RPC\[[^\]]+\]|using device RPC\d+|\s-?-rpc[ =]\S+)")),
     ("build", re.compile(r"^build: ([0-9a-f]{6,} \(\d+\)|\d+ \([0-9a-f]{6,}\))")),
     ("settings", re.compile(r"(n_kv_max = .*)")),
@@ -247,7 +255,19 @@ _LOGGED = (
     ("prompt", re.compile(r"(?:n_prompt_tokens|task\.n_tokens) = (\d+)")),
 )
 # Of which one stands in every line that tells something.
-_TELLING = (": arch", " = ", "tensors from", "ound ", "RPC", "rpc", "build: ", "ollama run", "--model")
+_TELLING = (
+    "evice ",
+    "GPU name",
+    ": arch",
+    " = ",
+    "tensors from",
+    "ound ",
+    "RPC",
+    "rpc",
+    "build: ",
+    "ollama run",
+    "--model",
+)
 
 
 class Log:
@@ -264,12 +284,17 @@ class Log:
             match = pattern.search(line)
             if match:
                 self._lines[name].append(number)
-                self._texts[name].append(match[1].strip())
+                self._texts[name].append(match[match.lastindex].strip())
 
     def before(self, name: str, line: int, since: int = 0) -> str:
         """What was told last before a line, and not before the line *since*; empty for nothing."""
         place = bisect_left(self._lines[name], line)
         return self._texts[name][place - 1] if place and self._lines[name][place - 1] >= since else ""
+
+    def last_before(self, name: str, line: int, most: int) -> list[str]:
+        """What was told before a line, the last *most* of it; nothing twice."""
+        place = bisect_left(self._lines[name], line)
+        return list(dict.fromkeys(self._texts[name][max(0, place - most) : place]))
 
     def after(self, name: str, line: int, within: int = MOST_LINES) -> str:
         """What was told next behind a line, no more than so many lines below; empty for nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from simulator.importers.benchmarks.machine import INTEGRATED, check_cpu, check_gpu, gpus_named
 from simulator.importers.benchmarks.runs import Given
 from simulator.importers.records import SPLIT, Processor, Record, Unusable
 
@@ -28,8 +29,6 @@ _APIS = {
 }
 # A device of another machine: `RPC0`, `RPC[10.0.0.2:50052]`, and its description, which may be the address alone.
 _REMOTE = re.compile(r"RPC\d*(\[.*\])?|[\w.-]+:\d{2,5}", re.IGNORECASE)
-# Parts of processors, which llama.cpp leaves idle beside a card.
-_INTEGRATED = re.compile(r"\bUHD\b|\bIris\b|Radeon(\(TM\)| )*Graphics|Radeon \d{3}M\b|Arc(\(TM\))? Graphics|\biGPU\b")
 _MOVED = ("n_cpu_moe", "n_cpu_ffn", "ncmoe", "ncffn")
 _OVERRIDES = ("tensor_buft_overrides", "override_tensor")
 
@@ -57,14 +56,14 @@ def ran_on(record: Record, n_layers: int, given: Given) -> tuple[Processor, tupl
     remarks = _refuse_remote(record)
     if runs_on_cpu(record):
         remarks += ("weights not repacked (--no-repack)",) if record.text("repack") in ("0", "False") else ()
-        return "cpu", remarks
+        return "cpu", (*remarks, *check_cpu(record, given))
     layers = _gpu_layers(record)
     overrides = any(record.text(name) not in ("", "none") for name in _OVERRIDES)
     moved = overrides or any(record.text(name) not in ("", "0") for name in _MOVED)
     if 0 < layers <= n_layers or moved or is_true(record, "no_kv_offload"):  # the head counts as one more layer
         raise Unusable(SPLIT)
     _refuse_several(record, given)
-    return "gpu" if _backends(record) else "", remarks
+    return "gpu" if _backends(record) else "", (*remarks, *check_gpu(record, given))
 
 
 # ---- backends ----
@@ -91,7 +90,7 @@ def _refuse_remote(record: Record) -> tuple[str, ...]:
     Until June 2024 and in ik_llama.cpp `CUDA+RPC` says that it was used, and `rpc` is true; later lists have `CUDA,RPC` for both, in
     the latest only where a server was given (tools/llama-bench/llama-bench.cpp at b11549): the devices tell.
     """
-    named = [*_chosen(record), *_gpus(record)]
+    named = [*_chosen(record), *gpus_named(record)]
     if record.text("backends").lower().endswith("+rpc") or is_true(record, "rpc") or record.text("rpc_logged"):
         raise Unusable(RPC)
     if any(_REMOTE.fullmatch(name) for name in named):
@@ -106,11 +105,6 @@ def _chosen(record: Record) -> list[str]:
     """The devices that were asked for by name."""
     chosen = record.text("devices")
     return [] if chosen in ("", "auto", "none") else [part.strip() for part in re.split(r"[/,](?![^\[]*\])", chosen)]
-
-
-def _gpus(record: Record) -> list[str]:
-    """Every GPU that was seen, as its driver calls it."""
-    return [name.strip() for name in re.split(r", |/(?=[A-Z])", record.text("gpu_info")) if name.strip()]
 
 
 def _refuse_several(record: Record, given: Given) -> None:
@@ -140,10 +134,10 @@ def _n_gpus(record: Record) -> int | None:
 
 def _counted(record: Record) -> int | None:
     """GPUs as the run or its log lists them, once for each, though several backends may list the same."""
-    names = _gpus(record)
+    names = gpus_named(record)
     if not names:
         return record.count("gpus_logged", 1, 10**4, default=0) or None
-    cards = [name for name in names if not _INTEGRATED.search(name)]
+    cards = [name for name in names if not INTEGRATED.search(name)]
     backends = len({_APIS[name] for name in _backends(record) if name in _APIS}) or 1
     counts = Counter(cards or names[:1])
     return sum(-(-n // backends) for n in counts.values())
