@@ -13,7 +13,7 @@ from simulator.importers.open import is_kept_here, load_model
 from simulator.report.entry import print_format, print_hardware, print_model, print_runtime
 from simulator.report.screen import fold, print_line
 from simulator.spec.hardware import load_hardware, refuse_several
-from simulator.spec.library import RUNTIMES, is_file, look_up, names, shelf
+from simulator.spec.library import RUNTIMES, is_file, is_written_as_path, look_up, names, shelf
 from simulator.spec.mixes import GROUPS, MIXES, PURE, parse_weights, weights_called
 from simulator.spec.names import listed, split_count
 from simulator.spec.quant import FORMATS
@@ -82,7 +82,8 @@ def _kind_of(name: str) -> str:
             if is_mapping and {"backends", "apis", "like"} & data.keys()
             else "hardware"
         )
-    if path.suffix in (".gguf", ".json") or len(path.parts) > 1 or (len(name) < 200 and path.is_dir()):
+    is_path = len(path.parts) > 1 or is_written_as_path(name)
+    if path.suffix in (".gguf", ".json") or is_path or (len(name) < 200 and path.is_dir()):
         return "model"
     try:
         return _kind_called(name, shelves)

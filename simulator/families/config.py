@@ -14,7 +14,7 @@ from simulator.families.remote_defaults import ABSENT_IS_NONE, REMOTE_DEFAULTS, 
 
 DEFAULTS = Path(__file__).with_name("config_classes.json")  # written by tests/recorded/config_classes.py
 MAX_COUNT = 10_000_000  # heads, layers, widths, experts
-MAX_POSITIONS = 10**9  # tokens of context
+MAX_POSITIONS = 10**10  # tokens of context
 
 
 @lru_cache(maxsize=1)

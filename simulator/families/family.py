@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from simulator.errors import InputError
-from simulator.families.config import MAX_POSITIONS, Config
+from simulator.families.config import MAX_POSITIONS, Config, config_classes
 from simulator.families.files import Files
 from simulator.spec.model import MAX_LAYERS
 
@@ -248,12 +248,28 @@ class Family:
         named = self.config.item(index, "mlp_layer_types")
         return bool(self.n_experts) and (named is None or named == "sparse")
 
+    def _check_experts(self, config: Config) -> None:
+        """InputError where a file counts experts, its class has none, and nothing says how many a token takes."""
+        names = ("num_local_experts", "num_experts", "n_routed_experts")
+        stray = next((name for name in names if name in config.data and name not in config.defaults), None)
+        is_known = config.type in config_classes()
+        if (
+            stray
+            and is_known
+            and config.get("num_experts_per_tok", "num_experts_per_token", "experts_per_token") is None
+        ):
+            raise config.wrong(
+                stray,
+                f"and {config.type} as known here has no experts: leave it out, or describe the model in a YAML file",
+            )
+
     def experts(self, index: int, **more: Any) -> dict[str, Any]:
         """Router, experts and shared experts by the usual keys; *more* replaces fields."""
         config = self.config.of_layer(index)
         config.given(*self.width_keys)  # that of dense layers, though there be none
         own = "moe_intermediate_size"  # no other width stands in for it where the class has one
         width = config.size(*((own,) if config.class_has(own) else self.expert_width_keys))
+        self._check_experts(config)
         n_active = config.size("num_experts_per_tok", "num_experts_per_token", "experts_per_token")
         if n_active > self.n_experts:
             raise InputError(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from simulator.spec.density import Density
 
 DEFAULT_CONTEXT = 1024
+_OF_GGUF, _OF_CHECKPOINTS = ("llama.cpp", "ik_llama.cpp"), ("vllm", "mlx")  # what people load such files with
 PERCENTILES = (10, 50, 90)
 
 
@@ -102,8 +103,10 @@ def scenario(
     """
     loaded, device = _loaded(model), _device(hardware)
     software = _software(runtime, device)
-    software.backend(device)
     why_not_usual = () if runtime else tuple(passed_over(device))
+    if runtime is None and weights is None:
+        software, why_not_usual = _that_loads(loaded, device, software, why_not_usual)
+    software.backend(device)
     device = device.times(_count(devices, device), software.split)
     expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
     load = Workload(
@@ -144,6 +147,25 @@ def _device(hardware: str | Path | Hardware) -> Hardware:
 def _software(runtime: str | Path | Runtime | None, device: Hardware) -> Runtime:
     expect_path("runtime", runtime, (Runtime, type(None)), "a name, a path, a Runtime or None")
     return runtime if isinstance(runtime, Runtime) else load_runtime(runtime or default_runtime(device))
+
+
+def _that_loads(
+    loaded: Loaded, device: Hardware, usual: Runtime, why: tuple[str, ...]
+) -> tuple[Runtime, tuple[str, ...]]:
+    """The *usual* runtime, or the first that people load such a file with where the usual one is not known to; and why not."""
+    kernels = loaded.weights.kernels if loaded.weights else ()
+    strange = usual.strange(kernels)
+    names = _OF_GGUF if loaded.path else _OF_CHECKPOINTS if device.kind == "gpu" else ()
+    others = map(load_runtime, names if strange else ())
+    found = next((each for each in others if _loads(each, device, kernels)), None)
+    if found is None:
+        return usual, why
+    return found, (*why, f"{usual.title or usual.name} is not known to load {', '.join(strange)}")
+
+
+def _loads(runtime: Runtime, device: Hardware, kernels: Iterable[str]) -> bool:
+    is_refused = runtime.refusal(device) or any(runtime.unmet(device, name) for name in kernels)
+    return not is_refused and not runtime.strange(kernels)
 
 
 def _parsed(given: Any, parse: Callable[[str], Any]) -> Any:

@@ -13,7 +13,7 @@ from simulator.importers.gguf_header import FileTensor, Header, Unread
 from simulator.spec.quant import bits_per_weight
 
 MAX_COUNT = 10_000_000  # heads, layers, widths
-MAX_POSITIONS = 10**9  # tokens of context
+MAX_POSITIONS = 10**10  # tokens of context, which shape no weight: more than 32 bits write
 
 # Other names of roles: llama.cpp's where ours differ, those of Ollama's older files (llama/compat of its source), of 2023.
 _RENAMED = {

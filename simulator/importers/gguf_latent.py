@@ -66,7 +66,7 @@ def _has_index(file: GgufFile, layer: int, block: Block) -> bool:
         return layer < len(types) and bool(types[layer]) and "indexer.attn_k" in block
     if file.kind.files.picks_every:
         context, n_first, period = file.kind.files.picks_every
-        if file.count("context_length", 0, at_most=10**9) >= context:
+        if file.count("context_length", 0, at_most=10**10) >= context:
             return layer < n_first or (layer - n_first) % period == 0
     return "indexer.attn_k" in block
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.errors import InputError, describe, printable
 from simulator.families.all import family_by_class, family_of
+from simulator.families.heads import check_writes, class_told
 from simulator.families.refused import what_is_missing, why_refused
 from simulator.families.unnamed import named
 from simulator.families.unread import check_unread
@@ -38,6 +39,7 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int
         reason = why_refused(stated)
         if reason and family_of(stated) is None:
             raise InputError(f"{file}: model_type {describe(stated)} is {reason}")
+    check_writes(file, whole)
     by_class = None if family_of(config.type) else family_by_class(config.type, config.data.get("architectures"))
     family, like = by_class or (family_of(config.type), None)
     if family is None:
@@ -57,6 +59,8 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int
         remarks.append(
             f"model_type {describe(config.type)} is unknown here: read as {named}, the class under architectures"
         )
+    disagreement = None if by_class else class_told(whole, config.type)
+    remarks += [disagreement] if disagreement else []
     remarks += check_unread(found, whole["model_type"], like)
     if elsewhere:
         remarks.append(f"only the part that writes text is counted: {', '.join(elsewhere)} of the model left out")

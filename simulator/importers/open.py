@@ -87,7 +87,7 @@ def _load(path: Path) -> Loaded:
         return _load_gguf(path)
     if path.suffix.lower() == ".json" or _is_json(path):
         return _load_json(path)
-    return Loaded(load_spec(path, Model))
+    return Loaded(load_spec(path, Model), is_own=True)
 
 
 def _refuse_other(path: Path) -> None:
@@ -125,7 +125,7 @@ def _load_json(path: Path) -> Loaded:
     else:
         data = read_json(path, infinities=True)
         if isinstance(data, dict) and {"d_model", "layers"} <= data.keys():  # our own model file, written as JSON
-            return Loaded(load_spec(path, Model))
+            return Loaded(load_spec(path, Model), is_own=True)
         told = json_kinds.what_it_is(path, data)
         if told is None and isinstance(data, dict) and not {"model_type", "text_config"} & data.keys():
             told = ollama.other_blob(path)

@@ -32,10 +32,11 @@ def print_format(given: str) -> None:
     if fmt:
         size = counted(fmt.block_bytes, "byte")
         print(f"{fmt.name}: blocks of {counted(fmt.block, 'weight')} in {size}, {fmt.bits:.4g} bits each")
-    if fmt and (name in MIXES or fmt.name in TENSORS_ONLY):
+    remark = format_remark(given)
+    if fmt and (name in MIXES or fmt.name in TENSORS_ONLY) and f"{PURE}{fmt.name}" not in remark:
         print_line(f"--weights {PURE}{fmt.name} is every matrix in these blocks.")
-    if format_remark(given):
-        print_line(f"Note: {format_remark(given)}")
+    if remark:
+        print_line(f"Note: {remark}")
 
 
 def print_model(loaded: Loaded, weights: Weights | None) -> None:
@@ -53,13 +54,19 @@ def print_model(loaded: Loaded, weights: Weights | None) -> None:
         print(f"  {line}")
     per_token = cache_bytes_per_token(model, FORMATS["f16"])
     if per_token:
-        print(f"  cache: {format_bytes(per_token)} a token in f16, windows not yet full")
+        print(
+            f"  cache: {format_bytes(per_token)} a token in f16{', windows not yet full' if _has_windows(model) else ''}"
+        )
     state = sum(layer.attention.state_bytes for layer in model.stack if layer.attention is not None)
     if state:
         print(f"  recurrent state: {format_bytes(state)} a sequence")
     if chosen:
         print(f"  weights {chosen.name}: {format_bytes(size)}")
-    _print_more(model.sources, model.notes, (*loaded.notes, *oddities(model)))
+    _print_more(model.sources, model.notes, (*loaded.notes, *oddities(loaded)))
+
+
+def _has_windows(model: Model) -> bool:
+    return any(each.window for layer in model.stack if layer.attention is not None for each in layer.attention.cached)
 
 
 def _describe_params(model: Model) -> list[str]:

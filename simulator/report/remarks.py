@@ -21,7 +21,7 @@ from simulator.spec.layers.attention import GroupedQuery
 from simulator.spec.links import Link
 from simulator.spec.memory import BEYOND, INTERPOLATED, SHARED_OUT
 from simulator.spec.mixes import PURE
-from simulator.spec.model import Model
+from simulator.spec.model import Loaded, Model
 from simulator.spec.own_figures import is_outdated
 from simulator.spec.routing import Capacity, Uniform
 from simulator.units import GI, GIGA, counted, format_bytes, format_gib, format_number, format_rate
@@ -138,11 +138,14 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     if model.max_context and deepest > model.max_context:
         yield f"context {deepest:,} exceeds the {model.max_context:,} that the model was made for"
     yield from base.loaded.notes
-    yield from oddities(model)
+    yield from oddities(base.loaded)
 
 
-def oddities(model: Model) -> Iterator[str]:
-    """Shapes that can be counted but look like a misprint."""
+def oddities(loaded: Loaded) -> Iterator[str]:
+    """Shapes of somebody's own description that can be counted but look like a misprint."""
+    model = loaded.model
+    if not loaded.is_own:
+        return
     for attention in dict.fromkeys(layer.attention for layer in model.stack):
         if isinstance(attention, GroupedQuery):
             n, width = attention.n_heads, attention.n_heads * attention.head_dim

@@ -129,6 +129,11 @@ _FILES = (".yaml", ".yml", ".json", ".gguf", ".csv", ".safetensors")
 _PLURAL = {"model": "models", "hardware": "hardware", "runtime": "runtimes"}
 
 
+def is_written_as_path(text: str) -> bool:
+    """Whether a text starts or ends as no name does: ./folder, ~/folder, /folder, folder/."""
+    return re.match(r"(\.\.?|~|)[/\\]", text) is not None or text.endswith(("/", "\\"))
+
+
 def _unknown(text: str, path: Path, folder: Path, what: str, meant: Meaning) -> str:
     if len(meant.candidates) > 1 and len(path.parts) == 1:
         return f"{what} {text!r} could be {listed(meant.candidates)}: write one of them"
@@ -137,6 +142,8 @@ def _unknown(text: str, path: Path, folder: Path, what: str, meant: Meaning) -> 
         return f"{text!r} is a {other} name, a {what} name is needed here: write roofcast simulate MODEL HARDWARE"
     guess = f"did you mean {meant.candidates[0]}?" if meant.candidates else hint(path.name.lower(), names(folder))
     guess = guess if guess.startswith("did") else ""
+    if is_written_as_path(text):
+        return f"{text}: no such file or folder{'; ' + guess if guess else ''}"
     if path.suffix.lower() in _FILES or len(path.parts) > 1:
         return f"{text}: no such file{'; ' + guess if guess else ''}"
     return f"unknown {what} {text!r} (give a file, or see roofcast list {_PLURAL[what]}){'; ' + guess if guess else ''}"

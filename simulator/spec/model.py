@@ -83,7 +83,7 @@ class Model(Spec):
     tied_head: bool = False
     has_head: bool = True
     head_rows: Width | None = None  # where the head has not a row for each of the embedding
-    max_context: int | None = Field(None, ge=1, le=10**9)
+    max_context: int | None = Field(None, ge=1, le=10**10)
     layers: tuple[Item, ...] = Field(min_length=1, max_length=MAX_LAYERS)
     repeats: tuple[int, ...] = Field(
         (), max_length=MAX_LAYERS
@@ -334,6 +334,7 @@ class Loaded:
     path: Path | None = None  # the file that holds the weights, where one was read
     cache: str | None = None  # the format that the checkpoint is made to keep its cache in
     choice: str = "the file's own formats"  # why these weights
+    is_own: bool = False  # somebody's own description of the layers, which may have misprints
     refusal: str = ""  # why what the source states of its weights is not understood, so that somebody must name them
 
     def __post_init__(self):

@@ -130,7 +130,9 @@ def parse_json(text: str, path: Path, first_line: int = 1, *, infinities: bool =
         return _plain_data(json.loads(text, parse_constant=constant), "\\" in text)
     except json.JSONDecodeError as error:
         told = error.msg[:1].lower() + error.msg[1:].removesuffix(" at").removesuffix(" starting")
-        raise InputError(f"{path}:{first_line - 1 + error.lineno}: not valid JSON: {told}") from None
+        is_cut = first_line == 1 and (not text[error.pos :].strip() or error.msg.startswith("Unterminated"))
+        remedy = "; is it cut off? then fetch it again" if is_cut else ""
+        raise InputError(f"{path}:{first_line - 1 + error.lineno}: not valid JSON: {told}{remedy}") from None
     except RecursionError:
         raise InputError(f"{path}: nested too deeply") from None
     except ValueError as error:

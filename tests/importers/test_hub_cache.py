@@ -79,7 +79,7 @@ def test_a_repository_here_is_taken_before_a_shipped_model(cache):
     put_in_hub(cache, "Qwen/Qwen3-8B", {"config.json": CONFIG_JSON})
     loaded = load_model("Qwen/Qwen3-8B")
     assert loaded.model.d_model == 64
-    assert "the shipped qwen3-8b is counted by that name" in loaded.notes
+    assert "to count the shipped qwen3-8b instead, write qwen3-8b" in loaded.notes
 
 
 def test_one_of_which_only_a_tokenizer_is_here_is_the_shipped_model(cache):

@@ -54,11 +54,14 @@ def test_a_name_of_ollamas_is_the_file_here(store, manifest, name, shown):
 
 def test_the_file_here_is_taken_before_a_shipped_model_of_that_name(store):
     """`llama3.1:8b` means Llama 3 8B as long as Ollama has none; then that, and it is said."""
-    assert load_model("llama3.1:8b").model.name == "llama-3-8b"
+    shipped = load_model("llama3.1:8b")
+    assert shipped.model.name == "llama-3-8b"
+    assert shipped.notes == ("Ollama has no llama3.1:8b here: the shipped llama-3-8b is counted",)
+    assert load_model("llama3.1-8b").notes == ()
     put_manifest(store, f"{LIBRARY}/llama3.1/8b", [("model", small_gguf(store.parent))])
     loaded = load_model("llama3.1:8b")
     assert loaded.model.d_model == 64
-    assert "the shipped llama-3-8b is counted by that name" in loaded.notes
+    assert "to count the shipped llama-3-8b instead, write llama-3-8b" in loaded.notes
     assert load_model("llama-3-8b").model.d_model == 4096
 
 

@@ -83,9 +83,10 @@ def _nothing(folder: Path, config: Path, repository: str) -> str:
     found = entries(folder)
     if not found:
         return "there is no config.json in this folder, which is empty: give the folder of a model, or a GGUF file"
-    inner = [path.name for path in folders_in(folder) if is_file(path / "config.json") or hub.is_cached(path)]
+    inner = {path.name: kind for path in folders_in(folder) if (kind := _kind_of(path))}
     if inner:
-        return f"there is no config.json in this folder, but in folders in it, give one of them: {and_others(inner)}"
+        what = "config.json" if set(inner.values()) == {"config.json"} else "model"
+        return f"there is no {what} in this folder, but in folders in it, give one of them: {and_others([*inner])}"
     weights = [path for path in found if path.suffix.lower() in _WEIGHTS]
     if weights:
         fetch = f"hf download {repository or 'org/name'} config.json" + ("" if repository else f" --local-dir {folder}")
@@ -94,6 +95,17 @@ def _nothing(folder: Path, config: Path, repository: str) -> str:
             f"({fetch}: a few kB)"
         )
     return "there is no config.json in this folder, and no GGUF file: give the folder of a model, or a GGUF file"
+
+
+def _kind_of(folder: Path) -> str:
+    """By what a folder in another tells its model, a repository of the hub's cache by its snapshot; empty where by nothing."""
+    try:
+        inner = hub.snapshot(folder) if hub.is_cached(folder) else folder
+    except InputError:
+        return ""
+    if is_file(inner / "config.json"):
+        return "config.json"
+    return "GGUF" if hub.is_cached(folder) and gguf_files(inner, deep=True) else ""
 
 
 def has_model(folder: Path) -> bool:

@@ -49,11 +49,21 @@ def find_elsewhere(given: str | Path) -> Place:
         return Place(folder / f"{shipped}.yaml", notes=(f"taken as the shipped {shipped}; {reason}",))
     if place is not None:
         return replace(
-            place, notes=(*place.notes, *((f"the shipped {shipped} is counted by that name",) if shipped else ()))
+            place,
+            notes=(*place.notes, *((f"to count the shipped {shipped} instead, write {shipped}",) if shipped else ())),
         )
     if shipped is not None:
-        return Place(folder / f"{shipped}.yaml")
+        return Place(folder / f"{shipped}.yaml", notes=_not_pulled(text, shipped))
     return latest(text) or Place(_none(given, text))
+
+
+def _not_pulled(text: str, shipped: str) -> tuple[str, ...]:
+    """What to know where a name as Ollama writes it means the shipped model, since Ollama has none of that name here."""
+    told = _OLLAMA.fullmatch(text)
+    name = told["name"] if told else text
+    if not told and (":" not in name or "/" in name):
+        return ()
+    return (f"Ollama has no {name} here: the shipped {shipped} is counted",)
 
 
 def _without_store(text: str) -> str:
