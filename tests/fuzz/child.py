@@ -77,7 +77,7 @@ def problem_of_table(out: str) -> str:
     """Somebody's text must not command the terminal, and no number is missing its value."""
     if not out.replace("\n", "").isprintable() or len(out) > 50_000:
         return f"{len(out)} characters of output, or control characters"
-    return "nan or inf in the table" if re.search(r"\b(nan|inf)\b", out) else ""
+    return "nan or inf in the table" if re.search(r"(?<! is )\b(nan|inf)\b", out) else ""
 
 
 def problem_of_json(out: str) -> str:
