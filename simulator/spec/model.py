@@ -345,3 +345,4 @@ class Loaded:
         expect("cache", self.cache, (str, type(None)), "the name of a format or None")
         expect("choice", self.choice, str, "a text")
         expect("refusal", self.refusal, str, "a text")
+        expect("is_own", self.is_own, bool, "True or False")
