@@ -13,6 +13,8 @@ from simulator.spec.model import MAX_LAYERS
 FAMILIES: dict[str, type[Family]] = {}  # by model_type
 BY_CLASS: dict[str, type[Family]] = {}  # by the name of the class that a config has under architectures
 ARCHITECTURES: dict[str, type[Family]] = {}  # by general.architecture of GGUF files
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")  # of a layer
+_ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "experts_per_token")
 _OWN = {"types", "classes", "gguf", "gguf_also", "gguf_files", "converted"}
 
 
@@ -241,7 +243,7 @@ class Family:
     @property
     def n_experts(self) -> int:
         """Routed experts of a layer that has some."""
-        return self.config.count("num_local_experts", "num_experts", "n_routed_experts", default=0)
+        return self.config.count(*_EXPERTS, default=0)
 
     def has_experts(self, index: int) -> bool:
         """Whether layer *index* has experts: `mlp_layer_types` where it is given, and else all or none."""
@@ -250,14 +252,8 @@ class Family:
 
     def _check_experts(self, config: Config) -> None:
         """InputError where a file counts experts, its class has none, and nothing says how many a token takes."""
-        names = ("num_local_experts", "num_experts", "n_routed_experts")
-        stray = next((name for name in names if name in config.data and name not in config.defaults), None)
-        is_known = config.type in config_classes()
-        if (
-            stray
-            and is_known
-            and config.get("num_experts_per_tok", "num_experts_per_token", "experts_per_token") is None
-        ):
+        stray = next((name for name in _EXPERTS if name in config.data and name not in config.defaults), None)
+        if stray and config.type in config_classes() and config.get(*_ACTIVE) is None:
             raise config.wrong(
                 stray,
                 f"and {config.type} as known here has no experts: leave it out, or describe the model in a YAML file",
@@ -270,7 +266,7 @@ class Family:
         own = "moe_intermediate_size"  # no other width stands in for it where the class has one
         width = config.size(*((own,) if config.class_has(own) else self.expert_width_keys))
         self._check_experts(config)
-        n_active = config.size("num_experts_per_tok", "num_experts_per_token", "experts_per_token")
+        n_active = config.size(*_ACTIVE)
         if n_active > self.n_experts:
             raise InputError(
                 f"{config.path}: num_experts_per_tok {n_active} exceeds the {self.n_experts:,} experts of a layer"

@@ -55,9 +55,9 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int
     numbers = [index for index, several in enumerate(found.layers_by_number) for _ in several]
     remarks = found.remarks()
     if by_class:
-        named = printable(config.data["architectures"][0], 60)
+        stated = printable(config.data["architectures"][0], 60)
         remarks.append(
-            f"model_type {describe(config.type)} is unknown here: read as {named}, the class under architectures"
+            f"model_type {describe(config.type)} is unknown here: read as {stated}, the class under architectures"
         )
     disagreement = None if by_class else class_told(whole, config.type)
     remarks += [disagreement] if disagreement else []

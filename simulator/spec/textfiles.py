@@ -115,14 +115,6 @@ def read_json(path: Path, *, infinities: bool = False) -> Any:
     return parse_json(text, path, infinities=infinities)
 
 
-def parse_json_lines(text: str, path: Path, max_rows: int) -> list[tuple[int, Any]]:
-    """The plain data of text with a JSON object on each line, as (line, data); lines that start otherwise are left out."""
-    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.lstrip().startswith("{")]
-    if len(lines) > max_rows:
-        raise InputError(f"{path}: more than {max_rows:,} rows are too many")
-    return [(n, parse_json(line, path, n)) for n, line in lines]
-
-
 def parse_json(text: str, path: Path, first_line: int = 1, *, infinities: bool = False) -> Any:
     """The plain data of JSON text that stands in the file *path*."""
     try:

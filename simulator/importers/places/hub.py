@@ -81,8 +81,3 @@ def fetch(repository: str) -> str:
     if "gguf" in repository.lower():
         return f"hf download {repository} brings its files (name one of them behind it)"
     return f"hf download {repository} config.json brings its config (a few kB)"
-
-
-def repositories(cache: Path) -> list[str]:
-    """Every model in a folder that is a cache."""
-    return [repository_of(folder) for folder in folders_in(cache) if folder.name.startswith("models--")]

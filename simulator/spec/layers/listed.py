@@ -39,10 +39,7 @@ Mixer = Annotated[GroupedQuery | Latent | Compressed | GatedDeltaNet | Mamba2 | 
 
 
 class Parallel(Spec):
-    """Mixers that read the same input and whose outputs are summed: attention beside a recurrence (Falcon-H1), for example.
-
-    Tensors of the second have names that end in `.2`, and so on, where the first has such a name already.
-    """
+    """Mixers that read the same input and whose outputs are summed: attention beside a recurrence (Falcon-H1), for example."""
 
     kind: Literal["parallel"] = "parallel"
     parts: tuple[Mixer, ...] = Field(min_length=2, max_length=4)
