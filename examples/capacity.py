@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from simulator import scenario
-from simulator.forecast.scenario import largest_batch
+from simulator.forecast.capacity import largest_batch
 from simulator.report.charts.naming import model_name
 from simulator.report.charts.rates import batch_chart
 from simulator.report.drawing.picture import save_chart

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from simulator import scenario
-from simulator.forecast.scenario import with_density
+from simulator.forecast.density import with_density
 from simulator.report.charts.chart import Chart, Panel, Series
 from simulator.report.charts.sparsity import sparsity_chart
 from simulator.report.drawing.picture import save_chart

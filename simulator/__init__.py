@@ -20,13 +20,16 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "engine.step": ("Engine",),
     "errors": ("InputError",),
-    "spec.hardware": ("Hardware", "load_hardware"),
+    "spec.hardware": ("Hardware",),
+    "spec.machine": ("load_hardware",),
     "importers.open": ("load_model",),
     "spec.model": ("Loaded", "Model"),
     "forecast.predict": ("prompt_seconds",),
     "forecast.prediction": ("Prediction",),
     "spec.runtime": ("Runtime", "load_runtime"),
-    "forecast.scenario": ("Scenario", "largest_batch", "largest_context", "scenario", "sweep", "with_density"),
+    "forecast.capacity": ("largest_batch", "largest_context"),
+    "forecast.density": ("with_density",),
+    "forecast.scenario": ("Scenario", "scenario", "sweep"),
     "spec.workload": ("Workload",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}

@@ -15,8 +15,8 @@ from program_output import VLLM_LATENCIES
 from simulator.cli import main
 from simulator.commands.hardware_file import to_yaml
 from simulator.importers.open import load_model
-from simulator.spec.hardware import load_hardware
 from simulator.spec.library import names, shelf
+from simulator.spec.machine import load_hardware
 
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
 LONGEST_LINE = 120

@@ -23,7 +23,7 @@ from simulator.calibration.kernel_tables import (
 from simulator.errors import InputError
 from simulator.forecast.ops import Cost, Op
 from simulator.forecast.roofline import time_ops
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.quant import FORMATS as OURS
 from simulator.spec.runtime import load_runtime
 from simulator.units import MICRO

@@ -16,7 +16,8 @@ from simulator.report.measured import of_score
 from simulator.report.record import check_target
 from simulator.report.score import report, report_listed
 from simulator.report.screen import print_line
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded
 from simulator.spec.textfiles import STANDARD_INPUT

@@ -13,7 +13,8 @@ from simulator.errors import InputError, printable
 from simulator.probe.describe import with_doubts
 from simulator.probe.merge import fields_of, merge
 from simulator.report.record import check_target, write_whole
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.schema import check
 
 DEFAULT_FILE = "mine.yaml"

@@ -9,9 +9,10 @@ from simulator.commands.hardware_file import fields_text
 from simulator.errors import InputError, printable
 from simulator.probe.merge import fields_of
 from simulator.report.record import check_target, write_whole
-from simulator.spec.hardware import Hardware, counted_device, load_hardware, refuse_several
+from simulator.spec.hardware import Hardware
 from simulator.spec.learned import Learned
 from simulator.spec.library import find, is_shipped, shelf
+from simulator.spec.machine import counted_device, load_hardware, refuse_several
 from simulator.spec.schema import check
 from simulator.spec.textfiles import MAX_YAML_BYTES, read_text
 from simulator.spec.yamlfiles import parse_yaml

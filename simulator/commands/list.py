@@ -17,8 +17,9 @@ from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario
 from simulator.importers.open import load_model
 from simulator.report.screen import fold, is_screen, print_line
 from simulator.report.table import print_table
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
 from simulator.spec.library import RUNTIMES, names, shelf
+from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import GROUPS
 from simulator.spec.model import Loaded, Model
 from simulator.spec.names import holds, words

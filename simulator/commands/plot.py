@@ -24,7 +24,8 @@ from simulator.report.charts.rooflines import ROOF_BATCHES, roofline_chart
 from simulator.report.charts.sparsity import FEW_BATCHES, sparsity_chart
 from simulator.report.charts.traffic import bytes_chart
 from simulator.report.measured import Measured, load_measured
-from simulator.spec.hardware import Hardware, load_hardware, refuse_several
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import load_hardware, refuse_several
 from simulator.spec.model import Loaded
 
 CONTEXTS = (128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)

@@ -30,7 +30,8 @@ from simulator.report.pictures import draw_all, report_charts
 from simulator.report.progress import progress_bar
 from simulator.report.record import as_csv, flattened, records, write_together
 from simulator.report.screen import print_line
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, weight_bytes
 from simulator.units import counted

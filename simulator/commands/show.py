@@ -12,8 +12,8 @@ from simulator.errors import InputError, hint, printable
 from simulator.importers.open import is_kept_here, load_model
 from simulator.report.entry import print_format, print_hardware, print_model, print_runtime
 from simulator.report.screen import fold, print_line
-from simulator.spec.hardware import load_hardware, refuse_several
 from simulator.spec.library import RUNTIMES, is_file, is_written_as_path, look_up, names, shelf
+from simulator.spec.machine import load_hardware, refuse_several
 from simulator.spec.mixes import GROUPS, MIXES, PURE, parse_weights, weights_called
 from simulator.spec.names import listed, split_count
 from simulator.spec.quant import FORMATS

@@ -8,10 +8,11 @@ from typing import Any
 
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, option, subcommand
-from simulator.commands.line.values import parse_grid
+from simulator.commands.line.values import number, parse_grid
 from simulator.errors import InputError, printable
+from simulator.forecast.density import with_density
 from simulator.forecast.prediction import Prediction
-from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, sweep, with_density
+from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, sweep
 
 MAX_POINTS = 2_000
 
@@ -33,6 +34,7 @@ MAX_POINTS = 2_000
 @option("--sparsity", help="Zero inputs of the linear layers: q-sparse:0.5, teal:0.4, FILE.yaml.")
 @option("--density", help="Share of the layers that tokens read: fixed:0.5, beta:2,5, FILE.yaml, FILE.csv.")
 @options.n_devices
+@option("--ram", type=number, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
 @options.interval
 @options.json_file
 @options.picture
@@ -46,7 +48,7 @@ def command(
     interval: int | None,
     json: str | None,
     plot: str | None,
-    **assumed: Any,  # cache, runtime, threads, routing, sparsity, devices: as `scenario` takes them
+    **assumed: Any,  # cache, runtime, threads, routing, sparsity, devices, ram: as `scenario` takes them
 ) -> None:
     """Forecast tokens per second of MODEL on HARDWARE."""
     texts = {"batch": batch, "context": context, "weights": weights, "cache": assumed["cache"]}

@@ -30,7 +30,8 @@ from simulator.report.comparison import as_record, print_comparison, state_lines
 from simulator.report.measured import of_comparison
 from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_json
-from simulator.spec.hardware import Hardware, load_hardware, refuse_several
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import load_hardware, refuse_several
 from simulator.spec.model import Loaded
 from simulator.units import MI
 

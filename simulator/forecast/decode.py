@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.forecast.ops import Cost, Op, Work
@@ -20,32 +20,51 @@ from simulator.spec.layers.layer import Attention, Layer
 from simulator.spec.layers.listed import Mixer, mixers_of
 from simulator.spec.layers.sparse import Compressed
 from simulator.spec.layers.tensor import Tensor
-from simulator.spec.model import Model, StoredTensor, store
+from simulator.spec.model import Model, StoredTensor, store, store_of
+from simulator.spec.placement import Group, Placement, whole
 from simulator.spec.quant import FORMATS, Format, cache_bytes
 from simulator.spec.routing import mean_read, mean_used
 from simulator.spec.workload import Workload
 
 ACTIVATION_VALUE_BYTES = 4  # llama.cpp keeps activations in float32
 FLOPS_PER_NORM_VALUE = 8  # square, sum, scale, weight; rotary embedding and residual are of that order
+ACTIVATION = "activation function"
 LAUNCHES_PER_NORM = 2  # the norm and the residual sum before it
 # Matrices between the layers' halves and around them count with the feed-forward networks.
 _MIXING = ("per_layer", "inp_gate", "proj", "altup", "laurel", "hc_", "output_hc")
 
 
-def decode_ops(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE) -> tuple[Op, ...]:
-    """Every operation of one step, the cache kept by *rules*; equal ones of different layers are one Op with a count."""
+def decode_ops(
+    model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE, placement: Placement | None = None
+) -> tuple[Op, ...]:
+    """Every operation of one step, the cache kept by *rules*; equal ones of different layers are one Op with a count.
+
+    Each on the part of the machine where its *placement* puts it; None: all on the first.
+    """
     by_shape: dict[int, list[StoredTensor]] = defaultdict(list)
     for stored in store(model, load.weights):
         if not stored.tensor.is_idle:
             by_shape[stored.shape].append(stored)
-    outside, *shapes = range(len(model.shapes))
-    ops = [op for shape in shapes for op in _layer_ops(model, load, rules, shape, by_shape[shape])]
-    return (*ops, *_head_ops(model, load, by_shape[outside]))
+    head_ops = _head_ops(model, load, by_shape[0])
+    if placement is None:
+        ops = [op for group in whole(model) for op in _layer_ops(model, load, rules, group, by_shape[group.shape])]
+        return (*ops, *head_ops)
+    ops = []
+    for group in placement.groups(model):
+        found = [each for each in store_of(model, load.weights, group.shape, group.indices) if not each.tensor.is_idle]
+        ops += [_placed(op, group) for op in _layer_ops(model, load, rules, group, found)]
+    return (*ops, *(replace(op, place=placement.head) for op in head_ops))
 
 
-def _layer_ops(model: Model, load: Workload, rules: CacheRules, shape: int, found: list[StoredTensor]) -> list[Op]:
-    layer, indices, _ = model.shapes[shape]
-    where, count = _name_layers(indices), len(indices)
+def _placed(op: Op, group: Group) -> Op:
+    """On the part that computes it: what is no matrix of its own, with the matrices that it stands between."""
+    is_between = op.part == "experts" and op.name == ACTIVATION
+    return replace(op, place=group.experts_place if is_between else group.place_of(op.name))
+
+
+def _layer_ops(model: Model, load: Workload, rules: CacheRules, group: Group, found: list[StoredTensor]) -> list[Op]:
+    layer, indices, count = model.shapes[group.shape][0], group.indices, len(group.indices)
+    where = _name_layers(indices)
     vectors = [stored for stored in found if _is_small(stored.tensor)]
     copies = _copies(load, layer)
     ops = [
@@ -170,9 +189,7 @@ def _small_ops(load: Workload, layer: Layer, found: list[StoredTensor], count: i
     if ffn is not None:
         hidden = ffn.n_active * ffn.d_expert + ffn.d_shared if isinstance(ffn, Experts) else ffn.d_ff
         part = "experts" if isinstance(ffn, Experts) else "ffn"
-        ops.append(
-            Op(where, part, "activation function", plain, count, Cost(), 0, work=(Work("activation", hidden * tokens),))
-        )
+        ops.append(Op(where, part, ACTIVATION, plain, count, Cost(), 0, work=(Work("activation", hidden * tokens),)))
     if isinstance(ffn, Experts):
         items = ffn.n_experts * tokens
         ops.append(Op(where, "router", "choosing experts", plain, count, Cost(), 0, work=(Work("route", items, 1),)))
@@ -287,17 +304,21 @@ def streamed_weight_bytes(model: Model, load: Workload) -> float:
     return sum(stored.total_bytes for stored in (*found, *tied))
 
 
-def cache_bytes_held(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE, n_devices: int = 1):
+def cache_bytes_held(
+    model: Model,
+    load: Workload,
+    rules: CacheRules = AS_ARCHITECTURE,
+    n_devices: int = 1,
+    groups: Sequence[Group] | None = None,
+):
     """Bytes that the caches and states of the whole batch occupy after the step, kept by *rules*.
 
-    On all of *n_devices* that share each layer.
+    On all of *n_devices* that share each layer; of the layers of some *groups*, None: of all.
     """
     depth = load.context + load.tokens
     held = 0.0
-    for layer, indices, _ in model.shapes:
-        count = len(indices)
-        if layer is None:
-            continue
+    for group in whole(model) if groups is None else groups:
+        layer, count = model.shapes[group.shape][0], len(group.indices)
         if layer.attention is not None:
             attention = rules.attention_of(model, layer.attention)
             for each in attention.cached:

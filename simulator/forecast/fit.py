@@ -2,18 +2,82 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from simulator.forecast.decode import cache_bytes_held
 from simulator.spec.hardware import Hardware
-from simulator.spec.model import Model, looked_up_bytes, store, weight_bytes
+from simulator.spec.model import Model, looked_up_bytes, store, store_of, weight_bytes
+from simulator.spec.placement import Placement
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
 
 INTERLEAVED_ROWS = 8  # that llama.cpp's kernels for rearranged weights take together; some take 4
 
 
-def memory_needed(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):
-    """Bytes of weights, cache and working memory that the device's memory must hold."""
-    return fixed_bytes(model, load, runtime, hardware) + cache_held(model, load, runtime, hardware)
+@dataclass(frozen=True)
+class Held:
+    """What one part of a machine holds, in bytes; caches are a number, or an array over the grid."""
+
+    part: Hardware
+    weight_bytes: float
+    cache_bytes: Any
+    scratch_bytes: float
+    limit_bytes: float  # what the runtime can have there
+
+    @property
+    def needed_bytes(self) -> Any:
+        """All of it."""
+        return self.weight_bytes + self.scratch_bytes + self.cache_bytes
+
+    @property
+    def fits(self) -> Any:
+        """Whether the part's memory holds it."""
+        return self.needed_bytes <= self.limit_bytes
+
+
+def memory_of_parts(
+    model: Model, load: Workload, runtime: Runtime, hardware: Hardware, placement: Placement | None = None
+) -> tuple[Held, ...]:
+    """What each part of the machine must hold, in their order."""
+    if placement is None:
+        elsewhere = bytes_elsewhere(model, load, runtime, hardware)
+        weights = [weight_bytes(model, load.weights) - elsewhere, *(0.0 for _ in hardware.beside)]
+        caches = [cache_held(model, load, runtime, hardware), *(0.0 for _ in hardware.beside)]
+        if hardware.host is not None:
+            weights[-1] += elsewhere
+    else:
+        weights, caches = _placed(model, load, runtime, hardware, placement)
+    scratch = [runtime.scratch_bytes(model.vocab), *(0.0 for _ in hardware.beside)]
+    limits = [memory_limit(part, runtime) for part in hardware.parts]
+    return tuple(Held(*each) for each in zip(hardware.parts, weights, caches, scratch, limits, strict=True))
+
+
+def _placed(model: Model, load: Workload, runtime: Runtime, hardware: Hardware, placement: Placement):
+    """Bytes of weights and of caches on each part."""
+    weights, caches = ([0.0 for _ in hardware.parts] for _ in range(2))
+    rules = runtime.cache_rules.on(hardware)
+    n_sharing = hardware.n_devices if runtime.split == "tensors" else 1
+    for group in placement.groups(model):
+        for stored in store_of(model, load.weights, group.shape, group.indices):
+            if not stored.tensor.is_again:
+                weights[group.place_of(stored.tensor.role)] += stored.total_bytes
+        place = 0 if placement.crosses else group.place
+        caches[place] = caches[place] + cache_bytes_held(model, load, rules, n_sharing if place == 0 else 1, (group,))
+    looked_up = looked_up_bytes(model, load.weights)
+    lookup = len(weights) - 1 if runtime.keeps_lookup_on_host and hardware.host else placement.head
+    outside = sum(each.total_bytes for each in store(model, load.weights) if each.shape == 0)
+    weights[lookup] += looked_up
+    weights[placement.head] += outside - looked_up + load.weights.held_bytes
+    return weights, caches
+
+
+def memory_needed(
+    model: Model, load: Workload, runtime: Runtime, hardware: Hardware, placement: Placement | None = None
+):
+    """Bytes of weights, caches and working memory, of all parts that are forecast to hold something."""
+    held = memory_of_parts(model, load, runtime, hardware, placement)
+    return sum(each.needed_bytes for each in (held if placement else held[:1]))
 
 
 def cache_held(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):

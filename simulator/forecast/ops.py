@@ -74,9 +74,12 @@ class Work:
 class Message:
     """What devices tell each other once."""
 
-    kind: str  # sum (all-reduce), gather (all-gather) or send (to the next device)
+    kind: (
+        str  # sum (all-reduce), gather (all-gather), send (to the next device) or move (to another part of the machine)
+    )
     n_bytes: Any  # of the whole result, or of what is sent
     n_devices: int  # that take part
+    to: int = 0  # the part that a move ends at
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class Op:
     )
     whole: Cost = Cost()  # of the cost, caches that lie whole on each device however the others are shared
     message: Message | None = None  # between devices
+    place: int = 0  # which part of the machine computes it
 
 
 def total(ops: Iterable[Op]) -> Cost:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simulator.forecast import interval
-from simulator.forecast.fit import memory_limit, memory_needed
+from simulator.forecast.fit import Held, memory_of_parts
 from simulator.forecast.ops import Cost, total
 from simulator.forecast.roofline import TimedOp
 from simulator.forecast.step import BOUNDS, Step, Steps, learned_with, threads_of, time_step, working_set_of
@@ -19,6 +19,7 @@ from simulator.spec.backend import Backend
 from simulator.spec.hardware import Hardware
 from simulator.spec.learned import Learned
 from simulator.spec.model import Model, weight_bytes
+from simulator.spec.placement import Placement
 from simulator.spec.routing import mean_read
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
@@ -38,13 +39,14 @@ class Prediction:
     runtime: Runtime
     load: Workload
     timed: Step | Steps
+    placement: Placement | None = None  # of its parts on those of the machine; None: all on its first device
 
     @cached_property
     def ops(self) -> tuple[TimedOp, ...]:
         """Every operation with its time; of a large grid they are timed once more, all points at once."""
         if isinstance(self.timed, Step):
             return self.timed.ops
-        return time_step(self.model, self.hardware, self.runtime, self.load).ops
+        return time_step(self.model, self.hardware, self.runtime, self.load, self.placement).ops
 
     @property
     def backend(self) -> Backend:
@@ -185,19 +187,29 @@ class Prediction:
         return weight_bytes(self.model, self.load.weights)
 
     @cached_property
+    def held(self) -> tuple[Held, ...]:
+        """What each part of the machine holds, in the order of its parts."""
+        return memory_of_parts(self.model, self.load, self.runtime, self.hardware, self.placement)
+
+    @property
+    def _judged(self) -> tuple[Held, ...]:
+        """Parts whose memory decides whether it fits: the host of a GPU that has all but looked-up rows is left out."""
+        return self.held if self.placement else self.held[:1]
+
+    @cached_property
     def memory_bytes(self):
-        """Weights, cache and working memory."""
-        return memory_needed(self.model, self.load, self.runtime, self.hardware)
+        """Weights, cache and working memory, on all parts of the machine that take part."""
+        return sum(each.needed_bytes for each in self._judged)
 
     @property
     def memory_limit_bytes(self) -> float:
-        """What of the device's memory the runtime can have."""
-        return memory_limit(self.hardware, self.runtime)
+        """What of the memory of those parts the runtime can have."""
+        return sum(each.limit_bytes for each in self._judged)
 
-    @property
+    @cached_property
     def fits(self):
-        """Whether it all goes into the device's memory."""
-        return self.memory_bytes <= self.memory_limit_bytes
+        """Whether what each part holds goes into its memory."""
+        return np.logical_and.reduce(np.broadcast_arrays(*(each.fits for each in self._judged)))[()]
 
     def _where_it_fits(self, value: Any) -> Any:
         fits = self.fits

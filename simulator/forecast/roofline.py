@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.errors import InputError
 from simulator.forecast.bandwidth import Bandwidth, bandwidth_of
 from simulator.forecast.communication import message_seconds
 from simulator.forecast.kernel_speed import time_kernel, work_seconds
@@ -20,8 +21,11 @@ from simulator.spec.factors import LANE_PRODUCTS
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.kernels import Kernels
+from simulator.spec.links import Link
+from simulator.spec.machine import link_between
 from simulator.spec.quant import Format
 from simulator.spec.runtime import Runtime
+from simulator.units import MICRO
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class TimedOp:
     exposed_s: Any = 0.0  # what of the shorter of the two the longer does not hide, where that was measured
     link_s: Any = 0.0  # until devices have told each other
     link: Figure | None = None  # what that rests on
+    storage_s: Any = 0.0  # until weights that memory does not hold have been read
 
     @cached_property
     def _longer_s(self):
@@ -45,8 +50,8 @@ class TimedOp:
 
     @property
     def seconds(self):
-        """overhead + max(memory, compute) + what is not hidden + what goes over links."""
-        return self.overhead_s + self._longer_s + self.exposed_s + self.link_s
+        """overhead + max(memory, compute) + what is not hidden + what goes over links and comes from storage."""
+        return self.overhead_s + self._longer_s + self.exposed_s + self.link_s + self.storage_s
 
     def times(self, scale: float) -> TimedOp:
         """The same operation where it takes *scale* times as long."""
@@ -85,6 +90,46 @@ def time_ops(
         rates = rates_of(op.format, op.part == "experts")
         found.append(_time(op, hardware, backend, threads, s_per_byte, activation_s_per_byte, launch, rates))
     return tuple(found)
+
+
+def time_moves(ops: Sequence[Op], hardware: Hardware, runtime: Runtime) -> tuple[TimedOp, ...]:
+    """Seconds of what passes through the layers from one part of a machine to another."""
+    found = []
+    for op in ops:
+        assert op.message is not None  # of such operations only
+        link = host_link(hardware, op.place, op.message.to)
+        begin_s = runtime.move_us.value * MICRO if runtime.move_us else 0.0
+        link_s = begin_s + link.latency.value * MICRO + op.message.n_bytes / link.bytes_per_s
+        found.append(TimedOp(op, 0.0, 0.0, 0.0, ONE, None, ONE, link_s=link_s, link=link.latency))
+    return tuple(found)
+
+
+def brought(timed: TimedOp, link: Link) -> TimedOp:
+    """An operation whose weights have to come over a link before it begins."""
+    link_s = timed.op.cost.weight_bytes / link.bytes_per_s
+    return replace(timed, link_s=timed.link_s + link_s, link=link.gb_per_s)
+
+
+def either(is_first: Any, one: TimedOp, other: TimedOp) -> TimedOp:
+    """One of two ways to do an operation, at each point of a grid."""
+    if np.all(is_first) or not np.any(is_first):
+        return one if np.all(is_first) else other
+    names = ("memory_s", "compute_s", "overhead_s", "exposed_s", "link_s", "storage_s")
+    mixed = {name: np.where(is_first, getattr(one, name), getattr(other, name)) for name in names}
+    return replace(other, **mixed, link=one.link or other.link)
+
+
+def host_link(hardware: Hardware, one: int, other: int) -> Link:
+    """The link between two parts of a machine; InputError where neither's file names one."""
+    parts = hardware.parts
+    link = link_between(parts[one], parts[other])
+    if link is None:
+        gpu = next((part for part in (parts[one], parts[other]) if part.kind == "gpu"), parts[one])
+        raise InputError(
+            f"{gpu.name}: its file names no PCIe link, over which a host reaches it: add one to links in a device file of your own "
+            f"(roofcast show {gpu.name})"
+        )
+    return link
 
 
 def time_messages(ops: Sequence[Op], hardware: Hardware, runtime: Runtime) -> tuple[TimedOp, ...]:

@@ -11,28 +11,32 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from simulator.errors import InputError, printable
-from simulator.forecast.fit import cache_held, memory_limit, memory_needed
+from simulator.forecast.fit import Held, memory_limit, memory_of_parts
+from simulator.forecast.placing import usual_placement
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.importers.dialects import meant, meant_of_cache
 from simulator.importers.open import load_model, load_routing
-from simulator.spec.arguments import counts, expect, expect_path, whole
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.arguments import between, counts, expect, expect_path, whole
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import MAX_RAM_GIB, load_hardware, with_ram
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, weight_bytes
 from simulator.spec.names import MAX_DEVICES
+from simulator.spec.placement import Placement
 from simulator.spec.quant import CACHE_FORMATS, Weights, format_remark, parse_cache_format
 from simulator.spec.routing import Routing, Uniform
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime, passed_over, runtimes_with
 from simulator.spec.sparsity import Sparsity, parse_sparsity
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS, Workload
+from simulator.units import GI
 
 if TYPE_CHECKING:
-    from simulator.spec.density import Density
+    pass
 
 DEFAULT_CONTEXT = 1024
+LEAST_RAM_GIB = 0.01
 _OF_GGUF, _OF_CHECKPOINTS = ("llama.cpp", "ik_llama.cpp"), ("vllm", "mlx")  # what people load such files with
-PERCENTILES = (10, 50, 90)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Scenario:
     choice: str = ""  # why these weights, where nobody named them
     passed_over: tuple[str, ...] = ()  # why not the runtime that is usual for such a device, where nobody named one
     remarks: tuple[str, ...] = ()  # on what was named
+    placement: Placement | None = None  # of the model on the parts of a machine; None: all on its first device
 
     def __post_init__(self):
         expect("loaded", self.loaded, Loaded, "a Loaded, as load_model gives one")
@@ -53,6 +58,7 @@ class Scenario:
         expect("runtime", self.runtime, Runtime, "a Runtime, as load_runtime gives one")
         expect("load", self.load, Workload, "a Workload")
         expect("choice", self.choice, str, "a text")
+        expect("placement", self.placement, (Placement, type(None)), "a Placement or None")
         for name in ("passed_over", "remarks"):
             expect(name, getattr(self, name), tuple, "a tuple of texts")
 
@@ -60,13 +66,22 @@ class Scenario:
         """The forecast at a batch and context, both numbers or arrays; InputError if the formats do not fit the shapes."""
         load = replace(self.load, batch=batch, context=context)
         with self._naming_formats():
-            return predict(self.loaded.model, self.hardware, load, self.runtime)
+            return predict(self.loaded.model, self.hardware, load, self.runtime, self.placement)
 
-    def memory_bytes(self, batch: Any, context: Any):
-        """What has to fit, without timing anything."""
+    def held(self, batch: Any, context: Any) -> tuple[Held, ...]:
+        """What the memory of each part that takes part has to hold, without timing anything."""
         load = replace(self.load, batch=batch, context=context)
         with self._naming_formats():
-            return memory_needed(self.loaded.model, load, self.runtime, self.hardware)
+            held = memory_of_parts(self.loaded.model, load, self.runtime, self.hardware, self.placement)
+        return held if self.placement else held[:1]
+
+    def memory_bytes(self, batch: Any, context: Any):
+        """Bytes of all that."""
+        return sum(each.needed_bytes for each in self.held(batch, context))
+
+    def fits(self, batch: Any, context: Any):
+        """Whether it goes into the memory of each part."""
+        return np.logical_and.reduce(np.broadcast_arrays(*(each.fits for each in self.held(batch, context))))[()]
 
     @contextmanager
     def _naming_formats(self) -> Iterator[None]:
@@ -79,8 +94,9 @@ class Scenario:
 
     @property
     def memory_limit_bytes(self) -> float:
-        """What it has to fit in."""
-        return memory_limit(self.hardware, self.runtime)
+        """What it has to fit in, of all parts that take part."""
+        parts = self.hardware.parts if self.placement else (self.hardware,)
+        return sum(memory_limit(part, self.runtime) for part in parts)
 
 
 def scenario(
@@ -94,20 +110,27 @@ def scenario(
     routing: str | Routing | None = None,
     sparsity: str | Sparsity | None = None,
     devices: int | None = None,
+    ram: float | None = None,
+    placement: Placement | None = None,
     batch: int = 1,
     context: int = DEFAULT_CONTEXT,
 ) -> Scenario:
     """Everything resolved and checked; what is left out is chosen as people would (*batch*, *context*: what has to fit).
 
+    Args:
+        ram: GiB of memory of the host, or of a device that is a CPU; None: as its file has it.
+        placement: of the model on the parts of a machine; None: on its GPUs as much as fits there, the rest in RAM.
+
     InputError says in a sentence what cannot be used, and why.
     """
     loaded, device = _loaded(model), _device(hardware)
+    if ram is not None:
+        device = with_ram(device, between("ram", ram, LEAST_RAM_GIB, MAX_RAM_GIB) * GI)
     software = _software(runtime, device)
     why_not_usual = () if runtime else tuple(passed_over(device))
     if runtime is None and weights is None:
         software, why_not_usual = _that_loads(loaded, device, software, why_not_usual)
-    software.backend(device)
-    device = device.times(_count(devices, device), software.split)
+    device = _together(device, software, devices)
     expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
     load = Workload(
         weights=loaded.weights or parse_weights("f16"),
@@ -117,19 +140,41 @@ def scenario(
         threads=_threads(threads, device),
     )
     _check_format(software, device, load.cache.name, "cache")
-    base = Scenario(loaded, device, software, load, passed_over=why_not_usual, remarks=_cache_told(loaded, cache, load))
+    smallest = whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT)
+    told = _cache_told(loaded, cache, load)
+    base = Scenario(loaded, device, software, load, passed_over=why_not_usual, remarks=told, placement=placement)
     if weights is not None:
         chosen, remark = _meant(weights, base) if isinstance(weights, str) else (weights, "")
         expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
         _check_format(software, device, chosen.name, "weights", weights if isinstance(weights, str) else None)
-        return replace(base, load=replace(load, weights=chosen), remarks=(*base.remarks, *filter(None, [remark])))
+        return _placed(
+            replace(base, load=replace(load, weights=chosen), remarks=(*told, *filter(None, [remark]))), smallest
+        )
     if loaded.refusal:
         raise InputError(loaded.refusal)
     if loaded.weights is not None:
         _check_format(software, device, loaded.weights.name, "weights")
-        return replace(base, choice=loaded.choice, remarks=(*base.remarks, *_strange(software, device, loaded.weights)))
-    smallest = whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT)
+        strange = _strange(software, device, loaded.weights)
+        return _placed(replace(base, choice=loaded.choice, remarks=(*told, *strange)), smallest)
     return _choose_weights(base, *smallest)
+
+
+def _placed(base: Scenario, smallest: tuple[int, int]) -> Scenario:
+    """With the placement that is usual for its machine, where nobody named one; InputError for one of another model."""
+    if base.placement is None:
+
+        def fits(placement: Placement) -> bool:
+            return bool(replace(base, placement=placement).fits(*smallest))
+
+        return replace(base, placement=usual_placement(base.loaded.model, base.hardware, fits))
+    n_layers, n_parts = len(base.loaded.model.stack), len(base.hardware.parts)
+    named = {*base.placement.layers, base.placement.head, *base.placement.apart.values()}
+    if len(base.placement.layers) != n_layers or not named <= set(range(n_parts)):
+        raise InputError(
+            f"placement: {n_layers} layers on parts from 0 to {n_parts - 1} are needed for {base.loaded.model.name} on "
+            f"{base.hardware.label}, got {len(base.placement.layers)} on {sorted(named)}"
+        )
+    return base
 
 
 def _loaded(model: str | Path | Loaded | Model) -> Loaded:
@@ -147,6 +192,14 @@ def _device(hardware: str | Path | Hardware) -> Hardware:
 def _software(runtime: str | Path | Runtime | None, device: Hardware) -> Runtime:
     expect_path("runtime", runtime, (Runtime, type(None)), "a name, a path, a Runtime or None")
     return runtime if isinstance(runtime, Runtime) else load_runtime(runtime or default_runtime(device))
+
+
+def _together(device: Hardware, software: Runtime, devices: int | None) -> Hardware:
+    """A machine with so many of its first device at work; InputError where the runtime does not run on a part."""
+    for part in device.parts:
+        software.backend(part)
+    others = tuple(part.times(part.asked or 1, software.split) for part in device.beside)
+    return device.times(_count(devices, device), software.split).joined(others)
 
 
 def _that_loads(
@@ -187,6 +240,9 @@ def _meant(text: str, base: Scenario) -> tuple[Weights, str]:
 def _threads(threads: int | None, hardware: Hardware) -> int | None:
     if threads is None:
         return None
+    host = hardware.host
+    if host is not None:
+        return _threads(threads, host)
     if hardware.kind == "gpu":
         raise InputError(f"threads: {printable(hardware.name)} is a GPU, leave it out")
     with _leave_it_out():
@@ -270,7 +326,8 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
     for name in names:
         candidate = replace(base, load=replace(base.load, weights=parse_weights(name)))
         try:
-            fits = candidate.memory_bytes(batch, context) <= candidate.memory_limit_bytes
+            candidate = _placed(candidate, (batch, context))
+            fits = candidate.fits(batch, context)
         except ValueError:
             continue  # rows that do not divide into this format's blocks: no such file exists
         tried.append(candidate)
@@ -314,81 +371,14 @@ def _reason(tried: list[Scenario], model: Model, runtime: Runtime) -> str:
     return f"{name}: the first choice with {runtime.title or runtime.name}"
 
 
-def largest_batch(base: Scenario, context: int) -> int:
-    """The most sequences of *context* tokens that fit in memory at once; 0 if not even one does."""
-    _expect_scenario(base)
-    context = whole("context", context, 0, MAX_CONTEXT)
-    return _largest(lambda batch: base.memory_bytes(batch, context), base, 10**6)
-
-
-def largest_context(base: Scenario, batch: int) -> int | None:
-    """The deepest context at which *batch* sequences fit; None where the cache does not grow, 0 if none fits."""
-    _expect_scenario(base)
-    load, batch = base.load, whole("batch", batch, 1, MAX_BATCH)
-    shallow, deep = (
-        cache_held(base.loaded.model, replace(load, batch=batch, context=depth), base.runtime, base.hardware)
-        for depth in (10**7, 10**8)
-    )
-    if deep <= shallow:
-        return None
-    return _largest(lambda context: base.memory_bytes(batch, context), base, 10**8)
-
-
-def _expect_scenario(base: Scenario) -> None:
+def expect_scenario(base: Scenario) -> None:
+    """InputError for anything but a Scenario."""
     expect("base", base, Scenario, "a Scenario, as scenario(...) makes one")
-
-
-def _largest(needed, base: Scenario, highest: int) -> int:
-    limit = base.memory_limit_bytes
-    if needed(1) > limit:
-        return 0
-    low, high = 1, highest
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if needed(middle) <= limit else (low, middle - 1)
-    return low
-
-
-@dataclass(frozen=True)
-class DensityForecast:
-    """Throughput as a distribution over steps, because tokens read different shares of the layers."""
-
-    tokens_per_s: float  # over a long run: the inverse of the mean time
-    percentiles: dict[int, float]  # tokens per second that so many per cent of the steps do not reach
-    mean_share: float  # share of the layers' weights that a step reads on average
-
-
-def with_density(full: Prediction, density: Density) -> DensityForecast:
-    """Tokens per second of *full* (one point) where each token reads the share of layer weights that *density* gives it.
-
-    NaN where it does not fit in memory.
-    """
-    from simulator.spec.density import Density
-
-    expect("full", full, Prediction, "a Prediction, as Scenario.at gives one")
-    expect("density", density, Density, "a Density, as parse_density makes one")
-    if np.ndim(full.load.batch) or np.ndim(full.load.context):
-        raise InputError(
-            "full must be the forecast of one point, got one of a grid: a distribution belongs to each point"
-        )
-    batch, context = int(full.load.batch), int(full.load.context)
-    shares = density.step_shares(context, batch)
-    computed = density.shares(context).mean()  # each token computes with its own weights only
-    seconds = full.seconds_per_step
-    for timed in full.ops:
-        if timed.op.part in ("attention", "ffn", "experts", "shared"):
-            sparse = np.maximum(timed.memory_s * shares, timed.compute_s * computed)
-            seconds = seconds + timed.op.count * (sparse - np.maximum(timed.memory_s, timed.compute_s))
-    return DensityForecast(
-        tokens_per_s=float(batch / seconds.mean()),
-        percentiles={percent: float(np.percentile(batch / seconds, percent)) for percent in PERCENTILES},
-        mean_share=float(shares.mean()),
-    )
 
 
 def sweep(base: Scenario, batches: Sequence[int], contexts: Sequence[int]) -> list[Prediction]:
     """Forecasts at every pair of a batch and a context, contexts outermost; a grid of many points is better an array."""
-    _expect_scenario(base)
+    expect_scenario(base)
     rows, columns = (
         np.ravel(counts(name, each, lowest, highest)).tolist()
         for name, each, lowest, highest in (

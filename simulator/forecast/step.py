@@ -15,6 +15,7 @@ from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_wei
 from simulator.forecast.kernel_speed import step_seconds
 from simulator.forecast.ops import Cost, Op, total
 from simulator.forecast.parallel import messages, spread_ops
+from simulator.forecast.placed import ceiling_placed, threads_of, time_placed
 from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_messages, time_ops
 from simulator.spec.backend import Backend, launch_seconds
 from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
@@ -24,11 +25,18 @@ from simulator.spec.layout import Layout
 from simulator.spec.learned import Learned
 from simulator.spec.model import Model
 from simulator.spec.own_figures import learned_of
+from simulator.spec.placement import Placement
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
 from simulator.units import MICRO
 
-BOUNDS = ("memory", "compute", "overhead", "communication")
+BOUNDS = ("memory", "compute", "overhead", "communication", "storage")
+
+_BESIDE = {
+    "overhead": "overhead_s",
+    "communication": "link_s",
+    "storage": "storage_s",
+}  # of what no memory and no unit does
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,8 @@ class Step:
         overhead_s = sum((timed.op.count * timed.overhead_s for timed in self.ops), self.overhead_s)
         memory_s, compute_s = (self._sum(tuple((kind, place) for place in every)) for kind in BOUNDS[:2])
         link_s = sum((timed.op.count * timed.link_s for timed in self.ops if timed.link), 0.0)
-        return {"memory": memory_s, "compute": compute_s, "overhead": overhead_s, "communication": link_s}
+        storage_s = sum((timed.op.count * timed.storage_s for timed in self.ops), 0.0)
+        return dict(zip(BOUNDS, (memory_s, compute_s, overhead_s, link_s, storage_s), strict=True))
 
     def _sum(self, terms: tuple[tuple[str, int], ...]):
         """Seconds of some terms, each of a bound and an operation's place, or of the step; each sum is worked out once."""
@@ -90,8 +99,8 @@ class Step:
         if bound == "step":
             return self.overhead_s
         timed = self.ops[place]
-        if bound in ("overhead", "communication"):
-            return timed.op.count * (timed.overhead_s if bound == "overhead" else timed.link_s)
+        if bound in _BESIDE:
+            return timed.op.count * getattr(timed, _BESIDE[bound])
         return timed.limits[BOUNDS.index(bound)]
 
     @cached_property
@@ -144,11 +153,16 @@ class Step:
             yield figure, self._sum(tuple(terms))
 
     def _resting(self) -> Iterator[tuple[Figure | None, str, int]]:
-        threads = threads_of(self.hardware, self.load)
-        bandwidth = bandwidth_of(self.hardware, threads).main
-        launch = launch_seconds(self.backend, self.hardware, threads)
+        places = {timed.op.place for timed in self.ops}
+        parts = {place: part for place, part in enumerate(self.hardware.parts) if place in places}
+        threads = {place: threads_of(part, self.load) for place, part in parts.items()}
+        bandwidths = {place: bandwidth_of(part, threads[place]).main for place, part in parts.items()}
+        launches = {
+            place: launch_seconds(self.runtime.backend(part), part, threads[place]) for place, part in parts.items()
+        }
         for place, timed in enumerate(self.ops):
-            for figure in (bandwidth, timed.bandwidth_share):
+            launch = launches[timed.op.place]
+            for figure in (bandwidths[timed.op.place], timed.bandwidth_share):
                 yield figure, "memory", place
             for figure in (timed.peak, timed.peak_share):
                 yield figure, "compute", place
@@ -216,20 +230,36 @@ def _key(figure: Figure) -> tuple | None:
     return (figure.value, figure.provenance, figure.source) if interval.expected_spread(figure) else None
 
 
-def time_step(model: Model, hardware: Hardware, runtime: Runtime, load: Workload) -> Step:
-    """A step on a device, or on several; ValueError where a tensor's rows do not divide into the blocks of its format."""
+def time_step(
+    model: Model, hardware: Hardware, runtime: Runtime, load: Workload, placement: Placement | None = None
+) -> Step:
+    """A step on a device, several, or the parts of a machine; ValueError where rows do not divide into a format's blocks."""
     rules = runtime.cache_rules.on(hardware)
-    ops = decode_ops(model, load, rules)
+    ops = decode_ops(model, load, rules, placement)
+    if placement is None:
+        timed, ceiling_s = _together(model, hardware, runtime, load, ops)
+    else:
+        timed = time_placed(model, hardware, runtime, load, ops, placement)
+        ceiling_s = ceiling_placed(hardware, runtime, load, ops, placement)
+    learned = learned_with(hardware, runtime)
+    if learned and model.name in learned.models:
+        scale = learned.scale(model.name)
+        timed = tuple(each if each.op.message or each.op.place else each.times(scale) for each in timed)
+    return Step(model, hardware, runtime, load, timed, ceiling_s)
+
+
+def _together(
+    model: Model, hardware: Hardware, runtime: Runtime, load: Workload, ops: Sequence[Op]
+) -> tuple[tuple[TimedOp, ...], Any]:
+    """Operations on one device, or on several that share each, with their seconds; and those of the step at the ceiling."""
+    rules = runtime.cache_rules.on(hardware)
     shared, sent = share(model, hardware, runtime, load, ops)
     backend, threads = runtime.backend(hardware), threads_of(hardware, load)
     working_set = working_set_of(model, load, rules)
     all_bytes = streamed_weight_bytes(model, load) + cache_bytes_held(model, load, rules)
     timed = time_ops(shared, hardware, backend, threads, working_set, all_bytes)
-    learned = learned_with(hardware, runtime)
-    if learned and model.name in learned.models:
-        timed = tuple(each.times(learned.scale(model.name)) for each in timed)
-    timed = (*timed, *time_messages(sent, hardware, runtime)) if sent else timed
-    return Step(model, hardware, runtime, load, timed, ceiling_seconds(ops, hardware, backend, threads, working_set))
+    told = time_messages(sent, hardware, runtime) if sent else ()
+    return (*timed, *told), ceiling_seconds(ops, hardware, backend, threads, working_set)
 
 
 def learned_with(hardware: Hardware, runtime: Runtime) -> Learned | None:
@@ -248,11 +278,6 @@ def share(
     n_experts = model.experts[0].n_experts if model.experts else 1
     shared = spread_ops(ops, layout, runtime, n_experts) if runtime.split == "tensors" else ops
     return shared, messages(model, load, runtime, layout)
-
-
-def threads_of(hardware: Hardware, load: Workload) -> int | None:
-    """Threads that decode; None on a GPU."""
-    return (load.threads or hardware.threads or hardware.cores) if hardware.kind == "cpu" else None
 
 
 def working_set_of(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE):

@@ -27,8 +27,9 @@ from simulator.importers.records import (
     collect,
 )
 from simulator.importers.weights import Sizes, formats_of, stated_sizes
-from simulator.spec.hardware import Hardware, counted_device, load_hardware
+from simulator.spec.hardware import Hardware
 from simulator.spec.library import look_up, shelf
+from simulator.spec.machine import counted_device, load_hardware
 from simulator.spec.model import Loaded
 from simulator.spec.names import MAX_DEVICES, is_same, with_count
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime

@@ -11,10 +11,11 @@ from pathlib import Path
 from simulator.errors import InputError, printable
 from simulator.importers.open import load_named
 from simulator.importers.records import MAX_ROWS, Origin, Record, Skipped, Unusable
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
 from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layout import Layout
 from simulator.spec.library import is_file
+from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded, Model
 from simulator.spec.runtime import Runtime, load_runtime
 from simulator.spec.serving import Traffic

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.forecast.scenario import Scenario, largest_batch
+from simulator.forecast.capacity import largest_batch
+from simulator.forecast.scenario import Scenario
 
 AT_ONCE = 1024  # batches that are looked at together
 MOST_AT_ALL_CONTEXTS = 2_000  # batches that are looked at together, for all contexts at once

@@ -17,7 +17,8 @@ from simulator.report.charts.rates import BATCHES
 from simulator.report.charts.sparsity import with_zeros
 from simulator.report.crossings import Crossings, crossings_at
 from simulator.report.extent import Extent, Job, depths_of, extent_of, formats_of, job_of, routings_of, thinned
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded
 from simulator.spec.routing import Routing
 from simulator.spec.workload import MAX_CONTEXT
@@ -189,10 +190,10 @@ def _deepest(base: Scenario, batches: np.ndarray) -> tuple[int | None, ...]:
     """As `largest_context` finds it, for all batches at once."""
     low, high = np.zeros(len(batches), dtype=int), np.full(len(batches), MAX_CONTEXT)
     grows = np.broadcast_to(base.memory_bytes(batches, high) > base.memory_bytes(batches, high // 10), low.shape)
-    fits = np.broadcast_to(base.memory_bytes(batches, low + 1) <= base.memory_limit_bytes, low.shape)
+    fits = np.broadcast_to(base.fits(batches, low + 1), low.shape)
     while np.any(low < high):
         middle = (low + high + 1) // 2
-        goes = base.memory_bytes(batches, middle) <= base.memory_limit_bytes
+        goes = base.fits(batches, middle)
         low, high = np.where(goes, middle, low), np.where(goes, high, middle - 1)
     rows = zip(low, fits, grows, strict=True)
     return tuple(None if not rising else int(depth) if fit else 0 for depth, fit, rising in rows)

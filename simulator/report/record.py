@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from simulator.errors import InputError, printable
+from simulator.forecast.density import DensityForecast
 from simulator.forecast.prediction import Prediction
-from simulator.forecast.scenario import DensityForecast
 from simulator.interrupts import at_end
 from simulator.spec.density import WARNING
 from simulator.units import KI

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
+from simulator.forecast.capacity import largest_batch, largest_context
 from simulator.forecast.fit import bytes_elsewhere, repacked_bytes
 from simulator.forecast.interval import Evidence, evidence, own_evidence
 from simulator.forecast.prediction import Prediction
-from simulator.forecast.scenario import Scenario, largest_batch, largest_context
+from simulator.forecast.scenario import Scenario
 from simulator.report.kept import cache_kept
 from simulator.spec.doubt import RESTLESS, told_doubts
 from simulator.spec.figure import BY_DEFINITION, Figure

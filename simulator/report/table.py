@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from simulator.forecast.density import DensityForecast
 from simulator.forecast.interval import PROMISED
 from simulator.forecast.prediction import Prediction
-from simulator.forecast.scenario import DensityForecast, Scenario
+from simulator.forecast.scenario import Scenario
 from simulator.report import remarks, screen
 from simulator.report.columns import GAP, Line, lay_out
 from simulator.spec.density import WARNING

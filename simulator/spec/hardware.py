@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from simulator.errors import InputError, hint
+from simulator.errors import hint
 from simulator.spec.engine_speeds import EngineSpeeds
 from simulator.spec.figure import Figure, ThreadCount
 from simulator.spec.learned import Learned
-from simulator.spec.library import find, is_file, look_up, shelf
 from simulator.spec.links import Link
 from simulator.spec.memory import CurvePoint, DeviceClass, MemoryLevel
-from simulator.spec.names import split_count, with_count
+from simulator.spec.names import with_count
 from simulator.spec.reserve import MOST, OWN_MEMORY, Reserve, reserve_of
 from simulator.spec.schema import Field, Spec, accepts, rule, rule_for
-from simulator.spec.shipped import load_spec
 from simulator.units import GI, TERA
 
 Vendor = Literal["", "nvidia", "amd", "intel", "apple", "arm", "broadcom", "qualcomm", "riscv"]
@@ -110,6 +107,7 @@ class Hardware(Spec):
     notes: str = ""
     _n_devices = 1
     _asked: int | None = None
+    _beside: tuple[Hardware, ...] = ()
 
     @rule_for("vendor", before=True)
     @staticmethod
@@ -185,8 +183,38 @@ class Hardware(Spec):
 
     @property
     def label(self) -> str:
-        """What it is called beside others, with how many of it there are: `2xrtx-3090`."""
-        return with_count(self.count, self.name)
+        """What it is called beside others, with how many of it there are: `2xrtx-3090`, `rtx-3090+ryzen-7950x`."""
+        return "+".join(with_count(part.count, part.name) for part in self.parts)
+
+    @property
+    def beside(self) -> tuple[Hardware, ...]:
+        """Other devices of the same machine, which hold and compute what this one does not: further GPUs, then the host."""
+        return self._beside
+
+    @property
+    def parts(self) -> tuple[Hardware, ...]:
+        """All devices of the machine, this one first; equal ones that work together are one part."""
+        return (self, *self._beside)
+
+    @property
+    def host(self) -> Hardware | None:
+        """The CPU whose memory the machine's GPUs stand beside; None where none is named."""
+        return next((part for part in self._beside if part.kind == "cpu"), None)
+
+    def joined(self, others: tuple[Hardware, ...]) -> Hardware:
+        """The machine of it and *others*, a host among these last."""
+        return self.model_copy(update={"_beside": others})
+
+    def alone(self) -> Hardware:
+        """The same device without what stands beside it."""
+        return self.joined(()) if self._beside else self
+
+    def with_memory(self, n_bytes: float, how: str) -> Hardware:
+        """The same device with another size of its main memory, and as fast."""
+        size = Figure.model_construct(value=n_bytes / GI, provenance="datasheet", how=how)
+        nothing = {"capacity_kib": None, "capacity_mib": None, "reserved_gib": None}
+        main = self.main_memory.model_copy(update={**nothing, "capacity_gib": size})
+        return self.model_copy(update={"memory": (*self.memory[:-1], main)})
 
     @property
     def main_memory(self) -> MemoryLevel:
@@ -289,23 +317,3 @@ class Hardware(Spec):
             changes = {"memory": tuple(level.times(n_devices) for level in self.memory), "peaks_tflops": peaks}
         title = f"{n_devices} x {self.title or self.name}"
         return self.model_copy(update={**changes, "title": title, "_n_devices": n_devices})
-
-
-def load_hardware(given: str | Path) -> Hardware:
-    """A device by shipped name or YAML file, or several as `2xrtx-3090`; InputError if it is unusable."""
-    count, one = counted_device(given) if isinstance(given, str) else (None, given)
-    device = load_spec(find(one, shelf("hardware"), "hardware"), Hardware)
-    return device if count is None else device.model_copy(update={"_asked": count})
-
-
-def counted_device(given: str) -> tuple[int | None, str]:
-    """How many of which device: a file or device whose own name begins with a number is one."""
-    folder = shelf("hardware")
-    is_one = is_file(folder / f"{given.lower()}.yaml") or is_file(Path(given)) or look_up(given, folder).name
-    return (None, given) if is_one else split_count(given)
-
-
-def refuse_several(hardware: Hardware, what: str) -> None:
-    """InputError where a name stands for several devices, and *what* is of one."""
-    if hardware.asked and hardware.asked > 1:
-        raise InputError(f"{what} is of one device, not of {hardware.asked} x {hardware.name}: leave the number out")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -286,11 +286,27 @@ def store(model: Model, weights: Weights) -> tuple[StoredTensor, ...]:
 
     ValueError names a tensor whose rows do not divide into the blocks of its format.
     """
-    found = []
-    for shape, tensor, slots in _slots(model):
-        formats = Counter(map(weights.choose, slots))
-        found += [StoredTensor(tensor, shape, fmt, n, tensor_bytes(tensor, fmt)) for fmt, n in formats.items()]
-    return tuple(found)
+    return tuple(
+        stored
+        for shape, tensor, slots in _slots(model)
+        for stored in _stored(shape, tensor, map(weights.choose, slots))
+    )
+
+
+@lru_cache(maxsize=256)
+def store_of(model: Model, weights: Weights, shape: int, indices: tuple[int, ...]) -> tuple[StoredTensor, ...]:
+    """The same of the layers of one shape that stand at *indices*."""
+    places = [model.shapes[shape][1].index(index) for index in indices]
+    return tuple(
+        stored
+        for each, tensor, slots in _slots(model)
+        if each == shape
+        for stored in _stored(shape, tensor, (weights.choose(slots[place]) for place in places))
+    )
+
+
+def _stored(shape: int, tensor: Tensor, formats: Iterable[Format]) -> list[StoredTensor]:
+    return [StoredTensor(tensor, shape, fmt, n, tensor_bytes(tensor, fmt)) for fmt, n in Counter(formats).items()]
 
 
 @lru_cache(maxsize=256)

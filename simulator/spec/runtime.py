@@ -92,6 +92,11 @@ class Runtime(Spec):
     repacks: dict[str, tuple[str, ...]] = Field({}, max_length=16)
     scratch_tokens: int = Field(0, ge=0, le=1_000_000)  # rows of logits that its compute buffer holds
     memory_share: float = Field(1.0, gt=0, le=1)  # of what a device can give
+    # Tokens at once from which weights that lie in a host's memory are brought to the GPU, which computes them; None: never.
+    brings_from: int | None = Field(None, ge=1, le=1_000_000)
+    move_us: Figure | None = (
+        None  # of what passes through the layers from one part of a machine to another, beside the link's own
+    )
     keeps_lookup_on_host: bool = (
         False  # embeddings whose rows are looked up stay in the memory of the machine around a card
     )

@@ -7,7 +7,7 @@ from simulator.calibration import kernel_tables
 from simulator.calibration.kernel_tables import Table, package_folder, touched_experts
 from simulator.calibration.tables import layers, left_out_error, main, matrices, nearest_line, report
 from simulator.errors import InputError
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.runtime import load_runtime
 
 SIZES = (1024, 2048, 4096, 8192, 16384)

@@ -8,8 +8,8 @@ from own_csv import csv_of
 
 from simulator.cli import main
 from simulator.commands.learned_file import with_section
-from simulator.spec.hardware import load_hardware
 from simulator.spec.library import shelf
+from simulator.spec.machine import load_hardware
 from simulator.spec.own_figures import basis_of
 
 GPU = {"device": "rtx-4080", "backend": "cuda", "threads": ""}

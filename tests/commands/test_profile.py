@@ -15,7 +15,7 @@ from simulator.commands import profile_cpu
 from simulator.commands.hardware_file import to_yaml
 from simulator.engine import compiled
 from simulator.machine import host as hosts
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from simulator.probe.clock import Sample
 from simulator.probe.cuda import device as cuda_device
 from simulator.probe.cuda.describe import LAUNCH, MULTIPLY_ADD, SIZES, TRANSFERS, product_name, stream_name
 from simulator.probe.cuda.device import Gpu
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 from simulator.units import GI, MI
 
 CARD = Gpu(0, "NVIDIA H100 80GB HBM3", (9, 0), 132, 80 * GI, 78 * GI, l2_bytes=48 * MI)

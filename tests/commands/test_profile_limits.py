@@ -4,7 +4,7 @@ from messages import message_of
 from profiling import child, ended, profile_here
 
 from simulator.commands import profile_cpu
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 
 
 def test_one_core_is_enough(folder):

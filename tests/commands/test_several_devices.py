@@ -14,7 +14,7 @@ from simulator.commands import report
 from simulator.report.charts.rates import batch_chart
 from simulator.report.grid import build_grids
 from simulator.report.measured import load_measured
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from simulator.cli import COMMANDS, app, main
 from simulator.errors import InputError, plain_line, plain_text, printable
 from simulator.importers.open import load_model
 from simulator.report.pictures import draw_both
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.runtime import load_runtime
 
 EVIL = "red\x1b[31m bell\x07 turned\u202e mark\u200f csi\x9b"

@@ -4,8 +4,8 @@ import pytest
 from claimed import shipped
 
 from simulator import Workload, load_hardware, scenario
+from simulator.forecast.capacity import largest_batch
 from simulator.forecast.fit import cache_held, repacked_bytes
-from simulator.forecast.scenario import largest_batch
 from simulator.importers.open import load_model
 from simulator.report.kept import cache_kept
 from simulator.report.remarks import capacity

@@ -9,8 +9,8 @@ from simulator.forecast.parallel import Layout, busiest_share, copies_held, mess
 from simulator.importers.open import load_model
 from simulator.spec.exchange import Exchange
 from simulator.spec.figure import Figure
-from simulator.spec.hardware import load_hardware
 from simulator.spec.links import Link
+from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.runtime import load_runtime
 from simulator.spec.workload import Workload

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from simulator.errors import InputError
 from simulator.forecast.predict import predict
 from simulator.importers.open import load_model
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.library import names, shelf
+from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Model
 from simulator.spec.quant import FORMATS

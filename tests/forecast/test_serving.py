@@ -7,8 +7,8 @@ import pytest
 from simulator.errors import InputError
 from simulator.forecast.serving import REQUESTS_PER_USER, Server, serve, serve_all
 from simulator.importers.open import load_model
-from simulator.spec.hardware import load_hardware
 from simulator.spec.layout import Layout
+from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.quant import FORMATS
 from simulator.spec.runtime import load_runtime

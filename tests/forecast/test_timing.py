@@ -5,14 +5,16 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.forecast.bandwidth import bandwidth_of
+from simulator.forecast.capacity import largest_batch, largest_context
 from simulator.forecast.fit import memory_needed
 from simulator.forecast.interval import expected_spread
 from simulator.forecast.predict import predict, prompt_seconds
-from simulator.forecast.scenario import largest_batch, largest_context, scenario
+from simulator.forecast.scenario import scenario
 from simulator.forecast.step import threads_of
 from simulator.spec.backend import Backend, ceiling_peak
 from simulator.spec.figure import Figure
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.memory import MemoryLevel
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, weight_bytes

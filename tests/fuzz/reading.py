@@ -25,7 +25,8 @@ from simulator.forecast.scenario import scenario
 from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model, load_routing
 from simulator.importers.serving import is_serving, load_serving
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.model import weight_bytes
 from simulator.spec.runtime import Runtime, load_runtime
 

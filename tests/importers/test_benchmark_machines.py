@@ -4,7 +4,7 @@ import pytest
 from bench_output import RUN, TABLE, as_csv, as_json
 
 from simulator.importers.measurements import load_measurements
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 
 ON_CPU = RUN | {"gpu_info": "", "backends": "CPU"}
 SAME, OTHER, UNKNOWN = "same", "other", "unknown"

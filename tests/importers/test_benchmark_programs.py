@@ -37,7 +37,7 @@ from program_output import (
 from simulator.importers.benchmarks.runs import DRAFTED, END_TO_END, PROMPT_ONLY, SEVERAL_REQUESTS
 from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 
 QWEN = "qwen3-8b"
 

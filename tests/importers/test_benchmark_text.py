@@ -12,7 +12,7 @@ from simulator.importers.benchmarks.programs import PROGRAMS
 from simulator.importers.benchmarks.source import MOST_LINES
 from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 
 LOG = """\
 ggml_cuda_init: found 1 CUDA devices:

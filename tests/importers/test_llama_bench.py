@@ -9,7 +9,7 @@ from gguf_files import write as write_gguf
 from simulator.errors import InputError
 from simulator.importers.measurements import READ, load_measurements
 from simulator.importers.open import load_model
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 
 GPU = "rtx-4080"
 

@@ -13,7 +13,7 @@ from own_csv import HEAD, ONE_AND_TWO, csv_of
 from simulator.errors import InputError
 from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import weight_bytes
 from simulator.units import GI

@@ -12,7 +12,7 @@ from simulator.judge import learning as learning_module
 from simulator.judge.halves import halves
 from simulator.judge.learning import NOT_FITTED, SEVERAL, learn
 from simulator.judge.score import score
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.runtime import load_runtime
 
 GPU = load_hardware("rtx-4090")

@@ -10,8 +10,8 @@ from simulator.importers.serving import load_serving
 from simulator.judge import left_out
 from simulator.judge.folds import DEVICE_FOLDS, MODEL_FOLDS, device_folds, device_group, model_folds
 from simulator.judge.left_out import runtime_for
-from simulator.spec.hardware import load_hardware
 from simulator.spec.library import MEASURED, SERVED
+from simulator.spec.machine import load_hardware
 from simulator.spec.runtime import load_runtime
 
 CARD = load_hardware("rtx-3060")

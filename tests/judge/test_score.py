@@ -12,7 +12,7 @@ from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model
 from simulator.importers.records import Published
 from simulator.judge.score import MORE_MEMORY, Score, score
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded
 
 # ---- the summary ----

@@ -11,7 +11,8 @@ from simulator.commands.hardware_file import to_yaml
 from simulator.forecast.scenario import scenario
 from simulator.probe.describe import identity
 from simulator.report.profile import print_profile
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.schema import check
 from simulator.units import GI, KI, MI, format_capacity
 

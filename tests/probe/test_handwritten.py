@@ -8,8 +8,9 @@ from readings import HOSTS, described, figure_of
 
 from simulator.commands.hardware_file import to_yaml
 from simulator.probe.merge import fields_of, merge
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
 from simulator.spec.library import shelf
+from simulator.spec.machine import load_hardware
 from simulator.spec.schema import check
 from simulator.spec.yamlfiles import read_yaml
 

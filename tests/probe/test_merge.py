@@ -9,7 +9,8 @@ from readings import HOSTS, PI5, SERVER, described, figure_of
 from simulator.commands.hardware_file import to_yaml
 from simulator.machine.host import Cache
 from simulator.probe.merge import KEPT_RUNS, is_measured, merge
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.schema import check
 from simulator.spec.yamlfiles import read_yaml
 from simulator.units import KI

@@ -5,7 +5,8 @@ from samples import BATCHES, measurement, sample
 
 from simulator import scenario
 from simulator.errors import InputError
-from simulator.forecast.scenario import largest_batch, usual_formats
+from simulator.forecast.capacity import largest_batch
+from simulator.forecast.scenario import usual_formats
 from simulator.report.charts.bars import formats_chart, speed_chart
 from simulator.report.charts.chart import table_of
 from simulator.report.charts.experts import experts_chart, routing_chart
@@ -18,8 +19,8 @@ from simulator.report.charts.traffic import bytes_chart
 from simulator.report.drawing.picture import draw_chart
 from simulator.report.drawing.style import styled
 from simulator.report.pictures import report_charts
-from simulator.spec.hardware import load_hardware
 from simulator.spec.library import names, shelf
+from simulator.spec.machine import load_hardware
 
 BOARD = "pi5-16gb"
 

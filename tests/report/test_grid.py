@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from simulator.errors import InputError
-from simulator.forecast.scenario import largest_context, scenario
+from simulator.forecast.capacity import largest_context
+from simulator.forecast.scenario import scenario
 from simulator.report.crossings import crossings
 from simulator.report.grid import build_grids
 from simulator.report.page_data import BOUND_LETTERS, as_data

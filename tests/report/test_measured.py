@@ -9,7 +9,7 @@ from simulator.errors import InputError
 from simulator.forecast.scenario import scenario
 from simulator.importers.open import load_model
 from simulator.report.measured import load_measured
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 
 
 def test_a_run_of_validate_is_read_with_its_scatter(tmp_path):

@@ -17,7 +17,7 @@ from simulator.importers.open import load_model
 from simulator.report.grid import build_grids
 from simulator.report.measured import Measured
 from simulator.report.page import MOST_MEASURED, SHOWN_ROWS, page
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded
 from simulator.units import format_gib, format_number
 

@@ -16,7 +16,8 @@ from simulator.report.drawing import files
 from simulator.report.drawing.device import draw, write_plot
 from simulator.report.drawing.labels import spread_apart
 from simulator.report.roofline_data import ceilings_of, dots_of, format_binary, origin
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import load_hardware
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from simulator.forecast.scenario import scenario
 from simulator.report.remarks import assumptions, rests_on
 from simulator.spec import quant
 from simulator.spec.figure import Figure
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
 from simulator.spec.library import RUNTIMES, names, shelf
+from simulator.spec.machine import load_hardware
 from simulator.spec.memory import INTERPOLATED
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model

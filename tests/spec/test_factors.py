@@ -8,9 +8,9 @@ import pytest
 from simulator.spec import factors
 from simulator.spec.backend import fitted_backend
 from simulator.spec.factors import APIS, Factor, Place, family, generation, share, share_of
-from simulator.spec.hardware import load_hardware
 from simulator.spec.kernels import Kernels
 from simulator.spec.library import RUNTIMES, names, shelf
+from simulator.spec.machine import load_hardware
 from simulator.spec.quant import FORMATS
 from simulator.spec.runtime import load_runtime
 

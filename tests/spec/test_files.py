@@ -4,8 +4,8 @@ import pytest
 
 from simulator.importers.open import load_model
 from simulator.spec.figure import Figure
-from simulator.spec.hardware import load_hardware
 from simulator.spec.library import RUNTIMES, entries, names, shelf
+from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.runtime import load_runtime
 

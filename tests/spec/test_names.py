@@ -10,8 +10,8 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.importers.open import load_model
-from simulator.spec.hardware import load_hardware
 from simulator.spec.library import RUNTIMES, entries, names, shelf
+from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import MIXES, parse_weights
 from simulator.spec.names import is_same, meaning, split_count, words
 from simulator.spec.quant import CACHE_FORMATS, FORMATS, SPELLINGS, format_called, parse_cache_format

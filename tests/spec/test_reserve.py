@@ -11,8 +11,9 @@ from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model
 from simulator.judge.score import MORE_MEMORY, score
 from simulator.report.remarks import capacity, reserved
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
 from simulator.spec.library import names, shelf
+from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import looked_up_bytes
 from simulator.spec.reserve import reserve_of

@@ -9,7 +9,7 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.spec.figure import Figure
-from simulator.spec.hardware import load_hardware
+from simulator.spec.machine import load_hardware
 from simulator.spec.model import Layer, Repeat
 from simulator.spec.schema import Field, OneOf, Spec, accepts, check, rule, rule_for
 

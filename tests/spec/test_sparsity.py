@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from simulator.errors import InputError
-from simulator.forecast.scenario import scenario, with_density
+from simulator.forecast.density import with_density
+from simulator.forecast.scenario import scenario
 from simulator.spec.density import Density, parse_density
 from simulator.spec.model import Loaded, Model
 from simulator.spec.sparsity import LAW, Sparsity, optimal_sparsity, parse_sparsity, q_sparse_loss

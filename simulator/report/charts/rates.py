@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from simulator.forecast.capacity import largest_context
 from simulator.forecast.prediction import Prediction
-from simulator.forecast.scenario import Scenario, largest_context
+from simulator.forecast.scenario import Scenario
 from simulator.report.charts.chart import BAND, BATCH, CHANGES, Chart, Mark, Panel, Series
 from simulator.report.charts.measurements import error_bar, is_near, measured_of
 from simulator.report.charts.naming import by_device, colours_of, line_name, model_name, panel_note, subtitle

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simulator.forecast.scenario import Scenario, largest_batch
+from simulator.forecast.capacity import largest_batch
+from simulator.forecast.scenario import Scenario
 from simulator.report import roofline_data
 from simulator.report.charts.chart import Chart, Panel, Series, floats
 from simulator.report.charts.naming import by_device, colours_of, line_name, panel_note, subtitle

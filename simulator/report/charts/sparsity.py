@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from simulator.forecast.scenario import Scenario, largest_batch
+from simulator.forecast.capacity import largest_batch
+from simulator.forecast.scenario import Scenario
 from simulator.report.charts.chart import Chart, Panel, Series, floats
 from simulator.report.charts.naming import panel_title, subtitle
 from simulator.report.charts.source import source_of

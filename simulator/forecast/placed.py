@@ -1,0 +1,111 @@
+"""A step on a machine of several parts: each operation on its part, one after the other, and what goes over the links between.
+
+Weights in the host's memory are computed by the host, or brought to the GPU first, as the runtime does it: always (`crosses` of a
+placement), or from so many tokens at once on (`brings_from` of a runtime), where reading them over the link once pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from simulator.forecast.ops import Cost, Message, Op
+from simulator.forecast.roofline import TimedOp, brought, ceiling_seconds, either, host_link, time_moves, time_ops
+from simulator.spec.hardware import Hardware
+from simulator.spec.model import Model
+from simulator.spec.placement import Placement
+from simulator.spec.quant import FORMATS
+from simulator.spec.runtime import Runtime
+from simulator.spec.workload import Workload
+from simulator.units import GIGA
+
+VALUE_BYTES = 4  # of what passes from part to part: llama.cpp keeps activations in float32
+
+
+def time_placed(
+    model: Model, hardware: Hardware, runtime: Runtime, load: Workload, ops: Sequence[Op], placement: Placement
+) -> tuple[TimedOp, ...]:
+    """Forecast seconds of each operation of a step where its placement has it, and of what moves between the parts."""
+    found: dict[int, TimedOp] = {}
+    on_gpu = is_brought(runtime, load, placement)
+    host = len(hardware.parts) - 1
+    for place in range(len(hardware.parts)):
+        mine = {number: op for number, op in enumerate(ops) if op.place == place}
+        if not mine:
+            continue
+        is_host = place == host and hardware.host is not None
+        found |= _timed(mine, hardware.parts[place], runtime, load)
+        if is_host and np.any(on_gpu):
+            weighed = {
+                number: op for number, op in mine.items() if np.any(op.cost.weight_bytes) or op.part == "experts"
+            }
+            weighed |= {number: op for number, op in mine.items() if placement.crosses}
+            link = host_link(hardware, host, 0)
+            for number, timed in _timed(weighed, hardware.parts[0], runtime, load).items():
+                found[number] = either(on_gpu, brought(timed, link), found[number])
+    moves = time_moves(moves_of(model, load, placement, on_gpu), hardware, runtime)
+    return (*(found[number] for number in range(len(ops))), *moves)
+
+
+def is_brought(runtime: Runtime, load: Workload, placement: Placement) -> Any:
+    """Whether weights that lie in the host's memory are computed by the first GPU: for each point of the grid."""
+    if placement.crosses:
+        return True
+    return False if runtime.brings_from is None else np.asarray(load.new_tokens) >= runtime.brings_from
+
+
+def moves_of(model: Model, load: Workload, placement: Placement, on_gpu: Any) -> tuple[Op, ...]:
+    """What passes through the layers, at each change from part to part; nothing where the GPU computes what lies in RAM."""
+    stays = np.where(on_gpu, 0.0, 1.0)[()] if placement.crosses or not any(placement.layers) else 1.0
+    n_bytes = VALUE_BYTES * model.d_model * load.new_tokens
+    return tuple(
+        Op(
+            "model", "communication", "to another part", FORMATS["f32"], count, Cost(),
+            message=Message("move", n_bytes * stays, 2, to), place=place, launches=stays,
+        )
+        for (place, to), count in placement.moves(model).items()
+    )  # fmt: skip
+
+
+def ceiling_placed(
+    hardware: Hardware, runtime: Runtime, load: Workload, ops: Sequence[Op], placement: Placement
+) -> Any:
+    """Seconds at datasheet bandwidths and peaks, each part in its turn and nothing told between them."""
+    on_gpu = is_brought(runtime, load, placement)
+    host, seconds = len(hardware.parts) - 1, 0.0
+    for place, part in enumerate(hardware.parts):
+        mine = [op for op in ops if op.place == place]
+        if not mine:
+            continue
+        there = _ceiling(mine, part, runtime, load)
+        if place == host and hardware.host is not None and np.any(on_gpu):
+            link = host_link(hardware, host, 0)
+            over_link = sum(op.count * op.cost.weight_bytes for op in mine) / (link.gb_per_s.value * GIGA)
+            there = np.where(
+                on_gpu, np.minimum(there, over_link + _ceiling(mine, hardware.parts[0], runtime, load)), there
+            )
+        seconds = seconds + there
+    return seconds
+
+
+def _ceiling(ops: Sequence[Op], part: Hardware, runtime: Runtime, load: Workload) -> Any:
+    return ceiling_seconds(ops, part, runtime.backend(part), threads_of(part, load), _working_set(ops, load))
+
+
+def _timed(ops: dict[int, Op], part: Hardware, runtime: Runtime, load: Workload) -> dict[int, TimedOp]:
+    working_set = _working_set(ops.values(), load)
+    timed = time_ops(tuple(ops.values()), part, runtime.backend(part), threads_of(part, load), working_set, working_set)
+    return dict(zip(ops, timed, strict=True))
+
+
+def _working_set(ops, load: Workload) -> Any:
+    """Bytes that come round again on a part: all weights that lie there, and one sequence's cache."""
+    held = sum(op.count * (op.cost.weight_bytes / op.touched + op.cost.cache_read_bytes / load.batch) for op in ops)
+    return np.maximum(held, 1.0)
+
+
+def threads_of(hardware: Hardware, load: Workload) -> int | None:
+    """Threads that decode; None on a GPU."""
+    return (load.threads or hardware.threads or hardware.cores) if hardware.kind == "cpu" else None

@@ -1,0 +1,145 @@
+"""Devices by name or file, alone, several of a kind, or as the parts of one machine: `2xrtx-3090+ryzen-7950x`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from simulator.errors import InputError, printable
+from simulator.spec.hardware import Hardware
+from simulator.spec.library import find, is_file, look_up, shelf
+from simulator.spec.links import Link
+from simulator.spec.names import split_count
+from simulator.spec.schema import Field, Spec
+from simulator.spec.shipped import load_spec
+from simulator.spec.textfiles import MAX_YAML_BYTES, read_text
+from simulator.units import GI
+
+MAX_PARTS = 16
+MAX_RAM_GIB = 100_000
+
+
+class Machine(Spec):
+    """GPUs with the host that they stand in, as a file of somebody's own names them."""
+
+    name: str = Field(min_length=1, max_length=200)
+    title: str = ""
+    parts: tuple[str, ...] = Field(min_length=1, max_length=MAX_PARTS)  # names, or paths of device files
+    ram_gib: float | None = Field(None, gt=0, le=MAX_RAM_GIB)  # of the host
+    notes: str = ""
+
+
+def load_hardware(given: str | Path) -> Hardware:
+    """A device by shipped name or YAML file, several as `2xrtx-3090`, or a machine of parts as `rtx-3090+ryzen-7950x`.
+
+    InputError if it is unusable.
+    """
+    if isinstance(given, str) and "+" in given and not is_file(Path(given)):
+        return join([_counted(name.strip()) for name in _names(given)], printable(given))
+    return _counted(given)
+
+
+def _names(text: str) -> list[str]:
+    names = text.split("+")
+    if not all(name.strip() for name in names):
+        raise InputError(f"{printable(text)}: a device is missing at a plus, write rtx-3090+ryzen-7950x")
+    if len(names) > MAX_PARTS:
+        raise InputError(f"{len(names):,} parts are too many for one machine (at most {MAX_PARTS})")
+    return names
+
+
+def _counted(given: str | Path) -> Hardware:
+    count, one = counted_device(given) if isinstance(given, str) else (None, given)
+    device = _load(find(one, shelf("hardware"), "hardware"))
+    if count is None:
+        return device
+    if device.beside:
+        raise InputError(
+            f"{count} x {device.name}: is a machine of several devices; name one of it, or several parts in its file"
+        )
+    return device.model_copy(update={"_asked": count})
+
+
+def _load(path: Path) -> Hardware:
+    if not _is_machine(path):
+        return load_spec(path, Hardware)
+    machine = load_spec(path, Machine)
+    found = [_counted(_beside(name, path)) for name in machine.parts]
+    whole = join(found, f"{path}: parts")
+    if machine.ram_gib:
+        whole = with_ram(whole, machine.ram_gib * GI, f"{path}: ram_gib")
+    return whole
+
+
+def _is_machine(path: Path) -> bool:
+    """Whether a file names the parts of a machine."""
+    if path.parent == shelf("hardware"):
+        return False
+    return any(line.startswith("parts:") for line in read_text(path, MAX_YAML_BYTES).splitlines())
+
+
+def _beside(name: str, path: Path) -> str:
+    """A file that stands beside the machine's own is found from anywhere."""
+    other = path.parent / name
+    return str(other) if is_file(other) else name
+
+
+def join(parts: Sequence[Hardware], where: str) -> Hardware:
+    """One machine of some devices: GPUs and at most one CPU, their host; InputError names what cannot stand together."""
+    hosts = [part for part in parts if part.kind == "cpu"]
+    devices = [part for part in parts if part.kind != "cpu"]
+    inner = next((part for part in parts if part.beside), None)
+    if inner is not None:
+        raise InputError(f"{where}: {inner.name} is a machine of parts itself: name its parts instead")
+    if len(hosts) > 1 or (hosts and hosts[0].count > 1):
+        raise InputError(f"{where}: a machine has one host, these are more: {', '.join(each.label for each in hosts)}")
+    if hosts and not devices:
+        return hosts[0]
+    shared = next((part for part in devices if not part.has_own_memory), None)
+    if shared is not None and len(parts) > 1:
+        raise InputError(
+            f"{where}: the GPU of {shared.name} has no memory of its own: it is forecast alone, or as several of its machines"
+        )
+    return devices[0].joined((*devices[1:], *hosts))
+
+
+def with_ram(hardware: Hardware, n_bytes: float, how: str = "as asked") -> Hardware:
+    """The same machine with so many bytes of RAM; InputError for a card whose host is not named."""
+    if hardware.host is not None:
+        others = tuple(part.with_memory(n_bytes, how) if part.kind == "cpu" else part for part in hardware.beside)
+        return hardware.joined(others)
+    if hardware.has_own_memory:
+        raise InputError(
+            f"RAM of {hardware.label}: whose it is has to be known: name the host with it, as in {hardware.label}+ryzen-7950x "
+            "(roofcast list hardware cpu)"
+        )
+    return hardware.with_memory(n_bytes, how)
+
+
+def link_between(one: Hardware, other: Hardware) -> Link | None:
+    """The link over which two parts of a machine reach each other: PCIe, as slow as the slower one's; None if no file names one."""
+    found = [_bus(part) for part in (one, other)]
+    known = [link for link in found if link is not None]
+    gpu_has_none = any(link is None and part.kind == "gpu" for link, part in zip(found, (one, other), strict=True))
+    return None if gpu_has_none or not known else min(known, key=lambda link: link.bytes_per_s)
+
+
+def _bus(part: Hardware) -> Link | None:
+    """The fastest of its links to a host."""
+    buses = [link for link in part.links if link.name.startswith(("PCIe", "NVLink-C2C"))]
+    return max(buses, key=lambda link: link.gb_per_s.value, default=None)
+
+
+def counted_device(given: str) -> tuple[int | None, str]:
+    """How many of which device: a file or device whose own name begins with a number is one."""
+    folder = shelf("hardware")
+    is_one = is_file(folder / f"{given.lower()}.yaml") or is_file(Path(given)) or look_up(given, folder).name
+    return (None, given) if is_one else split_count(given)
+
+
+def refuse_several(hardware: Hardware, what: str) -> None:
+    """InputError where a name stands for several devices, and *what* is of one."""
+    if hardware.beside:
+        raise InputError(f"{what} is of one device, not of {hardware.label}: name one part of it")
+    if hardware.asked and hardware.asked > 1:
+        raise InputError(f"{what} is of one device, not of {hardware.asked} x {hardware.name}: leave the number out")

@@ -1,0 +1,120 @@
+"""Which part of a machine holds and computes what of a model: layers, and tensors that lie apart from their layer.
+
+A part is a place in `Hardware.parts`: the first device is 0, its host the last.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import NamedTuple
+
+from simulator.spec.layers.ffn import Experts
+from simulator.spec.model import Model
+
+EXPERTS = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps", "ffn_gate_up_exps")  # a mixture's large tensors
+
+
+class Group(NamedTuple):
+    """Equal layers that lie in the same places."""
+
+    shape: int  # which entry of the model's shapes they belong to
+    indices: tuple[int, ...]  # where they stand
+    place: int = 0  # the part that computes them
+    apart: tuple[tuple[str, int], ...] = ()  # roles of tensors on other parts, and which
+
+    def place_of(self, role: str) -> int:
+        """The part on which a tensor lies."""
+        return dict(self.apart).get(role, self.place)
+
+    @property
+    def experts_place(self) -> int:
+        """The part on which most of the experts' tensors lie, which computes what lies between them."""
+        found = [place for role, place in self.apart if role in EXPERTS]
+        return max(set(found), key=found.count) if len(found) > 1 else self.place
+
+
+@dataclass(frozen=True)
+class Placement:
+    """For each layer the part that it lies on and is computed by, and what of it lies elsewhere.
+
+    `crosses`: weights that lie in the host's memory are brought over the link in each step and computed by the device, as vLLM's
+    offload has it, instead of being computed where they lie.
+    """
+
+    layers: tuple[int, ...]
+    head: int = 0
+    apart: Mapping[tuple[int, str], int] = field(default_factory=lambda: MappingProxyType({}))
+    crosses: bool = False
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether everything lies on the first part."""
+        return not any((*self.layers, self.head, *self.apart.values()))
+
+    @cached_property
+    def _by_layer(self) -> dict[int, tuple[tuple[str, int], ...]]:
+        found: dict[int, list[tuple[str, int]]] = defaultdict(list)
+        for (layer, role), place in self.apart.items():
+            if place != self.layers[layer]:
+                found[layer].append((role, place))
+        return {layer: tuple(sorted(roles)) for layer, roles in found.items()}
+
+    def groups(self, model: Model) -> tuple[Group, ...]:
+        """The model's layers, those together that are equal and lie in the same places; in the order of its shapes."""
+        found = []
+        for shape, (_, indices, _) in enumerate(model.shapes[1:], start=1):
+            alike: dict[tuple, list[int]] = defaultdict(list)
+            for index in indices:
+                alike[self.layers[index], self._by_layer.get(index, ())].append(index)
+            found += [Group(shape, tuple(where), *key) for key, where in alike.items()]
+        return tuple(found)
+
+    def moves(self, model: Model) -> dict[tuple[int, int], int]:
+        """How often what passes through the layers goes from one part to another in a step, by both."""
+        found: dict[tuple[int, int], int] = defaultdict(int)
+        at = self.layers[0]
+        for index, layer in enumerate(model.stack):
+            route = [self.layers[index]]
+            if isinstance(layer.ffn, Experts) and index in self._by_layer:
+                route += [
+                    Group(0, (index,), self.layers[index], self._by_layer[index]).experts_place,
+                    self.layers[index],
+                ]
+            elif index in self._by_layer:
+                route += [place for role, place in self._by_layer[index] if role.startswith("ffn")][:1]
+            for place in route:
+                if place != at:
+                    found[at, place] += 1
+                at = place
+        if self.head != at:
+            found[at, self.head] += 1
+        return dict(found)
+
+
+def whole(model: Model) -> tuple[Group, ...]:
+    """The groups of a model that lies in one place."""
+    return tuple(Group(shape, indices) for shape, (_, indices, _) in enumerate(model.shapes) if shape)
+
+
+def by_layers(counts: Sequence[int]) -> Placement:
+    """The first layers on the first part, so many of them as *counts* says, the next on the next; the head with the last."""
+    layers = tuple(place for place, count in enumerate(counts) for _ in range(count))
+    return Placement(layers, head=layers[-1])
+
+
+def experts_apart(model: Model, n_layers: int, part: int, base: Placement | None = None) -> Placement:
+    """The experts of the first *n_layers* layers on another part (llama.cpp's --n-cpu-moe), all else as in *base*."""
+    base = base or Placement((0,) * len(model.stack))
+    apart = {
+        (index, tensor.role): part
+        for layer, indices, tensors in model.shapes[1:]
+        for index in indices
+        if index < n_layers and isinstance(layer.ffn, Experts)
+        for tensor in tensors
+        if tensor.copies > 1
+    }
+    return Placement(base.layers, base.head, MappingProxyType({**base.apart, **apart}), base.crosses)
