@@ -90,7 +90,7 @@ class Op:
     part: str  # attention, cache, ffn, experts, shared, router, vectors, head, embedding, communication
     name: str  # the tensor's role, or what is done
     format: Format  # of what it reads
-    count: int
+    count: float
     cost: Cost
     launches: float = 1.0  # separate kernels, in a runtime that fuses nothing
     sharers: Any = 1.0  # tokens that are multiplied with each weight read

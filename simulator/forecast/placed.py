@@ -38,14 +38,10 @@ def time_placed(
         is_host = place == host and hardware.host is not None
         found |= _timed(mine, hardware.parts[place], runtime, load)
         if is_host and np.any(on_gpu):
-            weighed = {
-                number: op for number, op in mine.items() if np.any(op.cost.weight_bytes) or op.part == "experts"
-            }
-            weighed |= {number: op for number, op in mine.items() if placement.crosses}
             link = host_link(hardware, host, 0)
-            for number, timed in _timed(weighed, hardware.parts[0], runtime, load).items():
-                found[number] = either(on_gpu, brought(timed, link), found[number])
-    moves = time_moves(moves_of(model, load, placement, on_gpu), hardware, runtime)
+            for number, timed in _timed(mine, hardware.parts[0], runtime, load).items():
+                found[number] = either(on_gpu, brought(timed, link, crossing_bytes(timed.op, placement)), found[number])
+    moves = time_moves(moves_of(hardware, model, load, placement, on_gpu), hardware, runtime)
     return (*(found[number] for number in range(len(ops))), *moves)
 
 
@@ -56,17 +52,32 @@ def is_brought(runtime: Runtime, load: Workload, placement: Placement) -> Any:
     return False if runtime.brings_from is None else np.asarray(load.new_tokens) >= runtime.brings_from
 
 
-def moves_of(model: Model, load: Workload, placement: Placement, on_gpu: Any) -> tuple[Op, ...]:
-    """What passes through the layers, at each change from part to part; nothing where the GPU computes what lies in RAM."""
-    stays = np.where(on_gpu, 0.0, 1.0)[()] if placement.crosses or not any(placement.layers) else 1.0
-    n_bytes = VALUE_BYTES * model.d_model * load.new_tokens
-    return tuple(
-        Op(
-            "model", "communication", "to another part", FORMATS["f32"], count, Cost(),
-            message=Message("move", n_bytes * stays, 2, to), place=place, launches=stays,
+def crossing_bytes(op: Op, placement: Placement) -> Any:
+    """What of an operation on the host goes to the GPU that computes it: its weights, and caches where those lie in RAM, too."""
+    return op.cost.weight_bytes if placement.crosses else op.cost.weight_bytes + op.cost.cache_bytes
+
+
+def moves_of(hardware: Hardware, model: Model, load: Workload, placement: Placement, on_gpu: Any) -> tuple[Op, ...]:
+    """What passes through the layers at each change from part to part: none to and from the host where the GPU computes its layers."""
+    host = len(hardware.parts) - 1 if hardware.host else None
+    found = []
+    for move, count in placement.moves(model).items():
+        n_moves = np.where(on_gpu, 0.0, float(count))[()] if host in (move.place, move.to) else float(count)
+        n_bytes = VALUE_BYTES * move.values * load.new_tokens
+        message = Message("move", n_bytes, 2, move.to)
+        found.append(
+            Op(
+                "model",
+                "communication",
+                "to another part",
+                FORMATS["f32"],
+                n_moves,
+                Cost(),
+                message=message,
+                place=move.place,
+            )
         )
-        for (place, to), count in placement.moves(model).items()
-    )  # fmt: skip
+    return tuple(found)
 
 
 def ceiling_placed(
@@ -82,7 +93,7 @@ def ceiling_placed(
         there = _ceiling(mine, part, runtime, load)
         if place == host and hardware.host is not None and np.any(on_gpu):
             link = host_link(hardware, host, 0)
-            over_link = sum(op.count * op.cost.weight_bytes for op in mine) / (link.gb_per_s.value * GIGA)
+            over_link = sum(op.count * crossing_bytes(op, placement) for op in mine) / (link.gb_per_s.value * GIGA)
             there = np.where(
                 on_gpu, np.minimum(there, over_link + _ceiling(mine, hardware.parts[0], runtime, load)), there
             )

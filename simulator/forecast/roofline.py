@@ -104,9 +104,9 @@ def time_moves(ops: Sequence[Op], hardware: Hardware, runtime: Runtime) -> tuple
     return tuple(found)
 
 
-def brought(timed: TimedOp, link: Link) -> TimedOp:
-    """An operation whose weights have to come over a link before it begins."""
-    link_s = timed.op.cost.weight_bytes / link.bytes_per_s
+def brought(timed: TimedOp, link: Link, n_bytes: Any) -> TimedOp:
+    """An operation of whose inputs so many bytes have to come over a link before it begins."""
+    link_s = n_bytes / link.bytes_per_s
     return replace(timed, link_s=timed.link_s + link_s, link=link.gb_per_s)
 
 

@@ -13,9 +13,18 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from simulator.spec.layers.ffn import Experts
+from simulator.spec.layers.layer import Layer
 from simulator.spec.model import Model
 
 EXPERTS = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps", "ffn_gate_up_exps")  # a mixture's large tensors
+
+
+class Move(NamedTuple):
+    """What passes from one part to another for each token."""
+
+    place: int
+    to: int
+    values: int
 
 
 class Group(NamedTuple):
@@ -73,26 +82,29 @@ class Placement:
             found += [Group(shape, tuple(where), *key) for key, where in alike.items()]
         return tuple(found)
 
-    def moves(self, model: Model) -> dict[tuple[int, int], int]:
-        """How often what passes through the layers goes from one part to another in a step, by both."""
-        found: dict[tuple[int, int], int] = defaultdict(int)
+    def moves(self, model: Model) -> dict[Move, int]:
+        """What passes through the layers from one part to another in a step, and how often."""
+        found: dict[Move, int] = defaultdict(int)
         at = self.layers[0]
         for index, layer in enumerate(model.stack):
-            route = [self.layers[index]]
-            if isinstance(layer.ffn, Experts) and index in self._by_layer:
-                route += [
-                    Group(0, (index,), self.layers[index], self._by_layer[index]).experts_place,
-                    self.layers[index],
-                ]
-            elif index in self._by_layer:
-                route += [place for role, place in self._by_layer[index] if role.startswith("ffn")][:1]
-            for place in route:
+            for place, copies in self._route(index, layer):
                 if place != at:
-                    found[at, place] += 1
+                    found[Move(at, place, copies * model.d_model)] += 1
                 at = place
         if self.head != at:
-            found[at, self.head] += 1
+            found[Move(at, self.head, model.d_model)] += 1
         return dict(found)
+
+    def _route(self, index: int, layer: Layer) -> list[tuple[int, int]]:
+        """The parts that a layer's work passes through, in order, with how many rows of d_model reach each for a token."""
+        own, apart = self.layers[index], self._by_layer.get(index, ())
+        route = [(own, 1)]
+        if isinstance(layer.ffn, Experts) and apart:
+            # What comes back are the results of each expert, which are weighed and summed where the router is.
+            route += [(Group(0, (index,), own, apart).experts_place, 1), (own, layer.ffn.n_active)]
+        elif apart:
+            route += [(place, 1) for role, place in apart if role.startswith("ffn")][:1]
+        return route
 
 
 def whole(model: Model) -> tuple[Group, ...]:
