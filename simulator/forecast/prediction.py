@@ -219,7 +219,8 @@ class Prediction:
         """One line: what was forecast, of how many points, and at a single one how fast and why."""
         load, software = self.load, self.runtime.title or self.runtime.name
         several = f"{self.hardware.n_devices} x " if self.hardware.n_devices > 1 else ""
-        where = f"{self.model.name} in {load.weights.name} on {several}{self.hardware.name} with {software}"
+        machine = "+".join(part.name for part in self.hardware.parts)
+        where = f"{self.model.name} in {load.weights.name} on {several}{machine} with {software}"
         shape = np.broadcast_shapes(np.shape(load.batch), np.shape(load.context))
         if shape:
             return f"<Prediction: {where}, {_grid_line(self, shape)}>"

@@ -23,6 +23,7 @@ from simulator.errors import InputError, printable
 from simulator.forecast.density import DensityForecast
 from simulator.forecast.prediction import Prediction
 from simulator.interrupts import at_end
+from simulator.report import parts
 from simulator.spec.density import WARNING
 from simulator.units import KI
 
@@ -40,6 +41,8 @@ def record(
     Several devices whose communication is left out have no lower end of the interval: the rate is an upper bound.
     """
     (found,) = records(prediction, wide)
+    placed = parts.record(prediction)
+    found |= {"parts": placed} if placed else {}
     return found | ({"density": _density(density, profile)} if profile is not None else {})
 
 
@@ -64,7 +67,7 @@ def records(prediction: Prediction, wide: int | None = None) -> list[dict[str, A
     n = int(np.prod(shape))
     names = {
         "model": prediction.model.name,
-        "hardware": prediction.hardware.name,
+        "hardware": "+".join(part.name for part in prediction.hardware.parts),
         "devices": prediction.hardware.n_devices,
         "runtime": prediction.runtime.name,
         "weights": load.weights.name,

@@ -14,6 +14,7 @@ from simulator.forecast.fit import bytes_elsewhere, repacked_bytes
 from simulator.forecast.interval import Evidence, evidence, own_evidence
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
+from simulator.report import parts
 from simulator.report.kept import cache_kept
 from simulator.spec.doubt import RESTLESS, told_doubts
 from simulator.spec.figure import BY_DEFINITION, Figure
@@ -279,13 +280,10 @@ def capacity(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     if first.fits:
         yield f"needs {format_gib(first.memory_bytes)} at batch {batch:,}, context {context:,}; {format_gib(limit)} can be had"
     else:
-        yield (
-            f"does not fit: needs {format_gib(first.memory_bytes)}, {format_gib(limit)} of {base.hardware.name} can be had, "
-            f"{format_gib(first.memory_bytes - limit)} too much"
-        )
+        yield from parts.lacking([first])
         yield from _from_storage(base, first)
     elsewhere = bytes_elsewhere(base.loaded.model, base.load, base.runtime, base.hardware)
-    if elsewhere:
+    if elsewhere and base.hardware.host is None:
         software = base.runtime.title or base.runtime.name
         yield f"{format_gib(elsewhere)} of embeddings are not in that: {software} keeps them in the memory of the machine around the card"
     most, deepest = largest_batch(base, context), largest_context(base, batch)

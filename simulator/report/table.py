@@ -9,7 +9,7 @@ from simulator.forecast.density import DensityForecast
 from simulator.forecast.interval import PROMISED
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
-from simulator.report import remarks, screen
+from simulator.report import parts, remarks, screen
 from simulator.report.columns import GAP, Line, lay_out
 from simulator.spec.density import WARNING
 from simulator.units import counted, format_bytes, format_gib, format_number, format_seconds
@@ -31,7 +31,7 @@ def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = (), wide: int
     sizes = ", ".join(f"{each[0].load.weights.name} ({format_gib(each[0].weight_bytes)})" for _, each in sweeps)
     screen.print_line(f"{model.title or model.name}, weights {sizes}")
     threads = f", {counted(first.threads, 'thread')}" if first.threads else ""
-    screen.print_line(f"on {hardware.title or hardware.name}{threads}, with {base.runtime.title or base.runtime.name}")
+    screen.print_line(f"on {parts.titles(hardware)}{threads}, with {base.runtime.title or base.runtime.name}")
     everything = [point for _, each in sweeps for point in each]
     cells = _cells(wide)
     shown = [name for name in cells if name not in _hidden(everything)]
@@ -106,6 +106,7 @@ def _sections(sweeps: Sequence[Sweep], extra: Sequence[str]) -> Iterable[tuple[s
     ends = [point for _, points in sweeps for point in (points[:1] if len(points) == 1 else (points[0], points[-1]))]
     several = len(sweeps) > 1
     yield "Bytes", [_where(point, several) + _bytes_line(point) for point in ends]
+    yield "Parts", [line for _, points in sweeps for line in parts.told(points[0])] if not several else []
     yield "Time", [_where(point, several) + _time_line(point) for point in ends if point.fits]
     yield (
         "Fits",
@@ -135,18 +136,18 @@ def _where(point: Prediction, several: bool) -> str:
 def _bytes_line(point: Prediction) -> str:
     names = {"experts": "experts", "weights": "other weights" if point.model.experts else "weights", "cache": "cache",
              "activations": "activations"}  # fmt: skip
-    parts = [
+    found = [
         f"{label} {format_bytes(float(point.bytes[name]))}" for name, label in names.items() if float(point.bytes[name])
     ]
-    return f"{format_bytes(sum(float(part) for part in point.bytes.values()))} a step: {', '.join(parts)}"
+    return f"{format_bytes(sum(float(part) for part in point.bytes.values()))} a step: {', '.join(found)}"
 
 
 def _time_line(point: Prediction) -> str:
     seconds = float(point.seconds_per_step)
-    parts = [
+    shares = [
         f"{float(value) / seconds:.0%} {name}" for name, value in point.parts.items() if float(value) / seconds >= 0.005
     ]
-    return f"{format_seconds(seconds)} a step: {', '.join(parts)}"
+    return f"{format_seconds(seconds)} a step: {', '.join(shares)}"
 
 
 def density_lines(found: Sequence[tuple[Prediction, DensityForecast]], name: str) -> list[str]:

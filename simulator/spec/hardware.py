@@ -184,7 +184,12 @@ class Hardware(Spec):
     @property
     def label(self) -> str:
         """What it is called beside others, with how many of it there are: `2xrtx-3090`, `rtx-3090+ryzen-7950x`."""
-        return "+".join(with_count(part.count, part.name) for part in self.parts)
+        return "+".join(part.own_label for part in self.parts)
+
+    @property
+    def own_label(self) -> str:
+        """The same without what stands beside it."""
+        return with_count(self.count, self.name)
 
     @property
     def beside(self) -> tuple[Hardware, ...]:
