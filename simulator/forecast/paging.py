@@ -28,21 +28,20 @@ _STEPS = 2_000  # at which curves are worked out, from one step to as many as ma
 
 @dataclass(frozen=True)
 class ExpertGroup:
-    """Equal layers with experts: bytes of one expert, in each of so many layers, and the chance of each that a step uses it."""
+    """Layers whose experts are chosen alike: bytes of one expert, of all those layers together, and each one's chance in a step."""
 
-    n_layers: int
     expert_bytes: float
     chances: tuple[float, ...]
 
     @property
     def used_bytes(self) -> float:
         """Bytes that a step uses on average."""
-        return self.n_layers * self.expert_bytes * float(np.sum(self.chances))
+        return self.expert_bytes * float(np.sum(self.chances))
 
     @property
     def all_bytes(self) -> float:
         """Bytes of all of them."""
-        return self.n_layers * self.expert_bytes * len(self.chances)
+        return self.expert_bytes * len(self.chances)
 
 
 @dataclass(frozen=True)
@@ -93,20 +92,17 @@ class Pages:
         steps = np.geomspace(1.0, longest, _STEPS)
         held, hit = np.full_like(steps, self.always), np.zeros_like(steps)
         for group in self.groups:
-            weight = group.n_layers * group.expert_bytes
             chances, times = np.unique(group.chances, return_counts=True)
             stays = -np.expm1(np.multiply.outer(steps, np.log1p(-np.minimum(chances, 1 - 1e-15))))
-            held += weight * (stays * times).sum(axis=1)
-            hit += weight * (stays * chances * times).sum(axis=1)
+            held += group.expert_bytes * (stays * times).sum(axis=1)
+            hit += group.expert_bytes * (stays * chances * times).sum(axis=1)
         return held, hit / (self.used_bytes - self.always)
 
     @cached_property
     def _best_curve(self) -> tuple[np.ndarray, np.ndarray]:
         """The same for experts held in the order of their popularity."""
         chances = np.concatenate([np.asarray(group.chances, dtype=float) for group in self.groups])
-        sizes = np.concatenate(
-            [np.full(len(group.chances), group.n_layers * group.expert_bytes) for group in self.groups]
-        )
+        sizes = np.concatenate([np.full(len(group.chances), group.expert_bytes) for group in self.groups])
         order = np.argsort(-chances, kind="stable")
         held = np.concatenate(([0.0], np.cumsum(sizes[order])))
         hit = np.concatenate(([0.0], np.cumsum((sizes * chances)[order])))

@@ -112,7 +112,8 @@ def find_storage(text: str, drives: Sequence[Link], routing: Routing | None = No
         return Storage(own.name, own.gb_per_s, own.latency_us or _latency(own.name), keeps)
     if word in KINDS:
         return Storage(word, *KINDS[word], keeps)
-    return Storage(f"{word} GB/s", _given(text, word, drives), KINDS["nvme-gen4"][1], keeps)
+    rate = _given(text, word, drives)
+    return Storage(f"{rate.value:g} GB/s", rate, KINDS["nvme-gen4"][1], keeps)
 
 
 def _given(text: str, word: str, drives: Sequence[Link]) -> Figure:

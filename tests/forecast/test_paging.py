@@ -13,8 +13,8 @@ from simulator.units import KI, MI
 
 
 def uniform(n_layers, size, n_experts, n_active):
-    """Experts all equally likely."""
-    return ExpertGroup(n_layers, size, (n_active / n_experts,) * n_experts)
+    """Experts of so many bytes in each of some layers, all equally likely."""
+    return ExpertGroup(n_layers * size, (n_active / n_experts,) * n_experts)
 
 
 def test_a_dense_model_keeps_all_or_nothing():
@@ -47,7 +47,7 @@ def test_below_what_one_step_reads_nothing_stays():
 
 def test_all_in_memory_misses_nothing_and_no_memory_misses_all():
     """Both ends, of popular experts too, one of which is never used."""
-    group = ExpertGroup(3, 10.0, (1.0, 0.5, 0.25, 0.25, 0.0))
+    group = ExpertGroup(30.0, (1.0, 0.5, 0.25, 0.25, 0.0))
     pages = Pages(7.0, (group,))
     for policy in (pages.lru, pages.best):
         assert (policy(157).always, policy(157).experts) == pytest.approx((0, 0))
@@ -57,7 +57,7 @@ def test_all_in_memory_misses_nothing_and_no_memory_misses_all():
 def test_more_memory_never_misses_more():
     """Both policies, for popular experts of two kinds of layers; the best is never worse than the other."""
     chances = tuple(inclusion_chances(np.arange(1, 33) ** -1.1, 4))
-    pages = Pages(500.0, (ExpertGroup(10, 5.0, chances), ExpertGroup(4, 9.0, step_chances(chances, 3))))
+    pages = Pages(500.0, (ExpertGroup(50.0, chances), ExpertGroup(36.0, step_chances(chances, 3))))
     room = np.linspace(0, pages.all_bytes, 500)
     for missing in (pages.lru(room), pages.best(room)):
         assert (np.diff(missing.always) <= 0).all()
@@ -81,7 +81,7 @@ def exact_lru_hits(chances, capacity):
 def test_a_tiny_cache_of_experts_by_enumeration(capacity):
     """Five experts, one for each token, of unequal popularity: all orders of what the cache holds, summed."""
     chances = (0.4, 0.25, 0.15, 0.12, 0.08)
-    forecast = 1 - Pages(0.0, (ExpertGroup(1, 1.0, chances),)).lru(capacity).experts
+    forecast = 1 - Pages(0.0, (ExpertGroup(1.0, chances),)).lru(capacity).experts
     assert forecast == pytest.approx(exact_lru_hits(chances, capacity), abs=0.02)
 
 
@@ -121,7 +121,7 @@ def test_a_cache_of_experts_by_simulation(exponent, share):
     """
     chances = tuple(inclusion_chances(np.arange(1, 33) ** -exponent, 4))
     capacity = int(share * 6 * 32)
-    forecast = 1 - Pages(0.0, (ExpertGroup(6, 1.0, chances),)).lru(capacity).experts
+    forecast = 1 - Pages(0.0, (ExpertGroup(6.0, chances),)).lru(capacity).experts
     assert forecast == pytest.approx(simulated_hits(chances, 6, 4, capacity, 1500), abs=0.04)
 
 

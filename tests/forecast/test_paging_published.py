@@ -35,7 +35,7 @@ PUBLISHED = (
 def hit_rate(exponent, n_experts, n_active, share):
     """That of experts as popular as Zipf's law with this exponent has it."""
     chances = tuple(inclusion_chances(np.arange(1, n_experts + 1) ** -exponent, n_active))
-    return 1 - Pages(0.0, (ExpertGroup(1, 1.0, chances),)).lru(share * n_experts).experts
+    return 1 - Pages(0.0, (ExpertGroup(1.0, chances),)).lru(share * n_experts).experts
 
 
 def exponent_of(n_experts, n_active, share, published):

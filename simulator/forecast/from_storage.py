@@ -1,0 +1,117 @@
+"""Seconds that a step waits for weights that lie in a file and not in memory, operation by operation.
+
+The threads that need a page wait for it and compute nothing meanwhile, so that these seconds come on top of the others.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simulator.forecast.interval import Z80, expected_spread
+from simulator.forecast.ops import Op
+from simulator.forecast.paging import REQUEST, ExpertGroup, Missing, Pages, read_in_vain, reads_at_once, step_chances
+from simulator.spec.layers.ffn import Experts
+from simulator.spec.routing import Popular, Routing, Same, Trace, all_choices
+from simulator.spec.storage import Storage
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Seconds that one of an operation's `count` waits for storage, and the bytes that it reads from there."""
+
+    likely_s: Any = 0.0
+    least_s: Any = 0.0  # what is used most often stays, reads are as many as threads, the drive a good one of its kind
+    most_s: Any = 0.0  # what was used longest ago goes, one read at a time
+    n_bytes: Any = 0.0
+    least_bytes: Any = 0.0
+
+
+def waits(
+    ops: Sequence[Op], storage: Storage, room: Any, threads: int, new_tokens: Any, kept: Collection[str] = ()
+) -> tuple[Wait, ...]:
+    """Of each operation, where *room* bytes of memory can hold pages of the file; formats in *kept* are not in its map."""
+    varied, text, alike = (
+        _missing(ops, routing, policy, room, new_tokens, kept)
+        for routing, policy in zip(storage.keeps, ("lru", "lru", "best"), strict=True)
+    )
+    doubt = np.exp(Z80 * expected_spread(storage.gb_per_s))
+    return tuple(
+        _wait(op, storage, threads, (_share(op, varied), _share(op, text), _share(op, alike)), doubt)
+        if op.format.kernel not in kept
+        else Wait()
+        for op in ops
+    )
+
+
+def _wait(op: Op, storage: Storage, threads: int, missing: tuple[Any, Any, Any], doubt: float) -> Wait:
+    bytes_of = _matrix_bytes(op)
+    vain = read_in_vain(bytes_of) if op.experts else 1.0
+    most, likely, least = (op.cost.weight_bytes * share for share in missing)
+    together = storage.read_bytes_per_s(REQUEST, reads_at_once(bytes_of, threads))
+    alone = storage.read_bytes_per_s(REQUEST, 1.0)
+    return Wait(
+        likely_s=likely * vain / together,
+        least_s=least / (together * doubt),
+        most_s=most * vain * doubt / alone,
+        n_bytes=likely * vain,
+        least_bytes=least,
+    )
+
+
+def _matrix_bytes(op: Op) -> Any:
+    """Bytes of a matrix that an operation reads: of one expert's."""
+    whole = op.cost.weight_bytes / op.touched
+    return whole / op.experts.n_experts if op.experts else whole
+
+
+def _share(op: Op, missing: Missing) -> Any:
+    return missing.experts if op.experts else missing.always
+
+
+def _missing(
+    ops: Sequence[Op], routing: Routing, policy: str, room: Any, new_tokens: Any, kept: Collection[str]
+) -> Missing:
+    """By a policy, over a grid of rooms and numbers of tokens."""
+    room, new_tokens = np.broadcast_arrays(np.asarray(room, dtype=float), np.asarray(new_tokens, dtype=float))
+    always, experts = np.zeros(room.shape), np.zeros(room.shape)
+    for n in np.unique(new_tokens):
+        is_one = new_tokens == n
+        found = getattr(pages_of(ops, routing, float(n), kept), policy)(room[is_one])
+        always[is_one], experts[is_one] = found.always, found.experts
+    return Missing(always[()], experts[()])
+
+
+def pages_of(ops: Sequence[Op], routing: Routing, new_tokens: float, kept: Collection[str] = ()) -> Pages:
+    """The pages of a file whose weights some operations read, as *routing* chooses experts."""
+    always, sizes = 0.0, defaultdict(float)
+    for op in ops:
+        if op.format.kernel in kept:
+            continue
+        if op.experts is None:
+            always += op.count * float(np.max(op.cost.weight_bytes))
+        else:
+            sizes[op.experts] += op.count * float(np.max(_matrix_bytes(op)))
+    groups = (ExpertGroup(size, step_chances(chances_of(routing, ffn), new_tokens)) for ffn, size in sizes.items())
+    return Pages(always, tuple(groups))
+
+
+def chances_of(routing: Routing, ffn: Experts) -> tuple[float, ...]:
+    """The chance of each expert with weights to serve a token: equal where a routing says nothing of single experts."""
+    choices = all_choices(ffn)
+    if isinstance(routing, Popular):
+        found = np.sort(routing.chances(choices))[::-1]
+    elif isinstance(routing, Trace):
+        counts = [sorted((*layer, *[0] * (choices.n_experts - len(layer))), reverse=True) for layer in routing.uses]
+        found = np.mean(np.asarray(counts, dtype=float), axis=0) / routing.tokens
+    elif isinstance(routing, Same):
+        found = np.where(np.arange(choices.n_experts) < choices.n_active, 1.0, 0.0)
+    else:
+        found = np.full(choices.n_experts, choices.n_active / choices.n_experts)
+    # Of those that a token can choose, zero experts have no weights: they are taken to be as popular as the others.
+    places = np.linspace(0, choices.n_experts - 1, ffn.n_experts).round().astype(int)
+    return tuple(found[places].tolist())
