@@ -7,17 +7,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import astuple, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.forecast.fit import mapped_bytes, memory_limit, memory_needed
 from simulator.forecast.interval import Z80, expected_spread
 from simulator.forecast.ops import Op
 from simulator.forecast.paging import REQUEST, ExpertGroup, Missing, Pages, read_in_vain, reads_at_once, step_chances
+from simulator.spec.hardware import Hardware
 from simulator.spec.layers.ffn import Experts
+from simulator.spec.model import Model
 from simulator.spec.routing import Popular, Routing, Same, Trace, all_choices
+from simulator.spec.runtime import Runtime
 from simulator.spec.storage import Storage
+from simulator.spec.workload import Workload
+
+if TYPE_CHECKING:
+    from simulator.forecast.roofline import TimedOp
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,40 @@ class Wait:
     most_s: Any = 0.0  # what was used longest ago goes, one read at a time
     n_bytes: Any = 0.0
     least_bytes: Any = 0.0
+
+    def __add__(self, other: Wait) -> Wait:
+        return Wait(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
+    def __mul__(self, count: float) -> Wait:
+        return Wait(*(each * count for each in astuple(self)))
+
+
+def with_waits(
+    timed: Sequence[TimedOp], model: Model, hardware: Hardware, runtime: Runtime, load: Workload, threads: int | None
+) -> tuple[TimedOp, ...]:
+    """Operations with what they wait for the drive that *hardware* reads from; as they are where it reads from none."""
+    storage = hardware.reads_from
+    if storage is None:
+        return tuple(timed)
+    room = room_for_pages(model, load, runtime, hardware)
+    found = waits(
+        [each.op for each in timed], storage, room, threads or 1, load.new_tokens, runtime.repacked(hardware)
+    )
+    return tuple(replace(each, wait=wait) for each, wait in zip(timed, found, strict=True))
+
+
+def ceiling_with_waits(seconds: Any, timed: Sequence[TimedOp], hardware: Hardware):
+    """Seconds that no software undercuts, which may read ahead: what it has to read takes the drive its time at least."""
+    storage = hardware.reads_from
+    if storage is None:
+        return seconds
+    return np.maximum(seconds, sum(each.op.count * each.wait.least_bytes for each in timed) / storage.bytes_per_s)
+
+
+def room_for_pages(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):
+    """Bytes of memory that can hold pages of the file, beside what cannot be dropped: caches, working memory, copies."""
+    held = memory_needed(model, load, runtime, hardware) - mapped_bytes(model, load, runtime, hardware)
+    return np.maximum(memory_limit(hardware, runtime) - held, 0.0)
 
 
 def waits(
