@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.forecast.fit import mapped_bytes, memory_limit, memory_needed
+from simulator.errors import InputError, printable
+from simulator.forecast.fit import mapped_bytes, memory_limit, memory_needed, repacked_bytes
 from simulator.forecast.interval import Z80, expected_spread
 from simulator.forecast.ops import Op
 from simulator.forecast.paging import REQUEST, ExpertGroup, Missing, Pages, read_in_vain, reads_at_once, step_chances
 from simulator.spec.hardware import Hardware
 from simulator.spec.layers.ffn import Experts
+from simulator.spec.library import names, shelf
 from simulator.spec.model import Model
 from simulator.spec.routing import Popular, Routing, Same, Trace, all_choices
 from simulator.spec.runtime import Runtime
-from simulator.spec.storage import Storage
+from simulator.spec.storage import KINDS, Storage, find_storage, usual_storage
 from simulator.spec.workload import Workload
 
 if TYPE_CHECKING:
@@ -45,6 +47,53 @@ class Wait:
         return Wait(*(each * count for each in astuple(self)))
 
 
+NO_WAIT = Wait()
+
+
+def reading(
+    model: Model, hardware: Hardware, runtime: Runtime, load: Workload, text: str, routing: Routing | None = None
+) -> tuple[Hardware, Runtime, tuple[str, ...]]:
+    """Device and runtime where weights that memory has no room for are read from the drive *text*, and what to know of it.
+
+    `auto` is the fastest drive of the device that its maker supports. InputError where they cannot be read so.
+    """
+    _refuse(hardware, runtime, load, f"storage {printable(text.strip())}")
+    if text.strip().lower() == "auto":
+        text = usual_storage(hardware.storage)
+        if not text:
+            raise InputError(f"storage auto: no drive is listed for {hardware.name}: name one of {', '.join(KINDS)}")
+    told = []
+    mapped = hardware.reading_from(find_storage(text, hardware.storage, routing))
+    if room_for_pages(model, load, runtime, mapped) <= 0 and repacked_bytes(model, load, runtime, hardware):
+        told.append(f"{runtime.title or runtime.name} runs with --no-repack, or its copies would not fit: {REPACKING}")
+        runtime = runtime.without_repacking()
+    return mapped, runtime, tuple(told)
+
+
+# ggml-org/llama.cpp#19360 and #18888 (q6_k: Raspberry Pi 5 0.93 to 0.98, Apple M4 1.03 to 1.29), #18096 (q8_0: M4 1.00 to 1.07).
+REPACKING = (
+    "decoding then takes 0.93 to 1.29 times as long where both were measured, prompts two and a half to four times"
+)
+
+
+def _refuse(hardware: Hardware, runtime: Runtime, load: Workload, what: str) -> None:
+    name = runtime.title or runtime.name
+    if not runtime.maps_file:
+        raise InputError(
+            f"{what}: {name} holds all weights in memory of its own and reads none while it decodes; take llama.cpp on a CPU"
+        )
+    if hardware.kind != "cpu":
+        twin = f"{hardware.name}-cpu"
+        remedy = f", such as {twin}" if twin in names(shelf("hardware")) else ""
+        raise InputError(
+            f"{what}: on a GPU {name} copies weights to where it computes, the file's map serves loading only; take a CPU{remedy}"
+        )
+    if hardware.n_devices > 1:
+        raise InputError(f"{what}: of one device, not of {hardware.n_devices}: leave the number out")
+    if load.sparsity is not None:
+        raise InputError(f"{what}: pages are read whole, whatever inputs are zero: leave the sparsity out")
+
+
 def with_waits(
     timed: Sequence[TimedOp], model: Model, hardware: Hardware, runtime: Runtime, load: Workload, threads: int | None
 ) -> tuple[TimedOp, ...]:
@@ -53,9 +102,7 @@ def with_waits(
     if storage is None:
         return tuple(timed)
     room = room_for_pages(model, load, runtime, hardware)
-    found = waits(
-        [each.op for each in timed], storage, room, threads or 1, load.new_tokens, runtime.repacked(hardware)
-    )
+    found = waits([each.op for each in timed], storage, room, threads or 1, load.new_tokens, runtime.repacked(hardware))
     return tuple(replace(each, wait=wait) for each, wait in zip(timed, found, strict=True))
 
 
@@ -85,7 +132,7 @@ def waits(
     return tuple(
         _wait(op, storage, threads, (_share(op, varied), _share(op, text), _share(op, alike)), doubt)
         if op.format.kernel not in kept
-        else Wait()
+        else NO_WAIT
         for op in ops
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 from simulator.forecast import interval
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
-from simulator.forecast.from_storage import Wait, ceiling_with_waits, with_waits
+from simulator.forecast.from_storage import NO_WAIT, Wait, ceiling_with_waits, with_waits
 from simulator.forecast.kernel_speed import step_seconds
 from simulator.forecast.ops import Cost, Op, total
 from simulator.forecast.parallel import messages, spread_ops
@@ -93,7 +93,7 @@ class Step:
     @cached_property
     def wait(self) -> Wait:
         """What all operations wait for storage."""
-        return sum((timed.wait * timed.op.count for timed in self.ops), Wait())
+        return sum((timed.wait * timed.op.count for timed in self.ops), NO_WAIT)
 
     def _sum(self, terms: tuple[tuple[str, int], ...]):
         """Seconds of some terms, each of a bound and an operation's place, or of the step; each sum is worked out once."""

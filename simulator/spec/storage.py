@@ -120,7 +120,9 @@ def _given(text: str, word: str, drives: Sequence[Link]) -> Figure:
     number = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(?:\s*gb/s)?", word)
     if number is None:
         known = list(dict.fromkeys([*(drive.name for drive in drives), *KINDS]))
-        raise InputError(f"storage {printable(text)!r} is unknown, {hint(word, known)}, or a number of GB/s, as 3.5")
+        told = hint(word, known)
+        more = "" if told.endswith("?") else ", or GB/s, as 3.5"
+        raise InputError(f"storage {printable(text)!r} is unknown, {told}{more}")
     value = float(number[1])
     if not 1e-3 <= value <= _FASTEST_GB_PER_S:
         raise InputError(f"storage {printable(text)!r}: GB/s from 0.001 to {_FASTEST_GB_PER_S:,} are needed")
