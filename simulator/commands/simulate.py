@@ -28,8 +28,10 @@ MAX_POINTS = 2_000
 @options.threads
 @option(
     "--routing",
-    default="uniform",
-    help="How a batch picks experts: uniform, same, worst, zipf:1.2, switch:1.25, FILE.json, FILE.csv.",
+    help="How a batch picks experts: uniform, same, worst, zipf:1.2, switch:1.25, FILE.json, FILE.csv. [default: uniform]",
+)
+@option(
+    "--storage", help="Drive from which weights are read that do not fit: nvme, microsd, nvme-gen4, 3.5 (GB/s), auto."
 )
 @option("--sparsity", help="Zero inputs of the linear layers: q-sparse:0.5, teal:0.4, FILE.yaml.")
 @option("--density", help="Share of the layers that tokens read: fixed:0.5, beta:2,5, FILE.yaml, FILE.csv.")
@@ -44,6 +46,7 @@ def command(
     batch: str,
     context: str | None,
     weights: str | None,
+    storage: str | None,
     density: str | None,
     interval: int | None,
     json: str | None,
@@ -53,7 +56,9 @@ def command(
     """Forecast tokens per second of MODEL on HARDWARE."""
     texts = {"batch": batch, "context": context, "weights": weights, "cache": assumed["cache"]}
     texts |= {"runtime": assumed["runtime"], "plot": plot, "routing": assumed["routing"]}
-    options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "density": density, "json": json})
+    options.refuse_empty(
+        texts | {"sparsity": assumed["sparsity"], "density": density, "json": json, "storage": storage}
+    )
     wide = options.parse_coverage(interval)
     picture = _picture(plot, json)
     if plot is not None and density is not None:
@@ -63,6 +68,8 @@ def command(
     names = _formats(weights, len(batches) * len(contexts))
     shared = {**assumed, "batch": min(batches), "context": min(contexts)}
     bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
+    if storage is not None:
+        bases = [base.reading_from(storage, base.load.routing if assumed["routing"] else None) for base in bases]
     _report([(base, sweep(base, batches, contexts)) for base in bases], density, wide, json)
     if plot is not None:
         from simulator.commands.picture import show, simulated_chart

@@ -89,6 +89,7 @@ def _is_small(tensor: Tensor) -> bool:
 class _Copies:
     """Of the experts of a layer."""
 
+    ffn: Experts
     read: Any  # at least once in the step
     used: Any  # by each token
     sharers: Any  # tokens that one of them serves
@@ -98,7 +99,7 @@ def _copies(load: Workload, layer: Layer) -> _Copies | None:
     if not isinstance(layer.ffn, Experts):
         return None
     read, used = (count(load.routing, layer.ffn, load.new_tokens) for count in (mean_read, mean_used))
-    return _Copies(read, used, load.new_tokens * used / read)
+    return _Copies(layer.ffn, read, used, load.new_tokens * used / read)
 
 
 def _tensor_op(load: Workload, copies: _Copies | None, stored: StoredTensor, where: str, pieces: int | None) -> Op:
@@ -130,6 +131,7 @@ def _tensor_op(load: Workload, copies: _Copies | None, stored: StoredTensor, whe
         touched=read_copies / tensor.copies,
         by_column=bool(load.sparsity and load.sparsity.zeros(tensor.role)),
         pieces=pieces,
+        experts=copies.ffn if copies and tensor.copies > 1 else None,
     )
 
 

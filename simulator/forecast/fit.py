@@ -111,6 +111,13 @@ def repacked_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Har
     )
 
 
+def mapped_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Hardware) -> float:
+    """Bytes of weights that memory need not hold, since they are read from a drive whenever they are missing."""
+    if hardware.reads_from is None:
+        return 0.0
+    return weight_bytes(model, load.weights) - repacked_bytes(model, load, runtime, hardware)
+
+
 def memory_limit(hardware: Hardware, runtime: Runtime) -> float:
     """Bytes of the device's memory that the runtime can have."""
     return hardware.usable_bytes * runtime.memory_share

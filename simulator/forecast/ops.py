@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.spec.layers.ffn import Experts
 from simulator.spec.quant import Format
 
 
@@ -103,6 +104,7 @@ class Op:
     whole: Cost = Cost()  # of the cost, caches that lie whole on each device however the others are shared
     message: Message | None = None  # between devices
     place: int = 0  # which part of the machine computes it
+    experts: Experts | None = None  # among which its weights are, where tokens choose
 
 
 def total(ops: Iterable[Op]) -> Cost:

@@ -12,6 +12,7 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.forecast.bandwidth import Bandwidth, bandwidth_of
 from simulator.forecast.communication import message_seconds
+from simulator.forecast.from_storage import NO_WAIT, Wait
 from simulator.forecast.kernel_speed import time_kernel, work_seconds
 from simulator.forecast.kernels import core_limited
 from simulator.forecast.kernels import work_seconds as kernel_seconds
@@ -43,6 +44,7 @@ class TimedOp:
     link_s: Any = 0.0  # until devices have told each other
     link: Figure | None = None  # what that rests on
     storage_s: Any = 0.0  # until weights that memory does not hold have been read
+    wait: Wait = NO_WAIT  # the same with its bounds, and the bytes
 
     @cached_property
     def _longer_s(self):

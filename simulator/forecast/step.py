@@ -12,6 +12,7 @@ import numpy as np
 from simulator.forecast import interval
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
+from simulator.forecast.from_storage import NO_WAIT, Wait, ceiling_with_waits, with_waits
 from simulator.forecast.kernel_speed import step_seconds
 from simulator.forecast.ops import Cost, Op, total
 from simulator.forecast.parallel import messages, spread_ops
@@ -88,6 +89,11 @@ class Step:
         link_s = sum((timed.op.count * timed.link_s for timed in self.ops if timed.link), 0.0)
         storage_s = sum((timed.op.count * timed.storage_s for timed in self.ops), 0.0)
         return dict(zip(BOUNDS, (memory_s, compute_s, overhead_s, link_s, storage_s), strict=True))
+
+    @cached_property
+    def wait(self) -> Wait:
+        """What all operations wait for storage."""
+        return sum((timed.wait * timed.op.count for timed in self.ops), NO_WAIT)
 
     def _sum(self, terms: tuple[tuple[str, int], ...]):
         """Seconds of some terms, each of a bound and an operation's place, or of the step; each sum is worked out once."""
@@ -208,6 +214,12 @@ class Steps:
     def parts(self) -> dict[str, Any]:
         """Seconds by what limits them."""
         return {name: self._over_grid([each.parts[name] for each in self.steps]) for name in BOUNDS}
+
+    @cached_property
+    def wait(self) -> Wait:
+        """What all operations wait for storage."""
+        waits = [vars(each.wait) for each in self.steps]
+        return Wait(**{name: self._over_grid([each[name] for each in waits]) for name in waits[0]})
 
     @cached_property
     def largest_part(self):

@@ -6,8 +6,8 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const find = (id) => document.getElementById(id);
 const last = (list) => list[list.length - 1];
 const GI = 2 ** 30, MI = 2 ** 20;
-const LIMITS = ["memory", "compute", "overhead", "communication"];
-const BOUND = { m: "memory", c: "compute", o: "overhead", l: "communication" };
+const LIMITS = ["memory", "compute", "overhead", "communication", "storage"];
+const BOUND = { m: "memory", c: "compute", o: "overhead", l: "communication", s: "storage" };
 const COMPONENTS = ["weights", "experts", "cache", "activations"];
 const PARTS = {
   attention: "attention matrices", ffn: "feed-forward", experts: "routed experts", shared: "shared experts",

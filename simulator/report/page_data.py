@@ -17,7 +17,14 @@ from simulator.forecast.step import BOUNDS
 from simulator.report.grid import Grids, InFormat, Pair, Surface
 from simulator.report.roofline_data import ceilings_of
 
-BOUND_LETTERS = {"memory": "m", "compute": "c", "overhead": "o", "communication": "l", "does_not_fit": "x"}
+BOUND_LETTERS = {
+    "memory": "m",
+    "compute": "c",
+    "overhead": "o",
+    "communication": "l",
+    "storage": "s",
+    "does_not_fit": "x",
+}
 
 
 @dataclass(frozen=True)

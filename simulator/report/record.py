@@ -96,6 +96,9 @@ def records(prediction: Prediction, wide: int | None = None) -> list[dict[str, A
         "flops": numbers(prediction.cost.flops),
         "bandwidth_utilisation": rate(prediction.bandwidth_utilisation),
     }
+    if prediction.hardware.reads_from:
+        names |= {"storage": prediction.hardware.reads_from.name}
+        columns |= {"storage_bytes": numbers(prediction.timed.wait.n_bytes)}
     if wide:
         low, high = prediction.interval(wide / 100)
         columns |= {

@@ -10,11 +10,11 @@ import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.capacity import largest_batch, largest_context
-from simulator.forecast.fit import bytes_elsewhere, repacked_bytes
+from simulator.forecast.fit import bytes_elsewhere
 from simulator.forecast.interval import Evidence, evidence, own_evidence
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
-from simulator.report import parts
+from simulator.report import parts, storage
 from simulator.report.kept import cache_kept
 from simulator.spec.doubt import RESTLESS, told_doubts
 from simulator.spec.figure import BY_DEFINITION, Figure
@@ -32,16 +32,14 @@ MAX_CHECKED = 8
 DERIVED = (INTERPOLATED, SHARED_OUT, BEYOND)  # how figures were made of measured ones
 CONTRADICTS = 1.25  # factor between two figures of one speed
 NOTABLE_SHARE = 0.05  # of a step's time: what matters less is not told
-NOT_MODELLED = (
-    "reading the prompt, sampling and tokenising, speculative decoding, thermal throttling, other programs, paging"
-)
+NOT_MODELLED = "reading the prompt, sampling and tokenising, speculative decoding, thermal throttling, other programs"
 
 
 def left_out(base: Scenario) -> str:
     """What no figure accounts for."""
     n_devices = base.hardware.n_devices
     several = ", what the devices tell each other" if n_devices > 1 and not base.hardware.links_among(n_devices) else ""
-    return NOT_MODELLED + several
+    return NOT_MODELLED + ("" if base.hardware.reads_from else ", paging") + several
 
 
 def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
@@ -66,6 +64,7 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     if load.threads and hardware.kind == "cpu" and not main.gb_per_s_by_threads:
         yield f"bandwidth by threads is unknown for {hardware.name}: that of all is taken for {counted(load.threads, 'thread')}"
     yield from _kernels_told(last, hardware, software)
+    yield from storage.rests_on(base)
 
 
 def _kernels_told(last: Prediction, hardware: Hardware, software: str) -> Iterator[str]:
@@ -124,6 +123,7 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     if model.experts and any(point.load.batch > 1 for point in points):
         yield f"routing {load.routing.name}: {load.routing.assumption}"
     yield from cache_kept(base)
+    yield from storage.assumed(base)
     if any(layer.cross_attention for layer in model.stack):
         yield f"cross-attention reads a source of {counted(load.source_tokens, 'token')}"
     yield from _several(base)
@@ -279,9 +279,11 @@ def capacity(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     limit = first.memory_limit_bytes
     if first.fits:
         yield f"needs {format_gib(first.memory_bytes)} at batch {batch:,}, context {context:,}; {format_gib(limit)} can be had"
+        yield from storage.told(base, first)
     else:
         yield from parts.lacking([first])
-        yield from _from_storage(base, first)
+        yield from storage.told_copies(base)
+        yield from storage.from_drives(base, first)
     elsewhere = bytes_elsewhere(base.loaded.model, base.load, base.runtime, base.hardware)
     if elsewhere and base.hardware.host is None:
         software = base.runtime.title or base.runtime.name
@@ -305,24 +307,6 @@ def reserved(base: Scenario) -> Iterator[str]:
         yield f"of the rest {title} takes {base.runtime.memory_share:.0%}, its default (memory_share in its file)"
 
 
-def _from_storage(base: Scenario, point: Prediction) -> Iterator[str]:
-    copied = repacked_bytes(base.loaded.model, base.load, base.runtime, base.hardware)
-    beside = float(point.memory_bytes) - point.weight_bytes
-    is_copied = copied > 0 and copied + beside > point.memory_limit_bytes
-    if is_copied:
-        yield (
-            f"{base.runtime.title or base.runtime.name} copies {format_gib(copied)} of the weights into an order of their own: without "
-            "--no-repack it does not run from a disk"
-        )
-    how = " with --no-repack" if is_copied else ""
-    for disk in base.hardware.storage:
-        best, worst = (float(point.tokens_per_s_from(disk.gb_per_s.value * GIGA, keeps)) for keeps in (True, False))
-        yield (
-            f"read from {disk.name} for every token{how}: {format_number(worst)} tokens/s if nothing stays in memory, "
-            f"at most {format_number(best)} if what fits does"
-        )
-
-
 def _deepest(base: Scenario, batch: int, deepest: int | None) -> str:
     if not deepest:
         return ""
@@ -339,6 +323,8 @@ def check_command(base: Scenario, points: list[Prediction]) -> str:
     if not (base.runtime.check and fitting and is_plain):
         return ""
     first = fitting[0]
+    if base.hardware.reads_from:
+        return storage.run_command(base, first)
     sizes = sorted({int(point.load.batch) for point in fitting})
     sizes = sizes[:: -(-len(sizes) // MAX_CHECKED)]  # a check of every size of a long sweep would take days
     batches = ",".join(map(str, sizes))

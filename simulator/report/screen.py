@@ -22,6 +22,7 @@ STYLES = {
     "compute": "green",
     "overhead": "yellow",
     "communication": "magenta",
+    "storage": "red",
     "does not fit": "red",
 }  # of what holds a step back
 HELD = "\u00a0"  # a space at which no line is broken

@@ -17,6 +17,7 @@ from simulator.spec.memory import CurvePoint, DeviceClass, MemoryLevel
 from simulator.spec.names import with_count
 from simulator.spec.reserve import MOST, OWN_MEMORY, Reserve, reserve_of
 from simulator.spec.schema import Field, Spec, accepts, rule, rule_for
+from simulator.spec.storage import Storage
 from simulator.units import GI, TERA
 
 Vendor = Literal["", "nvidia", "amd", "intel", "apple", "arm", "broadcom", "qualcomm", "riscv"]
@@ -108,6 +109,7 @@ class Hardware(Spec):
     _n_devices = 1
     _asked: int | None = None
     _beside: tuple[Hardware, ...] = ()
+    _reads_from: Storage | None = None
 
     @rule_for("vendor", before=True)
     @staticmethod
@@ -175,6 +177,15 @@ class Hardware(Spec):
     def asked(self) -> int | None:
         """So many of it were asked for by its name, as in `2xrtx-3090`; None where the name says nothing of that."""
         return self._asked
+
+    @property
+    def reads_from(self) -> Storage | None:
+        """What weights are read from that its memory has no room for; None: they all have to fit."""
+        return self._reads_from
+
+    def reading_from(self, storage: Storage | None) -> Hardware:
+        """The same device where such weights are read from a drive, or where they have to fit."""
+        return self.model_copy(update={"_reads_from": storage})
 
     @property
     def count(self) -> int:

@@ -48,8 +48,11 @@ class Link(Spec):
 
     name: str = Field(min_length=1)
     gb_per_s: Figure
-    latency_us: Figure | None = None  # until a small message is at the next device; not given: that of its kind
+    latency_us: Figure | None = (
+        None  # until a small message is at the next device, or read; not given: that of its kind
+    )
     most_devices: int | None = Field(None, ge=2, le=1_000_000)  # that one such net joins; not given: those of its kind
+    experimental: bool = False  # whether the device's maker does not support it
 
     @property
     def kind(self) -> Kind | None:

@@ -283,15 +283,16 @@ class ExpertChoice:
 
 def mean_read(routing: Routing, ffn: Experts, batch):
     """Mean number of distinct experts with weights that *batch* tokens touch: of those that they choose, zero experts have none."""
-    return routing.distinct(_all_choices(ffn), batch) * ffn.real_share
+    return routing.distinct(all_choices(ffn), batch) * ffn.real_share
 
 
 def mean_used(routing: Routing, ffn: Experts, batch):
     """Mean number of experts with weights that really serve one token."""
-    return routing.served(_all_choices(ffn), batch) * ffn.real_share
+    return routing.served(all_choices(ffn), batch) * ffn.real_share
 
 
-def _all_choices(ffn: Experts) -> Experts:
+def all_choices(ffn: Experts) -> Experts:
+    """The same with its zero experts counted among the others: all that a token chooses among."""
     return ffn.model_copy(update={"n_experts": ffn.n_choices, "n_zero": 0}) if ffn.n_zero else ffn
 
 

@@ -90,6 +90,7 @@ class Runtime(Spec):
     # By a CPU's widest instructions: formats that are copied out of the file's map into an order of their own, so that memory must
     # hold them.
     repacks: dict[str, tuple[str, ...]] = Field({}, max_length=16)
+    maps_file: bool = False  # on a CPU, weights stay in the file's map, so that the system can drop and read them again
     scratch_tokens: int = Field(0, ge=0, le=1_000_000)  # rows of logits that its compute buffer holds
     memory_share: float = Field(1.0, gt=0, le=1)  # of what a device can give
     # Tokens at once from which weights that lie in a host's memory are brought to the GPU, which computes them; None: never.
@@ -288,6 +289,10 @@ class Runtime(Spec):
     def suited(self, formats: str, hardware: Hardware, of: Literal["weights", "cache"] = "weights") -> str:
         """*formats*, or what is loaded in their place where the runtime does not know them or the device has no kernels."""
         return self.instead.get(formats, formats) if self.refusal(hardware, formats, of) else formats
+
+    def without_repacking(self) -> Runtime:
+        """The same runtime where it is told to copy no weights out of the file's map (--no-repack)."""
+        return self.model_copy(update={"repacks": {}})
 
     def repacked(self, hardware: Hardware) -> tuple[str, ...]:
         """Formats whose weights it copies into an order of their own on a device."""
