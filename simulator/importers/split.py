@@ -96,7 +96,7 @@ class SplitPublished:
     prompt_tokens_per_s: float
     context: int  # tokens in the cache in the middle of the decode
     tokens_per_s: float
-    label: str  # of the weights, as published
+    file: str  # whose the weights are, as published: publisher, format and size
     date: str = ""
     assumed: tuple[str, ...] = ()
 
@@ -169,7 +169,7 @@ def _published(record: Record) -> SplitPublished:
         prompt_tokens_per_s=record.rate("prefill_tokens_per_s"),
         context=generated // 2,
         tokens_per_s=record.rate("tokens_per_s"),
-        label=record.text("weights").lower(),
+        file=" ".join(printable(record.text(name)) for name in ("model_as_published", "weights", "weights_gib")),
         date=record.text("date"),
         assumed=(*assumed, *choice.assumed),
     )

@@ -74,6 +74,7 @@ def test_a_row_is_read_whole(read):
         206.8,
         30.5,
     )
+    assert found.file == "bartowski/Qwen3.6-35B-A3B q8_0 34.37"
     assert found.assumed == ("the CPU of the laptop is not stated: laptop-ddr5",)
     assert found.origin.mode == "hybrid-offload"
 
@@ -160,7 +161,8 @@ def test_a_missing_column_is_named(tmp_path):
 def test_the_shipped_rows_are_read_all():
     """600 of a laptop, 456 of them with weights in RAM."""
     path = ROOT / "simulator" / "measured" / "split.csv"
-    assert is_split(path) and not is_split(path.with_name("decode.csv"))
+    assert is_split(path)
+    assert not is_split(path.with_name("decode.csv"))
     found = load_split(path)
     assert (len(found.published), found.skipped) == (600, ())
     assert sum(each.split.is_any for each in found.published) == 456
