@@ -11,13 +11,14 @@ from simulator.errors import InputError, printable
 from simulator.importers.dialects import meant
 from simulator.importers.open import load_named
 from simulator.importers.records import MAX_ROWS, Origin, Record, Skipped, Unusable
-from simulator.importers.sizes import Choice, parse, with_formats
+from simulator.importers.sizes import CLOSE, Choice, parse, suits, with_formats
 from simulator.spec.hardware import Hardware, load_hardware
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.layers.layer import Layer
 from simulator.spec.library import is_file
-from simulator.spec.model import Loaded, Model
-from simulator.spec.quant import bits_per_weight
+from simulator.spec.model import Loaded, Model, weight_bytes
+from simulator.spec.quant import FORMATS, bits_per_weight
+from simulator.spec.recipes import RECIPES
 from simulator.spec.runtime import Runtime, load_runtime
 from simulator.spec.textfiles import parse_csv, read_text
 from simulator.spec.workload import MAX_CONTEXT
@@ -213,23 +214,54 @@ _BY_PUBLISHER = {
     ("bartowski", "q6_k_l"): "head:q8_0+embedding:q8_0+q6_k",
 }
 # A file whose tensors are of many types is named by the one that most are of and the mean of all: iq3_s-3.48bpw.
-_MEAN = re.compile(r"((?:i?q\d)\w*?)(?:_s|_m|_l)?-([0-9.]+)bpw")
+_MEAN = re.compile(r"(?P<mix>(?P<type>i?q\d\w*?)(_s|_m|_l)?)-(?P<bits>[0-9.]+)bpw")
+_DYNAMIC = re.compile(r"ud-(?P<type>i?q\d_\w+?)_xl")
 
 
 def _formats(record: Record, loaded: Loaded, runtime: Runtime) -> Choice:
     """The formats by the publisher's name, where the size does not tell otherwise."""
     label = record.text("weights").lower()
-    bits = 8 * record.number("weights_gib", 1e-3, 1e6) * GI / loaded.model.params_of_file
-    mean = _MEAN.fullmatch(label)
-    if mean:
-        kernel = next((each for each in (label.partition("-")[0], mean[1]) if parse(f"{each}@{mean[2]}bpw")), None)
-        if kernel:
-            return Choice(loaded, f"{kernel}@{bits_per_weight(bits).name}")
+    n_bytes = record.number("weights_gib", 1e-3, 1e6) * GI
+    bits = 8 * n_bytes / loaded.model.params_of_file
+    whole = _of_a_mean(label, bits) or _dynamic_of_a_size(label, loaded.model, n_bytes)
+    if whole:
+        return Choice(loaded, whole)
     publisher = record.text("model_as_published").partition("/")[0].lower()
-    label = _BY_PUBLISHER.get((publisher, label), label) if loaded.model.experts or publisher == "bartowski" else label
+    label = _as_published(publisher, label, loaded, bits)
     weights = parse(label)
     named = meant(label, weights.name, runtime, loaded.model, record.text("runtime")) if weights else None
     return with_formats(loaded, named, bits, record.text("date"))
+
+
+def _as_published(publisher: str, label: str, loaded: Loaded, bits: float) -> str:
+    """What a label means of its publisher. Unsloth's files of mixtures are dynamic mixes under plain names as well, by their sizes."""
+    is_mixture = bool(loaded.model.experts)
+    if publisher == "unsloth" and is_mixture and suits(loaded, f"ud-{label}", bits, CLOSE):
+        return f"ud-{label}"
+    return _BY_PUBLISHER.get((publisher, label), label) if is_mixture or publisher == "bartowski" else label
+
+
+def _of_a_mean(label: str, bits: float) -> str | None:
+    """The whole model in a type with so many bits for each weight, of `iq3_s-3.48bpw`; None of any other label."""
+    found = _MEAN.fullmatch(label)
+    names = (f"{each}@{bits_per_weight(bits).name}" for each in (found["mix"], found["type"])) if found else ()
+    return next((name for name in names if parse(name)), None)
+
+
+def _dynamic_of_a_size(label: str, model: Model, n_bytes: float) -> str | None:
+    """A dynamic mix of Unsloth that no recipe is known of: experts of the size that is left, all else in q8_0 as in its others."""
+    found, rest = _DYNAMIC.fullmatch(label), parse("q8_0")
+    if not found or not model.experts or label in RECIPES:
+        return None
+    n_weights = sum(
+        tensor.params * len(indices)
+        for _, indices, tensors in model.shapes
+        for tensor in tensors
+        if tensor.role.endswith("_exps")
+    )
+    left = n_bytes - weight_bytes(model, rest) + n_weights * FORMATS["q8_0"].block_bytes / FORMATS["q8_0"].block
+    name = f"{found['type']}@{bits_per_weight(max(8 * left / n_weights, 0.1)).name}+q8_0"
+    return name if parse(name) else None
 
 
 def _named(find, kind: str, name: str):
