@@ -12,10 +12,11 @@ from simulator.importers.dialects import meant
 from simulator.importers.open import load_named
 from simulator.importers.records import MAX_ROWS, Origin, Record, Skipped, Unusable
 from simulator.importers.sizes import CLOSE, Choice, parse, suits, with_formats
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.layers.layer import Layer
 from simulator.spec.library import is_file
+from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded, Model, weight_bytes
 from simulator.spec.quant import FORMATS, bits_per_weight
 from simulator.spec.recipes import RECIPES
@@ -31,9 +32,6 @@ NEEDED_COLUMNS = (
 SPLIT_MODE = "hybrid-offload"  # the mode of such rows, as collections of decodes call it
 MAX_LAYERS = 1_000  # of llama.cpp's patterns for single layers
 HOST = "laptop-ddr5"  # what stands beside the GPU of a laptop whose CPU is not named
-# llama-bench's prompts are random tokens, which choose far fewer experts than text does: seconds of micro-batches of 512 to
-# 4,096 tokens, which copy the experts that were chosen, go as with this popularity (`judge.split`).
-RANDOM_TOKENS = "zipf:1.5"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simulator.importers.measurements import load_measurements
@@ -26,7 +26,7 @@ class Scored:
 
     decode: Score
     served: ServingScore
-    split: SplitScore = SplitScore(())
+    split: SplitScore = field(default_factory=lambda: SplitScore(()))
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
