@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from simulator.errors import InputError, hint, printable
 from simulator.importers.records import Published, Skipped
 from simulator.importers.serving import ServedPublished
+from simulator.importers.split import SplitPublished
 
-Either = Published | ServedPublished | Skipped
+Either = Published | ServedPublished | SplitPublished | Skipped
 
 
 def _device(each: Either) -> Iterable[str]:

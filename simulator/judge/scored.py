@@ -1,34 +1,37 @@
-"""Everything that a file of measurements, or the shipped set, says of forecasts: of decoding, and of servers under load."""
+"""Everything that a file of measurements, or the shipped set, says of forecasts: of decoding, of servers, of split weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simulator.importers.measurements import load_measurements
 from simulator.importers.records import Measurements, Skipped
 from simulator.importers.serving import ServedPublished, ServingMeasurements, is_serving, load_serving
+from simulator.importers.split import SplitMeasurements, is_split, load_split
 from simulator.judge.only import Only, matches, refuse_no_match
 from simulator.judge.score import Fitted, Score, score
 from simulator.judge.serving import ServingScore, serving_score
+from simulator.judge.split import SplitScore, split_score
 from simulator.progress import Progress, part_of
-from simulator.spec.library import MEASURED, SERVED
+from simulator.spec.library import MEASURED, SERVED, SPLIT
 
-READ_SHARE, DECODE_SHARE = 0.4, 0.5  # of the time
+READ_SHARE, DECODE_SHARE, SERVED_SHARE = 0.35, 0.4, 0.05  # of the time
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Measurements of decoding, and of servers, with their forecasts."""
+    """Measurements of decoding, of servers, and of weights split between a GPU and RAM, with their forecasts."""
 
     decode: Score
     served: ServingScore
+    split: SplitScore = field(default_factory=lambda: SplitScore(()))
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
-        """What cannot be forecast of either."""
-        return (*self.decode.skipped, *self.served.skipped)
+        """What cannot be forecast of any."""
+        return (*self.decode.skipped, *self.served.skipped, *self.split.skipped)
 
 
 def score_file(
@@ -42,8 +45,8 @@ def score_file(
     *fitted* changes a runtime for the device and the model that are judged. InputError says what cannot be read.
     """
     progress(0.0, "reading")
-    measured, served = _read(path)
-    every = (*measured.published, *measured.skipped, *served.published, *served.skipped)
+    measured, served, split = _read(path)
+    every = [each for read in (measured, served, split) for each in (*read.published, *read.skipped)]
     refuse_no_match(every, only)
     decode = score(
         [each for each in measured.published if matches(each, only)],
@@ -52,7 +55,11 @@ def score_file(
     )
     progress(READ_SHARE + DECODE_SHARE, "servers")
     servers = serving_score(_fitted([each for each in served.published if matches(each, only)], fitted))
-    return Scored(_with(decode, measured.skipped, only), _with(servers, served.skipped, only))
+    progress(READ_SHARE + DECODE_SHARE + SERVED_SHARE, "split weights")
+    splits = split_score([each for each in split.published if matches(each, only)], fitted)
+    return Scored(
+        _with(decode, measured.skipped, only), _with(servers, served.skipped, only), _with(splits, split.skipped, only)
+    )
 
 
 def _fitted(served: Sequence[ServedPublished], fitted: Fitted | None) -> Sequence[ServedPublished]:
@@ -64,13 +71,16 @@ def _fitted(served: Sequence[ServedPublished], fitted: Fitted | None) -> Sequenc
     return [replace(each, runtime=runtimes[key]) for key, each in zip(keys, served, strict=True)]
 
 
-def _read(path: Path | None) -> tuple[Measurements, ServingMeasurements]:
-    """Those of decoding and those of servers; a file has one kind."""
+def _read(path: Path | None) -> tuple[Measurements, ServingMeasurements, SplitMeasurements]:
+    """Those of decoding, those of servers and those of split weights; a file has one kind."""
     if path is None:
-        return load_measurements(MEASURED, with_unusable=True), load_serving(SERVED)
+        return load_measurements(MEASURED, with_unusable=True), load_serving(SERVED), load_split(SPLIT)
+    decode, served, split = Measurements((), ()), ServingMeasurements((), ()), SplitMeasurements((), ())
     if is_serving(path):
-        return Measurements((), ()), load_serving(path)
-    return load_measurements(path, with_unusable=True), ServingMeasurements((), ())
+        return decode, load_serving(path), split
+    if is_split(path):
+        return decode, served, load_split(path)
+    return load_measurements(path, with_unusable=True), served, split
 
 
 def _with(found, skipped: Sequence[Skipped], only: Sequence[Only]):

@@ -14,9 +14,11 @@ from simulator.judge.groups import BY, Group, groups_by, of_usable, unusable, we
 from simulator.judge.score import Score
 from simulator.judge.scored import Scored
 from simulator.judge.serving import ServingScore
+from simulator.judge.split import WHATS, SplitScore, What
 from simulator.report.score import ROW_CELLS, ROWS_LEFT, ROWS_SPARED
 from simulator.report.screen import print_line, print_section
 from simulator.report.serving_score import print_servers, told_servers
+from simulator.report.split_score import TITLE, print_split, told_split
 from simulator.report.table import print_table
 from simulator.units import counted, format_number
 
@@ -61,9 +63,24 @@ class Told:
 
 
 def headline_table(found: Scored) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the README's table: usable rows, forecasts beside both simple estimates; and servers."""
+    """Head and rows of the README's table: usable rows, forecasts beside both simple estimates; servers; split weights."""
     rows = [_headline_row(each) for each in compared(found.decode)]
-    return list(HEAD), [*rows, *([_served_row("servers, time per token", found.served)] if found.served.rows else [])]
+    if found.served.rows:
+        rows.append(_served_row("servers, time per token", found.served))
+    split = found.split.where(lambda row: row.is_split)
+    rows += [_split_row(f"{TITLE}, {what}s", split, what) for what in WHATS if split.rows]
+    return list(HEAD), rows
+
+
+def _split_row(label: str, found: SplitScore, what: What) -> list[str]:
+    """Prompts have no interval, and neither has a simple estimate."""
+    errors = (
+        f"{found.median_abs_error(what):.1%}",
+        f"{found.p90_abs_error(what):.0%}",
+        f"{exp(found.bias(what)) - 1:+.0%}",
+    )
+    held = f"{found.held:.0%}" if what == "decode" else ""
+    return [label, f"{len(found.rows):,}", *errors, held, *[""] * (len(HEAD) - 6)]
 
 
 def _served_row(label: str, found: ServingScore) -> list[str]:
@@ -125,6 +142,7 @@ def print_scored(found: Scored, told: Told) -> None:
     for label, of in BY:
         _print_groups(label, groups_by(usable, of))
     print_servers(found.served, told.n_worst)
+    print_split(found.split, told.n_worst)
     _print_rows(usable, told)
     _print_unusable(found.decode)
     for label, lines in _sections(found, usable):
@@ -152,6 +170,9 @@ def _counts(found: Scored) -> str:
         )
     if n_served:
         told.append(f"{counted(n_served, 'server')} under load, {len(found.served.rows):,} can be forecast")
+    n_split = len(found.split.rows) + len(found.split.skipped)
+    if n_split:
+        told.append(f"{counted(n_split, 'row')} of a GPU and RAM, {len(found.split.rows):,} can be forecast")
     return "; ".join(told)
 
 
@@ -211,6 +232,7 @@ def _sections(found: Scored, usable: Score) -> Iterator[tuple[str, list[str]]]:
     yield "Weak", list(_weak(usable))
     yield "Skipped", told_reasons(usable.skipped)
     yield "Servers", [*told_servers(found.served), *told_reasons(found.served.skipped)]
+    yield "Split", [*told_split(found.split), *told_reasons(found.split.skipped)]
     others = found.decode.where(lambda each: not each.origin.is_usable)
     yield "Unusable", told_reasons(others.skipped)
 

@@ -14,6 +14,7 @@ _PACKAGE = Path(__file__).parent.parent
 RUNTIMES = _PACKAGE / "runtimes"
 MEASURED = _PACKAGE / "measured" / "decode.csv"  # published measurements
 SERVED = _PACKAGE / "measured" / "serving.csv"  # the same of servers under load
+SPLIT = _PACKAGE / "measured" / "split.csv"  # the same of weights split between a GPU and RAM
 SCORE = _PACKAGE / "measured" / "score.json"  # how far off they were forecast
 
 

@@ -1,0 +1,298 @@
+"""Forecasts of weights split between a GPU and RAM beside measurements: of a decode, of a prompt, and of which split is the fastest."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from simulator.errors import InputError
+from simulator.forecast.predict import predict
+from simulator.forecast.prediction import Prediction
+from simulator.forecast.scenario import Scenario, scenario
+from simulator.importers.records import DOES_NOT_FIT, Skipped, Unusable
+from simulator.importers.split import Split, SplitPublished
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import join
+from simulator.spec.model import Model
+from simulator.spec.placement import Placement
+from simulator.spec.routing import Popular, Routing, Uniform
+from simulator.spec.runtime import Runtime
+
+What = Literal["decode", "prompt"]
+WHATS: tuple[What, ...] = ("decode", "prompt")
+Fitted = Callable[[Runtime, str, str], Runtime]  # the runtime to judge by, of the device and the model that are judged
+# How much more often the most popular expert is chosen than the least one, as a logarithm, by the random tokens that llama-bench reads.
+SKEW = 10.0
+IN_RAM = 1  # the host's place among the parts of a machine with one GPU
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """One measurement with its forecast, in tokens per second of one sequence."""
+
+    id: str
+    file: str  # whose the weights are: publisher, format and size
+    model: str
+    machine: str
+    runtime: str
+    weights: str
+    ubatch: int
+    layers_in_ram: int  # with all that is theirs
+    experts_in_ram: int  # layers of which the experts alone lie there
+    decode_measured: float
+    decode: float
+    low: float
+    high: float
+    prompt_measured: float
+    prompt: float
+    bound: str
+    is_mixture: bool
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def is_split(self) -> bool:
+        """Whether anything lies in RAM."""
+        return bool(self.layers_in_ram or self.experts_in_ram)
+
+    @property
+    def format(self) -> str:
+        """What the weights' publisher calls their format."""
+        return self.file.split()[-2].lower()
+
+    @property
+    def kind(self) -> str:
+        """What of it lies in RAM, in words."""
+        if not self.is_split:
+            return "whole on the GPU"
+        if not self.experts_in_ram:
+            return "layers in RAM"
+        return "layers and experts in RAM" if self.layers_in_ram else "experts in RAM"
+
+    def measured(self, what: What) -> float:
+        """Tokens per second, as published."""
+        return self.decode_measured if what == "decode" else self.prompt_measured
+
+    def forecast(self, what: What) -> float:
+        """Tokens per second, as forecast."""
+        return self.decode if what == "decode" else self.prompt
+
+    def error(self, what: What) -> float:
+        """Forecast over measurement, minus 1: above 0 the forecast is too fast."""
+        return self.forecast(what) / self.measured(what) - 1
+
+    @property
+    def held(self) -> bool:
+        """Whether the measured decode lies inside the 80 % interval."""
+        return self.low <= self.decode_measured <= self.high
+
+
+@dataclass(frozen=True)
+class SplitScore:
+    """Every row that could be forecast, and those that could not. Summaries of no rows are None."""
+
+    rows: tuple[SplitRow, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    def median_abs_error(self, what: What = "decode") -> float | None:
+        """Half of the rows are nearer than this."""
+        return statistics.median(abs(row.error(what)) for row in self.rows) if self.rows else None
+
+    def p90_abs_error(self, what: What = "decode") -> float | None:
+        """Nine in ten rows are nearer than this."""
+        return float(np.percentile([abs(row.error(what)) for row in self.rows], 90)) if self.rows else None
+
+    def bias(self, what: What = "decode") -> float | None:
+        """Median of ln(forecast / measurement): above 0, forecasts are too fast."""
+        return statistics.median(math.log1p(row.error(what)) for row in self.rows) if self.rows else None
+
+    @property
+    def held(self) -> float | None:
+        """Share of the measured decodes inside the 80 % interval."""
+        return sum(row.held for row in self.rows) / len(self.rows) if self.rows else None
+
+    def where(self, holds: Callable[[SplitRow], bool]) -> SplitScore:
+        """The rows for which *holds* is true, without the skipped."""
+        return SplitScore(tuple(filter(holds, self.rows)))
+
+    def by(self, *fields: str) -> dict[tuple, SplitScore]:
+        """The scores of the rows that share the values of *fields*, such as model and kind; without the skipped."""
+        groups: dict[tuple, list[SplitRow]] = defaultdict(list)
+        for row in self.rows:
+            groups[tuple(getattr(row, field) for field in fields)].append(row)
+        return {values: SplitScore(tuple(rows)) for values, rows in sorted(groups.items())}
+
+    def worst(self, n: int, what: What = "decode") -> list[SplitRow]:
+        """The *n* rows that are furthest off, in either direction by factor."""
+        return sorted(self.rows, key=lambda row: -abs(math.log1p(row.error(what))))[:n]
+
+    def choices(self, what: What = "decode") -> tuple[Choice, ...]:
+        """Of each file that was run with several splits, the one that the forecast calls the fastest beside the fastest measured."""
+        return tuple(
+            _choice(score.rows, what)
+            for score in self.by("machine", "runtime", "file").values()
+            if len({_setting(row, what) for row in score.rows}) > 1
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Of one file's splits the one that is forecast as the fastest, and what it was measured at."""
+
+    chosen: SplitRow
+    fastest: SplitRow
+    n_splits: int
+    measured: float  # tokens/s of the chosen one, in the mean of its runs
+    best: float  # of the fastest
+
+    @property
+    def lost(self) -> float:
+        """What of the fastest's speed is lost by taking the chosen one."""
+        return 1 - self.measured / self.best
+
+
+def _setting(row: SplitRow, what: What) -> tuple[int, ...]:
+    """What somebody chooses; a decode does not depend on the micro-batch."""
+    split = (row.layers_in_ram, row.experts_in_ram)
+    return split if what == "decode" else (*split, row.ubatch)
+
+
+def _choice(rows: Sequence[SplitRow], what: What) -> Choice:
+    groups: dict[tuple[int, ...], list[SplitRow]] = defaultdict(list)
+    for row in rows:
+        groups[_setting(row, what)].append(row)
+    rates = {key: statistics.fmean(row.measured(what) for row in found) for key, found in groups.items()}
+    chosen = max(groups, key=lambda key: groups[key][0].forecast(what))
+    fastest = max(rates, key=rates.__getitem__)
+    return Choice(groups[chosen][0], groups[fastest][0], len(groups), rates[chosen], rates[fastest])
+
+
+# ---- forecasts ----
+
+
+def split_score(measured: Sequence[SplitPublished], fitted: Fitted | None = None) -> SplitScore:
+    """The forecast of every measurement, in order."""
+    known: dict[Hashable, SplitRow | Skipped] = {}
+    found: list[SplitRow | Skipped] = []
+    for each in measured:
+        key = _shared_by(each)
+        if key not in known:
+            known[key] = _forecast(each, fitted)
+        found.append(_of(each, known[key]))
+    return SplitScore(
+        tuple(each for each in found if isinstance(each, SplitRow)),
+        tuple(each for each in found if isinstance(each, Skipped)),
+    )
+
+
+def _shared_by(each: SplitPublished) -> Hashable:
+    """What rows have in common whose forecasts are one."""
+    return (id(each.loaded), each.weights, each.machine, each.runtime.name, each.split, each.ubatch, each.prompt_tokens,
+            each.context, each.date[:7])  # fmt: skip
+
+
+def _of(each: SplitPublished, found: SplitRow | Skipped) -> SplitRow | Skipped:
+    """A forecast that several rows share, beside one of them."""
+    if isinstance(found, Skipped):
+        return Skipped(each.id, found.reason, each.origin)
+    return replace(
+        found,
+        id=each.id,
+        file=each.file,
+        decode_measured=each.tokens_per_s,
+        prompt_measured=each.prompt_tokens_per_s,
+        assumed=each.assumed,
+    )
+
+
+def _forecast(each: SplitPublished, fitted: Fitted | None) -> SplitRow | Skipped:
+    try:
+        base = _scenario(each, fitted)
+        decode = base.at(1, each.context)
+        prompt = _prompt(base, each)
+    except (InputError, Unusable) as reason:
+        return Skipped(each.id, str(reason), each.origin)
+    if not (np.all(decode.fits) and np.all(prompt.fits)):
+        return Skipped(each.id, DOES_NOT_FIT, each.origin)
+    return SplitRow(
+        id=each.id,
+        file=each.file,
+        model=base.loaded.model.name,
+        machine=each.machine,
+        runtime=base.runtime.name,
+        weights=base.load.weights.name,
+        ubatch=each.ubatch,
+        layers_in_ram=len(each.split.whole),
+        experts_in_ram=len(each.split.experts),
+        decode_measured=each.tokens_per_s,
+        decode=float(decode.tokens_per_s),
+        low=float(decode.tokens_per_s_low),
+        high=float(decode.tokens_per_s_high),
+        prompt_measured=each.prompt_tokens_per_s,
+        prompt=each.prompt_tokens / float(np.sum(prompt.seconds_per_step)),
+        bound=str(decode.bound),
+        is_mixture=bool(base.loaded.model.experts),
+        assumed=each.assumed,
+    )
+
+
+def _scenario(each: SplitPublished, fitted: Fitted | None) -> Scenario:
+    model = each.loaded.model
+    runtime = each.runtime.under("cuda" if each.hardware.vendor == "nvidia" else "", each.date, True)
+    runtime = fitted(runtime, each.hardware.name, model.name) if fitted else runtime
+    return scenario(
+        each.loaded,
+        machine_of(each),
+        weights=each.weights,
+        runtime=runtime,
+        placement=placement_of(model, each.split) if each.split.is_any else None,
+    )
+
+
+def machine_of(each: SplitPublished) -> Hardware:
+    """The GPU, with the CPU where anything lies in its memory; it ran, so nothing is held back."""
+    gpu = each.hardware.with_all_memory()
+    return join([gpu, each.host.with_all_memory()], each.machine) if each.split.is_any else gpu
+
+
+def placement_of(model: Model, split: Split) -> Placement:
+    """Layers and experts of a split on the two parts of a machine."""
+    layers = tuple(IN_RAM if index in set(split.whole) else 0 for index in range(len(model.stack)))
+    apart = {
+        (index, tensor.role): IN_RAM
+        for layer, indices, tensors in model.shapes[1:]
+        for index in set(indices) & set(split.experts)
+        for tensor in tensors
+        if tensor.copies > 1
+    }
+    head = 0 if len(split.whole) < len(layers) else IN_RAM
+    return Placement(layers, head, MappingProxyType(apart))
+
+
+def _prompt(base: Scenario, each: SplitPublished) -> Prediction:
+    """The micro-batches of a prompt, each a point of a grid over what has been read before it."""
+    if each.prompt_tokens % each.ubatch and each.prompt_tokens > each.ubatch:
+        raise Unusable("a prompt that does not divide into its micro-batches is not forecast")
+    tokens = min(each.ubatch, each.prompt_tokens)
+    starts = np.arange(0, each.prompt_tokens, tokens)
+    load = replace(base.load, batch=1, tokens=tokens, context=starts, routing=random_tokens(base.loaded.model))
+    return predict(base.loaded.model, base.hardware, load, base.runtime, base.placement)
+
+
+def random_tokens(model: Model) -> Routing:
+    """Which experts a prompt of random tokens touches: popularity falls by the same factor from each expert to the next.
+
+    Copies of the experts that were chosen go with the logarithm of the tokens: from 0.57 of 256 experts at 512 tokens to 0.77 at
+    4,096, by the seconds that 1 GB more of experts takes in micro-batches of each size.
+    """
+    if not model.experts:
+        return Uniform()
+    n_experts = model.experts[0].n_experts
+    popularity = tuple(math.exp(-SKEW * rank / n_experts) for rank in range(n_experts))
+    return Popular("random tokens", popularity=popularity)
