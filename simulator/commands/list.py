@@ -216,7 +216,7 @@ def _print_models_on(device: Hardware, asked: Asked) -> None:
     # Of one month the fastest first.
     found.sort(key=lambda each: (_age(each[0].loaded.model), -float(each[1].tokens_per_s)))
     several = f"{device.asked} x " if (device.asked or 1) > 1 else ""
-    print_line(f"{several}{device.title or device.name}: one user, {DEFAULT_CONTEXT:,} tokens in the cache")
+    print_line(f"{several}{device.full_title}: one user, {DEFAULT_CONTEXT:,} tokens in the cache")
     print_line(f"with {load_runtime(default_runtime(device)).title}, each model in the first of its formats that fits")
     print()
     head = ["model", "weights", "tokens/s", "80 % interval", "limited by", "memory", "came out"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,7 @@ def _in_formats(model: Loaded, device: Hardware, request: Request) -> list[Scena
     shared = {"batch": request.batch, "context": request.context, **(request.more or {}), **routing}
     found = [scenario(model, device, weights=name, **shared) for name in request.weights or (None,)]
     if request.kind == "formats" and not request.weights:
-        return [replace(found[0], load=replace(found[0].load, weights=each)) for each in usual_formats(found[0])]
+        return [found[0].in_weights(each) for each in usual_formats(found[0])]
     return found
 
 

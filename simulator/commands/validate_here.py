@@ -52,7 +52,7 @@ def run(given: str | None, quick: bool, json: str | None, plot: str | None = Non
     if json is not None:  # after the table, which took minutes: should the disk be full by now, that much remains
         write_json(as_record(found, hardware, notes), json)
     if plot is not None:
-        show(measured_chart(of_comparison(found), hardware.title or hardware.name), picture, json == "-")
+        show(measured_chart(of_comparison(found), hardware.full_title), picture, json == "-")
     if folder is not None:
         name = given or DEFAULT_FILE
         command = shlex.join(["roofcast", "validate", name, *(["--quick"] * quick), "--report", report])

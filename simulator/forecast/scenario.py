@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from simulator.forecast.fit import Held, memory_limit, memory_of_parts
 from simulator.forecast.placing import usual_placement
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
+from simulator.forecast.software import cache_of, cache_told, check_format, formats_suited, that_loads, told_strange
 from simulator.importers.dialects import meant, meant_of_cache
 from simulator.importers.open import load_model, load_routing
 from simulator.spec.arguments import between, counts, expect, expect_path, whole
@@ -24,9 +25,9 @@ from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, weight_bytes
 from simulator.spec.names import MAX_DEVICES
 from simulator.spec.placement import Placement
-from simulator.spec.quant import CACHE_FORMATS, Weights, format_remark, parse_cache_format
+from simulator.spec.quant import Weights, format_remark, parse_cache_format
 from simulator.spec.routing import Routing, Uniform
-from simulator.spec.runtime import Runtime, default_runtime, load_runtime, passed_over, runtimes_with
+from simulator.spec.runtime import Runtime, default_runtime, load_runtime, passed_over
 from simulator.spec.sparsity import Sparsity, parse_sparsity
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS, Workload
 from simulator.units import GI
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTEXT = 1024
 LEAST_RAM_GIB = 0.01
-_OF_GGUF, _OF_CHECKPOINTS = ("llama.cpp", "ik_llama.cpp"), ("vllm", "mlx")  # what people load such files with
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Scenario:
     passed_over: tuple[str, ...] = ()  # why not the runtime that is usual for such a device, where nobody named one
     remarks: tuple[str, ...] = ()  # on what was named
     placement: Placement | None = None  # of the model on the parts of a machine; None: all on its first device
+    placed_for: tuple[int, int] | None = None  # batch and context that it was chosen for; None: somebody named it
 
     def __post_init__(self):
         expect("loaded", self.loaded, Loaded, "a Loaded, as load_model gives one")
@@ -67,6 +68,11 @@ class Scenario:
         load = replace(self.load, batch=batch, context=context)
         with self._naming_formats():
             return predict(self.loaded.model, self.hardware, load, self.runtime, self.placement)
+
+    def in_weights(self, weights: Weights) -> Scenario:
+        """The same with other weights, placed anew on the parts of its machine unless somebody named a placement."""
+        other = replace(self, load=replace(self.load, weights=weights))
+        return _placed(replace(other, placement=None), self.placed_for) if self.placed_for else other
 
     def held(self, batch: Any, context: Any) -> tuple[Held, ...]:
         """What the memory of each part that takes part has to hold, without timing anything."""
@@ -129,32 +135,32 @@ def scenario(
     software = _software(runtime, device)
     why_not_usual = () if runtime else tuple(passed_over(device))
     if runtime is None and weights is None:
-        software, why_not_usual = _that_loads(loaded, device, software, why_not_usual)
+        software, why_not_usual = that_loads(loaded, device, software, why_not_usual)
     device = _together(device, software, devices)
     expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
     load = Workload(
         weights=loaded.weights or parse_weights("f16"),
-        cache=parse_cache_format(meant_of_cache(cache or _cache_of(loaded, software, device), software)),
+        cache=parse_cache_format(meant_of_cache(cache or cache_of(loaded, software, device), software)),
         routing=Uniform() if routing is None else _parsed(routing, load_routing),
         sparsity=_parsed(sparsity, parse_sparsity),
         threads=_threads(threads, device),
     )
-    _check_format(software, device, load.cache.name, "cache")
+    check_format(software, device, load.cache.name, "cache")
     smallest = whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT)
-    told = _cache_told(loaded, cache, load)
+    told = cache_told(loaded, cache, load)
     base = Scenario(loaded, device, software, load, passed_over=why_not_usual, remarks=told, placement=placement)
     if weights is not None:
         chosen, remark = _meant(weights, base) if isinstance(weights, str) else (weights, "")
         expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
-        _check_format(software, device, chosen.name, "weights", weights if isinstance(weights, str) else None)
+        check_format(software, device, chosen.name, "weights", weights if isinstance(weights, str) else None)
         return _placed(
             replace(base, load=replace(load, weights=chosen), remarks=(*told, *filter(None, [remark]))), smallest
         )
     if loaded.refusal:
         raise InputError(loaded.refusal)
     if loaded.weights is not None:
-        _check_format(software, device, loaded.weights.name, "weights")
-        strange = _strange(software, device, loaded.weights)
+        check_format(software, device, loaded.weights.name, "weights")
+        strange = told_strange(software, device, loaded.weights)
         return _placed(replace(base, choice=loaded.choice, remarks=(*told, *strange)), smallest)
     return _choose_weights(base, *smallest)
 
@@ -166,7 +172,8 @@ def _placed(base: Scenario, smallest: tuple[int, int]) -> Scenario:
         def fits(placement: Placement) -> bool:
             return bool(replace(base, placement=placement).fits(*smallest))
 
-        return replace(base, placement=usual_placement(base.loaded.model, base.hardware, fits))
+        chosen = usual_placement(base.loaded.model, base.hardware, fits)
+        return replace(base, placement=chosen, placed_for=smallest if chosen else None)
     n_layers, n_parts = len(base.loaded.model.stack), len(base.hardware.parts)
     named = {*base.placement.layers, base.placement.head, *base.placement.apart.values()}
     if len(base.placement.layers) != n_layers or not named <= set(range(n_parts)):
@@ -200,25 +207,6 @@ def _together(device: Hardware, software: Runtime, devices: int | None) -> Hardw
         software.backend(part)
     others = tuple(part.times(part.asked or 1, software.split) for part in device.beside)
     return device.times(_count(devices, device), software.split).joined(others)
-
-
-def _that_loads(
-    loaded: Loaded, device: Hardware, usual: Runtime, why: tuple[str, ...]
-) -> tuple[Runtime, tuple[str, ...]]:
-    """The *usual* runtime, or the first that people load such a file with where the usual one is not known to; and why not."""
-    kernels = loaded.weights.kernels if loaded.weights else ()
-    strange = usual.strange(kernels)
-    names = _OF_GGUF if loaded.path else _OF_CHECKPOINTS if device.kind == "gpu" else ()
-    others = map(load_runtime, names if strange else ())
-    found = next((each for each in others if _loads(each, device, kernels)), None)
-    if found is None:
-        return usual, why
-    return found, (*why, f"{usual.title or usual.name} is not known to load {', '.join(strange)}")
-
-
-def _loads(runtime: Runtime, device: Hardware, kernels: Iterable[str]) -> bool:
-    is_refused = runtime.refusal(device) or any(runtime.unmet(device, name) for name in kernels)
-    return not is_refused and not runtime.strange(kernels)
 
 
 def _parsed(given: Any, parse: Callable[[str], Any]) -> Any:
@@ -258,50 +246,6 @@ def _leave_it_out() -> Iterator[None]:
         raise InputError(f"{error}; leave it out for the default") from None
 
 
-def _check_format(
-    runtime: Runtime, hardware: Hardware, name: str, option: Literal["weights", "cache"], given: str | None = None
-) -> None:
-    """InputError where the runtime does not know a format or has no kernels for it there (*given*: as somebody wrote it)."""
-    refusal = runtime.refusal(hardware, name, option)
-    if refusal:
-        suited = runtime.suited(name, hardware, option)
-        remedy = f"another {option} format" if runtime.refusal(hardware, suited, option) else f"{suited} as {option}"
-        others = runtimes_with(hardware, name, option)
-        other = f"runtime {others[0]}" if others else "another runtime"
-        written = f"{printable(given)}: " if given and given.strip().lower() != name else ""
-        raise InputError(f"{written}{refusal}; take {remedy}, or {other}")
-
-
-def _cache_of(loaded: Loaded, runtime: Runtime, hardware: Hardware) -> str:
-    """The format that the checkpoint is made for, if the runtime can keep a cache in it, else the runtime's own."""
-    stated = loaded.cache
-    if stated in CACHE_FORMATS and not runtime.refusal(hardware, stated, "cache"):
-        return stated
-    return runtime.suited(runtime.cache, hardware, "cache")
-
-
-def _cache_told(loaded: Loaded, cache: str | None, load: Workload) -> tuple[str, ...]:
-    if cache is not None or loaded.cache is None:
-        return ()
-    if load.cache.name == loaded.cache:
-        return (f"cache {load.cache.name}: as the checkpoint states it",)
-    return (
-        f"the checkpoint states a cache in {printable(loaded.cache[:40])}, which is not kept here: {load.cache.name}",
-    )
-
-
-def _strange(runtime: Runtime, hardware: Hardware, weights: Weights) -> tuple[str, ...]:
-    """A remark where the runtime is not known to load what a checkpoint holds; InputError where the device has no kernels for it."""
-    for name in weights.kernels:
-        unmet = runtime.unmet(hardware, name)
-        if unmet:
-            raise InputError(f"{unmet}; take another runtime, or name other weights")
-    strange = runtime.strange(weights.kernels)
-    if not strange:
-        return ()
-    return (f"{runtime.title or runtime.name} is not known to load {', '.join(strange)}: counted as if it did",)
-
-
 def _count(devices: int | None, hardware: Hardware) -> int:
     """How many devices: as *devices* says, or the name."""
     if devices is None:
@@ -321,7 +265,7 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
     names = list(runtime.weights)
     if model.native_weights in runtime.native_weights:
         names.insert(0, runtime.native_weights[model.native_weights])
-    names = _suited(runtime, base.hardware, names)
+    names = formats_suited(runtime, base.hardware, names)
     tried: list[Scenario] = []
     for name in names:
         candidate = replace(base, load=replace(base.load, weights=parse_weights(name)))
@@ -340,18 +284,13 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
     return replace(smallest, choice=f"{smallest.load.weights.name}: the smallest of {listed}; none of them fits")
 
 
-def _suited(runtime: Runtime, hardware: Hardware, names: Iterable[str]) -> list[str]:
-    """Formats of *names*, each once, that the runtime can run on a device."""
-    suited = dict.fromkeys(runtime.suited(name, hardware) for name in names)
-    return [name for name in suited if not runtime.refusal(hardware, name)]
-
-
 def usual_formats(base: Scenario) -> list[Weights]:
     """The formats that people would choose among for a scenario's model and runtime, its own with them, the smallest first."""
     model, runtime = base.loaded.model, base.runtime
     names = [*(runtime.compared or runtime.weights), runtime.native_weights.get(model.native_weights or "")]
     known = {base.load.weights.name: base.load.weights} | {
-        weights.name: weights for weights in map(parse_weights, _suited(runtime, base.hardware, filter(None, names)))
+        weights.name: weights
+        for weights in map(parse_weights, formats_suited(runtime, base.hardware, filter(None, names)))
     }
     sizes = {}
     for name, weights in known.items():
@@ -360,15 +299,6 @@ def usual_formats(base: Scenario) -> list[Weights]:
         except ValueError:
             continue  # rows that do not divide into this format's blocks: no such file exists
     return [known[name] for name in sorted(sizes, key=sizes.__getitem__)]
-
-
-def _reason(tried: list[Scenario], model: Model, runtime: Runtime) -> str:
-    name = tried[-1].load.weights.name
-    if len(tried) > 1:
-        return f"{name}: the first of {', '.join(each.load.weights.name for each in tried)} that fits"
-    if runtime.native_weights.get(model.native_weights or "") == name:
-        return f"{name}: the published checkpoint's own"
-    return f"{name}: the first choice with {runtime.title or runtime.name}"
 
 
 def expect_scenario(base: Scenario) -> None:
@@ -387,3 +317,12 @@ def sweep(base: Scenario, batches: Sequence[int], contexts: Sequence[int]) -> li
         )
     )
     return [base.at(batch, context) for context in rows for batch in columns]
+
+
+def _reason(tried: list[Scenario], model: Model, runtime: Runtime) -> str:
+    name = tried[-1].load.weights.name
+    if len(tried) > 1:
+        return f"{name}: the first of {', '.join(each.load.weights.name for each in tried)} that fits"
+    if runtime.native_weights.get(model.native_weights or "") == name:
+        return f"{name}: the published checkpoint's own"
+    return f"{name}: the first choice with {runtime.title or runtime.name}"

@@ -112,7 +112,7 @@ def _row_record(row: Row, corrected: bool) -> dict[str, Any]:
 def print_comparison(found: Comparison, hardware: Hardware, notes: tuple[str, ...] = ()) -> None:
     """How far to trust a forecast for this machine, then every case, and where errors come from."""
     n = len(found.rows)
-    print_line(f"{hardware.title or hardware.name}: {counted(n, 'decode')} with random weights")
+    print_line(f"{hardware.full_title}: {counted(n, 'decode')} with random weights")
     for line in (found.told_held, *state_lines(found)):
         print_line(line)
     print()

@@ -92,7 +92,7 @@ def _describe_params(model: Model) -> list[str]:
 
 def print_hardware(device: Hardware) -> None:
     """Every figure of a device, with where it is from."""
-    title = device.title or device.name
+    title = device.full_title
     print(f"{device.asked} x {title}, each:" if (device.asked or 1) > 1 else title)
     if device.description:
         print(f"  {device.description}")

@@ -58,7 +58,7 @@ def job_of(
         return Job(number, place, base, _first_then(first.load.weights, usual_formats(first)), kinds)
     chosen = next((each for each in found if _fits_one(each, shared["context"])), first)
     names = {each.load.weights.name: each.load.weights for each in found}
-    base = replace(base, load=replace(base.load, weights=chosen.load.weights))
+    base = base.in_weights(chosen.load.weights)
     return Job(number, place, base, _first_then(chosen.load.weights, list(names.values())), kinds)
 
 

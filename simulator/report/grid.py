@@ -165,7 +165,7 @@ def _options(
 def _pair(job: Job, extent: Extent, batches: tuple[int, ...], shown: int) -> Pair:
     formats = []
     for place, weights in enumerate(formats_of(job, extent.most_formats)):
-        base = replace(job.base, load=replace(job.base.load, weights=weights))
+        base = job.base.in_weights(weights)
         kinds = routings_of(job, extent, place)
         formats.append(_in_format(base, kinds, np.array(batches), np.array(extent.contexts)))
     first = formats[0]

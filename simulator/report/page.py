@@ -97,7 +97,7 @@ def _models(grids: Grids) -> list[str]:
 
 
 def _devices(grids: Grids) -> list[str]:
-    names = {pair.device: pair.base.hardware.title or pair.base.hardware.name for pair in grids.pairs}
+    names = {pair.device: pair.base.hardware.full_title for pair in grids.pairs}
     return [names[number] for number in range(len(grids.devices))]
 
 
@@ -169,7 +169,7 @@ def _upper(text: str) -> str:
 
 def _named(pair: Pair) -> str:
     base = pair.base
-    model, device = base.loaded.model.title or base.loaded.model.name, base.hardware.title or base.hardware.name
+    model, device = base.loaded.model.title or base.loaded.model.name, base.hardware.full_title
     return f"{model} in {base.load.weights.name} on {device}"
 
 

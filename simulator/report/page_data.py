@@ -83,7 +83,7 @@ def _device_data(base: Scenario, argument: str) -> dict[str, Any]:
     device, threads = base.hardware, base.load.threads or base.hardware.threads
     return {
         "name": device.label,
-        "title": device.title or device.name,
+        "title": device.full_title,
         "argument": shlex.quote(argument),
         "memory": device.main_memory.name,
         "bandwidth": bandwidth_of(device, threads).main.value,

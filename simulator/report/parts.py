@@ -10,14 +10,8 @@ import numpy as np
 
 from simulator.forecast.placed import is_brought
 from simulator.forecast.prediction import Prediction
-from simulator.spec.hardware import Hardware
 from simulator.spec.layers.ffn import Experts
 from simulator.units import counted, format_gib, format_seconds
-
-
-def titles(hardware: Hardware) -> str:
-    """The parts of a machine by their titles."""
-    return " + ".join(part.title or part.name for part in hardware.parts)
 
 
 def seconds_of_parts(point: Prediction) -> list[Any]:

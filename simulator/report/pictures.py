@@ -73,7 +73,7 @@ def _of(shown: Sequence[Scenario], bases: Sequence[Scenario], chart: Chart) -> C
 
 
 def _in_formats(base: Scenario) -> list[Scenario]:
-    return [replace(base, load=replace(base.load, weights=each)) for each in usual_formats(base)]
+    return [base.in_weights(each) for each in usual_formats(base)]
 
 
 def draw_all(found: Sequence[Chart], progress: Progress) -> dict[str, bytes]:

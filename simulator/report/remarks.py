@@ -12,6 +12,7 @@ from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.capacity import largest_batch, largest_context
 from simulator.forecast.fit import bytes_elsewhere
 from simulator.forecast.interval import Evidence, evidence, own_evidence
+from simulator.forecast.placed import threads_of
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
 from simulator.report import parts, storage
@@ -21,6 +22,7 @@ from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.layers.attention import GroupedQuery
 from simulator.spec.links import Link
+from simulator.spec.machine import AS_ASKED
 from simulator.spec.memory import BEYOND, INTERPOLATED, SHARED_OUT
 from simulator.spec.mixes import PURE
 from simulator.spec.model import Loaded, Model
@@ -46,11 +48,7 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     """The figures that decide the result, with their provenance."""
     hardware, load, software = base.hardware, base.load, base.runtime.title or base.runtime.name
     last = points[-1]
-    main, sustained = hardware.main_memory, bandwidth_of(hardware, last.threads).main
-    line = f"memory {format_number(sustained.value / GIGA)} GB/s {_origin(sustained, hardware)}"
-    if main.datasheet_gb_per_s and "of the datasheet" not in sustained.how:
-        line += f", of {format_number(main.datasheet_gb_per_s.value)} GB/s in the datasheet"
-    yield line
+    yield from (_told_memory(part, last) for part in hardware.parts)
     if last.unrest.spread > RESTLESS:
         yield (
             f"a restless machine: while {hardware.name} was profiled, decodes of the same models scattered by "
@@ -61,10 +59,20 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
     doubts = told_doubts(hardware)
     if doubts:
         yield f"{hardware.name} has {doubts}"
-    if load.threads and hardware.kind == "cpu" and not main.gb_per_s_by_threads:
+    if load.threads and hardware.kind == "cpu" and not hardware.main_memory.gb_per_s_by_threads:
         yield f"bandwidth by threads is unknown for {hardware.name}: that of all is taken for {counted(load.threads, 'thread')}"
     yield from _kernels_told(last, hardware, software)
     yield from storage.rests_on(base)
+
+
+def _told_memory(part: Hardware, point: Prediction) -> str:
+    """How fast a part of the machine reads, and how that is known."""
+    main, sustained = part.main_memory, bandwidth_of(part, threads_of(part, point.load)).main
+    whose = f"{part.name}: " if point.hardware.beside else ""
+    line = f"{whose}memory {format_number(sustained.value / GIGA)} GB/s {_origin(sustained, part)}"
+    if main.datasheet_gb_per_s and "of the datasheet" not in sustained.how:
+        line += f", of {format_number(main.datasheet_gb_per_s.value)} GB/s in the datasheet"
+    return line
 
 
 def _kernels_told(last: Prediction, hardware: Hardware, software: str) -> Iterator[str]:
@@ -295,16 +303,24 @@ def capacity(base: Scenario, points: list[Prediction]) -> Iterator[str]:
 
 def reserved(base: Scenario) -> Iterator[str]:
     """What of the memory cannot be had, who holds it, how that is known, and how to say otherwise."""
-    hardware, figure, kind = base.hardware, base.hardware.reserved, base.hardware.reserve
+    for part in base.hardware.parts if base.placement else (base.hardware,):
+        yield _held_back(base, part)
+    if base.runtime.memory_share < 1:
+        title = base.runtime.title or base.runtime.name
+        yield f"of the rest {title} takes {base.runtime.memory_share:.0%}, its default (memory_share in its file)"
+
+
+def _held_back(base: Scenario, hardware: Hardware) -> str:
+    figure, kind = hardware.reserved, hardware.reserve
     is_own = hardware.main_memory.reserved_gib is not None
     origin = _origin(figure, hardware) if is_own else f"({figure.provenance}: {kind.how}; {kind.source})"
     held = f"{format_gib(figure.value * GI)} of {format_gib(hardware.main_memory.capacity_bytes)}"
     remedy = "reserved_gib in a device file of your own says otherwise"
     remedy = remedy if is_own or not kind.more else f"{kind.more}; then {remedy}"
-    yield f"{held} are held by {'the system' if is_own else kind.held_by} {origin}; {remedy}"
-    if base.runtime.memory_share < 1:
-        title = base.runtime.title or base.runtime.name
-        yield f"of the rest {title} takes {base.runtime.memory_share:.0%}, its default (memory_share in its file)"
+    whose = f" of {hardware.name}" if base.hardware.beside else ""
+    asked = "" if hardware.kind == "gpu" or not whose else ", as its file has it (--ram says otherwise)"
+    asked = "" if hardware.main_memory.capacity_gib and hardware.main_memory.capacity_gib.how == AS_ASKED else asked
+    return f"{held}{whose}{asked} are held by {'the system' if is_own else kind.held_by} {origin}; {remedy}"
 
 
 def _deepest(base: Scenario, batch: int, deepest: int | None) -> str:

@@ -31,7 +31,7 @@ def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = (), wide: int
     sizes = ", ".join(f"{each[0].load.weights.name} ({format_gib(each[0].weight_bytes)})" for _, each in sweeps)
     screen.print_line(f"{model.title or model.name}, weights {sizes}")
     threads = f", {counted(first.threads, 'thread')}" if first.threads else ""
-    screen.print_line(f"on {parts.titles(hardware)}{threads}, with {base.runtime.title or base.runtime.name}")
+    screen.print_line(f"on {hardware.full_title}{threads}, with {base.runtime.title or base.runtime.name}")
     everything = [point for _, each in sweeps for point in each]
     cells = _cells(wide)
     shown = [name for name in cells if name not in _hidden(everything)]

@@ -203,6 +203,11 @@ class Hardware(Spec):
         return with_count(self.count, self.name)
 
     @property
+    def full_title(self) -> str:
+        """Its title, and those of what stands beside it."""
+        return " + ".join(part.title or part.name for part in self.parts)
+
+    @property
     def beside(self) -> tuple[Hardware, ...]:
         """Other devices of the same machine, which hold and compute what this one does not: further GPUs, then the host."""
         return self._beside

@@ -17,6 +17,7 @@ from simulator.units import GI
 
 MAX_PARTS = 16
 MAX_RAM_GIB = 100_000
+AS_ASKED = "as asked"  # how the size of a memory is known
 
 
 class Machine(Spec):
@@ -103,7 +104,7 @@ def join(parts: Sequence[Hardware], where: str) -> Hardware:
     return devices[0].joined((*devices[1:], *hosts))
 
 
-def with_ram(hardware: Hardware, n_bytes: float, how: str = "as asked") -> Hardware:
+def with_ram(hardware: Hardware, n_bytes: float, how: str = AS_ASKED) -> Hardware:
     """The same machine with so many bytes of RAM; InputError for a card whose host is not named."""
     if hardware.host is not None:
         others = tuple(part.with_memory(n_bytes, how) if part.kind == "cpu" else part for part in hardware.beside)

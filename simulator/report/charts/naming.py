@@ -16,7 +16,7 @@ def model_name(base: Scenario) -> str:
 
 def device_name(base: Scenario) -> str:
     """As people call it."""
-    return base.hardware.title or base.hardware.name
+    return base.hardware.full_title
 
 
 def format_name(base: Scenario) -> str:

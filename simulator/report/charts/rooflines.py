@@ -98,4 +98,4 @@ def device_chart(device: Hardware) -> Chart:
     ]
     panel = Panel("", tuple(series), "operations per second", device)
     return Chart("device", "roofline", "Roofline", "operations per byte read", (panel,), roofline_data.origin(device),
-                 device.title or device.name)  # fmt: skip
+                 device.full_title)  # fmt: skip

@@ -44,7 +44,7 @@ def write_plot(device: Hardware, path: Path) -> str:
     save(lambda: draw(device), path)
     parts = [*(["roofline"] if device.peaks_tflops else []), *(["bandwidth"] if _stretches(device) else [])]
     missing = "" if device.peaks_tflops else "; no peak is known, so the roofline is left out"
-    return f"{path}: {' and '.join(parts)} of {device.title or device.name}{missing}"
+    return f"{path}: {' and '.join(parts)} of {device.full_title}{missing}"
 
 
 def draw(device: Hardware) -> Canvas:
@@ -54,7 +54,7 @@ def draw(device: Hardware) -> Canvas:
     width = WIDTH if len(names) == 2 else ONE_WIDTH
     figure = empty_figure(width, HEIGHT)
     handles = [*(_dot_handles(dots) if device.peaks_tflops else []), *_stretch_handles(stretches)]
-    words = Words(device.title or device.name, data.origin(device), note=_note(device, stretches, dots))
+    words = Words(device.full_title, data.origin(device), note=_note(device, stretches, dots))
     room = surround(figure, words, handles, HEIGHT)
     columns = figure.add_gridspec(1, len(names))
     for number, name in enumerate(names):
