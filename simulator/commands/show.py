@@ -53,7 +53,8 @@ def _show(kind: str, name: str, weights: str | None) -> None:
     if kind == "model":
         print_model(load_model(name), parse_weights(weights) if weights is not None else None)
     elif kind == "hardware":
-        print_hardware(load_hardware(name))
+        for part in load_hardware(name).parts:
+            print_hardware(part.alone())
     elif kind == "runtime":
         print_runtime(load_runtime(name))
     elif kind == "engine":
@@ -99,6 +100,8 @@ def _kind_called(name: str, shelves: dict[str, Path]) -> str:
         kind: look_up(split_count(name)[1] if kind == "hardware" else name, each) for kind, each in shelves.items()
     }
     found = [kind for kind, meaning in meant.items() if meaning.name]
+    if not found and "+" in name and look_up(split_count(name.split("+")[0])[1], shelves["hardware"]).name:
+        return "hardware"  # parts of a machine: mxfp4+bf16 and others with a plus name no device
     candidates = tuple(each for meaning in meant.values() for each in meaning.candidates)
     if len(found) == 1:
         return found[0]

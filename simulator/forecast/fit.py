@@ -119,5 +119,5 @@ def mapped_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Hardw
 
 
 def memory_limit(hardware: Hardware, runtime: Runtime) -> float:
-    """Bytes of the device's memory that the runtime can have."""
-    return hardware.usable_bytes * runtime.memory_share
+    """Bytes of the device's memory that the runtime can have: its share is of a GPU's."""
+    return hardware.usable_bytes * (runtime.memory_share if hardware.kind == "gpu" else 1.0)

@@ -7,6 +7,7 @@ placement), or from so many tokens at once on (`brings_from` of a runtime), wher
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,14 @@ def time_placed(
         if not mine:
             continue
         is_host = place == host and hardware.host is not None
-        found |= _timed(mine, hardware.parts[place], runtime, load)
+        if not (is_host and np.all(on_gpu)):
+            found |= _timed(mine, hardware.parts[place], runtime, load)
         if is_host and np.any(on_gpu):
             link = host_link(hardware, host, 0)
-            for number, timed in _timed(mine, hardware.parts[0], runtime, load).items():
-                found[number] = either(on_gpu, brought(timed, link, crossing_bytes(timed.op, placement)), found[number])
+            there = {number: replace(op, place=0) for number, op in mine.items()}
+            for number, timed in _timed(there, hardware.parts[0], runtime, load).items():
+                crossed = brought(timed, link, crossing_bytes(timed.op, placement))
+                found[number] = either(on_gpu, crossed, found[number]) if number in found else crossed
     moves = time_moves(moves_of(hardware, model, load, placement, on_gpu), hardware, runtime)
     return (*(found[number] for number in range(len(ops))), *moves)
 
@@ -90,8 +94,9 @@ def ceiling_placed(
         mine = [op for op in ops if op.place == place]
         if not mine:
             continue
-        there = _ceiling(mine, part, runtime, load)
-        if place == host and hardware.host is not None and np.any(on_gpu):
+        is_host = place == host and hardware.host is not None
+        there = np.inf if is_host and np.all(on_gpu) else _ceiling(mine, part, runtime, load)
+        if is_host and np.any(on_gpu):
             link = host_link(hardware, host, 0)
             over_link = sum(op.count * crossing_bytes(op, placement) for op in mine) / (link.gb_per_s.value * GIGA)
             there = np.where(

@@ -12,10 +12,13 @@ from simulator.spec.model import Model
 from simulator.spec.placement import Placement, by_layers, experts_apart
 
 
-def usual_placement(model: Model, hardware: Hardware, fits: Callable[[Placement], bool]) -> Placement | None:
+def usual_placement(
+    model: Model, hardware: Hardware, crosses: bool, fits: Callable[[Placement], bool]
+) -> Placement | None:
     """The first of these that fits: all on the first device, layers over all GPUs, experts of the fewest layers in RAM, layers in RAM.
 
-    None for a device alone; where nothing fits, that which needs least of the GPUs.
+    None for a device alone; where nothing fits, that which needs least of the GPUs. *crosses*: what lies in RAM is brought over in
+    each step, by software that takes whole layers.
     """
     if not hardware.beside:
         return None
@@ -24,6 +27,9 @@ def usual_placement(model: Model, hardware: Hardware, fits: Callable[[Placement]
     whole = next((each for each in (alone, gpus) if fits(each)), None)
     if whole is not None or hardware.host is None:
         return whole or gpus
+    if crosses:
+        base = replace(gpus, crosses=True)
+        return first_that_fits([layers_in_ram(base, n, host) for n in range(n_layers + 1)], fits)
     experts = [experts_apart(model, n, host, gpus) for n in range(n_layers + 1)]
     if model.experts and fits(experts[-1]):
         return first_that_fits(experts, fits)

@@ -172,7 +172,7 @@ def _placed(base: Scenario, smallest: tuple[int, int]) -> Scenario:
         def fits(placement: Placement) -> bool:
             return bool(replace(base, placement=placement).fits(*smallest))
 
-        chosen = usual_placement(base.loaded.model, base.hardware, fits)
+        chosen = usual_placement(base.loaded.model, base.hardware, base.runtime.uses_host == "crosses", fits)
         return replace(base, placement=chosen, placed_for=smallest if chosen else None)
     n_layers, n_parts = len(base.loaded.model.stack), len(base.hardware.parts)
     named = {*base.placement.layers, base.placement.head, *base.placement.apart.values()}
@@ -203,8 +203,14 @@ def _software(runtime: str | Path | Runtime | None, device: Hardware) -> Runtime
 
 def _together(device: Hardware, software: Runtime, devices: int | None) -> Hardware:
     """A machine with so many of its first device at work; InputError where the runtime does not run on a part."""
+    if device.host is not None and not software.uses_host:
+        raise InputError(
+            f"runtime {software.name} is not known to keep weights in the memory of a host: leave +{device.host.name} out, or take "
+            "llama.cpp, which computes them there, or vllm, which brings them over"
+        )
     for part in device.parts:
-        software.backend(part)
+        if part.kind == "gpu" or software.uses_host == "computes":
+            software.backend(part)
     others = tuple(part.times(part.asked or 1, software.split) for part in device.beside)
     return device.times(_count(devices, device), software.split).joined(others)
 

@@ -46,7 +46,8 @@ def told(point: Prediction) -> Iterator[str]:
 def _told_seconds(point: Prediction, place: int, seconds: float) -> str:
     host = place == len(point.hardware.parts) - 1 and point.hardware.host is not None
     if host and bool(np.all(is_brought(point.runtime, point.load, point.placement))):
-        return f"brought to {point.hardware.name} in each step, {format_seconds(seconds)}"
+        crossing = sum((each.op.count * each.link_s for each in point.ops if each.op.message is None), 0.0)
+        return f"brought to {point.hardware.name} in each step, {format_seconds(float(crossing))}"
     return f"{format_seconds(seconds)} a step"
 
 

@@ -93,6 +93,8 @@ class Runtime(Spec):
     maps_file: bool = False  # on a CPU, weights stay in the file's map, so that the system can drop and read them again
     scratch_tokens: int = Field(0, ge=0, le=1_000_000)  # rows of logits that its compute buffer holds
     memory_share: float = Field(1.0, gt=0, le=1)  # of what a device can give
+    # Whether it can keep weights in the memory of a GPU's host, and then computes them there or brings them over in each step.
+    uses_host: Literal["", "computes", "crosses"] = ""
     # Tokens at once from which weights that lie in a host's memory are brought to the GPU, which computes them; None: never.
     brings_from: int | None = Field(None, ge=1, le=1_000_000)
     move_us: Figure | None = (

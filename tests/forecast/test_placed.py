@@ -237,3 +237,23 @@ def test_a_card_without_a_link_is_refused_by_name(tiny_moe):
     cut_off = join([gpu().model_copy(update={"links": ()}), cpu()], "machine")
     with pytest.raises(InputError, match="g: its file names no PCIe link"):
         seconds(tiny_moe, cut_off, experts_apart(tiny_moe, 1, 1))
+
+
+def test_software_that_brings_weights_over_needs_no_kernels_for_the_host():
+    """vLLM has none for CPUs: first layers first, as many as have to, and what they weigh crosses in each step."""
+    base = scenario("llama-3-70b", "rtx-3090+ryzen-7950x", weights="int4-g128", runtime="vllm")
+    n_layers = base.placement.layers.count(1)
+    assert base.placement.crosses
+    assert base.placement.layers == (1,) * n_layers + (0,) * (80 - n_layers)
+    fewer = replace(base, placement=replace(base.placement, layers=(1,) * (n_layers - 1) + (0,) * (81 - n_layers)))
+    assert not fewer.fits(1, 1024)
+    point = base.at(1, 1024)
+    crossing = point.held[1].weight_bytes / (0.7 * 31.51e9)
+    assert point.parts["communication"] == pytest.approx(crossing, rel=1e-3)
+    assert point.bound == "communication"
+
+
+def test_software_that_knows_no_host():
+    """It is said, with what does."""
+    with pytest.raises(InputError, match="exllamav3 is not known to keep weights in the memory of a host"):
+        scenario("llama-3-8b", "rtx-3060+ryzen-5600x", runtime="exllamav3")
