@@ -31,7 +31,10 @@ PROMISED = 0.8  # share of all measurements that the interval is made to hold
 WIDE = 0.95  # the wider one
 COVERAGES = (0.5, 0.99)  # the least and the most that may be asked instead
 UNLIKELY = 0.05  # chance of so few held, were it as wide as that
-Z80 = 1.2816  # a normal variable lies within this many standard deviations with 80 % probability
+Z80, Z95 = (
+    1.2816,
+    1.96,
+)  # a normal variable lies within so many standard deviations with 80 %, and with 95 % probability
 
 
 def expected_spread(figure: Figure) -> float:
@@ -101,16 +104,17 @@ def own_evidence(prediction: Any) -> Figure | None:
     return learned.error(prediction.model.name, int(np.max(prediction.load.batch)) == 1) if learned else None
 
 
-def evidence(prediction: Any) -> Evidence | None:
-    """The published measurements of such a case as a Prediction is of.
+def evidence(prediction: Any) -> tuple[Evidence, ...]:
+    """The published measurements of such a case as a Prediction is of, for each part of the machine that decodes.
 
-    None where the interval is made of the provenance of figures alone, or of what was measured on the device itself.
+    None where the figures' provenance decides alone, or what was measured on the device itself.
     """
-    kernels = prediction.backend.kernels
-    if kernels is None or own_evidence(prediction):
-        return None
-    found = within(kernels.place, int(np.max(prediction.load.batch)))
-    return Evidence(found.rows, found.devices, found.group)
+    if own_evidence(prediction):
+        return ()
+    used = {timed.op.place for timed in prediction.ops if timed.op.message is None}
+    kernels = [prediction.runtime.backend(prediction.hardware.parts[place]).kernels for place in sorted(used)]
+    found = [within(each.place, int(np.max(prediction.load.batch))) for each in kernels if each is not None]
+    return tuple(Evidence(each.rows, each.devices, each.group) for each in found)
 
 
 LEARNED_FLOOR = 0.05  # the least width of an 80 % interval, however well what was measured on the device itself is met

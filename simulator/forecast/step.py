@@ -142,10 +142,32 @@ class Step:
 
     @cached_property
     def _fitted_factors(self) -> tuple[Any, Any]:
-        unrest = interval.unrest_of(self.hardware, threads_of(self.hardware, self.load))
-        learned = learned_with(self.hardware, self.runtime)
+        used = {timed.op.place for timed in self.ops if timed.op.message is None}
+        if used <= {0}:
+            return self._factors_on(self.hardware)
+        # Parts err independently of each other, each by its share of the step, and so does what goes over links between them.
+        shares = {place: self._seconds_on(place) / self.seconds for place in used}
+        logs = {place: np.log(self._factors_on(self.hardware.parts[place])) for place in used}
+        link_share = self.parts["communication"] / self.seconds
+        found = []
+        for which, z in enumerate((interval.Z80, interval.Z95)):
+            squares = (link_share * z * interval.SPREAD["estimated"]) ** 2
+            squares = squares + sum((shares[place] * logs[place][which]) ** 2 for place in used)
+            found.append(np.exp(np.sqrt(squares))[()])
+        return found[0], found[1]
+
+    def _factors_on(self, part: Hardware) -> tuple[Any, Any]:
+        unrest = interval.unrest_of(part, threads_of(part, self.load))
+        learned = learned_with(part, self.runtime)
         errors = tuple(learned.error(self.model.name, is_one) if learned else None for is_one in (True, False))
-        return interval.fitted_factors(self.backend.kernels.place, self.load.batch, unrest, errors)
+        kernels = self.runtime.backend(part).kernels
+        return interval.fitted_factors(kernels.place, self.load.batch, unrest, errors)
+
+    def _seconds_on(self, place: int) -> Any:
+        """Of the operations on a part, without what goes over a link for them; what no operation accounts for is the first's."""
+        mine = (timed for timed in self.ops if timed.op.place == place and timed.op.message is None)
+        own = self.overhead_s if place == 0 else 0.0
+        return sum((timed.op.count * (timed.seconds - timed.link_s) for timed in mine), own)
 
     def _seconds_by_figure(self) -> Iterator[tuple[Figure, Any]]:
         """How much of the step rests on each figure of the device and the runtime that may be off."""

@@ -54,7 +54,7 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
             f"a restless machine: while {hardware.name} was profiled, decodes of the same models scattered by "
             f"{last.unrest.spread:.0%}, which the interval allows for"
         )
-    yield from map(_told_evidence, filter(None, dict.fromkeys(map(evidence, points))))
+    yield from map(_told_evidence, dict.fromkeys(found for point in points for found in evidence(point)))
     yield from dict.fromkeys(line for point in points for line in _told_learned(point, software))
     doubts = told_doubts(hardware)
     if doubts:
