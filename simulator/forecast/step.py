@@ -28,7 +28,7 @@ from simulator.spec.model import Model
 from simulator.spec.own_figures import learned_of
 from simulator.spec.placement import Placement
 from simulator.spec.runtime import Runtime
-from simulator.spec.workload import Workload
+from simulator.spec.workload import Workload, is_prompt
 from simulator.units import MICRO
 
 BOUNDS = ("memory", "compute", "overhead", "communication", "storage")
@@ -56,6 +56,11 @@ class Step:
         """The runtime's part for this device."""
         return self.runtime.backend(self.hardware)
 
+    @property
+    def is_prompt(self) -> bool:
+        """Whether the step reads a prompt."""
+        return is_prompt(self.load.tokens)
+
     @cached_property
     def overhead_s(self) -> Any:
         """Seconds per step that no operation accounts for."""
@@ -66,7 +71,8 @@ class Step:
             swept = 1 - np.exp(-self.cost.streamed_bytes / (2 * max(caches))) if caches else 1.0
             return step_seconds(speeds, self.load.new_tokens, swept)
         if self.backend.kernels:
-            return self.backend.kernels.overhead_s(self.load.batch)
+            n_kernels = sum(timed.op.count * timed.op.launches for timed in self.ops) if self.is_prompt else 0.0
+            return self.backend.kernels.overhead_s(self.load.batch, n_kernels)
         figure = self.backend.step_us
         return figure.value * MICRO if figure else 0.0
 
