@@ -71,10 +71,18 @@ class Step:
             swept = 1 - np.exp(-self.cost.streamed_bytes / (2 * max(caches))) if caches else 1.0
             return step_seconds(speeds, self.load.new_tokens, swept)
         if self.backend.kernels:
-            n_kernels = sum(timed.op.count * timed.op.launches for timed in self.ops) if self.is_prompt else 0.0
-            return self.backend.kernels.overhead_s(self.load.batch, n_kernels)
+            return self.backend.kernels.overhead_s(self.load.batch) + self._submit_s
         figure = self.backend.step_us
         return figure.value * MICRO if figure else 0.0
+
+    @property
+    def _submit_s(self) -> float:
+        """Seconds for which GPUs wait for the kernels of a prompt."""
+        if not self.is_prompt:
+            return 0.0
+        kernels = [self.runtime.backend(part).kernels for part in self.hardware.parts]
+        timed = ((kernels[each.op.place], each.op) for each in self.ops)
+        return sum(each.submit_s * op.count * op.launches for each, op in timed if each)
 
     @cached_property
     def cost(self) -> Cost:
@@ -150,8 +158,9 @@ class Step:
     def _fitted_factors(self) -> tuple[Any, Any]:
         unrest = interval.unrest_of(self.hardware, threads_of(self.hardware, self.load))
         learned = learned_with(self.hardware, self.runtime)
-        errors = tuple(learned.error(self.model.name, is_one) if learned else None for is_one in (True, False))
-        return interval.fitted_factors(self.backend.kernels.place, self.load.batch, unrest, errors)
+        is_known = learned and not self.is_prompt  # of decoding
+        errors = tuple(learned.error(self.model.name, is_one) if is_known else None for is_one in (True, False))
+        return interval.fitted_factors(self.backend.kernels.place, self.load.batch, unrest, errors, self.is_prompt)
 
     def _seconds_by_figure(self) -> Iterator[tuple[Figure, Any]]:
         """How much of the step rests on each figure of the device and the runtime that may be off."""

@@ -94,9 +94,9 @@ class Kernels:
         """Seconds that a GPU waits for each kernel of a step that reads a prompt."""
         return factors.product(factors.submit(self.place), self.values) if self.place.kind == "gpu" else 0.0
 
-    def overhead_s(self, batch: Any, n_submitted: float = 0.0) -> Any:
-        """Seconds of a step beside its operations, which wait for so many kernels to be submitted."""
-        return self.step_s + self.sequence_s * batch + self.submit_s * n_submitted
+    def overhead_s(self, batch: Any) -> Any:
+        """Seconds of a step beside its operations."""
+        return self.step_s + self.sequence_s * batch
 
     @cached_property
     def link_scale(self) -> float:
