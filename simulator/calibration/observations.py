@@ -95,9 +95,7 @@ def _points(each: Published | PromptPublished, made: Published) -> list[Predicti
     if isinstance(each, Published):
         return [setting.at(each.batch, each.context)]
     passes = passes_of(each.prompt_tokens, made.context, micro_batch_of(setting.runtime, each.micro_batch))
-    loads = [
-        replace(setting.load, context=int(depth), tokens=tokens) for depths, tokens in passes for depth in depths
-    ]
+    loads = [replace(setting.load, context=int(depth), tokens=tokens) for depths, tokens in passes for depth in depths]
     return [predict(setting.loaded.model, setting.hardware, load, setting.runtime) for load in loads]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from simulator.errors import InputError
-from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import Request, RequestForecast, forecast_request
 from simulator.forecast.scenario import Scenario
 
@@ -39,12 +38,11 @@ class Asked:
             raise InputError(f"--{error}") from None
 
 
-def points_of(base: Scenario, request: Request) -> list[Prediction]:
-    """The steps that decode the answer's second token and its last: where the table begins and ends."""
-    last = request.prompt + max(request.generate - 2, 0)
-    return [base.at(1, depth) for depth in dict.fromkeys((request.prompt, last))]
+def depths_of(request: Request) -> list[int]:
+    """Tokens in the cache before the steps that give the answer's second token and its last."""
+    return list(dict.fromkeys((request.prompt, request.prompt + max(request.generate - 2, 0))))
 
 
-def forecasts(bases: Sequence[Scenario], request: Request) -> list[tuple[str, RequestForecast]]:
+def forecasts(bases: Iterable[Scenario], request: Request) -> list[tuple[str, RequestForecast]]:
     """The request in each format."""
     return [(base.load.weights.name, forecast_request(base, request)) for base in bases]

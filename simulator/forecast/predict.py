@@ -31,4 +31,3 @@ def predict(
         return Prediction(model, hardware, runtime, load, step, placement)
     steps = tuple(time_step(model, hardware, runtime, each, placement) for each in pieces.loads)
     return Prediction(model, hardware, runtime, load, Steps(steps, pieces.joined), placement)
-

@@ -11,7 +11,16 @@ from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import Phase, RequestForecast
 from simulator.units import counted, format_number, format_seconds
 
-COLUMNS = ("weights", "first token", "80 % interval", "prompt/s", "tokens/s", "whole request", "80 % interval ", "limited by")
+COLUMNS = (
+    "weights",
+    "first token",
+    "80 % interval",
+    "prompt/s",
+    "tokens/s",
+    "whole request",
+    "80 % interval ",
+    "limited by",
+)
 
 
 def request_rows(found: Sequence[tuple[str, RequestForecast]]) -> list[list[str]]:
@@ -48,7 +57,9 @@ def request_lines(found: RequestForecast) -> list[str]:
     lines = [f"prompt: {counted(new, 'token')} in {passes}{already}"]
     if not found.fits:
         return [*lines, f"{asked.prompt + asked.generate:,} tokens in the cache do not fit in memory"]
-    lines.append(f"reading it: {_shares(found.reading)}; at most {format_number(found.reading.tokens_per_s_ceiling)} tokens/s")
+    lines.append(
+        f"reading it: {_shares(found.reading)}; at most {format_number(found.reading.tokens_per_s_ceiling)} tokens/s"
+    )
     if found.decoding and found.ends:
         first, last = (format_number(float(each.tokens_per_s)) for each in found.ends)
         lines.append(
@@ -59,7 +70,9 @@ def request_lines(found: RequestForecast) -> list[str]:
 
 
 def _shares(phase: Phase) -> str:
-    parts = [f"{value / phase.seconds:.0%} {name}" for name, value in phase.parts.items() if value / phase.seconds >= 0.005]
+    parts = [
+        f"{value / phase.seconds:.0%} {name}" for name, value in phase.parts.items() if value / phase.seconds >= 0.005
+    ]
     return ", ".join(parts)
 
 
