@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -103,27 +104,21 @@ def _observation(each: Published | PromptPublished, made: Published, points: Seq
     point = points[-1]
     hardware, kernels = point.hardware, point.backend.kernels
     assert kernels is not None  # as the caller has seen
-    threads = threads_of(hardware, point.load)
-    n_cores = reading_cores(hardware, threads)
-    curve = bandwidth_of(hardware, threads)
-    s_per_byte = float(np.asarray(curve.seconds_per_byte(point.working_set)))
-    nearest = float(np.asarray(curve.seconds_per_byte(0.0)))
-    at = kernels.place
-    make = _PartMaker(point, at, s_per_byte, nearest, kernels.has_vector)
+    n_cores, at = reading_cores(hardware, threads_of(hardware, point.load)), kernels.place
     timed = [one for step in points for one in step.ops]
     sent = [one for one in timed if one.op.message is not None]
-    parts = [make.part(one) for one in timed if one.op.message is None]
+    parts = [part for step in points for part in _PartMaker.of(step).parts()]
     submitted = factors.submit(at) if is_prompt(point.load.tokens) and at.kind == "gpu" else NONE
     return Observation(
         published=made,
         device=hardware.name,
         place=at,
-        parts=_joined([*parts, *(make.message(one) for one in sent)]),
+        parts=_joined(parts),
         batch=made.batch,
         n_steps=len(points),
         n_submitted=float(sum(one.op.count * one.op.launches for one in timed)) if submitted else 0.0,
         link_s=float(sum(one.op.count * one.link_s for one in sent)) / kernels.link_scale,
-        s_per_byte=s_per_byte,
+        s_per_byte=_s_per_byte(point, point.working_set),
         core_s=1 / n_cores if n_cores else 0.0,
         seconds=each.seconds if isinstance(each, PromptPublished) else made.batch / made.tokens_per_s,
         step=(factors.step(at), factors.sequence(at), submitted, factors.link(at) if sent else NONE),
@@ -140,6 +135,11 @@ def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
     return tuple(replace(part, count=count) for part, count in counts.items())
 
 
+def _s_per_byte(point: Prediction, working_set: Any) -> float:
+    curve = bandwidth_of(point.hardware, threads_of(point.hardware, point.load))
+    return float(np.asarray(curve.seconds_per_byte(working_set)))
+
+
 @dataclass(frozen=True)
 class _PartMaker:
     point: Prediction
@@ -147,6 +147,17 @@ class _PartMaker:
     s_per_byte: float
     nearest: float  # seconds for each byte of inputs and outputs
     has_vector: bool
+
+    @classmethod
+    def of(cls, point: Prediction) -> _PartMaker:
+        kernels = point.backend.kernels
+        assert kernels is not None  # as the caller has seen
+        of_memory, nearest = _s_per_byte(point, point.working_set), _s_per_byte(point, 0.0)
+        return cls(point, kernels.place, of_memory, nearest, kernels.has_vector)
+
+    def parts(self) -> Iterator[Part]:
+        for timed in self.point.ops:
+            yield self.part(timed) if timed.op.message is None else self.message(timed)
 
     def part(self, timed: TimedOp) -> Part:
         op, at = timed.op, self.at

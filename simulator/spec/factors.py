@@ -265,10 +265,9 @@ def matrix(at: Place, fmt: str, is_expert: bool = False) -> Iterator[Factor]:
     yield Factor(f"matrix/{at.kernels}/{at.kind}/{fmt}", 1, 0.25)
     if is_expert:
         yield Factor(f"matrix/experts/{at.api}", 1, 0.3)
-        yield Factor(f"matrix/experts/{at.kernels}/{at.kind}/{packed}", 1, 0.5)
-    if at.is_early:
-        yield Factor(f"matrix/early/{at.api}", 0.6, 0.4)
-        yield Factor(f"matrix/early/{at.api}/{packed}", 1, 0.3)
+        yield Factor(f"matrix/experts/{at.kernels}/{at.kind}/{packed}", 1, 0.8)
+    if at.is_early and packed == "packed":  # others went through BLAS before, too
+        yield Factor(f"matrix/early/{at.api}", 0.8, 0.4)
 
 
 @_distinct

@@ -31,7 +31,6 @@ CALLS = {
     "load_hardware": {"given": "pi5-16gb"},
     "load_model": {"given": "qwen3-0.6b"},
     "load_runtime": {"given": "llama.cpp"},
-    "prompt_seconds": {"model": LOADED.model, "hardware": DEVICE, "load": LOAD, "runtime": RUNTIME},
     "scenario": {"model": "qwen3-0.6b", "hardware": "pi5-16gb"},
     "sweep": {"base": BASE, "batches": [1], "contexts": [128]},
     "with_density": {"full": BASE.at(1, 128), "density": Density(kind="fixed", value=0.5)},
