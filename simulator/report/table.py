@@ -53,7 +53,7 @@ def print_forecast(
         spared=_SPARED,
     )
     print()
-    for label, lines in _sections(sweeps, extra):
+    for label, lines in _sections(sweeps, extra, bool(requests)):
         screen.print_section(label, lines)
     screen.print_commands("Check it", _each(sweeps, lambda base, points: [remarks.check_command(base, points)]))
 
@@ -120,7 +120,7 @@ _SPARED = (
 )  # columns that move to a further line, in this order, where the terminal is narrow
 
 
-def _sections(sweeps: Sequence[Sweep], extra: Sequence[str]) -> Iterable[tuple[str, list[str]]]:
+def _sections(sweeps: Sequence[Sweep], extra: Sequence[str], is_request: bool) -> Iterable[tuple[str, list[str]]]:
     ends = [point for _, points in sweeps for point in (points[:1] if len(points) == 1 else (points[0], points[-1]))]
     several = len(sweeps) > 1
     yield "Bytes", [_where(point, several) + _bytes_line(point) for point in ends]
@@ -134,7 +134,7 @@ def _sections(sweeps: Sequence[Sweep], extra: Sequence[str]) -> Iterable[tuple[s
     yield "Rests on", _each(sweeps, remarks.rests_on)
     yield "Assumed", _each(sweeps, remarks.assumptions)
     yield "Density", list(extra)
-    yield "Left out", [remarks.left_out(base) for base, _ in sweeps[:1]]
+    yield "Left out", [remarks.left_out(base, is_request) for base, _ in sweeps[:1]]
 
 
 def _each(sweeps: Sequence[Sweep], lines: Callable[[Scenario, list[Prediction]], Iterable[str]]) -> list[str]:
