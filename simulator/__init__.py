@@ -28,7 +28,7 @@ _PUBLIC = {
     "spec.runtime": ("Runtime", "load_runtime"),
     "forecast.capacity": ("largest_batch", "largest_context"),
     "forecast.density": ("with_density",),
-    "forecast.request": ("Request", "RequestForecast", "forecast_request"),
+    "forecast.request": ("Request", "forecast_request"),
     "forecast.scenario": ("Scenario", "scenario", "sweep"),
     "spec.workload": ("Workload",),
 }

@@ -18,7 +18,7 @@ from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, expect_scenario
 from simulator.forecast.step import BOUNDS
-from simulator.spec.arguments import whole
+from simulator.spec.arguments import expect, whole
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import MAX_CONTEXT
 from simulator.units import counted
@@ -34,14 +34,14 @@ class Request:
     prompt: int
     generate: int = 1
     cached: int = 0
-    micro_batch: int | None = None  # tokens of the prompt in one pass at most; None: the runtime's own number
+    ubatch: int | None = None  # tokens of the prompt in one pass at most; None: the runtime's own number
 
     def __post_init__(self):
         whole("prompt", self.prompt, 1, MAX_CONTEXT)
         whole("generate", self.generate, 1, MAX_CONTEXT)
         whole("cached", self.cached, 0, MAX_CONTEXT)
-        if self.micro_batch is not None:
-            whole("ubatch", self.micro_batch, 1, MAX_CONTEXT)
+        if self.ubatch is not None:
+            whole("ubatch", self.ubatch, 1, MAX_CONTEXT)
         if self.cached >= self.prompt:
             raise InputError(
                 f"cached is {self.cached:,}, of a prompt of {counted(self.prompt, 'token')} at most {self.prompt - 1:,} can be in the "
@@ -172,7 +172,8 @@ class RequestForecast:
 def forecast_request(base: Scenario, request: Request) -> RequestForecast:
     """A request of one user; InputError where its prompt would be read in too many passes."""
     expect_scenario(base)
-    micro_batch = micro_batch_of(base.runtime, request.micro_batch)
+    expect("request", request, Request, "a Request")
+    micro_batch = micro_batch_of(base.runtime, request.ubatch)
     new = request.prompt - request.cached
     reading = Phase(new, tuple(Stretch(each) for each in _read(base, request.cached, new, micro_batch)))
     n_steps = request.generate - 1

@@ -143,6 +143,7 @@ def _refuse_yaml(text: str, path: Path) -> None:
 def measurement(
     record: Record, hardware: Hardware | None, model: Loaded | None, sizes: Sizes, with_unusable: bool
 ) -> Published:
+    """A row of our own layout; Unusable says why it cannot be forecast, InputError what is wrong in it."""
     name = _counted_name(record)
     chosen = _chosen_device(name, hardware)
     if not with_unusable:

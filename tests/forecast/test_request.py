@@ -100,7 +100,7 @@ def test_all_experts_are_soon_touched():
 def test_passes_add_up(tiny_dense, plain_device, perfect):
     """1,300 tokens in passes of 512: at depths 0 and 512, and 276 at 1,024; no runtime knows it otherwise."""
     base = Scenario(Loaded(tiny_dense), plain_device, perfect, Workload(F16))
-    found = forecast_request(base, Request(1300, micro_batch=512))
+    found = forecast_request(base, Request(1300, ubatch=512))
     alone = [
         float(predict(tiny_dense, plain_device, Workload(F16, context=depth, tokens=tokens), perfect).seconds_per_step)
         for depth, tokens in ((0, 512), (512, 512), (1024, 276))
@@ -108,7 +108,7 @@ def test_passes_add_up(tiny_dense, plain_device, perfect):
     assert found.seconds_to_first == pytest.approx(sum(alone))
     assert found.reading.tokens_per_s == pytest.approx(1300 / sum(alone))
     assert sum(found.reading.parts.values()) == pytest.approx(found.seconds_to_first)
-    cached = forecast_request(base, Request(1300, cached=512, micro_batch=512))
+    cached = forecast_request(base, Request(1300, cached=512, ubatch=512))
     assert cached.seconds_to_first == pytest.approx(sum(alone[1:]))
 
 
@@ -178,7 +178,7 @@ def test_times_lie_in_their_intervals_and_below_no_ceiling():
 def test_a_longer_prompt_takes_longer_per_token(tiny_dense, plain_device, perfect):
     """Attention grows with depth: 4,000 tokens take more than twice as long as 2,000."""
     base = Scenario(Loaded(tiny_dense), plain_device, perfect, Workload(F16))
-    one, two = (forecast_request(base, Request(n, micro_batch=500)).seconds_to_first for n in (2000, 4000))
+    one, two = (forecast_request(base, Request(n, ubatch=500)).seconds_to_first for n in (2000, 4000))
     assert two > 2 * one
 
 
@@ -201,7 +201,7 @@ def test_what_does_not_fit_has_no_time():
             "cached is 10, of a prompt of 10 tokens at most 9 can be in the cache: the last one",
         ),
         ({"prompt": 10, "generate": 0}, "generate must be between 1 and"),
-        ({"prompt": 10, "micro_batch": 0}, "ubatch must be between 1 and"),
+        ({"prompt": 10, "ubatch": 0}, "ubatch must be between 1 and"),
         ({"prompt": 60_000_000, "generate": 60_000_000}, "come to more than 100,000,000 tokens"),
         ({"prompt": 1.5}, "prompt must be a whole number"),
     ],

@@ -39,7 +39,7 @@ def _lines(
     """As long as the model goes and memory holds."""
     known = [each for each in (largest_context(base, 1), base.loaded.model.max_context) if each is not None]
     lengths = [each for each in prompts if all(each <= most for most in known)] or [min(prompts)]
-    found = [forecast_request(base, Request(each, micro_batch=micro_batch)) for each in lengths]
+    found = [forecast_request(base, Request(each, ubatch=micro_batch)) for each in lengths]
     fitting = [each if each.fits else None for each in found]
     rate = Series(
         label,
