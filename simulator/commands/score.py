@@ -101,9 +101,16 @@ def run(request: Request) -> None:
     source = SHIPPED if request.file is None else printable(request.file)
     _refuse_nothing(found, source)
     if request.plot is not None and not found.decode.rows:
-        raise InputError(f"--plot: not for {source}, which holds no decodes of one memory: leave it out; --csv has every row")
+        raise InputError(
+            f"--plot: not for {source}, which holds no decodes of one memory: leave it out; --csv has every row"
+        )
     if request.csv is not None:
-        rows = row_records(found.decode) or served_rows(found.served) or split_rows(found.split) or prompt_rows(found.prompts)
+        rows = (
+            row_records(found.decode)
+            or served_rows(found.served)
+            or split_rows(found.split)
+            or prompt_rows(found.prompts)
+        )
         write_whole(Path(request.csv), as_csv([flattened(_listed(row)) for row in rows]))
     if request.json is not None:
         write_json(scored_record(found, request.basis), request.json)
