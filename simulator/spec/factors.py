@@ -256,7 +256,10 @@ def matrix(at: Place, fmt: str, is_expert: bool = False) -> Iterator[Factor]:
     yield Factor(f"matrix/{at.kind}", 0.25 if at.kind == "cpu" else 0.4, 0.5 if at.kind == "cpu" else 0.15)
     yield Factor(f"matrix/{at.api}", 1, 0.2)
     yield Factor(f"matrix/{at.api}/{at.generation}", 1, 0.3)
-    yield Factor(f"matrix/{at.api}/{at.device_class}", 1, 0.2)
+    if at.kind == "gpu":
+        yield Factor(f"matrix/{at.api}/{at.device_class}", 1, 0.2)  # held back by power, or by short sums
+    elif at.n_sockets > 1:
+        yield Factor("matrix/sockets", 0.4, 0.5)
     yield Factor(f"matrix/{at.kernels}/{at.kind}", 1, 0.4)
     packed = "wide" if fmt == "wide" else "packed"
     yield Factor(f"matrix/{at.api}/{packed}", 1, 0.3)
