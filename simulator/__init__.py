@@ -24,11 +24,11 @@ _PUBLIC = {
     "spec.machine": ("load_hardware",),
     "importers.open": ("load_model",),
     "spec.model": ("Loaded", "Model"),
-    "forecast.predict": ("prompt_seconds",),
     "forecast.prediction": ("Prediction",),
     "spec.runtime": ("Runtime", "load_runtime"),
     "forecast.capacity": ("largest_batch", "largest_context"),
     "forecast.density": ("with_density",),
+    "forecast.request": ("Request", "forecast_request"),
     "forecast.scenario": ("Scenario", "scenario", "sweep"),
     "spec.workload": ("Workload",),
 }

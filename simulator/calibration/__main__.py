@@ -15,11 +15,12 @@ from simulator.calibration.results import as_text, told, write_folds
 from simulator.calibration.spread import spreads
 from simulator.calibration.timing import Steps
 from simulator.importers.measurements import load_measurements
+from simulator.importers.prompts import load_prompts
 from simulator.importers.serving import load_serving
 from simulator.judge.left_out import FOLDS
 from simulator.report.progress import progress_bar
 from simulator.spec.factors import FITTED, fitted
-from simulator.spec.library import MEASURED, SERVED
+from simulator.spec.library import MEASURED, PROMPTS, SERVED
 
 SAME = 0.01  # forecasts that differ by less are the same: another processor adds up in another order
 
@@ -29,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m simulator.calibration", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; say whether the shipped factors come out")
     options = parser.parse_args(arguments)
-    measured = [each for each in load_measurements(MEASURED).published if each.origin.is_usable]
+    decodes = [each for each in load_measurements(MEASURED).published if each.origin.is_usable]
+    measured = [*decodes, *load_prompts(PROMPTS).published]
     with progress_bar("Fitting") as show:
         steps = Steps(observe(measured, show))
     problem = Problem(steps)

@@ -29,10 +29,13 @@ class Problem:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """What each row counts: a series of n rows of one model on one device counts as sqrt(n), so does a device beyond 30."""
+        """What each row counts: a series of n rows of one model on one device counts as sqrt(n), so does a device beyond 30.
+
+        Decodes and prompts are series of their own.
+        """
         series = [_series(each) for each in self.steps.observed]
-        n, devices = Counter(series), Counter(each.device for each in self.steps.observed)
-        by_device = [min(1.0, (30 / devices[each.device]) ** 0.5) for each in self.steps.observed]
+        n, devices = Counter(series), Counter((each.device, each.is_prompt) for each in self.steps.observed)
+        by_device = [min(1.0, (30 / devices[each.device, each.is_prompt]) ** 0.5) for each in self.steps.observed]
         return np.array([n[key] ** -0.5 for key in series]) * np.sqrt(by_device)
 
     def fit(self, kept: np.ndarray, start: np.ndarray | None = None, n_steps: int = 60) -> np.ndarray:
@@ -88,4 +91,4 @@ class _Once:
 
 def _series(each: Observation) -> tuple:
     made = each.published
-    return each.device, made.runtime, made.api, made.loaded.model.name, made.weights
+    return each.device, made.runtime, made.api, made.loaded.model.name, made.weights, each.is_prompt

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from simulator.errors import InputError
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.conditions import runtime_of, scenario_of
+from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
+from simulator.forecast.request import micro_batch_of, passes_of
 from simulator.forecast.roofline import TimedOp, reading_cores
 from simulator.forecast.step import threads_of
+from simulator.importers.prompts import PromptPublished
 from simulator.importers.records import Published, Unusable
 from simulator.progress import Progress
 from simulator.spec import factors
 from simulator.spec.factors import Factor, Place
 from simulator.spec.kernels import is_packed
+from simulator.spec.workload import is_prompt
 
 # What each operation's seconds rest on, in the order of the columns of `Observation.listed`.
-OF_OPERATION = ("bandwidth", "core", "vector", "further", "matrix", "cache", "attention", "launch")
-OF_STEP = ("step", "sequence", "link")
+OF_OPERATION = (
+    "bandwidth", "core", "vector", "further", "matrix", "fill", "cache", "attention", "attended", "launch",
+)  # fmt: skip
+OF_STEP = ("step", "sequence", "submit", "link")
 NONE: tuple[Factor, ...] = ()
-NEVER = 1e6  # seconds of what a device has no units for
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,9 @@ class Part:
     memory_s: float  # of its weights or cache at the memory's sustained rate
     activation_s: float
     vector_s: float  # of its arithmetic for one token at a time at the vector units' peak, 0 where that is not known
-    matrix_s: float  # of that in whole tiles at the matrix units' peak
+    tiled_s: float  # of that for one token at the matrix units' peak
+    tiles: float  # tokens that matrix kernels compute, without those that `fill` adds
+    filling: float  # how much of `fill` they add
     sharers: float  # tokens that meet each weight
     again: float  # how often few tokens read it, for once that many do
     listed: tuple[tuple[Factor, ...], ...]
@@ -51,52 +59,85 @@ class Observation:
     place: Place
     parts: tuple[Part, ...]
     batch: int
+    n_steps: int  # one of decoding, or those in which a prompt is read
+    n_submitted: float  # kernels that a GPU waits for, those of a graph not counted
     link_s: float  # of what devices tell each other, by their links' latency and bandwidth
     s_per_byte: float  # of the memory
     core_s: float  # what it would take if one core of 1 byte per second read for all; 0 where cores do not limit it
     seconds: float  # measured
     step: tuple[tuple[Factor, ...], ...] = field(default=())  # of each of OF_STEP
+    prompt_tokens: int = 0  # 0: a decode
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether it is of reading a prompt."""
+        return self.prompt_tokens > 0
 
 
-def observe(measured: Sequence[Published], progress: Progress | None = None) -> list[Observation]:
+def observe(measured: Sequence[Published | PromptPublished], progress: Progress | None = None) -> list[Observation]:
     """Those measurements that can be forecast with fitted kernels."""
     found = []
     for number, each in enumerate(measured):
+        made = each.published if isinstance(each, PromptPublished) else each
         if progress and number % 20 == 0:
-            progress(number / len(measured), each.loaded.model.name)
+            progress(number / len(measured), made.loaded.model.name)
         try:
-            point = scenario_of(each, None, runtime_of(each)).at(each.batch, each.context)
+            points = _points(each, made)
         except (InputError, Unusable):
             continue
-        if point.backend.kernels and point.fits:
-            found.append(_observation(each, point))
+        if points[0].backend.kernels and points[-1].fits:
+            found.append(_observation(each, made, points))
     return found
 
 
-def _observation(each: Published, point: Prediction) -> Observation:
+def _points(each: Published | PromptPublished, made: Published) -> list[Prediction]:
+    """The steps that were measured: one of decoding, or those in which a prompt was read."""
+    setting = scenario_of(made, None, runtime_of(made))
+    if isinstance(each, Published):
+        return [setting.at(each.batch, each.context)]
+    passes = passes_of(each.prompt_tokens, made.context, micro_batch_of(setting.runtime, each.micro_batch))
+    loads = [replace(setting.load, context=int(depth), tokens=tokens) for depths, tokens in passes for depth in depths]
+    return [predict(setting.loaded.model, setting.hardware, load, setting.runtime) for load in loads]
+
+
+def _observation(each: Published | PromptPublished, made: Published, points: Sequence[Prediction]) -> Observation:
+    point = points[-1]
     hardware, kernels = point.hardware, point.backend.kernels
     assert kernels is not None  # as the caller has seen
-    threads = threads_of(hardware, point.load)
-    n_cores = reading_cores(hardware, threads)
-    curve = bandwidth_of(hardware, threads)
-    s_per_byte = float(np.asarray(curve.seconds_per_byte(point.working_set)))
-    nearest = float(np.asarray(curve.seconds_per_byte(0.0)))
-    at = kernels.place
-    ops = [timed for timed in point.ops if timed.op.message is None]
-    sent = [timed for timed in point.ops if timed.op.message is not None]
-    make = _PartMaker(point, at, s_per_byte, nearest, kernels.has_vector)
+    n_cores, at = reading_cores(hardware, threads_of(hardware, point.load)), kernels.place
+    timed = [one for step in points for one in step.ops]
+    sent = [one for one in timed if one.op.message is not None]
+    parts = [part for step in points for part in _PartMaker.of(step).parts()]
+    submitted = factors.submit(at) if is_prompt(point.load.tokens) and at.kind == "gpu" else NONE
     return Observation(
-        published=each,
+        published=made,
         device=hardware.name,
         place=at,
-        parts=(*(make.part(timed) for timed in ops), *(make.message(timed) for timed in sent)),
-        batch=each.batch,
-        link_s=float(sum(timed.op.count * timed.link_s for timed in sent)) / kernels.link_scale,
-        s_per_byte=s_per_byte,
+        parts=_joined(parts),
+        batch=made.batch,
+        n_steps=len(points),
+        n_submitted=float(sum(one.op.count * one.op.launches for one in timed)) if submitted else 0.0,
+        link_s=float(sum(one.op.count * one.link_s for one in sent)) / kernels.link_scale,
+        s_per_byte=_s_per_byte(point, point.working_set),
         core_s=1 / n_cores if n_cores else 0.0,
-        seconds=each.batch / each.tokens_per_s,
-        step=(factors.step(at), factors.sequence(at), factors.link(at) if sent else NONE),
+        seconds=each.seconds if isinstance(each, PromptPublished) else made.batch / made.tokens_per_s,
+        step=(factors.step(at), factors.sequence(at), submitted, factors.link(at) if sent else NONE),
+        prompt_tokens=each.prompt_tokens if isinstance(each, PromptPublished) else 0,
     )
+
+
+def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Equal parts of several steps as one with their count."""
+    counts: dict[Part, float] = {}
+    for part in parts:
+        alike = replace(part, count=0.0)
+        counts[alike] = counts.get(alike, 0.0) + part.count
+    return tuple(replace(part, count=count) for part, count in counts.items())
+
+
+def _s_per_byte(point: Prediction, working_set: Any) -> float:
+    curve = bandwidth_of(point.hardware, threads_of(point.hardware, point.load))
+    return float(np.asarray(curve.seconds_per_byte(working_set)))
 
 
 @dataclass(frozen=True)
@@ -106,6 +147,17 @@ class _PartMaker:
     s_per_byte: float
     nearest: float  # seconds for each byte of inputs and outputs
     has_vector: bool
+
+    @classmethod
+    def of(cls, point: Prediction) -> _PartMaker:
+        kernels = point.backend.kernels
+        assert kernels is not None  # as the caller has seen
+        of_memory, nearest = _s_per_byte(point, point.working_set), _s_per_byte(point, 0.0)
+        return cls(point, kernels.place, of_memory, nearest, kernels.has_vector)
+
+    def parts(self) -> Iterator[Part]:
+        for timed in self.point.ops:
+            yield self.part(timed) if timed.op.message is None else self.message(timed)
 
     def part(self, timed: TimedOp) -> Part:
         op, at = timed.op, self.at
@@ -122,16 +174,17 @@ class _PartMaker:
             "core": factors.core(at) if hardware.kind == "cpu" else NONE,
             "launch": factors.launch(at, is_expert),
         }
+        is_state = op.name == "recurrent state"
         if is_cache:
-            listed["cache"] = factors.cached(at, is_packed(fmt), op.name == "recurrent state")
+            listed["cache"] = factors.cached(at, is_packed(fmt), is_state)
             listed["attention"] = factors.attention(at, is_packed(fmt))
-            if peak:
-                listed["matrix"] = factors.matrix(at, name)
+            listed["attended"] = factors.attended(at, is_packed(fmt), is_state)
         else:
             listed["bandwidth"] = factors.bandwidth(at, name, is_expert)
-            listed["matrix"] = factors.matrix(at, name)
+            listed["matrix"], listed["fill"] = factors.matrix(at, name, is_expert), factors.fill(at)
             if self.has_vector:
                 listed |= {"vector": factors.vector(at, name), "further": factors.further(at, name)}
+        tile = kernels.query_tile if is_cache else kernels.tile
         return Part(
             count=float(op.count),
             launches=float(op.launches),
@@ -139,9 +192,9 @@ class _PartMaker:
             memory_s=float(op.cost.streamed_bytes) * self.s_per_byte,
             activation_s=float(op.cost.activation_bytes) * self.nearest,
             vector_s=flops / products / (1.0 if is_cache else n),
-            matrix_s=NEVER
-            if is_cache and not peak
-            else flops * max(n, kernels.tile) / n / (peak.value if peak else products),
+            tiled_s=flops / n / (peak.value if peak else products),
+            tiles=max(n, tile),
+            filling=0.0 if is_cache else min(1.0, (n - 1) / tile),
             sharers=n,
             again=n**kernels.read_again if is_expert else 1.0,
             listed=tuple(listed.get(each, NONE) for each in OF_OPERATION),
@@ -149,7 +202,8 @@ class _PartMaker:
 
     def message(self, timed: TimedOp) -> Part:
         launch = tuple(factors.launch(self.at) if each == "launch" else NONE for each in OF_OPERATION)
-        return Part(float(timed.op.count), float(timed.op.launches), True, 0.0, 0.0, 0.0, NEVER, 1.0, 1.0, launch)
+        count, launches = float(timed.op.count), float(timed.op.launches)
+        return Part(count, launches, True, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, launch)
 
 
 def each_factor(observed: Sequence[Observation]) -> Iterator[Factor]:

@@ -18,7 +18,7 @@ def spreads(observed: Sequence[Observation], errors: np.ndarray) -> list[dict]:
     """
     members: dict[str, list[int]] = defaultdict(list)
     for index, each in enumerate(observed):
-        for group in groups_of(each.place, each.batch):
+        for group in groups_of(each.place, each.batch, each.is_prompt):
             members[group].append(index)
     found = []
     for group, rows in sorted(members.items()):

@@ -16,6 +16,8 @@ from simulator.calibration.observations import OF_OPERATION, OF_STEP, Observatio
 from simulator.forecast.kernels import OVERLAP
 from simulator.spec.factors import SHARPNESS, Factor
 
+SHARES = ("bandwidth", "vector", "further", "matrix", "cache", "attention", "attended")  # of what hardware sustains
+
 assert OVERLAP == 3.0, "the derivatives below are those of cubes"
 
 
@@ -44,7 +46,9 @@ class Steps:
             "memory_s",
             "activation_s",
             "vector_s",
-            "matrix_s",
+            "tiled_s",
+            "tiles",
+            "filling",
             "sharers",
             "again",
         )
@@ -75,7 +79,7 @@ class Steps:
         """Seconds of each step, and the derivatives of their logarithms by the logarithms of the factors, *values*."""
         parts, rests = self._parts, self._rests
         logs = {name: rests[name] @ values for name in rests}
-        share = {name: _bent(logs[name]) for name in ("bandwidth", "vector", "further", "matrix", "cache", "attention")}
+        share = {name: _bent(logs[name]) for name in SHARES}
         slope = {name: 1 / (1 + np.exp(SHARPNESS * np.clip(logs[name], -20, 20))) for name in share}
         memory, of_core = self._memory(logs["core"])
         is_cache, n = parts["is_cache"], parts["sharers"]
@@ -85,7 +89,8 @@ class Steps:
         single = parts["vector_s"] / np.where(is_cache, share["attention"], share["vector"])
         vector = (read * parts["again"] + parts["activation_s"], single * (1 + further))
         unpacks = np.diff(rests["vector"].indptr) > 0
-        tiled = parts["matrix_s"] / share["matrix"]
+        fill = parts["filling"] * np.exp(logs["fill"])
+        tiled = parts["tiled_s"] * (parts["tiles"] + fill) / np.where(is_cache, share["attended"], share["matrix"])
         is_unpacking = unpacks & (single > tiled)
         matrix = (read + parts["activation_s"], np.where(is_unpacking, single, tiled))
         both, other = (np.cbrt(one**3 + two**3) for one, two in (vector, matrix))
@@ -100,7 +105,7 @@ class Steps:
         scale = parts["count"] / np.maximum(work_s, 1e-100) ** 2
         by_read = scale * memory_s**2 * np.where(is_vector, read * parts["again"], read)
         by_compute = scale * compute_s**3
-        weights, caches = ~is_cache, is_cache
+        weights, caches, is_tiled = ~is_cache, is_cache, ~is_vector & ~is_unpacking
         by = {
             "bandwidth": -by_read * slope["bandwidth"] * weights,
             "cache": -by_read * slope["cache"] * caches,
@@ -110,7 +115,9 @@ class Steps:
             * ((is_vector & weights) / np.where(is_least, 1 + further, 1.0) + (~is_vector & is_unpacking)),
             "attention": -by_compute * slope["attention"] * (is_vector & caches),
             "further": by_compute * further / (1 + further) * slope["further"] * (is_vector & weights & ~is_least),
-            "matrix": -by_compute * slope["matrix"] * (~is_vector & ~is_unpacking),
+            "matrix": -by_compute * slope["matrix"] * (is_tiled & weights),
+            "fill": by_compute * fill / (parts["tiles"] + fill) * (is_tiled & weights),
+            "attended": -by_compute * slope["attended"] * (is_tiled & caches),
             "launch": parts["count"] * parts["launches"] * launch,
         }
         changes = sum(diags(by[name]) @ rests[name] for name in by)
@@ -130,8 +137,9 @@ class Steps:
         """What the factors of OF_STEP are multiplied with."""
         every = self.observed
         sizes = {
-            "step": [1.0] * len(every),
-            "sequence": [each.batch for each in every],
+            "step": [each.n_steps for each in every],
+            "sequence": [each.batch * each.n_steps for each in every],
+            "submit": [each.n_submitted for each in every],
             "link": [each.link_s for each in every],
         }
         return {name: np.array(sizes[name], float) for name in OF_STEP}

@@ -20,6 +20,7 @@ from simulator.report.charts.experts import ROUTINGS, experts_chart, routing_cha
 from simulator.report.charts.measurements import measured_chart
 from simulator.report.charts.naming import told_apart
 from simulator.report.charts.rates import BATCHES, batch_chart, context_chart
+from simulator.report.charts.requests import PROMPTS, prompt_chart
 from simulator.report.charts.rooflines import ROOF_BATCHES, roofline_chart
 from simulator.report.charts.sparsity import FEW_BATCHES, sparsity_chart
 from simulator.report.charts.traffic import bytes_chart
@@ -61,6 +62,7 @@ KINDS: dict[str, Callable[[Request, list[Scenario], list[Measured]], Chart] | No
     "speed": lambda r, bases, measured: speed_chart(bases, r.batch, r.context, measured),
     "batch": lambda r, bases, measured: batch_chart(bases, r.batches or BATCHES, r.context, measured),
     "context": lambda r, bases, measured: context_chart(bases, r.contexts or CONTEXTS, r.batch, measured),
+    "prompt": lambda r, bases, _: prompt_chart(bases, r.contexts or PROMPTS),
     "experts": lambda r, bases, _: experts_chart(bases, r.batches or BATCHES, r.routings),
     "bytes": lambda r, bases, _: bytes_chart(bases, r.batches or BATCHES, r.context),
     "formats": lambda r, bases, measured: formats_chart(bases, r.batch, r.context, measured),
@@ -79,7 +81,7 @@ _NAMES = list(KINDS)
 @options.on_devices
 @option("-o", "--output", metavar="FILE", help="A .png, .svg or .pdf. [default: drawn in the terminal]")
 @option("--batch", help="Sequences decoded at once: 1,2,4 or 1..64*2.")
-@option("--context", help="Tokens already in each cache: 1024,8k.")
+@option("--context", help="Tokens already in each cache, or of a prompt: 1024,8k.")
 @option("--weights", help="Formats: q4_k_m,q8_0. [default: what fits]")
 @option("--cache", help="Format of the cache. [default: the runtime's]")
 @options.runtime

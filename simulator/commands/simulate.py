@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, option, subcommand
-from simulator.commands.line.values import number, parse_grid
+from simulator.commands.line.values import number, parse_grid, single_count
+from simulator.commands.requests import Asked, depths_of, forecasts
 from simulator.errors import InputError, printable
 from simulator.forecast.density import with_density
 from simulator.forecast.prediction import Prediction
+from simulator.forecast.request import RequestForecast
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, sweep
 
 MAX_POINTS = 2_000
+BATCHES = "1..32*2"
 
 
 @subcommand("simulate")
 @argument("model", "Name (roofcast list models), YAML, GGUF or config.json.")
 @argument("hardware", "Name (roofcast list hardware) or YAML.")
-@option("--batch", default="1..32*2", help="Sequences decoded at once: 1,2,4 or 1..64*2.")
+@option("--batch", default=BATCHES, help="Sequences decoded at once: 1,2,4 or 1..64*2.")
 @option("--context", help="Tokens already in each cache: 1024,8k. [default: 1024]")
 @option("--weights", help="Formats: q4_k_m,q8_0, f16, fp8, int4-g128, mxfp4+bf16, 2.70bpw. [default: what fits]")
 @option("--cache", help="Format of the cache: f16, q8_0, fp8. [default: the runtime's]")
@@ -35,6 +38,10 @@ MAX_POINTS = 2_000
 )
 @option("--sparsity", help="Zero inputs of the linear layers: q-sparse:0.5, teal:0.4, FILE.yaml.")
 @option("--density", help="Share of the layers that tokens read: fixed:0.5, beta:2,5, FILE.yaml, FILE.csv.")
+@option("--prompt", type=single_count, metavar="TOKENS", help="A whole request of one user, with so long a prompt.")
+@option("--generate", type=single_count, metavar="TOKENS", help="Length of its answer. [default: 1]")
+@option("--cached", type=single_count, metavar="TOKENS", help="Of the prompt, in the cache already. [default: 0]")
+@option("--ubatch", type=single_count, metavar="TOKENS", help="Of the prompt, in one pass. [default: the runtime's]")
 @options.n_devices
 @option("--ram", type=number, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
 @options.interval
@@ -48,6 +55,10 @@ def command(
     weights: str | None,
     storage: str | None,
     density: str | None,
+    prompt: int | None,
+    generate: int | None,
+    cached: int | None,
+    ubatch: int | None,
     interval: int | None,
     json: str | None,
     plot: str | None,
@@ -65,12 +76,17 @@ def command(
         raise InputError("--density gives a distribution for each point, which has no picture: leave --plot out")
     batches, contexts = parse_grid(batch, context)
     contexts = contexts or [DEFAULT_CONTEXT]
+    given = {"batch": batch if batch != BATCHES else None, "context": context, "density": density, "plot": plot}
+    request = Asked(prompt, generate, cached, ubatch).request(**given)
+    if request:
+        batches, contexts = [1], depths_of(request)
     names = _formats(weights, len(batches) * len(contexts))
-    shared = {**assumed, "batch": min(batches), "context": min(contexts)}
+    shared = {**assumed, "batch": min(batches), "context": max(contexts) if request else min(contexts)}
     bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
     if storage is not None:
         bases = [base.reading_from(storage, base.load.routing if assumed["routing"] else None) for base in bases]
-    _report([(base, sweep(base, batches, contexts)) for base in bases], density, wide, json)
+    requests = forecasts(bases, request) if request else []
+    _report([(base, sweep(base, batches, contexts)) for base in bases], density, wide, json, requests)
     if plot is not None:
         from simulator.commands.picture import show, simulated_chart
 
@@ -116,7 +132,11 @@ def _each_format_once(bases: Iterable[Scenario]) -> list[Scenario]:
 
 
 def _report(
-    sweeps: list[tuple[Scenario, list[Prediction]]], density: str | None, wide: int | None, json: str | None
+    sweeps: list[tuple[Scenario, list[Prediction]]],
+    density: str | None,
+    wide: int | None,
+    json: str | None,
+    requests: Sequence[tuple[str, RequestForecast]],
 ) -> None:
     """JSON where it is asked for, and the table unless JSON takes the standard output."""
     profile = None
@@ -128,11 +148,13 @@ def _report(
     densities = [with_density(point, profile) if profile and point.fits else None for point in points]
     if json is not None:
         from simulator.report.record import record, write_json
+        from simulator.report.request import request_record
 
         rows = [record(point, found, density, wide) for point, found in zip(points, densities, strict=True)]
-        write_json({"predictions": rows, "remarks": _remarks(sweeps)}, json)
+        asked = {"requests": [request_record(*each, wide) for each in requests]} if requests else {}
+        write_json({"predictions": rows, **asked, "remarks": _remarks(sweeps)}, json)
     if json != "-":
         from simulator.report.table import density_lines, print_forecast
 
         found = [(point, each) for point, each in zip(points, densities, strict=True) if each]
-        print_forecast(sweeps, density_lines(found, density) if profile else (), wide)
+        print_forecast(sweeps, density_lines(found, density) if profile else (), wide, requests)

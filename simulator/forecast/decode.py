@@ -6,14 +6,16 @@ Left out: embedding lookup (a row per token), sampling, and the encoder of an en
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from simulator.forecast.ops import Cost, Op, Work
 from simulator.forecast.parallel import copies_held
 from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
-from simulator.spec.layers.attention import CrossAttention
+from simulator.spec.layers.attention import CrossAttention, Latent
 from simulator.spec.layers.cached import Cached
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.layers.layer import Attention, Layer
@@ -24,11 +26,12 @@ from simulator.spec.model import Model, StoredTensor, store, store_of
 from simulator.spec.placement import Group, Placement, whole
 from simulator.spec.quant import FORMATS, Format, cache_bytes
 from simulator.spec.routing import mean_read, mean_used
-from simulator.spec.workload import Workload
+from simulator.spec.workload import Workload, is_prompt
 
 ACTIVATION_VALUE_BYTES = 4  # llama.cpp keeps activations in float32
 FLOPS_PER_NORM_VALUE = 8  # square, sum, scale, weight; rotary embedding and residual are of that order
 ACTIVATION = "activation function"
+SAMPLES = 64  # depths at which attention is looked at, of the many tokens of a prompt
 LAUNCHES_PER_NORM = 2  # the norm and the residual sum before it
 # Matrices between the layers' halves and around them count with the feed-forward networks.
 _MIXING = ("per_layer", "inp_gate", "proj", "altup", "laurel", "hc_", "output_hc")
@@ -65,6 +68,8 @@ def _placed(op: Op, group: Group) -> Op:
 def _layer_ops(model: Model, load: Workload, rules: CacheRules, group: Group, found: list[StoredTensor]) -> list[Op]:
     layer, indices, count = model.shapes[group.shape][0], group.indices, len(group.indices)
     where = _name_layers(indices)
+    if rules.skips_shared and getattr(layer.attention, "shares_cache", False):
+        load = _last_token_of(load)
     vectors = [stored for stored in found if _is_small(stored.tensor)]
     copies = _copies(load, layer)
     ops = [
@@ -79,6 +84,11 @@ def _layer_ops(model: Model, load: Workload, rules: CacheRules, group: Group, fo
     if layer.cross_attention is not None:
         ops.append(_cross_op(load, layer, count, where))
     return ops
+
+
+def _last_token_of(load: Workload) -> Workload:
+    """What is left of a step where only the last new token of each sequence passes."""
+    return replace(load, context=load.context + load.tokens - 1, tokens=1)
 
 
 def _is_small(tensor: Tensor) -> bool:
@@ -216,21 +226,40 @@ def _cache_ops(model: Model, load: Workload, rules: CacheRules, layer: Layer, co
 def _cache_op(load: Workload, rules: CacheRules, attention: Mixer, count: int, where: str, launches: int) -> Op:
     """Attention over the cache, or the update of a recurrent state; one pass over the past serves all new tokens."""
     last = load.context + load.tokens - 1  # depth of the last new token
-    middle = load.context + (load.tokens - 1) / 2  # the new tokens see one more each
     state, new, pieces = load.batch * attention.state_bytes, load.new_tokens, cache_pieces(attention)
     moved = _store_cost(load, rules, attention.cached, last)
     cost = Cost(
-        flops=attention.flops(middle) * new,
+        flops=_attended_flops(load, rules, attention),
         cache_read_bytes=moved.cache_read_bytes + state,
         cache_write_bytes=moved.cache_write_bytes + state,
         # Copies are made and used at once, so they come from the nearest memory that holds them.
         activation_bytes=2.0 * rules.copies.get(attention.kind, 0) * (state + _joined_bytes(attention, load, last)),
     )
     name = "attention over the cache" if attention.cached else "recurrent state"
-    heads, sharers = getattr(attention, "n_heads", 0), attention.queries_per_kv
+    heads, sharers = getattr(attention, "n_heads", 0), attention.queries_per_kv * load.tokens
     work = (Work("head", heads * new), Work("run", getattr(attention, "n_kv_heads", 0) * new))
     whole = _store_cost(load, rules, [each for each in attention.cached if each.pieces == 1 != pieces], last)
     return Op(where, "cache", name, load.cache, count, cost, launches, sharers, work=work, pieces=pieces, whole=whole)
+
+
+def _attended_flops(load: Workload, rules: CacheRules, attention: Mixer) -> Any:
+    """Of all new tokens: each attends to those before it."""
+    if not (rules.expands_prompts and is_prompt(load.tokens) and isinstance(attention, Latent)):
+        return mean_over_tokens(load, attention.flops) * load.new_tokens
+    whole = attention.model_copy(update={"expanded": True})
+    made_again = 2.0 * attention.kv_rank * attention.n_heads * (attention.qk_nope_dim + attention.v_dim)
+    return mean_over_tokens(load, whole.flops) * load.new_tokens + made_again * load.context * load.batch
+
+
+def mean_over_tokens(load: Workload, per_token: Callable[[Any], Any]) -> Any:
+    """The mean over a sequence's new tokens of what one costs at its depth.
+
+    Of more than SAMPLES tokens, that of the middles of so many equal stretches: the same where the cost grows in a straight line.
+    """
+    n = min(load.tokens, SAMPLES)
+    middles = (np.arange(n) + 0.5) * (load.tokens / n) - 0.5
+    depths = np.expand_dims(np.asarray(load.context), -1) + middles
+    return np.mean(per_token(depths), axis=-1)[()]
 
 
 def _store_cost(load: Workload, rules: CacheRules, stores: Sequence[Cached], depth) -> Cost:

@@ -19,6 +19,7 @@ from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.runtime import MODEL_SPREAD
 from simulator.spec.spread import within
+from simulator.spec.workload import is_prompt
 from simulator.units import counted
 
 # Standard deviation of the logarithm. `measured`: boards and runs of one kind differ by some per cent (five Pi 5 boards:
@@ -101,6 +102,8 @@ class Evidence(NamedTuple):
 def own_evidence(prediction: Any) -> Figure | None:
     """How far off forecasts of such a case are on the device itself, where its owner's measurements tell."""
     learned = prediction.learned
+    if is_prompt(prediction.load.tokens):
+        return None  # it tells of decoding
     return learned.error(prediction.model.name, int(np.max(prediction.load.batch)) == 1) if learned else None
 
 
@@ -111,9 +114,11 @@ def evidence(prediction: Any) -> tuple[Evidence, ...]:
     """
     if own_evidence(prediction):
         return ()
+    load = prediction.load
     used = {timed.op.place for timed in prediction.ops if timed.op.message is None}
     kernels = [prediction.runtime.backend(prediction.hardware.parts[place]).kernels for place in sorted(used)]
-    found = [within(each.place, int(np.max(prediction.load.batch))) for each in kernels if each is not None]
+    which = int(np.max(load.batch)), is_prompt(load.tokens)
+    found = [within(each.place, *which) for each in kernels if each is not None]
     return tuple(Evidence(each.rows, each.devices, each.group) for each in found)
 
 
@@ -121,9 +126,13 @@ LEARNED_FLOOR = 0.05  # the least width of an 80 % interval, however well what w
 
 
 def fitted_factors(
-    place: Place, batch: Any, unrest: Unrest, learned: tuple[Figure | None, Figure | None] = (None, None)
+    place: Place,
+    batch: Any,
+    unrest: Unrest,
+    learned: tuple[Figure | None, Figure | None] = (None, None),
+    of_prompt: bool = False,
 ) -> tuple[Any, Any]:
-    """The factors of the 80 % and the 95 % interval of a forecast by fitted kernels, for one sequence or several.
+    """The factors of the 80 % and the 95 % interval of a forecast by fitted kernels, for one sequence or several, or a prompt.
 
     *learned*: how far off forecasts for one and for several are by what was measured on the device itself, where that is known.
     """
@@ -132,7 +141,9 @@ def fitted_factors(
     for place_of, coverage in enumerate((PROMISED, WIDE)):
         of_moment = NormalDist().inv_cdf((1 + coverage) / 2) ** 2 * unrest.variance
         widths = [
-            _learned_width(error, coverage) if error else math.sqrt(within(place, n).errors[place_of] ** 2 + of_moment)
+            _learned_width(error, coverage)
+            if error
+            else math.sqrt(within(place, n, of_prompt).errors[place_of] ** 2 + of_moment)
             for n, error in zip((1, 2), learned, strict=True)
         ]
         found.append(np.exp(np.where(is_one, *widths))[()])

@@ -2,7 +2,7 @@
 
 Moving bytes and computing overlap, but not wholly: seconds are (memory^3 + compute^3)^(1/3), near the longer of the two, a quarter
 more where they are equal. Weights meet few tokens in vector kernels, whose first token pays for the unpacking, or in matrix
-kernels, which compute a whole tile of tokens; runtimes switch where the latter get faster, so the faster one counts.
+kernels, which compute whole tiles of tokens; runtimes switch where the latter get faster, so the faster one counts.
 """
 
 from __future__ import annotations
@@ -44,20 +44,12 @@ def work_seconds(
     """
     products = LANE_PRODUCTS * lanes_per_s if lanes_per_s else np.inf
     if op.part == "cache":
-        share = kernels.cache_share(op.format, is_state=op.name == "recurrent state")
-        memory_s = op.cost.streamed_bytes * (s_per_byte / share) + activation_s
-        vector = _work(memory_s, op.cost.flops * (1 / (products * kernels.attention_share(op.format))))
-        if not peak_per_s:
-            return vector
-        # Matrix units serve all queries that share a key at once, a tile of them at least.
-        queries = np.maximum(op.sharers, 1.0)
-        tiled = op.cost.flops * (np.maximum(queries, kernels.tile) / queries)
-        return _faster(vector, _work(memory_s, tiled * (1 / (peak_per_s * kernels.matrix_share(op.format)))))
-    n = np.maximum(op.sharers, 1.0)
-    memory_s = op.cost.streamed_bytes * (s_per_byte / kernels.bandwidth_share(op.format, op.part == "experts"))
-    tiled = op.cost.flops * (np.maximum(n, kernels.tile) / n)
+        return _cache_work(op, kernels, products, peak_per_s, s_per_byte, activation_s)
+    n, is_expert = np.maximum(op.sharers, 1.0), op.part == "experts"
+    memory_s = op.cost.streamed_bytes * (s_per_byte / kernels.bandwidth_share(op.format, is_expert))
+    tiled = op.cost.flops * (tiled_tokens(n, kernels.tile, kernels.fill_tokens) / n)
     peak = peak_per_s or products
-    compute_s = tiled * (1 / (peak * kernels.matrix_share(op.format)))
+    compute_s = tiled * (1 / (peak * kernels.matrix_share(op.format, is_expert)))
     if not kernels.has_vector:
         return _work(memory_s + activation_s, compute_s)
     # Matrix kernels, too, unpack each weight once: so many tokens take no less than one.
@@ -66,6 +58,24 @@ def work_seconds(
     again = n**kernels.read_again if op.part == "experts" else 1.0
     vector = _work(memory_s * again + activation_s, one_s * (1 + kernels.further_cost(op.format) * (n - 1)))
     return _faster(vector, matrix, always=n <= 1)
+
+
+def _cache_work(
+    op: Op, kernels: Kernels, products: float, peak_per_s: float | None, s_per_byte: Any, activation_s: Any
+) -> Work:
+    """Attention query by query in vector kernels, or by tiles of all queries that share a key at once."""
+    is_state = op.name == "recurrent state"
+    memory_s = op.cost.streamed_bytes * (s_per_byte / kernels.cache_share(op.format, is_state)) + activation_s
+    vector = _work(memory_s, op.cost.flops * (1 / (products * kernels.attention_share(op.format))))
+    queries = np.maximum(op.sharers, 1.0)
+    tiled = op.cost.flops * (np.maximum(queries, kernels.query_tile) / queries)
+    peak = peak_per_s or products
+    return _faster(vector, _work(memory_s, tiled * (1 / (peak * kernels.attended_share(op.format, is_state)))))
+
+
+def tiled_tokens(n: Any, tile: float, fill: float) -> Any:
+    """Tokens that matrix kernels compute for *n*: a small tile at least, and beyond it *fill* more of large ones."""
+    return np.maximum(n, tile) + fill * np.clip((n - 1) / tile, 0.0, 1.0)
 
 
 def _faster(vector: Work, matrix: Work, always: Any = False) -> Work:

@@ -1,18 +1,16 @@
-"""From a model, a device, a runtime and a workload to the forecast; and the time that reading a prompt takes."""
+"""From a model, a device, a runtime and a workload to the forecast."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from simulator.forecast.pieces import pieces_of
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.step import Steps, time_step
-from simulator.spec.arguments import expect, whole
+from simulator.spec.arguments import expect
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model
 from simulator.spec.placement import Placement
 from simulator.spec.runtime import Runtime
-from simulator.spec.workload import MAX_CONTEXT, Workload
+from simulator.spec.workload import Workload
 
 
 def predict(
@@ -33,14 +31,3 @@ def predict(
         return Prediction(model, hardware, runtime, load, step, placement)
     steps = tuple(time_step(model, hardware, runtime, each, placement) for each in pieces.loads)
     return Prediction(model, hardware, runtime, load, Steps(steps, pieces.joined), placement)
-
-
-def prompt_seconds(model: Model, hardware: Hardware, load: Workload, runtime: Runtime, chunk: int = 512):
-    """Seconds to read a prompt of `load.tokens` tokens into an empty cache, in passes of *chunk* tokens; NaN where it does not fit."""
-    chunk = whole("chunk", chunk, 1, MAX_CONTEXT)
-    expect("load", load, Workload, "a Workload")
-    seconds = 0.0
-    for start in range(0, load.tokens, chunk):
-        part = replace(load, context=start, tokens=min(chunk, load.tokens - start))
-        seconds = seconds + predict(model, hardware, part, runtime).seconds_per_step
-    return seconds

@@ -158,7 +158,7 @@ def _sharing(op: Op, load: Workload) -> Op:
     if op.part != "cache" or not op.work:
         return op
     heads = op.work[0].items / load.new_tokens
-    return replace(op, sharers=load.tokens * (heads if op.pieces == 1 else op.sharers))
+    return replace(op, sharers=load.tokens * heads) if op.pieces == 1 else op
 
 
 def _together(found: Sequence[Sequence[Op]]) -> tuple[Op, ...]:

@@ -28,7 +28,7 @@ from simulator.spec.model import Model
 from simulator.spec.own_figures import learned_of
 from simulator.spec.placement import Placement
 from simulator.spec.runtime import Runtime
-from simulator.spec.workload import Workload
+from simulator.spec.workload import Workload, is_prompt
 from simulator.units import MICRO
 
 BOUNDS = ("memory", "compute", "overhead", "communication", "storage")
@@ -56,6 +56,11 @@ class Step:
         """The runtime's part for this device."""
         return self.runtime.backend(self.hardware)
 
+    @property
+    def is_prompt(self) -> bool:
+        """Whether the step reads a prompt."""
+        return is_prompt(self.load.tokens)
+
     @cached_property
     def overhead_s(self) -> Any:
         """Seconds per step that no operation accounts for."""
@@ -66,9 +71,18 @@ class Step:
             swept = 1 - np.exp(-self.cost.streamed_bytes / (2 * max(caches))) if caches else 1.0
             return step_seconds(speeds, self.load.new_tokens, swept)
         if self.backend.kernels:
-            return self.backend.kernels.overhead_s(self.load.batch)
+            return self.backend.kernels.overhead_s(self.load.batch) + self._submit_s
         figure = self.backend.step_us
         return figure.value * MICRO if figure else 0.0
+
+    @property
+    def _submit_s(self) -> float:
+        """Seconds for which GPUs wait for the kernels of a prompt."""
+        if not self.is_prompt:
+            return 0.0
+        kernels = [self.runtime.backend(part).kernels for part in self.hardware.parts]
+        timed = ((kernels[each.op.place], each.op) for each in self.ops)
+        return sum(each.submit_s * op.count * op.launches for each, op in timed if each)
 
     @cached_property
     def cost(self) -> Cost:
@@ -159,9 +173,10 @@ class Step:
     def _factors_on(self, part: Hardware) -> tuple[Any, Any]:
         unrest = interval.unrest_of(part, threads_of(part, self.load))
         learned = learned_with(part, self.runtime)
-        errors = tuple(learned.error(self.model.name, is_one) if learned else None for is_one in (True, False))
+        is_known = learned and not self.is_prompt  # of decoding
+        errors = tuple(learned.error(self.model.name, is_one) if is_known else None for is_one in (True, False))
         kernels = self.runtime.backend(part).kernels
-        return interval.fitted_factors(kernels.place, self.load.batch, unrest, errors)
+        return interval.fitted_factors(kernels.place, self.load.batch, unrest, errors, self.is_prompt)
 
     def _seconds_on(self, place: int) -> Any:
         """Of the operations on a part, without what goes over a link for them; what no operation accounts for is the first's."""

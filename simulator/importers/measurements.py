@@ -107,7 +107,7 @@ def _load_csv(text: str, path: Path, given: Given, with_unusable: bool, lists_mi
         if record.id == cut:
             raise Unusable("the last line is unfinished, as if the file had been cut short")
         try:
-            return _measurement(record, given.hardware, given.model, sizes, with_unusable)
+            return measurement(record, given.hardware, given.model, sizes, with_unusable)
         except InputError as error:
             if not lists_mistakes:
                 raise
@@ -140,9 +140,10 @@ def _refuse_yaml(text: str, path: Path) -> None:
         raise InputError(f"{path}: is a YAML file ({kind}), measurements are needed: {READ}")
 
 
-def _measurement(
+def measurement(
     record: Record, hardware: Hardware | None, model: Loaded | None, sizes: Sizes, with_unusable: bool
 ) -> Published:
+    """A row of our own layout; Unusable says why it cannot be forecast, InputError what is wrong in it."""
     name = _counted_name(record)
     chosen = _chosen_device(name, hardware)
     if not with_unusable:

@@ -34,14 +34,16 @@ MAX_CHECKED = 8
 DERIVED = (INTERPOLATED, SHARED_OUT, BEYOND)  # how figures were made of measured ones
 CONTRADICTS = 1.25  # factor between two figures of one speed
 NOTABLE_SHARE = 0.05  # of a step's time: what matters less is not told
-NOT_MODELLED = "reading the prompt, sampling and tokenising, speculative decoding, thermal throttling, other programs"
+PROMPT = "reading the prompt, "
+NOT_MODELLED = "sampling and tokenising, speculative decoding, thermal throttling, other programs"
 
 
-def left_out(base: Scenario) -> str:
-    """What no figure accounts for."""
+def left_out(base: Scenario, is_request: bool = False) -> str:
+    """What no figure accounts for: of decoding, or of a whole request."""
     n_devices = base.hardware.n_devices
     several = ", what the devices tell each other" if n_devices > 1 and not base.hardware.links_among(n_devices) else ""
-    return NOT_MODELLED + ("" if base.hardware.reads_from else ", paging") + several
+    prompt, paging = "" if is_request else PROMPT, "" if base.hardware.reads_from else ", paging"
+    return prompt + NOT_MODELLED + paging + several
 
 
 def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:

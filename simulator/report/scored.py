@@ -10,11 +10,12 @@ from math import exp
 
 from simulator.importers.records import Skipped
 from simulator.judge.baselines import Compared, compared
-from simulator.judge.groups import BY, Group, groups_by, of_usable, unusable, weak
+from simulator.judge.groups import BY, Group, device_kind, groups_by, of_usable, unusable, weak
 from simulator.judge.score import Score
 from simulator.judge.scored import Scored
 from simulator.judge.serving import ServingScore
 from simulator.judge.split import WHATS, SplitScore, What
+from simulator.report.prompt_score import print_prompts
 from simulator.report.score import ROW_CELLS, ROWS_LEFT, ROWS_SPARED
 from simulator.report.screen import print_line, print_section
 from simulator.report.serving_score import print_servers, told_servers
@@ -65,6 +66,7 @@ class Told:
 def headline_table(found: Scored) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the README's table: usable rows, forecasts beside both simple estimates; servers; split weights."""
     rows = [_headline_row(each) for each in compared(found.decode)]
+    rows += [_prompt_row("reading prompts", found.prompts)] if found.prompts.rows else []
     if found.served.rows:
         rows.append(_served_row("servers, time per token", found.served))
     split = found.split.where(lambda row: row.is_split)
@@ -81,6 +83,13 @@ def _split_row(label: str, found: SplitScore, what: What) -> list[str]:
     )
     held = f"{found.held:.0%}" if what == "decode" else ""
     return [label, f"{len(found.rows):,}", *errors, held, *[""] * (len(HEAD) - 6)]
+
+
+def _prompt_row(label: str, found: Score) -> list[str]:
+    """Prompts have no simple estimate."""
+    n = len(found.rows) + len(found.skipped)
+    share = f"{len(found.rows):,} of {n:,}" if found.skipped else f"{len(found.rows):,}"
+    return [label, share, *_errors(found), *[""] * 2]
 
 
 def _served_row(label: str, found: ServingScore) -> list[str]:
@@ -141,6 +150,8 @@ def print_scored(found: Scored, told: Told) -> None:
     _print_headline(found, usable)
     for label, of in BY:
         _print_groups(label, groups_by(usable, of))
+    _print_groups("reading prompts", groups_by(found.prompts, device_kind))
+    print_prompts(found.prompts, told.n_worst)
     print_servers(found.served, told.n_worst)
     print_split(found.split, told.n_worst)
     _print_rows(usable, told)
@@ -173,6 +184,9 @@ def _counts(found: Scored) -> str:
     n_split = len(found.split.rows) + len(found.split.skipped)
     if n_split:
         told.append(f"{counted(n_split, 'row')} of a GPU and RAM, {len(found.split.rows):,} can be forecast")
+    n_prompts = len(found.prompts.rows) + len(found.prompts.skipped)
+    if n_prompts:
+        told.append(f"{counted(n_prompts, 'prompt')}, {len(found.prompts.rows):,} can be forecast")
     return "; ".join(told)
 
 
@@ -233,6 +247,7 @@ def _sections(found: Scored, usable: Score) -> Iterator[tuple[str, list[str]]]:
     yield "Skipped", told_reasons(usable.skipped)
     yield "Servers", [*told_servers(found.served), *told_reasons(found.served.skipped)]
     yield "Split", [*told_split(found.split), *told_reasons(found.split.skipped)]
+    yield "Prompts", told_reasons(found.prompts.skipped)
     others = found.decode.where(lambda each: not each.origin.is_usable)
     yield "Unusable", told_reasons(others.skipped)
 

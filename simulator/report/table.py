@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from simulator.forecast.density import DensityForecast
 from simulator.forecast.interval import PROMISED
 from simulator.forecast.prediction import Prediction
+from simulator.forecast.request import RequestForecast
 from simulator.forecast.scenario import Scenario
 from simulator.report import parts, remarks, screen
 from simulator.report.columns import GAP, Line, lay_out
+from simulator.report.request import COLUMNS, request_lines, request_rows
 from simulator.spec.density import WARNING
 from simulator.units import counted, format_bytes, format_gib, format_number, format_seconds
 
@@ -20,10 +22,15 @@ if TYPE_CHECKING:
 Sweep = tuple[Scenario, list[Prediction]]  # one format, and the points at which it was forecast
 
 
-def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = (), wide: int | None = None) -> None:
+def print_forecast(
+    sweeps: Sequence[Sweep],
+    extra: Sequence[str] = (),
+    wide: int | None = None,
+    requests: Sequence[tuple[str, RequestForecast]] = (),
+) -> None:
     """Table, bytes, capacity, assumptions, and how to check it, of one or several formats of one model on one device.
 
-    *wide*: the percentage of a second interval.
+    *wide*: the percentage of a second interval. *requests*: a whole request in each format, which comes first.
     """
     base, points = sweeps[0]
     first = points[0]
@@ -37,6 +44,8 @@ def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = (), wide: int
     shown = [name for name in cells if name not in _hidden(everything)]
     context = "" if "context" in shown else f"context {int(first.load.context):,}, "
     print(f"{context}cache {first.load.cache.name}\n")
+    if requests:
+        _print_requests(requests)
     print_table(
         shown,
         [[cells[name](point) for name in shown] for point in everything],
@@ -44,9 +53,18 @@ def print_forecast(sweeps: Sequence[Sweep], extra: Sequence[str] = (), wide: int
         spared=_SPARED,
     )
     print()
-    for label, lines in _sections(sweeps, extra):
+    for label, lines in _sections(sweeps, extra, bool(requests)):
         screen.print_section(label, lines)
     screen.print_commands("Check it", _each(sweeps, lambda base, points: [remarks.check_command(base, points)]))
+
+
+def _print_requests(requests: Sequence[tuple[str, RequestForecast]]) -> None:
+    print_table(list(COLUMNS), request_rows(requests), left=("weights", "limited by"))
+    print()
+    several = len(requests) > 1
+    lines = [(f"{name}: " if several else "") + line for name, each in requests for line in request_lines(each)]
+    screen.print_section("Request", lines)
+    print()
 
 
 def _rate(point: Prediction, value) -> str:
@@ -102,7 +120,7 @@ _SPARED = (
 )  # columns that move to a further line, in this order, where the terminal is narrow
 
 
-def _sections(sweeps: Sequence[Sweep], extra: Sequence[str]) -> Iterable[tuple[str, list[str]]]:
+def _sections(sweeps: Sequence[Sweep], extra: Sequence[str], is_request: bool) -> Iterable[tuple[str, list[str]]]:
     ends = [point for _, points in sweeps for point in (points[:1] if len(points) == 1 else (points[0], points[-1]))]
     several = len(sweeps) > 1
     yield "Bytes", [_where(point, several) + _bytes_line(point) for point in ends]
@@ -116,7 +134,7 @@ def _sections(sweeps: Sequence[Sweep], extra: Sequence[str]) -> Iterable[tuple[s
     yield "Rests on", _each(sweeps, remarks.rests_on)
     yield "Assumed", _each(sweeps, remarks.assumptions)
     yield "Density", list(extra)
-    yield "Left out", [remarks.left_out(base) for base, _ in sweeps[:1]]
+    yield "Left out", [remarks.left_out(base, is_request) for base, _ in sweeps[:1]]
 
 
 def _each(sweeps: Sequence[Sweep], lines: Callable[[Scenario, list[Prediction]], Iterable[str]]) -> list[str]:

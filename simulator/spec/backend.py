@@ -17,6 +17,9 @@ FITTED_TO = "fitted to published measurements: roofcast score"
 FITTED_SHARE = Figure.model_construct(value=1.0, provenance="fitted", source=FITTED_TO)
 # Backends put together from factors, each with the dictionary of those: while it is kept, no other has its id.
 _COMPOSED: dict[tuple, tuple[Mapping[str, float], Backend]] = {}
+# Products of f16 summed in f16: tensor cores of GeForce cards do that twice as fast as with sums in f32 (whitepapers of TU102, GA102,
+# AD102, GB202), those of other cards as fast.
+SHORT_SUMS = "f16-f16"
 ONE = Figure.model_construct(value=1.0, provenance="measured", source=BY_DEFINITION)
 
 
@@ -54,7 +57,7 @@ class Backend(Spec):
     @staticmethod
     def _check_arithmetic(arithmetic: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         for name, formats in arithmetic.items():
-            unknown = [each for each in formats if each not in PEAK_FORMATS]
+            unknown = [each for each in formats if each not in (*PEAK_FORMATS, SHORT_SUMS)]
             if unknown or not formats:
                 raise ValueError(f"{name}: unknown number format {unknown}, known: {', '.join(PEAK_FORMATS)}")
         return arithmetic
@@ -80,8 +83,17 @@ class Backend(Spec):
         wide = "f32" if fmt.bits > 16 else "f16" if fmt.bits == 16 else "default"
         order = self.arithmetic.get(fmt.kernel) or self.arithmetic.get(wide) or self.arithmetic.get("default") or ()
         # Where the device file has none of these, what it has: a forecast must not know less than its ceiling.
-        found = (hardware.peak(each, threads) for each in (*order, *usable_arithmetic(fmt)))
+        found = (_peak(hardware, each, threads) for each in (*order, *usable_arithmetic(fmt)))
         return next((figure for figure in found if figure), None)
+
+
+def _peak(hardware: Hardware, number_format: str, threads: int | None) -> Figure | None:
+    if number_format != SHORT_SUMS:
+        return hardware.peak(number_format, threads)
+    capability = hardware.architecture.compute_capability if hardware.architecture else None
+    is_geforce = hardware.device_class == "consumer-gpu" and capability is not None and capability >= 7.5
+    figure = hardware.peak("f16", threads)
+    return figure.times(2.0) if figure and is_geforce else figure
 
 
 def usable_arithmetic(fmt: Format) -> tuple[str, ...]:
@@ -89,15 +101,15 @@ def usable_arithmetic(fmt: Format) -> tuple[str, ...]:
     if fmt.bits > 16:
         return ("tf32", "f32")
     if fmt.bits == 16:
-        return ("f16", "bf16", "tf32", "f32")
+        return (*((SHORT_SUMS,) if fmt.kernel == "f16" else ()), "f16", "bf16", "tf32", "f32")
     if fmt.bits >= 8:
-        return ("fp8", "int8", "f16", "bf16", "tf32", "f32")
-    return ("fp4", "int4", "fp8", "int8", "f16", "bf16", "tf32", "f32")
+        return ("fp8", "int8", SHORT_SUMS, "f16", "bf16", "tf32", "f32")
+    return ("fp4", "int4", "fp8", "int8", SHORT_SUMS, "f16", "bf16", "tf32", "f32")
 
 
 def ceiling_peak(fmt: Format, hardware: Hardware, threads: int | None, chosen: Figure | None) -> float | None:
     """The most operations a second any software could reach on such weights."""
-    found = [hardware.peak(each, threads) for each in usable_arithmetic(fmt)]
+    found = [_peak(hardware, each, threads) for each in usable_arithmetic(fmt)]
     return max((figure.value for figure in (*found, chosen) if figure), default=None)
 
 

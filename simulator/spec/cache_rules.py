@@ -36,6 +36,9 @@ class CacheRules(Spec):
     )
     expands_latents: bool = False  # whole keys and values are kept where a file lacks what it takes to keep latents
     expands_latents_of: tuple[str, ...] = Field((), max_length=100)  # architectures of which they are in any case
+    # Prompts attend with each head's own keys and values, made of the latents once more for what was cached before.
+    expands_prompts: bool = False
+    skips_shared: bool = False  # layers that attend to an earlier one's cache are passed by a prompt's last token only
     copies: dict[str, int] = Field({}, max_length=10)
     sources: tuple[str, ...] = Field((), max_length=20)
 

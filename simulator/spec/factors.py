@@ -98,6 +98,8 @@ LANE_PRODUCTS = 4
 # Tokens that matrix kernels compute at least, however few there are.
 TILES = {"cpu": 1, "metal": 32, "vulkan": 32}
 OTHER_TILE = 16
+# Queries that attention multiplies at once with a key, at least, where it does not take them one by one; GPUs', as matrices.
+QUERY_TILES = {"cpu": 32}
 # Kernels for few tokens that go through pairs of a token and its expert read an expert's weights again for each; how much of
 # that comes from a cache is not known: 0, none is read again, to 1, all of it. Metal's and Vulkan's go through pairs, CUDA's through
 # pairs of one expert close after each other, a CPU through experts.
@@ -150,8 +152,8 @@ def _distinct(listed: Callable[..., Iterator[Factor]]) -> Callable[..., tuple[Fa
 
 # By how much a device's own differs from what the other factors say of it: as devices that a fit left out scatter.
 OWN = {
-    "bandwidth": 0.15, "core": 0.2, "cache": 0.4, "vector": 0.4, "further": 0.3, "matrix": 0.4, "attention": 0.4, "launch": 0.4,
-    "step": 0.6, "sequence": 0.6,
+    "bandwidth": 0.15, "core": 0.2, "cache": 0.4, "vector": 0.4, "further": 0.3, "matrix": 0.4, "attention": 0.4, "attended": 0.4,
+    "launch": 0.4, "step": 0.6, "sequence": 0.6,
 }  # fmt: skip
 OWN_KIND = 0.6  # of that, for one kind of weights or cache beside the others
 
@@ -248,15 +250,53 @@ def further(at: Place, fmt: str) -> Iterator[Factor]:
 
 
 @_distinct
-def matrix(at: Place, fmt: str) -> Iterator[Factor]:
+def matrix(at: Place, fmt: str, is_expert: bool = False) -> Iterator[Factor]:
     """Of the share of the peak for matrices that products with many tokens reach."""
     yield from _own(at, "matrix", fmt)
-    yield Factor(f"matrix/{at.kind}", 0.15 if at.kind == "cpu" else 0.4, 0.5 if at.kind == "cpu" else 0.15)
+    yield Factor(f"matrix/{at.kind}", 0.25 if at.kind == "cpu" else 0.4, 0.5 if at.kind == "cpu" else 0.15)
     yield Factor(f"matrix/{at.api}", 1, 0.2)
+    yield Factor(f"matrix/{at.api}/{at.generation}", 1, 0.3)
+    if at.kind == "gpu":
+        yield Factor(f"matrix/{at.api}/{at.device_class}", 1, 0.2)  # held back by power, or by short sums
+    elif at.n_sockets > 1:
+        yield Factor("matrix/sockets", 0.4, 0.5)
     yield Factor(f"matrix/{at.kernels}/{at.kind}", 1, 0.4)
-    yield Factor(f"matrix/{at.api}/{'wide' if fmt == 'wide' else 'packed'}", 1, 0.3)
+    packed = "wide" if fmt == "wide" else "packed"
+    yield Factor(f"matrix/{at.api}/{packed}", 1, 0.3)
+    yield Factor(f"matrix/{at.api}/{fmt}", 1, 0.2)
+    yield Factor(f"matrix/{at.generation}/{packed}", 1, 0.2)
+    yield Factor(f"matrix/{at.kernels}/{at.kind}/{fmt}", 1, 0.25)
+    if is_expert:
+        yield Factor(f"matrix/experts/{at.api}", 1, 0.3)
+        yield Factor(f"matrix/experts/{at.kernels}/{at.kind}/{packed}", 1, 0.8)
+    if at.is_early and packed == "packed":  # others went through BLAS before, too
+        yield Factor(f"matrix/early/{at.api}", 0.8, 0.4)
+
+
+@_distinct
+def fill(at: Place) -> Iterator[Factor]:
+    """Of the tokens by which kernels for many compute more than there are: their tiles are large, and the last is not full."""
+    yield Factor(f"fill/{at.kind}", 4 if at.kind == "cpu" else 40, 0.6)
+    yield Factor(f"fill/{at.api}", 1, 0.4)
+
+
+@_distinct
+def attended(at: Place, is_quantised: bool, is_state: bool) -> Iterator[Factor]:
+    """Of the share of the peak for matrices at which attention multiplies many queries with what is cached."""
+    yield from _own(at, "attended", "state" if is_state else "quantised" if is_quantised else "")
+    yield Factor(f"attended/{at.kind}", 0.08 if at.kind == "cpu" else 0.25, 0.5)
+    yield Factor(f"attended/{at.api}", 1, 0.4)
+    yield Factor(f"attended/{at.api}/{at.generation}", 1, 0.3)
+    yield Factor(f"attended/{at.kernels}/{at.kind}", 1, 0.4)
+    if is_state:
+        yield Factor(f"attended/state/{at.api}", 0.2, 0.8)
+        return
+    if not at.has_flash:
+        yield Factor(f"attended/scores/{at.api}", 0.4, 0.5)
+    if is_quantised:
+        yield Factor(f"attended/quantised/{at.api}", 0.8, 0.4)
     if at.is_early:
-        yield Factor(f"matrix/early/{at.api}", 0.6, 0.4)
+        yield Factor(f"attended/early/{at.api}", 1, 0.3)
 
 
 @_distinct
@@ -295,6 +335,13 @@ def step(at: Place) -> Iterator[Factor]:
     yield from _own(at, "step")
     yield Factor(f"step/{at.kind}", 1e-4, 0.5)
     yield Factor(f"step/{at.program}/{at.kind}", at.step_s / 1e-4, 0.8)
+
+
+@_distinct
+def submit(at: Place) -> Iterator[Factor]:
+    """Of the seconds that a GPU waits for each kernel of a step that reads a prompt, of which no graph was recorded."""
+    yield Factor("submit", 2e-6, 0.8)
+    yield Factor(f"submit/{at.program}", 1, 0.6)
 
 
 @_distinct

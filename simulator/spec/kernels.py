@@ -47,9 +47,18 @@ class Kernels:
         """What each further token costs of what the first does: no less than its products take at the peak."""
         return max(self._share(factors.further, self._family(fmt)), self.vector_share(fmt))
 
-    def matrix_share(self, fmt: Format) -> float:
+    def matrix_share(self, fmt: Format, is_expert: bool) -> float:
         """Of the peak for matrices, multiplying weights in *fmt* with many tokens."""
-        return self._share(factors.matrix, self._family(fmt))
+        return self._share(factors.matrix, self._family(fmt), is_expert)
+
+    def attended_share(self, fmt: Format, is_state: bool) -> float:
+        """Of the peak for matrices, multiplying many queries with a cache in *fmt*, or updating a recurrent state."""
+        return self._share(factors.attended, is_packed(fmt), is_state)
+
+    @cached_property
+    def fill_tokens(self) -> float:
+        """Tokens by which kernels for many tokens compute more than there are."""
+        return factors.product(factors.fill(self.place), self.values)
 
     def attention_share(self, fmt: Format) -> float:
         """Of the peak of 8-bit products in vector units, multiplying with a cache in *fmt*."""
@@ -80,6 +89,11 @@ class Kernels:
         """Seconds of each sequence in a step beside that."""
         return factors.product(factors.sequence(self.place), self.values)
 
+    @cached_property
+    def submit_s(self) -> float:
+        """Seconds that a GPU waits for each kernel of a step that reads a prompt."""
+        return factors.product(factors.submit(self.place), self.values) if self.place.kind == "gpu" else 0.0
+
     def overhead_s(self, batch: Any) -> Any:
         """Seconds of a step beside its operations."""
         return self.step_s + self.sequence_s * batch
@@ -93,6 +107,11 @@ class Kernels:
     def tile(self) -> int:
         """Tokens that matrix kernels compute at least."""
         return factors.TILES.get(self.place.api, factors.OTHER_TILE)
+
+    @property
+    def query_tile(self) -> int:
+        """Queries that attention computes at least, where it does not take them one by one."""
+        return factors.QUERY_TILES.get(self.place.api, self.tile)
 
     @property
     def read_again(self) -> float:

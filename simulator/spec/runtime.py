@@ -87,6 +87,7 @@ class Runtime(Spec):
     split: Literal["tensors", "layers"] = "tensors"  # how it uses several devices: all at once, or one after the other
     exchange: Exchange = Exchange.model_construct()  # among those devices
     serving: Serving = Serving.model_construct()
+    micro_batch: int = Field(0, ge=0, le=10_000_000)  # tokens of a prompt in a step at most; 0: as in a server's step
     # By a CPU's widest instructions: formats that are copied out of the file's map into an order of their own, so that memory must
     # hold them.
     repacks: dict[str, tuple[str, ...]] = Field({}, max_length=16)

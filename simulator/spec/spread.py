@@ -19,6 +19,8 @@ _CLASSES = {
     "datacenter-gpu": "datacenter GPUs",
 }  # fmt: skip
 
+PROMPTS = "reading prompts"
+
 
 class Within(NamedTuple):
     """Left-out errors of a group of measurements: logarithms that COVERAGES of them stay within."""
@@ -29,15 +31,17 @@ class Within(NamedTuple):
     errors: tuple[float, ...]
 
 
-def groups_of(at: Place, batch: int) -> tuple[str, ...]:
-    """The groups that a forecast belongs to, the most particular first."""
-    many = "one sequence" if batch == 1 else "several sequences"
+def groups_of(at: Place, batch: int, of_prompt: bool = False) -> tuple[str, ...]:
+    """The groups that a forecast of decoding, or of reading a prompt, belongs to, the most particular first."""
+    many = PROMPTS if of_prompt else "one sequence" if batch == 1 else "several sequences"
     name = (
         "Apple's CPUs"
         if at.device_class == "apple" and at.kind == "cpu"
         else _CLASSES.get(at.device_class, at.device_class)
     )
     kind = "CPUs" if at.kind == "cpu" else "GPUs"
+    if of_prompt:
+        return f"{name}, {many}", f"{kind}, {many}", f"all devices, {many}"
     return f"{name}, {many}", f"{kind}, {many}", f"all {kind}", "all devices"
 
 
@@ -49,11 +53,12 @@ def _known() -> Mapping[str, Within]:
     }
 
 
-def within(at: Place, batch: int) -> Within:
+def within(at: Place, batch: int, of_prompt: bool = False) -> Within:
     """The errors of the most particular group that has enough measurements."""
-    found = [_known()[group] for group in groups_of(at, batch) if group in _known()]
+    groups = groups_of(at, batch, of_prompt)
+    found = [_known()[group] for group in groups if group in _known()]
     if not found:
         return Within("no published measurement", 0, 0, (0.5, 1.0))
     enough = next((each for each in found if each.devices >= LEAST_DEVICES), found[-1])
-    own = _known().get(groups_of(at, batch)[0], enough)  # of its own class, however few devices
+    own = _known().get(groups[0], enough)  # of its own class, however few devices
     return own if own.errors > enough.errors else enough

@@ -17,6 +17,8 @@ from simulator.spec.sparsity import Sparsity
 MAX_BATCH = 1_000_000
 MAX_CONTEXT = 100_000_000
 MAX_THREADS = 100_000
+# New tokens of a sequence from which a step reads a prompt: fewer verify a draft, and run as decoding does.
+PROMPT_TOKENS = 32
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,8 @@ class Workload:
     def new_tokens(self):
         """Tokens that pass through the weights in the step, all sequences together; floats, since products of them get large."""
         return self.batch * float(self.tokens)
+
+
+def is_prompt(tokens: int) -> bool:
+    """Whether a step with so many new tokens of each sequence reads a prompt."""
+    return tokens >= PROMPT_TOKENS

@@ -11,12 +11,15 @@ from simulator.calibration.judging import Judging
 from simulator.calibration.observations import OF_OPERATION, observe
 from simulator.calibration.timing import Steps
 from simulator.forecast.conditions import runtime_of, scenario_of
+from simulator.forecast.request import Request, forecast_request
 from simulator.importers.measurements import load_measurements
+from simulator.importers.prompts import load_prompts
 from simulator.judge.folds import device_group
 from simulator.spec.factors import fitted
-from simulator.spec.library import MEASURED
+from simulator.spec.library import MEASURED, PROMPTS
 
 MOST_ROWS = 40
+PROMPTS_OF = ("potato-003", "xiongjie-004", "mistralrs-001", "ik354-006", "mistralrscpu-040", "ds4-001")
 
 
 @cache
@@ -33,7 +36,13 @@ def steps():
     one_each = [next(rows) for _, rows in groupby(sorted(usable, key=lambda each: repr(kind(each))), key=kind)]
     every = max(1, len(one_each) // MOST_ROWS)
     latent = [each for each in usable if each.loaded.model.name.startswith("deepseek-v")][:2]
-    return Steps(observe([*one_each[::every], *latent]))
+    return Steps(observe([*one_each[::every], *latent, *prompts()]))
+
+
+def prompts():
+    """Prompts on CPUs and GPUs, in one pass and in several, with and without experts, latents and layers that are passed over."""
+    known = {each.id: each for each in load_prompts(PROMPTS).published}
+    return [known[name] for name in PROMPTS_OF]
 
 
 def prior_and_fitted():
@@ -63,11 +72,17 @@ def test_arrays_give_the_seconds_of_forecasts(values_of):
     seconds, _ = steps().timed(values)
     known = dict(zip((each.name for each in steps().factors), values.tolist(), strict=True))
     assert len(seconds) >= 25
+    read = {each.id: each for each in prompts()}
     for each, found in zip(steps().observed, seconds, strict=True):
         published = each.published
-        runtime = runtime_of(published).with_factors(known)
-        point = scenario_of(published, None, runtime).at(published.batch, published.context)
-        assert found == pytest.approx(float(point.seconds_per_step), rel=1e-9), published.id
+        base = scenario_of(published, None, runtime_of(published).with_factors(known))
+        if each.is_prompt:
+            made = read[published.id]
+            asked = Request(published.context + made.prompt_tokens, 1, published.context, made.micro_batch)
+            expected = forecast_request(base, asked).seconds_to_first
+        else:
+            expected = float(base.at(published.batch, published.context).seconds_per_step)
+        assert found == pytest.approx(expected, rel=1e-9), published.id
 
 
 def test_rows_rest_on_every_quantity():
@@ -83,6 +98,8 @@ def test_rows_rest_on_every_quantity():
     assert any(each.link_s > 0 for each in steps().observed)
     assert any(each.core_s > 0 for each in steps().observed)
     assert any(each.batch > 1 for each in steps().observed)
+    assert any(each.n_submitted > 0 for each in steps().observed)
+    assert any(each.n_steps > 1 for each in steps().observed)
 
 
 @pytest.mark.parametrize("values_of", [moved, least])

@@ -8,7 +8,7 @@ from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.capacity import largest_batch, largest_context
 from simulator.forecast.fit import memory_needed
 from simulator.forecast.interval import expected_spread
-from simulator.forecast.predict import predict, prompt_seconds
+from simulator.forecast.predict import predict
 from simulator.forecast.scenario import scenario
 from simulator.forecast.step import threads_of
 from simulator.spec.backend import Backend, ceiling_peak
@@ -233,13 +233,6 @@ def test_several_devices_add_up():
     assert two.main_memory.capacity_bytes == 2 * one.main_memory.capacity_bytes
     assert two.main_memory.ceiling_bytes_per_s() == 2 * one.main_memory.ceiling_bytes_per_s()
     assert two.peak("f16").value == 2 * one.peak("f16").value
-
-
-def test_a_longer_prompt_takes_longer_per_token(tiny_dense, perfect):
-    """Attention grows with depth: 2000 tokens take more than twice as long as 1000."""
-    machine = device(peaks_tflops={"f32": 0.001})
-    one, two = (prompt_seconds(tiny_dense, machine, Workload(F16, tokens=tokens), perfect) for tokens in (1000, 2000))
-    assert two > 2 * one
 
 
 def test_a_bare_number_is_an_estimate():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import simulator
-from simulator import InputError, load_hardware, load_model, load_runtime, scenario
+from simulator import InputError, Request, load_hardware, load_model, load_runtime, scenario
 from simulator.forecast.scenario import Scenario
 from simulator.spec.density import Density
 from simulator.spec.mixes import parse_weights
@@ -23,15 +23,16 @@ CALLS = {
     "Hardware": DEVICE.model_dump(by_alias=True, exclude_unset=True),
     "Loaded": {"model": LOADED.model},
     "Model": LOADED.model.model_dump(exclude_unset=True),
+    "Request": {"prompt": 512},
     "Runtime": RUNTIME.model_dump(exclude_unset=True),
     "Scenario": {"loaded": LOADED, "hardware": DEVICE, "runtime": RUNTIME, "load": LOAD},
     "Workload": {"weights": LOAD.weights},
+    "forecast_request": {"base": BASE, "request": Request(512)},
     "largest_batch": {"base": BASE, "context": 128},
     "largest_context": {"base": BASE, "batch": 1},
     "load_hardware": {"given": "pi5-16gb"},
     "load_model": {"given": "qwen3-0.6b"},
     "load_runtime": {"given": "llama.cpp"},
-    "prompt_seconds": {"model": LOADED.model, "hardware": DEVICE, "load": LOAD, "runtime": RUNTIME},
     "scenario": {"model": "qwen3-0.6b", "hardware": "pi5-16gb"},
     "sweep": {"base": BASE, "batches": [1], "contexts": [128]},
     "with_density": {"full": BASE.at(1, 128), "density": Density(kind="fixed", value=0.5)},

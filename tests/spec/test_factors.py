@@ -99,7 +99,7 @@ def test_no_kernel_reaches_more_than_there_is():
         for fmt in FORMATS.values():
             found = (
                 kernels.bandwidth_share(fmt, True), kernels.bandwidth_share(fmt, False), kernels.vector_share(fmt),
-                kernels.further_cost(fmt), kernels.matrix_share(fmt), kernels.attention_share(fmt),
+                kernels.further_cost(fmt), kernels.matrix_share(fmt, False), kernels.attention_share(fmt),
                 kernels.cache_share(fmt, True), kernels.cache_share(fmt, False),
             )  # fmt: skip
             assert all(0 < each <= 1 for each in found), (at, fmt.name)

@@ -38,6 +38,13 @@ def number(text: str) -> float:
     return value
 
 
+def single_count(text: str) -> int:
+    """An option's value as one count of tokens, 512 or 8k; the parser adds the option's name to the error."""
+    if not _SINGLE.fullmatch(text) or len(re.sub(r"\D", "", text).lstrip("0")) > _MAX_DIGITS:
+        raise click.BadParameter(f"{printable(text, 30)!r}: a number of tokens is needed, such as 512 or 8k")
+    return _count(text)
+
+
 def parse_counts(text: str, option: str, highest: int) -> list[int]:
     """`1,2,4`, `1..8`, `1..64*2` (doubling), `0..32k+4k`; k is 1024, m 1024 k."""
     counts: list[int] = []
