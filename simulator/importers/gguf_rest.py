@@ -68,6 +68,12 @@ def tensors_held(file: GgufFile) -> dict[str, FileTensor]:
     return found
 
 
+def n_predicting(file: GgufFile) -> int:
+    """Blocks of the file that predict further tokens: `blk.92.nextn.eh_proj.weight` and others of one number."""
+    found = (re.match(r"blk\.(\d+)\.nextn\.", tensor.name) for tensor in file.held)
+    return len({match[1] for match in found if match})
+
+
 def held_remarks(file: GgufFile) -> list[str]:
     """What of the file no step reads, and what is left out."""
     found = []

@@ -27,6 +27,7 @@ from simulator.spec.requirement import Requirement
 from simulator.spec.schema import Field, Spec, rule, rule_for
 from simulator.spec.serving import Serving
 from simulator.spec.shipped import load_spec
+from simulator.spec.speculation import Drafting
 from simulator.units import MICRO
 
 # Standard deviation of the logarithm of what a forecast leaves out, whatever the figures: kernels' shapes, clocks, other load.
@@ -87,6 +88,7 @@ class Runtime(Spec):
     split: Literal["tensors", "layers"] = "tensors"  # how it uses several devices: all at once, or one after the other
     exchange: Exchange = Exchange.model_construct()  # among those devices
     serving: Serving = Serving.model_construct()
+    drafting: Drafting = Drafting.model_construct()
     # By a CPU's widest instructions: formats that are copied out of the file's map into an order of their own, so that memory must
     # hold them.
     repacks: dict[str, tuple[str, ...]] = Field({}, max_length=16)
