@@ -30,6 +30,8 @@ _PUBLIC = {
     "forecast.capacity": ("largest_batch", "largest_context"),
     "forecast.density": ("with_density",),
     "forecast.scenario": ("Scenario", "scenario", "sweep"),
+    "forecast.speculation": ("Speculated", "speculate"),
+    "spec.speculation": ("Speculation", "parse_draft", "parse_speculation"),
     "spec.workload": ("Workload",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, option, subcommand
@@ -13,6 +13,10 @@ from simulator.errors import InputError, printable
 from simulator.forecast.density import with_density
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, sweep
+
+if TYPE_CHECKING:
+    from simulator.forecast.speculation import Speculated
+    from simulator.spec.speculation import Speculation
 
 MAX_POINTS = 2_000
 
@@ -35,6 +39,9 @@ MAX_POINTS = 2_000
 )
 @option("--sparsity", help="Zero inputs of the linear layers: q-sparse:0.5, teal:0.4, FILE.yaml.")
 @option("--density", help="Share of the layers that tokens read: fixed:0.5, beta:2,5, FILE.yaml, FILE.csv.")
+@options.speculate
+@options.draft
+@options.draft_weights
 @options.n_devices
 @option("--ram", type=number, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
 @options.interval
@@ -48,6 +55,9 @@ def command(
     weights: str | None,
     storage: str | None,
     density: str | None,
+    speculate: str | None,
+    draft: str | None,
+    draft_weights: str | None,
     interval: int | None,
     json: str | None,
     plot: str | None,
@@ -56,9 +66,9 @@ def command(
     """Forecast tokens per second of MODEL on HARDWARE."""
     texts = {"batch": batch, "context": context, "weights": weights, "cache": assumed["cache"]}
     texts |= {"runtime": assumed["runtime"], "plot": plot, "routing": assumed["routing"]}
-    options.refuse_empty(
-        texts | {"sparsity": assumed["sparsity"], "density": density, "json": json, "storage": storage}
-    )
+    texts |= {"speculate": speculate, "draft": draft, "draft-weights": draft_weights, "storage": storage}
+    options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "density": density, "json": json})
+    speculation = _speculation(speculate, draft, draft_weights, density)
     wide = options.parse_coverage(interval)
     picture = _picture(plot, json)
     if plot is not None and density is not None:
@@ -70,11 +80,34 @@ def command(
     bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
     if storage is not None:
         bases = [base.reading_from(storage, base.load.routing if assumed["routing"] else None) for base in bases]
-    _report([(base, sweep(base, batches, contexts)) for base in bases], density, wide, json)
+    _report([(base, sweep(base, batches, contexts)) for base in bases], density, wide, json, speculation)
     if plot is not None:
         from simulator.commands.picture import show, simulated_chart
 
-        show(simulated_chart(bases, batches, contexts), picture, json == "-")
+        show(simulated_chart(bases, batches, contexts, speculation), picture, json == "-")
+
+
+def _speculation(
+    speculate: str | None, draft: str | None, draft_weights: str | None, density: str | None
+) -> Speculation | None:
+    """What is asked for of drafts, checked before anything else is done; None for nothing."""
+    if speculate is None and draft is None and draft_weights is None:
+        return None
+    from simulator.forecast.speculation import refuse_with_density
+    from simulator.spec.speculation import asked_for
+
+    refuse_with_density(density)
+    return asked_for(speculate, draft, draft_weights)
+
+
+def _speculated(sweeps: list[tuple[Scenario, list[Prediction]]], speculation: Speculation) -> list[Speculated]:
+    from simulator.forecast.speculation import Speculating
+
+    found = []
+    for base, points in sweeps:
+        asked = Speculating.of(base, speculation)
+        found += [asked.at(int(point.load.batch), int(point.load.context), plain=point) for point in points]
+    return found
 
 
 def _remarks(sweeps: list[tuple[Scenario, list[Prediction]]]) -> list[str]:
@@ -116,7 +149,11 @@ def _each_format_once(bases: Iterable[Scenario]) -> list[Scenario]:
 
 
 def _report(
-    sweeps: list[tuple[Scenario, list[Prediction]]], density: str | None, wide: int | None, json: str | None
+    sweeps: list[tuple[Scenario, list[Prediction]]],
+    density: str | None,
+    wide: int | None,
+    json: str | None,
+    speculation: Speculation | None,
 ) -> None:
     """JSON where it is asked for, and the table unless JSON takes the standard output."""
     profile = None
@@ -126,13 +163,24 @@ def _report(
         profile = parse_density(density)
     points = [point for _, each in sweeps for point in each]
     densities = [with_density(point, profile) if profile and point.fits else None for point in points]
+    speculated = _speculated(sweeps, speculation) if speculation else []
     if json is not None:
         from simulator.report.record import record, write_json
 
         rows = [record(point, found, density, wide) for point, found in zip(points, densities, strict=True)]
-        write_json({"predictions": rows, "remarks": _remarks(sweeps)}, json)
+        remarks = _remarks(sweeps)
+        if speculated:
+            from simulator.report.speculation import speculation_record
+
+            rows = [row | {"speculation": speculation_record(each)} for row, each in zip(rows, speculated, strict=True)]
+            remarks += [line for line in speculated[0].whole.assumptions() if line not in remarks]
+        write_json({"predictions": rows, "remarks": remarks}, json)
     if json != "-":
         from simulator.report.table import density_lines, print_forecast
 
         found = [(point, each) for point, each in zip(points, densities, strict=True) if each]
         print_forecast(sweeps, density_lines(found, density) if profile else (), wide)
+    if speculated and json != "-":
+        from simulator.report.speculation import print_speculation
+
+        print_speculation(speculated)

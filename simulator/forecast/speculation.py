@@ -28,7 +28,9 @@ class Outcome:
     tokens_per_s: float  # all sequences together; NaN where it does not fit
     tokens_per_s_low: float  # ends of the 80 % interval, the rate of acceptance taken as given
     tokens_per_s_high: float
-    tokens_per_s_same_experts: float | None  # if verified tokens of a sequence shared their experts; None without experts
+    tokens_per_s_same_experts: (
+        float | None
+    )  # if verified tokens of a sequence shared their experts; None without experts
     speedup: float  # over plain decoding; NaN where either does not fit
     best_tokens: int  # drafted tokens with which it is fastest, 0 where plain decoding is
     best_tokens_per_s: float
@@ -40,7 +42,9 @@ class Speculated:
 
     whole: Speculating
     plain: Prediction
-    verification: Prediction  # a step of the drafted tokens and one more of each sequence; all choose experts independently
+    verification: (
+        Prediction  # a step of the drafted tokens and one more of each sequence; all choose experts independently
+    )
     passes: tuple[Pass, ...]
 
     @property
@@ -183,9 +187,7 @@ class Speculating:
         expect("speculation", speculation, Speculation, "a Speculation, as parse_speculation makes one")
         return cls(base, speculation, drafter_of(base, speculation))
 
-    def at(
-        self, batch: int, context: int, tokens: int | None = None, plain: Prediction | None = None
-    ) -> Speculated:
+    def at(self, batch: int, context: int, tokens: int | None = None, plain: Prediction | None = None) -> Speculated:
         """At a batch and a context, both single numbers; *tokens* and *plain* where they are known."""
         plain = plain or self.base.at(whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT))
         tokens = self.speculation.tokens if tokens is None else tokens

@@ -96,9 +96,7 @@ class Model(Spec):
     per_layer_input: PerLayerInput | None = None
     streams: Streams | None = None  # several residual streams in place of one
     beside: tuple[Extra, ...] = Field((), max_length=100)  # further tensors outside the layers
-    mtp_blocks: int | None = Field(
-        None, ge=0, le=100
-    )  # that predict further tokens and are no layers; None: not known
+    mtp_blocks: int | None = Field(None, ge=0, le=100)  # that predict further tokens and are no layers; None: not known
     unstored_params: int = Field(0, ge=0, le=10**15)  # weights that a library makes, no file holds and no token reads
     native_weights: str | None = None
     architecture: str | None = None  # what GGUF files of it call themselves, where a runtime goes by that

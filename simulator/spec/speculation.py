@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from simulator.errors import InputError, hint, printable
@@ -29,7 +29,9 @@ class Text(NamedTuple):
     source: str
 
 
-_TEACHER = "https://github.com/tenstorrent/vllm/issues/442: Qwen3.8-27B's own block on given texts, greedy, one token drafted"
+_TEACHER = (
+    "https://github.com/tenstorrent/vllm/issues/442: Qwen3.8-27B's own block on given texts, greedy, one token drafted"
+)
 _PAPER = "arXiv 2211.17192, table 2: T5-XXL drafted by T5-small, greedy"
 # Answers: 0.80 of two drafted tokens kept over code and explanations that the model itself writes. What is read out of given texts is
 # drafted worse than what a model would have said.
@@ -95,7 +97,7 @@ class Speculation:
         if (self.draft is not None) != (self.kind == DRAFT):
             raise InputError(f"a draft model belongs to the kind {DRAFT}, and to no other")
         if self.draft_weights is not None and self.draft is None:
-            raise InputError("--draft-weights: there is no draft model whose weights these could be; name one with --draft")
+            raise InputError("draft weights belong to a draft model, and none is named")
 
     @property
     def name(self) -> str:
@@ -124,6 +126,17 @@ def parse_draft(text: str) -> Speculation:
     """What `--draft` says: a model, how many tokens it drafts, and how often they are kept, as qwen3-0.6b:4@0.6."""
     who, tokens, rate = _parts("--draft", text, _EXAMPLES[DRAFT])
     return Speculation(DRAFT, *_numbers("--draft", text, tokens, rate), draft=who)
+
+
+def asked_for(speculate: str | None, draft: str | None, draft_weights: str | None = None) -> Speculation | None:
+    """What `--speculate` or `--draft` says, None where neither is given; *draft_weights*: the format of the draft's weights."""
+    if speculate is not None and draft is not None:
+        raise InputError("--speculate and --draft are two ways to draft: give one of them")
+    if draft is not None:
+        return replace(parse_draft(draft), draft_weights=draft_weights)
+    if draft_weights is not None:
+        raise InputError("--draft-weights: there is no draft model whose weights these could be; name one with --draft")
+    return None if speculate is None else parse_speculation(speculate)
 
 
 def _parts(option: str, text: str, example: str) -> tuple[str, str, str | None]:
