@@ -30,7 +30,7 @@ _PUBLIC = {
     "forecast.capacity": ("largest_batch", "largest_context"),
     "forecast.density": ("with_density",),
     "forecast.scenario": ("Scenario", "scenario", "sweep"),
-    "forecast.speculation": ("Speculated", "speculate"),
+    "forecast.speculation": ("speculate",),
     "spec.speculation": ("Speculation", "parse_draft", "parse_speculation"),
     "spec.workload": ("Workload",),
 }

@@ -146,6 +146,8 @@ def block_of(model: Model, weights: Weights) -> tuple[Model, Weights]:
 
 def _places(model: Model) -> tuple[int, ...]:
     """Which layers of the model the block is shaped as."""
+    if model.mtp_layer is not None:
+        return (model.mtp_layer,)
     last = len(model.stack) - 1
     if model.stack[last].ffn is not None and _attends(model.stack[last]):
         return (last,)

@@ -15,8 +15,8 @@ from simulator.importers.gguf_header import FileTensor, Header, read_header
 from simulator.importers.gguf_layers import Read, check_known, read_layer
 from simulator.importers.gguf_rest import (
     beside_layers,
+    blocks_that_predict,
     held_remarks,
-    n_predicting,
     roles_of_all_layers,
     streams_and_inputs,
     tensors_held,
@@ -115,7 +115,7 @@ class _Reader:
             "final_norm": "output_norm" in outside,
             "head_bias": "output.bias" in outside,
             "learned_positions": outside["position_embd"].rows if "position_embd" in outside else 0,
-            "mtp_blocks": n_predicting(file),
+            **blocks_that_predict(file),
             **beside,
         }
         data["beside"] = beside_layers(file, data, held)

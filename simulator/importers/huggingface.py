@@ -63,7 +63,7 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int
     disagreement = None if by_class else class_told(whole, config.type)
     remarks += [disagreement] if disagreement else []
     remarks += check_unread(found, whole["model_type"], like)
-    data["mtp_blocks"] = blocks_stated(found.config)
+    data |= {"mtp_blocks": blocks_stated(found.config), "mtp_layer": found.mtp_layer}
     if elsewhere:
         remarks.append(f"only the part that writes text is counted: {', '.join(elsewhere)} of the model left out")
     return check(data, Model, str(file)), remarks, numbers

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from simulator.errors import InputError, hint, printable
+import numpy as np
+
+from simulator.errors import InputError, describe, hint, printable
 from simulator.spec.arguments import expect, whole
 from simulator.spec.figure import Figure
 from simulator.spec.routing import Routing
@@ -94,6 +97,8 @@ class Speculation:
         object.__setattr__(self, "tokens", whole("drafted tokens", self.tokens, 0, MAX_DRAFTED))
         if self.acceptance is not None:
             object.__setattr__(self, "acceptance", _rate("acceptance", self.acceptance))
+        expect("draft", self.draft, (str, os.PathLike, type(None)), "a model's name or path, or None")
+        expect("draft_weights", self.draft_weights, (str, type(None)), "the name of a format, or None")
         if (self.draft is not None) != (self.kind == DRAFT):
             raise InputError(f"a draft model belongs to the kind {DRAFT}, and to no other")
         if self.draft_weights is not None and self.draft is None:
@@ -113,6 +118,7 @@ class Speculation:
 
 def parse_speculation(text: str) -> Speculation:
     """What `--speculate` says: mtp:3@0.7, ngram:4@0.5, and mtp:3 for every kind of text."""
+    expect("text", text, str, f"a text such as {_EXAMPLES[MTP]}")
     who, tokens, rate = _parts("--speculate", text, _EXAMPLES[MTP])
     if who not in (MTP, NGRAM):
         known = (_EXAMPLES[MTP], _EXAMPLES[NGRAM])
@@ -124,6 +130,7 @@ def parse_speculation(text: str) -> Speculation:
 
 def parse_draft(text: str) -> Speculation:
     """What `--draft` says: a model, how many tokens it drafts, and how often they are kept, as qwen3-0.6b:4@0.6."""
+    expect("text", text, str, f"a text such as {_EXAMPLES[DRAFT]}")
     who, tokens, rate = _parts("--draft", text, _EXAMPLES[DRAFT])
     return Speculation(DRAFT, *_numbers("--draft", text, tokens, rate), draft=who)
 
@@ -179,9 +186,11 @@ def _number(where: str, text: str) -> float:
 
 
 def _rate(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InputError(f"{name} must be between 0 and 1, got {printable(str(value), 40)}")
-    return float(value)
+    number = value.item() if isinstance(value, np.generic) else value
+    expect(name, number, (int, float), "a number between 0 and 1")
+    if isinstance(number, bool) or not 0 <= number <= 1:
+        raise InputError(f"{name} must be between 0 and 1, got {describe(number)}")
+    return float(number)
 
 
 class Drafting(Spec):

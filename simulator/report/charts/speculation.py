@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simulator.errors import InputError
 from simulator.forecast.scenario import Scenario
 from simulator.forecast.speculation import Speculated, Speculating
 from simulator.report.charts.chart import BATCH, Chart, Panel, Series
 from simulator.report.charts.naming import panel_title, subtitle
 from simulator.report.charts.source import source_of
-from simulator.spec.speculation import Speculation
+from simulator.spec.speculation import NGRAM, Speculation
 
 DRAFTED = (1, 2, 4, 8)  # each a line of its own
 ACCEPTANCES = tuple(round(0.05 * step, 2) for step in range(21))
+FREE = Speculation(NGRAM, 4)
 TIMES = "times as fast as without drafts"
 
 
 def speculation_chart(
     bases: Sequence[Scenario], batches: Sequence[int], context: int, speculation: Speculation | None
 ) -> Chart:
-    """Speed-up over acceptance for several numbers of drafted tokens; over several batches where an acceptance is given."""
-    if speculation is None:
-        raise InputError("plot speculation: say who drafts, as in: --speculate mtp:3 or --draft qwen3-0.6b:4")
+    """Speed-up over acceptance for several numbers of drafted tokens; over several batches where an acceptance is given.
+
+    *speculation* None: drafts that cost nothing, which every model can have.
+    """
+    speculation = speculation or FREE
     asked = [Speculating.of(base, speculation) for base in bases]
     if speculation.acceptance is not None and len(batches) > 1:
         panels = [Panel(panel_title(each.base, bases), _over_batch(each, batches, context), TIMES) for each in asked]
