@@ -8,14 +8,15 @@ from functools import lru_cache
 from typing import Any
 
 from simulator.errors import InputError
-from simulator.forecast.fit import bytes_elsewhere, memory_needed
+from simulator.forecast.fit import bytes_elsewhere, memory_of_parts
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, scenario
 from simulator.spec.layers.extra import Extra
 from simulator.spec.layers.layer import Layer
 from simulator.spec.layers.listed import mixers_of
-from simulator.spec.model import Model, store, weight_bytes
+from simulator.spec.model import Model, looked_up_bytes, store, weight_bytes
+from simulator.spec.placement import Placement, by_layers
 from simulator.spec.quant import Slot, Weights
 from simulator.spec.runtime import Runtime
 from simulator.spec.speculation import DRAFT, MTP, NGRAM, Speculation
@@ -49,13 +50,13 @@ class Pass:
 
 @dataclass(frozen=True)
 class Drafter:
-    """A model that drafts, in its formats; `n_blocks` of them in memory."""
+    """A model that drafts, in its formats, on the parts of a machine; `n_blocks` of them in memory."""
 
     model: Model
     weights: Weights
+    placement: Placement | None = None
     n_blocks: int = 1
-    shared_bytes: float = 0.0  # of its weights, what the large model holds anyway
-    is_block: bool = False  # of the large model, for which the same is assumed
+    is_block: bool = False  # of the large model, which has its embedding and head, and for which the same is assumed
     remarks: tuple[str, ...] = ()
 
     def load(self, load: Workload, tokens: int) -> Workload:
@@ -63,19 +64,28 @@ class Drafter:
         sparsity = load.sparsity if self.is_block else None
         return replace(load, weights=self.weights, tokens=tokens, verifies=False, sparsity=sparsity)
 
-    def memory_bytes(self, base: Scenario, load: Workload) -> Any:
-        """Bytes of weights, cache and working memory beside those of the large model."""
-        own = self.load(load, 1)
-        more = (self.n_blocks - 1) * _own_bytes(self.model, self.weights)
-        needed = memory_needed(self.model, own, base.runtime, base.hardware)
-        scratch = 0.0 if base.runtime.drafting.is_apart else base.runtime.scratch_bytes(self.model.vocab)
-        return needed + more - self.shared_bytes - scratch
+    def held_bytes(self, base: Scenario, load: Workload) -> list[Any]:
+        """What each part of the machine holds of weights, caches and working memory beside those of the large model."""
+        held = memory_of_parts(self.model, self.load(load, 1), base.runtime, base.hardware, self.placement)
+        found = [each.needed_bytes for each in held]
+        if not base.runtime.drafting.is_apart:
+            found[0] = found[0] - held[0].scratch_bytes
+        if not self.is_block:
+            return found
+        own, place = _own_bytes(self.model, self.weights), self.placement.head if self.placement else 0
+        rest = [each.weight_bytes for each in held]
+        tables = weight_bytes(self.model, self.weights) - own - _looked_up_apart(self, base)
+        already = min(_held_bytes(base.loaded.model, base.load.weights), self.n_blocks * own)
+        found[place] = found[place] - min(tables, rest[place]) + (self.n_blocks - 1) * own - already
+        if len(found) > 1 and _looked_up_apart(self, base):
+            found[-1] = found[-1] - looked_up_bytes(self.model, self.weights)
+        return found
 
     def passes(self, base: Scenario, load: Workload, tokens: int) -> Iterator[Pass]:
         """What is run to draft *tokens* of each sequence, after a step that verified so many and one more."""
 
         def over(n: int) -> Prediction:
-            return predict(self.model, base.hardware, self.load(load, n), base.runtime)
+            return predict(self.model, base.hardware, self.load(load, n), base.runtime, self.placement)
 
         first, one, is_apart = over(tokens + 1), over(1), base.runtime.drafting.is_apart
         if is_apart:
@@ -86,6 +96,15 @@ class Drafter:
         yield Pass(first, 1, is_step=False)
         if tokens > 1:
             yield Pass(one, tokens - 1, is_step=False)
+
+
+def _looked_up_apart(drafter: Drafter, base: Scenario) -> float:
+    """Bytes of the embedding that lie in the memory around a card instead of where the head is."""
+    if drafter.placement is None:
+        load = drafter.load(base.load, 1)
+        return bytes_elsewhere(drafter.model, load, base.runtime, base.hardware)
+    is_apart = base.runtime.keeps_lookup_on_host and base.hardware.host is not None
+    return looked_up_bytes(drafter.model, drafter.weights) if is_apart else 0.0
 
 
 def drafter_of(base: Scenario, speculation: Speculation) -> Drafter | None:
@@ -104,16 +123,25 @@ def _own_block(base: Scenario) -> Drafter:
             "YAML file of the model"
         )
     block, weights = block_of(model, base.load.weights)
-    own = _own_bytes(block, weights)
-    load = replace(base.load, weights=weights)
-    shared = weight_bytes(block, weights) - own - bytes_elsewhere(block, load, base.runtime, base.hardware)
-    shared += min(_held_bytes(model, base.load.weights), model.mtp_blocks * own)
-    where = "the last layer" if len(block.layers) == 1 else "the last attention and the last network"
+    shape = {1: "the last layer", 2: "the last attention and the last network"}[len(block.layers)]
+    shape = shape if model.mtp_layer is None else f"layer {model.mtp_layer}"
     remark = (
-        f"a block that predicts further tokens is taken to have the shape of {where}, a matrix of {2 * model.d_model:,} by "
-        f"{model.d_model:,} and three norms: {format_bytes(own)} as {weights.name}; embedding and head are the model's own"
+        f"a block that predicts further tokens is taken to have the shape of {shape}, a matrix of {2 * model.d_model:,} by "
+        f"{model.d_model:,} and three norms: {format_bytes(_own_bytes(block, weights))} as {weights.name}; embedding and head are the "
+        "model's own"
     )
-    return Drafter(block, weights, model.mtp_blocks, shared, True, (remark,))
+    return Drafter(block, weights, _beside_last(base, block), model.mtp_blocks, True, (remark,))
+
+
+def _beside_last(base: Scenario, block: Model) -> Placement | None:
+    """Where a block lies: with the model's last layer, its experts where that one's are."""
+    placed, n_layers = base.placement, len(block.stack)
+    if placed is None:
+        return None
+    last = len(placed.layers) - 1
+    roles = {role: place for (layer, role), place in placed.apart.items() if layer == last}
+    apart = {(index, role): place for index in range(n_layers) for role, place in roles.items()}
+    return replace(placed, layers=(placed.layers[last],) * n_layers, apart=apart)
 
 
 @lru_cache(maxsize=64)  # a new choice of formats would be a new store of tensors each time
@@ -195,17 +223,18 @@ def _small_model(base: Scenario, speculation: Speculation) -> Drafter:
     assert speculation.kind == DRAFT
     small = scenario(
         speculation.draft,
-        base.hardware,
+        base.hardware.alone().model_copy(update={"_asked": None}),  # which are so many together already
         weights=speculation.draft_weights,
         runtime=base.runtime,
         threads=base.load.threads,
         cache=base.load.cache.name,
     )
     model, large = small.loaded.model, base.loaded.model
-    remarks = [f"draft {model.name} in {small.load.weights.name}, on the same device"]
+    remarks = [f"draft {model.name} in {small.load.weights.name}, all of it on {base.hardware.alone().label}"]
     if model.vocab != large.vocab:
         remarks.append(_told_vocabularies(base.runtime, large, model))
-    return Drafter(model, small.load.weights, remarks=tuple(remarks))
+    placement = by_layers((len(model.stack),)) if base.placement else None
+    return Drafter(model, small.load.weights, placement, remarks=tuple(remarks))
 
 
 def _told_vocabularies(runtime: Runtime, large: Model, small: Model) -> str:

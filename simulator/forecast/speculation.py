@@ -11,6 +11,7 @@ from simulator.forecast.drafting import Drafter, Pass, drafter_of
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
 from simulator.spec.arguments import expect, whole
+from simulator.spec.hardware import Hardware
 from simulator.spec.routing import Uniform
 from simulator.spec.speculation import SharedExperts, Speculation, Text, expected_tokens
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
@@ -79,21 +80,30 @@ class Speculated:
         return self.draft_s + self.verify_s + self.choose_s
 
     @cached_property
+    def held(self) -> tuple[tuple[Hardware, float, float], ...]:
+        """Each part of the machine that takes part, bytes that it must hold with whoever drafts, and bytes that can be had there."""
+        drafter, point = self.whole.drafter, self.verification
+        held = point.held if point.placement else point.held[:1]
+        more = drafter.held_bytes(self.whole.base, point.load) if drafter and self.drafted else [0.0] * len(held)
+        return tuple(
+            (each.part, float(each.needed_bytes + other), float(each.limit_bytes))
+            for each, other in zip(held, more, strict=False)  # the host of a GPU that holds everything is left out
+        )
+
+    @property
     def memory_bytes(self) -> float:
-        """What memory must hold: model, caches, and whoever drafts."""
-        drafter, load = self.whole.drafter, self.verification.load
-        more = drafter.memory_bytes(self.whole.base, load) if drafter and self.drafted else 0.0
-        return float(self.verification.memory_bytes + more)
+        """What memory must hold, of all parts that take part: model, caches, and whoever drafts."""
+        return sum(needed for _, needed, _ in self.held)
 
     @property
     def memory_limit_bytes(self) -> float:
-        """What of the device's memory the runtime can have."""
-        return self.plain.memory_limit_bytes
+        """What of the memory of those parts the runtime can have."""
+        return sum(limit for _, _, limit in self.held)
 
     @property
     def fits(self) -> bool:
-        """Whether the model and whoever drafts go into the device's memory together."""
-        return bool(self.memory_bytes <= self.memory_limit_bytes)
+        """Whether the model and whoever drafts go into the memory of each part together."""
+        return all(needed <= limit for _, needed, limit in self.held)
 
     @property
     def seconds_per_step(self) -> float:

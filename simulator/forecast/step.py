@@ -12,7 +12,7 @@ import numpy as np
 from simulator.forecast import interval
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
-from simulator.forecast.from_storage import NO_WAIT, Wait, ceiling_with_waits, with_waits
+from simulator.forecast.from_storage import NO_WAIT, Wait
 from simulator.forecast.kernel_speed import step_seconds
 from simulator.forecast.ops import Cost, Op, total
 from simulator.forecast.parallel import messages, spread_ops

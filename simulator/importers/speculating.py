@@ -10,8 +10,9 @@ from typing import Any
 from simulator.errors import InputError, printable
 from simulator.importers.open import load_named
 from simulator.importers.records import MAX_ROWS, Origin, Record, Skipped, Unusable
-from simulator.spec.hardware import Hardware, load_hardware
+from simulator.spec.hardware import Hardware
 from simulator.spec.library import is_file
+from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded
 from simulator.spec.names import MAX_DEVICES
 from simulator.spec.runtime import Runtime, load_runtime

@@ -85,11 +85,12 @@ def _told_step(point: Speculated, is_named: bool) -> str:
 
 def told_fit(point: Speculated) -> str:
     """What is missing where the model fits by itself, and not with whoever drafts."""
-    needed, limit = point.memory_bytes, point.memory_limit_bytes
+    part, needed, limit = max(point.held, key=lambda each: each[1] - each[2])
+    where = f" on {part.own_label}" if len(point.held) > 1 else ""
+    remedy = "more of the model in RAM" if len(point.held) > 1 else "a smaller draft or format, or a shorter context"
     return (
         f"does not fit with drafts at batch {int(point.plain.load.batch):,}, context {int(point.plain.load.context):,}: needs "
-        f"{format_gib(needed)}, {format_gib(limit)} can be had, {format_gib(needed - limit)} too much; take a smaller draft or format, or "
-        "a shorter context"
+        f"{format_gib(needed)}{where}, {format_gib(limit)} can be had, {format_gib(needed - limit)} too much; take {remedy}"
     )
 
 
