@@ -20,6 +20,7 @@ from simulator.report.record import as_csv, check_target, flattened, write_json,
 from simulator.report.scored import Told, print_scored
 from simulator.report.scored_record import row_records, scored_record
 from simulator.report.serving_score import served_rows
+from simulator.report.speculation_score import speculation_rows
 from simulator.report.split_score import split_rows
 from simulator.units import counted
 
@@ -64,7 +65,9 @@ class Request:
 @option("--worst", type=whole_number, metavar="INTEGER", default=10, help="So many rows that are furthest off.")
 @flag("--in-sample", help="Forecast the shipped set by the parameters that were fitted to all of it.")
 @option(
-    "--csv", metavar="FILE", help="Write every row with its forecast (servers and split weights: of a file of them)."
+    "--csv",
+    metavar="FILE",
+    help="Write every row with its forecast (servers, split weights and drafts: of a file of them).",
 )
 @options.json_file
 @option("--plot", metavar="FILE", help="Draw forecast against measured, and beside it FILE-errors: errors by group.")
@@ -99,10 +102,11 @@ def run(request: Request) -> None:
     _refuse_nothing(found, source)
     if request.plot is not None and not found.decode.rows:
         raise InputError(
-            f"--plot: not for {source}, which is of servers or of split weights alone: leave it out; --csv has every row"
+            f"--plot: not for {source}, which is of servers, split weights or drafts alone: leave it out; --csv has every row"
         )
     if request.csv is not None:
         rows = row_records(found.decode) or served_rows(found.served) or split_rows(found.split)
+        rows = rows or speculation_rows(found.speculated)
         write_whole(Path(request.csv), as_csv([flattened(_listed(row)) for row in rows]))
     if request.json is not None:
         write_json(scored_record(found, request.basis), request.json)
@@ -119,7 +123,7 @@ def scored(request: Request, progress: Progress = lambda _share, _what: None) ->
 
 
 def _refuse_nothing(found: Scored, source: str) -> None:
-    if not (found.decode.rows or found.served.rows or found.split.rows):
+    if not (found.decode.rows or found.served.rows or found.split.rows or found.speculated.rows):
         ((reason, n),) = Counter(each.reason for each in found.skipped).most_common(1)
         raise InputError(f"{source}: nothing of it can be forecast: {counted(n, 'row')}: {reason}")
 

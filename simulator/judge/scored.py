@@ -1,4 +1,4 @@
-"""Everything that a file of measurements, or the shipped set, says of forecasts: of decoding, of servers, of split weights."""
+"""Everything that a file of measurements, or the shipped set, says of forecasts: of decoding, of servers, of split weights, of drafts."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from pathlib import Path
 from simulator.importers.measurements import load_measurements
 from simulator.importers.records import Measurements, Skipped
 from simulator.importers.serving import ServedPublished, ServingMeasurements, is_serving, load_serving
+from simulator.importers.speculating import SpeculationMeasurements, is_speculation, load_speculation
 from simulator.importers.split import SplitMeasurements, is_split, load_split
 from simulator.judge.only import Only, matches, refuse_no_match
 from simulator.judge.score import Fitted, Score, score
 from simulator.judge.serving import ServingScore, serving_score
+from simulator.judge.speculation import SpeculationScore, speculation_score
 from simulator.judge.split import SplitScore, split_score
 from simulator.progress import Progress, part_of
-from simulator.spec.library import MEASURED, SERVED, SPLIT
+from simulator.spec.library import MEASURED, SERVED, SPECULATED, SPLIT
 
 READ_SHARE, DECODE_SHARE, SERVED_SHARE = 0.35, 0.4, 0.05  # of the time
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Measurements of decoding, of servers, and of weights split between a GPU and RAM, with their forecasts."""
+    """Measurements of decoding, of servers, of weights split between a GPU and RAM, and of drafts, with their forecasts."""
 
     decode: Score
     served: ServingScore
     split: SplitScore = field(default_factory=lambda: SplitScore(()))
+    speculated: SpeculationScore = field(default_factory=lambda: SpeculationScore(()))
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """What cannot be forecast of any."""
-        return (*self.decode.skipped, *self.served.skipped, *self.split.skipped)
+        return (*self.decode.skipped, *self.served.skipped, *self.split.skipped, *self.speculated.skipped)
 
 
 def score_file(
@@ -45,8 +48,8 @@ def score_file(
     *fitted* changes a runtime for the device and the model that are judged. InputError says what cannot be read.
     """
     progress(0.0, "reading")
-    measured, served, split = _read(path)
-    every = [each for read in (measured, served, split) for each in (*read.published, *read.skipped)]
+    measured, served, split, speculated = _read(path)
+    every = [each for read in (measured, served, split, speculated) for each in (*read.published, *read.skipped)]
     refuse_no_match(every, only)
     decode = score(
         [each for each in measured.published if matches(each, only)],
@@ -57,8 +60,12 @@ def score_file(
     servers = serving_score(_fitted([each for each in served.published if matches(each, only)], fitted))
     progress(READ_SHARE + DECODE_SHARE + SERVED_SHARE, "split weights")
     splits = split_score([each for each in split.published if matches(each, only)], fitted)
+    drafts = speculation_score([each for each in speculated.published if matches(each, only)], fitted)
     return Scored(
-        _with(decode, measured.skipped, only), _with(servers, served.skipped, only), _with(splits, split.skipped, only)
+        _with(decode, measured.skipped, only),
+        _with(servers, served.skipped, only),
+        _with(splits, split.skipped, only),
+        _with(drafts, speculated.skipped, only),
     )
 
 
@@ -71,16 +78,23 @@ def _fitted(served: Sequence[ServedPublished], fitted: Fitted | None) -> Sequenc
     return [replace(each, runtime=runtimes[key]) for key, each in zip(keys, served, strict=True)]
 
 
-def _read(path: Path | None) -> tuple[Measurements, ServingMeasurements, SplitMeasurements]:
-    """Those of decoding, those of servers and those of split weights; a file has one kind."""
+_Read = tuple[Measurements, ServingMeasurements, SplitMeasurements, SpeculationMeasurements]
+
+
+def _read(path: Path | None) -> _Read:
+    """Those of decoding, of servers, of split weights and of drafts; a file has one kind."""
     if path is None:
-        return load_measurements(MEASURED, with_unusable=True), load_serving(SERVED), load_split(SPLIT)
+        decode = load_measurements(MEASURED, with_unusable=True)
+        return decode, load_serving(SERVED), load_split(SPLIT), load_speculation(SPECULATED)
     decode, served, split = Measurements((), ()), ServingMeasurements((), ()), SplitMeasurements((), ())
+    drafts = SpeculationMeasurements((), ())
     if is_serving(path):
-        return decode, load_serving(path), split
+        return decode, load_serving(path), split, drafts
     if is_split(path):
-        return decode, served, load_split(path)
-    return load_measurements(path, with_unusable=True), served, split
+        return decode, served, load_split(path), drafts
+    if is_speculation(path):
+        return decode, served, split, load_speculation(path)
+    return load_measurements(path, with_unusable=True), served, split, drafts
 
 
 def _with(found, skipped: Sequence[Skipped], only: Sequence[Only]):

@@ -58,6 +58,16 @@ class SpeculationRow:
         return self.forecast / self.plain
 
     @property
+    def drafted(self) -> str:
+        """Who drafts, and how many tokens in a step."""
+        return self.speculation.partition("@")[0]
+
+    @property
+    def held(self) -> bool:
+        """Whether the measured rate with drafts lies in the 80 % interval of the forecast."""
+        return self.low <= self.measured <= self.high
+
+    @property
     def error(self) -> float:
         """Forecast speed-up over the measured one, minus 1: above 0 the forecast is too good."""
         return self.speedup / self.speedup_measured - 1
@@ -95,6 +105,11 @@ class SpeculationScore:
     def right_way(self) -> float | None:
         """Share of the rows whose gain or loss was forecast as such."""
         return sum(row.is_right_way for row in self.rows) / len(self.rows) if self.rows else None
+
+    @property
+    def held(self) -> float | None:
+        """Share of the measured rates with drafts inside the 80 % interval."""
+        return sum(row.held for row in self.rows) / len(self.rows) if self.rows else None
 
     def by(self, *fields: str) -> dict[tuple, SpeculationScore]:
         """The scores of the rows that share the values of *fields*, such as hardware; without the skipped."""

@@ -11,6 +11,7 @@ from simulator.judge.score import Row, Score
 from simulator.judge.scored import Scored
 from simulator.report.score import row_record, summary_record
 from simulator.report.serving_score import served_rows, serving_record
+from simulator.report.speculation_score import speculation_rows, speculation_score_record
 from simulator.report.split_score import split_record, split_rows
 
 
@@ -25,9 +26,11 @@ def scored_record(scored: Scored, basis: str) -> dict[str, Any]:
         "unusable": {group.label: _figures(group) for group in unusable(found)},
         "serving": serving_record(scored.served),
         "split": split_record(scored.split),
+        "speculation": speculation_score_record(scored.speculated),
         "rows": row_records(found),
         "served_rows": served_rows(scored.served),
         "split_rows": split_rows(scored.split),
+        "speculation_rows": speculation_rows(scored.speculated),
         "skipped": [
             {"id": each.id, "reason": each.reason, "usable": each.origin.is_usable, "why_not": each.origin.why_not}
             for each in scored.skipped
