@@ -30,6 +30,8 @@ _PUBLIC = {
     "forecast.density": ("with_density",),
     "forecast.request": ("Request", "forecast_request"),
     "forecast.scenario": ("Scenario", "scenario", "sweep"),
+    "forecast.speculation": ("speculate",),
+    "spec.speculation": ("Speculation", "parse_draft", "parse_speculation"),
     "spec.workload": ("Workload",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}

@@ -52,6 +52,18 @@ def _sparsity(kind):
     return Chart(kind, "lines", "What zero inputs buy", "zero, %", panels, SOURCE, x_log=False, y_log=False)
 
 
+def _speculation(kind):
+    kept = (0, 25, 50, 75, 100)
+    lines = tuple(
+        Series(
+            f"{n} drafted", kept, tuple(sum((x / 100) ** i for i in range(n + 1)) / (1 + n / 8) for x in kept), colour=k
+        )
+        for k, n in enumerate((1, 2, 4))
+    )
+    panels = tuple(Panel(f"on board {n}", lines, "times") for n in range(2))
+    return Chart(kind, "lines", "What drafts buy", "kept, %", panels, SOURCE, x_log=False, y_log=False)
+
+
 def _bars(kind):
     found = {"one": bars(("a", "b", "c"), (20.0, 5.0, None)), "two": bars(("d",), (9.0,))}
     panels = tuple(Panel(title, (each,), "") for title, each in found.items())
@@ -83,6 +95,7 @@ def _measured(kind):
 
 SAMPLES = {
     "batch": _batch, "context": _twelve_lines, "experts": _twelve_lines, "routing": _twelve_lines, "sparsity": _sparsity,
+    "speculation": _speculation,
     "speed": _bars, "formats": _bars, "bytes": _bytes, "roofline": _roofline, "measured": _measured,
 }  # fmt: skip
 

@@ -13,9 +13,11 @@ from simulator.report.charts.chart import Chart
 from simulator.report.charts.naming import told_apart
 from simulator.report.charts.rates import batch_chart, context_chart
 from simulator.report.charts.rooflines import device_chart, roofline_chart
+from simulator.report.charts.speculation import speculation_chart
 from simulator.report.progress import progress_bar
 from simulator.report.screen import print_line
 from simulator.spec.hardware import Hardware
+from simulator.spec.speculation import Speculation
 
 
 def check_path(target: str, option: str) -> Path | None:
@@ -53,9 +55,19 @@ def show_device(hardware: Hardware, path: Path | None) -> None:
     print_line(write_plot(hardware, path))
 
 
-def simulated_chart(bases: Sequence[Scenario], batches: Sequence[int], contexts: Sequence[int]) -> Chart:
-    """The picture that shows what was asked: over the batch, over the context, of formats, or of what holds one step back."""
+def simulated_chart(
+    bases: Sequence[Scenario],
+    batches: Sequence[int],
+    contexts: Sequence[int],
+    speculation: Speculation | None = None,
+) -> Chart:
+    """The picture that shows what was asked: over the batch, over the context, of formats, or of what holds one step back.
+
+    With drafts: what they buy.
+    """
     bases = told_apart(bases)
+    if speculation is not None:
+        return speculation_chart(bases, batches, contexts[0], speculation)
     if len(batches) > 1:
         chart = batch_chart(bases, batches, contexts[0])
         return replace(chart, title=f"{chart.title}, context {contexts[0]:,}") if len(contexts) > 1 else chart

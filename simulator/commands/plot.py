@@ -23,11 +23,13 @@ from simulator.report.charts.rates import BATCHES, batch_chart, context_chart
 from simulator.report.charts.requests import PROMPTS, prompt_chart
 from simulator.report.charts.rooflines import ROOF_BATCHES, roofline_chart
 from simulator.report.charts.sparsity import FEW_BATCHES, sparsity_chart
+from simulator.report.charts.speculation import speculation_chart
 from simulator.report.charts.traffic import bytes_chart
 from simulator.report.measured import Measured, load_measured
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import load_hardware, refuse_several
 from simulator.spec.model import Loaded
+from simulator.spec.speculation import Speculation, asked_for
 
 CONTEXTS = (128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 MAX_SCENARIOS, MAX_BARS = 24, 96  # of a picture
@@ -45,6 +47,7 @@ class Request:
     weights: tuple[str, ...] = ()
     routings: tuple[str, ...] = ()
     measured: str | None = None
+    speculation: Speculation | None = None
     more: dict[str, Any] | None = None  # cache, runtime, threads, sparsity, devices: as `scenario` takes them
 
     @property
@@ -69,6 +72,7 @@ KINDS: dict[str, Callable[[Request, list[Scenario], list[Measured]], Chart] | No
     "roofline": lambda r, bases, _: roofline_chart(bases, r.batches or ROOF_BATCHES, r.context),
     "sparsity": lambda r, bases, _: sparsity_chart(bases, r.batches or FEW_BATCHES, r.context),
     "routing": lambda r, bases, _: routing_chart(bases, r.batches or BATCHES, r.context, r.routings or ROUTINGS),
+    "speculation": lambda r, bases, _: speculation_chart(bases, r.batches or (1,), r.context, r.speculation),
     "measured": None,  # these two are of no model on a device
     "device": None,
 }
@@ -88,6 +92,9 @@ _NAMES = list(KINDS)
 @options.threads
 @option("--routing", help="Of experts: uniform,zipf:1.2,worst. [default: uniform, or for plot routing several]")
 @option("--sparsity", help="Zero inputs of the linear layers: q-sparse:0.5.")
+@options.speculate
+@options.draft
+@options.draft_weights
 @options.n_devices
 @options.measured
 def command(
@@ -99,12 +106,16 @@ def command(
     context: str | None,
     weights: str | None,
     routing: str | None,
+    speculate: str | None,
+    draft: str | None,
+    draft_weights: str | None,
     measured: str | None,
     **assumed: Any,  # cache, runtime, threads, sparsity, devices: as `scenario` takes them
 ) -> None:
     """Draw one kind of picture, in a file or in the terminal."""
     texts = {"on": on, "output": output, "batch": batch, "context": context, "weights": weights}
     texts |= {"cache": assumed["cache"], "runtime": assumed["runtime"], "routing": routing}
+    texts |= {"speculate": speculate, "draft": draft, "draft-weights": draft_weights}
     options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "measured": measured})
     batches, contexts = parse_shown_grid(batch, context)
     request = Request(
@@ -116,9 +127,17 @@ def command(
         weights=parse_names("--weights", weights),
         routings=parse_names("--routing", routing),
         measured=measured,
+        speculation=_drafts(kind, asked_for(speculate, draft, draft_weights)),
         more=assumed,
     )
     run(request, output)
+
+
+def _drafts(kind: str, asked: Speculation | None) -> Speculation | None:
+    """What is asked for of drafts; InputError where the picture has none."""
+    if asked is not None and kind in KINDS and kind != "speculation":
+        raise InputError(f"plot {kind} has no drafts: leave --speculate and --draft out, or draw plot speculation")
+    return asked
 
 
 def run(request: Request, target: str | None) -> None:

@@ -21,6 +21,7 @@ from simulator.report.record import as_csv, check_target, flattened, write_json,
 from simulator.report.scored import Told, print_scored
 from simulator.report.scored_record import row_records, scored_record
 from simulator.report.serving_score import served_rows
+from simulator.report.speculation_score import speculation_rows
 from simulator.report.split_score import split_rows
 from simulator.units import counted
 
@@ -67,7 +68,7 @@ class Request:
 @option(
     "--csv",
     metavar="FILE",
-    help="Write every row with its forecast (servers, prompts, split weights: of a file of them).",
+    help="Write every row with its forecast (servers, prompts, split weights, drafts: of a file of them).",
 )
 @options.json_file
 @option("--plot", metavar="FILE", help="Draw forecast against measured, and beside it FILE-errors: errors by group.")
@@ -110,6 +111,7 @@ def run(request: Request) -> None:
             or served_rows(found.served)
             or split_rows(found.split)
             or prompt_rows(found.prompts)
+            or speculation_rows(found.speculated)
         )
         write_whole(Path(request.csv), as_csv([flattened(_listed(row)) for row in rows]))
     if request.json is not None:
@@ -127,7 +129,8 @@ def scored(request: Request, progress: Progress = lambda _share, _what: None) ->
 
 
 def _refuse_nothing(found: Scored, source: str) -> None:
-    if not (found.decode.rows or found.served.rows or found.split.rows or found.prompts.rows):
+    kinds = (found.decode, found.served, found.split, found.prompts, found.speculated)
+    if not any(each.rows for each in kinds):
         ((reason, n),) = Counter(each.reason for each in found.skipped).most_common(1)
         raise InputError(f"{source}: nothing of it can be forecast: {counted(n, 'row')}: {reason}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, option, subcommand
@@ -15,6 +15,10 @@ from simulator.forecast.density import with_density
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import RequestForecast
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, sweep
+
+if TYPE_CHECKING:
+    from simulator.forecast.speculation import Speculated
+    from simulator.spec.speculation import Speculation
 
 MAX_POINTS = 2_000
 BATCHES = "1..32*2"
@@ -42,6 +46,9 @@ BATCHES = "1..32*2"
 @option("--generate", type=single_count, metavar="TOKENS", help="Length of its answer. [default: 1]")
 @option("--cached", type=single_count, metavar="TOKENS", help="Of the prompt, in the cache already. [default: 0]")
 @option("--ubatch", type=single_count, metavar="TOKENS", help="Of the prompt, in one pass. [default: the runtime's]")
+@options.speculate
+@options.draft
+@options.draft_weights
 @options.n_devices
 @option("--ram", type=number, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
 @options.interval
@@ -59,6 +66,9 @@ def command(
     generate: int | None,
     cached: int | None,
     ubatch: int | None,
+    speculate: str | None,
+    draft: str | None,
+    draft_weights: str | None,
     interval: int | None,
     json: str | None,
     plot: str | None,
@@ -67,9 +77,9 @@ def command(
     """Forecast tokens per second of MODEL on HARDWARE."""
     texts = {"batch": batch, "context": context, "weights": weights, "cache": assumed["cache"]}
     texts |= {"runtime": assumed["runtime"], "plot": plot, "routing": assumed["routing"]}
-    options.refuse_empty(
-        texts | {"sparsity": assumed["sparsity"], "density": density, "json": json, "storage": storage}
-    )
+    texts |= {"speculate": speculate, "draft": draft, "draft-weights": draft_weights, "storage": storage}
+    options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "density": density, "json": json})
+    speculation = _speculation(speculate, draft, draft_weights, density)
     wide = options.parse_coverage(interval)
     picture = _picture(plot, json)
     if plot is not None and density is not None:
@@ -86,11 +96,34 @@ def command(
     if storage is not None:
         bases = [base.reading_from(storage, base.load.routing if assumed["routing"] else None) for base in bases]
     requests = forecasts(bases, request) if request else []
-    _report([(base, sweep(base, batches, contexts)) for base in bases], density, wide, json, requests)
+    _report([(base, sweep(base, batches, contexts)) for base in bases], density, wide, json, requests, speculation)
     if plot is not None:
         from simulator.commands.picture import show, simulated_chart
 
-        show(simulated_chart(bases, batches, contexts), picture, json == "-")
+        show(simulated_chart(bases, batches, contexts, speculation), picture, json == "-")
+
+
+def _speculation(
+    speculate: str | None, draft: str | None, draft_weights: str | None, density: str | None
+) -> Speculation | None:
+    """What is asked for of drafts, checked before anything else is done; None for nothing."""
+    if speculate is None and draft is None and draft_weights is None:
+        return None
+    from simulator.forecast.speculation import refuse_with_density
+    from simulator.spec.speculation import asked_for
+
+    refuse_with_density(density)
+    return asked_for(speculate, draft, draft_weights)
+
+
+def _speculated(sweeps: list[tuple[Scenario, list[Prediction]]], speculation: Speculation) -> list[Speculated]:
+    from simulator.forecast.speculation import Speculating
+
+    found = []
+    for base, points in sweeps:
+        asked = Speculating.of(base, speculation)
+        found += [asked.at(int(point.load.batch), int(point.load.context), plain=point) for point in points]
+    return found
 
 
 def _remarks(sweeps: list[tuple[Scenario, list[Prediction]]]) -> list[str]:
@@ -137,6 +170,7 @@ def _report(
     wide: int | None,
     json: str | None,
     requests: Sequence[tuple[str, RequestForecast]],
+    speculation: Speculation | None,
 ) -> None:
     """JSON where it is asked for, and the table unless JSON takes the standard output."""
     profile = None
@@ -146,15 +180,26 @@ def _report(
         profile = parse_density(density)
     points = [point for _, each in sweeps for point in each]
     densities = [with_density(point, profile) if profile and point.fits else None for point in points]
+    speculated = _speculated(sweeps, speculation) if speculation else []
     if json is not None:
         from simulator.report.record import record, write_json
         from simulator.report.request import request_record
 
         rows = [record(point, found, density, wide) for point, found in zip(points, densities, strict=True)]
+        remarks = _remarks(sweeps)
+        if speculated:
+            from simulator.report.speculation import speculation_record
+
+            rows = [row | {"speculation": speculation_record(each)} for row, each in zip(rows, speculated, strict=True)]
+            remarks += [line for line in speculated[0].whole.assumptions() if line not in remarks]
         asked = {"requests": [request_record(*each, wide) for each in requests]} if requests else {}
-        write_json({"predictions": rows, **asked, "remarks": _remarks(sweeps)}, json)
+        write_json({"predictions": rows, **asked, "remarks": remarks}, json)
     if json != "-":
         from simulator.report.table import density_lines, print_forecast
 
         found = [(point, each) for point, each in zip(points, densities, strict=True) if each]
         print_forecast(sweeps, density_lines(found, density) if profile else (), wide, requests)
+    if speculated and json != "-":
+        from simulator.report.speculation import print_speculation
+
+        print_speculation(speculated)

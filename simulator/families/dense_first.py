@@ -131,6 +131,7 @@ class MiMoV2(DenseFirst):
     """MiMo-V2-Flash: windowed layers with heads and a learned sink of their own, values narrower than keys."""
 
     types = ("mimo_v2_flash", "mimo_v2")
+    mtp_layer = 0  # dense
     like = "mimo_v2_flash"
     harmless = ("attention_chunk_size",)
     gguf = ("mimo2",)
@@ -219,6 +220,7 @@ class Ernie45Moe(Family):
     """ERNIE 4.5 mixtures: experts from moe_layer_start_index to moe_layer_end_index, biases as use_bias says."""
 
     types = ("ernie4_5_moe",)
+    mtp_layer = 0  # dense
     gguf = ("ernie4_5-moe",)
     tied = True
     router_bias = True

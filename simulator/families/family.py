@@ -75,6 +75,7 @@ class Family:
     router_bias: ClassVar[bool] = False
     balance: ClassVar[bool] = False  # a buffer beside the router, in the choice of experts only
     expert_bias: ClassVar[bool] = False
+    mtp_layer: ClassVar[int | None] = None  # whose shape blocks have that predict further tokens; None: the last
     shared_gate: ClassVar[bool] = False
 
     def __init_subclass__(cls, **more: Any):

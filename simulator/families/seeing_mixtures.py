@@ -79,6 +79,7 @@ class Step35(DenseFirst):
     """Step 3.5 Flash: a gate for each head, windowed layers with as many heads as they say."""
 
     types = ("step3p5",)
+    mtp_layer = 0  # dense
     gguf = ("step35",)
     gguf_files = Files(windows=Windows())
     qk_norm = "head"

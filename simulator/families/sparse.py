@@ -180,6 +180,7 @@ class LongCatFlash(DeepSeek3):
     """LongCat-Flash: each layer is two of attention and network, with experts across both of which some do nothing."""
 
     types = ("longcat_flash",)
+    mtp_layer = 0  # dense
 
     @property
     def n_layers(self) -> int:

@@ -231,7 +231,7 @@ def _cache_op(load: Workload, rules: CacheRules, attention: Mixer, count: int, w
     cost = Cost(
         flops=_attended_flops(load, rules, attention),
         cache_read_bytes=moved.cache_read_bytes + state,
-        cache_write_bytes=moved.cache_write_bytes + state,
+        cache_write_bytes=moved.cache_write_bytes + state * load.states_kept,
         # Copies are made and used at once, so they come from the nearest memory that holds them.
         activation_bytes=2.0 * rules.copies.get(attention.kind, 0) * (state + _joined_bytes(attention, load, last)),
     )
@@ -297,7 +297,7 @@ def _source_bytes(fmt: Format, cross: CrossAttention) -> float:
 
 
 def _head_ops(model: Model, load: Workload, outside: list[StoredTensor]) -> list[Op]:
-    tokens = load.batch  # only the last token of a prompt needs logits
+    tokens = load.logit_rows
     ops = [_tensor_op(load, None, stored, "model", None) for stored in outside if _is_beside(stored.tensor)]
     ops += [_head_op(head, tokens) for head in _heads(model, load)]
     vector_bytes = sum(stored.total_bytes for stored in outside if stored.tensor.is_vector)
@@ -355,7 +355,8 @@ def cache_bytes_held(
             for each in attention.cached:
                 kept = count * copies_held(each.pieces, n_devices)
                 held = held + kept * _entry_bytes(load.cache, each) * rules.held(each, depth)
-            held = held + count * (attention.state_bytes + n_devices * attention.waiting_bytes)
+            states = attention.state_bytes * load.states_kept
+            held = held + count * (states + n_devices * attention.waiting_bytes)
         if layer.cross_attention is not None:
             held = held + count * _source_bytes(load.cache, layer.cross_attention) * load.source_tokens
     return held * load.batch

@@ -89,7 +89,7 @@ def messages(model: Model, load: Workload, runtime: Runtime, layout: Layout) -> 
     sums = Message("sum", row_bytes, n_devices)
     found.append(_message("sums of networks", sum(count for layer, count in layers if layer.ffn is not None), sums))
     if runtime.exchange.splits_head:
-        parts = Message("gather", value_bytes * model.n_logits * load.batch, n_devices)
+        parts = Message("gather", value_bytes * model.n_logits * load.logit_rows, n_devices)
         found.append(_message("parts of the head", 1, parts))
     return tuple(found)
 

@@ -15,6 +15,7 @@ from simulator.importers.gguf_header import FileTensor, Header, read_header
 from simulator.importers.gguf_layers import Read, check_known, read_layer
 from simulator.importers.gguf_rest import (
     beside_layers,
+    blocks_that_predict,
     held_remarks,
     roles_of_all_layers,
     streams_and_inputs,
@@ -114,6 +115,7 @@ class _Reader:
             "final_norm": "output_norm" in outside,
             "head_bias": "output.bias" in outside,
             "learned_positions": outside["position_embd"].rows if "position_embd" in outside else 0,
+            **blocks_that_predict(file),
             **beside,
         }
         data["beside"] = beside_layers(file, data, held)

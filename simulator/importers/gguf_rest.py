@@ -68,6 +68,19 @@ def tensors_held(file: GgufFile) -> dict[str, FileTensor]:
     return found
 
 
+def blocks_that_predict(file: GgufFile) -> dict[str, int | None]:
+    """How many blocks of the file predict further tokens, `blk.92.nextn.eh_proj.weight` and others of one number, and as which layer.
+
+    Those without experts are as the first layer, where that has none either (MiMo-V2, Step 3.5).
+    """
+    names = [tensor.name for tensor in file.held if tensor.name.startswith("blk.")]
+    numbers = {name.split(".")[1] for name in names if ".nextn." in name}
+    is_dense = numbers and not any("_exps." in name or ".ffn_gate_inp." in name for name in names)
+    first, last = (file.blocks.get(number, {}) for number in (0, max(file.blocks, default=0)))
+    is_first = is_dense and "ffn_gate_inp" in last and "ffn_gate_inp" not in first
+    return {"mtp_blocks": len(numbers), "mtp_layer": 0 if is_first else None}
+
+
 def held_remarks(file: GgufFile) -> list[str]:
     """What of the file no step reads, and what is left out."""
     found = []

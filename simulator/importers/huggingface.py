@@ -9,6 +9,7 @@ from typing import Any
 from simulator.errors import InputError, describe, printable
 from simulator.families.all import family_by_class, family_of
 from simulator.families.heads import check_writes, class_told
+from simulator.families.predicting import blocks_stated
 from simulator.families.refused import what_is_missing, why_refused
 from simulator.families.unnamed import named
 from simulator.families.unread import check_unread
@@ -62,6 +63,7 @@ def _read(file: Path, whole: dict[str, Any]) -> tuple[Model, list[str], list[int
     disagreement = None if by_class else class_told(whole, config.type)
     remarks += [disagreement] if disagreement else []
     remarks += check_unread(found, whole["model_type"], like)
+    data |= {"mtp_blocks": blocks_stated(found.config), "mtp_layer": found.mtp_layer}
     if elsewhere:
         remarks.append(f"only the part that writes text is counted: {', '.join(elsewhere)} of the model left out")
     return check(data, Model, str(file)), remarks, numbers

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from simulator.errors import InputError, hint, printable
 from simulator.importers.records import Published, Skipped
 from simulator.importers.serving import ServedPublished
+from simulator.importers.speculating import PublishedSpeculation
 from simulator.importers.split import SplitPublished
 
-Either = Published | ServedPublished | SplitPublished | Skipped
+Either = Published | ServedPublished | SplitPublished | PublishedSpeculation | Skipped
 
 
 def _device(each: Either) -> Iterable[str]:

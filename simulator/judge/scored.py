@@ -1,4 +1,4 @@
-"""All that a file of measurements, or the shipped set, says of forecasts: of decoding, prompts, servers and split weights."""
+"""All that measurements say of forecasts: of decoding, prompts, servers, split weights and drafts."""
 
 from __future__ import annotations
 
@@ -10,31 +10,35 @@ from simulator.importers.measurements import load_measurements
 from simulator.importers.prompts import PromptMeasurements, is_prompts, load_prompts
 from simulator.importers.records import Measurements, Skipped
 from simulator.importers.serving import ServedPublished, ServingMeasurements, is_serving, load_serving
+from simulator.importers.speculating import SpeculationMeasurements, is_speculation, load_speculation
 from simulator.importers.split import SplitMeasurements, is_split, load_split
 from simulator.judge.only import Only, matches, refuse_no_match
 from simulator.judge.prompts import prompt_score
 from simulator.judge.score import Fitted, Score, score
 from simulator.judge.serving import ServingScore, serving_score
+from simulator.judge.speculation import SpeculationScore, speculation_score
 from simulator.judge.split import SplitScore, split_score
 from simulator.progress import Progress, part_of
-from simulator.spec.library import MEASURED, PROMPTS, SERVED, SPLIT
+from simulator.spec.library import MEASURED, PROMPTS, SERVED, SPECULATED, SPLIT
 
 READ_SHARE, DECODE_SHARE, SERVED_SHARE, SPLIT_SHARE = 0.3, 0.35, 0.05, 0.1  # of the time
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Measurements of decoding, of servers, of weights split between a GPU and RAM, and of prompts, with their forecasts."""
+    """Measurements of decoding, of servers, of weights split between a GPU and RAM, of prompts and of drafts, with their forecasts."""
 
     decode: Score
     served: ServingScore
     split: SplitScore = field(default_factory=lambda: SplitScore(()))
     prompts: Score = field(default_factory=lambda: Score(()))
+    speculated: SpeculationScore = field(default_factory=lambda: SpeculationScore(()))
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """What cannot be forecast of any."""
-        return (*self.decode.skipped, *self.served.skipped, *self.split.skipped, *self.prompts.skipped)
+        skipped = (each.skipped for each in (self.decode, self.served, self.split, self.prompts, self.speculated))
+        return tuple(each for found in skipped for each in found)
 
 
 def score_file(
@@ -48,8 +52,8 @@ def score_file(
     *fitted* changes a runtime for the device and the model that are judged. InputError says what cannot be read.
     """
     progress(0.0, "reading")
-    measured, served, split, prompts = _read(path)
-    every = [each for read in (measured, served, split) for each in (*read.published, *read.skipped)]
+    measured, served, split, prompts, speculated = _read(path)
+    every = [each for read in (measured, served, split, speculated) for each in (*read.published, *read.skipped)]
     every += [*(each.published for each in prompts.published), *prompts.skipped]
     refuse_no_match(every, only)
     decode = score(
@@ -63,11 +67,13 @@ def score_file(
     splits = split_score([each for each in split.published if matches(each, only)], fitted)
     progress(READ_SHARE + DECODE_SHARE + SERVED_SHARE + SPLIT_SHARE, "prompts")
     reading = prompt_score([each for each in prompts.published if matches(each.published, only)], fitted)
+    drafts = speculation_score([each for each in speculated.published if matches(each, only)], fitted)
     return Scored(
         _with(decode, measured.skipped, only),
         _with(servers, served.skipped, only),
         _with(splits, split.skipped, only),
         _with(reading, prompts.skipped, only),
+        _with(drafts, speculated.skipped, only),
     )
 
 
@@ -80,23 +86,25 @@ def _fitted(served: Sequence[ServedPublished], fitted: Fitted | None) -> Sequenc
     return [replace(each, runtime=runtimes[key]) for key, each in zip(keys, served, strict=True)]
 
 
-Read = tuple[Measurements, ServingMeasurements, SplitMeasurements, PromptMeasurements]
+Read = tuple[Measurements, ServingMeasurements, SplitMeasurements, PromptMeasurements, SpeculationMeasurements]
+_OTHERS = (
+    (is_serving, load_serving), (is_split, load_split), (is_prompts, load_prompts), (is_speculation, load_speculation),
+)  # fmt: skip
 
 
 def _read(path: Path | None) -> Read:
-    """Those of decoding, of servers, of split weights and of prompts; a file has one kind."""
+    """Those of decoding, of servers, of split weights, of prompts and of drafts; a file has one kind."""
     if path is None:
-        decode, served = load_measurements(MEASURED, with_unusable=True), load_serving(SERVED)
-        return decode, served, load_split(SPLIT), load_prompts(PROMPTS)
-    decode, served = Measurements((), ()), ServingMeasurements((), ())
-    split, prompts = SplitMeasurements((), ()), PromptMeasurements((), ())
-    if is_serving(path):
-        return decode, load_serving(path), split, prompts
-    if is_split(path):
-        return decode, served, load_split(path), prompts
-    if is_prompts(path):
-        return decode, served, split, load_prompts(path)
-    return load_measurements(path, with_unusable=True), served, split, prompts
+        decode = load_measurements(MEASURED, with_unusable=True)
+        return decode, load_serving(SERVED), load_split(SPLIT), load_prompts(PROMPTS), load_speculation(SPECULATED)
+    empty = [
+        kind((), ()) for kind in (ServingMeasurements, SplitMeasurements, PromptMeasurements, SpeculationMeasurements)
+    ]
+    which = next((place for place, (is_kind, _) in enumerate(_OTHERS) if is_kind(path)), None)
+    if which is None:
+        return load_measurements(path, with_unusable=True), *empty
+    empty[which] = _OTHERS[which][1](path)
+    return Measurements((), ()), *empty
 
 
 def _with(found, skipped: Sequence[Skipped], only: Sequence[Only]):

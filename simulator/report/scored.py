@@ -14,11 +14,14 @@ from simulator.judge.groups import BY, Group, device_kind, groups_by, of_usable,
 from simulator.judge.score import Score
 from simulator.judge.scored import Scored
 from simulator.judge.serving import ServingScore
+from simulator.judge.speculation import SpeculationScore
 from simulator.judge.split import WHATS, SplitScore, What
 from simulator.report.prompt_score import print_prompts
 from simulator.report.score import ROW_CELLS, ROWS_LEFT, ROWS_SPARED
 from simulator.report.screen import print_line, print_section
 from simulator.report.serving_score import print_servers, told_servers
+from simulator.report.speculation_score import TITLE as DRAFTS
+from simulator.report.speculation_score import print_speculations, told_speculations
 from simulator.report.split_score import TITLE, print_split, told_split
 from simulator.report.table import print_table
 from simulator.units import counted, format_number
@@ -64,14 +67,23 @@ class Told:
 
 
 def headline_table(found: Scored) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the README's table: usable rows, forecasts beside both simple estimates; servers; split weights."""
+    """Head and rows of the README's table: usable rows, forecasts beside both simple estimates; servers; split weights; drafts."""
     rows = [_headline_row(each) for each in compared(found.decode)]
     rows += [_prompt_row("reading prompts", found.prompts)] if found.prompts.rows else []
     if found.served.rows:
         rows.append(_served_row("servers, time per token", found.served))
     split = found.split.where(lambda row: row.is_split)
     rows += [_split_row(f"{TITLE}, {what}s", split, what) for what in WHATS if split.rows]
+    if found.speculated.rows:
+        rows.append(_drafts_row(found.speculated))
     return list(HEAD), rows
+
+
+def _drafts_row(found: SpeculationScore) -> list[str]:
+    """Errors are those of speed-ups; the interval is that of the rate with drafts."""
+    n = len(found.rows) + len(found.skipped)
+    errors = (f"{found.median_abs_error:.1%}", f"{found.p90_abs_error:.0%}", f"{exp(found.bias) - 1:+.0%}")
+    return [DRAFTS, f"{len(found.rows):,} of {n:,}", *errors, f"{found.held:.0%}", *[""] * (len(HEAD) - 6)]
 
 
 def _split_row(label: str, found: SplitScore, what: What) -> list[str]:
@@ -154,6 +166,7 @@ def print_scored(found: Scored, told: Told) -> None:
     print_prompts(found.prompts, told.n_worst)
     print_servers(found.served, told.n_worst)
     print_split(found.split, told.n_worst)
+    print_speculations(found.speculated, told.n_worst)
     _print_rows(usable, told)
     _print_unusable(found.decode)
     for label, lines in _sections(found, usable):
@@ -187,6 +200,11 @@ def _counts(found: Scored) -> str:
     n_prompts = len(found.prompts.rows) + len(found.prompts.skipped)
     if n_prompts:
         told.append(f"{counted(n_prompts, 'prompt')}, {len(found.prompts.rows):,} can be forecast")
+    n_drafts = len(found.speculated.rows) + len(found.speculated.skipped)
+    if n_drafts:
+        told.append(
+            f"{counted(n_drafts, 'pair')} with drafts and without, {len(found.speculated.rows):,} can be forecast"
+        )
     return "; ".join(told)
 
 
@@ -248,6 +266,7 @@ def _sections(found: Scored, usable: Score) -> Iterator[tuple[str, list[str]]]:
     yield "Servers", [*told_servers(found.served), *told_reasons(found.served.skipped)]
     yield "Split", [*told_split(found.split), *told_reasons(found.split.skipped)]
     yield "Prompts", told_reasons(found.prompts.skipped)
+    yield "Drafts", [*told_speculations(found.speculated), *told_reasons(found.speculated.skipped)]
     others = found.decode.where(lambda each: not each.origin.is_usable)
     yield "Unusable", told_reasons(others.skipped)
 

@@ -12,6 +12,7 @@ from simulator.judge.scored import Scored
 from simulator.report.prompt_score import prompt_record, prompt_rows
 from simulator.report.score import row_record, summary_record
 from simulator.report.serving_score import served_rows, serving_record
+from simulator.report.speculation_score import speculation_rows, speculation_score_record
 from simulator.report.split_score import split_record, split_rows
 
 
@@ -27,10 +28,12 @@ def scored_record(scored: Scored, basis: str) -> dict[str, Any]:
         "serving": serving_record(scored.served),
         "split": split_record(scored.split),
         "prompts": prompt_record(scored.prompts),
+        "speculation": speculation_score_record(scored.speculated),
         "rows": row_records(found),
         "served_rows": served_rows(scored.served),
         "split_rows": split_rows(scored.split),
         "prompt_rows": prompt_rows(scored.prompts),
+        "speculation_rows": speculation_rows(scored.speculated),
         "skipped": [
             {"id": each.id, "reason": each.reason, "usable": each.origin.is_usable, "why_not": each.origin.why_not}
             for each in scored.skipped

@@ -16,6 +16,7 @@ MEASURED = _PACKAGE / "measured" / "decode.csv"  # published measurements
 SERVED = _PACKAGE / "measured" / "serving.csv"  # the same of servers under load
 SPLIT = _PACKAGE / "measured" / "split.csv"  # the same of weights split between a GPU and RAM
 PROMPTS = _PACKAGE / "measured" / "prompts.csv"  # the same of reading prompts
+SPECULATED = _PACKAGE / "measured" / "speculation.csv"  # the same of speculative decoding, beside plain
 SCORE = _PACKAGE / "measured" / "score.json"  # how far off they were forecast
 
 

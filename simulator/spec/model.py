@@ -96,6 +96,8 @@ class Model(Spec):
     per_layer_input: PerLayerInput | None = None
     streams: Streams | None = None  # several residual streams in place of one
     beside: tuple[Extra, ...] = Field((), max_length=100)  # further tensors outside the layers
+    mtp_blocks: int | None = Field(None, ge=0, le=100)  # that predict further tokens and are no layers; None: not known
+    mtp_layer: int | None = Field(None, ge=0, le=MAX_LAYERS)  # whose shape they have; None: the last
     unstored_params: int = Field(0, ge=0, le=10**15)  # weights that a library makes, no file holds and no token reads
     native_weights: str | None = None
     architecture: str | None = None  # what GGUF files of it call themselves, where a runtime goes by that
@@ -112,6 +114,8 @@ class Model(Spec):
             raise ValueError(f"{n_layers} layers are too many (at most {MAX_LAYERS})")
         if not any(layer.tensors(self.d_model, False) for layer in self.stack):
             raise ValueError("a model needs a layer with attention or ffn")
+        if self.mtp_layer is not None and self.mtp_layer >= len(self.stack):
+            raise ValueError(f"mtp_layer {self.mtp_layer}: layers are numbered from 0 to {len(self.stack) - 1}")
         stored_layers(self.stack, self.repeats, self.d_model)
 
     @cached_property

@@ -27,6 +27,7 @@ from simulator.spec.requirement import Requirement
 from simulator.spec.schema import Field, Spec, rule, rule_for
 from simulator.spec.serving import Serving
 from simulator.spec.shipped import load_spec
+from simulator.spec.speculation import Drafting
 from simulator.units import MICRO
 
 # Standard deviation of the logarithm of what a forecast leaves out, whatever the figures: kernels' shapes, clocks, other load.
@@ -88,6 +89,7 @@ class Runtime(Spec):
     exchange: Exchange = Exchange.model_construct()  # among those devices
     serving: Serving = Serving.model_construct()
     micro_batch: int = Field(0, ge=0, le=10_000_000)  # tokens of a prompt in a step at most; 0: as in a server's step
+    drafting: Drafting = Drafting.model_construct()
     # By a CPU's widest instructions: formats that are copied out of the file's map into an order of their own, so that memory must
     # hold them.
     repacks: dict[str, tuple[str, ...]] = Field({}, max_length=16)

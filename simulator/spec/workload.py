@@ -26,7 +26,8 @@ class Workload:
     """One decode step: `batch` sequences with `context` tokens in the cache of each get their next `tokens` tokens.
 
     `batch` and `context` may be arrays of whole numbers that broadcast together: then every result is such an array.
-    `tokens` is 1 for decoding; a prompt is a step of many tokens of one sequence.
+    `tokens` is 1 for decoding; a prompt is a step of many tokens of one sequence. Where a step `verifies`, any of them may be
+    the last that is kept: it makes logits of all, and keeps a recurrent state after each.
     `threads` None is the device's default. `source_tokens` is what an encoder-decoder model's cross-attention reads.
     """
 
@@ -39,6 +40,7 @@ class Workload:
     threads: int | None = None
     tokens: int = 1
     source_tokens: int = 512
+    verifies: bool = False
 
     def __post_init__(self):
         expect("weights", self.weights, Weights, "a Weights, as parse_weights makes one")
@@ -49,6 +51,7 @@ class Workload:
         self._keep("context", counts("context", self.context, 0, MAX_CONTEXT))
         self._keep("tokens", whole("tokens", self.tokens, 1, MAX_CONTEXT))
         self._keep("source_tokens", whole("source_tokens", self.source_tokens, 0, MAX_CONTEXT))
+        expect("verifies", self.verifies, bool, "True or False")
         if self.threads is not None:
             self._keep("threads", whole("threads", self.threads, 1, MAX_THREADS))
         try:
@@ -64,6 +67,16 @@ class Workload:
     def new_tokens(self):
         """Tokens that pass through the weights in the step, all sequences together; floats, since products of them get large."""
         return self.batch * float(self.tokens)
+
+    @cached_property
+    def logit_rows(self):
+        """Tokens whose logits are made: the last of each sequence, or all that are verified."""
+        return self.new_tokens if self.verifies else self.batch
+
+    @cached_property
+    def states_kept(self) -> int:
+        """Recurrent states of a sequence that the step writes, and memory keeps: one, or one after each verified token."""
+        return self.tokens if self.verifies else 1
 
 
 def is_prompt(tokens: int) -> bool:

@@ -24,6 +24,7 @@ KINDS = (
     "formats",
     "roofline",
     "sparsity",
+    "speculation",
     "routing",
     "measured",
     "device",

@@ -11,6 +11,7 @@ from simulator import InputError, Request, load_hardware, load_model, load_runti
 from simulator.forecast.scenario import Scenario
 from simulator.spec.density import Density
 from simulator.spec.mixes import parse_weights
+from simulator.spec.speculation import Speculation
 from simulator.spec.workload import Workload
 
 LOADED, DEVICE, RUNTIME = load_model("qwen3-0.6b"), load_hardware("pi5-16gb"), load_runtime("llama.cpp")
@@ -34,6 +35,10 @@ CALLS = {
     "load_model": {"given": "qwen3-0.6b"},
     "load_runtime": {"given": "llama.cpp"},
     "scenario": {"model": "qwen3-0.6b", "hardware": "pi5-16gb"},
+    "Speculation": {"kind": "ngram", "tokens": 3},
+    "parse_draft": {"text": "qwen3-0.6b:4@0.6"},
+    "parse_speculation": {"text": "mtp:3@0.7"},
+    "speculate": {"base": BASE, "speculation": Speculation("ngram", 3, 0.5)},
     "sweep": {"base": BASE, "batches": [1], "contexts": [128]},
     "with_density": {"full": BASE.at(1, 128), "density": Density(kind="fixed", value=0.5)},
 }

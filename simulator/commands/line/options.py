@@ -21,6 +21,13 @@ n_devices = option(
 )
 measured = option("--measured", metavar="FILE", help="Measurements to show, of validate --json, llama-bench or a CSV.")
 picture = option("--plot", metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
+speculate = option(
+    "--speculate",
+    help="Tokens drafted in a step by blocks of the model's own or from n-grams, and the chance that each is kept: mtp:3@0.7, "
+    "ngram:4@0.5, or mtp:3 for kinds of text.",
+)
+draft = option("--draft", help="The same by a smaller model: qwen3-0.6b:4@0.6.")
+draft_weights = option("--draft-weights", help="Format of the smaller model. [default: the first choice]")
 interval = option(
     "--interval",
     type=whole_number,
