@@ -73,10 +73,15 @@ class SpeculationRow:
         return self.speedup / self.speedup_measured - 1
 
     @property
+    def gained(self) -> bool | None:
+        """Whether drafts gained or lost; None where they did neither."""
+        is_small = abs(math.log(self.speedup_measured)) < math.log1p(NO_GAIN)
+        return None if is_small else self.speedup_measured > 1
+
+    @property
     def is_right_way(self) -> bool:
         """Whether a gain was forecast as a gain, and a loss as a loss."""
-        small = abs(math.log(self.speedup_measured)) < math.log1p(NO_GAIN)
-        return small or (self.speedup > 1) == (self.speedup_measured > 1)
+        return self.gained is None or (self.speedup > 1) == self.gained
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,10 @@ class SpeculationScore:
         """Median of ln(forecast / measured speed-up): above 0, forecasts are too good."""
         return statistics.median(math.log1p(row.error) for row in self.rows) if self.rows else None
 
-    @property
-    def right_way(self) -> float | None:
-        """Share of the rows whose gain or loss was forecast as such."""
-        return sum(row.is_right_way for row in self.rows) / len(self.rows) if self.rows else None
+    def right_way(self, gained: bool) -> tuple[int, int]:
+        """How many gains (losses) were forecast as such, and of how many."""
+        rows = [row for row in self.rows if row.gained is gained]
+        return sum(row.is_right_way for row in rows), len(rows)
 
     @property
     def held(self) -> float | None:

@@ -11,7 +11,7 @@ from simulator.report.table import print_table
 from simulator.units import counted, format_number
 
 TITLE = "speculative decoding, times as fast as plain"
-HEAD = ("", "rows", "speed-up: median error", "nine in ten within", "bias", "80 % holds", "gain or loss right")
+HEAD = ("", "rows", "speed-up: median error", "nine in ten within", "bias", "80 % holds", "gains told", "losses told")
 ROW_HEAD = (
     "model",
     "on",
@@ -50,13 +50,15 @@ def told_speculations(found: SpeculationScore) -> list[str]:
     return [
         "error above 0: drafts were forecast to gain more than they did, at the rate of acceptance that was published; nothing of "
         "speculation is fitted",
-        f"gains and losses of less than {NO_GAIN:.0%} count as neither",
+        f"gains told, losses told: forecast as what they were; what changed less than {NO_GAIN:.0%} is neither, and few publish what "
+        "gained nothing",
     ]
 
 
 def _summary(label: str, found: SpeculationScore) -> list[str]:
     errors = (f"{found.median_abs_error:.1%}", f"{found.p90_abs_error:.0%}", f"{exp(found.bias) - 1:+.0%}")
-    return [label, f"{len(found.rows):,}", *errors, f"{found.held:.0%}", f"{found.right_way:.0%}"]
+    told = [f"{right} of {total}" if total else "" for right, total in map(found.right_way, (True, False))]
+    return [label, f"{len(found.rows):,}", *errors, f"{found.held:.0%}", *told]
 
 
 def _cells(row: SpeculationRow) -> list[str]:
@@ -84,5 +86,9 @@ def speculation_rows(found: SpeculationScore) -> list[dict[str, Any]]:
 
 
 def _figures(found: SpeculationScore) -> dict[str, Any]:
-    names = ("median_abs_error", "p90_abs_error", "bias", "held", "right_way")
-    return {"n_rows": len(found.rows)} | {name: getattr(found, name) for name in names}
+    names = ("median_abs_error", "p90_abs_error", "bias", "held")
+    ways = {
+        name: dict(zip(("told", "n"), found.right_way(way), strict=True))
+        for name, way in (("gains", True), ("losses", False))
+    }
+    return {"n_rows": len(found.rows)} | {name: getattr(found, name) for name in names} | ways
