@@ -231,6 +231,13 @@ class Speculating:
             )
         if any(layer.attention is not None and layer.attention.state_bytes for layer in base.loaded.model.stack):
             yield f"recurrent states are kept after each of the {asked.tokens + 1} verified tokens, to go back to"
+        yield from self._cautions()
+
+    def _cautions(self) -> list[str]:
+        """What measurements on such a GPU say against the forecast; none of n-grams were published."""
+        hardware, told = self.base.hardware, self.base.runtime.drafting.cautions
+        is_told = hardware.kind == "gpu" and hardware.vendor in told and self.speculation.kind != "ngram"
+        return [told[hardware.vendor]] if is_told else []
 
 
 def speculate(base: Scenario, speculation: Speculation, batch: int = 1, context: int = 1024) -> Speculated:

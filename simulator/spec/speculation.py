@@ -199,13 +199,15 @@ class Drafting(Spec):
     `is_apart`: whoever drafts is run as a model of its own. It passes over all verified tokens before it drafts, and each of its passes
     costs what a step does beside its operations. Elsewhere the first pass that drafts reads the verified tokens, and all are a part of
     the step. `sampling_ns`: what choosing a token takes the host for each token of the vocabulary, nanoseconds; None: a GPU chooses, or it
-    is not known. `vocabularies_apart`: by how many tokens those of the two models may differ at most; None: not known.
+    is not known. `vocabularies_apart`: by how many tokens those of the two models may differ at most; None: not known. `cautions`: by
+    vendor of a GPU, what measurements say against the forecast there.
     """
 
     is_apart: bool = False
     sampling_ns: Figure | None = None
     vocabularies_apart: int | None = Field(None, ge=0)
     flags: dict[str, str] = Field({}, max_length=len(KINDS))  # by kind; {tokens} and {draft} stand for what was asked
+    cautions: dict[str, str] = Field({}, max_length=64)
 
     def sampling_s(self, n_logits: int) -> float:
         """Seconds to choose a token among so many."""

@@ -15,7 +15,7 @@ from simulator.spec.hardware import Hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, weight_bytes
 from simulator.spec.runtime import Runtime
-from simulator.spec.speculation import Speculation, expected_tokens
+from simulator.spec.speculation import Speculation, expected_tokens, parse_speculation
 
 F16 = parse_weights("f16")
 HEAD, NORM = 2 * 1000 * 256, 2 * 256
@@ -306,3 +306,16 @@ def test_texts_have_an_outcome_each():
     rates = [each.tokens_per_s for each in found.outcomes]
     assert rates == sorted(rates, reverse=True)
     assert all(each.tokens_per_s_low < each.tokens_per_s < each.tokens_per_s_high for each in found.outcomes)
+
+
+def test_what_measurements_say_against_it_is_told():
+    """Where drafts were seen to gain little: on Apple's GPUs with llama.cpp, not on others, nor of n-grams."""
+
+    def told(device, asked, runtime="llama.cpp"):
+        base = scenario("qwen3.5-27b", device, weights="q4_k_m" if runtime == "llama.cpp" else None, runtime=runtime)
+        return any("Metal" in each for each in Speculating.of(base, parse_speculation(asked)).assumptions())
+
+    assert told("m4-pro", "mtp:2@0.7")
+    assert not told("m4-pro", "ngram:2@0.7")
+    assert not told("m4-pro", "mtp:2@0.7", "mlx")
+    assert not told("rtx-4090", "mtp:2@0.7")
