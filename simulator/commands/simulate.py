@@ -50,6 +50,7 @@ BATCHES = "1..32*2"
 @options.draft
 @options.draft_weights
 @options.n_devices
+@options.parallel
 @option("--ram", type=number, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
 @options.interval
 @options.json_file
@@ -72,12 +73,13 @@ def command(
     interval: int | None,
     json: str | None,
     plot: str | None,
-    **assumed: Any,  # cache, runtime, threads, routing, sparsity, devices, ram: as `scenario` takes them
+    **assumed: Any,  # cache, runtime, threads, routing, sparsity, devices, parallel, ram: as `scenario` takes them
 ) -> None:
     """Forecast tokens per second of MODEL on HARDWARE."""
     texts = {"batch": batch, "context": context, "weights": weights, "cache": assumed["cache"]}
     texts |= {"runtime": assumed["runtime"], "plot": plot, "routing": assumed["routing"]}
     texts |= {"speculate": speculate, "draft": draft, "draft-weights": draft_weights, "storage": storage}
+    texts |= {"parallel": assumed["parallel"]}
     options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "density": density, "json": json})
     speculation = _speculation(speculate, draft, draft_weights, density)
     wide = options.parse_coverage(interval)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.forecast.decode import cache_bytes_held
+from simulator.forecast.held import cache_bytes_on_devices, weight_bytes_on_devices
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model, looked_up_bytes, store, store_of, weight_bytes
 from simulator.spec.placement import Placement
@@ -42,7 +43,8 @@ def memory_of_parts(
     """What each part of the machine must hold, in their order."""
     if placement is None:
         elsewhere = bytes_elsewhere(model, load, runtime, hardware)
-        weights = [weight_bytes(model, load.weights) - elsewhere, *(0.0 for _ in hardware.beside)]
+        held = weight_bytes_on_devices(model, load.weights, hardware.layout, runtime)
+        weights = [held - elsewhere, *(0.0 for _ in hardware.beside)]
         caches = [cache_held(model, load, runtime, hardware), *(0.0 for _ in hardware.beside)]
         if hardware.host is not None:
             weights[-1] += elsewhere
@@ -57,7 +59,7 @@ def _placed(model: Model, load: Workload, runtime: Runtime, hardware: Hardware, 
     """Bytes of weights and of caches on each part."""
     weights, caches = ([0.0 for _ in hardware.parts] for _ in range(2))
     rules = runtime.cache_rules.on(hardware)
-    n_sharing = hardware.n_devices if runtime.split == "tensors" else 1
+    n_sharing = hardware.layout.tensor
     for group in placement.groups(model):
         for stored in store_of(model, load.weights, group.shape, group.indices):
             if not stored.tensor.is_again:
@@ -82,12 +84,11 @@ def memory_needed(
 
 def cache_held(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):
     """Bytes of the caches and states of all sequences, as the runtime keeps them on all devices together."""
-    n_sharing = hardware.n_devices if runtime.split == "tensors" else 1
-    return cache_bytes_held(model, load, runtime.cache_rules.on(hardware), n_sharing)
+    return cache_bytes_on_devices(model, load, runtime.cache_rules.on(hardware), hardware.layout, runtime)
 
 
 def fixed_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Hardware) -> float:
-    """The part of it that no batch and no context changes."""
+    """The part of it that no batch and no context changes, what several devices have each counted once."""
     elsewhere = bytes_elsewhere(model, load, runtime, hardware)
     return weight_bytes(model, load.weights) - elsewhere + runtime.scratch_bytes(model.vocab)
 

@@ -12,6 +12,7 @@ import numpy as np
 from simulator.forecast import interval
 from simulator.forecast.fit import Held, memory_of_parts
 from simulator.forecast.ops import Cost, total
+from simulator.forecast.parallel import one_pass
 from simulator.forecast.roofline import TimedOp
 from simulator.forecast.step import BOUNDS, Step, Steps, learned_with, threads_of, time_step, working_set_of
 from simulator.spec.arguments import between, positive
@@ -97,8 +98,8 @@ class Prediction:
     @property
     def is_upper_bound(self) -> bool:
         """Whether something that costs time is left out: what several devices tell each other over links that are not known."""
-        n_devices = self.hardware.n_devices
-        return n_devices > 1 and self.runtime.split == "tensors" and not self.hardware.links_among(n_devices)
+        n_devices, layout = self.hardware.n_devices, self.hardware.layout
+        return layout.n_at_once > 1 and not self.hardware.links_among(n_devices)
 
     @property
     def tokens_per_s_low(self):
@@ -181,10 +182,9 @@ class Prediction:
         layers = self.model.experts
         if not layers:
             return None
+        load, _ = one_pass(self.load, self.hardware.layout, self.runtime)
         kinds = {ffn: layers.count(ffn) for ffn in dict.fromkeys(layers)}
-        return sum(n * mean_read(self.load.routing, ffn, self.load.new_tokens) for ffn, n in kinds.items()) / len(
-            layers
-        )
+        return sum(n * mean_read(load.routing, ffn, load.new_tokens) for ffn, n in kinds.items()) / len(layers)
 
     @cached_property
     def working_set(self):

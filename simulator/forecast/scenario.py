@@ -12,6 +12,7 @@ import numpy as np
 
 from simulator.errors import InputError, printable
 from simulator.forecast.fit import Held, memory_limit, memory_of_parts
+from simulator.forecast.parallel import check_layout, layout_of
 from simulator.forecast.placing import usual_placement
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
@@ -20,6 +21,7 @@ from simulator.importers.dialects import meant, meant_of_cache
 from simulator.importers.open import load_model, load_routing
 from simulator.spec.arguments import between, counts, expect, expect_path, whole
 from simulator.spec.hardware import Hardware
+from simulator.spec.layout import Layout, devices_of
 from simulator.spec.machine import MAX_RAM_GIB, load_hardware, with_ram
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, weight_bytes
@@ -116,6 +118,7 @@ def scenario(
     routing: str | Routing | None = None,
     sparsity: str | Sparsity | None = None,
     devices: int | None = None,
+    parallel: str | Layout | None = None,
     ram: float | None = None,
     placement: Placement | None = None,
     batch: int = 1,
@@ -124,6 +127,7 @@ def scenario(
     """Everything resolved and checked; what is left out is chosen as people would (*batch*, *context*: what has to fit).
 
     Args:
+        parallel: how several devices share the model, as `parse_parallel` reads it; None: as the runtime usually does.
         ram: GiB of memory of the host, or of a device that is a CPU; None: as its file has it.
         placement: of the model on the parts of a machine; None: on its GPUs as much as fits there, the rest in RAM.
 
@@ -136,7 +140,7 @@ def scenario(
     why_not_usual = () if runtime else tuple(passed_over(device))
     if runtime is None and weights is None:
         software, why_not_usual = that_loads(loaded, device, software, why_not_usual)
-    device = _together(device, software, devices)
+    device = _together(device, software, devices, parallel, loaded.model)
     expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
     load = Workload(
         weights=loaded.weights or parse_weights("f16"),
@@ -201,8 +205,11 @@ def _software(runtime: str | Path | Runtime | None, device: Hardware) -> Runtime
     return runtime if isinstance(runtime, Runtime) else load_runtime(runtime or default_runtime(device))
 
 
-def _together(device: Hardware, software: Runtime, devices: int | None) -> Hardware:
-    """A machine with so many of its first device at work; InputError where the runtime does not run on a part."""
+def _together(
+    device: Hardware, software: Runtime, devices: int | None, parallel: str | Layout | None, model: Model
+) -> Hardware:
+    """A machine with so many of its first device at work; InputError where the runtime does not run on a part, or not so."""
+    expect("parallel", parallel, (str, Layout, type(None)), "a text such as 'pipeline2xtensor4', or a Layout")
     if device.host is not None and not software.uses_host:
         raise InputError(
             f"runtime {software.name} is not known to keep weights in the memory of a host: leave +{device.host.name} out, or take "
@@ -212,7 +219,10 @@ def _together(device: Hardware, software: Runtime, devices: int | None) -> Hardw
         if part.kind == "gpu" or software.uses_host == "computes":
             software.backend(part)
     others = tuple(part.times(part.asked or 1, software.split) for part in device.beside)
-    return device.times(_count(devices, device), software.split).joined(others)
+    told = devices_of(str(parallel)) if parallel and devices is None and device.asked is None else devices
+    layout = layout_of(parallel, _count(told, device), software, model)
+    check_layout(layout, model, software)
+    return device.arranged(layout).joined(others)
 
 
 def _parsed(given: Any, parse: Callable[[str], Any]) -> Any:

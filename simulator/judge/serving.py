@@ -136,7 +136,7 @@ def _forecast_group(group: list[ServedPublished]) -> list[ServingRow | Skipped]:
 def _server(each: ServedPublished) -> Server:
     runtime = each.runtime
     # It ran: whoever measured may have had the system give more than it does by default.
-    hardware = each.hardware.with_all_memory().times(each.layout.n_devices, runtime.split)
+    hardware = each.hardware.with_all_memory().arranged(each.layout)
     refusal = runtime.refusal(each.hardware, each.weights)
     if refusal:
         raise InputError(refusal)
