@@ -259,7 +259,7 @@ def matrix(at: Place, fmt: str, is_expert: bool = False) -> Iterator[Factor]:
     if at.kind == "gpu":
         yield Factor(f"matrix/{at.api}/{at.device_class}", 1, 0.2)  # held back by power, or by short sums
     elif at.n_sockets > 1:
-        yield Factor("matrix/sockets", 0.4, 0.5)
+        yield Factor("matrix/sockets", 0.5, 0.5)
     yield Factor(f"matrix/{at.kernels}/{at.kind}", 1, 0.4)
     packed = "wide" if fmt == "wide" else "packed"
     yield Factor(f"matrix/{at.api}/{packed}", 1, 0.3)
@@ -289,10 +289,10 @@ def attended(at: Place, is_quantised: bool, is_state: bool) -> Iterator[Factor]:
     yield Factor(f"attended/{at.api}/{at.generation}", 1, 0.3)
     yield Factor(f"attended/{at.kernels}/{at.kind}", 1, 0.4)
     if is_state:
-        yield Factor(f"attended/state/{at.api}", 0.2, 0.8)
+        yield Factor(f"attended/state/{at.api}", 0.5, 0.8)
         return
     if not at.has_flash:
-        yield Factor(f"attended/scores/{at.api}", 0.4, 0.5)
+        yield Factor(f"attended/scores/{at.api}", 0.5, 0.5)
     if is_quantised:
         yield Factor(f"attended/quantised/{at.api}", 0.8, 0.4)
     if at.is_early:
