@@ -13,6 +13,7 @@ from functools import cached_property, reduce
 
 import numpy as np
 
+from simulator.forecast.closed_loop import StepSeconds, observe
 from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
 from simulator.forecast.fit import fixed_bytes, memory_limit
 from simulator.forecast.ops import Cost, Op
@@ -113,44 +114,74 @@ def serve_all(server: Server, traffics: Sequence[Traffic]) -> list[Served]:
 
 
 def _serve_equal(server: Server, traffics: list[Traffic]) -> list[Served]:
-    n_input = traffics[0].input_tokens
-    users, n_output = (
-        np.array(each) for each in zip(*((t.concurrency, t.output_tokens) for t in traffics), strict=True)
-    )
-    most = server.most_requests(n_input + n_output // 2)
-    served = np.minimum(users, np.maximum(most, 1))
-    batch = served
-    for _ in range(2):  # requests whose prompt is being read do not decode
-        step_s, prompt_s, token_s, first_s = _steady(server, n_input, n_output, batch)
-        batch = np.maximum(1, np.rint(served * n_output * token_s / (n_output * token_s + prompt_s))).astype(np.int64)
-    # At the start, with all users at once, one waits for half of the others' prompts, of one request in ten.
-    first_s = first_s + prompt_s * served / 2 / REQUESTS_PER_USER
-    # Whoever finds no place waits until as many others have ended as stand before.
-    first_s = first_s + (users - served) * (n_output * token_s + prompt_s) / served
-    columns = [np.where(most > 0, each, np.nan) for each in (step_s, prompt_s, token_s, first_s)]
+    return [_serve_one(server, each) for each in traffics]
+
+
+def _serve_one(server: Server, traffic: Traffic) -> Served:
+    serving = server.runtime.serving
+    rules = serving.scheduling(traffic.told, server.layout.data)
+    mean = (1 + traffic.least_share) / 2
+    n_input, n_output = max(1, round(mean * traffic.input_tokens)), max(2, round(mean * traffic.output_tokens))
+    most = int(server.most_requests(np.array([n_input + n_output // 2]))[0])
+    if most < 1:
+        return Served(0, *([float("nan")] * 4), is_full=True)
+    limit = min(most, rules.max_requests or most)
+    rules = replace(rules, max_requests=limit if limit < traffic.concurrency else None)
+    seconds = step_seconds_of(server, n_input, n_output, min(traffic.concurrency, limit), rules)
+    seen = observe(_lengths(traffic), traffic.concurrency, seconds, rules)
+    request_s = serving.request_ms.value * MILLI if serving.request_ms else 0.0
+    n = min(traffic.concurrency, limit)
+    step_s = seconds.decoding(n, n * (n_input + n_output / 2), 1)
+    prompt_s = seconds.reading(0, n_input)
+    return Served(max(1, round(seen.n_decoding)), step_s, prompt_s, seen.token_s, seen.first_s + request_s, traffic.concurrency > limit)
+
+
+def _lengths(traffic: Traffic) -> list[tuple[int, int]]:
+    """Of all requests, spread evenly between the least and the most, in no order (Roberts' R2 sequence)."""
+    least = traffic.least_share
+
+    def length(most: int, part: float, lowest: int) -> int:
+        return max(lowest, round(most * (least + (1 - least) * part)))
+
     return [
-        Served(int(n), *map(float, seconds), is_full=bool(full))
-        for n, *seconds, full in zip(np.where(most > 0, batch, 0), *columns, users > most, strict=True)
+        (length(traffic.input_tokens, (0.5 + n * 0.7548776662466927) % 1, 1), length(traffic.output_tokens, (0.5 + n * 0.5698402909980532) % 1, 2))
+        for n in range(traffic.concurrency * traffic.requests_each)
     ]
 
 
-def _steady(server: Server, n_input: int, n_output: np.ndarray, batch: np.ndarray):
-    """Seconds of a step without prompts, by which a prompt adds to its steps, per token, and to the first one."""
-    serving, load = server.runtime.serving, server.load
-    room = serving.chunk_tokens - int(np.min(batch)) if serving.mixes_prompts else serving.chunk_tokens
-    n_chunks = -(-n_input // max(room, 1))
-    tokens = -(-n_input // n_chunks)
-    decode = replace(load, batch=batch, context=n_input + n_output // 2, tokens=1)
-    prompt = replace(load, batch=1, context=(n_input - tokens) // 2, tokens=tokens)
-    step_s = server.step_seconds(decode)
-    chunk_s = server.step_seconds(*((decode, prompt) if serving.mixes_prompts else (prompt,)))
-    prompt_s = n_chunks * (chunk_s - step_s if serving.mixes_prompts else chunk_s)
-    token_s = step_s + batch * prompt_s / n_output
-    busy = np.minimum(MOST_BUSY, batch * prompt_s / (n_output * token_s))
-    request_s = serving.request_ms.value * MILLI if serving.request_ms else 0.0
-    # On its way, until the step under way has ended, until prompts that came before are read, and the prompt itself.
-    first_s = request_s + step_s / 2 + busy / (1 - busy) * prompt_s / 2 + n_chunks * chunk_s
-    return step_s, prompt_s, token_s, first_s
+SCALE=1.0
+EAGER=0.0
+def step_seconds_of(server: Server, n_input: int, n_output: int, users: int, rules) -> StepSeconds:
+    load = server.load
+    grid = np.unique(np.minimum(users, 2 ** np.arange(0, 21)))
+    low, high = (server.step_seconds(replace(load, batch=grid, context=c, tokens=1)) for c in (n_input, n_input + n_output))
+    slope = (high - low) / n_output
+    batches = np.arange(users + 1)
+    decode = np.interp(batches, grid, low - slope * n_input)
+    per = np.interp(batches, grid, slope)
+    most = rules.chunk_tokens * rules.groups
+    sizes = [n for n in (max(1, n_input // 16), max(1,n_input // 4), n_input) if n <= most]
+    sizes = sizes if sizes and sizes[-1] == n_input else [*sizes, most]
+    n = n_input
+    while n * 2 <= 2 * most and n<= most and n < n_input * users:
+        n *= 2
+        sizes.append(n)
+    sizes = sorted(set(sizes))
+    alone, beside = [], []
+    decode_load = replace(load, batch=users, context=n_input + n_output // 2, tokens=1)
+    n_launch=None
+    for n in sizes:
+        if n <= n_input:
+            prompt = replace(load, batch=1, tokens=int(n), context=int((n_input - n) // 2))
+        else:
+            prompt = replace(load, batch=int(round(n / n_input)), tokens=int(n_input), context=0)
+        for where, loads in ((alone, (prompt,)), (beside, (decode_load, prompt) if rules.mixes_prompts else (prompt,))):
+            s = float(server.step_seconds(*loads))
+            where.append(s)
+        if n_launch is None: n_launch=sum(o.op.count*o.op.launches for o in server.timed(prompt))
+    alone=[max(a*SCALE, EAGER*n_launch if n>rules.graph_tokens else 0) for n,a in zip(sizes,alone)]
+    beside=[max(a*SCALE, EAGER*n_launch if n+users>rules.graph_tokens else 0) for n,a in zip(sizes,beside)]
+    return StepSeconds(decode.tolist(), per.tolist(), [int(n) for n in sizes], alone, beside)
 
 
 def _sharing(op: Op, load: Workload) -> Op:

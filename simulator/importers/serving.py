@@ -50,6 +50,7 @@ class ServedPublished:
     seconds_per_token: float
     seconds_to_first: float
     assumed: tuple[str, ...] = ()
+    draft_tokens: int = 0
 
     @property
     def origin(self) -> Origin:
@@ -108,15 +109,23 @@ def _served(record: Record) -> ServedPublished:
         hardware=hardware,
         runtime=runtime,
         weights=weights,
-        cache=_cache(weights, runtime, hardware, assumed),
+        cache=record.text("cache") or _cache(weights, runtime, hardware, assumed),
         layout=layout,
         traffic=Traffic(
-            users, record.count("input_tokens", 1, MAX_CONTEXT), record.count("output_tokens", 2, MAX_CONTEXT)
+            users, record.count("input_tokens", 1, MAX_CONTEXT), record.count("output_tokens", 2, MAX_CONTEXT),
+            least_share=float(record.text("least_share") or 1.0), told=_told(record),
         ),
+        draft_tokens=record.count("draft_tokens", 0, 100, default=0),
         seconds_per_token=MILLI * record.number("tpot_ms", 1e-6, MOST_MS),
         seconds_to_first=MILLI * record.number("ttft_ms", 1e-6, MOST_MS),
         assumed=tuple(assumed),
     )
+
+
+def _told(record):
+    from simulator.spec.serving import Told
+    names={"chunk_tokens":int,"max_requests":int,"poll_steps":int,"wait_steps":int,"wait_share":float,"graph_tokens":int}
+    return Told(**{n:(t(record.text(n)) if record.text(n) else None) for n,t in names.items()})
 
 
 def _layout(record: Record, assumed: list[str]) -> tuple[Layout, int]:
