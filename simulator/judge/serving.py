@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.forecast.serving import Served, Server, serve_all
+from simulator.forecast.server_steps import Server
+from simulator.forecast.serving import Served, serve_all
 from simulator.importers.records import DOES_NOT_FIT, Skipped
 from simulator.importers.serving import ServedPublished
 from simulator.spec.mixes import parse_weights
@@ -124,7 +125,7 @@ def _settings(row: ServingRow) -> Hashable:
 def _forecast_group(group: list[ServedPublished]) -> list[ServingRow | Skipped]:
     """Rows that differ in their traffic only."""
     try:
-        served = serve_all(_server(group[0]), [each.traffic for each in group])
+        served = serve_all(server_of(group[0]), [each.traffic for each in group])
     except (InputError, ValueError) as reason:
         return [Skipped(each.id, str(reason)) for each in group]
     return [
@@ -133,7 +134,7 @@ def _forecast_group(group: list[ServedPublished]) -> list[ServingRow | Skipped]:
     ]
 
 
-def _server(each: ServedPublished) -> Server:
+def server_of(each: ServedPublished) -> Server:
     runtime = each.runtime
     # It ran: whoever measured may have had the system give more than it does by default.
     hardware = each.hardware.with_all_memory().times(each.layout.n_devices, runtime.split)
