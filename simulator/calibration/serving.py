@@ -32,7 +32,7 @@ STEPS = (0.6, 0.3, 0.3, 0.15)  # of logarithms, one size after the other
 MOST_OFF = 0.7  # of ln(forecast / measured), beyond which a row pulls no harder
 PRIOR_WEIGHT = 0.005  # of a parameter one standard deviation off, beside the mean of what rows are off
 MOST_CASES = 40  # of a runtime in one fit
-MOST_USERS = 128
+MOST_USERS = 64
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,11 @@ def _spread(cases: Sequence[Case]) -> list[Case]:
 
 def _fit(cases: Sequence[Case], priors: Mapping[str, tuple[float, float]]) -> dict[str, float]:
     """The values by which *cases* are off least, and that stray least from what was known: one by one, in ever smaller steps."""
-    names = [*PARAMETERS, *sorted({f"{SCALE}/{each.parts.weights}" for each in cases})]
+    models = defaultdict(set)
+    for each in cases:
+        models[each.parts.weights].add(each.model)
+    # A format that a single model has would be fitted to whatever else is odd of that one.
+    names = [*PARAMETERS, *(f"{SCALE}/{fmt}" for fmt, some in sorted(models.items()) if len(some) > 1)]
     prior = {name: priors[SCALE if name.startswith(SCALE) else name] for name in names}
     weights = _weights(cases)
 

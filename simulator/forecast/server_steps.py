@@ -26,7 +26,7 @@ from simulator.spec.serving import Scheduling, Serving, Traffic
 from simulator.spec.workload import MAX_BATCH, Workload
 from simulator.units import MICRO
 
-PARTS = (8, 1)  # of a prompt, that steps read
+PARTS = (8, 1)  # of a prompt, that steps read, beside a single token
 FURTHER = 4  # times as many tokens of prompts, again and again, until a step has no room
 
 
@@ -190,8 +190,8 @@ def step_parts(server: Server, ruled: Mapping[Traffic, Scheduling]) -> dict[Traf
 
 
 def _token_counts(n_input: int, room: int, users: int) -> list[int]:
-    """Tokens of prompts in a step, from a part of one to as many as a step has room for."""
-    counts = [max(1, n_input // part) for part in PARTS]
+    """Tokens of prompts in a step, from a single one to as many as a step has room for."""
+    counts = [1, *(max(1, n_input // part) for part in PARTS)]
     while counts[-1] < min(room, n_input * users):
         counts.append(counts[-1] * FURTHER)
     return sorted(set(counts))
