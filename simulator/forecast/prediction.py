@@ -15,7 +15,7 @@ from simulator.forecast.ops import Cost, total
 from simulator.forecast.parallel import one_pass
 from simulator.forecast.roofline import TimedOp
 from simulator.forecast.step import BOUNDS, Step, Steps, learned_with, threads_of, time_step, working_set_of
-from simulator.spec.arguments import between, positive
+from simulator.spec.arguments import between
 from simulator.spec.backend import Backend
 from simulator.spec.hardware import Hardware
 from simulator.spec.learned import Learned
@@ -235,17 +235,6 @@ class Prediction:
         if shape:
             return f"<Prediction: {where}, {_grid_line(self, shape)}>"
         return f"<Prediction: {where}, batch {int(load.batch):,}, context {int(load.context):,}: {_point_line(self)}>"
-
-    def tokens_per_s_from(self, bytes_per_s: float, keeps_what_fits: bool = True):
-        """Tokens per second where memory cannot hold it all and storage gives *bytes_per_s*.
-
-        At best the part that fits stays in memory, and the rest of a step's weights (as much of them as of the whole
-        model) is read each time. At worst nothing stays: pages replaced in the order of their use are gone when needed.
-        """
-        bytes_per_s = positive("bytes_per_s", bytes_per_s)
-        too_much = np.clip((self.memory_bytes - self.memory_limit_bytes) / self.weight_bytes, 0.0, 1.0)
-        missing = too_much if keeps_what_fits else np.where(too_much > 0, 1.0, 0.0)
-        return self.load.new_tokens / (self.seconds_given_memory + missing * self.cost.weight_bytes / bytes_per_s)
 
 
 def _point_line(point: Prediction) -> str:

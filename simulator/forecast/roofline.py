@@ -12,11 +12,11 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.forecast.bandwidth import Bandwidth, bandwidth_of
 from simulator.forecast.communication import levels_of, message_seconds
-from simulator.forecast.from_storage import NO_WAIT, Wait
 from simulator.forecast.kernel_speed import time_kernel, work_seconds
 from simulator.forecast.kernels import core_limited
 from simulator.forecast.kernels import work_seconds as kernel_seconds
 from simulator.forecast.ops import Op
+from simulator.forecast.wait import NO_WAIT, Wait
 from simulator.spec.backend import FITTED_SHARE, ONE, Backend, ceiling_peak, launch_seconds
 from simulator.spec.factors import LANE_PRODUCTS
 from simulator.spec.figure import Figure

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from simulator.errors import InputError, printable
 from simulator.forecast.fit import Held, memory_limit, memory_of_parts
+from simulator.forecast.from_storage import reading, told_unpacked
 from simulator.forecast.parallel import check_layout, layout_of
 from simulator.forecast.placing import usual_placement
 from simulator.forecast.predict import predict
@@ -33,9 +34,6 @@ from simulator.spec.runtime import Runtime, default_runtime, load_runtime, passe
 from simulator.spec.sparsity import Sparsity, parse_sparsity
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS, Workload
 from simulator.units import GI
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULT_CONTEXT = 1024
 LEAST_RAM_GIB = 0.01
@@ -83,6 +81,13 @@ class Scenario:
             held = memory_of_parts(self.loaded.model, load, self.runtime, self.hardware, self.placement)
         return held if self.placement else held[:1]
 
+    def reading_from(self, storage: str) -> Scenario:
+        """The same where weights that do not fit are read from a drive; placed anew unless somebody named a placement."""
+        other = replace(self, hardware=reading(self.hardware, self.runtime, self.load, storage))
+        return _placed(
+            replace(other, placement=None) if self.placed_for else other, self.placed_for or (1, DEFAULT_CONTEXT)
+        )
+
     def memory_bytes(self, batch: Any, context: Any):
         """Bytes of all that."""
         return sum(each.needed_bytes for each in self.held(batch, context))
@@ -121,6 +126,7 @@ def scenario(
     parallel: str | Layout | None = None,
     ram: float | None = None,
     placement: Placement | None = None,
+    storage: str | None = None,
     batch: int = 1,
     context: int = DEFAULT_CONTEXT,
 ) -> Scenario:
@@ -130,6 +136,7 @@ def scenario(
         parallel: how several devices share the model, as `parse_parallel` reads it; None: as the runtime usually does.
         ram: GiB of memory of the host, or of a device that is a CPU; None: as its file has it.
         placement: of the model on the parts of a machine; None: on its GPUs as much as fits there, the rest in RAM.
+        storage: drive from which weights are read that RAM has no room for: `nvme`, GB/s, `auto`; None: all must fit.
 
     InputError says in a sentence what cannot be used, and why.
     """
@@ -150,6 +157,7 @@ def scenario(
         threads=_threads(threads, device),
     )
     check_format(software, device, load.cache.name, "cache")
+    device = reading(device, software, load, storage, None if routing is None else load.routing)
     smallest = whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT)
     told = cache_told(loaded, cache, load)
     base = Scenario(loaded, device, software, load, passed_over=why_not_usual, remarks=told, placement=placement)
@@ -157,9 +165,8 @@ def scenario(
         chosen, remark = _meant(weights, base) if isinstance(weights, str) else (weights, "")
         expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
         check_format(software, device, chosen.name, "weights", weights if isinstance(weights, str) else None)
-        return _placed(
-            replace(base, load=replace(load, weights=chosen), remarks=(*told, *filter(None, [remark]))), smallest
-        )
+        told = (*told, *filter(None, [remark]))
+        return _placed(replace(base, load=replace(load, weights=chosen), remarks=told), smallest)
     if loaded.refusal:
         raise InputError(loaded.refusal)
     if loaded.weights is not None:
@@ -170,6 +177,16 @@ def scenario(
 
 
 def _placed(base: Scenario, smallest: tuple[int, int]) -> Scenario:
+    """Placed on its machine; without copies of weights where only so a model runs that is larger than memory."""
+    found = _with_placement(base, smallest)
+    if base.hardware.reads_from is None or found.fits(*smallest):
+        return found
+    told = (*base.remarks, told_unpacked(base.runtime))
+    mapped = _with_placement(replace(base, runtime=base.runtime.without_repacking(), remarks=told), smallest)
+    return mapped if mapped.fits(*smallest) else found
+
+
+def _with_placement(base: Scenario, smallest: tuple[int, int]) -> Scenario:
     """With the placement that is usual for its machine, where nobody named one; InputError for one of another model."""
     if base.placement is None:
 

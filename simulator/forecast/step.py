@@ -12,12 +12,13 @@ import numpy as np
 from simulator.forecast import interval
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
-from simulator.forecast.from_storage import NO_WAIT, Wait
+from simulator.forecast.from_storage import ceiling_with_waits, with_waits
 from simulator.forecast.kernel_speed import step_seconds
 from simulator.forecast.ops import Cost, Op, total
 from simulator.forecast.parallel import one_pass, share
 from simulator.forecast.placed import ceiling_placed, threads_of, time_placed
 from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_messages, time_ops
+from simulator.forecast.wait import NO_WAIT, Wait
 from simulator.spec.backend import Backend, launch_seconds
 from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.figure import Figure
@@ -293,7 +294,8 @@ def time_step(
     if learned and model.name in learned.models:
         scale = learned.scale(model.name)
         timed = tuple(each if each.op.message or each.op.place else each.times(scale) for each in timed)
-    return Step(model, hardware, runtime, load, timed, ceiling_s)
+    timed = with_waits(timed, model, hardware, runtime, load, placement)
+    return Step(model, hardware, runtime, load, timed, ceiling_with_waits(ceiling_s, timed, hardware))
 
 
 def _together(

@@ -186,11 +186,15 @@ class Hardware(Spec):
 
     @property
     def reads_from(self) -> Storage | None:
-        """What weights are read from that its memory has no room for; None: they all have to fit."""
-        return self._reads_from
+        """What weights are read from that its memory, or its host's, has no room for; None: they all have to fit."""
+        return self._reads_from or (self.host.reads_from if self.host else None)
 
     def reading_from(self, storage: Storage | None) -> Hardware:
-        """The same device where such weights are read from a drive, or where they have to fit."""
+        """The same machine where such weights are read from a drive, or where they have to fit."""
+        if self.host is not None:
+            return self.joined(
+                tuple(part.reading_from(storage) if part.kind == "cpu" else part for part in self.beside)
+            )
         return self.model_copy(update={"_reads_from": storage})
 
     @property
