@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, flag, option, several, subcommand
@@ -13,8 +14,10 @@ from simulator.commands.line.values import whole_number
 from simulator.errors import InputError, printable
 from simulator.judge.left_out import runtime_for
 from simulator.judge.only import Only, parse_only
+from simulator.judge.paged import is_paged, paged_score
 from simulator.judge.scored import Scored, score_file
 from simulator.progress import Progress
+from simulator.report.paged_score import paged_record, print_paged
 from simulator.report.progress import progress_bar
 from simulator.report.prompt_score import prompt_rows
 from simulator.report.record import as_csv, check_target, flattened, write_json, write_whole
@@ -89,6 +92,9 @@ def command(
         raise InputError(f"--worst {worst:,}: between 0 and {MAX_WORST:,} are shown; --rows shows all")
     if in_sample and file is not None:
         raise InputError("--in-sample: a file of your own is always forecast by the shipped parameters, leave it out")
+    if file is not None and is_paged(Path(file)):
+        _run_paged(file, {"--only": only, "--csv": csv, "--plot": plot}, json)
+        return
     run(Request(file, tuple(map(parse_only, only)), in_sample, worst, rows, csv, json, plot))
 
 
@@ -120,6 +126,23 @@ def run(request: Request) -> None:
         print_scored(found, Told(source, request.basis, request.n_worst, request.all_rows))
     if pictures is not None:
         _draw(found, source, pictures, request.json == "-")
+
+
+def _run_paged(file: str, others: dict[str, Any], json: str | None) -> None:
+    """Of models read from a drive: few rows, all of which are shown."""
+    given = next((name for name, value in others.items() if value), None)
+    if given:
+        raise InputError(f"{given}: not for {printable(file)}, whose rows are read from a drive: leave it out")
+    check_target(json, "--json", file)
+    found = paged_score(Path(file))
+    if not found.rows:
+        raise InputError(
+            f"{printable(file)}: nothing of it can be forecast: {found.skipped[0].reason if found.skipped else 'no rows'}"
+        )
+    if json is not None:
+        write_json(paged_record(found), json)
+    if json != "-":
+        print_paged(found, printable(file))
 
 
 def scored(request: Request, progress: Progress = lambda _share, _what: None) -> Scored:

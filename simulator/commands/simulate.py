@@ -50,6 +50,7 @@ BATCHES = "1..32*2"
 @options.draft
 @options.draft_weights
 @options.n_devices
+@options.parallel
 @option("--ram", type=number, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
 @options.interval
 @options.json_file
@@ -60,7 +61,6 @@ def command(
     batch: str,
     context: str | None,
     weights: str | None,
-    storage: str | None,
     density: str | None,
     prompt: int | None,
     generate: int | None,
@@ -72,12 +72,13 @@ def command(
     interval: int | None,
     json: str | None,
     plot: str | None,
-    **assumed: Any,  # cache, runtime, threads, routing, sparsity, devices, ram: as `scenario` takes them
+    **assumed: Any,  # cache, runtime, threads, routing, sparsity, devices, parallel, ram, storage: as `scenario` takes them
 ) -> None:
     """Forecast tokens per second of MODEL on HARDWARE."""
     texts = {"batch": batch, "context": context, "weights": weights, "cache": assumed["cache"]}
     texts |= {"runtime": assumed["runtime"], "plot": plot, "routing": assumed["routing"]}
-    texts |= {"speculate": speculate, "draft": draft, "draft-weights": draft_weights, "storage": storage}
+    texts |= {"speculate": speculate, "draft": draft, "draft-weights": draft_weights}
+    texts |= {"parallel": assumed["parallel"], "storage": assumed["storage"]}
     options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "density": density, "json": json})
     speculation = _speculation(speculate, draft, draft_weights, density)
     wide = options.parse_coverage(interval)
@@ -93,8 +94,6 @@ def command(
     names = _formats(weights, len(batches) * len(contexts))
     shared = {**assumed, "batch": min(batches), "context": max(contexts) if request else min(contexts)}
     bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
-    if storage is not None:
-        bases = [base.reading_from(storage, base.load.routing if assumed["routing"] else None) for base in bases]
     requests = forecasts(bases, request) if request else []
     _report([(base, sweep(base, batches, contexts)) for base in bases], density, wide, json, requests, speculation)
     if plot is not None:

@@ -73,7 +73,7 @@ def _layer_ops(model: Model, load: Workload, rules: CacheRules, group: Group, fo
     vectors = [stored for stored in found if _is_small(stored.tensor)]
     copies = _copies(load, layer)
     ops = [
-        _tensor_op(load, copies, stored, where, _pieces(layer, stored.tensor))
+        _tensor_op(load, copies, stored, where, pieces_of(layer, stored.tensor))
         for stored in found
         if not _is_small(stored.tensor)
     ]
@@ -131,7 +131,7 @@ def _tensor_op(load: Workload, copies: _Copies | None, stored: StoredTensor, whe
     )
     return Op(
         where,
-        _part(tensor),
+        part_of(tensor),
         tensor.role,
         stored.format,
         stored.count,
@@ -145,7 +145,7 @@ def _tensor_op(load: Workload, copies: _Copies | None, stored: StoredTensor, whe
     )
 
 
-def _pieces(layer: Layer, tensor: Tensor) -> int | None:
+def pieces_of(layer: Layer, tensor: Tensor) -> int | None:
     """In how many parts devices can share a matrix: one of keys or values by heads, routers and down-projections not at all."""
     role = tensor.role
     if role in ("attn_k", "attn_v"):
@@ -158,7 +158,8 @@ def cache_pieces(attention: Attention | None) -> int | None:
     return next((each.pieces for part in mixers_of(attention) for each in part.cached), None)
 
 
-def _part(tensor: Tensor) -> str:
+def part_of(tensor: Tensor) -> str:
+    """The part of a model that a layer's tensor belongs to, as `Op.part` has it."""
     role = tensor.role
     if tensor.copies > 1:
         return "experts"

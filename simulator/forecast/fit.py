@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from simulator.forecast.decode import cache_bytes_held
+from simulator.forecast.held import cache_bytes_on_devices, weight_bytes_on_devices
 from simulator.spec.hardware import Hardware
-from simulator.spec.model import Model, looked_up_bytes, store, store_of, weight_bytes
+from simulator.spec.model import Model, StoredTensor, looked_up_bytes, store, store_of, weight_bytes
 from simulator.spec.placement import Placement
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
@@ -24,6 +28,7 @@ class Held:
     cache_bytes: Any
     scratch_bytes: float
     limit_bytes: float  # what the runtime can have there
+    mapped_bytes: float = 0.0  # of the weights, those that a drive gives again whenever they are missing
 
     @property
     def needed_bytes(self) -> Any:
@@ -32,8 +37,13 @@ class Held:
 
     @property
     def fits(self) -> Any:
-        """Whether the part's memory holds it."""
-        return self.needed_bytes <= self.limit_bytes
+        """Whether the part's memory holds all that no drive can give again."""
+        return self.needed_bytes - self.mapped_bytes <= self.limit_bytes
+
+    @property
+    def room_bytes(self) -> Any:
+        """What is left for the file's pages, beside what cannot be dropped: caches, working memory, copies."""
+        return np.maximum(self.limit_bytes - (self.needed_bytes - self.mapped_bytes), 0.0)
 
 
 def memory_of_parts(
@@ -42,7 +52,8 @@ def memory_of_parts(
     """What each part of the machine must hold, in their order."""
     if placement is None:
         elsewhere = bytes_elsewhere(model, load, runtime, hardware)
-        weights = [weight_bytes(model, load.weights) - elsewhere, *(0.0 for _ in hardware.beside)]
+        held = weight_bytes_on_devices(model, load.weights, hardware.layout, runtime)
+        weights = [held - elsewhere, *(0.0 for _ in hardware.beside)]
         caches = [cache_held(model, load, runtime, hardware), *(0.0 for _ in hardware.beside)]
         if hardware.host is not None:
             weights[-1] += elsewhere
@@ -50,14 +61,23 @@ def memory_of_parts(
         weights, caches = _placed(model, load, runtime, hardware, placement)
     scratch = [runtime.scratch_bytes(model.vocab), *(0.0 for _ in hardware.beside)]
     limits = [memory_limit(part, runtime) for part in hardware.parts]
-    return tuple(Held(*each) for each in zip(hardware.parts, weights, caches, scratch, limits, strict=True))
+    mapped = [
+        held - repacked_bytes(model, load, runtime, part, placement, place) if is_mapped(part) else 0.0
+        for place, (part, held) in enumerate(zip(hardware.parts, weights, strict=True))
+    ]
+    return tuple(Held(*each) for each in zip(hardware.parts, weights, caches, scratch, limits, mapped, strict=True))
+
+
+def is_mapped(part: Hardware) -> bool:
+    """Whether weights of this part of a machine may be missing from its memory: a GPU's never are."""
+    return part.kind == "cpu" and part.reads_from is not None
 
 
 def _placed(model: Model, load: Workload, runtime: Runtime, hardware: Hardware, placement: Placement):
     """Bytes of weights and of caches on each part."""
     weights, caches = ([0.0 for _ in hardware.parts] for _ in range(2))
     rules = runtime.cache_rules.on(hardware)
-    n_sharing = hardware.n_devices if runtime.split == "tensors" else 1
+    n_sharing = hardware.layout.tensor
     for group in placement.groups(model):
         for stored in store_of(model, load.weights, group.shape, group.indices):
             if not stored.tensor.is_again:
@@ -82,12 +102,11 @@ def memory_needed(
 
 def cache_held(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):
     """Bytes of the caches and states of all sequences, as the runtime keeps them on all devices together."""
-    n_sharing = hardware.n_devices if runtime.split == "tensors" else 1
-    return cache_bytes_held(model, load, runtime.cache_rules.on(hardware), n_sharing)
+    return cache_bytes_on_devices(model, load, runtime.cache_rules.on(hardware), hardware.layout, runtime)
 
 
 def fixed_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Hardware) -> float:
-    """The part of it that no batch and no context changes."""
+    """The part of it that no batch and no context changes, what several devices have each counted once."""
     elsewhere = bytes_elsewhere(model, load, runtime, hardware)
     return weight_bytes(model, load.weights) - elsewhere + runtime.scratch_bytes(model.vocab)
 
@@ -97,13 +116,23 @@ def bytes_elsewhere(model: Model, load: Workload, runtime: Runtime, hardware: Ha
     return looked_up_bytes(model, load.weights) if runtime.keeps_lookup_on_host and hardware.has_own_memory else 0.0
 
 
-def repacked_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Hardware) -> float:
-    """Bytes of matrices that a runtime copies out of the file's map, so that they cannot be read from a disk again."""
-    formats = runtime.repacked(hardware)
+def repacked_bytes(
+    model: Model,
+    load: Workload,
+    runtime: Runtime,
+    part: Hardware,
+    placement: Placement | None = None,
+    place: int = 0,
+) -> float:
+    """Bytes of matrices that a runtime copies out of the file's map, so that they cannot be read from a disk again.
+
+    Of those that a *placement* has on a part of a machine; None: of all.
+    """
+    formats = runtime.repacked(part)
     head = "token_embd" if model.tied_head else "output"
     return sum(
         stored.total_bytes
-        for stored in store(model, load.weights)
+        for stored in (store(model, load.weights) if placement is None else _stored_at(model, load, placement, place))
         if stored.format.kernel in formats
         and not stored.tensor.is_vector
         and stored.tensor.rows % INTERLEAVED_ROWS == 0
@@ -111,11 +140,13 @@ def repacked_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Har
     )
 
 
-def mapped_bytes(model: Model, load: Workload, runtime: Runtime, hardware: Hardware) -> float:
-    """Bytes of weights that memory need not hold, since they are read from a drive whenever they are missing."""
-    if hardware.reads_from is None:
-        return 0.0
-    return weight_bytes(model, load.weights) - repacked_bytes(model, load, runtime, hardware)
+def _stored_at(model: Model, load: Workload, placement: Placement, place: int) -> Iterator[StoredTensor]:
+    """What one part of a machine computes with."""
+    for group in placement.groups(model):
+        found = store_of(model, load.weights, group.shape, group.indices)
+        yield from (stored for stored in found if group.place_of(stored.tensor.role) == place)
+    if placement.head == place:
+        yield from (stored for stored in store(model, load.weights) if stored.shape == 0)
 
 
 def memory_limit(hardware: Hardware, runtime: Runtime) -> float:

@@ -7,67 +7,58 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import astuple, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from simulator.errors import InputError, printable
-from simulator.forecast.fit import mapped_bytes, memory_limit, memory_needed, repacked_bytes
+from simulator.forecast.fit import memory_of_parts
 from simulator.forecast.interval import Z80, expected_spread
 from simulator.forecast.ops import Op
-from simulator.forecast.paging import REQUEST, ExpertGroup, Missing, Pages, read_in_vain, reads_at_once, step_chances
+from simulator.forecast.paging import (
+    PAGE,
+    REQUEST,
+    ExpertGroup,
+    Missing,
+    Pages,
+    read_in_vain,
+    reads_at_once,
+    step_chances,
+)
+from simulator.forecast.placed import threads_of
+from simulator.forecast.roofline import TimedOp
+from simulator.forecast.wait import NO_WAIT, Wait
+from simulator.spec.arguments import expect
 from simulator.spec.hardware import Hardware
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.library import names, shelf
 from simulator.spec.model import Model
+from simulator.spec.placement import Placement
 from simulator.spec.routing import Popular, Routing, Same, Trace, all_choices
 from simulator.spec.runtime import Runtime
 from simulator.spec.storage import KINDS, Storage, find_storage, usual_storage
 from simulator.spec.workload import Workload
 
-if TYPE_CHECKING:
-    from simulator.forecast.roofline import TimedOp
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Seconds that one of an operation's `count` waits for storage, and the bytes that it reads from there."""
-
-    likely_s: Any = 0.0
-    least_s: Any = 0.0  # what is used most often stays, reads are as many as threads, the drive a good one of its kind
-    most_s: Any = 0.0  # what was used longest ago goes, one read at a time
-    n_bytes: Any = 0.0
-    least_bytes: Any = 0.0
-
-    def __add__(self, other: Wait) -> Wait:
-        return Wait(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
-
-    def __mul__(self, count: float) -> Wait:
-        return Wait(*(each * count for each in astuple(self)))
-
-
-NO_WAIT = Wait()
-
 
 def reading(
-    model: Model, hardware: Hardware, runtime: Runtime, load: Workload, text: str, routing: Routing | None = None
-) -> tuple[Hardware, Runtime, tuple[str, ...]]:
-    """Device and runtime where weights that memory has no room for are read from the drive *text*, and what to know of it.
+    hardware: Hardware, runtime: Runtime, load: Workload, storage: str | None, routing: Routing | None = None
+) -> Hardware:
+    """A machine where weights that memory has no room for are read from a drive of a CPU, or of GPUs' host; None: from none.
 
-    `auto` is the fastest drive of the device that its maker supports. InputError where they cannot be read so.
+    `auto` is the fastest drive of it that its maker supports. *routing*: how often each expert is used, whatever the token
+    before; None: as while a text is written. InputError where they cannot be read so.
     """
-    _refuse(hardware, runtime, load, f"storage {printable(text.strip())}")
+    expect("storage", storage, (str, type(None)), "the name of a drive, GB/s, 'auto' or None")
+    if storage is None:
+        return hardware
+    part, text = hardware.host or hardware, storage
+    _refuse(part, runtime, load, f"storage {printable(text.strip())}")
     if text.strip().lower() == "auto":
-        text = usual_storage(hardware.storage)
+        text = usual_storage(part.storage)
         if not text:
-            raise InputError(f"storage auto: no drive is listed for {hardware.name}: name one of {', '.join(KINDS)}")
-    told = []
-    mapped = hardware.reading_from(find_storage(text, hardware.storage, routing))
-    if room_for_pages(model, load, runtime, mapped) <= 0 and repacked_bytes(model, load, runtime, hardware):
-        told.append(f"{runtime.title or runtime.name} runs with --no-repack, or its copies would not fit: {REPACKING}")
-        runtime = runtime.without_repacking()
-    return mapped, runtime, tuple(told)
+            raise InputError(f"storage auto: no drive is listed for {part.name}: name one of {', '.join(KINDS)}")
+    return hardware.reading_from(find_storage(text, part.storage, routing))
 
 
 # ggml-org/llama.cpp#19360 and #18888 (q6_k: Raspberry Pi 5 0.93 to 0.98, Apple M4 1.03 to 1.29), #18096 (q8_0: M4 1.00 to 1.07).
@@ -76,34 +67,54 @@ REPACKING = (
 )
 
 
-def _refuse(hardware: Hardware, runtime: Runtime, load: Workload, what: str) -> None:
+def told_unpacked(runtime: Runtime) -> str:
+    """Why a runtime is told to copy no weights."""
+    return f"{runtime.title or runtime.name} runs with --no-repack, or its copies would not fit: {REPACKING}"
+
+
+def _refuse(part: Hardware, runtime: Runtime, load: Workload, what: str) -> None:
     name = runtime.title or runtime.name
     if not runtime.maps_file:
         raise InputError(
             f"{what}: {name} holds all weights in memory of its own and reads none while it decodes; take llama.cpp on a CPU"
         )
-    if hardware.kind != "cpu":
-        twin = f"{hardware.name}-cpu"
-        remedy = f", such as {twin}" if twin in names(shelf("hardware")) else ""
+    if part.kind != "cpu":
+        twin = f"{part.name}-cpu"
+        remedy = f"take a CPU, such as {twin}" if twin in names(shelf("hardware")) else "take a CPU"
+        if part.has_own_memory:
+            remedy = f"name its host, as in {part.label}+ryzen-7950x, whose memory may be too small"
         raise InputError(
-            f"{what}: on a GPU {name} copies weights to where it computes, the file's map serves loading only; take a CPU{remedy}"
+            f"{what}: on a GPU {name} copies weights to where it computes, the file's map serves loading only; {remedy}"
         )
-    if hardware.n_devices > 1:
-        raise InputError(f"{what}: of one device, not of {hardware.n_devices}: leave the number out")
+    if part.n_devices > 1:
+        raise InputError(f"{what}: of one device, not of {part.n_devices}: leave the number out")
     if load.sparsity is not None:
         raise InputError(f"{what}: pages are read whole, whatever inputs are zero: leave the sparsity out")
 
 
 def with_waits(
-    timed: Sequence[TimedOp], model: Model, hardware: Hardware, runtime: Runtime, load: Workload, threads: int | None
+    timed: Sequence[TimedOp],
+    model: Model,
+    hardware: Hardware,
+    runtime: Runtime,
+    load: Workload,
+    placement: Placement | None,
 ) -> tuple[TimedOp, ...]:
     """Operations with what they wait for the drive that *hardware* reads from; as they are where it reads from none."""
     storage = hardware.reads_from
     if storage is None:
         return tuple(timed)
-    room = room_for_pages(model, load, runtime, hardware)
-    found = waits([each.op for each in timed], storage, room, threads or 1, load.new_tokens, runtime.repacked(hardware))
-    return tuple(replace(each, wait=wait) for each, wait in zip(timed, found, strict=True))
+    place = len(hardware.parts) - 1  # the host's, or the only one
+    part, held = hardware.parts[place], memory_of_parts(model, load, runtime, hardware, placement)[place]
+    mine = {number: each.op for number, each in enumerate(timed) if each.op.place == place}
+    threads, kept = threads_of(part, load) or 1, runtime.repacked(part)
+    smallest = PAGE if part.device_class == "phone" else REQUEST
+    found = waits(tuple(mine.values()), storage, held.room_bytes, threads, load.new_tokens, kept, smallest)
+    waiting = dict(zip(mine, found, strict=True))
+    return tuple(
+        replace(each, wait=waiting[number], storage_s=waiting[number].likely_s) if number in waiting else each
+        for number, each in enumerate(timed)
+    )
 
 
 def ceiling_with_waits(seconds: Any, timed: Sequence[TimedOp], hardware: Hardware):
@@ -114,35 +125,38 @@ def ceiling_with_waits(seconds: Any, timed: Sequence[TimedOp], hardware: Hardwar
     return np.maximum(seconds, sum(each.op.count * each.wait.least_bytes for each in timed) / storage.bytes_per_s)
 
 
-def room_for_pages(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):
-    """Bytes of memory that can hold pages of the file, beside what cannot be dropped: caches, working memory, copies."""
-    held = memory_needed(model, load, runtime, hardware) - mapped_bytes(model, load, runtime, hardware)
-    return np.maximum(memory_limit(hardware, runtime) - held, 0.0)
-
-
 def waits(
-    ops: Sequence[Op], storage: Storage, room: Any, threads: int, new_tokens: Any, kept: Collection[str] = ()
+    ops: Sequence[Op],
+    storage: Storage,
+    room: Any,
+    threads: int,
+    new_tokens: Any,
+    kept: Collection[str] = (),
+    smallest: float = REQUEST,
 ) -> tuple[Wait, ...]:
-    """Of each operation, where *room* bytes of memory can hold pages of the file; formats in *kept* are not in its map."""
+    """Of each operation, where *room* bytes of memory can hold pages of the file; formats in *kept* are not in its map.
+
+    Reads are of *smallest* bytes at worst.
+    """
     varied, text, alike = (
         _missing(ops, routing, policy, room, new_tokens, kept)
         for routing, policy in zip(storage.keeps, ("lru", "lru", "best"), strict=True)
     )
     doubt = np.exp(Z80 * expected_spread(storage.gb_per_s))
     return tuple(
-        _wait(op, storage, threads, (_share(op, varied), _share(op, text), _share(op, alike)), doubt)
+        _wait(op, storage, threads, (_share(op, varied), _share(op, text), _share(op, alike)), doubt, smallest)
         if op.format.kernel not in kept
         else NO_WAIT
         for op in ops
     )
 
 
-def _wait(op: Op, storage: Storage, threads: int, missing: tuple[Any, Any, Any], doubt: float) -> Wait:
+def _wait(op: Op, storage: Storage, threads: int, missing: tuple[Any, Any, Any], doubt: float, smallest: float) -> Wait:
     bytes_of = _matrix_bytes(op)
     vain = read_in_vain(bytes_of) if op.experts else 1.0
     most, likely, least = (op.cost.weight_bytes * share for share in missing)
     together = storage.read_bytes_per_s(REQUEST, reads_at_once(bytes_of, threads))
-    alone = storage.read_bytes_per_s(REQUEST, 1.0)
+    alone = storage.read_bytes_per_s(smallest, 1.0)
     return Wait(
         likely_s=likely * vain / together,
         least_s=least / (together * doubt),

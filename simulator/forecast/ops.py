@@ -75,11 +75,11 @@ class Work:
 class Message:
     """What devices tell each other once."""
 
-    kind: (
-        str  # sum (all-reduce), gather (all-gather), send (to the next device) or move (to another part of the machine)
-    )
-    n_bytes: Any  # of the whole result, or of what is sent
-    n_devices: int  # that take part
+    # sum (all-reduce), gather (all-gather), dispatch (all-to-all), send (to the next device) or move (to another part of the machine)
+    kind: str
+    n_bytes: Any  # of the whole result, or of what each sends
+    n_devices: int  # that take part, or groups of devices
+    apart: int = 1  # devices of such a group: each of the next one's hears from one of them
     to: int = 0  # the part that a move ends at
 
 

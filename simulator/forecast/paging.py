@@ -23,6 +23,9 @@ from simulator.units import KI
 # do_sync_mmap_readahead), so that a run of faults asks for half of it each time, and half of it is read in vain at either end.
 AROUND = 256 * KI
 REQUEST = AROUND // 2
+# What a phone may read at a time: Android reclaims what is in use, and faults page by page (Helldez/BigMoeOnEdge pull 74: some
+# 19,000 faults a token that each wait for flash).
+PAGE = 4 * KI
 _STEPS = 2_000  # at which curves are worked out, from one step to as many as make all experts stay
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import numpy as np
-
+from simulator.forecast.stages import layer_split
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model
 from simulator.spec.placement import Placement, by_layers, experts_apart
@@ -52,7 +51,6 @@ def layers_in_ram(base: Placement, n_layers: int, host: int) -> Placement:
 
 
 def over_gpus(model: Model, hardware: Hardware) -> Placement:
-    """Layers in a row over the GPUs of a machine, each as many as its memory is of all theirs; the head with the last."""
-    shares = np.array([part.usable_bytes for part in hardware.parts if part.kind == "gpu"])
-    ends = np.rint(np.cumsum(shares) / shares.sum() * len(model.stack)).astype(int)
-    return by_layers([int(count) for count in np.diff(ends, prepend=0)])
+    """Layers in a row over the GPUs of a machine, each as many as its memory is of all theirs, as llama.cpp divides them."""
+    *layers, head = layer_split(model, [part for part in hardware.parts if part.kind == "gpu"])
+    return Placement(tuple(layers), head)

@@ -12,9 +12,10 @@ import numpy as np
 from simulator.forecast import interval
 from simulator.forecast.fit import Held, memory_of_parts
 from simulator.forecast.ops import Cost, total
+from simulator.forecast.parallel import one_pass
 from simulator.forecast.roofline import TimedOp
 from simulator.forecast.step import BOUNDS, Step, Steps, learned_with, threads_of, time_step, working_set_of
-from simulator.spec.arguments import between, positive
+from simulator.spec.arguments import between
 from simulator.spec.backend import Backend
 from simulator.spec.hardware import Hardware
 from simulator.spec.learned import Learned
@@ -97,8 +98,8 @@ class Prediction:
     @property
     def is_upper_bound(self) -> bool:
         """Whether something that costs time is left out: what several devices tell each other over links that are not known."""
-        n_devices = self.hardware.n_devices
-        return n_devices > 1 and self.runtime.split == "tensors" and not self.hardware.links_among(n_devices)
+        n_devices, layout = self.hardware.n_devices, self.hardware.layout
+        return layout.n_at_once > 1 and not self.hardware.links_among(n_devices)
 
     @property
     def tokens_per_s_low(self):
@@ -181,10 +182,9 @@ class Prediction:
         layers = self.model.experts
         if not layers:
             return None
+        load, _ = one_pass(self.load, self.hardware.layout, self.runtime)
         kinds = {ffn: layers.count(ffn) for ffn in dict.fromkeys(layers)}
-        return sum(n * mean_read(self.load.routing, ffn, self.load.new_tokens) for ffn, n in kinds.items()) / len(
-            layers
-        )
+        return sum(n * mean_read(load.routing, ffn, load.new_tokens) for ffn, n in kinds.items()) / len(layers)
 
     @cached_property
     def working_set(self):
@@ -235,17 +235,6 @@ class Prediction:
         if shape:
             return f"<Prediction: {where}, {_grid_line(self, shape)}>"
         return f"<Prediction: {where}, batch {int(load.batch):,}, context {int(load.context):,}: {_point_line(self)}>"
-
-    def tokens_per_s_from(self, bytes_per_s: float, keeps_what_fits: bool = True):
-        """Tokens per second where memory cannot hold it all and storage gives *bytes_per_s*.
-
-        At best the part that fits stays in memory, and the rest of a step's weights (as much of them as of the whole
-        model) is read each time. At worst nothing stays: pages replaced in the order of their use are gone when needed.
-        """
-        bytes_per_s = positive("bytes_per_s", bytes_per_s)
-        too_much = np.clip((self.memory_bytes - self.memory_limit_bytes) / self.weight_bytes, 0.0, 1.0)
-        missing = too_much if keeps_what_fits else np.where(too_much > 0, 1.0, 0.0)
-        return self.load.new_tokens / (self.seconds_given_memory + missing * self.cost.weight_bytes / bytes_per_s)
 
 
 def _point_line(point: Prediction) -> str:

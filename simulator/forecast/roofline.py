@@ -11,12 +11,12 @@ import numpy as np
 
 from simulator.errors import InputError
 from simulator.forecast.bandwidth import Bandwidth, bandwidth_of
-from simulator.forecast.communication import message_seconds
-from simulator.forecast.from_storage import NO_WAIT, Wait
+from simulator.forecast.communication import levels_of, message_seconds
 from simulator.forecast.kernel_speed import time_kernel, work_seconds
 from simulator.forecast.kernels import core_limited
 from simulator.forecast.kernels import work_seconds as kernel_seconds
 from simulator.forecast.ops import Op
+from simulator.forecast.wait import NO_WAIT, Wait
 from simulator.spec.backend import FITTED_SHARE, ONE, Backend, ceiling_peak, launch_seconds
 from simulator.spec.factors import LANE_PRODUCTS
 from simulator.spec.figure import Figure
@@ -141,11 +141,13 @@ def time_messages(ops: Sequence[Op], hardware: Hardware, runtime: Runtime) -> tu
     found = []
     for op in ops:
         assert op.message is not None  # of such operations only
-        levels = hardware.links_among(op.message.n_devices)
-        if levels:
+        levels = levels_of(op.message, hardware)
+        hop = runtime.exchange.hop_us if op.message.kind == "send" else None
+        if levels or hop:
             link_s = message_seconds(op.message, levels, runtime.exchange) * scale
             overhead_s = launch.value * op.launches if launch else 0.0
-            slowest = max((link.latency for _, link in levels), key=lambda latency: latency.value)
+            latencies = [*(link.latency for _, link in levels), *filter(None, [hop])]
+            slowest = max(latencies, key=lambda latency: latency.value)
             found.append(TimedOp(op, 0.0, 0.0, overhead_s, ONE, None, ONE, link_s=link_s, link=slowest))
     return tuple(found)
 
@@ -200,7 +202,7 @@ def reading_cores(hardware: Hardware, threads: int | None) -> int | None:
     """Cores that read, each no faster than it can alone; None where the device's rate is known for so many, or is no CPU's."""
     if hardware.kind != "cpu" or hardware.main_memory.gb_per_s_by_threads or hardware.curve:
         return None
-    return min(threads or 1, hardware.cores or threads or 1)
+    return hardware.layout.n_at_once * min(threads or 1, hardware.cores or threads or 1)
 
 
 def _of_weights(op: Op, hardware: Hardware, curve: Bandwidth, working_set, seconds):

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from simulator.errors import InputError, printable
 from simulator.forecast.fit import Held, memory_limit, memory_of_parts
+from simulator.forecast.from_storage import reading, told_unpacked
+from simulator.forecast.parallel import check_layout, layout_of
 from simulator.forecast.placing import usual_placement
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
@@ -20,6 +22,7 @@ from simulator.importers.dialects import meant, meant_of_cache
 from simulator.importers.open import load_model, load_routing
 from simulator.spec.arguments import between, counts, expect, expect_path, whole
 from simulator.spec.hardware import Hardware
+from simulator.spec.layout import Layout, devices_of
 from simulator.spec.machine import MAX_RAM_GIB, load_hardware, with_ram
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, weight_bytes
@@ -31,9 +34,6 @@ from simulator.spec.runtime import Runtime, default_runtime, load_runtime, passe
 from simulator.spec.sparsity import Sparsity, parse_sparsity
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS, Workload
 from simulator.units import GI
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULT_CONTEXT = 1024
 LEAST_RAM_GIB = 0.01
@@ -81,6 +81,13 @@ class Scenario:
             held = memory_of_parts(self.loaded.model, load, self.runtime, self.hardware, self.placement)
         return held if self.placement else held[:1]
 
+    def reading_from(self, storage: str) -> Scenario:
+        """The same where weights that do not fit are read from a drive; placed anew unless somebody named a placement."""
+        other = replace(self, hardware=reading(self.hardware, self.runtime, self.load, storage))
+        return _placed(
+            replace(other, placement=None) if self.placed_for else other, self.placed_for or (1, DEFAULT_CONTEXT)
+        )
+
     def memory_bytes(self, batch: Any, context: Any):
         """Bytes of all that."""
         return sum(each.needed_bytes for each in self.held(batch, context))
@@ -116,16 +123,20 @@ def scenario(
     routing: str | Routing | None = None,
     sparsity: str | Sparsity | None = None,
     devices: int | None = None,
+    parallel: str | Layout | None = None,
     ram: float | None = None,
     placement: Placement | None = None,
+    storage: str | None = None,
     batch: int = 1,
     context: int = DEFAULT_CONTEXT,
 ) -> Scenario:
     """Everything resolved and checked; what is left out is chosen as people would (*batch*, *context*: what has to fit).
 
     Args:
+        parallel: how several devices share the model, as `parse_parallel` reads it; None: as the runtime usually does.
         ram: GiB of memory of the host, or of a device that is a CPU; None: as its file has it.
         placement: of the model on the parts of a machine; None: on its GPUs as much as fits there, the rest in RAM.
+        storage: drive from which weights are read that RAM has no room for: `nvme`, GB/s, `auto`; None: all must fit.
 
     InputError says in a sentence what cannot be used, and why.
     """
@@ -136,7 +147,7 @@ def scenario(
     why_not_usual = () if runtime else tuple(passed_over(device))
     if runtime is None and weights is None:
         software, why_not_usual = that_loads(loaded, device, software, why_not_usual)
-    device = _together(device, software, devices)
+    device = _together(device, software, devices, parallel, loaded.model)
     expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
     load = Workload(
         weights=loaded.weights or parse_weights("f16"),
@@ -146,6 +157,7 @@ def scenario(
         threads=_threads(threads, device),
     )
     check_format(software, device, load.cache.name, "cache")
+    device = reading(device, software, load, storage, None if routing is None else load.routing)
     smallest = whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT)
     told = cache_told(loaded, cache, load)
     base = Scenario(loaded, device, software, load, passed_over=why_not_usual, remarks=told, placement=placement)
@@ -153,9 +165,8 @@ def scenario(
         chosen, remark = _meant(weights, base) if isinstance(weights, str) else (weights, "")
         expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
         check_format(software, device, chosen.name, "weights", weights if isinstance(weights, str) else None)
-        return _placed(
-            replace(base, load=replace(load, weights=chosen), remarks=(*told, *filter(None, [remark]))), smallest
-        )
+        told = (*told, *filter(None, [remark]))
+        return _placed(replace(base, load=replace(load, weights=chosen), remarks=told), smallest)
     if loaded.refusal:
         raise InputError(loaded.refusal)
     if loaded.weights is not None:
@@ -166,6 +177,16 @@ def scenario(
 
 
 def _placed(base: Scenario, smallest: tuple[int, int]) -> Scenario:
+    """Placed on its machine; without copies of weights where only so a model runs that is larger than memory."""
+    found = _with_placement(base, smallest)
+    if base.hardware.reads_from is None or found.fits(*smallest):
+        return found
+    told = (*base.remarks, told_unpacked(base.runtime))
+    mapped = _with_placement(replace(base, runtime=base.runtime.without_repacking(), remarks=told), smallest)
+    return mapped if mapped.fits(*smallest) else found
+
+
+def _with_placement(base: Scenario, smallest: tuple[int, int]) -> Scenario:
     """With the placement that is usual for its machine, where nobody named one; InputError for one of another model."""
     if base.placement is None:
 
@@ -201,8 +222,11 @@ def _software(runtime: str | Path | Runtime | None, device: Hardware) -> Runtime
     return runtime if isinstance(runtime, Runtime) else load_runtime(runtime or default_runtime(device))
 
 
-def _together(device: Hardware, software: Runtime, devices: int | None) -> Hardware:
-    """A machine with so many of its first device at work; InputError where the runtime does not run on a part."""
+def _together(
+    device: Hardware, software: Runtime, devices: int | None, parallel: str | Layout | None, model: Model
+) -> Hardware:
+    """A machine with so many of its first device at work; InputError where the runtime does not run on a part, or not so."""
+    expect("parallel", parallel, (str, Layout, type(None)), "a text such as 'pipeline2xtensor4', or a Layout")
     if device.host is not None and not software.uses_host:
         raise InputError(
             f"runtime {software.name} is not known to keep weights in the memory of a host: leave +{device.host.name} out, or take "
@@ -212,7 +236,10 @@ def _together(device: Hardware, software: Runtime, devices: int | None) -> Hardw
         if part.kind == "gpu" or software.uses_host == "computes":
             software.backend(part)
     others = tuple(part.times(part.asked or 1, software.split) for part in device.beside)
-    return device.times(_count(devices, device), software.split).joined(others)
+    told = devices_of(str(parallel)) if parallel and devices is None and device.asked is None else devices
+    layout = layout_of(parallel, _count(told, device), software, model)
+    check_layout(layout, model, software)
+    return device.arranged(layout).joined(others)
 
 
 def _parsed(given: Any, parse: Callable[[str], Any]) -> Any:

@@ -12,17 +12,17 @@ import numpy as np
 from simulator.forecast import interval
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
-from simulator.forecast.from_storage import NO_WAIT, Wait
+from simulator.forecast.from_storage import ceiling_with_waits, with_waits
 from simulator.forecast.kernel_speed import step_seconds
 from simulator.forecast.ops import Cost, Op, total
-from simulator.forecast.parallel import messages, spread_ops
+from simulator.forecast.parallel import one_pass, share
 from simulator.forecast.placed import ceiling_placed, threads_of, time_placed
 from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_messages, time_ops
+from simulator.forecast.wait import NO_WAIT, Wait
 from simulator.spec.backend import Backend, launch_seconds
 from simulator.spec.cache_rules import AS_ARCHITECTURE, CacheRules
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
-from simulator.spec.layout import Layout
 from simulator.spec.learned import Learned
 from simulator.spec.model import Model
 from simulator.spec.own_figures import learned_of
@@ -283,7 +283,7 @@ def time_step(
     model: Model, hardware: Hardware, runtime: Runtime, load: Workload, placement: Placement | None = None
 ) -> Step:
     """A step on a device, several, or the parts of a machine; ValueError where rows do not divide into a format's blocks."""
-    rules = runtime.cache_rules.on(hardware)
+    rules, (load, _) = runtime.cache_rules.on(hardware), one_pass(load, hardware.layout, runtime)
     ops = decode_ops(model, load, rules, placement)
     if placement is None:
         timed, ceiling_s = _together(model, hardware, runtime, load, ops)
@@ -294,7 +294,8 @@ def time_step(
     if learned and model.name in learned.models:
         scale = learned.scale(model.name)
         timed = tuple(each if each.op.message or each.op.place else each.times(scale) for each in timed)
-    return Step(model, hardware, runtime, load, timed, ceiling_s)
+    timed = with_waits(timed, model, hardware, runtime, load, placement)
+    return Step(model, hardware, runtime, load, timed, ceiling_with_waits(ceiling_s, timed, hardware))
 
 
 def _together(
@@ -315,18 +316,6 @@ def learned_with(hardware: Hardware, runtime: Runtime) -> Learned | None:
     """What measurements on the device itself say of a runtime there; None where nothing does."""
     kernels = runtime.backend(hardware).kernels
     return learned_of(hardware, runtime.name, kernels.place.api) if kernels and hardware.learned else None
-
-
-def share(
-    model: Model, hardware: Hardware, runtime: Runtime, load: Workload, ops: Sequence[Op], layout: Layout | None = None
-) -> tuple[Sequence[Op], tuple[Op, ...]]:
-    """The operations *ops* as several devices share them, and what those tell each other; *layout* None: all share each matrix."""
-    if hardware.n_devices == 1:
-        return ops, ()
-    layout = layout or Layout(tensor=hardware.n_devices)
-    n_experts = model.experts[0].n_experts if model.experts else 1
-    shared = spread_ops(ops, layout, runtime, n_experts) if runtime.split == "tensors" else ops
-    return shared, messages(model, load, runtime, layout)
 
 
 def working_set_of(model: Model, load: Workload, rules: CacheRules = AS_ARCHITECTURE):

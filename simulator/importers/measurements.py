@@ -233,9 +233,14 @@ def _refuse_unknown_links(device: Hardware, runtime: Runtime) -> None:
 
 
 def _refuse_another_split(record: Record, runtime: Runtime) -> None:
-    """Unusable where layers were spread over devices by software that is forecast to cut each of them."""
-    if record.text("mode") == "layer-split" and runtime.split != "layers":
+    """Unusable where layers were spread over devices by software that is forecast to cut each of them, or cut them then."""
+    if record.text("mode") != "layer-split":
+        return
+    if runtime.split != "layers":
         raise Unusable(f"layer by layer over several devices, which is not how {runtime.name} is forecast")
+    since, date = runtime.exchange.layers_since, record.text("date")
+    if date and date < since:
+        raise Unusable(f"rows of each matrix on several devices, as {runtime.name} did before {since}")
 
 
 def _ran_on(backend: str) -> Processor:

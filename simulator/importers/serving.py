@@ -18,9 +18,9 @@ from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded, Model
 from simulator.spec.runtime import Runtime, load_runtime
-from simulator.spec.serving import Traffic
+from simulator.spec.serving import LEAST_SHARE, MAX_CHUNK, MAX_STEPS, MAX_USERS, Told, Traffic
 from simulator.spec.textfiles import parse_csv, read_text
-from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
+from simulator.spec.workload import MAX_CONTEXT
 from simulator.units import MILLI
 
 NEEDED_COLUMNS = (
@@ -28,6 +28,7 @@ NEEDED_COLUMNS = (
 )  # fmt: skip
 SERVING = "serving"  # the mode of such rows, where a decode's has single or tensor-parallel
 MOST_MS = 1e7
+MAX_DRAFTS = 100
 LEAST_WIDTH = (
     128  # of the part of an expert that a device has: the tile of block-scaled fp8 (DeepSeek-V3, arXiv 2412.19437)
 )
@@ -49,6 +50,7 @@ class ServedPublished:
     traffic: Traffic
     seconds_per_token: float
     seconds_to_first: float
+    n_drafts: int = 0  # tokens that are speculated in each step
     assumed: tuple[str, ...] = ()
 
     @property
@@ -102,21 +104,49 @@ def _served(record: Record) -> ServedPublished:
     hardware = _named(_device_called, "hardware", record.text("device"))
     runtime = _named(_runtime_called, "runtime", record.text("runtime"))
     weights = _weights(record, loaded.model, assumed)
+    n_drafts = record.count("draft_tokens", 0, MAX_DRAFTS, default=0)
+    if n_drafts:
+        assumed.append(f"{n_drafts} tokens are speculated in each step: forecast without")
     return ServedPublished(
         id=record.id,
         loaded=loaded,
         hardware=hardware,
         runtime=runtime,
         weights=weights,
-        cache=_cache(weights, runtime, hardware, assumed),
+        cache=_cache(record, weights, runtime, hardware, assumed),
         layout=layout,
-        traffic=Traffic(
-            users, record.count("input_tokens", 1, MAX_CONTEXT), record.count("output_tokens", 2, MAX_CONTEXT)
-        ),
+        traffic=_traffic(record, users),
+        n_drafts=n_drafts,
         seconds_per_token=MILLI * record.number("tpot_ms", 1e-6, MOST_MS),
         seconds_to_first=MILLI * record.number("ttft_ms", 1e-6, MOST_MS),
         assumed=tuple(assumed),
     )
+
+
+def _traffic(record: Record, users: int) -> Traffic:
+    return Traffic(
+        users,
+        record.count("input_tokens", 1, MAX_CONTEXT),
+        record.count("output_tokens", 2, MAX_CONTEXT),
+        record.number("least_share", LEAST_SHARE, 1) if record.text("least_share") else 1.0,
+        _told(record),
+    )
+
+
+def _told(record: Record) -> Told:
+    """What the columns say that the server was told."""
+    return Told(
+        chunk_tokens=_count(record, "chunk_tokens", 1, MAX_CHUNK),
+        max_requests=_count(record, "max_requests", 1, MAX_USERS),
+        poll_steps=_count(record, "poll_steps", 1, MAX_STEPS),
+        wait_steps=_count(record, "wait_steps", 0, MAX_STEPS),
+        wait_share=record.number("wait_share", 0, 1) if record.text("wait_share") else None,
+        graph_tokens=_count(record, "graph_tokens", 0, MAX_CHUNK),
+    )
+
+
+def _count(record: Record, column: str, lowest: int, highest: int) -> int | None:
+    return record.count(column, lowest, highest) if record.text(column) else None
 
 
 def _layout(record: Record, assumed: list[str]) -> tuple[Layout, int]:
@@ -133,7 +163,7 @@ def _layout(record: Record, assumed: list[str]) -> tuple[Layout, int]:
         record.count(name, 1, 10**5, default=1)
         for name in ("attention_data_parallel", "moe_tensor_parallel", "moe_expert_parallel")
     )
-    users = record.count("concurrency", 1, MAX_BATCH)
+    users = record.count("concurrency", 1, MAX_USERS)
     is_told = bool(record.text("attention_data_parallel"))
     if is_told and cut == groups > 1 and {tensor, data} == {1, cut * cut}:
         assumed.append(f"written as {cut} x {cut} devices: {cut} of them")
@@ -167,12 +197,16 @@ def _weights(record: Record, model: Model, assumed: list[str]) -> str:
     return _WEIGHTS[name]
 
 
-def _cache(weights: str, runtime: Runtime, hardware: Hardware, assumed: list[str]) -> str:
-    """The format of the cache, which no row states.
+def _cache(record: Record, weights: str, runtime: Runtime, hardware: Hardware, assumed: list[str]) -> str:
+    """The format of the cache; where it is not stated, what the runtime does by itself.
 
     NVIDIA's checkpoints say fp8 themselves (kv_cache_quant_algo in hf_quant_config.json); its own runtime is run with those, and
     nobody else makes nvfp4.
     """
+    if told := record.text("cache"):
+        if told not in runtime.caches:
+            raise Unusable(f"{runtime.title} has no cache in {printable(told)}")
+        return told
     is_nvidias = weights.startswith("nvfp4") or (runtime.name == "tensorrt-llm" and weights == "fp8")
     chosen = "fp8" if is_nvidias else runtime.cache
     name = runtime.suited(chosen, hardware, "cache")

@@ -209,7 +209,7 @@ def _forecast_group(
         points = base.at(np.array([each.batch for each in group]), np.array([each.context for each in group]))
     except (InputError, Unusable) as reason:
         return [Skipped(each.id, str(reason), each.origin) for each in group]
-    device = (group[0].hardware or hardware).times(base.hardware.n_devices, base.runtime.split)
+    device = (group[0].hardware or hardware).arranged(base.hardware.layout)
     usual = memory_limit(device, base.runtime)
     return _rows(group, base, points, usual)
 

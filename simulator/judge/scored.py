@@ -16,6 +16,7 @@ from simulator.judge.only import Only, matches, refuse_no_match
 from simulator.judge.prompts import prompt_score
 from simulator.judge.score import Fitted, Score, score
 from simulator.judge.serving import ServingScore, serving_score
+from simulator.judge.serving_left_out import server_runtime_for
 from simulator.judge.speculation import SpeculationScore, speculation_score
 from simulator.judge.split import SplitScore, split_score
 from simulator.progress import Progress, part_of
@@ -82,7 +83,10 @@ def _fitted(served: Sequence[ServedPublished], fitted: Fitted | None) -> Sequenc
     if fitted is None:
         return served
     keys = [(each.runtime.name, each.hardware.name, each.loaded.model.name) for each in served]
-    runtimes = {key: fitted(each.runtime, *key[1:]) for key, each in dict(zip(keys, served, strict=True)).items()}
+    runtimes = {
+        key: server_runtime_for(fitted(each.runtime, *key[1:]), *key[1:])
+        for key, each in dict(zip(keys, served, strict=True)).items()
+    }
     return [replace(each, runtime=runtimes[key]) for key, each in zip(keys, served, strict=True)]
 
 

@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.forecast.serving import Served, Server, serve_all
+from simulator.forecast.server_steps import Server
+from simulator.forecast.serving import Served, serve_all
 from simulator.importers.records import DOES_NOT_FIT, Skipped
 from simulator.importers.serving import ServedPublished
 from simulator.spec.mixes import parse_weights
@@ -20,9 +21,7 @@ from simulator.spec.quant import parse_cache_format
 from simulator.spec.workload import Workload
 
 What = Literal["token", "first"]
-CONTESTED = (
-    1.2  # rows with the same settings that differ by more have something else that is not told, such as speculation
-)
+CONTESTED = 1.2  # rows with the same settings that differ by more have something else that is not told
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,7 @@ class ServingRow:
     first_s: float
     batch: int  # requests that decode at once, by the forecast
     is_full: bool
+    n_drafts: int = 0  # tokens that were speculated in each step, which the forecast does not
     twins: float = 1.0  # the slowest over the fastest of rows with the same settings: what the settings do not tell
     assumed: tuple[str, ...] = ()
 
@@ -82,8 +82,8 @@ class ServingScore:
         return {values: ServingScore(tuple(rows)) for values, rows in sorted(groups.items())}
 
     def settled(self, most: float = CONTESTED) -> ServingScore:
-        """The rows whose settings, as far as they are told, decide the time per token within a factor of *most*."""
-        return ServingScore(tuple(row for row in self.rows if row.twins <= most), self.skipped)
+        """The rows that speculate nothing, and whose settings decide the time per token within a factor of *most*."""
+        return ServingScore(tuple(row for row in self.rows if row.twins <= most and not row.n_drafts), self.skipped)
 
     def worst(self, n: int, what: What = "token") -> list[ServingRow]:
         """The *n* rows that are furthest off, in either direction by factor."""
@@ -118,13 +118,13 @@ def _with_twins(rows: list[ServingRow]) -> tuple[ServingRow, ...]:
 def _settings(row: ServingRow) -> Hashable:
     """What is told of how a row was measured; equal settings have equal forecasts."""
     return (row.model, row.hardware, row.runtime, row.weights, row.n_devices, row.concurrency, row.input_tokens,
-            row.output_tokens, row.token_s)  # fmt: skip
+            row.output_tokens, row.n_drafts, row.token_s)  # fmt: skip
 
 
 def _forecast_group(group: list[ServedPublished]) -> list[ServingRow | Skipped]:
     """Rows that differ in their traffic only."""
     try:
-        served = serve_all(_server(group[0]), [each.traffic for each in group])
+        served = serve_all(server_of(group[0]), [each.traffic for each in group])
     except (InputError, ValueError) as reason:
         return [Skipped(each.id, str(reason)) for each in group]
     return [
@@ -133,10 +133,10 @@ def _forecast_group(group: list[ServedPublished]) -> list[ServingRow | Skipped]:
     ]
 
 
-def _server(each: ServedPublished) -> Server:
+def server_of(each: ServedPublished) -> Server:
     runtime = each.runtime
     # It ran: whoever measured may have had the system give more than it does by default.
-    hardware = each.hardware.with_all_memory().times(each.layout.n_devices, runtime.split)
+    hardware = each.hardware.with_all_memory().arranged(each.layout)
     refusal = runtime.refusal(each.hardware, each.weights)
     if refusal:
         raise InputError(refusal)
@@ -161,5 +161,6 @@ def _row(each: ServedPublished, found: Served) -> ServingRow:
         first_s=found.seconds_to_first,
         batch=found.batch,
         is_full=found.is_full,
+        n_drafts=each.n_drafts,
         assumed=each.assumed,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simulator.forecast.bandwidth import bandwidth_of
-from simulator.forecast.fit import cache_held, fixed_bytes
+from simulator.forecast.fit import cache_held
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
 from simulator.forecast.step import BOUNDS
@@ -122,7 +122,7 @@ def _format_data(each: InFormat, pool: Pool, shape: tuple[int, int]) -> dict[str
     return {
         "name": each.name,
         "option": "" if is_own else f" --weights {shlex.quote(each.name)}",
-        "fixed": fixed_bytes(base.loaded.model, point.load, base.runtime, base.hardware),
+        "fixed": point.held[0].weight_bytes + point.held[0].scratch_bytes,
         "deepest": each.deepest,
         "routings": [_surface_data(surface, pool, shape) for surface in each.surfaces],
     }

@@ -41,6 +41,8 @@ def record(
     Several devices whose communication is left out have no lower end of the interval: the rate is an upper bound.
     """
     (found,) = records(prediction, wide)
+    layout = prediction.hardware.layout
+    found |= {"parallel": str(layout)} if layout.n_devices > 1 else {}
     placed = parts.record(prediction)
     found |= {"parts": placed} if placed else {}
     return found | ({"density": _density(density, profile)} if profile is not None else {})

@@ -41,7 +41,8 @@ NOT_MODELLED = "sampling and tokenising, speculative decoding, thermal throttlin
 def left_out(base: Scenario, is_request: bool = False) -> str:
     """What no figure accounts for: of decoding, or of a whole request."""
     n_devices = base.hardware.n_devices
-    several = ", what the devices tell each other" if n_devices > 1 and not base.hardware.links_among(n_devices) else ""
+    is_untold = base.hardware.layout.n_at_once > 1 and not base.hardware.links_among(n_devices)
+    several = ", what the devices tell each other" if is_untold else ""
     prompt, paging = "" if is_request else PROMPT, "" if base.hardware.reads_from else ", paging"
     return prompt + NOT_MODELLED + paging + several
 
@@ -186,20 +187,36 @@ def _layer_params(model: Model) -> Counter[str]:
 
 
 def _several(base: Scenario) -> Iterator[str]:
-    n_devices = base.hardware.n_devices
-    if n_devices == 1:
+    """How several devices share the model, and over what they tell each other of it."""
+    hardware, layout = base.hardware, base.hardware.layout
+    if layout.n_devices == 1:
         return
-    links = base.hardware.links_among(n_devices)
-    if base.runtime.split == "layers":
-        yield f"{n_devices} devices hold a part of the layers each and work one after the other: the speed of one, the memory of all"
-    elif links:
-        joined = ", ".join(_told_link(n, link) for n, link in links)
-        yield f"{n_devices} devices work at once and add up their parts of each result: {joined}"
+    flags = base.runtime.exchange.flags_for(layout)
+    if flags:
+        yield f"{layout.n_devices} devices by {layout}: {flags}"
+    if layout.pipeline > 1:
+        yield _told_stages(base, layout.pipeline)
+    if layout.n_at_once == 1:
+        return
+    many = f"{layout.n_at_once} devices{' of a stage' * (layout.pipeline > 1)} work at once and"
+    links = hardware.links_among(layout.n_devices)
+    if links:
+        yield f"{many} add up their parts of each result: {', '.join(_told_link(n, link) for n, link in links)}"
     else:
-        yield (
-            f"{n_devices} devices work at once and tell each other nothing, since their file names no link: an upper bound, "
-            "without an interval"
-        )
+        yield f"{many} tell each other nothing, since their file names no link: an upper bound, without an interval"
+    if layout.data > 1:
+        what = "attention" if base.loaded.model.experts else "the model"
+        yield f"sequences in {layout.data} groups, each with all of {what} on {counted(layout.tensor, 'device')}"
+    if layout.expert > 1:
+        yield f"experts in {layout.expert} groups of devices; the busiest decides, each expert chosen independently of the others"
+
+
+def _told_stages(base: Scenario, n_stages: int) -> str:
+    each = "devices" if base.hardware.layout.n_at_once == 1 else "stages of devices"
+    hold = f"{n_stages} {each} hold a part of the layers each and work"
+    if base.runtime.exchange.fills_stages:
+        return f"{hold} at once, each on another part of the batch, whose bytes are told; a single sequence has one of them at work"
+    return f"{hold} one after the other: the speed of one, the memory of all"
 
 
 def _told_link(n_devices: int, link: Link) -> str:
@@ -337,7 +354,7 @@ def _deepest(base: Scenario, batch: int, deepest: int | None) -> str:
 def check_command(base: Scenario, points: list[Prediction]) -> str:
     """The command that measures what was forecast; empty where none does."""
     load, fitting = base.load, [point for point in points if point.fits]
-    is_plain = load.sparsity is None and isinstance(load.routing, Uniform) and base.hardware.n_devices == 1
+    is_plain = load.sparsity is None and isinstance(load.routing, Uniform) and not base.hardware.beside
     if not (base.runtime.check and fitting and is_plain):
         return ""
     first = fitting[0]
@@ -349,6 +366,9 @@ def check_command(base: Scenario, points: list[Prediction]) -> str:
     template = base.runtime.check if batches == "1" or not base.runtime.check_batch else base.runtime.check_batch
     file = base.loaded.path or f"{base.loaded.model.name}-{load.weights.name.removeprefix(PURE)}.gguf"
     keys, _, values = load.cache.name.partition("/")
+    flags, layout = base.runtime.exchange.flags_for(base.hardware.layout), base.hardware.layout
+    if layout.n_devices > 1 and not (flags and "{parallel}" in template and layout.data == 1):
+        return ""  # groups with sequences of their own are servers
     return template.format(
         file=shlex.quote(str(file)),
         model=base.loaded.model.name,
@@ -360,6 +380,7 @@ def check_command(base: Scenario, points: list[Prediction]) -> str:
         batches=batches,
         threads=f" -t {first.threads}" if first.threads else "",
         cells=max(int(point.load.batch) for point in fitting) * (int(first.load.context) + 128),
+        parallel=f" {flags}" if flags else "",
     )
 
 

@@ -23,7 +23,7 @@ def print_servers(found: ServingScore, n_worst: int) -> None:
     """All rows, those that their settings decide, groups, and the worst rows; nothing where there are none."""
     if not found.rows:
         return
-    summaries = [("servers, all", found), (f"equal settings within {CONTESTED:g}", found.settled())]
+    summaries = [("servers, all", found), (f"nothing speculated, equal settings within {CONTESTED:g}", found.settled())]
     groups = [(" ".join(map(str, values)), each) for fields in GROUPS for values, each in found.by(*fields).items()]
     print_table(list(HEAD), [_summary(label, each) for label, each in (*summaries, *groups) if each.rows], left=("",))
     print()
@@ -38,11 +38,13 @@ def told_servers(found: ServingScore) -> list[str]:
     """How their errors are read."""
     if not found.rows:
         return []
-    n_contested = len(found.rows) - len(found.settled().rows)
+    n_speculated = sum(1 for row in found.rows if row.n_drafts)
+    n_contested = sum(1 for row in found.rows if row.twins > CONTESTED and not row.n_drafts)
     return [
         "error above 0: too slow; the time per token has the prompts of other requests in it",
+        f"{counted(n_speculated, 'row')} speculated tokens, which their forecasts do not",
         f"{counted(n_contested, 'row')} differ by more than {CONTESTED:g} from others with the same settings: something that no column "
-        "tells, such as speculation",
+        "tells",
     ]
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.forecast.fit import mapped_bytes, repacked_bytes
-from simulator.forecast.from_storage import REPACKING, room_for_pages
+from simulator.forecast.fit import is_mapped, repacked_bytes
+from simulator.forecast.from_storage import REPACKING
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
 from simulator.units import GIGA, MILLI, format_bytes, format_gib, format_number
@@ -17,12 +17,16 @@ from simulator.units import GIGA, MILLI, format_bytes, format_gib, format_number
 
 def from_drives(base: Scenario, point: Prediction) -> Iterator[str]:
     """How fast it would be from each of the device's drives, of what does not fit in memory."""
-    for drive in base.hardware.storage:
+    batch, context = int(point.load.batch), int(point.load.context)
+    part = base.hardware.host or base.hardware
+    if base.runtime.maps_file and part.kind == "cpu" and not part.storage:
+        yield f"how fast it would be from a drive is told with --storage nvme-gen4, or its GB/s: none is listed for {part.name}"
+    for drive in part.storage:
         try:
             found = base.reading_from(drive.name)
         except InputError:
             continue
-        forecast = found.at(int(point.load.batch), int(point.load.context))
+        forecast = found.at(batch, context)
         if not forecast.fits:
             continue
         how = "" if found.runtime.repacks == base.runtime.repacks else " with --no-repack"
@@ -36,20 +40,21 @@ def from_drives(base: Scenario, point: Prediction) -> Iterator[str]:
 
 def told(base: Scenario, point: Prediction) -> Iterator[str]:
     """What a step reads from the drive, and why so much."""
-    storage, hardware = base.hardware.reads_from, base.hardware
+    storage = base.hardware.reads_from
     if storage is None or not point.fits:
         return
-    room = float(room_for_pages(point.model, point.load, point.runtime, hardware))
-    file = mapped_bytes(point.model, point.load, point.runtime, hardware)
+    held = next(each for each in point.held if is_mapped(each.part))
+    whose = "memory" if base.hardware.host is None else f"RAM of {held.part.name}"
     wait = point.timed.wait
     if not np.any(wait.n_bytes):
         yield f"all weights that steps read stay in memory: nothing is read from {storage.name}"
         return
+    likely, least, most = (format_number(float(each) / MILLI) for each in (wait.likely_s, wait.least_s, wait.most_s))
+    step = format_number(float(point.seconds_per_step) / MILLI)
     yield (
-        f"memory has room for {format_gib(room)} of {format_gib(file)} in the file: {format_bytes(float(wait.n_bytes))} a step are "
-        f"read from {storage.name}, {format_number(float(wait.likely_s) / MILLI)} ms of the step's "
-        f"{format_number(float(point.seconds_per_step) / MILLI)} (interval {format_number(float(wait.least_s) / MILLI)} - "
-        f"{format_number(float(wait.most_s) / MILLI)} ms)"
+        f"{whose} has room for {format_gib(float(held.room_bytes))} of {format_gib(held.mapped_bytes)} in the file: "
+        f"{format_bytes(float(wait.n_bytes))} a step are read from {storage.name}, {likely} ms of the step's {step} "
+        f"(interval {least} - {most} ms)"
     )
 
 
@@ -82,7 +87,7 @@ def assumed(base: Scenario) -> Iterator[str]:
 
 def run_command(base: Scenario, point: Prediction) -> str:
     """The llama.cpp command that decodes so; empty where nothing is read from a drive."""
-    if base.hardware.reads_from is None or not point.fits:
+    if base.hardware.reads_from is None or base.hardware.beside or not point.fits:
         return ""
     file = base.loaded.path or f"{base.loaded.model.name}-{base.load.weights.name}.gguf"
     threads = f" -t {point.threads}" if point.threads else ""
@@ -93,8 +98,10 @@ def run_command(base: Scenario, point: Prediction) -> str:
 
 def told_copies(base: Scenario) -> Iterator[str]:
     """That the runtime's copies of weights are why it does not run from a drive as it is."""
-    copied = repacked_bytes(base.loaded.model, base.load, base.runtime, base.hardware)
-    if base.runtime.maps_file and base.hardware.kind == "cpu" and copied:
+    hardware, place = base.hardware, len(base.hardware.parts) - 1
+    part = hardware.parts[place]
+    copied = repacked_bytes(base.loaded.model, base.load, base.runtime, part, base.placement, place)
+    if base.runtime.maps_file and part.kind == "cpu" and copied:
         yield (
             f"{base.runtime.title or base.runtime.name} copies {format_gib(copied)} of the weights into an order of their own, which no "
             f"drive can give back; with --no-repack it runs from the file: {REPACKING}"

@@ -11,6 +11,7 @@ import numpy as np
 from simulator.errors import hint
 from simulator.spec.engine_speeds import EngineSpeeds
 from simulator.spec.figure import Figure, ThreadCount
+from simulator.spec.layout import Layout
 from simulator.spec.learned import Learned
 from simulator.spec.links import Link
 from simulator.spec.memory import CurvePoint, DeviceClass, MemoryLevel
@@ -106,7 +107,7 @@ class Hardware(Spec):
     learned: dict[str, Learned] = Field({}, max_length=64)  # by runtime: what its owner measured of that
     runs: tuple[Run, ...] = Field((), max_length=1_000)
     notes: str = ""
-    _n_devices = 1
+    _layout = Layout()
     _asked: int | None = None
     _beside: tuple[Hardware, ...] = ()
     _reads_from: Storage | None = None
@@ -165,7 +166,7 @@ class Hardware(Spec):
     @property
     def n_devices(self) -> int:
         """So many of it at work together."""
-        return self._n_devices
+        return self._layout.n_devices
 
     @property
     def most_threads(self) -> int | None:
@@ -174,17 +175,26 @@ class Hardware(Spec):
         return max((self.cores or 0) * each, self.threads or 0) or None
 
     @property
+    def layout(self) -> Layout:
+        """How they share a model."""
+        return self._layout
+
+    @property
     def asked(self) -> int | None:
         """So many of it were asked for by its name, as in `2xrtx-3090`; None where the name says nothing of that."""
         return self._asked
 
     @property
     def reads_from(self) -> Storage | None:
-        """What weights are read from that its memory has no room for; None: they all have to fit."""
-        return self._reads_from
+        """What weights are read from that its memory, or its host's, has no room for; None: they all have to fit."""
+        return self._reads_from or (self.host.reads_from if self.host else None)
 
     def reading_from(self, storage: Storage | None) -> Hardware:
-        """The same device where such weights are read from a drive, or where they have to fit."""
+        """The same machine where such weights are read from a drive, or where they have to fit."""
+        if self.host is not None:
+            return self.joined(
+                tuple(part.reading_from(storage) if part.kind == "cpu" else part for part in self.beside)
+            )
         return self.model_copy(update={"_reads_from": storage})
 
     @property
@@ -323,18 +333,26 @@ class Hardware(Spec):
         return tuple(found) if missing == 1 else ()
 
     def times(self, n_devices: int, split: str = "tensors") -> Hardware:
-        """*n_devices* of it as one.
+        """*n_devices* of it, which share each matrix, or split by layers have other layers each."""
+        return self.arranged(Layout(pipeline=n_devices) if split == "layers" else Layout(tensor=n_devices))
 
-        Split by tensors, all work at once: memory, bandwidth and peaks add up, and what each of them has to read or compute
-        for itself counts as often as there are devices (`forecast.parallel`). Split by layers, one works after the other: only
-        memory adds up. What they tell each other is no property of theirs (`forecast.communication`).
+    def arranged(self, layout: Layout) -> Hardware:
+        """So many of it as one as *layout* has.
+
+        Those of a stage work at once: memory, bandwidth and peaks add up, and what each of them has to read or compute for
+        itself counts as often as there are devices (`forecast.parallel`). Stages work one after the other: only memory adds
+        up. What they tell each other is no property of theirs (`forecast.communication`).
         """
-        if n_devices == 1:
+        if layout.n_devices == 1:
             return self
-        if split == "layers":
-            changes: dict[str, Any] = {"memory": (*self.memory[:-1], self.main_memory.with_capacity_of(n_devices))}
-        else:
-            peaks = {name: figure.times(n_devices) for name, figure in self.peaks_tflops.items()}
-            changes = {"memory": tuple(level.times(n_devices) for level in self.memory), "peaks_tflops": peaks}
-        title = f"{n_devices} x {self.title or self.name}"
-        return self.model_copy(update={**changes, "title": title, "_n_devices": n_devices})
+        n = layout.n_at_once
+        *near, main = (level.times(n) for level in self.memory) if n > 1 else self.memory
+        peaks = {name: figure.times(n) for name, figure in self.peaks_tflops.items()} if n > 1 else self.peaks_tflops
+        return self.model_copy(
+            update={
+                "memory": (*near, main.with_capacity_of(layout.pipeline)),
+                "peaks_tflops": peaks,
+                "title": f"{layout.n_devices} x {self.title or self.name}",
+                "_layout": layout,
+            }
+        )

@@ -19,6 +19,7 @@ class Kind:
     most_devices: int | None  # that one such net joins
     is_switched: bool  # whether each device reaches every other with the whole rate, so that none has to pass on
     joins: frozenset[str]  # kinds of devices
+    is_network: bool  # between boards, rather than on one
     sustained_share: float  # of the datasheet's rate that a transfer between devices reaches
 
 
@@ -28,7 +29,10 @@ def _hop(value: float, source: str) -> Figure:
     )
 
 
-# Latencies: `hwLatencies` of the tuning model in src/graph/tuning.cc of https://github.com/NVIDIA/nccl, ring, protocol LL; for
+# Latencies: `hwLatencies` of the tuning model in src/graph/tuning.cc of https://github.com/NVIDIA/nccl, protocol LL: ring on a
+# board, tree over a network, which is what it chooses for small messages. It says 1.0 us for PCIe; NCCL took 8.3 us to gather
+# 8 KiB among 2 and 13.6 among 4 RTX PRO 6000, so 2.65 for each further one (flashinfer-ai/flashinfer#5023), and 19.4 us to sum 4 KiB
+# among 4 V100 behind one switch, so 2.1 for each of six transfers (haohervchb/sglang-V100#2). For
 # Ethernet half a round trip of one byte by TCP between two hosts, 12,507 a second (netperf TCP_RR, grpc/grpc#7988): small boards
 # are slower. Shares: H100s over NVLink 4 read 20 MB of each other's values in 64 us, of 450 GB/s (vllm-project/vllm#24111, one-shot
 # kernel on 6 GPUs, 4 MiB), taken for PCIe and InfiniBand too; a Raspberry Pi sends 941 of 1,000 Mbit/s (iperf3,
@@ -36,10 +40,42 @@ def _hop(value: float, source: str) -> Figure:
 _GPU, _ANY = frozenset({"gpu"}), frozenset({"gpu", "cpu"})
 KINDS = (
     # A bridge for two cards is an accessory, and NVLink-C2C joins a GPU to its own host: neither is taken.
-    Kind(r"NVLink \d+", _hop(0.6, "NCCL"), most_devices=8, is_switched=True, joins=_GPU, sustained_share=0.7),
-    Kind(r"PCIe .*", _hop(1.0, "NCCL"), most_devices=8, is_switched=False, joins=_GPU, sustained_share=0.7),
-    Kind(r"InfiniBand.*", _hop(2.7, "NCCL"), most_devices=None, is_switched=False, joins=_GPU, sustained_share=0.7),
-    Kind(r".*Ethernet.*", _hop(40.0, "netperf"), most_devices=None, is_switched=True, joins=_ANY, sustained_share=0.94),
+    Kind(
+        r"NVLink \d+",
+        _hop(0.6, "NCCL"),
+        most_devices=8,
+        is_switched=True,
+        joins=_GPU,
+        is_network=False,
+        sustained_share=0.7,
+    ),
+    Kind(
+        r"PCIe .*",
+        _hop(2.4, "flashinfer#5023, sglang-V100#2"),
+        most_devices=8,
+        is_switched=False,
+        joins=_GPU,
+        is_network=False,
+        sustained_share=0.7,
+    ),
+    Kind(
+        r"InfiniBand.*",
+        _hop(5.0, "NCCL"),
+        most_devices=None,
+        is_switched=False,
+        joins=_GPU,
+        is_network=True,
+        sustained_share=0.7,
+    ),
+    Kind(
+        r".*Ethernet.*",
+        _hop(40.0, "netperf"),
+        most_devices=None,
+        is_switched=True,
+        joins=_ANY,
+        is_network=True,
+        sustained_share=0.94,
+    ),
 )
 
 
@@ -75,6 +111,11 @@ class Link(Spec):
     def is_switched(self) -> bool:
         """Whether each device reaches every other with the whole rate."""
         return self.kind is not None and self.kind.is_switched
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it goes from one board or machine to another."""
+        return self.kind is not None and self.kind.is_network
 
     @property
     def bytes_per_s(self) -> float:

@@ -33,7 +33,19 @@ from simulator.units import MICRO
 # Standard deviation of the logarithm of what a forecast leaves out, whatever the figures: kernels' shapes, clocks, other load.
 MODEL_SPREAD = 0.05
 # What a runtime's check command may name.
-PLACEHOLDERS = ("file", "model", "weights", "cache", "keys", "values", "context", "batches", "threads", "cells")
+PLACEHOLDERS = (
+    "file",
+    "model",
+    "weights",
+    "cache",
+    "keys",
+    "values",
+    "context",
+    "batches",
+    "threads",
+    "cells",
+    "parallel",
+)
 
 
 @dataclass(frozen=True)
@@ -175,7 +187,8 @@ class Runtime(Spec):
 
     def under(self, api: str = "", date: str = "", flash_attention: bool | None = None) -> Runtime:
         """The same runtime as it ran somewhere: on another API of the GPU, at a time, with flash attention or without."""
-        return self.model_copy(update={"_conditions": Conditions(api, date, flash_attention)})
+        conditions = Conditions(api, date, flash_attention)
+        return self.model_copy(update={"_conditions": conditions, "exchange": self.exchange.at(date)})
 
     def with_factors(self, values: Mapping[str, float]) -> Runtime:
         """The same runtime with other values of its factors (logarithms by name) than the fitted ones."""

@@ -19,7 +19,7 @@ from simulator.spec.factors import fitted
 from simulator.spec.library import MEASURED, PROMPTS
 
 MOST_ROWS = 40
-PROMPTS_OF = ("potato-003", "xiongjie-004", "mistralrs-001", "ik354-006", "mistralrscpu-040", "ds4-001")
+PROMPTS_OF = ("potato-001", "xiongjie-004", "mistralrs-001", "ik354-006", "mistralrscpu-040", "ds4-001")
 
 
 @cache

@@ -51,7 +51,8 @@ def test_what_does_not_fit_has_no_rate(capsys):
     assert row["memory_bytes"] > row["memory_limit_bytes"]
     out = " ".join(run(capsys, *arguments).split())
     assert "does not fit: needs 30.7 GiB, 15.1 GiB of pi5-16gb can be had, 15.6 GiB too much" in out
-    assert "read from nvme for every token" in out
+    assert "from nvme with --no-repack: " in out
+    assert ": --storage nvme " in out
 
 
 def test_a_second_interval_stands_beside_the_first(capsys):

@@ -11,7 +11,7 @@ from simulator.report.kept import cache_kept
 from simulator.report.remarks import capacity
 from simulator.spec.library import names, shelf
 from simulator.spec.mixes import parse_weights
-from simulator.spec.model import Model
+from simulator.spec.model import Model, weight_bytes
 from simulator.spec.runtime import load_runtime
 
 F16 = parse_weights("f16")
@@ -132,10 +132,18 @@ def test_each_device_keeps_at_least_one_head(name, heads):
 
 
 def test_room_for_sequences_on_eight_devices():
-    """DeepSeek-V3 at 32,768: 8 * 61 * 576 * 2 bytes a token leave room for 22; Qwen3-235B with two copies of 4 heads 66, not 134."""
+    """DeepSeek-V3 at 32,768: 8 * 61 * 576 * 2 bytes a token leave room for 21; Qwen3-235B with two copies of 4 heads 66, not 134.
+
+    What each device has for itself is held 7 times more: in 61 layers the matrices down to the latents, 2,112 x 7,168 in fp8, and in
+    58 the router, 256 x 7,168 in bf16: 7.9 GB of the 18.4 that a sequence takes. Qwen3: keys and values once more, 7 routers.
+    """
     base = scenario("deepseek-v3", "h200", weights="fp8", runtime="vllm", devices=8)
     assert base.memory_bytes(2, 32_768) - base.memory_bytes(1, 32_768) == 8 * 61 * 576 * 2 * 32_784
-    assert largest_batch(base, 32_768) == 22
+    more = 7 * (61 * 2112 * 7168 + 58 * 256 * 7168 * 2)
+    assert base.held(1, 1)[0].weight_bytes - weight_bytes(base.loaded.model, base.load.weights) == pytest.approx(
+        more, rel=0.01
+    )
+    assert largest_batch(base, 32_768) == 21
     base = scenario("qwen3-235b-a22b", "h200", weights="fp8", runtime="vllm", devices=8)
     assert base.memory_bytes(2, 32_768) - base.memory_bytes(1, 32_768) == 2 * 94 * 2 * 4 * 128 * 2 * 32_784
     assert largest_batch(base, 32_768) == 66
@@ -163,7 +171,7 @@ def test_what_is_copied_does_not_run_from_a_disk():
     for name, is_told in (("q4_k_m", True), ("q3_k_s", False)):
         base = scenario("llama-3-70b", "pi5-16gb", weights=name, runtime="llama.cpp")
         lines = list(capacity(base, [base.at(1, 1024)]))
-        assert any("without --no-repack it does not run from a disk" in line for line in lines) == is_told
-        assert any("read from nvme for every token with --no-repack:" in line for line in lines) == is_told
+        assert any("from nvme with --no-repack:" in line for line in lines) == is_told
+        assert any("from nvme:" in line for line in lines) != is_told
     q3 = repacked_bytes(base.loaded.model, base.load, base.runtime, base.hardware)
     assert q3 == 128_256 * 8192 / 256 * 210 + 80 * 1024 * 8192 / 256 * 176

@@ -9,8 +9,6 @@ from claimed import GIGA, equal_layers, pi_rate, rate, shipped
 from simulator import Hardware, Workload, load_hardware, load_runtime, prompt_seconds, scenario
 from simulator.spec.mixes import parse_weights
 
-MICROSD, NVME_GEN3 = 0.085 * GIGA, 0.837 * GIGA  # bytes per second, both secondary sources
-
 
 @pytest.fixture
 def dense_30b():
@@ -91,24 +89,34 @@ def test_four_pi_5_prefer_the_mixture_to_a_dense_8b():
     assert 0.75 * 13.15 / 5.70 <= mixture / dense <= 15.14 / 5.70
 
 
-def test_a_model_that_streams_from_storage_is_slow():
-    """Claim 33: 1.13 GB a token give 0.085 / 1.13 < 0.1 tokens/s from microSD and 0.837 / 1.13 < 0.75 from NVMe, nothing cached."""
+@pytest.mark.parametrize(("drive", "gb_per_s", "most"), [("microsd", 0.085, 0.1), ("0.837", 0.837, 0.75)])
+def test_a_model_that_streams_from_storage_is_slow(drive, gb_per_s, most):
+    """Claim 33: 1.13 GB a token give 0.085 / 1.13 < 0.1 tokens/s from microSD and 0.837 / 1.13 < 0.75 from NVMe, nothing cached.
+
+    1.13 counts the embedding table; what is read around each expert's three matrices of 0.5 MB makes half as much again of them.
+    """
     board = load_hardware("pi5-16gb").model_dump(by_alias=True, exclude_none=True)
     board["memory"][-1]["reserved_gib"]["value"] = 15.999
-    point = scenario("qwen3-30b-a3b", Hardware.model_validate(board), weights="2.70bpw", runtime="roofline").at(1, 0)
-    assert point.cost.weight_bytes / GIGA == pytest.approx(1.13, rel=0.06)  # 1.13 counts the embedding table too
-    assert point.tokens_per_s_from(MICROSD) == pytest.approx(0.085 / 1.13, rel=0.06)
-    assert point.tokens_per_s_from(NVME_GEN3) == pytest.approx(0.837 / 1.13, rel=0.06)
-    assert point.tokens_per_s_from(MICROSD) < 0.1
-    assert point.tokens_per_s_from(NVME_GEN3) < 0.75
+    hardware = Hardware.model_validate(board)
+    point = scenario("qwen3-30b-a3b", hardware, weights="2.70bpw", runtime="roofline", storage=drive).at(1, 0)
+    assert point.cost.weight_bytes / GIGA == pytest.approx(1.13, rel=0.06)
+    read = point.timed.wait.n_bytes / GIGA
+    assert point.cost.weight_bytes / GIGA < read < 1.3 * 1.13
+    assert point.tokens_per_s == pytest.approx(gb_per_s / read, rel=0.15)  # and 0.1 s for what is computed
+    assert point.tokens_per_s < most
 
 
-def test_a_file_of_twice_the_memory_crawls_from_storage():
-    """Claim 33: Q8_0 of Qwen3-30B-A3B, twice a Pi 5's 16 GB, stays below 0.1 tokens/s from microSD and 0.75 from NVMe."""
-    point = scenario("qwen3-30b-a3b", "pi5-16gb", weights="q8_0", runtime="roofline").at(1, 128)
+@pytest.mark.parametrize(("drive", "most"), [("microsd", 0.1), ("0.837", 0.75)])
+def test_a_file_of_twice_the_memory_crawls_from_storage(drive, most):
+    """Claim 33: Q8_0 of Qwen3-30B-A3B, twice a Pi 5's 16 GB, stays below 0.1 tokens/s from microSD and 0.75 from NVMe.
+
+    So it does where experts are used evenly; where some are popular in a text, those stay, and it is two to three times as fast.
+    """
+    asked = {"weights": "q8_0", "runtime": "roofline", "storage": drive}
+    point = scenario("qwen3-30b-a3b", "pi5-16gb", **asked, routing="uniform").at(1, 128)
     assert point.weight_bytes / point.memory_limit_bytes == pytest.approx(2, abs=0.05)
-    assert point.tokens_per_s_from(MICROSD) < 0.1
-    assert point.tokens_per_s_from(NVME_GEN3) < 0.75
+    assert point.tokens_per_s < most
+    assert 2 < scenario("qwen3-30b-a3b", "pi5-16gb", **asked).at(1, 128).tokens_per_s / point.tokens_per_s < 3.2
 
 
 # ---- measurements on other machines ----

@@ -21,7 +21,7 @@ from simulator.spec.workload import Workload
 from simulator.units import GI
 
 F16 = parse_weights("f16")
-GPU_RATE, RAM_RATE, LINK_RATE, LATENCY_S = 100e9, 10e9, 0.7 * 20e9, 1e-6
+GPU_RATE, RAM_RATE, LINK_RATE, LATENCY_S = 100e9, 10e9, 0.7 * 20e9, 2.4e-6
 
 
 def gpu(gb_per_s=100, gib=1, **links):
@@ -59,7 +59,7 @@ def seconds(model, hardware, placement, runtime=None, **load):
 def test_a_layer_in_ram_is_read_at_the_speed_of_ram(tiny_dense):
     """Two layers of 256 x (256 + 2 x 128 + 256 + 3 x 512) f16 weights and a head of 1000 x 256; the first layer in RAM.
 
-    The work goes from RAM to the card once: 256 values of 4 bytes, over 14 GB/s and with 1 us of latency.
+    The work goes from RAM to the card once: 256 values of 4 bytes, over 14 GB/s and with 2.4 us of latency.
     """
     ops = decode_ops(tiny_dense, Workload(F16, context=0))
     by_layer = [total(op for op in ops if op.layer != "model"), total(op for op in ops if op.layer == "model")]

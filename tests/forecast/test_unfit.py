@@ -51,14 +51,6 @@ def test_what_is_counted_stays_where_nothing_fits():
     assert point.distinct_experts == 8
 
 
-def test_a_disk_still_gives_an_estimate():
-    """Under a name of its own: from 100 MB/s at best what fits stays, at worst all of the step's weights are read."""
-    point = UNFIT.at(batch=1, context=1024)
-    best, worst = (float(point.tokens_per_s_from(1e8, keeps)) for keeps in (True, False))
-    assert 0 < worst < best < 1 / float(point.seconds_given_memory)
-    assert worst == pytest.approx(1 / (float(point.seconds_given_memory) + float(point.cost.weight_bytes) / 1e8))
-
-
 @pytest.mark.parametrize("name", RATES)
 def test_a_grid_has_rates_exactly_where_it_fits(name):
     """Element by element, and where it fits the same numbers as one by one."""

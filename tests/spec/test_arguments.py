@@ -45,7 +45,6 @@ CALLS = {
 METHODS = {
     "at": (BASE.at, {"batch": 1, "context": 128}),
     "memory_bytes": (BASE.memory_bytes, {"batch": 1, "context": 128}),
-    "tokens_per_s_from": (BASE.at(1, 128).tokens_per_s_from, {"bytes_per_s": 1e9}),
 }
 FREE = {"keeps_what_fits"}  # anything is true or false
 WRONG = (None, True, "4", b"x", 4, -1, 0, 1.5, float("nan"), 10**20, 10**5000, 1j, [], [1], [[1], [1, 2]], {}, int, len)

@@ -16,7 +16,7 @@ from simulator.spec.runtime import load_runtime
 
 FAMILIES = sorted({family(fmt.kernel, fmt.bits) for fmt in FORMATS.values()})
 OF_WEIGHTS = (factors.vector, factors.further, factors.matrix)
-OF_PLACE = (factors.core, factors.launch, factors.step, factors.link, factors.sequence)
+OF_PLACE = (factors.core, factors.launch, factors.step, factors.link, factors.sequence, factors.fill, factors.submit)
 
 
 def places():
@@ -43,6 +43,8 @@ def quantities(at):
     yield from (listed(at, fmt) for listed in OF_WEIGHTS for fmt in FAMILIES)
     yield from (factors.bandwidth(at, fmt, is_expert) for fmt in FAMILIES for is_expert in (False, True))
     yield from (factors.cached(at, packed, state) for packed in (False, True) for state in (False, True))
+    yield from (factors.attended(at, packed, state) for packed in (False, True) for state in (False, True))
+    yield from (factors.matrix(at, fmt, True) for fmt in FAMILIES)
     yield from (factors.attention(at, packed) for packed in (False, True))
 
 
@@ -100,12 +102,14 @@ def test_no_kernel_reaches_more_than_there_is():
             found = (
                 kernels.bandwidth_share(fmt, True), kernels.bandwidth_share(fmt, False), kernels.vector_share(fmt),
                 kernels.further_cost(fmt), kernels.matrix_share(fmt, False), kernels.attention_share(fmt),
+                kernels.matrix_share(fmt, True), kernels.attended_share(fmt, False), kernels.attended_share(fmt, True),
                 kernels.cache_share(fmt, True), kernels.cache_share(fmt, False),
             )  # fmt: skip
             assert all(0 < each <= 1 for each in found), (at, fmt.name)
         assert (
             min(kernels.launch_s, kernels.step_s, kernels.sequence_s, kernels.core_bytes_per_s, kernels.link_scale) > 0
         )
+        assert kernels.fill_tokens > 0 <= kernels.submit_s
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,11 @@ def test_groups_are_told_from_the_most_particular():
         "all CPUs",
         "all devices",
     )
+    assert groups_of(CARD, 1, True) == (
+        "consumer GPUs, reading prompts",
+        "GPUs, reading prompts",
+        "all devices, reading prompts",
+    )
     apple = {kind: Place(kind, "metal", "apple-m2", "apple", "apple", "mlx", "mlx") for kind in ("cpu", "gpu")}
     assert groups_of(apple["cpu"], 1)[0] == "Apple's CPUs, one sequence" != groups_of(apple["gpu"], 1)[0]
 
@@ -45,6 +50,14 @@ def test_a_forecast_takes_the_first_group_that_is_known(monkeypatch, known, batc
     found = within(CARD, batch)
     assert found.group == told
     assert (found.rows, found.errors[0]) == ((100, 0.1) if known else (0, 0.5))
+
+
+def test_prompts_have_groups_of_their_own(monkeypatch):
+    """However well decoding is known."""
+    names = ("GPUs, reading prompts", "consumer GPUs, one sequence", "all GPUs")
+    monkeypatch.setattr(spread, "_known", lambda: {name: group(name, 0.1) for name in names})
+    assert within(CARD, 1, True).group == "GPUs, reading prompts"
+    assert within(BOARD, 1, True).group == "no published measurement"
 
 
 def test_shipped_groups_rest_on_enough():

@@ -19,6 +19,10 @@ n_devices = option(
     metavar="INTEGER",
     help="So many of a device hold a model together, as in 2xrtx-3090. [default: 1]",
 )
+parallel = option(
+    "--parallel",
+    help="How they share it: tensor, layer, expert, data, or pipeline2xtensor4. [default: as the runtime does]",
+)
 measured = option("--measured", metavar="FILE", help="Measurements to show, of validate --json, llama-bench or a CSV.")
 picture = option("--plot", metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
 speculate = option(

@@ -20,7 +20,8 @@ def source_of(bases: Sequence[Scenario], *more: str) -> str:
         names = kinds.setdefault(figure.origin, [])
         if base.hardware.name not in names:
             names.append(base.hardware.name)
-    if any(base.hardware.n_devices > 1 and base.runtime.split == "tensors" for base in bases):
+    several = [base.hardware for base in bases if base.hardware.layout.n_at_once > 1]
+    if any(not hardware.links_among(hardware.n_devices) for hardware in several):
         more = (*more, "what devices tell each other left out: an upper bound")
     known = "; ".join(kind if len(kinds) == 1 else f"{kind} for {listed(names)}" for kind, names in kinds.items())
     told = ", ".join(text for text in (f"forecast for {runtimes}", *more, f"memory bandwidth {known}") if text)
