@@ -96,6 +96,10 @@ def told_fit(point: Speculated) -> str:
 
 def speculation_record(point: Speculated) -> dict[str, Any]:
     """One point as plain numbers; rates of what does not fit are None."""
+    parts = [
+        {"name": part.own_label, "memory_bytes": needed, "memory_limit_bytes": limit}
+        for part, needed, limit in point.held
+    ]
     return {
         "kind": point.speculation.kind,
         "drafted": point.drafted,
@@ -104,6 +108,7 @@ def speculation_record(point: Speculated) -> dict[str, Any]:
         "fits": point.fits,
         "memory_bytes": point.memory_bytes,
         "memory_limit_bytes": point.memory_limit_bytes,
+        **({"parts": parts} if len(parts) > 1 else {}),
         "seconds_per_step": _known(point.seconds_per_step),
         "seconds": {
             "verify": point.verify_s,

@@ -27,6 +27,7 @@ ROW_HEAD = (
     "error",
 )
 GROUPS = ("drafted", "hardware", "model")
+FEWEST_IN_DOCS = 3  # of a group: one pair tells of itself
 
 
 def print_speculations(found: SpeculationScore, n_worst: int) -> None:
@@ -41,6 +42,15 @@ def print_speculations(found: SpeculationScore, n_worst: int) -> None:
         print_line(f"The {counted(len(worst), 'speed-up')} furthest off:")
         print_table(list(ROW_HEAD), [_cells(row) for row in worst], left=ROW_HEAD[:5], spared=("runtime", "weights"))
         print()
+
+
+def speculation_table(found: SpeculationScore) -> tuple[list[str], list[list[str]]]:
+    """The same as the docs hold it: of the groups that say more than one pair does."""
+    kinds = {"mixtures of experts": True, "others": False}
+    groups = [("all", found), *((label, found.by("is_mixture").get((value,))) for label, value in kinds.items())]
+    groups += [(str(value), each) for field in GROUPS[:2] for (value,), each in found.by(field).items()]
+    rows = [_summary(label, each) for label, each in groups if each and len(each.rows) >= FEWEST_IN_DOCS]
+    return list(HEAD), rows
 
 
 def told_speculations(found: SpeculationScore) -> list[str]:

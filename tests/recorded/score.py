@@ -3,7 +3,7 @@
     python tests/recorded/score.py
 
 That is for a change which is meant: it writes simulator/measured/score.json, from which the report quotes and which the test
-of errors compares with, the tables of README.md and docs/accuracy.md, and the pictures of examples/published.py.
+of errors compares with, the tables of README.md, docs/accuracy.md and docs/speculation.md, and the pictures of examples/published.py.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from simulator.report.charts.errors import errors_chart, scatter_chart  # noqa: 
 from simulator.report.drawing.picture import save_chart  # noqa: E402
 from simulator.report.scored import as_markdown, group_table, headline_table, short_table  # noqa: E402
 from simulator.report.scored_record import scored_record  # noqa: E402
+from simulator.report.speculation_score import speculation_table  # noqa: E402
 from simulator.spec.library import SCORE  # noqa: E402
 
 IN_DOCS = ("runtime", "device class", "format", "batch", "context", "ran on")
@@ -43,6 +44,7 @@ def quoted(found: Scored) -> dict[str, list[str]]:
     return {
         "README.md": [as_markdown(*short_table(found))],
         "docs/accuracy.md": [as_markdown(*headline_table(found)), *(as_markdown(*each) for each in groups)],
+        "docs/speculation.md": [as_markdown(*speculation_table(found.speculated))],
     }
 
 
