@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.forecast.scenario import Scenario, scenario
-from simulator.importers.records import Published, Unusable
+from simulator.importers.records import NO_HOST, Published, Unusable
 from simulator.spec.hardware import Hardware
 from simulator.spec.runtime import Runtime, load_runtime
 
@@ -22,6 +22,8 @@ def scenario_of(each: Published, device: Hardware | None, runtime: Runtime) -> S
         raise Unusable("the device is not stated")
     if each.ran_on and each.ran_on != device.kind:
         raise Unusable(f"ran on the {each.ran_on.upper()}, {device.name} is a {device.kind.upper()}")
+    if each.split and device.host is None:
+        raise Unusable(NO_HOST)
     return scenario(
         each.loaded,
         device.with_all_memory(),  # it ran: whoever measured may have had the system give more than it does by default
@@ -29,5 +31,6 @@ def scenario_of(each: Published, device: Hardware | None, runtime: Runtime) -> S
         routing=each.routing or None,
         cache=each.cache,
         runtime=runtime,
-        threads=each.threads if device.kind == "cpu" else None,
+        threads=each.threads if device.kind == "cpu" or each.split else None,
+        placement=each.split.placement(each.loaded.model) if each.split else None,
     )
