@@ -38,7 +38,7 @@ def _that_did(each: Published, device: Hardware) -> Hardware:
     if each.split:
         if device.host is None:
             raise Unusable(NO_HOST)
-        if len(device.parts) > 2:  # noqa: PLR2004 - GPUs alike, and their host
+        if len(device.parts) > 2:  # GPUs alike, and their host
             raise Unusable(f"{SPLIT} and several kinds of GPUs")
         return device
     if device.host is not None:
