@@ -15,6 +15,7 @@ rtx-3090,llama-3-8b,q4_k_m,1,512,130,vllm
 
 
 def csv_of(*changes):
-    """A collection with a row for each of these changes of the row above."""
-    rows = [ROW | each for each in changes]
-    return "\n".join([HEAD, *(",".join(row.values()) for row in rows)]) + "\n"
+    """A collection with a row for each of these changes of the row above, and their further columns."""
+    columns = dict.fromkeys([*ROW, *(name for each in changes for name in each)], "")
+    rows = [columns | ROW | each for each in changes]
+    return "\n".join([",".join(columns), *(",".join(row.values()) for row in rows)]) + "\n"

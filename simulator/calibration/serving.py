@@ -25,9 +25,9 @@ from simulator.spec.serving import Scheduling, Serving, Traffic
 
 # Before any measurement: the median, and the standard deviation of the logarithm. An operation of a plain graph is one or two calls of
 # PyTorch from Python, at some 10 us each; a layer of experts some tens; a request goes through HTTP and a tokenizer.
-PRIORS = {"request_ms": (10.0, 1.0), "eager_us": (20.0, 0.8), "eager_experts_us": (500.0, 0.8), SCALE: (1.0, 0.5)}
+PRIORS = {"request_ms": (10.0, 0.7), "eager_us": (20.0, 0.8), "eager_experts_us": (500.0, 0.8), SCALE: (1.0, 0.5)}
 RUNTIMES = ("sglang", "tensorrt-llm", "vllm")
-OWN_SPREAD = 0.7  # of one runtime's beside those of all
+OWN_SPREAD = 0.4  # of one runtime's beside those of all
 STEPS = (0.6, 0.3, 0.3, 0.15)  # of logarithms, one size after the other
 MOST_OFF = 0.7  # of ln(forecast / measured), beyond which a row pulls no harder
 PRIOR_WEIGHT = 0.005  # of a parameter one standard deviation off, beside the mean of what rows are off
@@ -115,7 +115,7 @@ def _fit_all(cases: Sequence[Case], wanted: Collection[str] = RUNTIMES) -> dict[
     """What each of the *wanted* runtimes takes: the more like all of them, the less is known of it."""
     chosen = [each for each in cases if each.traffic.concurrency <= MOST_USERS]
     by_runtime = {name: _spread([each for each in chosen if each.runtime == name]) for name in RUNTIMES}
-    everything = [each for some in by_runtime.values() for each in some[:: len(by_runtime)]]
+    everything = [each for some in by_runtime.values() for each in some]
     common = _fit(everything, PRIORS)
     own = {name: (common[name], OWN_SPREAD) for name in PARAMETERS} | {SCALE: PRIORS[SCALE]}
     found = {name: _fit(by_runtime[name], own) for name in RUNTIMES if name in wanted}

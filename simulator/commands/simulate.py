@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, option, subcommand
+from simulator.commands.line.split import split_asked, split_options
 from simulator.commands.line.values import number, parse_grid, single_count
 from simulator.commands.requests import Asked, depths_of, forecasts
 from simulator.errors import InputError, printable
@@ -51,6 +52,7 @@ BATCHES = "1..32*2"
 @options.draft_weights
 @options.n_devices
 @options.parallel
+@split_options
 @option("--ram", type=number, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
 @options.interval
 @options.json_file
@@ -72,7 +74,7 @@ def command(
     interval: int | None,
     json: str | None,
     plot: str | None,
-    **assumed: Any,  # cache, runtime, threads, routing, sparsity, devices, parallel, ram, storage: as `scenario` takes them
+    **assumed: Any,  # cache, runtime, threads, routing, sparsity, devices, parallel, ram, storage: as `scenario` takes them; splits
 ) -> None:
     """Forecast tokens per second of MODEL on HARDWARE."""
     texts = {"batch": batch, "context": context, "weights": weights, "cache": assumed["cache"]}
@@ -81,7 +83,7 @@ def command(
     texts |= {"parallel": assumed["parallel"], "storage": assumed["storage"]}
     options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "density": density, "json": json})
     speculation = _speculation(speculate, draft, draft_weights, density)
-    wide = options.parse_coverage(interval)
+    wide, placement = options.parse_coverage(interval), split_asked(assumed)
     picture = _picture(plot, json)
     if plot is not None and density is not None:
         raise InputError("--density gives a distribution for each point, which has no picture: leave --plot out")
@@ -92,7 +94,12 @@ def command(
     if request:
         batches, contexts = [1], depths_of(request)
     names = _formats(weights, len(batches) * len(contexts))
-    shared = {**assumed, "batch": min(batches), "context": max(contexts) if request else min(contexts)}
+    shared = {
+        **assumed,
+        "placement": placement,
+        "batch": min(batches),
+        "context": max(contexts) if request else min(contexts),
+    }
     bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
     requests = forecasts(bases, request) if request else []
     _report([(base, sweep(base, batches, contexts)) for base in bases], density, wide, json, requests, speculation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.forecast.scenario import Scenario, scenario
-from simulator.importers.records import Published, Unusable
+from simulator.importers.records import NO_HOST, SPLIT, Published, Unusable
 from simulator.spec.hardware import Hardware
 from simulator.spec.runtime import Runtime, load_runtime
 
@@ -20,8 +20,7 @@ def scenario_of(each: Published, device: Hardware | None, runtime: Runtime) -> S
     device = each.hardware or device
     if device is None:
         raise Unusable("the device is not stated")
-    if each.ran_on and each.ran_on != device.kind:
-        raise Unusable(f"ran on the {each.ran_on.upper()}, {device.name} is a {device.kind.upper()}")
+    device = _that_did(each, device)
     return scenario(
         each.loaded,
         device.with_all_memory(),  # it ran: whoever measured may have had the system give more than it does by default
@@ -29,5 +28,21 @@ def scenario_of(each: Published, device: Hardware | None, runtime: Runtime) -> S
         routing=each.routing or None,
         cache=each.cache,
         runtime=runtime,
-        threads=each.threads if device.kind == "cpu" else None,
+        threads=each.threads if device.kind == "cpu" or each.split else None,
+        placement=each.split.placement(each.loaded.model) if each.split else None,
     )
+
+
+def _that_did(each: Published, device: Hardware) -> Hardware:
+    """The parts of a machine that did what was measured."""
+    if each.split:
+        if device.host is None:
+            raise Unusable(NO_HOST)
+        if len(device.parts) > 2:  # GPUs alike, and their host
+            raise Unusable(f"{SPLIT} and several kinds of GPUs")
+        return device
+    if device.host is not None:
+        device = device.host if each.ran_on == "cpu" else device.without_host()
+    if each.ran_on and each.ran_on != device.kind:
+        raise Unusable(f"ran on the {each.ran_on.upper()}, {device.name} is a {device.kind.upper()}")
+    return device

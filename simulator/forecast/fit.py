@@ -10,6 +10,7 @@ import numpy as np
 
 from simulator.forecast.decode import cache_bytes_held
 from simulator.forecast.held import cache_bytes_on_devices, weight_bytes_on_devices
+from simulator.forecast.working_memory import working_memory
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model, StoredTensor, looked_up_bytes, store, store_of, weight_bytes
 from simulator.spec.placement import Placement
@@ -26,7 +27,7 @@ class Held:
     part: Hardware
     weight_bytes: float
     cache_bytes: Any
-    scratch_bytes: float
+    scratch_bytes: Any
     limit_bytes: float  # what the runtime can have there
     mapped_bytes: float = 0.0  # of the weights, those that a drive gives again whenever they are missing
 
@@ -50,6 +51,7 @@ def memory_of_parts(
     model: Model, load: Workload, runtime: Runtime, hardware: Hardware, placement: Placement | None = None
 ) -> tuple[Held, ...]:
     """What each part of the machine must hold, in their order."""
+    scratch: list[Any] = [runtime.scratch_bytes(model.vocab), *(0.0 for _ in hardware.beside)]
     if placement is None:
         elsewhere = bytes_elsewhere(model, load, runtime, hardware)
         held = weight_bytes_on_devices(model, load.weights, hardware.layout, runtime)
@@ -59,7 +61,8 @@ def memory_of_parts(
             weights[-1] += elsewhere
     else:
         weights, caches = _placed(model, load, runtime, hardware, placement)
-    scratch = [runtime.scratch_bytes(model.vocab), *(0.0 for _ in hardware.beside)]
+        if runtime.scratch_of_graph and not placement.is_whole:
+            scratch = working_memory(model, load, runtime, hardware, placement)
     limits = [memory_limit(part, runtime) for part in hardware.parts]
     mapped = [
         held - repacked_bytes(model, load, runtime, part, placement, place) if is_mapped(part) else 0.0

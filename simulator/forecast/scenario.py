@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from simulator.errors import InputError, printable
+from simulator.forecast.fastest import Trials, fastest
 from simulator.forecast.fit import Held, memory_limit, memory_of_parts
 from simulator.forecast.from_storage import reading, told_unpacked
 from simulator.forecast.parallel import check_layout, layout_of
-from simulator.forecast.placing import usual_placement
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.software import cache_of, cache_told, check_format, formats_suited, that_loads, told_strange
+from simulator.forecast.split_options import SplitOptions, as_asked
+from simulator.forecast.step import placed_seconds
 from simulator.importers.dialects import meant, meant_of_cache
 from simulator.importers.open import load_model, load_routing
 from simulator.spec.arguments import between, counts, expect, expect_path, whole
@@ -88,6 +90,19 @@ class Scenario:
             replace(other, placement=None) if self.placed_for else other, self.placed_for or (1, DEFAULT_CONTEXT)
         )
 
+    def trials(self, batch: int, context: int) -> Trials:
+        """How other placements of it on its machine are tried."""
+        load = replace(self.load, batch=batch, context=context)
+
+        def seconds(placement: Placement) -> float:
+            return float(placed_seconds(self.loaded.model, self.hardware, self.runtime, load, placement))
+
+        def held(placement: Placement) -> tuple[Held, ...]:
+            return memory_of_parts(self.loaded.model, load, self.runtime, self.hardware, placement)
+
+        crosses = self.runtime.uses_host == "crosses"
+        return Trials(self.loaded.model, self.hardware, load.weights, held, seconds, crosses)
+
     def memory_bytes(self, batch: Any, context: Any):
         """Bytes of all that."""
         return sum(each.needed_bytes for each in self.held(batch, context))
@@ -125,7 +140,7 @@ def scenario(
     devices: int | None = None,
     parallel: str | Layout | None = None,
     ram: float | None = None,
-    placement: Placement | None = None,
+    placement: Placement | SplitOptions | None = None,
     storage: str | None = None,
     batch: int = 1,
     context: int = DEFAULT_CONTEXT,
@@ -135,7 +150,7 @@ def scenario(
     Args:
         parallel: how several devices share the model, as `parse_parallel` reads it; None: as the runtime usually does.
         ram: GiB of memory of the host, or of a device that is a CPU; None: as its file has it.
-        placement: of the model on the parts of a machine; None: on its GPUs as much as fits there, the rest in RAM.
+        placement: of the model on the parts of a machine, or llama.cpp's options for it; None: the fastest that fits.
         storage: drive from which weights are read that RAM has no room for: `nvme`, GB/s, `auto`; None: all must fit.
 
     InputError says in a sentence what cannot be used, and why.
@@ -160,7 +175,8 @@ def scenario(
     device = reading(device, software, load, storage, None if routing is None else load.routing)
     smallest = whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT)
     told = cache_told(loaded, cache, load)
-    base = Scenario(loaded, device, software, load, passed_over=why_not_usual, remarks=told, placement=placement)
+    asked = as_asked(placement, loaded.model, device, software)
+    base = Scenario(loaded, device, software, load, passed_over=why_not_usual, remarks=told, placement=asked)
     if weights is not None:
         chosen, remark = _meant(weights, base) if isinstance(weights, str) else (weights, "")
         expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
@@ -189,11 +205,8 @@ def _placed(base: Scenario, smallest: tuple[int, int]) -> Scenario:
 def _with_placement(base: Scenario, smallest: tuple[int, int]) -> Scenario:
     """With the placement that is usual for its machine, where nobody named one; InputError for one of another model."""
     if base.placement is None:
-
-        def fits(placement: Placement) -> bool:
-            return bool(replace(base, placement=placement).fits(*smallest))
-
-        chosen = usual_placement(base.loaded.model, base.hardware, base.runtime.uses_host == "crosses", fits)
+        with base._naming_formats():
+            chosen = fastest(base.trials(*smallest))
         return replace(base, placement=chosen, placed_for=smallest if chosen else None)
     n_layers, n_parts = len(base.loaded.model.stack), len(base.hardware.parts)
     named = {*base.placement.layers, base.placement.head, *base.placement.apart.values()}

@@ -22,7 +22,7 @@ def layer_split(model: Model, parts: Sequence[Hardware], shares: Sequence[float]
         each = [part.usable_bytes / part.n_devices for part in parts for _ in range(part.n_devices)]
     else:
         each = _checked(shares, len(devices))
-    return tuple(devices[place] for place in _by_shares(len(model.stack) + 1, each))
+    return tuple(devices[place] for place in by_shares(len(model.stack) + 1, each))
 
 
 def _checked(shares: Sequence[float], n_devices: int) -> list[float]:
@@ -36,7 +36,7 @@ def _checked(shares: Sequence[float], n_devices: int) -> list[float]:
     return list(shares)
 
 
-def _by_shares(n_items: int, shares: Sequence[float]) -> tuple[int, ...]:
+def by_shares(n_items: int, shares: Sequence[float]) -> tuple[int, ...]:
     """The device of each item in a row: the first whose sum of shares up to it lies beyond the part that stands before it.
 
     In 32-bit floats, as llama.cpp computes it: at a border that falls on a layer they decide.
@@ -50,7 +50,7 @@ def _by_shares(n_items: int, shares: Sequence[float]) -> tuple[int, ...]:
 
 def equal_split(n_layers: int, n_devices: int) -> tuple[int, ...]:
     """Layers of each of so many equal devices as llama.cpp divides them: the head counts as one more layer."""
-    found = _by_shares(n_layers + 1, [1.0] * n_devices)[:-1]
+    found = by_shares(n_layers + 1, [1.0] * n_devices)[:-1]
     return tuple(found.count(device) for device in range(n_devices))
 
 

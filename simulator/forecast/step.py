@@ -290,12 +290,32 @@ def time_step(
     else:
         timed = time_placed(model, hardware, runtime, load, ops, placement)
         ceiling_s = ceiling_placed(hardware, runtime, load, ops, placement)
+    timed = _corrected(model, hardware, runtime, load, timed, placement)
+    return Step(model, hardware, runtime, load, timed, ceiling_with_waits(ceiling_s, timed, hardware))
+
+
+def placed_seconds(model: Model, hardware: Hardware, runtime: Runtime, load: Workload, placement: Placement) -> Any:
+    """Seconds of a step, and nothing else of it: for many placements, one after the other."""
+    ops = decode_ops(model, load, runtime.cache_rules.on(hardware), placement)
+    timed = time_placed(model, hardware, runtime, load, ops, placement)
+    timed = _corrected(model, hardware, runtime, load, timed, placement)
+    return Step(model, hardware, runtime, load, timed, np.nan).seconds
+
+
+def _corrected(
+    model: Model,
+    hardware: Hardware,
+    runtime: Runtime,
+    load: Workload,
+    timed: tuple[TimedOp, ...],
+    placement: Placement | None,
+) -> tuple[TimedOp, ...]:
+    """By what was measured of the model on the device itself, and with what waits for a drive."""
     learned = learned_with(hardware, runtime)
     if learned and model.name in learned.models:
         scale = learned.scale(model.name)
         timed = tuple(each if each.op.message or each.op.place else each.times(scale) for each in timed)
-    timed = with_waits(timed, model, hardware, runtime, load, placement)
-    return Step(model, hardware, runtime, load, timed, ceiling_with_waits(ceiling_s, timed, hardware))
+    return with_waits(timed, model, hardware, runtime, load, placement)
 
 
 def _together(

@@ -17,7 +17,6 @@ from simulator.importers.fed import routing_of
 from simulator.importers.open import load_named
 from simulator.importers.records import (
     MAX_ROWS,
-    SPLIT,
     Measurements,
     Processor,
     Published,
@@ -26,6 +25,7 @@ from simulator.importers.records import (
     cache_format,
     collect,
 )
+from simulator.importers.stated_split import HYBRID, split_of
 from simulator.importers.weights import Sizes, formats_of, stated_sizes
 from simulator.spec.hardware import Hardware
 from simulator.spec.library import look_up, shelf
@@ -157,6 +157,7 @@ def measurement(
     assumed[:0] = choice.assumed
     _refuse_unknown_links(device, runtime)
     _refuse_another_split(record, runtime)
+    split = split_of(record, choice.loaded, device, runtime)
     rate, batch = record.rate("tokens_per_s"), _stated(record, "batch", MAX_BATCH)
     return Published(
         id=record.id,
@@ -175,6 +176,7 @@ def measurement(
         api=_api(record.text("backend").lower()) if ran_on == "gpu" else "",
         date=_date(record.text("date")),
         flash_attention=_flash_attention(record),
+        split=split,
         assumed=tuple(assumed),
         origin=record.origin,
     )
@@ -182,7 +184,7 @@ def measurement(
 
 def _api(backend: str) -> str:
     """What drove a GPU; empty where a row says no more than that one ran."""
-    return {"gpu": "", "hip": "rocm"}.get(backend, backend)
+    return {"gpu": "", "hybrid": "", "hip": "rocm"}.get(backend, backend)
 
 
 def _date(text: str) -> str:
@@ -214,7 +216,7 @@ def _refuse_unusable(record: Record) -> None:
 
 
 def _refuse_other_kinds(record: Record) -> None:
-    mode, known = record.text("mode"), ("", "single", "tensor-parallel", "distributed", "layer-split")
+    mode, known = record.text("mode"), ("", "single", "tensor-parallel", "distributed", "layer-split", HYBRID)
     if mode not in known:
         raise Unusable(f"mode {printable(mode)}, only {', '.join(known[1:])} are forecast")
 
@@ -244,8 +246,8 @@ def _refuse_another_split(record: Record, runtime: Runtime) -> None:
 
 
 def _ran_on(backend: str) -> Processor:
-    if backend in ("hybrid", "npu"):
-        raise Unusable(SPLIT if backend == "hybrid" else "on an NPU, which is not forecast")
+    if backend == "npu":
+        raise Unusable("on an NPU, which is not forecast")
     return "cpu" if backend == "cpu" else "gpu" if backend else ""
 
 
@@ -259,6 +261,8 @@ def _chosen_device(name: str, chosen: Hardware | None) -> Hardware | None:
 def _is_of(name: str, device: Hardware) -> bool:
     """Whether a name is, or may be, that of a device, and of as many of it."""
     own = (device.name, *device.aliases)
+    if device.beside:
+        return is_same(name, device.label)
     if any(is_same(name, with_count(device.count, each)) for each in own):
         return True
     count, one = _counted(name)
@@ -297,9 +301,15 @@ def _device_of_several(name: str, ran_on: Processor) -> tuple[Hardware, tuple[st
         if any(is_same(one, each) for each in device.stands_for):
             return device, (f"{name} taken for {device.name}, the one that most are sold as",)
     if len(meant) < 2 or len({_without_size(each) for each in meant}) > 1:
-        return _named(_device_called, "hardware", name), ()
+        return _named(_device_called, "hardware", _part_without_file(name)), ()
     device = max(meant, key=lambda each: each.main_memory.capacity_bytes)
     return device, (f"memory of the {name} not stated: {device.name}",)
+
+
+def _part_without_file(name: str) -> str:
+    """Of a machine's parts the first that no file is of; the name itself of anything else."""
+    parts = [part.strip() for part in name.split("+")]
+    return next((part for part in parts if part and _device_called(part) is None), name)
 
 
 def _beside(device: Hardware, ran_on: Processor) -> Hardware:

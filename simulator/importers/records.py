@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from simulator.errors import InputError, describe, printable
+from simulator.importers.in_ram import Split
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Loaded
 from simulator.spec.quant import parse_cache_format
@@ -19,6 +20,7 @@ MAX_SPREAD = 10.0  # of a standard deviation over the rate
 
 # Reasons that several readers, or several judges, give.
 SPLIT = "weights split between GPU and CPU memory"
+NO_HOST = f"{SPLIT}, and the CPU is not named: a machine is written as rtx-3090+ryzen-7950x"
 DOES_NOT_FIT = "does not fit in the device's memory, as it is counted here"  # so there is no forecast to set beside it
 
 Processor = Literal["cpu", "gpu", ""]
@@ -68,6 +70,7 @@ class Published:
     api: str = ""  # that a GPU was driven by: cuda, rocm, vulkan, metal, sycl
     date: str = ""  # 2024-05 or 2024-05-17
     flash_attention: bool | None = None  # None: not stated
+    split: Split | None = None  # what lay in RAM beside a GPU; None: nothing, or only one memory
     assumed: tuple[str, ...] = ()
     origin: Origin = UNSTATED
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from simulator.errors import InputError, printable
 from simulator.importers.dialects import meant
+from simulator.importers.in_ram import Split, by_fit
 from simulator.importers.open import load_named
 from simulator.importers.records import MAX_ROWS, Origin, Record, Skipped, Unusable
 from simulator.importers.sizes import CLOSE, Choice, parse, suits, with_formats
 from simulator.spec.hardware import Hardware
-from simulator.spec.layers.ffn import Experts
-from simulator.spec.layers.layer import Layer
 from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded, Model, weight_bytes
@@ -32,51 +31,6 @@ NEEDED_COLUMNS = (
 SPLIT_MODE = "hybrid-offload"  # the mode of such rows, as collections of decodes call it
 MAX_LAYERS = 1_000  # of llama.cpp's patterns for single layers
 HOST = "laptop-ddr5"  # what stands beside the GPU of a laptop whose CPU is not named
-
-
-@dataclass(frozen=True)
-class Split:
-    """Which layers of a model lie in RAM, by their indices."""
-
-    whole: tuple[int, ...] = ()  # with all that is theirs
-    experts: tuple[int, ...] = ()  # their experts alone
-
-    @property
-    def is_any(self) -> bool:
-        """Whether anything lies there."""
-        return bool(self.whole or self.experts)
-
-
-def by_flags(model: Model, gpu_layers: int | None, n_cpu_moe: int = 0) -> Split:
-    """What `-ngl` and `--n-cpu-moe` leave in RAM: the first layers; None: all on the GPU.
-
-    The output counts as the last of the layers that -ngl counts (`llama_model::load_tensors`, llama.cpp b11549).
-    """
-    n_layers = len(model.stack)
-    n_whole = 0 if gpu_layers is None else max(n_layers + 1 - gpu_layers, 0)
-    first = range(min(n_whole, n_layers))
-    experts = (index for index, layer in enumerate(model.stack[:n_cpu_moe]) if index >= n_whole and _is_mixture(layer))
-    return Split(tuple(first), tuple(experts))
-
-
-def by_fit(model: Model, gpu_layers: int | None, n_patterns: int) -> Split:
-    """What llama-fit-params leaves in RAM: `-ngl` and so many patterns of `-ot`, of which the last names no layer.
-
-    It fills from the back, and counts the output, which no pattern can move, as if it stood before the layers that it names: 40
-    patterns for 40 layers are those of blk.1 to blk.40, so the experts of blk.0 stay on the GPU (common/fit.cpp of b11549; the
-    options that it printed stand in scan-cache.json of github.com/ghost91-/llama-bench). Of the first layer that is named it may
-    keep a part, which its row does not say; the experts of that count as in RAM.
-    """
-    n_layers = len(model.stack)
-    if n_patterns > n_layers or (gpu_layers is not None and gpu_layers > n_layers + 1):
-        raise Unusable(f"names more layers than the {n_layers} of the model")
-    first = n_layers + 1 - n_patterns
-    experts = (index for index in range(first, n_layers) if _is_mixture(model.stack[index]))
-    return Split(by_flags(model, gpu_layers).whole, tuple(experts))
-
-
-def _is_mixture(layer: Layer) -> bool:
-    return isinstance(layer.ffn, Experts)
 
 
 @dataclass(frozen=True)
@@ -192,7 +146,11 @@ def _host(record: Record, gpu: Hardware, assumed: list[str]) -> Hardware:
 def _split(record: Record, model: Model) -> Split:
     layers = record.text("gpu_layers").lower()
     on_gpu = None if layers == "all" else record.count("gpu_layers", 0, MAX_LAYERS)
-    return by_fit(model, on_gpu, record.count("layers_with_experts_in_ram", 0, MAX_LAYERS, default=0))
+    n_patterns = record.count("layers_with_experts_in_ram", 0, MAX_LAYERS, default=0)
+    n_layers = len(model.stack)
+    if n_patterns > n_layers or (on_gpu or 0) > n_layers + 1:
+        raise Unusable(f"names more layers than the {n_layers} of the model")
+    return by_fit(model, on_gpu, n_patterns)
 
 
 # ---- formats ----

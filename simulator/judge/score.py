@@ -190,6 +190,7 @@ def shared_by(each: Published, hardware: Hardware | None) -> Hashable:
         each.api,
         tuple(bool(each.date) and each.date < month for month in _turns(each.runtime)),
         each.flash_attention,
+        each.split,
     )
 
 
@@ -209,9 +210,14 @@ def _forecast_group(
         points = base.at(np.array([each.batch for each in group]), np.array([each.context for each in group]))
     except (InputError, Unusable) as reason:
         return [Skipped(each.id, str(reason), each.origin) for each in group]
-    device = (group[0].hardware or hardware).arranged(base.hardware.layout)
-    usual = memory_limit(device, base.runtime)
-    return _rows(group, base, points, usual)
+    return _rows(group, base, points, _usual_memory(group[0].hardware or hardware, base))
+
+
+def _usual_memory(hardware: Hardware, base: Scenario) -> float:
+    """Bytes that the parts of a machine that take part give where nobody told them otherwise."""
+    device = hardware.arranged(base.hardware.layout)
+    taking_part = {part.name for part in (base.hardware.parts if base.placement else (base.hardware,))}
+    return sum(memory_limit(part, base.runtime) for part in device.parts if part.name in taking_part)
 
 
 def _runtime(
@@ -243,7 +249,7 @@ def _rows(group: list[Published], base: Scenario, points: Prediction, usual: flo
             Row(
                 id=each.id,
                 model=base.loaded.model.name,
-                hardware=base.hardware.name,
+                hardware=base.hardware.label if base.hardware.beside else base.hardware.name,
                 device_class=base.hardware.device_class,
                 runtime=base.runtime.name,
                 weights=base.load.weights.name,

@@ -7,7 +7,6 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -17,11 +16,10 @@ from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, scenario
 from simulator.importers.records import DOES_NOT_FIT, Skipped, Unusable
-from simulator.importers.split import Split, SplitPublished
+from simulator.importers.split import SplitPublished
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import join
 from simulator.spec.model import Model
-from simulator.spec.placement import Placement
 from simulator.spec.routing import Popular, Routing, Uniform
 from simulator.spec.runtime import Runtime
 
@@ -30,7 +28,6 @@ WHATS: tuple[What, ...] = ("decode", "prompt")
 Fitted = Callable[[Runtime, str, str], Runtime]  # the runtime to judge by, of the device and the model that are judged
 # How much more often the most popular expert is chosen than the least one, as a logarithm, by the random tokens that llama-bench reads.
 SKEW = 10.0
-IN_RAM = 1  # the host's place among the parts of a machine with one GPU
 
 
 @dataclass(frozen=True)
@@ -251,7 +248,7 @@ def _scenario(each: SplitPublished, fitted: Fitted | None) -> Scenario:
         machine_of(each),
         weights=each.weights,
         runtime=runtime,
-        placement=placement_of(model, each.split) if each.split.is_any else None,
+        placement=each.split.placement(model) if each.split.is_any else None,
     )
 
 
@@ -259,20 +256,6 @@ def machine_of(each: SplitPublished) -> Hardware:
     """The GPU, with the CPU where anything lies in its memory; it ran, so nothing is held back."""
     gpu = each.hardware.with_all_memory()
     return join([gpu, each.host.with_all_memory()], each.machine) if each.split.is_any else gpu
-
-
-def placement_of(model: Model, split: Split) -> Placement:
-    """Layers and experts of a split on the two parts of a machine."""
-    layers = tuple(IN_RAM if index in set(split.whole) else 0 for index in range(len(model.stack)))
-    apart = {
-        (index, tensor.role): IN_RAM
-        for layer, indices, tensors in model.shapes[1:]
-        for index in set(indices) & set(split.experts)
-        for tensor in tensors
-        if tensor.copies > 1
-    }
-    head = 0 if len(split.whole) < len(layers) else IN_RAM
-    return Placement(layers, head, MappingProxyType(apart))
 
 
 def _prompt(base: Scenario, each: SplitPublished) -> Prediction:

@@ -45,7 +45,7 @@ def told_split(found: SplitScore) -> list[str]:
             near = sum(each.lost <= NEAR for each in choices)
             furthest = max(choices, key=lambda each: each.lost)
             told.append(
-                f"of {counted(len(choices), 'file')} that were run with several splits, the one forecast as the fastest for a {what} is "
+                f"of {counted(len(choices), 'file')} run with several splits, the one forecast as the fastest for a {what} is "
                 f"within {NEAR:.0%} of the fastest measured in {near:,}; furthest: {_told_choice(furthest, what)}"
             )
     return told

@@ -126,11 +126,18 @@ _MEASURED: dict[str, tuple[float, float]] = {
     "bandwidth/experts/tensorrt-llm/gpu": (1.1, 0.1),
     # Products of 1,024 to 8,192 tokens: 74 to 80 % of the peak on hopper, 73 to 83 % on sm_80, 59 to 68 % on blackwell-hbm.
     "matrix/vllm/gpu": (1.85, 0.1), "matrix/sglang/gpu": (1.8, 0.1), "matrix/tensorrt-llm/gpu": (1.85, 0.1),
-    # Layers of experts with 4,097 to 20,480 tokens, over what that says: in blocks of fp8 1.7 to 4 times as long with vLLM, 1.4 to 2.1 with
-    # SGLang, 1.6 to 2.4 with TensorRT-LLM; nvfp4 1.3, 1.1 and 1.8; bf16 1.3 to 1.9, 1.3 to 1.9 and 1.3 to 1.5.
-    "matrix/experts/vllm/gpu/packed": (0.5, 0.4), "matrix/experts/sglang/gpu/packed": (0.6, 0.3),
-    "matrix/experts/tensorrt-llm/gpu/packed": (0.55, 0.3), "matrix/experts/vllm/gpu/wide": (0.7, 0.3),
-    "matrix/experts/sglang/gpu/wide": (0.65, 0.3), "matrix/experts/tensorrt-llm/gpu/wide": (0.7, 0.2),
+    # By format over what that says: bf16 1.2 to 1.5 times as fast, fp8 0.8 to 1.0 with vLLM and TensorRT-LLM, nvfp4 0.8, 0.9 and 0.7.
+    "matrix/vllm/gpu/wide": (1.3, 0.15), "matrix/sglang/gpu/wide": (1.3, 0.15), "matrix/tensorrt-llm/gpu/wide": (1.3, 0.15),
+    "matrix/vllm/gpu/eight": (0.85, 0.15), "matrix/tensorrt-llm/gpu/eight": (0.95, 0.15),
+    "matrix/vllm/gpu/mxfp4": (0.78, 0.15), "matrix/sglang/gpu/mxfp4": (0.9, 0.15), "matrix/tensorrt-llm/gpu/mxfp4": (0.7, 0.15),
+    # Layers of experts with 4,097 to 20,480 tokens: blocks of fp8 1.7 times as long with vLLM on hopper and 2.2 (0.24) to 4 (0.19, 0.22) on
+    # blackwell-hbm, 1.4 to 1.7 and 2.1 with SGLang, 2.4 and 1.6 with TensorRT-LLM; nvfp4 1.3, 1.1 and 1.8; bf16 1.3 to 1.9.
+    "matrix/experts/vllm/hopper/eight": (0.7, 0.2), "matrix/experts/vllm/blackwell-hbm/eight": (0.3, 0.35),
+    "matrix/experts/vllm/blackwell-hbm/mxfp4": (1.0, 0.2), "matrix/experts/sglang/hopper/eight": (0.7, 0.2),
+    "matrix/experts/sglang/blackwell-hbm/eight": (0.5, 0.2), "matrix/experts/sglang/blackwell-hbm/mxfp4": (1.0, 0.2),
+    "matrix/experts/tensorrt-llm/hopper/eight": (0.45, 0.2), "matrix/experts/tensorrt-llm/blackwell-hbm/eight": (0.65, 0.2),
+    "matrix/experts/tensorrt-llm/blackwell-hbm/mxfp4": (0.8, 0.2), "matrix/experts/vllm/gpu/wide": (0.6, 0.2),
+    "matrix/experts/sglang/gpu/wide": (0.5, 0.2), "matrix/experts/tensorrt-llm/gpu/wide": (0.55, 0.2),
     # 2,400 to 4,800 times attention with up to 16 sequences, heads of 128 values: 96 % of the sustained bandwidth on hopper with
     # vLLM, 98 % with SGLang, 78 % with TensorRT-LLM; 74, 45 and 91 % on sm_80; all of it on blackwell-hbm.
     "cache/vllm/gpu": (1.37, 0.25), "cache/sglang/gpu": (1.2, 0.3), "cache/tensorrt-llm/gpu": (1.37, 0.25),
@@ -274,6 +281,7 @@ def matrix(at: Place, fmt: str, is_expert: bool = False) -> Iterator[Factor]:
     if is_expert:
         yield Factor(f"matrix/experts/{at.api}", 1, 0.3)
         yield Factor(f"matrix/experts/{at.kernels}/{at.kind}/{packed}", 1, 0.8)
+        yield Factor(f"matrix/experts/{at.kernels}/{at.generation}/{fmt}", 1, 0.2)
     if at.is_early and packed == "packed":  # others went through BLAS before, too
         yield Factor(f"matrix/early/{at.api}", 0.8, 0.4)
 

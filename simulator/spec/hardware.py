@@ -240,6 +240,10 @@ class Hardware(Spec):
         """The same device without what stands beside it."""
         return self.joined(()) if self._beside else self
 
+    def without_host(self) -> Hardware:
+        """The same machine as its GPUs alone."""
+        return self.joined(tuple(part for part in self._beside if part.kind != "cpu")) if self._beside else self
+
     def with_memory(self, n_bytes: float, how: str) -> Hardware:
         """The same device with another size of its main memory, and as fast."""
         size = Figure.model_construct(value=n_bytes / GI, provenance="datasheet", how=how)

@@ -107,6 +107,7 @@ class Runtime(Spec):
     repacks: dict[str, tuple[str, ...]] = Field({}, max_length=16)
     maps_file: bool = False  # on a CPU, weights stay in the file's map, so that the system can drop and read them again
     scratch_tokens: int = Field(0, ge=0, le=1_000_000)  # rows of logits that its compute buffer holds
+    scratch_of_graph: bool = False  # that buffer is as large as the largest micro-batch of so many tokens needs
     memory_share: float = Field(1.0, gt=0, le=1)  # of what a device can give
     # Whether it can keep weights in the memory of a GPU's host, and then computes them there or brings them over in each step.
     uses_host: Literal["", "computes", "crosses"] = ""

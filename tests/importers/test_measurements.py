@@ -13,6 +13,7 @@ from own_csv import HEAD, ONE_AND_TWO, csv_of
 from simulator.errors import InputError
 from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model
+from simulator.importers.records import NO_HOST
 from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import weight_bytes
@@ -108,12 +109,15 @@ def test_a_format_is_what_its_software_means_by_it(read):
         ({"usable": "no", "why_not": "end_to_end"}, "marked as not usable: end_to_end"),
         ({"usable": "no"}, "marked as not usable: no reason given"),
         ({"metric": "end_to_end"}, "measures end_to_end, only decode is forecast"),
-        ({"mode": "unknown"}, "mode unknown, only single, tensor-parallel, distributed, layer-split are forecast"),
+        (
+            {"mode": "unknown"},
+            "mode unknown, only single, tensor-parallel, distributed, layer-split, hybrid-offload are forecast",
+        ),
         (
             {"device": "gh200", "device_count": "2", "runtime": "vllm", "weights": "f16"},
             "on 2 x gh200, whose file names no link that joins so many",
         ),
-        ({"backend": "hybrid"}, "weights split between GPU and CPU memory"),
+        ({"backend": "hybrid", "device": "rtx-2080"}, NO_HOST),
         ({"backend": "npu"}, "on an NPU, which is not forecast"),
         ({"device": "pi9"}, "no hardware file is called pi9"),
         ({"device": ""}, "the hardware is not stated"),

@@ -4,9 +4,9 @@ import pytest
 from places import ROOT
 
 from simulator.errors import InputError
+from simulator.importers.in_ram import Split, by_fit, by_flags
 from simulator.importers.open import load_named
-from simulator.importers.records import Unusable
-from simulator.importers.split import Split, by_fit, by_flags, is_split, load_split
+from simulator.importers.split import is_split, load_split
 
 HEAD = (
     "id,source_url,date,runtime,backend,gpu,gpu_memory_gib,ram_gib,model,model_as_published,weights,weights_gib,gpu_layers,"
@@ -46,13 +46,6 @@ def test_a_fit_names_one_layer_too_many():
 def test_a_fit_leaves_the_first_layers_in_ram():
     """35 of 49 are the last 34 of 48 layers and the output; 34 patterns are blk.15 to blk.48."""
     assert by_fit(model("qwen3.5-122b-a10b"), 35, 34) == Split(tuple(range(14)), tuple(range(15, 48)))
-
-
-@pytest.mark.parametrize(("layers", "patterns"), [(50, 0), (49, 49)])
-def test_a_fit_has_no_more_layers_than_the_model(layers, patterns):
-    """48 layers and the output."""
-    with pytest.raises(Unusable, match="names more layers than the 48 of the model"):
-        by_fit(model("qwen3.5-122b-a10b"), layers, patterns)
 
 
 def test_flags_take_the_first_layers():
@@ -124,6 +117,7 @@ def test_formats_are_told_by_name_publisher_and_size(read, changes, weights):
         ({"model": ""}, "the model is not stated"),
         ({"runtime": "x"}, "no runtime file is called x"),
         ({"gpu_layers": "60"}, "names more layers than the 40 of the model"),
+        ({"layers_with_experts_in_ram": "41"}, "names more layers than the 40 of the model"),
     ],
 )
 def test_other_rows_say_why(read, changes, reason):

@@ -8,9 +8,10 @@ import pytest
 
 from simulator.forecast.predict import prompt_seconds
 from simulator.forecast.scenario import scenario
+from simulator.importers.in_ram import Split, by_fit
 from simulator.importers.open import load_named
-from simulator.importers.split import Split, SplitPublished, by_fit
-from simulator.judge.split import SplitRow, SplitScore, placement_of, random_tokens, split_score
+from simulator.importers.split import SplitPublished
+from simulator.judge.split import SplitRow, SplitScore, random_tokens, split_score
 from simulator.spec.machine import load_hardware
 from simulator.spec.routing import Uniform, mean_read
 from simulator.spec.runtime import load_runtime
@@ -40,12 +41,12 @@ def row(**changes):
 def test_layers_and_experts_go_where_a_split_has_them():
     """Of 24 layers two in RAM whole and the experts of the last 17; the head on the GPU until no layer is."""
     model = load_named("gpt-oss-20b").model
-    found = placement_of(model, by_fit(model, 23, 18))
+    found = by_fit(model, 23, 18).placement(model)
     assert found.layers == (1, 1, *[0] * 22)
     assert found.head == 0
     assert {layer for layer, _ in found.apart} == set(range(7, 24))
     assert {role for _, role in found.apart} >= {"ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"}
-    assert placement_of(model, Split(tuple(range(24)))).head == 1
+    assert Split(tuple(range(24))).placement(model).head == 1
 
 
 def test_a_row_whole_on_the_gpu_is_a_plain_forecast():

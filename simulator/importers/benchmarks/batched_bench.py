@@ -85,7 +85,7 @@ def _swept(record: Record, given: Given) -> Published:
 def _published(record: Record, given: Given, batch: int, context: int, runtime: str, assumed: list[str]) -> Published:
     rate = record.rate("speed_tg")
     choice = chosen(record, given)
-    processor, remarks = ran_on(record, len(choice.loaded.model.stack), given)
+    ran = ran_on(record, choice.loaded.model, given)
     return Published(
         id=record.id,
         loaded=choice.loaded,
@@ -96,6 +96,7 @@ def _published(record: Record, given: Given, batch: int, context: int, runtime: 
         tokens_per_s=rate,
         threads=record.count("n_threads", 0, MAX_THREADS, default=0) or None,
         runtime=runtime,
-        ran_on=processor,
-        assumed=(*choice.assumed, *assumed, *remarks),
+        ran_on=ran.processor,
+        assumed=(*choice.assumed, *assumed, *ran.remarks),
+        split=ran.split,
     )

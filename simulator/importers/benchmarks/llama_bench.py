@@ -147,7 +147,7 @@ def _measured(record: Record, given: Given) -> Published:
         raise Unusable("with fewer experts than the model's own number (-ser)")
     rate, spread = _rate(record)
     choice = chosen(record, given)
-    processor, remarks = ran_on(record, len(choice.loaded.model.stack), given)
+    ran = ran_on(record, choice.loaded.model, given)
     return Published(
         id=record.id,
         loaded=choice.loaded,
@@ -159,10 +159,11 @@ def _measured(record: Record, given: Given) -> Published:
         spread=spread,
         threads=record.count("n_threads", 0, MAX_THREADS, default=0) or None,
         runtime="ik_llama.cpp" if _is_ik(record) else "llama.cpp",
-        ran_on=processor,
-        api=api(record) if processor == "gpu" else "",
+        ran_on=ran.processor,
+        api=api(record) if ran.processor == "gpu" else "",
         flash_attention=_flash_attention(record),
-        assumed=(*choice.assumed, *remarks),
+        assumed=(*choice.assumed, *ran.remarks),
+        split=ran.split,
     )
 
 

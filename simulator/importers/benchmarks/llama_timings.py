@@ -98,9 +98,10 @@ def _answered(record: Record, given: Given) -> Published:
     n_gen = record.count("predicted_n", 0, MAX_CONTEXT) if record.text("predicted_n") else None
     rate = _rate(record, n_gen)
     choice = of_log_or_name(record, given)
-    processor, remarks = ran_on(record, len(choice.loaded.model.stack), given)
-    answer = single(record, given, choice, "llama.cpp", rate, _prompt(record), n_gen, remarks=(ONE_AT_A_TIME, *remarks))
-    return replace(answer, ran_on=processor)
+    ran = ran_on(record, choice.loaded.model, given)
+    remarks = (ONE_AT_A_TIME, *ran.remarks)
+    answer = single(record, given, choice, "llama.cpp", rate, _prompt(record), n_gen, remarks=remarks)
+    return replace(answer, ran_on=ran.processor, split=ran.split)
 
 
 def _rate(record: Record, n_gen: int | None) -> float:

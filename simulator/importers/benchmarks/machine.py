@@ -44,13 +44,14 @@ def check_gpu(record: Record, given: Given) -> tuple[str, ...]:
 
 
 def check_cpu(record: Record, given: Given) -> tuple[str, ...]:
-    """The same of the CPU of a run that had no GPU."""
+    """The same of the CPU of a run that had no GPU, or weights in RAM beside one."""
     return _check([record.text("cpu_info")] if record.text("cpu_info") else [], given, "cpu")
 
 
 def _check(named: list[str], given: Given, kind: str) -> tuple[str, ...]:
-    device = given.hardware
-    if device is None or device.kind != kind or not named:
+    parts = given.hardware.parts if given.hardware else ()
+    device = next((part for part in parts if part.kind == kind), None)
+    if device is None or not named:
         return ()
     answers = {name: _is_it(name[:MOST_NAME], device) for name in named}
     of_each = device.count > 1 and len(named) == device.count

@@ -81,9 +81,9 @@ def _kobold(record: Record, given: Given) -> Published:
     choice = named(record.text("Model"), given, "koboldcpp")
     layers = record.text("Layers")
     told = Record(record.where, record.id, {"n_gpu_layers": layers if layers.lstrip("-").isdigit() else "-1"})
-    processor, remarks = ran_on(told, len(choice.loaded.model.stack), given)
-    found = single(record, given, choice, "koboldcpp", rate, cells - n_gen, n_gen, remarks=remarks)
-    return replace(found, ran_on=processor)
+    ran = ran_on(told, choice.loaded.model, given)
+    found = single(record, given, choice, "koboldcpp", rate, cells - n_gen, n_gen, remarks=ran.remarks)
+    return replace(found, ran_on=ran.processor, split=ran.split)
 
 
 def _kobold_answer(record: Record, given: Given) -> Published:

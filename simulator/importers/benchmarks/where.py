@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 from simulator.importers.benchmarks.machine import INTEGRATED, check_cpu, check_gpu, gpus_named
 from simulator.importers.benchmarks.runs import Given
-from simulator.importers.records import SPLIT, Processor, Record, Unusable
+from simulator.importers.in_ram import Split, by_flags
+from simulator.importers.records import NO_HOST, SPLIT, Processor, Record, Unusable
+from simulator.spec.model import Model
 
 RPC = "on several machines (RPC), whose communication is not forecast"
 RPC_BUILT_IN = "RPC is among the backends and no such device is named: taken for built in, not used"
@@ -27,10 +30,27 @@ _APIS = {
     "mtl": "metal",
     "sycl": "sycl",
 }
+_NOTHING = ("", "0", "none", "false")
 # A device of another machine: `RPC0`, `RPC[10.0.0.2:50052]`, and its description, which may be the address alone.
 _REMOTE = re.compile(r"RPC\d*(\[.*\])?|[\w.-]+:\d{2,5}", re.IGNORECASE)
-_MOVED = ("n_cpu_moe", "n_cpu_ffn", "ncmoe", "ncffn")
-_OVERRIDES = ("tensor_buft_overrides", "override_tensor")
+_EXPERTS = ("n_cpu_moe", "ncmoe")
+# What puts weights or the cache elsewhere than -ngl and --n-cpu-moe do, and how programs call it.
+_OTHERWISE = {
+    "tensor_buft_overrides": "patterns (-ot)",
+    "override_tensor": "patterns (-ot)",
+    "n_cpu_ffn": "-ncffn",
+    "ncffn": "-ncffn",
+    "no_kv_offload": "the cache (-nkvo)",
+}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What did the arithmetic of a run, what of the model lay in RAM beside it, and what was assumed of both."""
+
+    processor: Processor
+    remarks: tuple[str, ...]
+    split: Split | None = None
 
 
 def is_true(record: Record, name: str) -> bool:
@@ -51,19 +71,31 @@ def api(record: Record) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def ran_on(record: Record, n_layers: int, given: Given) -> tuple[Processor, tuple[str, ...]]:
+def ran_on(record: Record, model: Model, given: Given) -> Ran:
     """What did the arithmetic, and what was assumed of it; Unusable where it was shared out in a way that is not forecast."""
     remarks = _refuse_remote(record)
     if runs_on_cpu(record):
         remarks += ("weights not repacked (--no-repack)",) if record.text("repack") in ("0", "False") else ()
-        return "cpu", (*remarks, *check_cpu(record, given))
-    layers = _gpu_layers(record)
-    overrides = any(record.text(name) not in ("", "none") for name in _OVERRIDES)
-    moved = overrides or any(record.text(name) not in ("", "0") for name in _MOVED)
-    if 0 < layers <= n_layers or moved or is_true(record, "no_kv_offload"):  # the head counts as one more layer
-        raise Unusable(SPLIT)
+        return Ran("cpu", (*remarks, *check_cpu(record, given)))
+    split = _split(record, model, given)
     _refuse_several(record, given)
-    return "gpu" if _backends(record) else "", (*remarks, *check_gpu(record, given))
+    remarks += check_cpu(record, given) if split else ()
+    return Ran("gpu" if _backends(record) else "", (*remarks, *check_gpu(record, given)), split)
+
+
+def _split(record: Record, model: Model, given: Given) -> Split | None:
+    """What lay in RAM; Unusable where that is said in another way than by counts of layers, or nobody names the host."""
+    other = next((how for name, how in _OTHERWISE.items() if record.text(name).lower() not in _NOTHING), None)
+    layers = _gpu_layers(record)
+    n_experts = max(record.count(name, 0, MAX_LAYERS_ASKED, default=0) for name in _EXPERTS)
+    found = by_flags(model, layers if layers >= 0 else None, n_experts)
+    if not (found.is_any or other):
+        return None
+    if given.hardware is None or given.hardware.host is None:
+        raise Unusable(NO_HOST)
+    if other:
+        raise Unusable(f"{SPLIT} by {other}, which is not read yet")
+    return found
 
 
 # ---- backends ----

@@ -32,13 +32,13 @@ class TooLong(Exception):
 class Effort:
     """What the lists of one statement have taken so far, all together."""
 
-    def __init__(self):
-        self.n_steps, self.n_compiled, self.n_asked = 0, 0, 0
+    def __init__(self, most: int = MAX_STEPS):
+        self.n_steps, self.n_compiled, self.n_asked, self.most = 0, 0, 0, most
 
     def step(self) -> None:
         """One match at one position."""
         self.n_steps += 1
-        if self.n_steps > MAX_STEPS:
+        if self.n_steps > self.most:
             raise TooLong
 
 
@@ -58,6 +58,10 @@ class Expression:
         """Whether it matches at the beginning of *text*; if it is a whole one, up to a dot or the end."""
         ends = self._part(text, 1, effort)
         return any(p == len(text) or text[p] == "." for p in _places(ends)) if self.is_whole else ends > 0
+
+    def found_in(self, text: str, effort: Effort) -> bool:
+        """Whether it matches anywhere in *text*."""
+        return self._part(text, (1 << len(text) + 1) - 1, effort) > 0
 
 
 class _Parser:
