@@ -27,7 +27,7 @@ from simulator.spec.serving import Scheduling, Serving, Traffic
 # PyTorch from Python, at some 10 us each; a layer of experts some tens; a request goes through HTTP and a tokenizer.
 PRIORS = {"request_ms": (10.0, 0.7), "eager_us": (20.0, 0.8), "eager_experts_us": (500.0, 0.8), SCALE: (1.0, 0.5)}
 RUNTIMES = ("sglang", "tensorrt-llm", "vllm")
-OWN_SPREAD = 0.4  # of one runtime's beside those of all
+OWN_SPREAD = 0.2  # of one runtime's beside those of all
 STEPS = (0.6, 0.3, 0.3, 0.15)  # of logarithms, one size after the other
 MOST_OFF = 0.7  # of ln(forecast / measured), beyond which a row pulls no harder
 PRIOR_WEIGHT = 0.005  # of a parameter one standard deviation off, beside the mean of what rows are off
