@@ -308,8 +308,7 @@ def _device_of_several(name: str, ran_on: Processor) -> tuple[Hardware, tuple[st
 
 def _part_without_file(name: str) -> str:
     """Of a machine's parts the first that no file is of; the name itself of anything else."""
-    parts = [part.strip() for part in name.split("+")]
-    return next((part for part in parts if part and _device_called(part) is None), name)
+    return next((part for part in map(str.strip, name.split("+")) if part and _device_called(part) is None), name)
 
 
 def _beside(device: Hardware, ran_on: Processor) -> Hardware:
