@@ -14,7 +14,7 @@ from simulator.errors import InputError, printable
 from simulator.forecast.fastest import Trials, fastest
 from simulator.forecast.fit import Held, memory_limit, memory_of_parts
 from simulator.forecast.from_storage import reading, told_unpacked
-from simulator.forecast.parallel import check_layout, layout_of
+from simulator.forecast.layouts import check_layout, layout_of
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.software import cache_of, cache_told, check_format, formats_suited, that_loads, told_strange
@@ -250,7 +250,7 @@ def _together(
     others = tuple(part.times(part.asked or 1, software.split) for part in device.beside)
     told = devices_of(str(parallel)) if parallel and devices is None and device.asked is None else devices
     layout = layout_of(parallel, _count(told, device), software, model)
-    check_layout(layout, model, software)
+    check_layout(layout, model, software, device.kind)
     return device.arranged(layout).joined(others)
 
 
