@@ -69,14 +69,28 @@ def fastest(trials: Trials) -> Placement | None:
 
     Where nothing fits, that which needs least too much.
     """
-    hardware, model = trials.hardware, trials.model
+    hardware = trials.hardware
     if not hardware.beside:
         return None
-    gpus = over_gpus(model, hardware)
-    without_ram = next((each for each in (by_layers((len(model.stack),)), gpus) if trials.fits(each)), None)
+    gpus = over_gpus(trials.model, hardware)
+    without_ram = _on_gpus(trials, gpus)
     if without_ram is not None or hardware.host is None:
         return without_ram or gpus
     return chosen(ranked(trials, gpus), trials)
+
+
+def fitted_ways(trials: Trials) -> list[Tried]:
+    """The best of each way that fits; nothing where no host is named, or the GPUs hold all."""
+    gpus = over_gpus(trials.model, trials.hardware) if trials.hardware.host else None
+    if gpus is None or _on_gpus(trials, gpus) is not None:
+        return []
+    return [each for each in ranked(trials, gpus) if each.fits]
+
+
+def _on_gpus(trials: Trials, gpus: Placement) -> Placement | None:
+    """All on the first GPU, or over all, if one of these fits."""
+    alone = by_layers((len(trials.model.stack),))
+    return next((each for each in (alone, gpus) if trials.fits(each)), None)
 
 
 def ranked(trials: Trials, gpus: Placement) -> list[Tried]:
