@@ -32,8 +32,10 @@ class Split:
 
     @classmethod
     def of(cls, base: Scenario, batch: int, context: int) -> Split:
-        """As fast as it is forecast, with memory enough."""
-        return cls(base, batch, context, float(base.at(batch, context).tokens_per_s))
+        """As fast as it is forecast."""
+        if base.placement is None:
+            return cls(base, batch, context, float(base.at(batch, context).tokens_per_s))
+        return cls(base, batch, context, batch * base.load.tokens / base.trials(batch, context).seconds(base.placement))
 
 
 def by_way(base: Scenario, batch: int, context: int) -> tuple[Split, ...]:
