@@ -175,19 +175,29 @@ def scenario(
     told = cache_told(loaded, cache, load)
     asked = as_asked(placement, loaded.model, device, software)
     base = Scenario(loaded, device, software, load, passed_over=why_not_usual, remarks=told, placement=asked)
-    if weights is not None:
-        chosen, remark = _meant(weights, base) if isinstance(weights, str) else (weights, "")
-        expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
-        check_format(software, device, chosen.name, "weights", weights if isinstance(weights, str) else None)
-        told = (*told, *filter(None, [remark]))
-        return _placed(replace(base, load=replace(load, weights=chosen), remarks=told), smallest)
+    return _in_named(weights, base, smallest) if weights is not None else _in_usual(base, smallest)
+
+
+def _in_named(weights: str | Weights, base: Scenario, smallest: tuple[int, int]) -> Scenario:
+    """In the formats that somebody named."""
+    chosen, remark = _meant(weights, base) if isinstance(weights, str) else (weights, "")
+    expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
+    given = weights if isinstance(weights, str) else None
+    check_format(base.runtime, base.hardware, chosen.name, "weights", given)
+    told = (*base.remarks, *filter(None, [remark]))
+    return _placed(replace(base, load=replace(base.load, weights=chosen), remarks=told), smallest)
+
+
+def _in_usual(base: Scenario, smallest: tuple[int, int]) -> Scenario:
+    """In those of a file, or else those that people would choose."""
+    loaded = base.loaded
     if loaded.refusal:
         raise InputError(loaded.refusal)
-    if loaded.weights is not None:
-        check_format(software, device, loaded.weights.name, "weights")
-        strange = told_strange(software, device, loaded.weights)
-        return _placed(replace(base, choice=loaded.choice, remarks=(*told, *strange)), smallest)
-    return _choose_weights(base, *smallest)
+    if loaded.weights is None:
+        return _choose_weights(base, *smallest)
+    check_format(base.runtime, base.hardware, loaded.weights.name, "weights")
+    strange = told_strange(base.runtime, base.hardware, loaded.weights)
+    return _placed(replace(base, choice=loaded.choice, remarks=(*base.remarks, *strange)), smallest)
 
 
 def _placed(base: Scenario, smallest: tuple[int, int]) -> Scenario:
