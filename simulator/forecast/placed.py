@@ -81,7 +81,7 @@ def moves_of(hardware: Hardware, model: Model, load: Workload, placement: Placem
     for move, count in placement.moves(model).items():
         n_moves = np.where(on_gpu, 0.0, float(count))[()] if host in (move.place, move.to) else float(count)
         n_bytes = VALUE_BYTES * move.values * load.new_tokens
-        message = Message("move", n_bytes, 2, move.to)
+        message = Message("move", n_bytes, 2, to=move.to)
         found.append(
             Op(
                 "model",
