@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.sparse import diags
 
 from simulator.calibration.observations import Observation
 from simulator.calibration.timing import Steps
@@ -53,7 +54,7 @@ class Problem:
             root = np.sqrt(1 + off * off)
             loss = float(weights @ (2 * (root - 1)) + strayed @ strayed) / 2
             slope = changes.T @ (weights * off / root) / NOISE + strayed / spreads
-            bend = changes.T @ ((weights / root)[:, None] * changes) / NOISE**2 + np.diag(1 / spreads**2)
+            bend = (changes.T @ (diags(weights / root) @ changes)).toarray() / NOISE**2 + np.diag(1 / spreads**2)
             return loss, slope, bend
 
         once = _Once(posterior)

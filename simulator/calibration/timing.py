@@ -75,8 +75,11 @@ class Steps:
         columns = [place[factor.name] for each in listed for factor in each]
         return csr_matrix((np.ones(len(columns)), columns, starts), shape=(len(listed), len(place)))
 
-    def timed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Seconds of each step, and the derivatives of their logarithms by the logarithms of the factors, *values*."""
+    def timed(self, values: np.ndarray) -> tuple[np.ndarray, csr_matrix]:
+        """Seconds of each step, and the derivatives of their logarithms by the logarithms of the factors, *values*.
+
+        A step rests on few of all factors.
+        """
         parts, rests = self._parts, self._rests
         logs = {name: rests[name] @ values for name in rests}
         share = {name: _bent(logs[name]) for name in SHARES}
@@ -122,7 +125,7 @@ class Steps:
         }
         changes = sum(diags(by[name]) @ rests[name] for name in by)
         changes = self._of_step @ changes + sum(diags(own[name]) @ rests[name] for name in own)
-        return seconds, changes.toarray() / seconds[:, None]
+        return seconds, csr_matrix(diags(1 / seconds) @ changes)
 
     def _memory(self, log_core: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Seconds of each operation's bytes as far as cores can read them, and how they change with what a core reads."""

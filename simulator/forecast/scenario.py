@@ -155,9 +155,7 @@ def scenario(
 
     InputError says in a sentence what cannot be used, and why.
     """
-    loaded, device = _loaded(model), _device(hardware)
-    if ram is not None:
-        device = with_ram(device, between("ram", ram, LEAST_RAM_GIB, MAX_RAM_GIB) * GI)
+    loaded, device = _loaded(model), _device(hardware, ram)
     software = _software(runtime, device)
     why_not_usual = () if runtime else tuple(passed_over(device))
     if runtime is None and weights is None:
@@ -225,9 +223,10 @@ def _loaded(model: str | Path | Loaded | Model) -> Loaded:
     return model if isinstance(model, Loaded) else load_model(model)
 
 
-def _device(hardware: str | Path | Hardware) -> Hardware:
+def _device(hardware: str | Path | Hardware, ram: float | None) -> Hardware:
     expect_path("hardware", hardware, (Hardware,), "a name, a path or a Hardware")
-    return hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    device = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    return device if ram is None else with_ram(device, between("ram", ram, LEAST_RAM_GIB, MAX_RAM_GIB) * GI)
 
 
 def _software(runtime: str | Path | Runtime | None, device: Hardware) -> Runtime:

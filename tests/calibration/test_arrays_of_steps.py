@@ -106,7 +106,7 @@ def test_rows_rest_on_every_quantity():
 def test_derivatives_are_those_of_the_seconds(values_of):
     """By central differences along every factor: of ln(seconds) by ln(factor)."""
     values, step = values_of(), 1e-5
-    _, slopes = steps().timed(values)
+    slopes = steps().timed(values)[1].toarray()
     for place, factor in enumerate(steps().factors):
         along = np.zeros(len(values))
         along[place] = step

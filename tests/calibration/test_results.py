@@ -17,7 +17,9 @@ CARD = Place("gpu", "cuda", "ampere", "consumer-gpu", "nvidia", "llama.cpp", "ll
 def observed(device, *listed, place=CARD, batch=1):
     """A measurement whose one operation rests on some factors."""
     part = SimpleNamespace(listed=listed)
-    return SimpleNamespace(device=device, parts=(part, part), step=((STEP,),), place=place, batch=batch)
+    return SimpleNamespace(
+        device=device, parts=(part, part), step=((STEP,),), place=place, batch=batch, is_prompt=False
+    )
 
 
 def test_a_factor_is_told_with_what_it_rests_on():
