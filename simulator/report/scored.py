@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 
 from simulator.importers.records import Skipped
@@ -141,8 +141,8 @@ def _errors(found: Score) -> list[str]:
 
 
 def short_table(found: Scored) -> tuple[list[str], list[list[str]]]:
-    """The same in fewer columns, which the README has room for: the simple estimates by their median errors alone."""
-    head, rows = headline_table(found)
+    """The same in fewer columns and rows, which the README has room for: of decoding, prompts and servers."""
+    head, rows = headline_table(replace(found, speculated=SpeculationScore(())))
     places = [place for place, name in enumerate(HEAD) if name not in ("bias", "half-width")]
     short = [
         [cells[place].split(",")[0] if place >= len(HEAD) - 2 else cells[place] for place in places] for cells in rows

@@ -33,7 +33,7 @@ def test_the_help_names_every_kind(capsys):
     """In the order in which they are listed elsewhere."""
     words = " ".join(run(capsys, "plot", "--help")[1].split())
     assert f"kind <str> {', '.join([*KINDS][:-1])} or {[*KINDS][-1]}. [required]" in words
-    assert len(KINDS) == 12
+    assert len(KINDS) == 13
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("measured", "device")])
