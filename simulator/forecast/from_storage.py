@@ -153,7 +153,7 @@ def waits(
 
 def _wait(op: Op, storage: Storage, threads: int, missing: tuple[Any, Any, Any], doubt: float, smallest: float) -> Wait:
     bytes_of = _matrix_bytes(op)
-    vain = read_in_vain(bytes_of) if op.experts else 1.0
+    vain = read_in_vain(bytes_of, op.touched) if op.experts else 1.0
     most, likely, least = (op.cost.weight_bytes * share for share in missing)
     together = storage.read_bytes_per_s(REQUEST, reads_at_once(bytes_of, threads))
     alone = storage.read_bytes_per_s(smallest, 1.0)

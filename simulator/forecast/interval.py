@@ -177,13 +177,13 @@ def at_coverage(coverage: float, factor_80: Any, factor_95: Any) -> Any:
 
 
 def with_waits(factor_80: Any, seconds: Any, wait: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Factors by which *seconds* may be slower and faster where some of them are a `wait` for storage; of 80 %, then of 95 %.
+    """Factors by which *seconds* may be slower, and faster, where some of them are a `wait` for storage; each of 80 % and of 95 %.
 
     The rest of the step is as sure as it is without, and both err together at worst.
     """
     rest = seconds - wait.likely_s
     slower, faster = (rest * factor_80 + wait.most_s) / seconds, seconds / (rest / factor_80 + wait.least_s)
-    return (slower, faster), (widened(slower), widened(faster))
+    return (slower, widened(slower)), (faster, widened(faster))
 
 
 def widened(factor_80: Any) -> Any:

@@ -121,9 +121,9 @@ def step_chances(chances: Sequence[float], new_tokens: float) -> tuple[float, ..
     return tuple((-np.expm1(new_tokens * unused)).tolist())
 
 
-def read_in_vain(matrix_bytes):
-    """How many times its bytes are read for a matrix that lies among others, of which nothing is there."""
-    return 1 + AROUND / np.maximum(matrix_bytes, 1.0)
+def read_in_vain(matrix_bytes, touched=0.0):
+    """How many times its bytes are read for a matrix of which nothing is there; of those around it the step needs a share *touched*."""
+    return 1 + AROUND / np.maximum(matrix_bytes, 1.0) * (1 - touched)
 
 
 def reads_at_once(matrix_bytes, threads: int):

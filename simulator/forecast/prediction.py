@@ -114,18 +114,16 @@ class Prediction:
     def interval(self, coverage: float = interval.PROMISED) -> tuple[Any, Any]:
         """Tokens per second between which the true rate lies with this probability, 0.95 or another; never above the ceiling."""
         coverage = between("coverage", coverage, *interval.COVERAGES)
-        slower, faster = (
-            interval.at_coverage(coverage, of_80, of_95) for of_80, of_95 in zip(*self._factors, strict=True)
-        )
+        slower, faster = self.factors(coverage)
         return self.tokens_per_s / slower, np.minimum(self.tokens_per_s * faster, self.tokens_per_s_ceiling)
 
-    @property
-    def _factors(self) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-        """By which a step may be slower and faster, of the 80 % interval and of that of 95 %."""
+    def factors(self, coverage: float) -> tuple[Any, Any]:
+        """By which a step may be slower and faster with this probability."""
         narrow, wide = self.timed.interval_factor, self.timed.wide_factor
         if self.hardware.reads_from is None:
-            return (narrow, narrow), (wide, wide)
-        return interval.with_waits(narrow, self.seconds_given_memory, self.timed.wait)
+            return (interval.at_coverage(coverage, narrow, wide),) * 2
+        slower, faster = interval.with_waits(narrow, self.seconds_given_memory, self.timed.wait)
+        return interval.at_coverage(coverage, *slower), interval.at_coverage(coverage, *faster)
 
     @cached_property
     def parts(self) -> dict[str, Any]:

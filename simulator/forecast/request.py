@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.forecast.interval import PROMISED, at_coverage
+from simulator.forecast.interval import PROMISED
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, expect_scenario
@@ -75,7 +75,7 @@ class Stretch:
 
     def spread(self, coverage: float) -> float:
         """Logarithm of the factor of the interval, in the mean over its seconds."""
-        factor = at_coverage(coverage, self.point.timed.interval_factor, self.point.timed.wide_factor)
+        factor = np.maximum(*self.point.factors(coverage))
         return self._sum(np.log(factor) * self.point.seconds_per_step) / self.seconds
 
     def _sum(self, value) -> float:

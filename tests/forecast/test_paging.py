@@ -144,6 +144,8 @@ def test_popularity_by_zipf_has_the_chances_of_the_routing():
 def test_what_is_read_around_a_matrix():
     """256 KiB around each run of faults, half at either end: a matrix of 512 KiB is read one and a half times."""
     assert read_in_vain(512 * KI) == 1.5
+    assert read_in_vain(512 * KI, 0.5) == 1.25
+    assert read_in_vain(512 * KI, 1.0) == 1
     assert AROUND == 256 * KI
     assert reads_at_once(512 * KI, 16) == 4
     assert reads_at_once(8 * MI, 4) == 4
