@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from simulator.errors import InputError, printable
 from simulator.importers.benchmarks.read import load_benchmark
 from simulator.importers.benchmarks.runs import Given, without_place
 from simulator.importers.benchmarks.single import UNSTATED_CONTEXT
 from simulator.importers.fed import routing_of
+from simulator.importers.measured_device import chosen_device, counted_name, device_of, named
 from simulator.importers.open import load_named
 from simulator.importers.records import (
     MAX_ROWS,
@@ -29,9 +28,8 @@ from simulator.importers.stated_split import HYBRID, split_of
 from simulator.importers.weights import Sizes, formats_of, stated_sizes
 from simulator.spec.hardware import Hardware
 from simulator.spec.library import look_up, shelf
-from simulator.spec.machine import counted_device, load_hardware
 from simulator.spec.model import Loaded
-from simulator.spec.names import MAX_DEVICES, is_same, with_count
+from simulator.spec.names import is_same
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime
 from simulator.spec.textfiles import STANDARD_INPUT, parse_csv, read_standard_input, read_text
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
@@ -144,13 +142,13 @@ def measurement(
     record: Record, hardware: Hardware | None, model: Loaded | None, sizes: Sizes, with_unusable: bool
 ) -> Published:
     """A row of our own layout; Unusable says why it cannot be forecast, InputError what is wrong in it."""
-    name = _counted_name(record)
-    chosen = _chosen_device(name, hardware)
+    name = counted_name(record)
+    chosen = chosen_device(name, hardware)
     if not with_unusable:
         _refuse_unusable(record)
     _refuse_other_kinds(record)
     ran_on = _ran_on(record.text("backend"))
-    device, guessed = (chosen, ()) if chosen else _device(name, ran_on)
+    device, guessed = (chosen, ()) if chosen else device_of(name, ran_on)
     loaded, assumed = _model(record.text("model"), model), list(guessed)
     runtime = _runtime(record.text("runtime"), device, assumed)
     choice = formats_of(record, loaded, runtime, device, sizes)
@@ -221,21 +219,6 @@ def _refuse_other_kinds(record: Record) -> None:
         raise Unusable(f"mode {printable(mode)}, only {', '.join(known[1:])} are forecast")
 
 
-def _counted_name(record: Record) -> str:
-    """The device's name, with how many of it there were where another column says that."""
-    name = record.text("device")
-    count = record.count("device_count", 1, MAX_DEVICES, default=1)
-    if not name or count == 1 or _counted(name)[0] > 1 or _n_gpus(name) == count:
-        return name
-    return with_count(count, name)
-
-
-def _n_gpus(name: str) -> int:
-    """GPUs of the machine that a name of several parts means, each counted by itself; 0 of a device alone."""
-    machine = _device_called(name) if "+" in name else None
-    return sum(part.count for part in machine.parts if part.kind == "gpu") if machine else 0
-
-
 def _refuse_unknown_links(device: Hardware, runtime: Runtime) -> None:
     """Unusable where nothing is known of how so many devices tell each other their parts of each result."""
     if device.count > 1 and runtime.split == "tensors" and not device.links_among(device.count):
@@ -259,107 +242,15 @@ def _ran_on(backend: str) -> Processor:
     return "cpu" if backend == "cpu" else "gpu" if backend else ""
 
 
-def _chosen_device(name: str, chosen: Hardware | None) -> Hardware | None:
-    """The device that the user chose, if the row is of it or does not say; None where nobody chose."""
-    if chosen and name and not _is_of(name, chosen):
-        raise Unusable(f"of another device than {chosen.label}")
-    return chosen
-
-
-def _is_of(name: str, device: Hardware) -> bool:
-    """Whether a name is, or may be, that of a device, and of as many of it."""
-    own = (device.name, *device.aliases)
-    if device.beside:
-        return is_same(name, device.label)
-    if any(is_same(name, with_count(device.count, each)) for each in own):
-        return True
-    count, one = _counted(name)
-    is_it = any(is_same(one, each) for each in own) or device.name in look_up(one, shelf("hardware")).candidates
-    return is_it and count == device.count
-
-
-@lru_cache(maxsize=4096)
-def _counted(name: str) -> tuple[int, str]:
-    """How many of which device a name means; one where it cannot be read so."""
-    try:
-        count, one = counted_device(name)
-    except InputError:
-        return 1, name
-    return count or 1, one
-
-
-def _device(name: str, ran_on: Processor) -> tuple[Hardware, tuple[str, ...]]:
-    """The device of a row, of the processor that ran; where its name leaves something open, the usual one, and a remark on that."""
-    device = _device_called(name)
-    if device is None:
-        return _device_of_several(name, ran_on)
-    device = _beside(device, ran_on)
-    _, one = _counted(name)
-    if any(is_same(one, each) for each in device.stands_for):
-        return device, (f"{name} taken for {device.name}, the one that most are sold as",)
-    return device, ()
-
-
-def _device_of_several(name: str, ran_on: Processor) -> tuple[Hardware, tuple[str, ...]]:
-    """Of the devices that a name may mean, the one that stands for it, else the largest of those that differ in size only."""
-    count, one = _counted(name)
-    meant = [_device_called(with_count(count, each)) for each in look_up(one, shelf("hardware")).candidates]
-    meant = [each for each in meant if each is not None and ran_on in ("", each.kind)]
-    for device in meant:
-        if any(is_same(one, each) for each in device.stands_for):
-            return device, (f"{name} taken for {device.name}, the one that most are sold as",)
-    if len(meant) < 2 or len({_without_size(each) for each in meant}) > 1:
-        return _named(_device_called, "hardware", _part_without_file(name)), ()
-    device = max(meant, key=lambda each: each.main_memory.capacity_bytes)
-    return device, (f"memory of the {name} not stated: {device.name}",)
-
-
-def _part_without_file(name: str) -> str:
-    """Of a machine's parts the first that no file is of; the name itself of anything else."""
-    return next((part for part in map(str.strip, name.split("+")) if part and _device_called(part) is None), name)
-
-
-def _beside(device: Hardware, ran_on: Processor) -> Hardware:
-    """The other processor of the same machine, where that ran and has a file: `m4-cpu` beside `m4`, and the other way round."""
-    if ran_on in ("", device.kind):
-        return device
-    own = [re.sub(r"-[cg]pu$", "", each) for each in (device.name, *device.aliases)]
-    others = (_device_called(with_count(device.count, other)) for each in own for other in (f"{each}-{ran_on}", each))
-    return next((other for other in others if other is not None and other.kind == ran_on), device)
-
-
-def _without_size(device: Hardware) -> str:
-    """What decides how fast a device is, as text to compare."""
-    levels = [
-        (level.name, level.gb_per_s, level.datasheet_gb_per_s, level.gb_per_s_by_threads) for level in device.memory
-    ]
-    return repr((device.kind, device.cores, device.threads, device.peaks_tflops, device.launch_us, levels))
-
-
 def _model(name: str, chosen: Loaded | None) -> Loaded:
     if chosen is None:
-        return _named(_model_called, "model", name)
+        return named(_model_called, "model", name)
     if not any(is_same(each or "", chosen.model.name) for each in (name, look_up(name, shelf("models")).name)):
         raise Unusable(f"of another model than {chosen.model.name}")
     return chosen
 
 
-def _named(find: Callable[[str], Any], kind: str, name: str) -> Any:
-    found = find(name)
-    if found is None:
-        raise Unusable(f"no {kind} file is called {printable(name)}" if name else f"the {kind} is not stated")
-    return found
-
-
 # Files are looked for once for each name; None where there is no such file.
-
-
-@lru_cache(maxsize=4096)
-def _device_called(name: str) -> Hardware | None:
-    try:
-        return load_hardware(name)
-    except InputError:
-        return None
 
 
 @lru_cache(maxsize=4096)
@@ -381,7 +272,7 @@ def _runtime_called(name: str) -> Runtime | None:
 def _runtime(name: str, device: Hardware, assumed: list[str]) -> Runtime:
     if not name:
         assumed.append(f"runtime not stated: {default_runtime(device)}")
-    runtime = _named(_runtime_called, "runtime", name or default_runtime(device))
+    runtime = named(_runtime_called, "runtime", name or default_runtime(device))
     if any(is_same(name, each) for each in runtime.runs_in):
         assumed.append(f"{name} runs the kernels of {runtime.name}")
     return runtime
