@@ -13,7 +13,9 @@ from scipy.sparse import diags
 from simulator.calibration.observations import Observation
 from simulator.calibration.timing import Steps
 
-NOISE = 0.16  # standard deviation of ln(measured seconds) about the model, beyond which a row counts less and less
+# Standard deviation of ln(measured seconds) about the model, beyond which a row counts less and less. Prompts scatter more: how large
+# tiles are, and which of several kernels is taken, is not modelled for each program and card.
+NOISE, NOISE_OF_PROMPTS = 0.16, 0.32
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class Problem:
         """Medians' logarithms, and spreads."""
         listed = self.steps.factors
         return np.log([each.median for each in listed]), np.array([each.spread for each in listed])
+
+    @cached_property
+    def noise(self) -> np.ndarray:
+        """Of each row."""
+        return np.array([NOISE_OF_PROMPTS if each.is_prompt else NOISE for each in self.steps.observed])
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -45,16 +52,16 @@ class Problem:
         Residuals count by the pseudo-Huber loss, so that a row that is far off pulls no harder than one a little off.
         """
         medians, spreads = self.prior
-        weights = self.weights * kept
+        weights, noise = self.weights * kept, self.noise
         measured = np.log(self.steps.seconds)
 
         def posterior(values: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
             seconds, changes = self.steps.timed(values)
-            off, strayed = (np.log(seconds) - measured) / NOISE, (values - medians) / spreads
+            off, strayed = (np.log(seconds) - measured) / noise, (values - medians) / spreads
             root = np.sqrt(1 + off * off)
             loss = float(weights @ (2 * (root - 1)) + strayed @ strayed) / 2
-            slope = changes.T @ (weights * off / root) / NOISE + strayed / spreads
-            bend = (changes.T @ (diags(weights / root) @ changes)).toarray() / NOISE**2 + np.diag(1 / spreads**2)
+            slope = changes.T @ (weights * off / root / noise) + strayed / spreads
+            bend = (changes.T @ (diags(weights / root / noise**2) @ changes)).toarray() + np.diag(1 / spreads**2)
             return loss, slope, bend
 
         once = _Once(posterior)

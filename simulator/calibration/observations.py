@@ -47,6 +47,7 @@ class Part:
     filling: float  # how much of `fill` they add
     sharers: float  # tokens that meet each weight
     again: float  # how often few tokens read it, for once that many do
+    is_few: bool  # so few tokens that kernels for many are not asked for
     listed: tuple[tuple[Factor, ...], ...]
 
 
@@ -197,13 +198,14 @@ class _PartMaker:
             filling=0.0 if is_cache else min(1.0, (n - 1) / tile),
             sharers=n,
             again=n**kernels.read_again if is_expert else 1.0,
+            is_few=not is_cache and n <= (1 if is_expert else kernels.vector_tokens),
             listed=tuple(listed.get(each, NONE) for each in OF_OPERATION),
         )
 
     def message(self, timed: TimedOp) -> Part:
         launch = tuple(factors.launch(self.at) if each == "launch" else NONE for each in OF_OPERATION)
         count, launches = float(timed.op.count), float(timed.op.launches)
-        return Part(count, launches, True, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, launch)
+        return Part(count, launches, True, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, False, launch)
 
 
 def each_factor(observed: Sequence[Observation]) -> Iterator[Factor]:

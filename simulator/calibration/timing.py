@@ -51,6 +51,7 @@ class Steps:
             "filling",
             "sharers",
             "again",
+            "is_few",
         )
         parts = [part for each in self.observed for part in each.parts]
         return {name: np.array([getattr(part, name) for part in parts]) for name in names}
@@ -98,7 +99,7 @@ class Steps:
         matrix = (read + parts["activation_s"], np.where(is_unpacking, single, tiled))
         both, other = (np.cbrt(one**3 + two**3) for one, two in (vector, matrix))
         has_vector = is_cache | unpacks
-        is_vector = has_vector & ((both <= other) | ((n <= 1) & ~is_cache))
+        is_vector = has_vector & ((both <= other) | parts["is_few"])
         memory_s, compute_s = (np.where(is_vector, one, two) for one, two in zip(vector, matrix, strict=True))
         work_s = np.where(is_vector, both, other)
         launch = np.exp(logs["launch"])

@@ -109,6 +109,11 @@ class Kernels:
         return factors.TILES.get(self.place.api, factors.OTHER_TILE)
 
     @property
+    def vector_tokens(self) -> int:
+        """Tokens up to which kernels for few are taken in any case."""
+        return factors.VECTOR_TOKENS.get(self.place.api, 1) if self.place.kernels == "llama.cpp" else 1
+
+    @property
     def query_tile(self) -> int:
         """Queries that attention computes at least, where it does not take them one by one."""
         return factors.QUERY_TILES.get(self.place.api, self.tile)
