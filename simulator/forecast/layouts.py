@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from simulator.errors import InputError
+from simulator.errors import InputError, printable
 from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layers.listed import mixers_of
 from simulator.spec.layout import Layout, parse_parallel
@@ -29,7 +29,13 @@ def usual_layout(n_devices: int, runtime: Runtime, model: Model) -> Layout:
 
 def layout_of(text: str | Layout | None, n_devices: int, runtime: Runtime, model: Model) -> Layout:
     """How so many devices share a model, as somebody wrote it; None: as the runtime usually does."""
-    return usual_layout(n_devices, runtime, model) if text is None else parse_parallel(str(text), n_devices)
+    if text is None:
+        return usual_layout(n_devices, runtime, model)
+    if n_devices == 1 and text != Layout():
+        raise InputError(
+            f"parallel {printable(text, 40)}: how several devices share a model: say how many with devices"
+        )
+    return parse_parallel(str(text), n_devices)
 
 
 def check_layout(layout: Layout, model: Model, runtime: Runtime, kind: str) -> None:
@@ -58,7 +64,7 @@ def check_layout(layout: Layout, model: Model, runtime: Runtime, kind: str) -> N
     if uneven and runtime.split == "tensors":
         raise InputError(
             f"{layout.tensor} devices cannot share the {uneven} heads of {model.name} evenly: take a number that divides {uneven}"
-            + (f", or parallel pipeline{layout.tensor}" if "pipeline" in ways else "")
+            + (f", or parallel pipeline{layout.tensor}" if "pipeline" in ways and layout.tensor <= n_layers else "")
         )
 
 

@@ -294,6 +294,16 @@ def test_matrices_are_cut_on_gpus_alone_where_the_software_says_so():
         scenario("llama-3-8b", "4xpi5-8gb", runtime="llama.cpp", weights="q4_0", parallel="tensor")
 
 
+def test_one_device_shares_nothing():
+    """A word alone says nothing of how many; with its number it does."""
+    with pytest.raises(
+        InputError, match="parallel expert: how several devices share a model: say how many with devices"
+    ):
+        scenario("mixtral-8x7b", "h100-sxm", parallel="expert")
+    assert scenario("mixtral-8x7b", "h100-sxm", parallel="expert2").hardware.layout == Layout(2, expert=2)
+    assert scenario("mixtral-8x7b", "h100-sxm", parallel=Layout(2, pipeline=2)).hardware.n_devices == 4
+
+
 def test_usual_ways():
     """A runtime that splits by layers has a stage on each; the others share each matrix as far as its heads divide."""
     model = load_model("llama-3-70b").model  # 64 heads
