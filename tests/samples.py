@@ -64,6 +64,16 @@ def _speculation(kind):
     return Chart(kind, "lines", "What drafts buy", "kept, %", panels, SOURCE, x_log=False, y_log=False)
 
 
+def _split(kind):
+    lines = tuple(
+        Series(name, tuple(range(9)), tuple(40 / (1 + n * cost) for n in range(9)), colour=k,
+               marks=(Mark(5, 40 / (1 + 5 * cost), CHANGES[2], "fits from 5"),))
+        for k, (name, cost) in enumerate({"their experts": 0.2, "all of them": 0.5}.items())
+    )  # fmt: skip
+    panel = Panel("", lines, "tokens/s")
+    return Chart(kind, "lines", "What lies in RAM", "layers", (panel,), SOURCE, "a mixture", x_log=False, y_log=False)
+
+
 def _bars(kind):
     found = {"one": bars(("a", "b", "c"), (20.0, 5.0, None)), "two": bars(("d",), (9.0,))}
     panels = tuple(Panel(title, (each,), "") for title, each in found.items())
@@ -95,7 +105,7 @@ def _measured(kind):
 
 SAMPLES = {
     "batch": _batch, "context": _twelve_lines, "experts": _twelve_lines, "routing": _twelve_lines, "sparsity": _sparsity,
-    "speculation": _speculation,
+    "speculation": _speculation, "split": _split,
     "speed": _bars, "formats": _bars, "bytes": _bytes, "roofline": _roofline, "measured": _measured,
 }  # fmt: skip
 

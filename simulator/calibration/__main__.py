@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m simulator.calibration", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; say whether the shipped factors come out")
     options = parser.parse_args(arguments)
-    decodes = [each for each in load_measurements(MEASURED).published if each.origin.is_usable]
+    decodes = [each for each in load_measurements(MEASURED).published if each.origin.is_usable and not each.split]
     measured = [*decodes, *load_prompts(PROMPTS).published]
     with progress_bar("Fitting") as show:
         steps = Steps(observe(measured, show))

@@ -24,6 +24,7 @@ from simulator.report.charts.requests import PROMPTS, prompt_chart
 from simulator.report.charts.rooflines import ROOF_BATCHES, roofline_chart
 from simulator.report.charts.sparsity import FEW_BATCHES, sparsity_chart
 from simulator.report.charts.speculation import speculation_chart
+from simulator.report.charts.split import split_chart
 from simulator.report.charts.traffic import bytes_chart
 from simulator.report.measured import Measured, load_measured
 from simulator.spec.hardware import Hardware
@@ -72,6 +73,7 @@ KINDS: dict[str, Callable[[Request, list[Scenario], list[Measured]], Chart] | No
     "roofline": lambda r, bases, _: roofline_chart(bases, r.batches or ROOF_BATCHES, r.context),
     "sparsity": lambda r, bases, _: sparsity_chart(bases, r.batches or FEW_BATCHES, r.context),
     "routing": lambda r, bases, _: routing_chart(bases, r.batches or BATCHES, r.context, r.routings or ROUTINGS),
+    "split": lambda r, bases, _: split_chart(bases, r.batch, r.context),
     "speculation": lambda r, bases, _: speculation_chart(bases, r.batches or (1,), r.context, r.speculation),
     "measured": None,  # these two are of no model on a device
     "device": None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, option, subcommand
-from simulator.commands.line.split import split_asked, split_options
+from simulator.commands.line.split import is_fit_asked, split_asked, split_options
 from simulator.commands.line.values import number, parse_grid, single_count
 from simulator.commands.requests import Asked, depths_of, forecasts
 from simulator.errors import InputError, printable
@@ -19,6 +20,8 @@ from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, swe
 
 if TYPE_CHECKING:
     from simulator.forecast.speculation import Speculated
+    from simulator.forecast.splits import Split
+    from simulator.spec.quant import Weights
     from simulator.spec.speculation import Speculation
 
 MAX_POINTS = 2_000
@@ -83,7 +86,9 @@ def command(
     texts |= {"parallel": assumed["parallel"], "storage": assumed["storage"]}
     options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "density": density, "json": json})
     speculation = _speculation(speculate, draft, draft_weights, density)
-    wide, placement = options.parse_coverage(interval), split_asked(assumed)
+    wide, placement, is_fit = options.parse_coverage(interval), split_asked(assumed), is_fit_asked(assumed)
+    if placement and is_fit:
+        raise InputError(f"--fit auto finds what {placement.first_name} says: leave one of them out")
     picture = _picture(plot, json)
     if plot is not None and density is not None:
         raise InputError("--density gives a distribution for each point, which has no picture: leave --plot out")
@@ -102,11 +107,53 @@ def command(
     }
     bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
     requests = forecasts(bases, request) if request else []
-    _report([(base, sweep(base, batches, contexts)) for base in bases], density, wide, json, requests, speculation)
+    sweeps = [(base, sweep(base, batches, contexts)) for base in bases]
+    found = _Splits.of(sweeps, is_fit, [each.load.weights for each in bases] if weights else None)
+    _report(sweeps, density, wide, json, requests, speculation, found)
     if plot is not None:
         from simulator.commands.picture import show, simulated_chart
 
         show(simulated_chart(bases, batches, contexts, speculation), picture, json == "-")
+
+
+@dataclass(frozen=True)
+class _Splits:
+    """What is told of other splits than that of the sweep."""
+
+    by_format: Sequence[Split]  # where it is asked for
+    instead: Sequence[tuple[str, Split]]  # where nothing fits
+
+    @classmethod
+    def of(
+        cls, sweeps: list[tuple[Scenario, list[Prediction]]], is_fit: bool, formats: list[Weights] | None
+    ) -> _Splits:
+        """The fastest of each format, and what runs where no point of the sweep fits."""
+        from simulator.forecast.splits import by_format
+        from simulator.report.splits import found_instead
+
+        base, points = sweeps[0]
+        contexts = sorted({int(point.load.context) for point in points})
+        asked = by_format(base, int(points[0].load.batch), contexts, formats) if is_fit else ()
+        nothing_fits = not any(point.fits for _, each in sweeps for point in each)
+        return cls(asked, found_instead(base, points) if nothing_fits else [])
+
+    def record(self) -> dict[str, Any]:
+        """As plain values; empty where there is nothing to tell."""
+        from simulator.report.splits import record
+
+        found = {
+            "splits": [record(each) for each in self.by_format],
+            "instead": [record(each) for _, each in self.instead],
+        }
+        return {name: each for name, each in found.items() if each}
+
+    def show(self) -> None:
+        """In words."""
+        from simulator.report.screen import print_section
+        from simulator.report.splits import lines_instead, lines_of_formats
+
+        print_section("Splits", list(lines_of_formats(self.by_format)))
+        print_section("Instead", list(lines_instead(self.instead)))
 
 
 def _speculation(
@@ -177,6 +224,7 @@ def _report(
     json: str | None,
     requests: Sequence[tuple[str, RequestForecast]],
     speculation: Speculation | None,
+    splits: _Splits,
 ) -> None:
     """JSON where it is asked for, and the table unless JSON takes the standard output."""
     profile = None
@@ -190,8 +238,10 @@ def _report(
     if json is not None:
         from simulator.report.record import record, write_json
         from simulator.report.request import request_record
+        from simulator.report.splits import with_options
 
         rows = [record(point, found, density, wide) for point, found in zip(points, densities, strict=True)]
+        rows = with_options(sweeps, rows)
         remarks = _remarks(sweeps)
         if speculated:
             from simulator.report.speculation import speculation_record
@@ -199,12 +249,13 @@ def _report(
             rows = [row | {"speculation": speculation_record(each)} for row, each in zip(rows, speculated, strict=True)]
             remarks += [line for line in speculated[0].whole.assumptions() if line not in remarks]
         asked = {"requests": [request_record(*each, wide) for each in requests]} if requests else {}
-        write_json({"predictions": rows, **asked, "remarks": remarks}, json)
+        write_json({"predictions": rows, **asked, **splits.record(), "remarks": remarks}, json)
     if json != "-":
         from simulator.report.table import density_lines, print_forecast
 
         found = [(point, each) for point, each in zip(points, densities, strict=True) if each]
         print_forecast(sweeps, density_lines(found, density) if profile else (), wide, requests)
+        splits.show()
     if speculated and json != "-":
         from simulator.report.speculation import print_speculation
 

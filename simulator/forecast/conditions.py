@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import MappingProxyType
+
 from simulator.forecast.scenario import Scenario, scenario
+from simulator.forecast.split_options import SplitOptions, place
+from simulator.importers.in_ram import Split
 from simulator.importers.records import NO_HOST, SPLIT, Published, Unusable
 from simulator.spec.hardware import Hardware
+from simulator.spec.model import Model
+from simulator.spec.placement import Placement
 from simulator.spec.runtime import Runtime, load_runtime
 
 
@@ -29,7 +36,7 @@ def scenario_of(each: Published, device: Hardware | None, runtime: Runtime) -> S
         cache=each.cache,
         runtime=runtime,
         threads=each.threads if device.kind == "cpu" or each.split else None,
-        placement=each.split.placement(each.loaded.model) if each.split else None,
+        placement=_placement(each.split, each.loaded.model, device) if each.split else None,
     )
 
 
@@ -46,3 +53,12 @@ def _that_did(each: Published, device: Hardware) -> Hardware:
     if each.ran_on and each.ran_on != device.kind:
         raise Unusable(f"ran on the {each.ran_on.upper()}, {device.name} is a {device.kind.upper()}")
     return device
+
+
+def _placement(split: Split, model: Model, device: Hardware) -> Placement:
+    """Where a split puts a model on a machine; InputError for patterns that are found in no name."""
+    found = split.placement(model)
+    if not split.patterns:
+        return found
+    asked = place(model, device, SplitOptions(override_tensor=split.patterns))
+    return replace(found, apart=MappingProxyType({**found.apart, **asked.apart}))

@@ -1,7 +1,7 @@
 """The fastest placement of a model on a machine that fits: of llama.cpp's ways to leave something in RAM, as little as need be.
 
 Each way is a row of placements, one for each number of layers that it takes: experts of the first layers (`--n-cpu-moe`), their
-feed-forward networks (`--n-cpu-ffn`), whole layers (`-ngl`), and for mixtures whole layers beside the experts of all others.
+feed-forward networks (`--n-cpu-ffn`), whole layers (`-ngl`), and whole layers beside the experts or networks of all others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ALIKE = 1.03  # seconds of two ways between which no forecast can tell the faste
 class Way:
     """A way to leave something in RAM, of so many first layers or of so many."""
 
-    name: str  # experts, networks, layers, layers beside experts
+    name: str  # experts, networks, layers, layers beside experts or networks
     counts: tuple[int, ...]  # of layers, from none to all
     of_layers: Callable[[int], Placement]
 
@@ -69,14 +69,28 @@ def fastest(trials: Trials) -> Placement | None:
 
     Where nothing fits, that which needs least too much.
     """
-    hardware, model = trials.hardware, trials.model
+    hardware = trials.hardware
     if not hardware.beside:
         return None
-    gpus = over_gpus(model, hardware)
-    without_ram = next((each for each in (by_layers((len(model.stack),)), gpus) if trials.fits(each)), None)
+    gpus = over_gpus(trials.model, hardware)
+    without_ram = _on_gpus(trials, gpus)
     if without_ram is not None or hardware.host is None:
         return without_ram or gpus
     return chosen(ranked(trials, gpus), trials)
+
+
+def fitted_ways(trials: Trials) -> list[Tried]:
+    """The best of each way that fits; nothing where no host is named, or the GPUs hold all."""
+    gpus = over_gpus(trials.model, trials.hardware) if trials.hardware.host else None
+    if gpus is None or _on_gpus(trials, gpus) is not None:
+        return []
+    return [each for each in ranked(trials, gpus) if each.fits]
+
+
+def _on_gpus(trials: Trials, gpus: Placement) -> Placement | None:
+    """All on the first GPU, or over all, if one of these fits."""
+    alone = by_layers((len(trials.model.stack),))
+    return next((each for each in (alone, gpus) if trials.fits(each)), None)
 
 
 def ranked(trials: Trials, gpus: Placement) -> list[Tried]:
@@ -107,7 +121,10 @@ def ways(model: Model, hardware: Hardware, base: Placement) -> tuple[Way, ...]:
     if not model.experts:
         found = _counts(model, lambda layer: layer.ffn is not None)
         networks = Way("networks", found, lambda n: networks_apart(model, n, host, base))
-        return (layers,) if base.crosses else (layers, networks)
+        if base.crosses:
+            return (layers,)
+        none_there = networks_apart(model, n_layers, host, base)
+        return layers, networks, Way("layers beside networks", whole, lambda n: layers_in_ram(none_there, n, host))
     found = _counts(model, lambda layer: isinstance(layer.ffn, Experts))
     experts = Way("experts", found, lambda n: experts_apart(model, n, host, base))
     if base.crosses:

@@ -12,83 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from simulator.errors import InputError
 from simulator.forecast.ops import Cost, Message, Op
 from simulator.spec.exchange import Exchange
 from simulator.spec.hardware import Hardware
-from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.layers.layer import Layer
-from simulator.spec.layers.listed import mixers_of
-from simulator.spec.layout import Layout, parse_parallel
+from simulator.spec.layout import Layout
 from simulator.spec.model import Model
-from simulator.spec.names import listed
 from simulator.spec.quant import FORMATS
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
-
-
-def usual_layout(n_devices: int, runtime: Runtime, model: Model) -> Layout:
-    """How a runtime uses so many devices where nobody says it: each matrix on all of them, or other layers on each.
-
-    Where heads do not divide among all, as many share a matrix as can, in stages of layers.
-    """
-    if runtime.split == "layers":
-        return Layout(pipeline=n_devices)
-    heads = _heads(model)
-    tensor = max(n for n in range(1, n_devices + 1) if n_devices % n == 0 and not any(each % n for each in heads))
-    n_stages = n_devices // tensor
-    has_stages = "pipeline" in runtime.exchange.ways and n_stages <= len(model.stack)
-    return Layout(tensor, pipeline=n_stages) if has_stages else Layout(tensor=n_devices)
-
-
-def layout_of(text: str | Layout | None, n_devices: int, runtime: Runtime, model: Model) -> Layout:
-    """How so many devices share a model, as somebody wrote it; None: as the runtime usually does."""
-    return usual_layout(n_devices, runtime, model) if text is None else parse_parallel(str(text), n_devices)
-
-
-def check_layout(layout: Layout, model: Model, runtime: Runtime) -> None:
-    """InputError where a runtime cannot share a model in such a way: by the way itself, its heads, experts or layers."""
-    n_layers, exchange = len(model.stack), runtime.exchange
-    used = [name for name in ("tensor", "pipeline", "data", "expert") if getattr(layout, name) > 1]
-    usual = "pipeline" if runtime.split == "layers" else "tensor"
-    ways = exchange.ways or (usual,)
-    unknown = next((name for name in used if name not in ways), None)
-    if unknown:
-        raise InputError(
-            f"parallel {layout}: runtime {runtime.name} does not share by {unknown}, but by {listed(ways)}"
-        )
-    if exchange.power_of_two and layout.tensor & (layout.tensor - 1):
-        raise InputError(f"{layout.tensor} devices: runtime {runtime.name} shares a layer among 1, 2, 4 or 8 of them")
-    if layout.pipeline > n_layers:
-        raise InputError(f"parallel {layout}: {model.name} has {n_layers} layers, so at most as many stages")
-    if layout.expert > 1:
-        _check_experts(layout, model)
-        if exchange.experts_everywhere and layout.expert != layout.n_at_once:
-            told = replace(layout, expert=layout.n_at_once)
-            raise InputError(f"parallel {layout}: runtime {runtime.name} divides experts among all devices: {told}")
-    uneven = next((n for n in sorted(_heads(model)) if n % layout.tensor), None)
-    if uneven and runtime.split == "tensors":
-        raise InputError(
-            f"{layout.tensor} devices cannot share the {uneven} heads of {model.name} evenly: take a number that divides {uneven}"
-            + (f", or parallel pipeline{layout.tensor}" if "pipeline" in ways else "")
-        )
-
-
-def _heads(model: Model) -> set[int]:
-    """The numbers of heads that its layers have."""
-    parts = (part for layer in model.stack for part in mixers_of(layer.attention))
-    return {part.n_heads for part in parts if isinstance(part, GroupedQuery | Latent)}
-
-
-def _check_experts(layout: Layout, model: Model) -> None:
-    n_experts = max((ffn.n_experts for ffn in model.experts), default=0)
-    if not n_experts:
-        raise InputError(f"parallel {layout}: {model.name} has no experts; leave expert out")
-    if layout.expert > n_experts:
-        raise InputError(f"parallel {layout}: {model.name} has {n_experts} experts, so at most as many groups of them")
-    if layout.n_at_once % layout.expert:
-        raise InputError(f"parallel {layout}: {layout.n_at_once} devices cannot be divided into {layout.expert} groups")
 
 
 def one_pass(load: Workload, layout: Layout, runtime: Runtime) -> tuple[Workload, Any]:

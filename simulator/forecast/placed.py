@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 
 from simulator.forecast.ops import Cost, Message, Op
-from simulator.forecast.roofline import TimedOp, brought, ceiling_seconds, either, host_link, time_moves, time_ops
+from simulator.forecast.parallel import share
+from simulator.forecast.roofline import (
+    TimedOp,
+    brought,
+    ceiling_seconds,
+    either,
+    host_link,
+    time_messages,
+    time_moves,
+    time_ops,
+)
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model
 from simulator.spec.placement import Placement
@@ -38,15 +48,18 @@ def time_placed(
             continue
         is_host = place == host and hardware.host is not None
         if not (is_host and np.all(on_gpu)):
-            found |= _timed(mine, hardware.parts[place], runtime, load)
+            found |= _timed(model, mine, hardware.parts[place], runtime, load)
         if is_host and np.any(on_gpu):
             link = host_link(hardware, host, 0)
             there = {number: replace(op, place=0) for number, op in mine.items()}
-            for number, timed in _timed(there, hardware.parts[0], runtime, load).items():
+            for number, timed in _timed(model, there, hardware.parts[0], runtime, load).items():
                 crossed = brought(timed, link, crossing_bytes(timed.op, placement))
                 found[number] = either(on_gpu, crossed, found[number]) if number in found else crossed
     moves = time_moves(moves_of(hardware, model, load, placement, on_gpu), hardware, runtime)
-    return (*(found[number] for number in range(len(ops))), *moves)
+    told = [
+        each for place in range(len(hardware.parts)) for each in _told(model, hardware, place, runtime, load, placement)
+    ]
+    return (*(found[number] for number in range(len(ops))), *moves, *told)
 
 
 def is_brought(runtime: Runtime, load: Workload, placement: Placement) -> Any:
@@ -68,7 +81,7 @@ def moves_of(hardware: Hardware, model: Model, load: Workload, placement: Placem
     for move, count in placement.moves(model).items():
         n_moves = np.where(on_gpu, 0.0, float(count))[()] if host in (move.place, move.to) else float(count)
         n_bytes = VALUE_BYTES * move.values * load.new_tokens
-        message = Message("move", n_bytes, 2, move.to)
+        message = Message("move", n_bytes, 2, to=move.to)
         found.append(
             Op(
                 "model",
@@ -110,10 +123,26 @@ def _ceiling(ops: Sequence[Op], part: Hardware, runtime: Runtime, load: Workload
     return ceiling_seconds(ops, part, runtime.backend(part), threads_of(part, load), _working_set(ops, load))
 
 
-def _timed(ops: dict[int, Op], part: Hardware, runtime: Runtime, load: Workload) -> dict[int, TimedOp]:
+def _timed(model: Model, ops: dict[int, Op], part: Hardware, runtime: Runtime, load: Workload) -> dict[int, TimedOp]:
     working_set = _working_set(ops.values(), load)
-    timed = time_ops(tuple(ops.values()), part, runtime.backend(part), threads_of(part, load), working_set, working_set)
+    shared, _ = share(model, part, runtime, load, tuple(ops.values()))
+    timed = time_ops(shared, part, runtime.backend(part), threads_of(part, load), working_set, working_set)
     return dict(zip(ops, timed, strict=True))
+
+
+def _told(
+    model: Model, hardware: Hardware, place: int, runtime: Runtime, load: Workload, placement: Placement
+) -> tuple[TimedOp, ...]:
+    """What equal devices of one part tell each other: of the layers that they have."""
+    part, n_layers = hardware.parts[place], placement.layers.count(place)
+    if part.n_devices == 1 or not n_layers:
+        return ()
+    _, sent = share(model, part, runtime, load, ())
+    share_here = n_layers / len(placement.layers)
+    here = [
+        replace(op, place=place, count=op.count if op.message.kind == "send" else op.count * share_here) for op in sent
+    ]
+    return time_messages(here, part, runtime)
 
 
 def _working_set(ops, load: Workload) -> Any:

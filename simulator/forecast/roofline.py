@@ -100,7 +100,9 @@ def time_moves(ops: Sequence[Op], hardware: Hardware, runtime: Runtime) -> tuple
     for op in ops:
         assert op.message is not None  # of such operations only
         link = host_link(hardware, op.place, op.message.to)
-        begin_s = runtime.move_us.value * MICRO if runtime.move_us else 0.0
+        is_hop = hardware.parts[op.place].kind == hardware.parts[op.message.to].kind == "gpu"
+        begin = runtime.exchange.hop_us if is_hop and runtime.exchange.hop_us else runtime.move_us
+        begin_s = begin.value * MICRO if begin else 0.0
         link_s = begin_s + link.latency.value * MICRO + op.message.n_bytes / link.bytes_per_s
         found.append(TimedOp(op, 0.0, 0.0, 0.0, ONE, None, ONE, link_s=link_s, link=link.latency))
     return tuple(found)

@@ -14,7 +14,7 @@ from simulator.errors import InputError, printable
 from simulator.forecast.fastest import Trials, fastest
 from simulator.forecast.fit import Held, memory_limit, memory_of_parts
 from simulator.forecast.from_storage import reading, told_unpacked
-from simulator.forecast.parallel import check_layout, layout_of
+from simulator.forecast.layouts import check_layout, layout_of
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.software import cache_of, cache_told, check_format, formats_suited, that_loads, told_strange
@@ -175,19 +175,29 @@ def scenario(
     told = cache_told(loaded, cache, load)
     asked = as_asked(placement, loaded.model, device, software)
     base = Scenario(loaded, device, software, load, passed_over=why_not_usual, remarks=told, placement=asked)
-    if weights is not None:
-        chosen, remark = _meant(weights, base) if isinstance(weights, str) else (weights, "")
-        expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
-        check_format(software, device, chosen.name, "weights", weights if isinstance(weights, str) else None)
-        told = (*told, *filter(None, [remark]))
-        return _placed(replace(base, load=replace(load, weights=chosen), remarks=told), smallest)
+    return _in_named(weights, base, smallest) if weights is not None else _in_usual(base, smallest)
+
+
+def _in_named(weights: str | Weights, base: Scenario, smallest: tuple[int, int]) -> Scenario:
+    """In the formats that somebody named."""
+    chosen, remark = _meant(weights, base) if isinstance(weights, str) else (weights, "")
+    expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
+    given = weights if isinstance(weights, str) else None
+    check_format(base.runtime, base.hardware, chosen.name, "weights", given)
+    told = (*base.remarks, *filter(None, [remark]))
+    return _placed(replace(base, load=replace(base.load, weights=chosen), remarks=told), smallest)
+
+
+def _in_usual(base: Scenario, smallest: tuple[int, int]) -> Scenario:
+    """In those of a file, or else those that people would choose."""
+    loaded = base.loaded
     if loaded.refusal:
         raise InputError(loaded.refusal)
-    if loaded.weights is not None:
-        check_format(software, device, loaded.weights.name, "weights")
-        strange = told_strange(software, device, loaded.weights)
-        return _placed(replace(base, choice=loaded.choice, remarks=(*told, *strange)), smallest)
-    return _choose_weights(base, *smallest)
+    if loaded.weights is None:
+        return _choose_weights(base, *smallest)
+    check_format(base.runtime, base.hardware, loaded.weights.name, "weights")
+    strange = told_strange(base.runtime, base.hardware, loaded.weights)
+    return _placed(replace(base, choice=loaded.choice, remarks=(*base.remarks, *strange)), smallest)
 
 
 def _placed(base: Scenario, smallest: tuple[int, int]) -> Scenario:
@@ -250,7 +260,7 @@ def _together(
     others = tuple(part.times(part.asked or 1, software.split) for part in device.beside)
     told = devices_of(str(parallel)) if parallel and devices is None and device.asked is None else devices
     layout = layout_of(parallel, _count(told, device), software, model)
-    check_layout(layout, model, software)
+    check_layout(layout, model, software, device.kind)
     return device.arranged(layout).joined(others)
 
 

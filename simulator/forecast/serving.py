@@ -20,6 +20,7 @@ from simulator.units import MILLI
 
 MOST_REQUESTS = 20_000  # that are gone through, but for at least one of each user
 MOST_CHUNKS = 64
+LONGEST = 1.5  # of lengths of users who are not told apart, over the mean
 PLASTIC_STEPS = (
     0.7548776662466927,
     0.5698402909980532,
@@ -65,11 +66,14 @@ def serve_all(server: Server, traffics: Sequence[Traffic]) -> list[Served]:
 def most_users(server: Server, input_tokens: int, output_tokens: int, tokens_per_s: float) -> tuple[int, Served]:
     """The most users who get *tokens_per_s* each at least, all served at once, and what the server gives them.
 
-    0, and what a single one gets, where that is less.
+    Their requests have so many tokens in the mean, from half of that to half as much again: equal ones would go in step. 0, and what a
+    single one gets, where that is less.
     """
 
     def serve_so_many(users: int) -> Served:
-        return serve(server, Traffic(users, input_tokens, output_tokens))
+        return serve(
+            server, Traffic(users, *(round(LONGEST * n) for n in (input_tokens, output_tokens)), 1 / (2 * LONGEST))
+        )
 
     def are_pleased(served: Served) -> bool:
         return served.batch > 0 and not served.is_full and served.seconds_per_token * tokens_per_s <= 1

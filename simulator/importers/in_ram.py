@@ -19,11 +19,12 @@ class Split:
 
     whole: tuple[int, ...] = ()  # with all that is theirs
     experts: tuple[int, ...] = ()  # their experts alone
+    patterns: tuple[str, ...] = ()  # of names of tensors, each with where those lie (-ot), which hold before the others
 
     @property
     def is_any(self) -> bool:
         """Whether anything lies there."""
-        return bool(self.whole or self.experts)
+        return bool(self.whole or self.experts or self.patterns)
 
     def placement(self, model: Model) -> Placement:
         """The same on the two parts of a machine, a GPU and its host."""

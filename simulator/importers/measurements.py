@@ -225,7 +225,15 @@ def _counted_name(record: Record) -> str:
     """The device's name, with how many of it there were where another column says that."""
     name = record.text("device")
     count = record.count("device_count", 1, MAX_DEVICES, default=1)
-    return with_count(count, name) if name and count > 1 and _counted(name)[0] == 1 else name
+    if not name or count == 1 or _counted(name)[0] > 1 or _n_gpus(name) == count:
+        return name
+    return with_count(count, name)
+
+
+def _n_gpus(name: str) -> int:
+    """GPUs of the machine that a name of several parts means, each counted by itself; 0 of a device alone."""
+    machine = _device_called(name) if "+" in name else None
+    return sum(part.count for part in machine.parts if part.kind == "gpu") if machine else 0
 
 
 def _refuse_unknown_links(device: Hardware, runtime: Runtime) -> None:
@@ -308,8 +316,7 @@ def _device_of_several(name: str, ran_on: Processor) -> tuple[Hardware, tuple[st
 
 def _part_without_file(name: str) -> str:
     """Of a machine's parts the first that no file is of; the name itself of anything else."""
-    parts = [part.strip() for part in name.split("+")]
-    return next((part for part in parts if part and _device_called(part) is None), name)
+    return next((part for part in map(str.strip, name.split("+")) if part and _device_called(part) is None), name)
 
 
 def _beside(device: Hardware, ran_on: Processor) -> Hardware:

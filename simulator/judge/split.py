@@ -12,8 +12,7 @@ from typing import Literal
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.forecast.predict import predict
-from simulator.forecast.prediction import Prediction
+from simulator.forecast.request import Phase, Request, forecast_request
 from simulator.forecast.scenario import Scenario, scenario
 from simulator.importers.records import DOES_NOT_FIT, Skipped, Unusable
 from simulator.importers.split import SplitPublished
@@ -215,7 +214,7 @@ def _forecast(each: SplitPublished, fitted: Fitted | None) -> SplitRow | Skipped
         prompt = _prompt(base, each)
     except (InputError, Unusable) as reason:
         return Skipped(each.id, str(reason), each.origin)
-    if not (np.all(decode.fits) and np.all(prompt.fits)):
+    if not (np.all(decode.fits) and prompt.fits):
         return Skipped(each.id, DOES_NOT_FIT, each.origin)
     return SplitRow(
         id=each.id,
@@ -232,7 +231,7 @@ def _forecast(each: SplitPublished, fitted: Fitted | None) -> SplitRow | Skipped
         low=float(decode.tokens_per_s_low),
         high=float(decode.tokens_per_s_high),
         prompt_measured=each.prompt_tokens_per_s,
-        prompt=each.prompt_tokens / float(np.sum(prompt.seconds_per_step)),
+        prompt=prompt.tokens_per_s,
         bound=str(decode.bound),
         is_mixture=bool(base.loaded.model.experts),
         assumed=each.assumed,
@@ -258,14 +257,10 @@ def machine_of(each: SplitPublished) -> Hardware:
     return join([gpu, each.host.with_all_memory()], each.machine) if each.split.is_any else gpu
 
 
-def _prompt(base: Scenario, each: SplitPublished) -> Prediction:
-    """The micro-batches of a prompt, each a point of a grid over what has been read before it."""
-    if each.prompt_tokens % each.ubatch and each.prompt_tokens > each.ubatch:
-        raise Unusable("a prompt that does not divide into its micro-batches is not forecast")
-    tokens = min(each.ubatch, each.prompt_tokens)
-    starts = np.arange(0, each.prompt_tokens, tokens)
-    load = replace(base.load, batch=1, tokens=tokens, context=starts, routing=random_tokens(base.loaded.model))
-    return predict(base.loaded.model, base.hardware, load, base.runtime, base.placement)
+def _prompt(base: Scenario, each: SplitPublished) -> Phase:
+    """Reading a prompt of random tokens in the micro-batches of the measurement."""
+    load = replace(base.load, routing=random_tokens(base.loaded.model))
+    return forecast_request(replace(base, load=load), Request(each.prompt_tokens, ubatch=each.ubatch)).reading
 
 
 def random_tokens(model: Model) -> Routing:

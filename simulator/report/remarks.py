@@ -15,7 +15,7 @@ from simulator.forecast.interval import Evidence, evidence, own_evidence
 from simulator.forecast.placed import threads_of
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
-from simulator.report import parts, storage
+from simulator.report import parts, splits, storage
 from simulator.report.kept import cache_kept
 from simulator.spec.doubt import RESTLESS, told_doubts
 from simulator.spec.figure import BY_DEFINITION, Figure
@@ -354,8 +354,9 @@ def _deepest(base: Scenario, batch: int, deepest: int | None) -> str:
 def check_command(base: Scenario, points: list[Prediction]) -> str:
     """The command that measures what was forecast; empty where none does."""
     load, fitting = base.load, [point for point in points if point.fits]
-    is_plain = load.sparsity is None and isinstance(load.routing, Uniform) and not base.hardware.beside
-    if not (base.runtime.check and fitting and is_plain):
+    is_plain = load.sparsity is None and isinstance(load.routing, Uniform)
+    split = splits.check_options(base, is_batch=any(int(point.load.batch) > 1 for point in fitting))
+    if not (base.runtime.check and fitting and is_plain) or split is None:
         return ""
     first = fitting[0]
     if base.hardware.reads_from:
@@ -381,7 +382,7 @@ def check_command(base: Scenario, points: list[Prediction]) -> str:
         threads=f" -t {first.threads}" if first.threads else "",
         cells=max(int(point.load.batch) for point in fitting) * (int(first.load.context) + 128),
         parallel=f" {flags}" if flags else "",
-    )
+    ) + (f" {split}" if split else "")
 
 
 def _origin(figure: Figure, hardware: Hardware) -> str:

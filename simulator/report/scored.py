@@ -14,6 +14,7 @@ from simulator.judge.groups import BY, Group, device_kind, groups_by, of_usable,
 from simulator.judge.score import Score
 from simulator.judge.scored import Scored
 from simulator.judge.serving import ServingScore
+from simulator.judge.serving import What as ServingWhat
 from simulator.judge.speculation import SpeculationScore
 from simulator.judge.split import WHATS, SplitScore, What
 from simulator.report.prompt_score import print_prompts
@@ -71,7 +72,8 @@ def headline_table(found: Scored) -> tuple[list[str], list[list[str]]]:
     rows = [_headline_row(each) for each in compared(found.decode)]
     rows += [_prompt_row("reading prompts", found.prompts)] if found.prompts.rows else []
     if found.served.rows:
-        rows.append(_served_row("servers, time per token", found.served))
+        rows.append(_served_row("servers, time per token", found.served, "token"))
+        rows.append(_served_row("servers, time to the first token", found.served, "first"))
     split = found.split.where(lambda row: row.is_split)
     rows += [_split_row(f"{TITLE}, {what}s", split, what) for what in WHATS if split.rows]
     if found.speculated.rows:
@@ -104,16 +106,16 @@ def _prompt_row(label: str, found: Score) -> list[str]:
     return [label, share, *_errors(found), *[""] * 2]
 
 
-def _served_row(label: str, found: ServingScore) -> list[str]:
+def _served_row(label: str, found: ServingScore, what: ServingWhat) -> list[str]:
     """Servers have no interval, and no simple estimate. Their bias is told of rates, as in all other rows."""
     n = len(found.rows) + len(found.skipped)
     share = f"{len(found.rows):,} of {n:,}" if found.skipped else f"{len(found.rows):,}"
-    bias = exp(-found.bias()) - 1
+    bias = exp(-found.bias(what)) - 1
     return [
         label,
         share,
-        f"{found.median_abs_error():.1%}",
-        f"{found.p90_abs_error():.0%}",
+        f"{found.median_abs_error(what):.1%}",
+        f"{found.p90_abs_error(what):.0%}",
         f"{bias:+.0%}",
         *[""] * (len(HEAD) - 5),
     ]

@@ -15,6 +15,7 @@ HEAD = (
 )  # fmt: skip
 ROW_HEAD = (
     "model", "on", "runtime", "weights", "users", "prompt", "answer", "ms a token", "forecast", "error", "ms to the first", "forecast",
+    "error",
 )  # fmt: skip
 GROUPS = (("runtime",), ("hardware",), ("model",), ("runtime", "hardware", "model", "weights"))
 
@@ -28,10 +29,11 @@ def print_servers(found: ServingScore, n_worst: int) -> None:
     print_table(list(HEAD), [_summary(label, each) for label, each in (*summaries, *groups) if each.rows], left=("",))
     print()
     if n_worst:
-        worst = found.worst(n_worst)
-        print_line(f"The {counted(len(worst), 'server')} furthest off, per token:")
-        print_table(list(ROW_HEAD), [_cells(row) for row in worst], left=ROW_HEAD[:4])
-        print()
+        for what, told in (("token", "per token"), ("first", "to the first token")):
+            worst = found.worst(n_worst, what)
+            print_line(f"The {counted(len(worst), 'server')} furthest off, {told}:")
+            print_table(list(ROW_HEAD), [_cells(row) for row in worst], left=ROW_HEAD[:4])
+            print()
 
 
 def told_servers(found: ServingScore) -> list[str]:
@@ -61,7 +63,17 @@ def _cells(row: ServingRow) -> list[str]:
     times = [f"{1e3 * each:,.1f}" for each in (row.token_measured_s, row.token_s)]
     first = [f"{1e3 * each:,.0f}" for each in (row.first_measured_s, row.first_s)]
     counts = [f"{each:,}" for each in (row.concurrency, row.input_tokens, row.output_tokens)]
-    return [row.model, on, row.runtime, row.weights, *counts, *times, f"{row.error('token'):+.0%}", *first]
+    return [
+        row.model,
+        on,
+        row.runtime,
+        row.weights,
+        *counts,
+        *times,
+        f"{row.error('token'):+.0%}",
+        *first,
+        f"{row.error('first'):+.0%}",
+    ]
 
 
 def serving_record(found: ServingScore) -> dict[str, Any]:

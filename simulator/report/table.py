@@ -10,7 +10,7 @@ from simulator.forecast.interval import PROMISED
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import RequestForecast
 from simulator.forecast.scenario import Scenario
-from simulator.report import parts, remarks, screen
+from simulator.report import parts, remarks, screen, splits
 from simulator.report.columns import GAP, Line, lay_out
 from simulator.report.request import COLUMNS, request_lines, request_rows
 from simulator.spec.density import WARNING
@@ -125,6 +125,10 @@ def _sections(sweeps: Sequence[Sweep], extra: Sequence[str], is_request: bool) -
     several = len(sweeps) > 1
     yield "Bytes", [_where(point, several) + _bytes_line(point) for point in ends]
     yield "Parts", [line for _, points in sweeps for line in parts.told(points[0])] if not several else []
+    yield (
+        "Split",
+        _each(sweeps, lambda base, points: (_named(base, several) + line for line in splits.told(base, points[0]))),
+    )
     yield "Time", [_where(point, several) + _time_line(point) for point in ends if point.fits]
     yield (
         "Fits",

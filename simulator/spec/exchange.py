@@ -27,6 +27,9 @@ class Exchange(Spec):
     """What of a step goes over the links between devices, and by which algorithm."""
 
     ways: tuple[Way, ...] = ()  # in which it can share a model; none named: its usual one alone
+    tensor_on: tuple[Literal["cpu", "gpu"], ...] = ("cpu", "gpu")  # devices whose matrices it cuts
+    tensor_not_with: tuple[str, ...] = ()  # kinds of attention of which it does not
+    tensor_not_of: tuple[str, ...] = Field((), max_length=100)  # architectures, as GGUF files call them
     values: Literal["f32", "f16", "bf16", "q8_0"] = "f32"  # what activations are sent in
     is_direct: bool = (
         False  # each device reads what all others have, where the links allow it, instead of passing parts on

@@ -9,16 +9,9 @@ import pytest
 from simulator import scenario
 from simulator.errors import InputError
 from simulator.forecast.decode import decode_ops
+from simulator.forecast.layouts import check_layout, usual_layout
 from simulator.forecast.ops import Cost
-from simulator.forecast.parallel import (
-    busiest_share,
-    check_layout,
-    copies_held,
-    messages,
-    one_pass,
-    spread_ops,
-    usual_layout,
-)
+from simulator.forecast.parallel import busiest_share, copies_held, messages, one_pass, spread_ops
 from simulator.importers.open import load_model
 from simulator.spec.layout import Layout
 from simulator.spec.links import Link
@@ -282,14 +275,23 @@ def test_batches_fill_stages_where_the_software_does_it(batch, stages, runtime, 
             "runtime llama.cpp does not share by data, but by pipeline or tensor",
         ),
         (Layout(pipeline=2), "llama-3-8b", "gpt-fast", "runtime gpt-fast does not share by pipeline, but by tensor"),
+        (Layout(2), "deepseek-v3", "llama.cpp", "runtime llama.cpp does not cut matrices of layers of kind latent"),
+        (Layout(2), "gemma-3n-e4b", "llama.cpp", "does not cut matrices of models of architecture gemma3n"),
+        (Layout(4, expert=2), "mixtral-8x7b", "vllm", "runtime vllm divides experts among all devices: expert4"),
         (Layout(6), "llama-3-70b", "distributed-llama", "shares a layer among 1, 2, 4 or 8 of them"),
     ],
 )
 def test_what_a_runtime_cannot_share_is_refused(layout, model, runtime, message):
     """By its ways, and by the model's heads, experts and layers."""
     with pytest.raises(InputError) as told_so:
-        check_layout(layout, load_model(model).model, load_runtime(runtime))
+        check_layout(layout, load_model(model).model, load_runtime(runtime), "gpu")
     assert message in str(told_so.value)
+
+
+def test_matrices_are_cut_on_gpus_alone_where_the_software_says_so():
+    """llama.cpp's split by tensors is none of boards on a network."""
+    with pytest.raises(InputError, match=r"runtime llama\.cpp cuts matrices on GPUs only"):
+        scenario("llama-3-8b", "4xpi5-8gb", runtime="llama.cpp", weights="q4_0", parallel="tensor")
 
 
 def test_usual_ways():

@@ -41,9 +41,10 @@ def test_one_user_waits_for_the_prompt_and_the_request():
 
 
 def test_a_token_waits_for_the_prompts_of_others():
-    """With 32 requests of 256 tokens, each step has 32 / 256 prompts in it in the mean, or little more than one in eight steps."""
+    """With 32 requests of 256 tokens each step has 32 / 256 prompts in it in the mean, which add what they take alone, or less."""
     found = serve(server(), Traffic(32, 1024, 256))
-    assert found.seconds_per_token == pytest.approx(found.step_s + 32 / 256 * found.prompt_s, rel=0.1)
+    added_s = found.seconds_per_token - found.step_s
+    assert 0.6 < added_s / (32 / 256 * found.prompt_s) < 1.05
     assert found.batch in (30, 31, 32)  # hardly two of them are having their prompts read
 
 
@@ -177,7 +178,8 @@ def test_as_many_users_as_are_pleased():
     here = server()
     users, found = most_users(here, 1024, 256, 40)
     assert 1 / found.seconds_per_token >= 40
-    assert 1 / serve(here, Traffic(users + 1, 1024, 256)).seconds_per_token < 40
+    assert 1 / serve(here, Traffic(users + 1, 1536, 384, 1 / 3)).seconds_per_token < 40
+    assert Traffic(users, 1536, 384, 1 / 3).mean_output == 256
     none, one = most_users(here, 1024, 256, 1e6)
     assert (none, one.batch) == (0, 1)
     assert most_users(server(name="llama-3.1-405b"), 128, 128, 1)[0] == 0

@@ -147,6 +147,26 @@ def test_layers_are_split_by_software_that_does_so(read):
     assert found.skipped[0].reason.startswith("layer by layer over several devices, which is not how vllm is forecast")
 
 
+def test_cards_that_a_name_lists_are_not_counted_again(read):
+    """Two cards of two kinds are one of each; two of a card beside a host are two."""
+    rows = [
+        {"device": name, "device_count": "2", "backend": "cuda", "weights": "f16", "mode": "layer-split", "id": name}
+        for name in ("rtx-4090+rtx-3090-ti", "rtx-4090+ryzen-7950x")
+    ]
+    assert [each.hardware.label for each in read(csv_of(*rows)).published] == [
+        "rtx-4090+rtx-3090-ti",
+        "2xrtx-4090+ryzen-7950x",
+    ]
+
+
+def test_rows_were_split_before_layers_were(read):
+    """llama.cpp cut each matrix by rows until January 2024."""
+    split = {"mode": "layer-split", "device": "rtx-3090", "device_count": "2", "backend": "cuda", "weights": "f16"}
+    found = read(csv_of(split | {"date": "2023-11-14"}, split | {"id": "b", "date": "2024-01-15"}))
+    assert [each.id for each in found.published] == ["b"]
+    assert found.skipped[0].reason == "rows of each matrix on several devices, as llama.cpp did before 2024-01"
+
+
 def test_a_chosen_device_and_model_leave_out_the_others(read):
     """By name or by another of its names; a row without a device is taken to be of the chosen one."""
     text = csv_of({}, {"device": "pi5-8gb"}, {"device": ""}, {"device": "m2-ultra", "usable": "no"}, {"model": "phi-4"})

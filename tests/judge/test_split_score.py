@@ -1,12 +1,11 @@
 """Split weights beside measurements: placements, errors, choices among splits, and what a prompt copies."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from simulator.forecast.predict import prompt_seconds
+from simulator.forecast.request import Request, forecast_request
 from simulator.forecast.scenario import scenario
 from simulator.importers.in_ram import Split, by_fit
 from simulator.importers.open import load_named
@@ -56,8 +55,8 @@ def test_a_row_whole_on_the_gpu_is_a_plain_forecast():
     runtime = each.runtime.under("cuda", "2026-05", True)
     plain = scenario(each.loaded, each.hardware.with_all_memory(), weights="q4_k_m", runtime=runtime)
     assert found.decode == pytest.approx(float(plain.at(1, 64).tokens_per_s))
-    load = replace(plain.load, batch=1, tokens=2048, context=0)
-    assert found.prompt == pytest.approx(2048 / prompt_seconds(each.loaded.model, plain.hardware, load, runtime, 512))
+    request = forecast_request(plain, Request(prompt=2048, ubatch=512))
+    assert found.prompt == pytest.approx(2048 / request.seconds_to_first)
     assert (found.kind, found.machine) == ("whole on the GPU", "rtx-4070-laptop")
 
 
@@ -81,15 +80,10 @@ def test_experts_in_ram_cost_a_decode_and_a_small_micro_batch():
 
 
 def test_what_cannot_be_forecast_says_why():
-    """Too large for both memories; a prompt that leaves a part of a micro-batch over."""
-    large = published("deepseek-v3", weights="q8_0", split=Split(tuple(range(61))))
-    odd = published(prompt_tokens=700)
-    found = split_score([large, odd])
+    """Too large for both memories."""
+    found = split_score([published("deepseek-v3", weights="q8_0", split=Split(tuple(range(61))))])
     assert found.rows == ()
-    assert [each.reason for each in found.skipped] == [
-        "does not fit in the device's memory, as it is counted here",
-        "a prompt that does not divide into its micro-batches is not forecast",
-    ]
+    assert [each.reason for each in found.skipped] == ["does not fit in the device's memory, as it is counted here"]
 
 
 def test_errors_are_of_rates():

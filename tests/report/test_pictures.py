@@ -25,6 +25,7 @@ KINDS = (
     "roofline",
     "sparsity",
     "speculation",
+    "split",
     "routing",
     "measured",
     "device",

@@ -16,6 +16,7 @@ _DECORATORS = (
     flag("--cpu-moe", help="The experts of all layers in RAM."),
     option("--n-cpu-moe", type=whole_number, metavar="N", help="The experts of the first N layers in RAM. [default: fastest]"),
     several("--override-tensor", "-ot", metavar="PATTERN=CPU", help="Tensors by their names on a part: exps=CPU, up_exps=CUDA0."),
+    option("--fit", metavar="auto", help="auto: the fastest split in each of the formats, or in those of --weights."),
     option("--tensor-split", "-ts", metavar="N,N", help="Shares of several GPUs: 3,1. [default: by their memory]"),
 )  # fmt: skip
 
@@ -38,6 +39,16 @@ def split_asked(given: dict[str, Any]) -> SplitOptions | None:
         tensor_split=given.pop("tensor_split"),
     )
     return None if asked.is_empty else asked
+
+
+def is_fit_asked(given: dict[str, Any]) -> bool:
+    """Whether the fastest splits are to be told, which is taken out of a command's other options."""
+    fit = given.pop("fit")
+    if fit is not None and fit.strip().lower() != "auto":
+        raise InputError(
+            f"--fit {printable(fit)!r}: auto is what there is; -ngl, --n-cpu-moe and others say it by hand"
+        )
+    return fit is not None
 
 
 def _count(layers: str) -> int:

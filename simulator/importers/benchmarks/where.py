@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.importers.benchmarks.machine import INTEGRATED, check_cpu, check_gpu, gpus_named
 from simulator.importers.benchmarks.runs import Given
@@ -34,10 +34,9 @@ _NOTHING = ("", "0", "none", "false")
 # A device of another machine: `RPC0`, `RPC[10.0.0.2:50052]`, and its description, which may be the address alone.
 _REMOTE = re.compile(r"RPC\d*(\[.*\])?|[\w.-]+:\d{2,5}", re.IGNORECASE)
 _EXPERTS = ("n_cpu_moe", "ncmoe")
-# What puts weights or the cache elsewhere than -ngl and --n-cpu-moe do, and how programs call it.
+_PATTERNS = ("tensor_buft_overrides", "override_tensor")
+# What puts weights or the cache elsewhere than -ngl, --n-cpu-moe and -ot do, and how programs call it.
 _OTHERWISE = {
-    "tensor_buft_overrides": "patterns (-ot)",
-    "override_tensor": "patterns (-ot)",
     "n_cpu_ffn": "-ncffn",
     "ncffn": "-ncffn",
     "no_kv_offload": "the cache (-nkvo)",
@@ -84,11 +83,15 @@ def ran_on(record: Record, model: Model, given: Given) -> Ran:
 
 
 def _split(record: Record, model: Model, given: Given) -> Split | None:
-    """What lay in RAM; Unusable where that is said in another way than by counts of layers, or nobody names the host."""
+    """What lay in RAM; Unusable where that is said in another way than is read, or nobody names the host."""
     other = next((how for name, how in _OTHERWISE.items() if record.text(name).lower() not in _NOTHING), None)
     layers = _gpu_layers(record)
     n_experts = max(record.count(name, 0, MAX_LAYERS_ASKED, default=0) for name in _EXPERTS)
-    found = by_flags(model, layers if layers >= 0 else None, n_experts)
+    patterns = [
+        each for name in _PATTERNS for each in re.split("[;,]", record.text(name)) if each.lower() not in _NOTHING
+    ]
+    patterns = [re.sub(r"=CPU_\w+$", "=CPU", each) for each in patterns]  # in another order there, for its kernels
+    found = replace(by_flags(model, layers if layers >= 0 else None, n_experts), patterns=tuple(patterns))
     if not (found.is_any or other):
         return None
     if given.hardware is None or given.hardware.host is None:

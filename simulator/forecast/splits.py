@@ -1,0 +1,137 @@
+"""Splits of a model over the memories of a machine side by side: of each way, of each format, and what runs where none fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from simulator.errors import InputError
+from simulator.forecast.fastest import fitted_ways
+from simulator.forecast.scenario import Scenario, scenario, usual_formats
+from simulator.forecast.software import formats_suited
+from simulator.spec.hardware import Hardware
+from simulator.spec.library import names, shelf
+from simulator.spec.machine import join, load_hardware, with_ram
+from simulator.spec.mixes import parse_weights
+from simulator.spec.quant import Weights
+from simulator.units import GI
+
+# Hosts that are taken where nobody names one: of cards in a desktop, and of those in a server.
+USUAL_HOST, USUAL_SERVER = "ryzen-7950x", "epyc-9654"
+RAM_GIB = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)  # sizes that memory comes in
+
+
+@dataclass(frozen=True)
+class Split:
+    """A scenario with its placement, and what it gives at one batch and context."""
+
+    base: Scenario
+    batch: int
+    context: int
+    tokens_per_s: float  # of all sequences
+
+    @classmethod
+    def of(cls, base: Scenario, batch: int, context: int) -> Split:
+        """As fast as it is forecast."""
+        if base.placement is None:
+            return cls(base, batch, context, float(base.at(batch, context).tokens_per_s))
+        return cls(base, batch, context, batch * base.load.tokens / base.trials(batch, context).seconds(base.placement))
+
+
+def by_way(base: Scenario, batch: int, context: int) -> tuple[Split, ...]:
+    """The best that fits of each way to leave something in RAM, the fastest first; nothing where all fits on the GPUs."""
+    found = fitted_ways(base.trials(batch, context))
+    named = (replace(base, placement=each.placement, placed_for=None) for each in found)
+    return _sorted(Split.of(each, batch, context) for each in named)
+
+
+def by_format(
+    base: Scenario, batch: int, contexts: Sequence[int], formats: Sequence[Weights] | None = None
+) -> tuple[Split, ...]:
+    """The fastest split that fits of each format, at each context in turn; the fastest first of each context."""
+    formats = usual_formats(base) if formats is None else formats
+    found: list[Split] = []
+    for context in contexts:
+        placed = (replace(base, placed_for=(batch, context)).in_weights(each) for each in formats)
+        found += _sorted(Split.of(each, batch, context) for each in placed if each.fits(batch, context))
+    return tuple(found)
+
+
+def _sorted(found: Iterator[Split]) -> tuple[Split, ...]:
+    return tuple(sorted(found, key=lambda each: -each.tokens_per_s))
+
+
+def instead(base: Scenario, batch: int, context: int) -> list[tuple[str, Split]]:
+    """What runs where a model does not fit: the fastest split with a host's RAM, the largest format that fits, the next device.
+
+    Each with what one has to write for it.
+    """
+    found = (_with_host(base, batch, context), _smaller(base, batch, context), _next_device(base, batch, context))
+    return [each for each in found if each is not None]
+
+
+def _with_host(base: Scenario, batch: int, context: int) -> tuple[str, Split] | None:
+    """On the same GPUs with as little RAM beside them as will do, of the machine's own host or of a usual one."""
+    hardware = base.hardware
+    if not (hardware.has_own_memory and base.runtime.uses_host):
+        return None
+    for gib in RAM_GIB:
+        try:
+            machine = with_ram(_hosted(hardware), gib * GI)
+            found = _again(base, machine, base.load.weights, batch, context)
+        except InputError:  # no link is known, or the runtime does not run on such a host
+            return None
+        if found.fits(batch, context):
+            return f"{found.hardware.label} --ram {gib}", Split.of(found, batch, context)
+    return None
+
+
+def _hosted(hardware: Hardware) -> Hardware:
+    """With a host; several devices are loaded anew, as what works together is one device to all that follows."""
+    fresh = load_hardware(hardware.label) if hardware.count > 1 or hardware.beside else hardware
+    if fresh.host is not None:
+        return fresh
+    host = load_hardware(USUAL_SERVER if hardware.device_class == "datacenter-gpu" else USUAL_HOST)
+    return join([fresh.alone(), *fresh.beside, host], hardware.label)
+
+
+def _again(base: Scenario, hardware: Hardware, weights: Weights, batch: int, context: int) -> Scenario:
+    """The same on another machine, placed for that batch and context."""
+    load = base.load
+    return scenario(
+        base.loaded, hardware, weights=weights, cache=load.cache.name, runtime=base.runtime, routing=load.routing,
+        sparsity=load.sparsity, batch=batch, context=context,
+    )  # fmt: skip
+
+
+def _smaller(base: Scenario, batch: int, context: int) -> tuple[str, Split] | None:
+    """In the largest that fits there of the formats that people choose among."""
+    rather_small = [parse_weights(name) for name in formats_suited(base.runtime, base.hardware, base.runtime.weights)]
+    formats = {each.name: each for each in (*reversed(usual_formats(base)), *rather_small)}
+    for weights in formats.values():
+        found = replace(base, placed_for=base.placement and (batch, context)).in_weights(weights)
+        if found.fits(batch, context):
+            return f"--weights {weights.name}", Split.of(found, batch, context)
+    return None
+
+
+def _next_device(base: Scenario, batch: int, context: int) -> tuple[str, Split] | None:
+    """On the shipped device of the same maker that has least memory of those that hold it, of the same class before others."""
+    own = base.hardware
+    shipped = (load_hardware(name) for name in names(shelf("hardware")))
+    larger = (
+        each
+        for each in shipped
+        if (each.vendor, each.kind, each.has_own_memory) == (own.vendor, own.kind, own.has_own_memory)
+        and each.usable_bytes > own.usable_bytes / own.count
+    )
+    for device in sorted(
+        larger, key=lambda each: (each.device_class != own.device_class, each.usable_bytes, each.name)
+    ):
+        try:
+            found = _again(base, device, base.load.weights, batch, context)
+        except InputError:
+            continue
+        if found.fits(batch, context):
+            return device.name, Split.of(found, batch, context)
+    return None

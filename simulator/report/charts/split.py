@@ -1,0 +1,53 @@
+"""Speed over how much of a model lies in RAM: a line for each way to put it there, and from where on that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulator.errors import InputError
+from simulator.forecast.fastest import Trials, Way, seconds_along, ways
+from simulator.forecast.placing import over_gpus
+from simulator.forecast.scenario import Scenario
+from simulator.report.charts.chart import NO_ROOM, Chart, Mark, Panel, Series, floats
+from simulator.report.charts.naming import panel_title, subtitle
+from simulator.report.charts.source import source_of
+
+LABELS = {
+    "experts": "their experts (--n-cpu-moe)",
+    "layers": "all of them (-ngl)",
+    "networks": "their feed-forward networks (--n-cpu-ffn)",
+}  # of the ways that are drawn
+
+
+def split_chart(bases: Sequence[Scenario], batch: int, context: int) -> Chart:
+    """Tokens per second against the number of layers of which something lies in RAM; marked from where on that fits."""
+    panels = []
+    for base in bases:
+        if base.hardware.host is None:
+            raise InputError(
+                f"plot split: {base.hardware.label} names no host, in whose RAM something could lie: name one with it, as in "
+                f"--on {base.hardware.label}+ryzen-7950x"
+            )
+        trials = base.trials(batch, context)
+        drawn = ways(trials.model, trials.hardware, over_gpus(trials.model, trials.hardware))
+        series = (
+            _line(way, trials, batch * base.load.tokens, colour)
+            for colour, way in enumerate(each for each in drawn if each.name in LABELS)
+        )
+        panels.append(Panel(panel_title(base, bases), tuple(series), "tokens/s"))
+    source = source_of(bases, f"batch {batch:,}", f"context {context:,}")
+    x = "first layers of which something lies in RAM (it fits from the square on)"
+    title = "Tokens per second against what lies in RAM"
+    return Chart("split", "lines", title, x, tuple(panels), source, subtitle(bases), x_log=False, y_log=False)
+
+
+def _line(way: Way, trials: Trials, tokens: int, colour: int) -> Series:
+    """Every placement of a way, with memory enough; a mark where that which there is begins to hold it, and a note where not."""
+    rates = tokens / seconds_along(way, trials)
+    fits = [trials.fits(placement) for placement in way]
+    marks = ()
+    if any(fits):
+        first = fits.index(True)
+        marks = (Mark(way.counts[first], float(rates[first]), "memory is full", f"fits from {way.counts[first]:,}"),)
+    notes = tuple("" if fit else NO_ROOM for fit in fits)
+    return Series(LABELS[way.name], way.counts, floats(rates, len(way)), notes=notes, marks=marks, colour=colour)
