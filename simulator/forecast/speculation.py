@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from simulator.errors import InputError
+from simulator.forecast.draft_room import told_room, with_room
 from simulator.forecast.drafting import Drafter, Pass, drafter_of
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
@@ -84,7 +85,7 @@ class Speculated:
         """Each part of the machine that takes part, bytes that it must hold with whoever drafts, and bytes that can be had there."""
         drafter, point = self.whole.drafter, self.verification
         held = point.held if point.placement else point.held[:1]
-        more = drafter.held_bytes(self.whole.base, point.load) if drafter and self.drafted else [0.0] * len(held)
+        more = drafter.held_bytes(self.whole.placed, point.load) if drafter and self.drafted else [0.0] * len(held)
         return tuple(
             (each.part, float(each.needed_bytes + other), float(each.limit_bytes))
             for each, other in zip(held, more, strict=False)  # the host of a GPU that holds everything is left out
@@ -189,13 +190,17 @@ class Speculating:
     base: Scenario
     speculation: Speculation
     drafter: Drafter | None  # None: nothing is run to draft
+    placed: Scenario  # as it lies on its machine with whoever drafts
 
     @classmethod
     def of(cls, base: Scenario, speculation: Speculation) -> Speculating:
         """Who drafts, found and checked; InputError where the model has no blocks that predict, or the draft cannot be used."""
         expect("base", base, Scenario, "a Scenario, as scenario(...) makes one")
         expect("speculation", speculation, Speculation, "a Speculation, as parse_speculation makes one")
-        return cls(base, speculation, drafter_of(base, speculation))
+        _refuse_a_drive(base)
+        drafter_of(base, speculation)
+        placed = with_room(base, speculation)
+        return cls(base, speculation, drafter_of(placed, speculation), placed)
 
     def at(self, batch: int, context: int, tokens: int | None = None, plain: Prediction | None = None) -> Speculated:
         """At a batch and a context, both single numbers; *tokens* and *plain* where they are known."""
@@ -205,7 +210,7 @@ class Speculating:
             return Speculated(self, plain, plain, ())
         verification = self.verified(plain, tokens)
         drafter = self.drafter
-        passes = tuple(drafter.passes(self.base, verification.load, tokens)) if drafter else ()
+        passes = tuple(drafter.passes(self.placed, verification.load, tokens)) if drafter else ()
         return Speculated(self, plain, verification, passes)
 
     def verified(self, plain: Prediction, tokens: int, shares_experts: bool = False) -> Prediction:
@@ -213,7 +218,7 @@ class Speculating:
         load = replace(self.base.load, tokens=tokens + 1, verifies=True)
         if shares_experts:
             load = replace(load, routing=SharedExperts(load.routing, tokens + 1))
-        return replace(self.base, load=load).at(plain.load.batch, plain.load.context)
+        return replace(self.placed, load=load).at(plain.load.batch, plain.load.context)
 
     def assumptions(self) -> Iterator[str]:
         """What was taken for granted, in sentences without a full stop."""
@@ -231,6 +236,7 @@ class Speculating:
             )
         if any(layer.attention is not None and layer.attention.state_bytes for layer in base.loaded.model.stack):
             yield f"recurrent states are kept after each of the {asked.tokens + 1} verified tokens, to go back to"
+        yield from told_room(base, self.placed)
         yield from self._cautions()
 
     def _cautions(self) -> list[str]:
@@ -251,6 +257,14 @@ def speculate(base: Scenario, speculation: Speculation, batch: int = 1, context:
     >>> print(f"{found.speedup(0.85):.2f} times plain, pays from {found.break_even:.2f}")
     """
     return Speculating.of(base, speculation).at(batch, context)
+
+
+def _refuse_a_drive(base: Scenario) -> None:
+    if base.hardware.reads_from is not None:
+        raise InputError(
+            "--storage: how a drafter and a model that is read from a drive share its reads is not forecast; leave it out, or "
+            "--speculate and --draft"
+        )
 
 
 def refuse_with_density(density: str | None) -> None:

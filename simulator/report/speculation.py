@@ -41,7 +41,8 @@ def print_speculation(points: Sequence[Speculated]) -> None:
     screen.print_line(f"\nspeculative decoding, {first.speculation.name}\n")
     print_table(shown, cells, left=("weights", "text"), spared=_SPARED)
     print()
-    ends = points[:1] if len(points) == 1 else (points[0], points[-1])
+    fitting = [point for point in points if point.fits]
+    ends = fitting[:1] if len(fitting) < 2 else (fitting[0], fitting[-1])
     screen.print_section("Step", [_told_step(point, len(points) > 1) for point in ends])
     screen.print_section("Fits", [told_fit(point) for point in points if not point.fits and point.plain.fits][:1])
     screen.print_section("Assumed", list(first.whole.assumptions()))
@@ -79,7 +80,8 @@ def _told_step(point: Speculated, is_named: bool) -> str:
     parts = {"verifying": point.verify_s, "drafting": point.draft_s, "choosing tokens": point.choose_s}
     told = ", ".join(f"{name} {format_seconds(seconds)}" for name, seconds in parts.items() if seconds)
     plain = float(point.plain.seconds_given_memory)
-    where = f"batch {int(point.plain.load.batch):,}: " if is_named else ""
+    load = point.plain.load
+    where = f"batch {int(load.batch):,}, context {int(load.context):,}: " if is_named else ""
     return f"{where}{format_seconds(point.seconds_given_memory)}: {told}; {format_seconds(plain)} without drafts"
 
 

@@ -133,7 +133,7 @@ def test_memory_holds_the_block_but_not_its_head_again(tiny_dense):
 def test_a_draft_has_weights_and_a_cache_of_its_own(tiny_dense):
     """The same model as its own draft takes all of its weights again."""
     base = base_of(tiny_dense)
-    asked = Speculating(base, Speculation("ngram", 2, 0.5), None)
+    asked = Speculating.of(base, Speculation("ngram", 2, 0.5))
     found = replace(asked, drafter=Drafter(tiny_dense, F16)).at(1, 99)
     entry = 2 * 2 * 64 * 2 * 2
     more = weight_bytes(tiny_dense, F16) + 100 * entry

@@ -134,12 +134,14 @@ def test_blocks_of_further_prediction_are_held(load, counted):
     assert sum(tensor.params for tensor in held) == n_weights
     assert all(tensor.is_idle for tensor in held)
     assert any("are for prediction of several tokens: held, not read in a step" in note for note in loaded.notes)
+    assert (loaded.model.mtp_blocks, loaded.model.mtp_layer) == (1, None)
 
 
 def test_a_file_without_its_block_of_prediction(load):
     """GLM-4.5 converted without: the key counts it, the file has two blocks."""
     tensors = OUTSIDE | blocks(ATTENTION | NETWORK, ATTENTION | NETWORK)
-    assert len(load("glm4moe", {"block_count": 3, "nextn_predict_layers": 1}, tensors).model.stack) == 2
+    model = load("glm4moe", {"block_count": 3, "nextn_predict_layers": 1}, tensors).model
+    assert (len(model.stack), model.mtp_blocks) == (2, 0)
 
 
 def test_blocks_that_nothing_explains_are_refused(load):
