@@ -355,12 +355,13 @@ def check_command(base: Scenario, points: list[Prediction]) -> str:
     """The command that measures what was forecast; empty where none does."""
     load, fitting = base.load, [point for point in points if point.fits]
     is_plain = load.sparsity is None and isinstance(load.routing, Uniform)
-    split = splits.check_options(base, is_batch=any(int(point.load.batch) > 1 for point in fitting))
+    is_batch = bool(base.hardware.reads_from) or any(int(point.load.batch) > 1 for point in fitting)
+    split = splits.check_options(base, is_batch)
     if not (base.runtime.check and fitting and is_plain) or split is None:
         return ""
     first = fitting[0]
     if base.hardware.reads_from:
-        return storage.run_command(base, first)
+        return storage.run_command(base, first, split)
     sizes = sorted({int(point.load.batch) for point in fitting})
     sizes = sizes[:: -(-len(sizes) // MAX_CHECKED)]  # a check of every size of a long sweep would take days
     batches = ",".join(map(str, sizes))

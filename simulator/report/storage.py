@@ -87,15 +87,16 @@ def assumed(base: Scenario) -> Iterator[str]:
         yield f"how often memory still has an expert follows from their popularity in one text: {alike}"
 
 
-def run_command(base: Scenario, point: Prediction) -> str:
-    """The llama.cpp command that decodes so; empty where nothing is read from a drive."""
-    if base.hardware.reads_from is None or base.hardware.beside or not point.fits:
+def run_command(base: Scenario, point: Prediction, split: str = "") -> str:
+    """The llama.cpp command that decodes so, with the options of a *split*; empty where nothing is read from a drive."""
+    if base.hardware.reads_from is None or not point.fits:
         return ""
     file = base.loaded.path or f"{base.loaded.model.name}-{base.load.weights.name}.gguf"
     threads = f" -t {point.threads}" if point.threads else ""
     repack = "" if base.runtime.repacks else " --no-repack"
     cells = int(point.load.context) + 128
-    return f"llama-completion -m {shlex.quote(str(file))}{repack} --no-warmup -c {cells}{threads} -n 128 -p 'Once upon a time'"
+    options = f"{repack}{f' {split}' if split else ''} --no-warmup -c {cells}{threads}"
+    return f"llama-completion -m {shlex.quote(str(file))}{options} -n 128 -p 'Once upon a time'"
 
 
 def told_copies(base: Scenario) -> Iterator[str]:
