@@ -154,7 +154,7 @@ class StepParts:
             return float(device_s)
         host_us = serving.eager_us.value * took.n_operations if serving.eager_us else 0.0
         host_us += serving.eager_experts_us.value * self.n_expert_layers if serving.eager_experts_us else 0.0
-        return float(max(device_s, host_us * MICRO))
+        return float(device_s + host_us * MICRO)
 
 
 def step_parts(server: Server, ruled: Mapping[Traffic, Scheduling]) -> dict[Traffic, StepParts]:

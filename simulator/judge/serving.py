@@ -134,6 +134,7 @@ def _forecast_group(group: list[ServedPublished]) -> list[ServingRow | Skipped]:
 
 
 def server_of(each: ServedPublished) -> Server:
+    """The server that a row is of; InputError where it cannot have run."""
     runtime = each.runtime
     # It ran: whoever measured may have had the system give more than it does by default.
     hardware = each.hardware.with_all_memory().arranged(each.layout)

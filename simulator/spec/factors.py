@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache, wraps
 from typing import NamedTuple
 
+from simulator.spec.factor_priors import MEASURED
 from simulator.spec.library import RUNTIMES
 from simulator.spec.measured_kernels import MEASURED
 

@@ -56,7 +56,8 @@ class Serving(Spec):
         None  # until a prompt is in the queue and its first token with who asked: HTTP, tokenizing
     )
     # In steps that are no CUDA graph the host begins each operation (one of a runtime that fuses nothing), and sorts out each layer of
-    # experts; where that takes longer than the device does, the device waits.
+    # experts. That adds to what the device takes: of one at a time, or hidden where that takes longer, or in part, times to the first
+    # token of short and of long prompts agree best with the first.
     eager_us: Figure | None = None
     eager_experts_us: Figure | None = None
     prompt_scales: dict[str, Figure] = Field(
