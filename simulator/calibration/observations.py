@@ -198,7 +198,7 @@ class _PartMaker:
             filling=0.0 if is_cache else min(1.0, (n - 1) / tile),
             sharers=n,
             again=n**kernels.read_again if is_expert else 1.0,
-            is_few=not is_cache and n <= (1 if is_expert else kernels.vector_tokens),
+            is_few=not is_cache and n <= (1 if is_expert else kernels.vector_tokens(fmt)),
             listed=tuple(listed.get(each, NONE) for each in OF_OPERATION),
         )
 

@@ -57,7 +57,7 @@ def work_seconds(
     matrix = _work(memory_s + activation_s, np.maximum(compute_s, one_s))
     again = n**kernels.read_again if op.part == "experts" else 1.0
     vector = _work(memory_s * again + activation_s, one_s * (1 + kernels.further_cost(op.format) * (n - 1)))
-    return _faster(vector, matrix, always=n <= (1 if is_expert else kernels.vector_tokens))
+    return _faster(vector, matrix, always=n <= (1 if is_expert else kernels.vector_tokens(op.format)))
 
 
 def _cache_work(

@@ -108,10 +108,10 @@ class Kernels:
         """Tokens that matrix kernels compute at least."""
         return factors.TILES.get(self.place.api, factors.OTHER_TILE)
 
-    @property
-    def vector_tokens(self) -> int:
-        """Tokens up to which kernels for few are taken in any case."""
-        return factors.VECTOR_TOKENS.get(self.place.api, 1) if self.place.kernels == "llama.cpp" else 1
+    def vector_tokens(self, fmt: Format) -> int:
+        """Tokens up to which kernels for few are taken in any case, with weights in *fmt*."""
+        is_llama = self.place.kernels == "llama.cpp" and is_packed(fmt)
+        return factors.VECTOR_TOKENS.get(self.place.api, 1) if is_llama else 1
 
     @property
     def query_tile(self) -> int:
