@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache, wraps
 from typing import NamedTuple
 
-from simulator.spec.factor_priors import MEASURED
+from simulator.spec.factor_priors import MEASURED, TABLED
 from simulator.spec.library import RUNTIMES
 
 FITTED = RUNTIMES / "fitted.json"
@@ -225,9 +225,21 @@ def further(at: Place, fmt: str) -> Iterator[Factor]:
     yield Factor(f"further/{at.api}/{fmt}", 1, 0.2)
 
 
+def _tabled(at: Place, fmt: str, is_expert: bool) -> Iterator[Factor]:
+    """The same of kernels whose products were measured by themselves."""
+    yield Factor(f"matrix/of {at.kernels}/{fmt}", 0.49, 0.2)
+    yield from _own(at, "matrix", fmt)
+    if is_expert:
+        yield Factor(f"matrix/of {at.kernels}/experts/{fmt}", 1, 0.3)
+        yield Factor(f"matrix/of {at.kernels}/experts/{at.generation}/{fmt}", 1, 0.2)
+
+
 @_distinct
 def matrix(at: Place, fmt: str, is_expert: bool = False) -> Iterator[Factor]:
     """Of the share of the peak for matrices that products with many tokens reach."""
+    if at.kind == "gpu" and at.kernels in TABLED:
+        yield from _tabled(at, fmt, is_expert)
+        return
     yield from _own(at, "matrix", fmt)
     yield Factor(f"matrix/{at.kind}", 0.25 if at.kind == "cpu" else 0.4, 0.5 if at.kind == "cpu" else 0.15)
     yield Factor(f"matrix/{at.api}", 1, 0.2)
@@ -246,7 +258,6 @@ def matrix(at: Place, fmt: str, is_expert: bool = False) -> Iterator[Factor]:
     if is_expert:
         yield Factor(f"matrix/experts/{at.api}", 1, 0.3)
         yield Factor(f"matrix/experts/{at.kernels}/{at.kind}/{packed}", 1, 0.8)
-        yield Factor(f"matrix/experts/{at.kernels}/{at.generation}/{fmt}", 1, 0.2)
     if at.is_early and packed == "packed":  # others went through BLAS before, too
         yield Factor(f"matrix/early/{at.api}", 0.8, 0.4)
 
