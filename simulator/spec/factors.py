@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cache, wraps
 from typing import NamedTuple
 
-from simulator.spec.factor_priors import MEASURED, TABLED
 from simulator.spec.library import RUNTIMES
+from simulator.spec.measured_kernels import MEASURED, TABLED
 
 FITTED = RUNTIMES / "fitted.json"
 
@@ -99,8 +99,8 @@ LANE_PRODUCTS = 4
 # Tokens that matrix kernels compute at least, however few there are.
 TILES = {"cpu": 1, "metal": 32, "vulkan": 32}
 OTHER_TILE = 16
-# Tokens up to which llama.cpp takes its kernels for few of them, of packed weights, whether or not those for many were faster: `ggml_cuda_should_use_mmvq`,
-# `mul_mat_vec_max_cols` of Vulkan, and `ggml_metal_op_mul_mat` of b11549, whose kernels for few rows end at 16.
+# Tokens up to which llama.cpp takes its kernels for few of them with packed weights, whether or not those for many were faster:
+# `ggml_cuda_should_use_mmvq`, `mul_mat_vec_max_cols` of Vulkan, and `ggml_metal_op_mul_mat` of b11549, whose kernels end at 16 rows.
 VECTOR_TOKENS = {"cuda": 8, "rocm": 8, "vulkan": 8, "metal": 16}
 # Queries that attention multiplies at once with a key, at least, where it does not take them one by one; GPUs', as matrices.
 QUERY_TILES = {"cpu": 32}

@@ -20,8 +20,8 @@ MEASURED: dict[str, tuple[float, float]] = {
     "launch/experts/vllm": (3.6, 0.3), "launch/experts/sglang": (3.6, 0.3), "launch/experts/tensorrt-llm": (3.6, 0.3),
     "bandwidth/experts/vllm/gpu": (1.1, 0.1), "bandwidth/experts/sglang/gpu": (1.1, 0.1),
     "bandwidth/experts/tensorrt-llm/gpu": (1.1, 0.1),
-    # Products of 1,025 to 20,480 tokens, of the peak for their format: bf16 70 to 80 %, fp8 38 to 43 % with vLLM, 48 to 54 % with SGLang and 42
-    # to 51 % with TensorRT-LLM, nvfp4 on blackwell-hbm 38, 44 and 34 %.
+    # Products of 1,025 to 20,480 tokens, of the peak for their format: bf16 70 to 80 %, fp8 38 to 43 % with vLLM, 48 to 54 % with
+    # SGLang and 42 to 51 % with TensorRT-LLM, nvfp4 on blackwell-hbm 38, 44 and 34 %.
     "matrix/of vllm/wide": (0.73, 0.1), "matrix/of sglang/wide": (0.73, 0.1), "matrix/of tensorrt-llm/wide": (0.73, 0.1),
     "matrix/of vllm/eight": (0.42, 0.15), "matrix/of sglang/eight": (0.48, 0.15), "matrix/of tensorrt-llm/eight": (0.465, 0.15),
     "matrix/of vllm/mxfp4": (0.38, 0.15), "matrix/of sglang/mxfp4": (0.43, 0.15), "matrix/of tensorrt-llm/mxfp4": (0.34, 0.15),
