@@ -53,7 +53,7 @@ def time_placed(
             link = host_link(hardware, host, 0)
             there = {number: replace(op, place=0) for number, op in mine.items()}
             for number, timed in _timed(model, there, hardware.parts[0], runtime, load).items():
-                crossed = brought(timed, link, crossing_bytes(timed.op, placement))
+                crossed = brought(timed, link, crossing_bytes(timed.op, placement) / _n_links(hardware, placement))
                 found[number] = either(on_gpu, crossed, found[number]) if number in found else crossed
     moves = time_moves(moves_of(hardware, model, load, placement, on_gpu), hardware, runtime)
     told = [
@@ -67,6 +67,11 @@ def is_brought(runtime: Runtime, load: Workload, placement: Placement) -> Any:
     if placement.crosses:
         return True
     return False if runtime.brings_from is None else np.asarray(load.new_tokens) >= runtime.brings_from
+
+
+def _n_links(hardware: Hardware, placement: Placement) -> int:
+    """Over how many links weights come at once: each GPU of a group reads its own share over its own, or the first alone brings them."""
+    return hardware.layout.n_at_once if placement.crosses else 1
 
 
 def crossing_bytes(op: Op, placement: Placement) -> Any:
@@ -100,21 +105,21 @@ def moves_of(hardware: Hardware, model: Model, load: Workload, placement: Placem
 def ceiling_placed(
     hardware: Hardware, runtime: Runtime, load: Workload, ops: Sequence[Op], placement: Placement
 ) -> Any:
-    """Seconds at datasheet bandwidths and peaks, each part in its turn and nothing told between them."""
-    on_gpu = is_brought(runtime, load, placement)
+    """Seconds at datasheet bandwidths and peaks, each part in its turn and nothing told between them.
+
+    What lies in RAM is computed by the host or brought to the GPU, whichever were faster and the runtime can do.
+    """
     host, seconds = len(hardware.parts) - 1, 0.0
     for place, part in enumerate(hardware.parts):
         mine = [op for op in ops if op.place == place]
         if not mine:
             continue
         is_host = place == host and hardware.host is not None
-        there = np.inf if is_host and np.all(on_gpu) else _ceiling(mine, part, runtime, load)
-        if is_host and np.any(on_gpu):
-            link = host_link(hardware, host, 0)
-            over_link = sum(op.count * crossing_bytes(op, placement) for op in mine) / (link.gb_per_s.value * GIGA)
-            there = np.where(
-                on_gpu, np.minimum(there, over_link + _ceiling(mine, hardware.parts[0], runtime, load)), there
-            )
+        there = np.inf if is_host and placement.crosses else _ceiling(mine, part, runtime, load)
+        if is_host and (placement.crosses or runtime.brings_from is not None):
+            rate = host_link(hardware, host, 0).gb_per_s.value * GIGA * _n_links(hardware, placement)
+            over_link = sum(op.count * crossing_bytes(op, placement) for op in mine) / rate
+            there = np.minimum(there, over_link + _ceiling(mine, hardware.parts[0], runtime, load))
         seconds = seconds + there
     return seconds
 

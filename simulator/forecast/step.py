@@ -80,7 +80,8 @@ class Step:
         """Seconds for which GPUs wait for the kernels of a prompt."""
         if not self.is_prompt:
             return 0.0
-        kernels = [self.runtime.backend(part).kernels for part in self.hardware.parts]
+        parts, places = self.hardware.parts, {each.op.place for each in self.ops}
+        kernels = {place: self.runtime.backend(parts[place]).kernels for place in places}
         timed = ((kernels[each.op.place], each.op) for each in self.ops)
         return sum(each.submit_s * op.count * op.launches for each, op in timed if each)
 
@@ -157,7 +158,7 @@ class Step:
     @cached_property
     def _fitted_factors(self) -> tuple[Any, Any]:
         used = {timed.op.place for timed in self.ops if timed.op.message is None}
-        if used <= {0}:
+        if not self.hardware.beside:
             return self._factors_on(self.hardware)
         # Parts err independently of each other, each by its share of the step, and so does what goes over links between them.
         shares = {place: self._seconds_on(place) / self.seconds for place in used}

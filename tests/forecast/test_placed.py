@@ -10,6 +10,7 @@ from simulator.forecast.decode import decode_ops
 from simulator.forecast.ops import total
 from simulator.forecast.placing import layers_in_ram
 from simulator.forecast.predict import predict
+from simulator.forecast.request import Request, forecast_request
 from simulator.forecast.scenario import scenario
 from simulator.importers.open import load_model
 from simulator.spec.hardware import Hardware
@@ -257,3 +258,28 @@ def test_software_that_knows_no_host():
     """It is said, with what does."""
     with pytest.raises(InputError, match="exllamav3 is not known to keep weights in the memory of a host"):
         scenario("llama-3-8b", "rtx-3060+ryzen-5600x", runtime="exllamav3")
+
+
+def test_a_ceiling_does_not_depend_on_other_points_of_a_grid():
+    """What lies in RAM may be computed in either place, at any batch."""
+    base = scenario("qwen3-30b-a3b", "rtx-3060+ryzen-5600x", weights="q4_k_m")
+    grid = base.at(np.array([1, 64]), 256).seconds_ceiling
+    assert grid == pytest.approx([float(base.at(batch, 256).seconds_ceiling) for batch in (1, 64)])
+
+
+def test_each_gpu_of_a_group_reads_its_share_over_its_own_link():
+    """vLLM's offload by four GPUs brings a byte over in a quarter of the time that one takes."""
+    seconds_per_byte = []
+    for name in ("h100-sxm+epyc-9654", "4xh100-sxm+epyc-9654"):
+        base = scenario("llama-3.1-405b", name, weights="fp8", runtime="vllm")
+        crossing = replace(base.placement, layers=(1,) * 63 + (0,) * 63, crosses=True)
+        point = replace(base, placement=crossing).at(1, 1024)
+        link_s = sum(each.op.count * each.link_s for each in point.ops if each.op.message is None)
+        seconds_per_byte.append(link_s / point.held[1].weight_bytes)
+    assert seconds_per_byte[0] == pytest.approx(4 * seconds_per_byte[1], rel=0.02)
+
+
+def test_a_prompt_needs_no_kernels_for_a_host_that_computes_nothing():
+    """vLLM on a GPU beside a host."""
+    request = forecast_request(scenario("llama-3-8b", "h100-sxm+epyc-9654", runtime="vllm"), Request(512))
+    assert 0 < request.seconds_to_first < 1
