@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from functools import cache, wraps
 from typing import NamedTuple
 
-from simulator.spec.factor_priors import MEASURED, TABLED
 from simulator.spec.library import RUNTIMES
-from simulator.spec.measured_kernels import MEASURED
+from simulator.spec.measured_kernels import MEASURED, TABLED
 
 FITTED = RUNTIMES / "fitted.json"
 
