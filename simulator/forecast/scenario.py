@@ -255,7 +255,7 @@ def _together(
             "llama.cpp, which computes them there, or vllm, which brings them over"
         )
     for part in device.parts:
-        if part.kind == "gpu" or software.uses_host == "computes":
+        if part is not device.host or software.uses_host == "computes":
             software.backend(part)
     others = tuple(part.times(part.asked or 1, software.split) for part in device.beside)
     told = devices_of(str(parallel)) if parallel and devices is None and device.asked is None else devices
