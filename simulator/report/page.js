@@ -64,7 +64,7 @@ function forecast(model, device, format, routing) {
 
 function rate(shown, batch, context, surface = shown.surface) {
   const [total, low, high, ceiling] = surface.rates.map((place) => at(place, batch, context));
-  const memory = shown.format.fixed + at(shown.pair.held, batch, context);
+  const memory = shown.format.fixed + at(shown.format.held ?? shown.pair.held, batch, context);
   const bound = surface.bound[batch * data.contexts.length + context];
   return { total, low, high, ceiling, memory, limit: shown.pair.limit, bound: BOUND[bound], fits: bound !== "x" };
 }

@@ -119,10 +119,16 @@ def _format_data(each: InFormat, pool: Pool, shape: tuple[int, int]) -> dict[str
     base, point = each.base, each.surfaces[0].point
     # A file's own mix has no name that a command takes: it is what is left out.
     is_own = base.loaded.weights is not None and base.load.weights == base.loaded.weights
+    # On a machine of parts what memory holds beside caches depends on the batch, too, and each format is placed by itself.
+    memory = (
+        {"fixed": 0.0, "held": pool.add(point.memory_bytes, *shape)}
+        if base.placement
+        else {"fixed": float(point.held[0].weight_bytes + point.held[0].scratch_bytes)}
+    )
     return {
         "name": each.name,
         "option": "" if is_own else f" --weights {shlex.quote(each.name)}",
-        "fixed": point.held[0].weight_bytes + point.held[0].scratch_bytes,
+        **memory,
         "deepest": each.deepest,
         "routings": [_surface_data(surface, pool, shape) for surface in each.surfaces],
     }

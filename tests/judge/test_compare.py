@@ -31,7 +31,7 @@ def test_a_measured_decode_that_should_not_fit_is_left_out(monkeypatch):
     whole = compare(machine(), [few, more])
     assert len(whole.rows) == 2
     needed = sorted(float(row.forecast.memory_bytes) for row in whole.rows)
-    monkeypatch.setattr("simulator.forecast.prediction.memory_limit", lambda *_: needed[0])
+    monkeypatch.setattr("simulator.forecast.fit.memory_limit", lambda *_: needed[0])
     found = compare(machine(), [few, more])
     assert len(found.rows) == 1
     assert [each.reason for each in found.skipped] == ["does not fit in the device's memory, as it is counted here"]
@@ -40,7 +40,7 @@ def test_a_measured_decode_that_should_not_fit_is_left_out(monkeypatch):
 
 def test_a_file_in_which_nothing_that_ran_would_fit_is_refused(monkeypatch):
     """A capacity that somebody mistyped: there is nothing to compare, and what to correct is said."""
-    monkeypatch.setattr("simulator.forecast.prediction.memory_limit", lambda *_: 2.0**20)
+    monkeypatch.setattr("simulator.forecast.fit.memory_limit", lambda *_: 2.0**20)
     with pytest.raises(InputError, match=r"no decode that ran should fit in the 1\.0 MiB .*: correct its capacity"):
         compare(machine(), [measured(CASES[0], [1.0], [usual()])])
 

@@ -162,7 +162,7 @@ def test_without_a_script_the_table_and_what_it_rests_on_can_be_read(text):
 def test_the_bound_has_one_name(text):
     """What `simulate` calls compute is called so on the page, in its words as in its script."""
     assert "arithmetic" not in text
-    assert 'const LIMITS = ["memory", "compute", "overhead", "communication"];' in text
+    assert 'const LIMITS = ["memory", "compute", "overhead", "communication", "storage"];' in text
 
 
 def test_a_device_whose_peak_is_unknown_is_named_below_the_table(text):
@@ -395,3 +395,15 @@ def test_the_button_copies_the_command(opened):
     opened.wait_for_function("copied.length === 2")
     assert opened.evaluate("copied") == [command, command]
     assert opened.locator("#copy").inner_text() == "Copied"
+
+
+def test_a_mixture_on_the_parts_of_a_machine():
+    """Each format is placed by itself, and what memory holds depends on the batch: the page has it point by point."""
+    grids = build_grids(["gpt-oss-20b"], ["rtx-3060+ryzen-5600x"], batches=(1, 4), weights=("mxfp4_moe", "q8_0"))
+    (pair,) = json.loads(json.dumps(as_data(grids)))["pairs"]
+    pool = as_data(grids)["pool"]
+    for each, shown in zip(pair["formats"], grids.pairs[0].formats, strict=True):
+        assert each["fixed"] == 0
+        memory = np.broadcast_to(shown.surfaces[0].point.memory_bytes, (2, len(grids.contexts)))
+        assert len(pool) > each["held"] >= 0
+        assert memory[1, 0] > memory[0, 0]
