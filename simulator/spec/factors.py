@@ -258,6 +258,7 @@ def matrix(at: Place, fmt: str, is_expert: bool = False) -> Iterator[Factor]:
     if is_expert:
         yield Factor(f"matrix/experts/{at.api}", 1, 0.3)
         yield Factor(f"matrix/experts/{at.kernels}/{at.kind}/{packed}", 1, 0.8)
+        yield Factor(f"matrix/experts/{at.kernels}/{at.generation}/{fmt}", 1, 0.2)
     if at.is_early and packed == "packed":  # others went through BLAS before, too
         yield Factor(f"matrix/early/{at.api}", 0.8, 0.4)
 
