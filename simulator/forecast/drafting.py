@@ -62,7 +62,7 @@ class Drafter:
     def load(self, load: Workload, tokens: int) -> Workload:
         """The work of one pass over *tokens* of each sequence."""
         sparsity = load.sparsity if self.is_block else None
-        return replace(load, weights=self.weights, tokens=tokens, verifies=False, sparsity=sparsity)
+        return replace(load, weights=self.weights, tokens=tokens, verifies=False, drafts=True, sparsity=sparsity)
 
     def held_bytes(self, base: Scenario, load: Workload) -> list[Any]:
         """What each part of the machine holds of weights, caches and working memory beside those of the large model."""

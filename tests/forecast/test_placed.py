@@ -12,6 +12,7 @@ from simulator.forecast.placing import layers_in_ram
 from simulator.forecast.predict import predict
 from simulator.forecast.request import Request, forecast_request
 from simulator.forecast.scenario import scenario
+from simulator.forecast.splits import Split
 from simulator.importers.open import load_model
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import join, link_between, load_hardware, with_ram
@@ -283,3 +284,9 @@ def test_a_prompt_needs_no_kernels_for_a_host_that_computes_nothing():
     """vLLM on a GPU beside a host."""
     request = forecast_request(scenario("llama-3-8b", "h100-sxm+epyc-9654", runtime="vllm"), Request(512))
     assert 0 < request.seconds_to_first < 1
+
+
+def test_a_split_is_as_fast_as_the_table_where_stages_work_at_once():
+    """A batch that is cut among the stages is so wherever it is timed."""
+    base = scenario("deepseek-v3", "2xh100-sxm+epyc-9654", runtime="vllm", parallel="pipeline2", batch=8)
+    assert Split.of(base, 8, 1024).tokens_per_s == float(base.at(8, 1024).tokens_per_s)

@@ -20,7 +20,7 @@ from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded
 from simulator.spec.quant import FORMATS
 from simulator.spec.runtime import load_runtime
-from simulator.spec.workload import PROMPT_TOKENS, Workload, is_prompt
+from simulator.spec.workload import PROMPT_TOKENS, Workload
 
 F16 = parse_weights("f16")
 KINDS = ("llama-3-8b", "qwen3-30b-a3b", "deepseek-v2-lite", "gemma-3-4b", "gemma-4-e4b", "nemotron-h-9b", "gpt-oss-20b")
@@ -271,8 +271,9 @@ def test_geforce_cards_sum_in_sixteen_bits_twice_as_fast():
 
 def test_a_step_of_few_tokens_is_no_prompt():
     """Verifying a draft runs as decoding does."""
-    assert not is_prompt(PROMPT_TOKENS - 1)
-    assert is_prompt(PROMPT_TOKENS)
+    assert not Workload(F16, tokens=PROMPT_TOKENS - 1).is_prompt
+    assert Workload(F16, tokens=PROMPT_TOKENS).is_prompt
+    assert not Workload(F16, tokens=PROMPT_TOKENS, verifies=True).is_prompt
     base = scenario("llama-3-8b", "h100-sxm", runtime="vllm", weights="bf16")
     few, many = (
         predict(base.loaded.model, base.hardware, Workload(base.load.weights, tokens=n), base.runtime) for n in (31, 32)

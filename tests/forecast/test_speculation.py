@@ -319,3 +319,11 @@ def test_what_measurements_say_against_it_is_told():
     assert not told("m4-pro", "ngram:2@0.7")
     assert not told("m4-pro", "mtp:2@0.7", "mlx")
     assert not told("rtx-4090", "mtp:2@0.7")
+
+
+def test_many_drafted_tokens_are_no_prompt():
+    """A step that verifies 31 or 32 tokens waits for the kernels as one of 30 does; so does a drafter that passes them."""
+    base = scenario("qwen3.8-27b", "rtx-3090", weights="q4_k_m")
+    found = [speculate(base, parse_speculation(f"mtp:{n}@0.8")) for n in (30, 31, 64)]
+    assert len({float(each.verification.step_overhead_s) for each in found}) == 1
+    assert len({float(each.passes[0].point.step_overhead_s) for each in found}) == 1
