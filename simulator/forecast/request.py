@@ -6,7 +6,7 @@ The pass that reads the prompt's last token gives the first token of the answer;
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -140,6 +140,7 @@ class RequestForecast:
     reading: Phase
     decoding: Phase | None  # None: the answer is the one token that reading the prompt gives
     ends: tuple[Prediction, Prediction] | None  # its first step and its last
+    remarks: tuple[str, ...] = ()  # on what no figure accounts for
 
     @property
     def fits(self) -> bool:
@@ -176,13 +177,22 @@ def forecast_request(base: Scenario, request: Request) -> RequestForecast:
     micro_batch = micro_batch_of(base.runtime, request.ubatch)
     new = request.prompt - request.cached
     reading = Phase(new, tuple(Stretch(each) for each in _read(base, request.cached, new, micro_batch)))
-    n_steps = request.generate - 1
+    n_steps, remarks = request.generate - 1, tuple(_left_out(base))
     if not n_steps:
-        return RequestForecast(request, micro_batch, reading, None, None)
+        return RequestForecast(request, micro_batch, reading, None, None, remarks)
     depths, repeats = sampled_depths(request.prompt, n_steps)
     decoding = Phase(n_steps, (Stretch(base.at(1, depths), repeats),))
     ends = base.at(1, request.prompt), base.at(1, request.prompt + n_steps - 1)
-    return RequestForecast(request, micro_batch, reading, decoding, ends)
+    return RequestForecast(request, micro_batch, reading, decoding, ends, remarks)
+
+
+def _left_out(base: Scenario) -> Iterator[str]:
+    model, source = base.loaded.model, base.load.source_tokens
+    if any(layer.cross_attention for layer in model.stack):
+        yield (
+            f"the encoder of {model.name} is left out: the first token comes later by what it takes to read the source of "
+            f"{counted(source, 'token')} and to make its keys and values for each layer; the prompt here is what the decoder begins with"
+        )
 
 
 def sampled_depths(start: int, n_steps: int) -> tuple[np.ndarray, float]:

@@ -282,3 +282,10 @@ def test_a_step_of_few_tokens_is_no_prompt():
     n_kernels = sum(timed.op.count * timed.op.launches for timed in many.ops)
     assert few.step_overhead_s == kernels.overhead_s(1)
     assert many.step_overhead_s == pytest.approx(kernels.overhead_s(1) + n_kernels * kernels.submit_s)
+
+
+def test_an_encoder_is_said_to_be_left_out():
+    """Of the time to the first token, and only where there is one."""
+    (told,) = forecast_request(scenario("switch-base", "rtx-3090"), Request(512, 64)).remarks
+    assert "the encoder of switch-base is left out: the first token comes later" in told
+    assert forecast_request(scenario("llama-3-8b", "rtx-3090"), Request(512)).remarks == ()

@@ -327,3 +327,16 @@ def test_many_drafted_tokens_are_no_prompt():
     found = [speculate(base, parse_speculation(f"mtp:{n}@0.8")) for n in (30, 31, 64)]
     assert len({float(each.verification.step_overhead_s) for each in found}) == 1
     assert len({float(each.passes[0].point.step_overhead_s) for each in found}) == 1
+
+
+def test_the_last_stage_holds_the_block_and_drafts():
+    """Of 8 stages of 61 layers the last has 7, the fullest 8: room for a layer, so 8 blocks are counted less than 8 times."""
+    base = scenario("deepseek-v3", "8xh200", runtime="vllm", parallel="pipeline8")
+    found, alone = (
+        speculate(each, parse_speculation("mtp:1@0.8"), 32)
+        for each in (base, scenario("deepseek-v3", "8xh200", runtime="vllm"))
+    )
+    (_, held, _), (_, held_alone, _) = found.held[0], alone.held[0]
+    assert 0 < held - float(found.plain.memory_bytes) < 8 * (held_alone - float(alone.plain.memory_bytes))
+    assert not any(timed.op.message for each in found.passes for timed in each.point.ops)
+    assert int(found.passes[0].point.load.batch) == 4  # sequences in a stage at once
