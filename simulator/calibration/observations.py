@@ -22,7 +22,6 @@ from simulator.progress import Progress
 from simulator.spec import factors
 from simulator.spec.factors import Factor, Place
 from simulator.spec.kernels import is_packed
-from simulator.spec.workload import is_prompt
 
 # What each operation's seconds rest on, in the order of the columns of `Observation.listed`.
 OF_OPERATION = (
@@ -109,7 +108,7 @@ def _observation(each: Published | PromptPublished, made: Published, points: Seq
     timed = [one for step in points for one in step.ops]
     sent = [one for one in timed if one.op.message is not None]
     parts = [part for step in points for part in _PartMaker.of(step).parts()]
-    submitted = factors.submit(at) if is_prompt(point.load.tokens) and at.kind == "gpu" else NONE
+    submitted = factors.submit(at) if point.load.is_prompt and at.kind == "gpu" else NONE
     return Observation(
         published=made,
         device=hardware.name,

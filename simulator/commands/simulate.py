@@ -15,7 +15,7 @@ from simulator.commands.requests import Asked, depths_of, forecasts
 from simulator.errors import InputError, printable
 from simulator.forecast.density import with_density
 from simulator.forecast.prediction import Prediction
-from simulator.forecast.request import RequestForecast
+from simulator.forecast.request import RequestForecast, with_room_for
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, sweep
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def command(
         "context": max(contexts) if request else min(contexts),
     }
     bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
+    bases = [with_room_for(base, request) for base in bases] if request else bases
     requests = forecasts(bases, request) if request else []
     sweeps = [(base, sweep(base, batches, contexts)) for base in bases]
     found = _Splits.of(sweeps, is_fit, [each.load.weights for each in bases] if weights else None)

@@ -26,7 +26,7 @@ from simulator.spec.model import Model, StoredTensor, store, store_of
 from simulator.spec.placement import Group, Placement, whole
 from simulator.spec.quant import FORMATS, Format, cache_bytes
 from simulator.spec.routing import mean_read, mean_used
-from simulator.spec.workload import Workload, is_prompt
+from simulator.spec.workload import Workload
 
 ACTIVATION_VALUE_BYTES = 4  # llama.cpp keeps activations in float32
 FLOPS_PER_NORM_VALUE = 8  # square, sum, scale, weight; rotary embedding and residual are of that order
@@ -245,7 +245,7 @@ def _cache_op(load: Workload, rules: CacheRules, attention: Mixer, count: int, w
 
 def _attended_flops(load: Workload, rules: CacheRules, attention: Mixer) -> Any:
     """Of all new tokens: each attends to those before it."""
-    if not (rules.expands_prompts and is_prompt(load.tokens) and isinstance(attention, Latent)):
+    if not (rules.expands_prompts and load.is_prompt and isinstance(attention, Latent)):
         return mean_over_tokens(load, attention.flops) * load.new_tokens
     whole = attention.model_copy(update={"expanded": True})
     made_again = 2.0 * attention.kv_rank * attention.n_heads * (attention.qk_nope_dim + attention.v_dim)

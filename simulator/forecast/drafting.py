@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from simulator.errors import InputError
-from simulator.forecast.fit import bytes_elsewhere, memory_of_parts
+from simulator.forecast.fit import Held, bytes_elsewhere, memory_of_parts
+from simulator.forecast.held import free_in_last_stage
+from simulator.forecast.parallel import one_pass
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, scenario
+from simulator.spec.hardware import Hardware
 from simulator.spec.layers.extra import Extra
 from simulator.spec.layers.layer import Layer
 from simulator.spec.layers.listed import mixers_of
@@ -62,16 +67,32 @@ class Drafter:
     def load(self, load: Workload, tokens: int) -> Workload:
         """The work of one pass over *tokens* of each sequence."""
         sparsity = load.sparsity if self.is_block else None
-        return replace(load, weights=self.weights, tokens=tokens, verifies=False, sparsity=sparsity)
+        return replace(load, weights=self.weights, tokens=tokens, verifies=False, drafts=True, sparsity=sparsity)
 
     def held_bytes(self, base: Scenario, load: Workload) -> list[Any]:
         """What each part of the machine holds of weights, caches and working memory beside those of the large model."""
-        held = memory_of_parts(self.model, self.load(load, 1), base.runtime, base.hardware, self.placement)
+        held = memory_of_parts(self.model, self.load(load, 1), base.runtime, self._on(base), self.placement)
         found = [each.needed_bytes for each in held]
         if not base.runtime.drafting.is_apart:
             found[0] = found[0] - held[0].scratch_bytes
         if not self.is_block:
             return found
+        found = self._beside_own_model(base, held, found)
+        layout = base.hardware.layout
+        if self.placement is None and layout.pipeline > 1:
+            # Counted, as all is, on each stage: what the fullest would have to hold beside what it is counted with.
+            model, rules, runtime = base.loaded.model, base.runtime.cache_rules.on(base.hardware), base.runtime
+            apart = held[0].scratch_bytes if runtime.drafting.is_apart else 0.0
+            more = found[0] - apart - free_in_last_stage(model, load, rules, layout, runtime)
+            found[0] = layout.pipeline * np.maximum(more, 0.0) + apart
+        return found
+
+    def _on(self, base: Scenario) -> Hardware:
+        """The devices that run it: a block those that have the last layers."""
+        return base.hardware.one_stage() if self.is_block else base.hardware
+
+    def _beside_own_model(self, base: Scenario, held: Sequence[Held], found: list[Any]) -> list[Any]:
+        """Of a block: without tables that are the large model's, and without what is counted with that already."""
         own, place = _own_bytes(self.model, self.weights), self.placement.head if self.placement else 0
         rest = [each.weight_bytes for each in held]
         tables = weight_bytes(self.model, self.weights) - own - _looked_up_apart(self, base)
@@ -84,8 +105,12 @@ class Drafter:
     def passes(self, base: Scenario, load: Workload, tokens: int) -> Iterator[Pass]:
         """What is run to draft *tokens* of each sequence, after a step that verified so many and one more."""
 
+        hardware = self._on(base)
+        if self.is_block:  # the last stage drafts for those sequences that pass it at once
+            load, _ = one_pass(load, base.hardware.layout, base.runtime)
+
         def over(n: int) -> Prediction:
-            return predict(self.model, base.hardware, self.load(load, n), base.runtime, self.placement)
+            return predict(self.model, hardware, self.load(load, n), base.runtime, self.placement)
 
         first, one, is_apart = over(tokens + 1), over(1), base.runtime.drafting.is_apart
         if is_apart:

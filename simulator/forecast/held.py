@@ -21,6 +21,17 @@ from simulator.spec.workload import Workload
 
 def weight_bytes_on_devices(model: Model, weights: Weights, layout: Layout, runtime: Runtime) -> float:
     """Bytes of weights on all devices together; what several need for themselves counts on each of them."""
+    return layout.pipeline * max(_stage_bytes(model, weights, layout, runtime)) + weights.held_bytes
+
+
+def free_in_last_stage(model: Model, load: Workload, rules: CacheRules, layout: Layout, runtime: Runtime) -> Any:
+    """Bytes that its devices hold less of weights and caches than is counted for each stage, that is what the fullest holds."""
+    weights, layers = _stage_bytes(model, load.weights, layout, runtime), _stages(model, layout, runtime)
+    caches = cache_bytes_on_devices(model, load, rules, layout, runtime) / layout.pipeline
+    return max(weights) - weights[-1] + caches * (1 - layers[-1] / max(layers))
+
+
+def _stage_bytes(model: Model, weights: Weights, layout: Layout, runtime: Runtime) -> list[float]:
     of_layer = np.zeros(len(model.stack))
     first = last = 0.0
     for stored in store(model, weights):
@@ -38,7 +49,7 @@ def weight_bytes_on_devices(model: Model, weights: Weights, layout: Layout, runt
     stages = [float(part.sum()) for part in np.split(of_layer, np.cumsum(_stages(model, layout, runtime))[:-1])]
     stages[0] += first
     stages[-1] += last
-    return layout.pipeline * max(stages) + weights.held_bytes
+    return stages
 
 
 def cache_bytes_on_devices(model: Model, load: Workload, rules: CacheRules, layout: Layout, runtime: Runtime) -> Any:

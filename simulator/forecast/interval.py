@@ -19,7 +19,6 @@ from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import Hardware
 from simulator.spec.runtime import MODEL_SPREAD
 from simulator.spec.spread import within
-from simulator.spec.workload import is_prompt
 from simulator.units import counted
 
 # Standard deviation of the logarithm. `measured`: boards and runs of one kind differ by some per cent (five Pi 5 boards:
@@ -102,7 +101,7 @@ class Evidence(NamedTuple):
 def own_evidence(prediction: Any) -> Figure | None:
     """How far off forecasts of such a case are on the device itself, where its owner's measurements tell."""
     learned = prediction.learned
-    if is_prompt(prediction.load.tokens):
+    if prediction.load.is_prompt:
         return None  # it tells of decoding
     return learned.error(prediction.model.name, int(np.max(prediction.load.batch)) == 1) if learned else None
 
@@ -117,7 +116,7 @@ def evidence(prediction: Any) -> tuple[Evidence, ...]:
     load = prediction.load
     used = {timed.op.place for timed in prediction.ops if timed.op.message is None}
     kernels = [prediction.runtime.backend(prediction.hardware.parts[place]).kernels for place in sorted(used)]
-    which = int(np.max(load.batch)), is_prompt(load.tokens)
+    which = int(np.max(load.batch)), load.is_prompt
     found = [within(each.place, *which) for each in kernels if each is not None]
     return tuple(Evidence(each.rows, each.devices, each.group) for each in found)
 

@@ -1,13 +1,14 @@
 """A step on a machine of several parts: each operation on its part, one after the other, and what goes over the links between.
 
 Weights in the host's memory are computed by the host, or brought to the GPU first, as the runtime does it: always (`crosses` of a
-placement), or from so many tokens at once on (`brings_from` of a runtime), where reading them over the link once pays.
+placement), or from so many tokens at once on (`brings_from` of a runtime, `spec.brought`), where reading them over the link once pays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,10 @@ from simulator.forecast.roofline import (
     time_moves,
     time_ops,
 )
+from simulator.spec.brought import is_brought
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model
-from simulator.spec.placement import Placement
+from simulator.spec.placement import Move, Placement
 from simulator.spec.quant import FORMATS
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
@@ -40,33 +42,31 @@ def time_placed(
 ) -> tuple[TimedOp, ...]:
     """Forecast seconds of each operation of a step where its placement has it, and of what moves between the parts."""
     found: dict[int, TimedOp] = {}
-    on_gpu = is_brought(runtime, load, placement)
     host = len(hardware.parts) - 1
     for place in range(len(hardware.parts)):
         mine = {number: op for number, op in enumerate(ops) if op.place == place}
         if not mine:
             continue
         is_host = place == host and hardware.host is not None
-        if not (is_host and np.all(on_gpu)):
+        on_gpu = {number: is_host and _on_gpu(runtime, load, placement, op) for number, op in mine.items()}
+        if not all(map(np.all, on_gpu.values())):
             found |= _timed(model, mine, hardware.parts[place], runtime, load)
-        if is_host and np.any(on_gpu):
+        if any(map(np.any, on_gpu.values())):
             link = host_link(hardware, host, 0)
             there = {number: replace(op, place=0) for number, op in mine.items()}
             for number, timed in _timed(model, there, hardware.parts[0], runtime, load).items():
                 crossed = brought(timed, link, crossing_bytes(timed.op, placement) / _n_links(hardware, placement))
-                found[number] = either(on_gpu, crossed, found[number]) if number in found else crossed
-    moves = time_moves(moves_of(hardware, model, load, placement, on_gpu), hardware, runtime)
+                found[number] = either(on_gpu[number], crossed, found[number]) if number in found else crossed
+    moves = time_moves(moves_of(hardware, model, load, placement, runtime), hardware, runtime)
     told = [
         each for place in range(len(hardware.parts)) for each in _told(model, hardware, place, runtime, load, placement)
     ]
     return (*(found[number] for number in range(len(ops))), *moves, *told)
 
 
-def is_brought(runtime: Runtime, load: Workload, placement: Placement) -> Any:
-    """Whether weights that lie in the host's memory are computed by the first GPU: for each point of the grid."""
-    if placement.crosses:
-        return True
-    return False if runtime.brings_from is None else np.asarray(load.new_tokens) >= runtime.brings_from
+def _on_gpu(runtime: Runtime, load: Workload, placement: Placement, op: Op) -> Any:
+    """Whether the first GPU computes an operation on weights in the host's memory: for each point of the grid."""
+    return placement.crosses or is_brought(runtime, load.new_tokens, op.experts if op.part == "experts" else None)
 
 
 def _n_links(hardware: Hardware, placement: Placement) -> int:
@@ -79,12 +79,13 @@ def crossing_bytes(op: Op, placement: Placement) -> Any:
     return op.cost.weight_bytes if placement.crosses else op.cost.weight_bytes + op.cost.cache_bytes
 
 
-def moves_of(hardware: Hardware, model: Model, load: Workload, placement: Placement, on_gpu: Any) -> tuple[Op, ...]:
+def moves_of(
+    hardware: Hardware, model: Model, load: Workload, placement: Placement, runtime: Runtime
+) -> tuple[Op, ...]:
     """What passes through the layers at each change from part to part: none to and from the host where the GPU computes its layers."""
     host = len(hardware.parts) - 1 if hardware.host else None
     found = []
-    for move, count in placement.moves(model).items():
-        n_moves = np.where(on_gpu, 0.0, float(count))[()] if host in (move.place, move.to) else float(count)
+    for move, n_moves in _counted(model, load, placement, runtime, host):
         n_bytes = VALUE_BYTES * move.values * load.new_tokens
         message = Message("move", n_bytes, 2, to=move.to)
         found.append(
@@ -100,6 +101,37 @@ def moves_of(hardware: Hardware, model: Model, load: Workload, placement: Placem
             )
         )
     return tuple(found)
+
+
+def _counted(
+    model: Model, load: Workload, placement: Placement, runtime: Runtime, host: int | None
+) -> Iterator[tuple[Move, Any]]:
+    """Each move with how often it is made, for each point of the grid."""
+    most = max(model.experts, key=lambda ffn: ffn.n_experts / ffn.n_active) if model.experts else None
+    all_there = placement.crosses or is_brought(runtime, load.new_tokens, most)
+    but_experts = is_brought(runtime, load.new_tokens) & ~np.asarray(all_there)
+    counts = placement.moves(model)
+    apart = _experts_left(model, placement, host).moves(model) if host is not None and np.any(but_experts) else {}
+    for move in dict.fromkeys((*counts, *apart)):
+        count, left = float(counts.get(move, 0)), float(apart.get(move, 0))
+        is_of_host = host in (move.place, move.to)
+        count = np.where(all_there, 0.0, count) if is_of_host else count
+        yield move, np.where(but_experts, left, count)[()] if apart else np.asarray(count)[()]
+
+
+def _experts_left(model: Model, placement: Placement, host: int) -> Placement:
+    """As it is where all in RAM but experts is computed by the first GPU."""
+    there = {index: 0 if place == host else place for index, place in enumerate(placement.layers)}
+    stored = {
+        (index, tensor.role)
+        for _, indices, tensors in model.shapes[1:]
+        for index in indices
+        for tensor in tensors
+        if tensor.copies > 1 and placement.apart.get((index, tensor.role), placement.layers[index]) == host
+    }
+    others = {key: place for key, place in placement.apart.items() if place != host}
+    head = 0 if placement.head == host else placement.head
+    return Placement(tuple(there.values()), head, MappingProxyType({**others, **dict.fromkeys(stored, host)}))
 
 
 def ceiling_placed(
@@ -118,10 +150,23 @@ def ceiling_placed(
         there = np.inf if is_host and placement.crosses else _ceiling(mine, part, runtime, load)
         if is_host and (placement.crosses or runtime.brings_from is not None):
             rate = host_link(hardware, host, 0).gb_per_s.value * GIGA * _n_links(hardware, placement)
-            over_link = sum(op.count * crossing_bytes(op, placement) for op in mine) / rate
-            there = np.minimum(there, over_link + _ceiling(mine, hardware.parts[0], runtime, load))
+            gpu = hardware.parts[0]
+            there = np.minimum(there, _ceiling_over(rate, mine, gpu, runtime, load, placement))
+            if runtime.brings_experts_by_use:
+                experts = [op for op in mine if op.part == "experts"]
+                rest = [op for op in mine if op.part != "experts"]
+                brought_s = _ceiling_over(rate, rest, gpu, runtime, load, placement)
+                there = np.minimum(there, brought_s + _ceiling(experts, part, runtime, load))
         seconds = seconds + there
     return seconds
+
+
+def _ceiling_over(
+    rate: float, ops: Sequence[Op], gpu: Hardware, runtime: Runtime, load: Workload, placement: Placement
+) -> Any:
+    """Of what is brought to a GPU over a link of *rate* bytes per second."""
+    over_link = sum(op.count * crossing_bytes(op, placement) for op in ops) / rate
+    return over_link + _ceiling(ops, gpu, runtime, load)
 
 
 def _ceiling(ops: Sequence[Op], part: Hardware, runtime: Runtime, load: Workload) -> Any:

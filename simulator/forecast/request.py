@@ -6,7 +6,7 @@ The pass that reads the prompt's last token gives the first token of the answer;
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from simulator.errors import InputError
 from simulator.forecast.interval import PROMISED
+from simulator.forecast.overlap import part_of_sum
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario, expect_scenario
@@ -56,7 +57,7 @@ class Stretch:
     """Steps that follow each other, alike but for their depth: forecasts at some depths, each for `repeats` steps."""
 
     point: Prediction  # over an array of depths, or at one
-    repeats: float = 1.0
+    repeats: float = 1.0  # less than 1 where they overlap in time
 
     @cached_property
     def seconds(self) -> float:
@@ -140,6 +141,7 @@ class RequestForecast:
     reading: Phase
     decoding: Phase | None  # None: the answer is the one token that reading the prompt gives
     ends: tuple[Prediction, Prediction] | None  # its first step and its last
+    remarks: tuple[str, ...] = ()  # on what no figure accounts for
 
     @property
     def fits(self) -> bool:
@@ -175,14 +177,54 @@ def forecast_request(base: Scenario, request: Request) -> RequestForecast:
     expect("request", request, Request, "a Request")
     micro_batch = micro_batch_of(base.runtime, request.ubatch)
     new = request.prompt - request.cached
-    reading = Phase(new, tuple(Stretch(each) for each in _read(base, request.cached, new, micro_batch)))
-    n_steps = request.generate - 1
+    base = with_room_for(base, request)
+    passes = _read(base, request.cached, new, micro_batch)
+    part, n_steps = part_of_sum(passes), request.generate - 1
+    reading = Phase(new, tuple(Stretch(each, part) for each in passes))
+    remarks = *_left_out(base), *_told_overlap(base, part)
     if not n_steps:
-        return RequestForecast(request, micro_batch, reading, None, None)
+        return RequestForecast(request, micro_batch, reading, None, None, remarks)
     depths, repeats = sampled_depths(request.prompt, n_steps)
     decoding = Phase(n_steps, (Stretch(base.at(1, depths), repeats),))
     ends = base.at(1, request.prompt), base.at(1, request.prompt + n_steps - 1)
-    return RequestForecast(request, micro_batch, reading, decoding, ends)
+    return RequestForecast(request, micro_batch, reading, decoding, ends, remarks)
+
+
+def with_room_for(base: Scenario, request: Request) -> Scenario:
+    """A scenario whose memory holds what passes of so many tokens need, placed anew for the request unless somebody named a placement.
+
+    Only of llama.cpp and what is like it, whose buffers and caches of windowed layers grow with the micro-batch.
+    """
+    runtime, needed = base.runtime, request.prompt + request.generate
+    if request.ubatch is None or not runtime.scratch_of_graph:
+        return base
+    tokens = min(request.ubatch, max(runtime.micro_batch, needed))  # a micro-batch is no longer than the context
+    if tokens == runtime.micro_batch:
+        return base
+    rules = runtime.cache_rules
+    if rules.window_extra:
+        rules = rules.model_copy(update={"window_extra": tokens})
+    changed = {"micro_batch": tokens, "scratch_tokens": tokens, "cache_rules": rules}
+    return base.under(
+        runtime.model_copy(update=changed), 1, min(request.prompt + max(request.generate - 2, 0), MAX_CONTEXT)
+    )
+
+
+def _told_overlap(base: Scenario, part: float) -> Iterator[str]:
+    if part < 1:
+        yield (
+            f"passes of the prompt overlap on the GPUs, up to {base.runtime.passes_at_once} at once: {part:.0%} of their sum; "
+            f"the answer's steps do not"
+        )
+
+
+def _left_out(base: Scenario) -> Iterator[str]:
+    model, source = base.loaded.model, base.load.source_tokens
+    if any(layer.cross_attention for layer in model.stack):
+        yield (
+            f"the encoder of {model.name} is left out: the first token comes later by what it takes to read the source of "
+            f"{counted(source, 'token')} and to make its keys and values for each layer; the prompt here is what the decoder begins with"
+        )
 
 
 def sampled_depths(start: int, n_steps: int) -> tuple[np.ndarray, float]:

@@ -76,6 +76,13 @@ class Scenario:
         other = replace(self, load=replace(self.load, weights=weights))
         return _placed(replace(other, placement=None), self.placed_for) if self.placed_for else other
 
+    def under(self, runtime: Runtime, batch: int, context: int) -> Scenario:
+        """The same with other settings of its runtime; formats and a placement that nobody named are chosen anew for that point."""
+        other = replace(self, runtime=runtime, placement=None if self.placed_for else self.placement)
+        if self.choice and self.loaded.weights is None:
+            return _choose_weights(other, batch, context)
+        return _placed(other, (batch, context)) if self.placed_for else other
+
     def held(self, batch: Any, context: Any) -> tuple[Held, ...]:
         """What the memory of each part that takes part has to hold, without timing anything."""
         load = replace(self.load, batch=batch, context=context)

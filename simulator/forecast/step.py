@@ -28,7 +28,7 @@ from simulator.spec.model import Model
 from simulator.spec.own_figures import learned_of
 from simulator.spec.placement import Placement
 from simulator.spec.runtime import Runtime
-from simulator.spec.workload import Workload, is_prompt
+from simulator.spec.workload import Workload
 from simulator.units import MICRO
 
 BOUNDS = ("memory", "compute", "overhead", "communication", "storage")
@@ -59,7 +59,7 @@ class Step:
     @property
     def is_prompt(self) -> bool:
         """Whether the step reads a prompt."""
-        return is_prompt(self.load.tokens)
+        return self.load.is_prompt
 
     @cached_property
     def overhead_s(self) -> Any:
@@ -284,23 +284,30 @@ def time_step(
     model: Model, hardware: Hardware, runtime: Runtime, load: Workload, placement: Placement | None = None
 ) -> Step:
     """A step on a device, several, or the parts of a machine; ValueError where rows do not divide into a format's blocks."""
-    rules, (load, _) = runtime.cache_rules.on(hardware), one_pass(load, hardware.layout, runtime)
-    ops = decode_ops(model, load, rules, placement)
+    load, _ = one_pass(load, hardware.layout, runtime)
+    ops = decode_ops(model, load, runtime.cache_rules.on(hardware), placement)
     if placement is None:
         timed, ceiling_s = _together(model, hardware, runtime, load, ops)
+        timed = _corrected(model, hardware, runtime, load, timed, placement)
     else:
-        timed = time_placed(model, hardware, runtime, load, ops, placement)
+        timed = _apart(model, hardware, runtime, load, ops, placement)
         ceiling_s = ceiling_placed(hardware, runtime, load, ops, placement)
-    timed = _corrected(model, hardware, runtime, load, timed, placement)
     return Step(model, hardware, runtime, load, timed, ceiling_with_waits(ceiling_s, timed, hardware))
 
 
 def placed_seconds(model: Model, hardware: Hardware, runtime: Runtime, load: Workload, placement: Placement) -> Any:
     """Seconds of a step, and nothing else of it: for many placements, one after the other."""
+    load, _ = one_pass(load, hardware.layout, runtime)
     ops = decode_ops(model, load, runtime.cache_rules.on(hardware), placement)
+    return Step(model, hardware, runtime, load, _apart(model, hardware, runtime, load, ops, placement), np.nan).seconds
+
+
+def _apart(
+    model: Model, hardware: Hardware, runtime: Runtime, load: Workload, ops: Sequence[Op], placement: Placement
+) -> tuple[TimedOp, ...]:
+    """Operations of one pass on the parts of a machine."""
     timed = time_placed(model, hardware, runtime, load, ops, placement)
-    timed = _corrected(model, hardware, runtime, load, timed, placement)
-    return Step(model, hardware, runtime, load, timed, np.nan).seconds
+    return _corrected(model, hardware, runtime, load, timed, placement)
 
 
 def _corrected(

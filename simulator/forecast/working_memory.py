@@ -9,12 +9,13 @@ ggml/src/ggml-backend.cpp), and compared with what its own scheduler asks for: t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from simulator.forecast.decode import cache_bytes_held
+from simulator.spec.brought import is_brought
 from simulator.spec.cache_rules import CacheRules
 from simulator.spec.hardware import Hardware
 from simulator.spec.layers.attention import GroupedQuery, Latent
@@ -44,6 +45,7 @@ class _Step:
     load: Workload
     rules: CacheRules
     tokens: Any  # of the micro-batch
+    brings_experts: bool = True  # those in RAM, to the first GPU, as it does all else there
 
     @property
     def stream_bytes(self) -> Any:
@@ -67,18 +69,26 @@ def working_memory(
     # Each sequence's cache is kept in multiples of so many tokens, and no micro-batch is longer than all of them.
     in_context = load.batch * -(-(load.context + load.tokens) // rules.pad_tokens) * rules.pad_tokens
     step = _Step(model, load, rules, np.minimum(runtime.scratch_tokens, in_context))
-    groups, turns = placement.groups(model), _takes_turns(hardware, placement)
+    groups, turns = placement.groups(model), takes_turns(runtime, hardware, placement)
     host = len(hardware.parts) - 1 if hardware.host is not None and runtime.brings_from else None
-    return [
-        _of_part(step, place, part, groups, placement.head, turns, host) for place, part in enumerate(hardware.parts)
-    ]
+
+    def of_parts(step: _Step) -> list[Any]:
+        parts = enumerate(hardware.parts)
+        return [_of_part(step, place, part, groups, placement.head, turns, host) for place, part in parts]
+
+    if not (runtime.brings_experts_by_use and model.experts):
+        return of_parts(step)
+    brought, both = is_brought(runtime, step.tokens, model.experts[0]), (step, replace(step, brings_experts=False))
+    return [np.where(brought, *each)[()] for each in zip(*map(of_parts, both), strict=True)]
 
 
-def _takes_turns(hardware: Hardware, placement: Placement) -> bool:
+def takes_turns(runtime: Runtime, hardware: Hardware, placement: Placement | None) -> bool:
     """Whether micro-batches of a prompt run on several GPUs at once: only where no tensor lies apart and no layer in RAM."""
     n_gpus = sum(part.count for part in hardware.parts if part.kind == "gpu")
-    if n_gpus < 2:
+    if n_gpus < 2 or runtime.passes_at_once == 1 or any(part.layout.n_at_once > 1 for part in hardware.parts):
         return False
+    if placement is None:
+        return True
     host = len(hardware.parts) - 1 if hardware.host else None
     return not placement.apart and host not in (*placement.layers, placement.head)
 
@@ -94,7 +104,7 @@ def _of_part(step: _Step, place: int, part: Hardware, groups, head: int, turns: 
         return sum(
             _taking_turns(step, own, is_first, has_head) for is_first, has_head in zip(firsts, heads, strict=True)
         )
-    in_ram = [group for group in groups if host in (group.place, *(each for _, each in group.apart))]
+    in_ram = [group for group in groups if host == group.place or _sizes_in_ram(step, group, host)]
     return sum(
         _of_device(step, groups, own, in_ram, host if is_first else None, has_head)
         for is_first, has_head in zip(firsts, heads, strict=True)
@@ -199,8 +209,8 @@ def _brought(step: _Step, in_ram: Iterable[Group], host: int, is_split: bool) ->
     return found
 
 
-def _sizes_in_ram(step: _Step, group: Group, host: int) -> list[float]:
+def _sizes_in_ram(step: _Step, group: Group, host: int | None) -> list[float]:
     """Bytes of the matrices of one of these layers that are brought from there, the largest first."""
     stored = store_of(step.model, step.load.weights, group.shape, group.indices)
-    found = (each.nbytes for each in stored if group.place_of(each.tensor.role) == host and not each.tensor.is_vector)
-    return sorted(found, reverse=True)
+    there = (each for each in stored if group.place_of(each.tensor.role) == host and not each.tensor.is_vector)
+    return sorted((each.nbytes for each in there if step.brings_experts or each.tensor.copies == 1), reverse=True)

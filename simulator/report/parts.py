@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from simulator.forecast.placed import is_brought
 from simulator.forecast.prediction import Prediction
 from simulator.spec.layers.ffn import Experts
 from simulator.units import counted, format_gib, format_seconds
@@ -45,10 +44,13 @@ def told(point: Prediction) -> Iterator[str]:
 
 def _told_seconds(point: Prediction, place: int, seconds: float) -> str:
     host = place == len(point.hardware.parts) - 1 and point.hardware.host is not None
-    if host and bool(np.all(is_brought(point.runtime, point.load, point.placement))):
-        crossing = sum((each.op.count * each.link_s for each in point.ops if each.op.message is None), 0.0)
-        return f"brought to {point.hardware.name} in each step, {format_seconds(float(crossing))}"
-    return f"{format_seconds(seconds)} a step"
+    here = f"{format_seconds(seconds)} a step"
+    ops = [each for each in point.ops if each.op.message is None]
+    crossing = float(sum(each.op.count * each.link_s for each in ops))
+    if not (host and (crossing or point.placement.crosses)):
+        return here
+    brought = f"brought to {point.hardware.name} in each step, {format_seconds(crossing)}"
+    return f"{here}, the rest {brought}" if any(each.op.place == place for each in ops) else brought
 
 
 def _held_there(point: Prediction, place: int) -> str:

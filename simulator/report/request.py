@@ -56,7 +56,7 @@ def request_lines(found: RequestForecast) -> list[str]:
     passes = "one pass" if n_passes == 1 else f"{n_passes:,} passes of {found.micro_batch:,} at most"
     lines = [f"prompt: {counted(new, 'token')} in {passes}{already}"]
     if not found.fits:
-        return [*lines, f"{asked.prompt + asked.generate:,} tokens in the cache do not fit in memory"]
+        return [*lines, f"{asked.prompt + asked.generate:,} tokens in the cache do not fit in memory", *found.remarks]
     lines.append(
         f"reading it: {_shares(found.reading)}; at most {format_number(found.reading.tokens_per_s_ceiling)} tokens/s"
     )
@@ -66,7 +66,7 @@ def request_lines(found: RequestForecast) -> list[str]:
             f"answer: {counted(asked.generate, 'token')}, the first of them with the prompt; from {first} down to {last} tokens/s as the "
             f"context grows to {asked.prompt + asked.generate - 1:,}"
         )
-    return lines
+    return [*lines, *found.remarks]
 
 
 def _shares(phase: Phase) -> str:
@@ -96,6 +96,7 @@ def request_record(weights: str, found: RequestForecast, wide: int | None = None
         "tokens_per_s_last": ends[1],
         "tokens_per_s": _known(decoding.tokens_per_s) if decoding else None,
         "seconds": _known(found.seconds),
+        "remarks": list(found.remarks),
     }
     for percent, coverage in [("", PROMISED), *([(f"_{wide}", wide / 100)] if wide else [])]:
         row |= _intervals(found, percent, coverage)

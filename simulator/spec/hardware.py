@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -339,6 +340,12 @@ class Hardware(Spec):
     def times(self, n_devices: int, split: str = "tensors") -> Hardware:
         """*n_devices* of it, which share each matrix, or split by layers have other layers each."""
         return self.arranged(Layout(pipeline=n_devices) if split == "layers" else Layout(tensor=n_devices))
+
+    def one_stage(self) -> Hardware:
+        """Of several that have other layers each, those of one stage as they work; the memory is still that of all."""
+        return (
+            self.model_copy(update={"_layout": replace(self.layout, pipeline=1)}) if self.layout.pipeline > 1 else self
+        )
 
     def arranged(self, layout: Layout) -> Hardware:
         """So many of it as one as *layout* has.

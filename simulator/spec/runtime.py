@@ -113,12 +113,12 @@ class Runtime(Spec):
     uses_host: Literal["", "computes", "crosses"] = ""
     # Tokens at once from which weights that lie in a host's memory are brought to the GPU, which computes them; None: never.
     brings_from: int | None = Field(None, ge=1, le=1_000_000)
-    move_us: Figure | None = (
-        None  # of what passes through the layers from one part of a machine to another, beside the link's own
-    )
-    keeps_lookup_on_host: bool = (
-        False  # embeddings whose rows are looked up stay in the memory of the machine around a card
-    )
+    brings_experts_by_use: bool = False  # experts only where each of them gets so many tokens in the mean
+    passes_at_once: int = Field(1, ge=1, le=64)  # of a prompt, on several GPUs that have other layers each
+    # Of what passes through the layers from one part of a machine to another, beside the link's own.
+    move_us: Figure | None = None
+    # Embeddings whose rows are looked up stay in the memory of the machine around a card.
+    keeps_lookup_on_host: bool = False
     # What the timing model leaves out, as a standard deviation of the logarithm.
     model_spread: float = Field(MODEL_SPREAD, ge=0, le=2)
     is_engine: bool = False  # roofcast's own: what a device file says of it holds before the figures here

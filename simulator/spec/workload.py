@@ -27,7 +27,8 @@ class Workload:
 
     `batch` and `context` may be arrays of whole numbers that broadcast together: then every result is such an array.
     `tokens` is 1 for decoding; a prompt is a step of many tokens of one sequence. Where a step `verifies`, any of them may be
-    the last that is kept: it makes logits of all, and keeps a recurrent state after each.
+    the last that is kept: it makes logits of all, and keeps a recurrent state after each. One that `drafts` passes what was
+    verified through whoever drafts. Neither reads a prompt, however many tokens it has.
     `threads` None is the device's default. `source_tokens` is what an encoder-decoder model's cross-attention reads.
     """
 
@@ -41,6 +42,7 @@ class Workload:
     tokens: int = 1
     source_tokens: int = 512
     verifies: bool = False
+    drafts: bool = False
 
     def __post_init__(self):
         expect("weights", self.weights, Weights, "a Weights, as parse_weights makes one")
@@ -51,7 +53,8 @@ class Workload:
         self._keep("context", counts("context", self.context, 0, MAX_CONTEXT))
         self._keep("tokens", whole("tokens", self.tokens, 1, MAX_CONTEXT))
         self._keep("source_tokens", whole("source_tokens", self.source_tokens, 0, MAX_CONTEXT))
-        expect("verifies", self.verifies, bool, "True or False")
+        for name in ("verifies", "drafts"):
+            expect(name, getattr(self, name), bool, "True or False")
         if self.threads is not None:
             self._keep("threads", whole("threads", self.threads, 1, MAX_THREADS))
         try:
@@ -78,7 +81,7 @@ class Workload:
         """Recurrent states of a sequence that the step writes, and memory keeps: one, or one after each verified token."""
         return self.tokens if self.verifies else 1
 
-
-def is_prompt(tokens: int) -> bool:
-    """Whether a step with so many new tokens of each sequence reads a prompt."""
-    return tokens >= PROMPT_TOKENS
+    @property
+    def is_prompt(self) -> bool:
+        """Whether the step reads a prompt: many new tokens of each sequence, none of them drafted."""
+        return self.tokens >= PROMPT_TOKENS and not (self.verifies or self.drafts)

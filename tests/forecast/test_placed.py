@@ -12,12 +12,14 @@ from simulator.forecast.placing import layers_in_ram
 from simulator.forecast.predict import predict
 from simulator.forecast.request import Request, forecast_request
 from simulator.forecast.scenario import scenario
+from simulator.forecast.splits import Split
 from simulator.importers.open import load_model
+from simulator.spec.brought import is_brought
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import join, link_between, load_hardware, with_ram
 from simulator.spec.mixes import parse_weights
 from simulator.spec.placement import Placement, by_layers, experts_apart
-from simulator.spec.runtime import Runtime
+from simulator.spec.runtime import Runtime, load_runtime
 from simulator.spec.workload import Workload
 from simulator.units import GI
 
@@ -283,3 +285,41 @@ def test_a_prompt_needs_no_kernels_for_a_host_that_computes_nothing():
     """vLLM on a GPU beside a host."""
     request = forecast_request(scenario("llama-3-8b", "h100-sxm+epyc-9654", runtime="vllm"), Request(512))
     assert 0 < request.seconds_to_first < 1
+
+
+def test_a_split_is_as_fast_as_the_table_where_stages_work_at_once():
+    """A batch that is cut among the stages is so wherever it is timed."""
+    base = scenario("deepseek-v3", "2xh100-sxm+epyc-9654", runtime="vllm", parallel="pipeline2", batch=8)
+    assert Split.of(base, 8, 1024).tokens_per_s == float(base.at(8, 1024).tokens_per_s)
+
+
+def test_experts_are_brought_by_what_each_of_them_gets(tiny_moe):
+    """ik_llama.cpp: of 8 experts with 2 for a token, 32 tokens each in the mean are 128 tokens; below, the host computes them."""
+    split, batches = experts_apart(tiny_moe, 1, 1), np.array([32, 127, 128, 200])
+    by_use = software(brings_from=32, brings_experts_by_use=True)
+    found = seconds(tiny_moe, machine(), split, by_use, batch=batches, context=0)
+    stays = seconds(tiny_moe, machine(), split, batch=batches, context=0)
+    comes = seconds(tiny_moe, machine(), split, software(brings_from=32), batch=batches, context=0)
+    assert found == pytest.approx(np.where(batches < 128, stays, comes))
+
+
+def test_a_layer_in_ram_whose_experts_stay_there(tiny_moe):
+    """From 32 tokens on the card computes all but its experts, as if these alone lay in RAM, and the rest comes over the link."""
+    by_use = software(brings_from=32, brings_experts_by_use=True)
+    whole = Placement(layers=(1,), head=0)
+    found, apart = (
+        seconds(tiny_moe, machine(), each, by_use, batch=64, context=0)
+        for each in (whole, experts_apart(tiny_moe, 1, 1))
+    )
+    ops = [op for op in decode_ops(tiny_moe, Workload(F16, batch=64, context=0), placement=whole) if op.place == 1]
+    cost = total(op for op in ops if op.part != "experts")
+    assert found - apart == pytest.approx((cost.weight_bytes + cost.cache_bytes) / LINK_RATE)
+
+
+def test_runtimes_bring_experts_by_their_own_rule():
+    """Of 128 experts with 8 for a token: llama.cpp from 32 tokens on, ik_llama.cpp from 512; all else of both from 32."""
+    experts = load_model("qwen3-30b-a3b").model.experts[0]
+    for name, first in (("llama.cpp", 32), ("ik_llama.cpp", 512)):
+        runtime = load_runtime(name)
+        assert [bool(is_brought(runtime, n, experts)) for n in (first - 1, first)] == [False, True]
+        assert [bool(is_brought(runtime, n)) for n in (31, 32)] == [False, True]

@@ -1,6 +1,7 @@
 """Prompts and whole requests: the same operations at many tokens of one sequence, added up over passes and steps."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded
 from simulator.spec.quant import FORMATS
 from simulator.spec.runtime import load_runtime
-from simulator.spec.workload import PROMPT_TOKENS, Workload, is_prompt
+from simulator.spec.workload import PROMPT_TOKENS, Workload
 
 F16 = parse_weights("f16")
 KINDS = ("llama-3-8b", "qwen3-30b-a3b", "deepseek-v2-lite", "gemma-3-4b", "gemma-4-e4b", "nemotron-h-9b", "gpt-oss-20b")
@@ -271,8 +272,9 @@ def test_geforce_cards_sum_in_sixteen_bits_twice_as_fast():
 
 def test_a_step_of_few_tokens_is_no_prompt():
     """Verifying a draft runs as decoding does."""
-    assert not is_prompt(PROMPT_TOKENS - 1)
-    assert is_prompt(PROMPT_TOKENS)
+    assert not Workload(F16, tokens=PROMPT_TOKENS - 1).is_prompt
+    assert Workload(F16, tokens=PROMPT_TOKENS).is_prompt
+    assert not Workload(F16, tokens=PROMPT_TOKENS, verifies=True).is_prompt
     base = scenario("llama-3-8b", "h100-sxm", runtime="vllm", weights="bf16")
     few, many = (
         predict(base.loaded.model, base.hardware, Workload(base.load.weights, tokens=n), base.runtime) for n in (31, 32)
@@ -281,3 +283,37 @@ def test_a_step_of_few_tokens_is_no_prompt():
     n_kernels = sum(timed.op.count * timed.op.launches for timed in many.ops)
     assert few.step_overhead_s == kernels.overhead_s(1)
     assert many.step_overhead_s == pytest.approx(kernels.overhead_s(1) + n_kernels * kernels.submit_s)
+
+
+def test_an_encoder_is_said_to_be_left_out():
+    """Of the time to the first token, and only where there is one."""
+    (told,) = forecast_request(scenario("switch-base", "rtx-3090"), Request(512, 64)).remarks
+    assert "the encoder of switch-base is left out: the first token comes later" in told
+    assert forecast_request(scenario("llama-3-8b", "rtx-3090"), Request(512)).remarks == ()
+
+
+def test_a_larger_micro_batch_takes_more_memory():
+    """Logits of 4,096 tokens instead of 512, each of 128,256 values of 4 bytes; and whoever places the model leaves room for it."""
+    base = scenario("llama-3-8b", "rtx-3090", weights="q4_k_m")
+    small, large = (forecast_request(base, Request(8192, ubatch=n)).reading for n in (512, 4096))
+    scratch = [float(each.stretches[0].point.held[0].scratch_bytes) for each in (small, large)]
+    assert scratch[1] - scratch[0] == 4 * 128_256 * (4096 - 512)
+
+
+def test_a_placement_for_a_request_holds_its_buffer():
+    """More experts lie in RAM for larger micro-batches; a placement that somebody named stays, and fits no more."""
+    base = scenario("gpt-oss-120b", "rtx-3090+ryzen-7950x", context=8192)
+    small, large = (forecast_request(base, Request(8192, ubatch=n)) for n in (512, 4096))
+    placed = [each.reading.stretches[0].point.placement for each in (small, large)]
+    assert placed[0] == base.placement
+    assert len(placed[1].apart) > len(placed[0].apart)
+    assert small.fits
+    assert large.fits
+    assert not forecast_request(replace(base, placed_for=None), Request(8192, ubatch=4096)).fits
+
+
+def test_formats_that_nobody_named_are_chosen_for_the_request():
+    """The first that fits with the buffer of 8,192 tokens at once is a smaller one."""
+    base = scenario("qwen3.8-27b", "rtx-3090", context=16384)
+    found = forecast_request(base, Request(16384, ubatch=8192))
+    assert found.fits

@@ -319,3 +319,24 @@ def test_what_measurements_say_against_it_is_told():
     assert not told("m4-pro", "ngram:2@0.7")
     assert not told("m4-pro", "mtp:2@0.7", "mlx")
     assert not told("rtx-4090", "mtp:2@0.7")
+
+
+def test_many_drafted_tokens_are_no_prompt():
+    """A step that verifies 31 or 32 tokens waits for the kernels as one of 30 does; so does a drafter that passes them."""
+    base = scenario("qwen3.8-27b", "rtx-3090", weights="q4_k_m")
+    found = [speculate(base, parse_speculation(f"mtp:{n}@0.8")) for n in (30, 31, 64)]
+    assert len({float(each.verification.step_overhead_s) for each in found}) == 1
+    assert len({float(each.passes[0].point.step_overhead_s) for each in found}) == 1
+
+
+def test_the_last_stage_holds_the_block_and_drafts():
+    """Of 8 stages of 61 layers the last has 7, the fullest 8: room for a layer, so 8 blocks are counted less than 8 times."""
+    base = scenario("deepseek-v3", "8xh200", runtime="vllm", parallel="pipeline8")
+    found, alone = (
+        speculate(each, parse_speculation("mtp:1@0.8"), 32)
+        for each in (base, scenario("deepseek-v3", "8xh200", runtime="vllm"))
+    )
+    (_, held, _), (_, held_alone, _) = found.held[0], alone.held[0]
+    assert 0 < held - float(found.plain.memory_bytes) < 8 * (held_alone - float(alone.plain.memory_bytes))
+    assert not any(timed.op.message for each in found.passes for timed in each.point.ops)
+    assert int(found.passes[0].point.load.batch) == 4  # sequences in a stage at once
