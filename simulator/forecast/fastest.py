@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
 
+from simulator.forecast.dividing import Sizes, divided
 from simulator.forecast.fit import Held
 from simulator.forecast.placing import layers_in_ram, over_gpus
 from simulator.spec.hardware import Hardware
@@ -50,6 +52,21 @@ class Trials:
     held: Callable[[Placement], Sequence[Held]]
     seconds: Callable[[Placement], float]  # of a step, with memory enough
     crosses: bool = False  # whether what lies in RAM is brought to the GPUs in each step, as vLLM's offload does
+    sizes: Callable[[], Sizes] | None = None  # where layers can be dealt over several GPUs in other ways than usual
+
+    @cached_property
+    def _sizes(self) -> Sizes | None:
+        is_dealt = self.sizes and not self.crosses and sum(part.kind == "gpu" for part in self.hardware.parts) > 1
+        return self.sizes() if is_dealt else None
+
+    @property
+    def is_dealt(self) -> bool:
+        """Whether layers go from one GPU to another where the first has no room for them."""
+        return self._sizes is not None
+
+    def divided(self, placement: Placement) -> Placement:
+        """The same with its layers on GPUs dealt so that each has room for its own, if that can be."""
+        return placement if self._sizes is None else divided(placement, self.hardware, self._sizes, self.held)
 
     def fits(self, placement: Placement) -> bool:
         """Whether every part's memory holds what lies there."""
@@ -75,7 +92,7 @@ def fastest(trials: Trials) -> Placement | None:
     gpus = over_gpus(trials.model, hardware)
     without_ram = _on_gpus(trials, gpus)
     if without_ram is not None or hardware.host is None:
-        return without_ram or gpus
+        return without_ram or trials.divided(gpus)
     return chosen(ranked(trials, gpus), trials)
 
 
@@ -90,7 +107,7 @@ def fitted_ways(trials: Trials) -> list[Tried]:
 def _on_gpus(trials: Trials, gpus: Placement) -> Placement | None:
     """All on the first GPU, or over all, if one of these fits."""
     alone = by_layers((len(trials.model.stack),))
-    return next((each for each in (alone, gpus) if trials.fits(each)), None)
+    return alone if trials.fits(alone) else next((each for each in (trials.divided(gpus),) if trials.fits(each)), None)
 
 
 def ranked(trials: Trials, gpus: Placement) -> list[Tried]:
@@ -99,7 +116,7 @@ def ranked(trials: Trials, gpus: Placement) -> list[Tried]:
     The first that fits is the fastest of a way wherever a GPU computes each layer faster than the host.
     """
     base = replace(gpus, crosses=trials.crosses)
-    found = [first_of(way, trials) for way in ways(trials.model, trials.hardware, base)]
+    found = [first_of(way, trials) for way in ways(trials.model, trials.hardware, base, trials.divided)]
     best = min((each for each in found if each.fits), key=lambda each: each.seconds, default=None)
     return [best_of(each, trials) if each is best else each for each in found]
 
@@ -113,8 +130,24 @@ def chosen(found: Sequence[Tried], trials: Trials) -> Placement:
     return next(each.placement for each in fitting if each.seconds <= ALIKE * least)
 
 
-def ways(model: Model, hardware: Hardware, base: Placement) -> tuple[Way, ...]:
-    """All ways that a model has, the usual one first, from the placement *base* on the GPUs alone."""
+def ways(
+    model: Model, hardware: Hardware, base: Placement, divide: Callable[[Placement], Placement] | None = None
+) -> tuple[Way, ...]:
+    """All ways that a model has, the usual one first, from the placement *base* on the GPUs alone.
+
+    *divide*: how what is left on the GPUs is dealt among them anew; None: it stays where *base* has it.
+    """
+    found = _undivided_ways(model, hardware, base)
+    return found if divide is None else tuple(replace(way, of_layers=_then(way.of_layers, divide)) for way in found)
+
+
+def _then(
+    of_layers: Callable[[int], Placement], divide: Callable[[Placement], Placement]
+) -> Callable[[int], Placement]:
+    return lambda n: divide(of_layers(n))
+
+
+def _undivided_ways(model: Model, hardware: Hardware, base: Placement) -> tuple[Way, ...]:
     host, n_layers = len(hardware.parts) - 1, len(model.stack)
     whole = tuple(range(n_layers + (1 if base.crosses else 2)))  # the head is the last to go
     layers = Way("layers", whole, lambda n: layers_in_ram(base, n, host))
@@ -213,8 +246,11 @@ def _last_in_ram(rows: Way, first: int, trials: Trials) -> int:
 def seconds_along(way: Way, trials: Trials) -> np.ndarray:
     """Seconds of a step for each placement of a way.
 
-    Each layer adds what another of the same shape and formats added, so only the first of a kind is timed, and the ends.
+    Each layer adds what another of the same shape and formats added, so only the first of a kind is timed, and the ends; all are
+    where layers go from one GPU to another on the way.
     """
+    if trials.is_dealt:
+        return np.array([trials.seconds(placement) for placement in way])
     found = np.empty(len(way))
     found[0] = trials.seconds(way[0])
     added: dict[object, float] = {}

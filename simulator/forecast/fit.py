@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from simulator.forecast.decode import cache_bytes_held
-from simulator.forecast.held import cache_bytes_on_devices, weight_bytes_on_devices
+from simulator.forecast.held import (
+    cache_bytes_on_devices,
+    cache_bytes_on_parts,
+    weight_bytes_on_devices,
+    weight_bytes_on_parts,
+)
 from simulator.forecast.working_memory import working_memory
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model, StoredTensor, looked_up_bytes, store, store_of, weight_bytes
@@ -52,7 +56,7 @@ def memory_of_parts(
 ) -> tuple[Held, ...]:
     """What each part of the machine must hold, in their order."""
     scratch: list[Any] = [runtime.scratch_bytes(model.vocab), *(0.0 for _ in hardware.beside)]
-    if placement is None:
+    if placement is None or placement.is_whole:
         elsewhere = bytes_elsewhere(model, load, runtime, hardware)
         held = weight_bytes_on_devices(model, load.weights, hardware.layout, runtime)
         weights = [held - elsewhere, *(0.0 for _ in hardware.beside)]
@@ -61,7 +65,7 @@ def memory_of_parts(
             weights[-1] += elsewhere
     else:
         weights, caches = _placed(model, load, runtime, hardware, placement)
-        if runtime.scratch_of_graph and not placement.is_whole:
+        if runtime.scratch_of_graph:
             scratch = working_memory(model, load, runtime, hardware, placement)
     limits = [memory_limit(part, runtime) for part in hardware.parts]
     mapped = [
@@ -78,20 +82,12 @@ def is_mapped(part: Hardware) -> bool:
 
 def _placed(model: Model, load: Workload, runtime: Runtime, hardware: Hardware, placement: Placement):
     """Bytes of weights and of caches on each part."""
-    weights, caches = ([0.0 for _ in hardware.parts] for _ in range(2))
-    rules = runtime.cache_rules.on(hardware)
-    n_sharing = hardware.layout.tensor
-    for group in placement.groups(model):
-        for stored in store_of(model, load.weights, group.shape, group.indices):
-            if not stored.tensor.is_again:
-                weights[group.place_of(stored.tensor.role)] += stored.total_bytes
-        place = 0 if placement.crosses else group.place
-        caches[place] = caches[place] + cache_bytes_held(model, load, rules, n_sharing if place == 0 else 1, (group,))
-    looked_up = looked_up_bytes(model, load.weights)
-    lookup = len(weights) - 1 if runtime.keeps_lookup_on_host and hardware.host else placement.head
-    outside = sum(each.total_bytes for each in store(model, load.weights) if each.shape == 0)
-    weights[lookup] += looked_up
-    weights[placement.head] += outside - looked_up + load.weights.held_bytes
+    weights = weight_bytes_on_parts(model, load.weights, hardware, placement, runtime)
+    caches = cache_bytes_on_parts(model, load, hardware, placement, runtime)
+    if runtime.keeps_lookup_on_host and hardware.host:
+        looked_up = looked_up_bytes(model, load.weights)
+        weights[placement.head] -= looked_up
+        weights[-1] += looked_up
     return weights, caches
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from simulator.errors import InputError, printable
+from simulator.forecast.devices import threads_on, together
+from simulator.forecast.dividing import Sizes, sizes_of
 from simulator.forecast.fastest import Trials, fastest
 from simulator.forecast.fit import Held, memory_limit, memory_of_parts
 from simulator.forecast.from_storage import reading, told_unpacked
-from simulator.forecast.layouts import check_layout, layout_of
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.software import cache_of, cache_told, check_format, formats_suited, that_loads, told_strange
@@ -24,17 +26,16 @@ from simulator.importers.dialects import meant, meant_of_cache
 from simulator.importers.open import load_model, load_routing
 from simulator.spec.arguments import between, counts, expect, expect_path, whole
 from simulator.spec.hardware import Hardware
-from simulator.spec.layout import Layout, devices_of
+from simulator.spec.layout import Layout
 from simulator.spec.machine import MAX_RAM_GIB, load_hardware, with_ram
 from simulator.spec.mixes import parse_weights
-from simulator.spec.model import Loaded, Model, weight_bytes
-from simulator.spec.names import MAX_DEVICES
+from simulator.spec.model import Loaded, Model, store, weight_bytes
 from simulator.spec.placement import Placement
 from simulator.spec.quant import Weights, format_remark, parse_cache_format
 from simulator.spec.routing import Routing, Uniform
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime, passed_over
 from simulator.spec.sparsity import Sparsity, parse_sparsity
-from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS, Workload
+from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, Workload
 from simulator.units import GI
 
 DEFAULT_CONTEXT = 1024
@@ -107,8 +108,13 @@ class Scenario:
         def held(placement: Placement) -> tuple[Held, ...]:
             return memory_of_parts(self.loaded.model, load, self.runtime, self.hardware, placement)
 
-        crosses = self.runtime.uses_host == "crosses"
-        return Trials(self.loaded.model, self.hardware, load.weights, held, seconds, crosses)
+        def sizes() -> Sizes:
+            return sizes_of(self.loaded.model, load, self.runtime, self.hardware)
+
+        crosses, is_dealt = self.runtime.uses_host == "crosses", self.runtime.split == "layers"
+        return Trials(
+            self.loaded.model, self.hardware, load.weights, held, seconds, crosses, sizes if is_dealt else None
+        )
 
     def memory_bytes(self, batch: Any, context: Any):
         """Bytes of all that."""
@@ -167,14 +173,14 @@ def scenario(
     why_not_usual = () if runtime else tuple(passed_over(device))
     if runtime is None and weights is None:
         software, why_not_usual = that_loads(loaded, device, software, why_not_usual)
-    device = _together(device, software, devices, parallel, loaded.model)
+    device = together(device, software, devices, parallel, loaded.model, _is_apart(device, placement))
     expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
     load = Workload(
         weights=loaded.weights or parse_weights("f16"),
         cache=parse_cache_format(meant_of_cache(cache or cache_of(loaded, software, device), software)),
         routing=Uniform() if routing is None else _parsed(routing, load_routing),
         sparsity=_parsed(sparsity, parse_sparsity),
-        threads=_threads(threads, device),
+        threads=threads_on(threads, device),
     )
     check_format(software, device, load.cache.name, "cache")
     device = reading(device, software, load, storage, None if routing is None else load.routing)
@@ -251,24 +257,10 @@ def _software(runtime: str | Path | Runtime | None, device: Hardware) -> Runtime
     return runtime if isinstance(runtime, Runtime) else load_runtime(runtime or default_runtime(device))
 
 
-def _together(
-    device: Hardware, software: Runtime, devices: int | None, parallel: str | Layout | None, model: Model
-) -> Hardware:
-    """A machine with so many of its first device at work; InputError where the runtime does not run on a part, or not so."""
-    expect("parallel", parallel, (str, Layout, type(None)), "a text such as 'pipeline2xtensor4', or a Layout")
-    if device.host is not None and not software.uses_host:
-        raise InputError(
-            f"runtime {software.name} is not known to keep weights in the memory of a host: leave +{device.host.name} out, or take "
-            "llama.cpp, which computes them there, or vllm, which brings them over"
-        )
-    for part in device.parts:
-        if part is not device.host or software.uses_host == "computes":
-            software.backend(part)
-    others = tuple(part.times(part.asked or 1, software.split) for part in device.beside)
-    told = devices_of(str(parallel)) if parallel and devices is None and device.asked is None else devices
-    layout = layout_of(parallel, _count(told, device), software, model)
-    check_layout(layout, model, software, device.kind)
-    return device.arranged(layout).joined(others)
+def _is_apart(device: Hardware, placement: Placement | SplitOptions | None) -> bool:
+    """Whether equal devices are parts of their own: where layers are placed, but by somebody who names parts as they are."""
+    is_asked = isinstance(placement, SplitOptions) and not placement.is_empty
+    return is_asked or (bool(device.beside) and not isinstance(placement, Placement))
 
 
 def _parsed(given: Any, parse: Callable[[str], Any]) -> Any:
@@ -287,58 +279,35 @@ def _meant(text: str, base: Scenario) -> tuple[Weights, str]:
     return parse_weights(name), f"{printable(text.strip())}: {name}, {whose}"
 
 
-def _threads(threads: int | None, hardware: Hardware) -> int | None:
-    if threads is None:
-        return None
-    host = hardware.host
-    if host is not None:
-        return _threads(threads, host)
-    if hardware.kind == "gpu":
-        raise InputError(f"threads: {printable(hardware.name)} is a GPU, leave it out")
-    with _leave_it_out():
-        return whole(f"threads on {printable(hardware.name)}", threads, 1, hardware.most_threads or MAX_THREADS)
-
-
-@contextmanager
-def _leave_it_out() -> Iterator[None]:
-    """Adds the remedy to what is said of a number that has a default."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{error}; leave it out for the default") from None
-
-
-def _count(devices: int | None, hardware: Hardware) -> int:
-    """How many devices: as *devices* says, or the name."""
-    if devices is None:
-        return hardware.asked or 1
-    with _leave_it_out():
-        devices = whole("devices", devices, 1, MAX_DEVICES)
-    if hardware.asked not in (None, devices):
-        raise InputError(
-            f"{hardware.asked} x {hardware.name} and devices {devices:,} contradict each other: leave one of them out"
-        )
-    return devices
-
-
 def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
-    """The first of the runtime's formats with which the model fits; the model's own format before all if it is loadable."""
+    """The first of the runtime's formats with which the model fits; the model's own format before all if it is loadable.
+
+    Where a host stands beside GPUs, the first down to 4 bits that they hold alone comes before those that need RAM.
+    """
     model, runtime = base.loaded.model, base.runtime
     names = list(runtime.weights)
-    if model.native_weights in runtime.native_weights:
-        names.insert(0, runtime.native_weights[model.native_weights])
+    own = runtime.native_weights.get(model.native_weights or "")
+    if own:
+        names.insert(0, own)
     names = formats_suited(runtime, base.hardware, names)
     tried: list[Scenario] = []
+    in_ram: Scenario | None = None
     for name in names:
         candidate = replace(base, load=replace(base.load, weights=parse_weights(name)))
         try:
+            if in_ram and (in_ram.load.weights.name == own or not _has_four_bits(candidate)):
+                break
             candidate = _placed(candidate, (batch, context))
             fits = candidate.fits(batch, context)
         except ValueError:
             continue  # rows that do not divide into this format's blocks: no such file exists
         tried.append(candidate)
-        if fits:
-            return replace(candidate, choice=_reason(tried, model, runtime))
+        found = replace(candidate, choice=_reason(tried, model, runtime)) if fits else None
+        if found and not _needs_ram(found):
+            return found
+        in_ram = in_ram or found
+    if in_ram:
+        return in_ram
     if not tried:
         raise InputError(f"{model.name}: none of {', '.join(names)} suits its shapes, name the weights")
     smallest = min(tried, key=lambda each: weight_bytes(model, each.load.weights))
@@ -381,10 +350,25 @@ def sweep(base: Scenario, batches: Sequence[int], contexts: Sequence[int]) -> li
     return [base.at(batch, context) for context in rows for batch in columns]
 
 
+def _needs_ram(base: Scenario) -> bool:
+    """Whether something of it lies in the memory of a host beside GPUs."""
+    placed, host = base.placement, len(base.hardware.parts) - 1
+    return bool(placed and base.hardware.host) and host in (*placed.layers, placed.head, *placed.apart.values())
+
+
+def _has_four_bits(base: Scenario) -> bool:
+    """Whether most weights of a model are in a format of 4 bits or more."""
+    counts: dict[float, float] = defaultdict(float)
+    for stored in store(base.loaded.model, base.load.weights):
+        counts[stored.format.bits] += stored.total_bytes / stored.format.bits
+    return max(counts, key=counts.__getitem__) >= 4
+
+
 def _reason(tried: list[Scenario], model: Model, runtime: Runtime) -> str:
     name = tried[-1].load.weights.name
+    where = "" if tried[-1].hardware.host is None else ", with RAM" if _needs_ram(tried[-1]) else ", on the GPUs alone"
     if len(tried) > 1:
-        return f"{name}: the first of {', '.join(each.load.weights.name for each in tried)} that fits"
+        return f"{name}: the first of {', '.join(each.load.weights.name for each in tried)} that fits{where[1:]}"
     if runtime.native_weights.get(model.native_weights or "") == name:
-        return f"{name}: the published checkpoint's own"
-    return f"{name}: the first choice with {runtime.title or runtime.name}"
+        return f"{name}: the published checkpoint's own{where}"
+    return f"{name}: the first choice with {runtime.title or runtime.name}{where}"

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
+from simulator.forecast.stages import by_shares
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model, store_of
 from simulator.spec.placement import EXPERTS, Placement
@@ -43,14 +44,16 @@ def _gpus(hardware: Hardware) -> list[tuple[int, Hardware]]:
 
 
 def _shares(hardware: Hardware, on_gpus: Sequence[int]) -> list[str]:
-    """So many layers on each GPU, where there are unequal ones: equal ones are dealt equally without being told."""
+    """So many layers on each GPU, where there are unequal ones, or equal ones that have other shares than llama.cpp deals them."""
     gpus = _gpus(hardware)
+    devices = [place for place, part in gpus for _ in range(part.count)]
     if len(gpus) < 2 or not on_gpus:
         return []
-    return [
-        "-ts",
-        ",".join(f"{on_gpus.count(place) / part.count:g}" for place, part in gpus for _ in range(part.count)),
-    ]
+    is_equal = len({part.name for _, part in gpus}) == 1
+    if is_equal and [devices[each] for each in by_shares(len(on_gpus), [1.0] * len(devices))] == list(on_gpus):
+        return []
+    counts = {place: f"{on_gpus.count(place) / part.count:g}" for place, part in gpus}
+    return ["-ts", ",".join(counts[place] for place in devices)]
 
 
 def _apart(model: Model, hardware: Hardware, placement: Placement, host: int | None) -> list[str]:

@@ -88,7 +88,7 @@ def _with_host(base: Scenario, batch: int, context: int) -> tuple[str, Split] | 
 
 def _hosted(hardware: Hardware) -> Hardware:
     """With a host; several devices are loaded anew, as what works together is one device to all that follows."""
-    fresh = load_hardware(hardware.label) if hardware.count > 1 or hardware.beside else hardware
+    fresh = load_hardware(hardware.label) if any(part.count > 1 for part in hardware.parts) else hardware
     if fresh.host is not None:
         return fresh
     host = load_hardware(USUAL_SERVER if hardware.device_class == "datacenter-gpu" else USUAL_HOST)
@@ -97,10 +97,15 @@ def _hosted(hardware: Hardware) -> Hardware:
 
 def _again(base: Scenario, hardware: Hardware, weights: Weights, batch: int, context: int) -> Scenario:
     """The same on another machine, placed for that batch and context."""
-    load = base.load
+    load, layout, drive = base.load, base.hardware.layout, base.hardware.reads_from
+    cpu = hardware.host or (hardware if hardware.kind == "cpu" else None)
+    threads = min(load.threads, cpu.most_threads or load.threads) if load.threads and cpu else None
+    if drive and cpu:
+        hardware = hardware.reading_from(drive)
     return scenario(
         base.loaded, hardware, weights=weights, cache=load.cache.name, runtime=base.runtime, routing=load.routing,
-        sparsity=load.sparsity, batch=batch, context=context,
+        sparsity=load.sparsity, threads=threads, parallel=layout if 1 < layout.n_devices == hardware.count else None,
+        batch=batch, context=context,
     )  # fmt: skip
 
 

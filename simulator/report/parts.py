@@ -78,7 +78,8 @@ def _held_there(point: Prediction, place: int) -> str:
         found.append(f"{name} of {_layers(list(indices))}")
     if placement.head == place:
         found.append("the head")
-    return ", ".join(found) or "the embeddings"
+    is_lookup = point.runtime.keeps_lookup_on_host and point.hardware.parts[place].kind == "cpu"
+    return ", ".join(found) or ("the embeddings" if is_lookup else "nothing")
 
 
 def _layers(indices: Sequence[int]) -> str:

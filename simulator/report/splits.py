@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
 from simulator.forecast.split_command import llama_options, vllm_options
 from simulator.forecast.splits import Split, by_way, instead
-from simulator.units import format_number
+from simulator.units import counted, format_number
+
+MOST_POINTS = 6  # for which another split is looked for
 
 
 def options_of(base: Scenario) -> list[str] | None:
     """Words of the runtime's command line for its placement; None of a device alone, or where it has none for it."""
     if base.placement is None:
         return None
-    if base.placement.crosses:
+    if base.runtime.uses_host == "crosses":
         return vllm_options(base.loaded.model, base.load.weights, base.hardware, base.placement)
     return llama_options(base.loaded.model, base.hardware, base.placement) if base.runtime.uses_host else None
 
@@ -28,7 +31,13 @@ def written(words: Sequence[str]) -> str:
     return shlex.join(words)
 
 
-def told(base: Scenario, point: Prediction) -> Iterator[str]:
+def told(base: Scenario, points: Sequence[Prediction]) -> Iterator[str]:
+    """What is to know of a split beside the first of some points, and which one holds those that it has no room for."""
+    yield from _told_of_first(base, points[0])
+    yield from _told_of_missing(base, points)
+
+
+def _told_of_first(base: Scenario, point: Prediction) -> Iterator[str]:
     """The options of a split that fits, and what the best of the other ways gives."""
     words = options_of(base)
     if not words or not point.fits or base.hardware.host is None:
@@ -48,6 +57,23 @@ def told(base: Scenario, point: Prediction) -> Iterator[str]:
     yield f"{written(words)}: {'all on GPUs' if is_all_on_gpus else 'the fastest that fits'}"
     if ways:
         yield f"other ways: {'; '.join(ways)}"
+
+
+def _told_of_missing(base: Scenario, points: Sequence[Prediction]) -> Iterator[str]:
+    """Which split holds a point that the chosen one has no room for, and how fast it is then: of so many points."""
+    if base.placement is None or base.hardware.host is None or not points[0].fits:
+        return
+    missing = [(int(point.load.batch), int(point.load.context)) for point in points if not point.fits]
+    for batch, context in missing[:MOST_POINTS]:
+        found = replace(base, placed_for=(batch, context)).in_weights(base.load.weights)
+        if found.fits(batch, context):
+            words = options_of(found)
+            with_words = f" with {written(words)}" if words else " with another split"
+            yield f"no room so for batch {batch:,} at context {context:,}: {_rate(Split.of(found, batch, context))}{with_words}"
+        else:
+            yield f"no room for batch {batch:,} at context {context:,} with any split"
+    if len(missing) > MOST_POINTS:
+        yield f"no room so for {counted(len(missing) - MOST_POINTS, 'further point')}: each alone is told its own split"
 
 
 def _rate(found: Split) -> str:

@@ -127,7 +127,7 @@ def _sections(sweeps: Sequence[Sweep], extra: Sequence[str], is_request: bool) -
     yield "Parts", [line for _, points in sweeps for line in parts.told(points[0])] if not several else []
     yield (
         "Split",
-        _each(sweeps, lambda base, points: (_named(base, several) + line for line in splits.told(base, points[0]))),
+        _each(sweeps, lambda base, points: (_named(base, several) + line for line in splits.told(base, points))),
     )
     yield "Time", [_where(point, several) + _time_line(point) for point in ends if point.fits]
     yield (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -206,7 +206,12 @@ class Hardware(Spec):
     @property
     def label(self) -> str:
         """What it is called beside others, with how many of it there are: `2xrtx-3090`, `rtx-3090+ryzen-7950x`."""
-        return "+".join(part.own_label for part in self.parts)
+        return "+".join(with_count(n, part.name) for n, part in self._kinds())
+
+    def _kinds(self) -> list[tuple[int, Hardware]]:
+        """So many devices of one kind in a row, and the first of them."""
+        rows = [list(alike) for _, alike in groupby(self.parts, key=lambda part: part.name)]
+        return [(sum(part.count for part in row), row[0]) for row in rows]
 
     @property
     def own_label(self) -> str:
@@ -216,7 +221,8 @@ class Hardware(Spec):
     @property
     def full_title(self) -> str:
         """Its title, and those of what stands beside it."""
-        return " + ".join(part.title or part.name for part in self.parts)
+        titles = ((n // part.n_devices, part.title or part.name) for n, part in self._kinds())
+        return " + ".join(f"{n} x {title}" if n > 1 else title for n, title in titles)
 
     @property
     def beside(self) -> tuple[Hardware, ...]:
@@ -240,6 +246,10 @@ class Hardware(Spec):
     def alone(self) -> Hardware:
         """The same device without what stands beside it."""
         return self.joined(()) if self._beside else self
+
+    def one(self) -> Hardware:
+        """One of it, where several are asked for, without what stands beside it."""
+        return self.model_copy(update={"_asked": None, "_beside": ()})
 
     def without_host(self) -> Hardware:
         """The same machine as its GPUs alone."""

@@ -29,7 +29,7 @@ def split_chart(bases: Sequence[Scenario], batch: int, context: int) -> Chart:
                 f"--on {base.hardware.label}+ryzen-7950x"
             )
         trials = base.trials(batch, context)
-        drawn = ways(trials.model, trials.hardware, over_gpus(trials.model, trials.hardware))
+        drawn = ways(trials.model, trials.hardware, over_gpus(trials.model, trials.hardware), trials.divided)
         series = (
             _line(way, trials, batch * base.load.tokens, colour)
             for colour, way in enumerate(each for each in drawn if each.name in LABELS)
