@@ -11,6 +11,7 @@ import numpy as np
 from simulator.forecast.placed import is_brought
 from simulator.forecast.prediction import Prediction
 from simulator.spec.layers.ffn import Experts
+from simulator.spec.placement import Placement
 from simulator.units import counted, format_gib, format_seconds
 
 
@@ -76,7 +77,8 @@ def _held_there(point: Prediction, place: int) -> str:
         found.append(f"{name} of {_layers(list(indices))}")
     if placement.head == place:
         found.append("the head")
-    return ", ".join(found) or "the embeddings"
+    rest = "the embeddings" if point.hardware.parts[place].kind == "cpu" else "working memory"
+    return ", ".join(found) or rest
 
 
 def _layers(indices: Sequence[int]) -> str:
@@ -101,9 +103,19 @@ def record(point: Prediction) -> list[dict[str, Any]] | None:
             "memory_limit_bytes": float(held.limit_bytes),
             "seconds": float(np.max(took)) if np.all(point.fits) else None,
             "layers": [index for index, where in enumerate(point.placement.layers) if where == place],
+            "tensors_apart": _tensors_apart(point.placement, place),
         }
         for place, (held, took) in enumerate(zip(point.held, seconds, strict=True))
     ]
+
+
+def _tensors_apart(placement: Placement, place: int) -> dict[str, list[int]]:
+    """Of each kind of tensor that lies on a part without the rest of its layer, the layers of those."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for (index, role), where in sorted(placement.apart.items()):
+        if where == place != placement.layers[index]:
+            found[role].append(index)
+    return dict(found)
 
 
 def lacking(points: Iterable[Prediction]) -> Iterator[str]:
