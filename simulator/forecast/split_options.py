@@ -25,6 +25,7 @@ from simulator.units import counted
 
 MAX_PATTERNS, MAX_PATTERN, MAX_STEPS = 1_000, 500, 3_000_000
 EXPERTS = r"\.ffn_(up|down|gate|gate_up)_(ch|)exps"
+NETWORKS = r"\.ffn_(up|down|gate)\."  # dense ones (common/arg.cpp, --n-cpu-ffn)
 # What runtimes call a GPU's memory: names of ggml's backends, each with the number of the device behind it.
 GPU_NAMES = ("GPU", "CUDA", "ROCm", "Vulkan", "SYCL", "MTL", "MUSA", "CANN", "OpenCL")
 # Norms have numbers here; in files they are named for what follows them.
@@ -38,6 +39,7 @@ class SplitOptions:
     gpu_layers: int | None = None  # -ngl: of the layers and the head, from the last one on; None: all
     cpu_moe: bool = False  # all experts in RAM
     n_cpu_moe: int | None = None  # those of so many first layers
+    n_cpu_ffn: int | None = None  # the dense networks of so many first layers
     override_tensor: tuple[str, ...] = ()  # PATTERN=CPU and the like, or several with commas between them
     tensor_split: str | None = None  # shares of the GPUs, as in 3,1
 
@@ -90,11 +92,21 @@ def _check(model: Model, hardware: Hardware, options: SplitOptions) -> None:
         whole("--n-cpu-moe", options.n_cpu_moe, 0, MAX_LAYERS)
         if options.cpu_moe:
             raise InputError("--cpu-moe puts the experts of all layers into RAM, --n-cpu-moe of some: give one of them")
+    if options.n_cpu_ffn is not None:
+        _check_networks(model, options.n_cpu_ffn)
     is_moe_asked = options.cpu_moe or options.n_cpu_moe
     if is_moe_asked and not model.experts:
         raise InputError(
             f"--{'cpu-moe' if options.cpu_moe else 'n-cpu-moe'}: {model.name} has no experts, take --gpu-layers"
         )
+
+
+def _check_networks(model: Model, n_layers: int) -> None:
+    whole("--n-cpu-ffn", n_layers, 0, MAX_LAYERS)
+    is_found = any(re.search(NETWORKS, name) for _, name in _names(model))
+    if n_layers and not is_found:
+        remedy = "--n-cpu-moe" if model.experts else "--gpu-layers"
+        raise InputError(f"--n-cpu-ffn: {model.name} has no dense feed-forward networks, take {remedy}")
 
 
 def _host_place(hardware: Hardware) -> int:
@@ -142,7 +154,7 @@ def _apart(
     model: Model, hardware: Hardware, options: SplitOptions, layers: tuple[int, ...]
 ) -> tuple[Mapping[tuple[int, str], int], int | None]:
     """Tensors that lie elsewhere than their layer, and where the head lies if a pattern says so."""
-    rules = [*_rules(hardware, options.override_tensor), *_of_experts(hardware, options)]
+    rules = [*_rules(hardware, options.override_tensor), *_of_first_layers(hardware, options)]
     if not rules:
         return {}, None
     found: dict[tuple[int, str], int] = {}
@@ -229,9 +241,11 @@ def _place_of(hardware: Hardware, buffer: str, text: str) -> int:
     return devices[number]
 
 
-def _of_experts(hardware: Hardware, options: SplitOptions) -> Iterator[_Rule]:
+def _of_first_layers(hardware: Hardware, options: SplitOptions) -> Iterator[_Rule]:
     if options.cpu_moe or options.n_cpu_moe:
         yield _Rule("", Expression(EXPERTS), _host_place(hardware), None if options.cpu_moe else options.n_cpu_moe)
+    if options.n_cpu_ffn:
+        yield _Rule("", Expression(NETWORKS), _host_place(hardware), options.n_cpu_ffn)
 
 
 def _of_head(model: Model, hardware: Hardware, rule: _Rule, role: str, head: int | None) -> int | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from simulator.forecast.prediction import Prediction
 from simulator.spec.layers.ffn import Experts
+from simulator.spec.placement import Placement
 from simulator.units import counted, format_gib, format_seconds
 
 
@@ -79,7 +80,9 @@ def _held_there(point: Prediction, place: int) -> str:
     if placement.head == place:
         found.append("the head")
     is_lookup = point.runtime.keeps_lookup_on_host and point.hardware.parts[place].kind == "cpu"
-    return ", ".join(found) or ("the embeddings" if is_lookup else "nothing")
+    held = point.held[place].scratch_bytes
+    rest = "the embeddings" if is_lookup else "working memory" if np.any(held) else "nothing"
+    return ", ".join(found) or rest
 
 
 def _layers(indices: Sequence[int]) -> str:
@@ -104,9 +107,19 @@ def record(point: Prediction) -> list[dict[str, Any]] | None:
             "memory_limit_bytes": float(held.limit_bytes),
             "seconds": float(np.max(took)) if np.all(point.fits) else None,
             "layers": [index for index, where in enumerate(point.placement.layers) if where == place],
+            "tensors_apart": _tensors_apart(point.placement, place),
         }
         for place, (held, took) in enumerate(zip(point.held, seconds, strict=True))
     ]
+
+
+def _tensors_apart(placement: Placement, place: int) -> dict[str, list[int]]:
+    """Of each kind of tensor that lies on a part without the rest of its layer, the layers of those."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for (index, role), where in sorted(placement.apart.items()):
+        if where == place != placement.layers[index]:
+            found[role].append(index)
+    return dict(found)
 
 
 def lacking(points: Iterable[Prediction]) -> Iterator[str]:

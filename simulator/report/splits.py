@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from simulator.forecast.fastest import ALIKE
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
 from simulator.forecast.split_command import llama_options, vllm_options
@@ -54,7 +55,10 @@ def _told_of_first(base: Scenario, point: Prediction) -> Iterator[str]:
     is_all_on_gpus = all(
         place < len(base.hardware.parts) - 1 for place in (*base.placement.layers, *base.placement.apart.values())
     )
-    yield f"{written(words)}: {'all on GPUs' if is_all_on_gpus else 'the fastest that fits'}"
+    fastest = "the fastest that fits"
+    if others and others[0].tokens_per_s > float(point.tokens_per_s):
+        fastest = f"as fast as any that fits, within {100 * (ALIKE - 1):.0f} %"
+    yield f"{written(words)}: {'all on GPUs' if is_all_on_gpus else fastest}"
     if ways:
         yield f"other ways: {'; '.join(ways)}"
 

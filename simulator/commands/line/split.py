@@ -15,6 +15,7 @@ _DECORATORS = (
     option("--gpu-layers", "-ngl", metavar="N", help="Layers on GPUs, from the last on, the head one more: 30, all. [default: fastest]"),
     flag("--cpu-moe", help="The experts of all layers in RAM."),
     option("--n-cpu-moe", type=whole_number, metavar="N", help="The experts of the first N layers in RAM. [default: fastest]"),
+    option("--n-cpu-ffn", type=whole_number, metavar="N", help="The dense feed-forward networks of the first N layers in RAM."),
     several("--override-tensor", "-ot", metavar="PATTERN=CPU", help="Tensors by their names on a part: exps=CPU, up_exps=CUDA0."),
     option("--fit", metavar="auto", help="auto: the fastest split in each of the formats, or in those of --weights."),
     option("--tensor-split", "-ts", metavar="N,N", help="Shares of several GPUs: 3,1. [default: by their memory]"),
@@ -35,6 +36,7 @@ def split_asked(given: dict[str, Any]) -> SplitOptions | None:
         gpu_layers=None if layers is None else _count(layers.strip()),
         cpu_moe=given.pop("cpu_moe"),
         n_cpu_moe=given.pop("n_cpu_moe"),
+        n_cpu_ffn=given.pop("n_cpu_ffn"),
         override_tensor=tuple(patterns),
         tensor_split=given.pop("tensor_split"),
     )
