@@ -24,7 +24,6 @@ from simulator.forecast.paging import (
     Pages,
     read_in_vain,
     reads_at_once,
-    step_chances,
 )
 from simulator.forecast.placed import threads_of
 from simulator.forecast.roofline import TimedOp
@@ -106,7 +105,7 @@ def with_waits(
         return tuple(timed)
     place = len(hardware.parts) - 1  # the host's, or the only one
     part, held = hardware.parts[place], memory_of_parts(model, load, runtime, hardware, placement)[place]
-    mine = {number: each.op for number, each in enumerate(timed) if each.op.place == place}
+    mine = {number: each.op for number, each in enumerate(timed) if each.op.home == place and not each.op.message}
     threads, kept = threads_of(part, load) or 1, runtime.repacked(part)
     smallest = PAGE if part.device_class == "phone" else REQUEST
     found = waits(tuple(mine.values()), storage, held.room_bytes, threads, load.new_tokens, kept, smallest)
@@ -181,12 +180,15 @@ def _missing(
 ) -> Missing:
     """By a policy, over a grid of rooms and numbers of tokens."""
     room, new_tokens = np.broadcast_arrays(np.asarray(room, dtype=float), np.asarray(new_tokens, dtype=float))
+    shape, room = room.shape, room.ravel()
     always, experts = np.zeros(room.shape), np.zeros(room.shape)
-    for n in np.unique(new_tokens):
-        is_one = new_tokens == n
-        found = getattr(pages_of(ops, routing, float(n), kept), policy)(room[is_one])
-        always[is_one], experts[is_one] = found.always, found.experts
-    return Missing(always[()], experts[()])
+    numbers, which = np.unique(new_tokens.ravel(), return_inverse=True)
+    pages = pages_of(ops, routing, 1.0, kept)
+    alike = np.split(np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))[:-1])
+    for n, points in zip(numbers.tolist(), alike, strict=True):
+        found = getattr(replace(pages, new_tokens=n), policy)(room[points])
+        always[points], experts[points] = found.always, found.experts
+    return Missing(always.reshape(shape)[()], experts.reshape(shape)[()])
 
 
 def pages_of(ops: Sequence[Op], routing: Routing, new_tokens: float, kept: Collection[str] = ()) -> Pages:
@@ -199,8 +201,8 @@ def pages_of(ops: Sequence[Op], routing: Routing, new_tokens: float, kept: Colle
             always += op.count * float(np.max(op.cost.weight_bytes))
         else:
             sizes[op.experts] += op.count * float(np.max(_matrix_bytes(op)))
-    groups = (ExpertGroup(size, step_chances(chances_of(routing, ffn), new_tokens)) for ffn, size in sizes.items())
-    return Pages(always, tuple(groups))
+    groups = (ExpertGroup(size, chances_of(routing, ffn)) for ffn, size in sizes.items())
+    return Pages(always, tuple(groups), new_tokens)
 
 
 def chances_of(routing: Routing, ffn: Experts) -> tuple[float, ...]:

@@ -104,7 +104,13 @@ class Op:
     whole: Cost = Cost()  # of the cost, caches that lie whole on each device however the others are shared
     message: Message | None = None  # between devices
     place: int = 0  # which part of the machine computes it
+    held_at: int | None = None  # the part whose memory holds what it reads, where that has to be brought to its place
     experts: Experts | None = None  # among which its weights are, where tokens choose
+
+    @property
+    def home(self) -> int:
+        """The part whose memory holds what it reads."""
+        return self.place if self.held_at is None else self.held_at
 
 
 def total(ops: Iterable[Op]) -> Cost:

@@ -9,9 +9,8 @@ IEEE JSAC 20(7), 2002): each expert stays for the same number of steps T after i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,20 +25,19 @@ REQUEST = AROUND // 2
 # What a phone may read at a time: Android reclaims what is in use, and faults page by page (Helldez/BigMoeOnEdge pull 74: some
 # 19,000 faults a token that each wait for flash).
 PAGE = 4 * KI
-_STEPS = 2_000  # at which curves are worked out, from one step to as many as make all experts stay
+_POINTS = 2_000  # at which curves are worked out, from one token to as many as make all experts stay
 
 
 @dataclass(frozen=True)
 class ExpertGroup:
-    """Layers whose experts are chosen alike: bytes of one expert, of all those layers together, and each one's chance in a step."""
+    """Layers whose experts are chosen alike: bytes of one expert, of all those layers together, and each one's chance with a token."""
 
     expert_bytes: float
     chances: tuple[float, ...]
 
-    @property
-    def used_bytes(self) -> float:
-        """Bytes that a step uses on average."""
-        return self.expert_bytes * float(np.sum(self.chances))
+    def used_bytes(self, new_tokens: float) -> float:
+        """Bytes that a step of so many tokens uses on average."""
+        return self.expert_bytes * float(np.sum(step_chances(self.chances, new_tokens)))
 
     @property
     def all_bytes(self) -> float:
@@ -61,16 +59,17 @@ class Pages:
 
     always: float
     groups: tuple[ExpertGroup, ...] = ()
+    new_tokens: float = 1.0  # of a step
 
     @property
     def all_bytes(self) -> float:
         """Bytes that some step reads."""
         return self.always + sum(group.all_bytes for group in self.groups)
 
-    @property
+    @cached_property
     def used_bytes(self) -> float:
         """Bytes that a step reads on average."""
-        return self.always + sum(group.used_bytes for group in self.groups)
+        return self.always + sum(group.used_bytes(self.new_tokens) for group in self.groups)
 
     def lru(self, room: Any) -> Missing:
         """What is missing where the page that was used longest ago makes room for the next."""
@@ -87,38 +86,53 @@ class Pages:
         kept = np.interp(room - self.always, *self._best_curve) if self.groups else np.ones_like(room)
         return Missing(always[()], (1 - kept)[()])
 
-    @cached_property
+    @property
     def _lru_curve(self) -> tuple[np.ndarray, np.ndarray]:
         """Bytes held, and share of the experts used that are among them, for experts that stay longer and longer."""
-        rarest = min(min(chance for chance in group.chances if chance > 0) for group in self.groups)
-        longest = max(2.0, 40 / max(rarest, 1e-9))
-        steps = np.geomspace(1.0, longest, _STEPS)
-        held, hit = np.full_like(steps, self.always), np.zeros_like(steps)
-        for group in self.groups:
-            chances, times = np.unique(group.chances, return_counts=True)
-            stays = -np.expm1(np.multiply.outer(steps, np.log1p(-np.minimum(chances, 1 - 1e-15))))
-            held += group.expert_bytes * (stays * times).sum(axis=1)
-            hit += group.expert_bytes * (stays * chances * times).sum(axis=1)
-        return held, hit / (self.used_bytes - self.always)
+        held, stays = _stays(self.groups)
+        hit = np.zeros_like(held)
+        for group, (chances, times, share) in zip(self.groups, stays, strict=True):
+            hit += group.expert_bytes * (share @ (times * step_chances(chances, self.new_tokens)))
+        return self.always + held, hit / (self.used_bytes - self.always)
 
-    @cached_property
+    @property
     def _best_curve(self) -> tuple[np.ndarray, np.ndarray]:
         """The same for experts held in the order of their popularity."""
-        chances = np.concatenate([np.asarray(group.chances, dtype=float) for group in self.groups])
-        sizes = np.concatenate([np.full(len(group.chances), group.expert_bytes) for group in self.groups])
-        order = np.argsort(-chances, kind="stable")
-        held = np.concatenate(([0.0], np.cumsum(sizes[order])))
-        hit = np.concatenate(([0.0], np.cumsum((sizes * chances)[order])))
+        chances, sizes, held = _by_popularity(self.groups)
+        hit = np.concatenate(([0.0], np.cumsum(sizes * step_chances(chances, self.new_tokens))))
         return held, hit / hit[-1]
 
 
-Policy = Callable[[Pages, Any], Missing]
+@lru_cache(maxsize=8)
+def _stays(groups: tuple[ExpertGroup, ...]) -> tuple[np.ndarray, tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]]:
+    """Bytes held of experts that stay for more and more tokens after their last use, and how many of each group do.
+
+    Of each group: the chances of its experts, how many have each, and the share of those that are there, 1 - (1 - q)^T.
+    """
+    rarest = min(min(chance for chance in group.chances if chance > 0) for group in groups)
+    tokens = np.geomspace(1.0, max(2.0, 40 / max(rarest, 1e-9)), _POINTS)
+    held, found = np.zeros_like(tokens), []
+    for group in groups:
+        chances, times = np.unique(group.chances, return_counts=True)
+        share = step_chances(chances, tokens[:, None])
+        held += group.expert_bytes * (share @ times)
+        found.append((chances, times, share))
+    return held, tuple(found)
 
 
-def step_chances(chances: Sequence[float], new_tokens: float) -> tuple[float, ...]:
+@lru_cache(maxsize=8)
+def _by_popularity(groups: tuple[ExpertGroup, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The chance of each expert of all groups with a token, the likeliest first, their bytes, and those of all up to each."""
+    chances = np.concatenate([np.asarray(group.chances, dtype=float) for group in groups])
+    sizes = np.concatenate([np.full(len(group.chances), group.expert_bytes) for group in groups])
+    order = np.argsort(-chances, kind="stable")
+    return chances[order], sizes[order], np.concatenate(([0.0], np.cumsum(sizes[order])))
+
+
+def step_chances(chances: Any, new_tokens: Any) -> np.ndarray:
     """That a step of so many tokens uses each expert, from the chance that one token does: 1 - (1 - q)^n."""
     unused = np.log1p(-np.minimum(np.asarray(chances, dtype=float), 1 - 1e-15))
-    return tuple((-np.expm1(new_tokens * unused)).tolist())
+    return -np.expm1(new_tokens * unused)
 
 
 def read_in_vain(matrix_bytes, touched=0.0):

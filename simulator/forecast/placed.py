@@ -53,7 +53,7 @@ def time_placed(
             found |= _timed(model, mine, hardware.parts[place], runtime, load)
         if any(map(np.any, on_gpu.values())):
             link = host_link(hardware, host, 0)
-            there = {number: replace(op, place=0) for number, op in mine.items()}
+            there = {number: replace(op, place=0, held_at=host) for number, op in mine.items()}
             for number, timed in _timed(model, there, hardware.parts[0], runtime, load).items():
                 crossed = brought(timed, link, crossing_bytes(timed.op, placement) / _n_links(hardware, placement))
                 found[number] = either(on_gpu[number], crossed, found[number]) if number in found else crossed
