@@ -195,7 +195,7 @@ def with_room_for(base: Scenario, request: Request) -> Scenario:
 
     Only of llama.cpp and what is like it, whose buffers and caches of windowed layers grow with the micro-batch.
     """
-    runtime, needed = base.runtime, request.prompt + request.generate
+    runtime, needed = base.copying or base.runtime, request.prompt + request.generate
     if request.ubatch is None or not runtime.scratch_of_graph:
         return base
     tokens = min(request.ubatch, max(runtime.micro_batch, needed))  # a micro-batch is no longer than the context

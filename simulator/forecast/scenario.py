@@ -24,7 +24,7 @@ from simulator.forecast.split_options import SplitOptions, as_asked
 from simulator.forecast.step import placed_seconds
 from simulator.importers.dialects import meant, meant_of_cache
 from simulator.importers.open import load_model, load_routing
-from simulator.spec.arguments import between, counts, expect, expect_path, whole
+from simulator.spec.arguments import between, counts, expect, expect_path, whole, whole_numbers
 from simulator.spec.hardware import Hardware
 from simulator.spec.layout import Layout
 from simulator.spec.machine import MAX_RAM_GIB, load_hardware, with_ram
@@ -55,6 +55,7 @@ class Scenario:
     remarks: tuple[str, ...] = ()  # on what was named
     placement: Placement | None = None  # of the model on the parts of a machine; None: all on its first device
     placed_for: tuple[int, int] | None = None  # batch and context that it was chosen for; None: somebody named it
+    copying: Runtime | None = None  # the runtime as it usually runs, where it is told to copy no weights
 
     def __post_init__(self):
         expect("loaded", self.loaded, Loaded, "a Loaded, as load_model gives one")
@@ -65,6 +66,10 @@ class Scenario:
         expect("placement", self.placement, (Placement, type(None)), "a Placement or None")
         for name in ("passed_over", "remarks"):
             expect(name, getattr(self, name), tuple, "a tuple of texts")
+        if self.placed_for is not None:
+            bounds = ((1, MAX_BATCH), (0, MAX_CONTEXT))
+            whole_numbers("placed_for", self.placed_for, bounds, "a batch and a context in a tuple, or None")
+        expect("copying", self.copying, (Runtime, type(None)), "a Runtime or None")
 
     def at(self, batch: Any, context: Any) -> Prediction:
         """The forecast at a batch and context, both numbers or arrays; InputError if the formats do not fit the shapes."""
@@ -75,14 +80,14 @@ class Scenario:
     def in_weights(self, weights: Weights) -> Scenario:
         """The same with other weights, placed anew on the parts of its machine unless somebody named a placement."""
         other = replace(self, load=replace(self.load, weights=weights))
-        return _placed(replace(other, placement=None), self.placed_for) if self.placed_for else other
+        return other if self.placed_for is None and self.hardware.reads_from is None else other._placed_anew()
 
     def under(self, runtime: Runtime, batch: int, context: int) -> Scenario:
         """The same with other settings of its runtime; formats and a placement that nobody named are chosen anew for that point."""
-        other = replace(self, runtime=runtime, placement=None if self.placed_for else self.placement)
+        other = replace(_copying(self), runtime=runtime, placement=None if self.placed_for else self.placement)
         if self.choice and self.loaded.weights is None:
             return _choose_weights(other, batch, context)
-        return _placed(other, (batch, context)) if self.placed_for else other
+        return _placed(other, (batch, context)) if self.placed_for or self.hardware.reads_from else other
 
     def held(self, batch: Any, context: Any) -> tuple[Held, ...]:
         """What the memory of each part that takes part has to hold, without timing anything."""
@@ -93,10 +98,11 @@ class Scenario:
 
     def reading_from(self, storage: str) -> Scenario:
         """The same where weights that do not fit are read from a drive; placed anew unless somebody named a placement."""
-        other = replace(self, hardware=reading(self.hardware, self.runtime, self.load, storage))
-        return _placed(
-            replace(other, placement=None) if self.placed_for else other, self.placed_for or (1, DEFAULT_CONTEXT)
-        )
+        return replace(self, hardware=reading(self.hardware, self.runtime, self.load, storage))._placed_anew()
+
+    def _placed_anew(self) -> Scenario:
+        unplaced = replace(self, placement=None) if self.placed_for else self
+        return _placed(unplaced, self.placed_for or (1, DEFAULT_CONTEXT))
 
     def trials(self, batch: int, context: int) -> Trials:
         """How other placements of it on its machine are tried."""
@@ -215,12 +221,22 @@ def _in_usual(base: Scenario, smallest: tuple[int, int]) -> Scenario:
 
 def _placed(base: Scenario, smallest: tuple[int, int]) -> Scenario:
     """Placed on its machine; without copies of weights where only so a model runs that is larger than memory."""
+    base = _copying(base)
     found = _with_placement(base, smallest)
     if base.hardware.reads_from is None or found.fits(*smallest):
         return found
     told = (*base.remarks, told_unpacked(base.runtime))
-    mapped = _with_placement(replace(base, runtime=base.runtime.without_repacking(), remarks=told), smallest)
+    unpacked = replace(base, runtime=base.runtime.without_repacking(), copying=base.runtime, remarks=told)
+    mapped = _with_placement(unpacked, smallest)
     return mapped if mapped.fits(*smallest) else found
+
+
+def _copying(base: Scenario) -> Scenario:
+    """With the runtime as it usually runs, not as other weights or another drive had it run."""
+    if base.copying is None:
+        return base
+    remarks = tuple(each for each in base.remarks if each != told_unpacked(base.copying))
+    return replace(base, runtime=base.copying, copying=None, remarks=remarks)
 
 
 def _with_placement(base: Scenario, smallest: tuple[int, int]) -> Scenario:
@@ -228,7 +244,7 @@ def _with_placement(base: Scenario, smallest: tuple[int, int]) -> Scenario:
     if base.placement is None:
         with base._naming_formats():
             chosen = fastest(base.trials(*smallest))
-        return replace(base, placement=chosen, placed_for=smallest if chosen else None)
+        return replace(base, placement=chosen, placed_for=smallest)
     n_layers, n_parts = len(base.loaded.model.stack), len(base.hardware.parts)
     named = {*base.placement.layers, base.placement.head, *base.placement.apart.values()}
     if len(base.placement.layers) != n_layers or not named <= set(range(n_parts)):

@@ -103,9 +103,9 @@ def _again(base: Scenario, hardware: Hardware, weights: Weights, batch: int, con
     if drive and cpu:
         hardware = hardware.reading_from(drive)
     return scenario(
-        base.loaded, hardware, weights=weights, cache=load.cache.name, runtime=base.runtime, routing=load.routing,
-        sparsity=load.sparsity, threads=threads, parallel=layout if 1 < layout.n_devices == hardware.count else None,
-        batch=batch, context=context,
+        base.loaded, hardware, weights=weights, cache=load.cache.name, runtime=base.copying or base.runtime,
+        routing=load.routing, sparsity=load.sparsity, threads=threads,
+        parallel=layout if 1 < layout.n_devices == hardware.count else None, batch=batch, context=context,
     )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def _smaller(base: Scenario, batch: int, context: int) -> tuple[str, Split] | No
     rather_small = [parse_weights(name) for name in formats_suited(base.runtime, base.hardware, base.runtime.weights)]
     formats = {each.name: each for each in (*reversed(usual_formats(base)), *rather_small)}
     for weights in formats.values():
-        found = replace(base, placed_for=base.placement and (batch, context)).in_weights(weights)
+        found = replace(base, placed_for=(batch, context)).in_weights(weights)
         if found.fits(batch, context):
             return f"--weights {weights.name}", Split.of(found, batch, context)
     return None

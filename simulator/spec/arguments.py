@@ -38,6 +38,14 @@ def whole(name: str, value: Any, lowest: int, highest: int) -> int:
     return found
 
 
+def whole_numbers(name: str, value: Any, bounds: tuple[tuple[int, int], ...], needed: str) -> tuple[int, ...]:
+    """A tuple of whole numbers, one within each of *bounds*; InputError for anything else."""
+    expect(name, value, tuple, needed)
+    if len(value) != len(bounds):
+        raise InputError(f"{name} must be {needed}, got {len(value)} in a tuple")
+    return tuple(whole(name, each, *ends) for each, ends in zip(value, bounds, strict=True))
+
+
 def positive(name: str, value: Any) -> float:
     """A single number above 0 that a float can hold; InputError for anything else."""
     number = value.item() if isinstance(value, np.generic) else value

@@ -57,7 +57,7 @@ def test_all_in_memory_misses_nothing_and_no_memory_misses_all():
 def test_more_memory_never_misses_more():
     """Both policies, for popular experts of two kinds of layers; the best is never worse than the other."""
     chances = tuple(inclusion_chances(np.arange(1, 33) ** -1.1, 4))
-    pages = Pages(500.0, (ExpertGroup(50.0, chances), ExpertGroup(36.0, step_chances(chances, 3))))
+    pages = Pages(500.0, (ExpertGroup(50.0, chances), ExpertGroup(36.0, tuple(step_chances(chances, 3)))))
     room = np.linspace(0, pages.all_bytes, 500)
     for missing in (pages.lru(room), pages.best(room)):
         assert (np.diff(missing.always) <= 0).all()
