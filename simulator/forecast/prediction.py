@@ -169,10 +169,29 @@ class Prediction:
 
     @property
     def bandwidth_utilisation(self):
-        """Share of the datasheet bandwidth that weights and cache really read keep busy: S-MBU of MoE-CAP, arXiv 2412.07067."""
-        return bandwidth_utilisation(
-            self.cost.streamed_bytes, self.seconds_per_step, self.hardware.main_memory.ceiling_bytes_per_s()
+        """Share of the datasheet bandwidth that weights and cache really read keep busy: S-MBU of MoE-CAP, arXiv 2412.07067.
+
+        Of a machine of several parts, which work one after the other: the share of the step for which the memories that hold the
+        weights and caches are busy at their own datasheet bandwidths.
+        """
+        if self.placement is None:
+            of_one = self.hardware.main_memory.ceiling_bytes_per_s()
+            return bandwidth_utilisation(self.cost.streamed_bytes, self.seconds_per_step, of_one)
+        return sum(
+            bandwidth_utilisation(n_bytes, self.seconds_per_step, part.main_memory.ceiling_bytes_per_s())
+            for part, n_bytes in zip(self.hardware.parts, self._bytes_of_memories, strict=True)
         )
+
+    @property
+    def _bytes_of_memories(self) -> list[Any]:
+        """Weights and caches that a step reads and writes of each part's memory, wherever they are computed."""
+        found: list[Any] = [0.0 for _ in self.hardware.parts]
+        caches_cross = self.placement is not None and not self.placement.crosses
+        for op in (timed.op for timed in self.ops):
+            cached_at = op.home if caches_cross else op.place
+            found[op.home] = found[op.home] + op.count * op.cost.weight_bytes
+            found[cached_at] = found[cached_at] + op.count * op.cost.cache_bytes
+        return found
 
     @cached_property
     def distinct_experts(self):
