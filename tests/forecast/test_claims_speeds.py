@@ -4,10 +4,9 @@ Claims are numbered, each with its source. A number without a source in its sent
 """
 
 import pytest
-from claimed import GIGA, equal_layers, pi_rate, rate, shipped
+from claimed import GIGA, equal_layers, pi_rate, rate
 
-from simulator import Hardware, Workload, load_hardware, load_runtime, prompt_seconds, scenario
-from simulator.spec.mixes import parse_weights
+from simulator import Hardware, Request, forecast_request, load_hardware, scenario
 
 
 @pytest.fixture
@@ -179,12 +178,8 @@ def test_the_gpu_of_a_pi_5_is_slower_than_its_cpu():
 
 def test_prompts_on_a_pi_5_are_read_little_faster_than_answers():
     """Claim 44: 10.91 tokens/s of a 512-token prompt, 8.62 of 4096, 7.99 decoded: falling, near decode (ai-benchmarks issue 47)."""
-    model, board, runtime = shipped("qwen3-30b-a3b"), load_hardware("pi5-16gb"), load_runtime("llama.cpp")
-    weights = parse_weights("2.70bpw")
-    short, long = (
-        tokens / prompt_seconds(model, board, Workload(weights=weights, tokens=tokens), runtime)
-        for tokens in (512, 4096)
-    )
+    base = scenario("qwen3-30b-a3b", "pi5-16gb", weights="2.70bpw", runtime="llama.cpp")
+    short, long = (forecast_request(base, Request(tokens)).reading.tokens_per_s for tokens in (512, 4096))
     assert long < short
     assert short == pytest.approx(10.91, rel=0.4)
     assert long == pytest.approx(8.62, rel=0.4)

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from simulator import load_hardware, load_model, load_runtime, prompt_seconds, scenario, with_density
+from simulator import Request, forecast_request, load_hardware, scenario, with_density
 from simulator.report.charts.bars import formats_chart, speed_chart
 from simulator.report.charts.experts import routing_chart
 from simulator.report.charts.rates import batch_chart
@@ -15,8 +15,6 @@ from simulator.report.grid import build_grids
 from simulator.report.page_data import as_data
 from simulator.report.record import records
 from simulator.spec.density import Density
-from simulator.spec.mixes import parse_weights
-from simulator.spec.workload import Workload
 from simulator.units import format_number
 
 RATES = (
@@ -93,9 +91,7 @@ def test_densities_and_prompts_of_what_does_not_fit_are_not_numbers():
     """Whatever is derived from a step that cannot run."""
     found = with_density(UNFIT.at(1, 1024), Density(kind="beta", alpha=2, beta=5))
     assert np.isnan([found.tokens_per_s, *found.percentiles.values()]).all()
-    load = Workload(weights=parse_weights("q4_k_m"), tokens=64)
-    model, board, runtime = load_model("qwen3-30b-a3b").model, load_hardware("pi4-4gb"), load_runtime("llama.cpp")
-    assert np.isnan(prompt_seconds(model, board, load, runtime))
+    assert np.isnan(forecast_request(UNFIT, Request(64)).seconds_to_first)
 
 
 @pytest.mark.parametrize("chart", [batch_chart, formats_chart, speed_chart, sparsity_chart, routing_chart])
