@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from simulator import load_hardware, scenario
+from simulator import load_hardware, load_runtime, scenario
 from simulator.errors import InputError
-from simulator.forecast.from_storage import REPACKING, pages_of
+from simulator.forecast.from_storage import REPACKING, pages_of, told_unpacked
 from simulator.forecast.prediction import Prediction
 from simulator.judge.paged import is_paged, paged_score
 from simulator.report.record import records
@@ -151,3 +151,18 @@ def test_published_rates_of_models_read_from_drives():
     assert found.median_factor < 2.5
     assert found.n_held == 7
     assert {row.bound for row in found.rows} <= {"storage", "memory"}
+
+
+def test_other_weights_decide_anew_whether_copies_are_left_out():
+    """Qwen3-8B on 8 GB: copies of q8_0 do not fit and those of q4_0 do, whichever of the two was asked for before the other."""
+    asked = {
+        name: scenario("qwen3-8b", "pi5-8gb", weights=name, runtime="llama.cpp", storage="nvme")
+        for name in ("q8_0", "q4_0")
+    }
+    assert [bool(each.runtime.repacks) for each in asked.values()] == [False, True]
+    for base in asked.values():
+        for other in asked.values():
+            found = base.in_weights(other.load.weights)
+            assert found == other
+            assert base.reading_from("nvme") == base
+            assert found.remarks.count(told_unpacked(load_runtime("llama.cpp"))) == (not other.runtime.repacks)
