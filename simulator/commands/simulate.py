@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, option, subcommand
 from simulator.commands.line.split import is_fit_asked, split_asked, split_options
-from simulator.commands.line.values import number, parse_grid, single_count
+from simulator.commands.line.values import gibibytes, parse_grid, single_count
 from simulator.commands.requests import Asked, depths_of, forecasts
 from simulator.errors import InputError, printable
 from simulator.forecast.density import with_density
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import RequestForecast, with_room_for
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, sweep
+from simulator.spec.machine import load_hardware, refuse_soldered
+from simulator.units import GI
 
 if TYPE_CHECKING:
     from simulator.forecast.speculation import Speculated
     from simulator.forecast.splits import Split
+    from simulator.spec.hardware import Hardware
     from simulator.spec.quant import Weights
     from simulator.spec.speculation import Speculation
 
@@ -56,7 +59,7 @@ BATCHES = "1..32*2"
 @options.n_devices
 @options.parallel
 @split_options
-@option("--ram", type=number, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
+@option("--ram", type=gibibytes, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
 @options.interval
 @options.json_file
 @options.picture
@@ -94,7 +97,8 @@ def command(
         raise InputError("--density gives a distribution for each point, which has no picture: leave --plot out")
     batches, contexts = parse_grid(batch, context)
     contexts = contexts or [DEFAULT_CONTEXT]
-    given = {"batch": batch if batch != BATCHES else None, "context": context, "density": density, "plot": plot}
+    several = None if batch == BATCHES or batches == [1] else batch
+    given = {"batch": several, "context": context, "density": density, "plot": plot}
     request = Asked(prompt, generate, cached, ubatch).request(**given)
     if request:
         batches, contexts = [1], depths_of(request)
@@ -105,7 +109,8 @@ def command(
         "batch": min(batches),
         "context": max(contexts) if request else min(contexts),
     }
-    bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
+    machine = _with_own_memory(hardware, assumed["ram"])
+    bases = _each_format_once(scenario(model, machine, weights=name, **shared) for name in names)
     bases = [with_room_for(base, request) for base in bases] if request else bases
     requests = forecasts(bases, request) if request else []
     sweeps = [(base, sweep(base, batches, contexts)) for base in bases]
@@ -195,6 +200,14 @@ def _picture(plot: str | None, json: str | None) -> Path | None:
     from simulator.commands.picture import check_path
 
     return check_path(plot, "--plot")
+
+
+def _with_own_memory(name: str, ram: float | None) -> Hardware:
+    """The device or machine of a name; InputError where *ram*, in GiB, is not what is soldered on."""
+    hardware = load_hardware(name)
+    if ram is not None:
+        refuse_soldered(hardware, ram * GI, "--ram")
+    return hardware
 
 
 def _formats(weights: str | None, n_points: int) -> list[str | None]:

@@ -56,7 +56,10 @@ def reading(
     if text.strip().lower() == "auto":
         text = usual_storage(part.storage)
         if not text:
-            raise InputError(f"storage auto: no drive is listed for {part.name}: name one of {', '.join(KINDS)}")
+            whose = f"its host {part.name}" if hardware.host else part.name
+            raise InputError(
+                f"storage auto: the file of {whose} names no drive: give its GB/s, as in --storage 7.0, or its kind: {', '.join(KINDS)}"
+            )
     return hardware.reading_from(find_storage(text, part.storage, routing))
 
 

@@ -33,7 +33,7 @@ def layout_of(text: str | Layout | None, n_devices: int, runtime: Runtime, model
         return usual_layout(n_devices, runtime, model)
     if n_devices == 1 and text != Layout():
         raise InputError(
-            f"parallel {printable(text, 40)}: how several devices share a model: say how many with devices"
+            f"parallel {printable(text, 40)}: how several devices share a model: say how many, as in --devices 2"
         )
     return parse_parallel(str(text), n_devices)
 

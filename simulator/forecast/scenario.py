@@ -328,7 +328,8 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
         raise InputError(f"{model.name}: none of {', '.join(names)} suits its shapes, name the weights")
     smallest = min(tried, key=lambda each: weight_bytes(model, each.load.weights))
     listed = ", ".join(each.load.weights.name for each in tried)
-    return replace(smallest, choice=f"{smallest.load.weights.name}: the smallest of {listed}; none of them fits")
+    so = "" if base.placement is None else " as it is placed"
+    return replace(smallest, choice=f"{smallest.load.weights.name}: the smallest of {listed}; none of them fits{so}")
 
 
 def usual_formats(base: Scenario) -> list[Weights]:

@@ -13,6 +13,7 @@ from simulator.spec.hardware import Hardware
 from simulator.spec.library import names, shelf
 from simulator.spec.machine import join, load_hardware, with_ram
 from simulator.spec.mixes import parse_weights
+from simulator.spec.model import weight_bytes
 from simulator.spec.quant import Weights
 from simulator.units import GI
 
@@ -62,20 +63,30 @@ def _sorted(found: Iterator[Split]) -> tuple[Split, ...]:
 
 
 def instead(base: Scenario, batch: int, context: int) -> list[tuple[str, Split]]:
-    """What runs where a model does not fit: the fastest split with a host's RAM, the largest format that fits, the next device.
+    """What runs where a model does not fit: the fastest split with more RAM, the largest of the smaller formats, the next device.
 
     Each with what one has to write for it.
     """
-    found = (_with_host(base, batch, context), _smaller(base, batch, context), _next_device(base, batch, context))
+    more = None if placed_anew(base, batch, context) else _with_host(base, batch, context)
+    found = (more, _smaller(base, batch, context), _next_device(base, batch, context))
     return [each for each in found if each is not None]
 
 
+def placed_anew(base: Scenario, batch: int, context: int) -> Split | None:
+    """The fastest split of the same machine where somebody named one that does not fit; None where none fits, or none was named."""
+    if base.placement is None or base.placed_for is not None:
+        return None
+    found = replace(base, placed_for=(batch, context)).in_weights(base.load.weights)
+    return Split.of(found, batch, context) if found.fits(batch, context) else None
+
+
 def _with_host(base: Scenario, batch: int, context: int) -> tuple[str, Split] | None:
-    """On the same GPUs with as little RAM beside them as will do, of the machine's own host or of a usual one."""
+    """On the same GPUs with as little RAM beside them as will do, of a usual host, or more than the machine's own host has."""
     hardware = base.hardware
     if not (hardware.has_own_memory and base.runtime.uses_host):
         return None
-    for gib in RAM_GIB:
+    own_bytes = hardware.host.main_memory.capacity_bytes if hardware.host else 0
+    for gib in (each for each in RAM_GIB if each * GI > own_bytes):
         try:
             machine = with_ram(_hosted(hardware), gib * GI)
             found = _again(base, machine, base.load.weights, batch, context)
@@ -110,14 +121,23 @@ def _again(base: Scenario, hardware: Hardware, weights: Weights, batch: int, con
 
 
 def _smaller(base: Scenario, batch: int, context: int) -> tuple[str, Split] | None:
-    """In the largest that fits there of the formats that people choose among."""
+    """In the largest that fits there of the smaller formats that people choose among, placed as somebody named it."""
     rather_small = [parse_weights(name) for name in formats_suited(base.runtime, base.hardware, base.runtime.weights)]
     formats = {each.name: each for each in (*reversed(usual_formats(base)), *rather_small)}
     for weights in formats.values():
-        found = replace(base, placed_for=(batch, context)).in_weights(weights)
+        if not _is_smaller(base, weights):
+            continue
+        found = replace(base, placed_for=base.placed_for and (batch, context)).in_weights(weights)
         if found.fits(batch, context):
             return f"--weights {weights.name}", Split.of(found, batch, context)
     return None
+
+
+def _is_smaller(base: Scenario, weights: Weights) -> bool:
+    try:
+        return weight_bytes(base.loaded.model, weights) < weight_bytes(base.loaded.model, base.load.weights)
+    except ValueError:
+        return False  # rows that do not divide into this format's blocks: no such file exists
 
 
 def _next_device(base: Scenario, batch: int, context: int) -> tuple[str, Split] | None:

@@ -12,7 +12,7 @@ from simulator.forecast.fastest import ALIKE
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
 from simulator.forecast.split_command import llama_options, vllm_options
-from simulator.forecast.splits import Split, by_way, instead
+from simulator.forecast.splits import Split, by_way, instead, placed_anew
 from simulator.units import counted, format_number
 
 MOST_POINTS = 6  # for which another split is looked for
@@ -105,7 +105,10 @@ def found_instead(base: Scenario, points: Sequence[Prediction]) -> list[tuple[st
     first = min(points, key=lambda point: (int(point.load.batch), int(point.load.context)))
     if any(point.fits for point in points):
         return []
-    return instead(base, int(first.load.batch), int(first.load.context))
+    batch, context = int(first.load.batch), int(first.load.context)
+    anew, words = placed_anew(base, batch, context), options_of(base)
+    other = f"without {written(words)}" if words else "placed anew"
+    return [*([(other, anew)] if anew else []), *instead(base, batch, context)]
 
 
 def record(found: Split) -> dict[str, Any]:

@@ -111,6 +111,7 @@ class Hardware(Spec):
     _layout = Layout()
     _asked: int | None = None
     _beside: tuple[Hardware, ...] = ()
+    _machine: tuple[str, str] | None = None
     _reads_from: Storage | None = None
 
     @rule_for("vendor", before=True)
@@ -220,9 +221,16 @@ class Hardware(Spec):
 
     @property
     def full_title(self) -> str:
-        """Its title, and those of what stands beside it."""
-        titles = ((n // part.n_devices, part.title or part.name) for n, part in self._kinds())
-        return " + ".join(f"{n} x {title}" if n > 1 else title for n, title in titles)
+        """Its title, and those of what stands beside it; behind that of a machine which has a file of its own."""
+        found = ((n // part.n_devices, part.title or part.name) for n, part in self._kinds())
+        titles = " + ".join(f"{n} x {title}" if n > 1 else title for n, title in found)
+        name, title = self._machine or ("", "")
+        return f"{title or name} ({titles})" if name else titles
+
+    @property
+    def machine_name(self) -> str:
+        """What its file calls a machine of parts; its label where no file does."""
+        return self._machine[0] if self._machine else self.label
 
     @property
     def beside(self) -> tuple[Hardware, ...]:
@@ -243,9 +251,14 @@ class Hardware(Spec):
         """The machine of it and *others*, a host among these last."""
         return self.model_copy(update={"_beside": others})
 
+    def called(self, name: str, title: str) -> Hardware:
+        """The machine of it and what stands beside it by a name and a title of its own."""
+        return self.model_copy(update={"_machine": (name, title)})
+
     def alone(self) -> Hardware:
         """The same device without what stands beside it."""
-        return self.joined(()) if self._beside else self
+        named = self._beside or self._machine
+        return self.model_copy(update={"_beside": (), "_machine": None}) if named else self
 
     def one(self) -> Hardware:
         """One of it, where several are asked for, without what stands beside it."""
@@ -253,7 +266,8 @@ class Hardware(Spec):
 
     def without_host(self) -> Hardware:
         """The same machine as its GPUs alone."""
-        return self.joined(tuple(part for part in self._beside if part.kind != "cpu")) if self._beside else self
+        others = tuple(part for part in self._beside if part.kind != "cpu")
+        return self.alone().joined(others) if self._beside else self
 
     def with_memory(self, n_bytes: float, how: str) -> Hardware:
         """The same device with another size of its main memory, and as fast."""

@@ -104,7 +104,9 @@ def _factors(text: str) -> dict[str, int | None]:
         joint = _JOINT.match(after)
         if match is None or (after and joint is None):
             word = re.split(r"[^a-z]", rest)[0] or rest
-            raise _refusal(text, f"{printable(word, 30)!r} is unknown, {hint(word, KNOWN)} Written {_EXAMPLES}")
+            told = hint(word, KNOWN)
+            stop = "" if told.endswith("?") else "."
+            raise _refusal(text, f"{printable(word, 30)!r} is unknown, {told}{stop} Written {_EXAMPLES}")
         name, digits = _WORDS[match[1]], match[2]
         if name in found:
             raise _refusal(text, f"{name} is given twice")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from simulator.errors import InputError, printable
 from simulator.spec.hardware import Hardware
-from simulator.spec.library import find, is_file, look_up, shelf
+from simulator.spec.library import find, is_file, look_up, names, shelf
 from simulator.spec.links import Link
-from simulator.spec.names import split_count
-from simulator.spec.schema import Field, Spec
+from simulator.spec.names import MAX_TEXT, listed, split_count
+from simulator.spec.schema import Field, Spec, rule_for
 from simulator.spec.shipped import load_spec
 from simulator.spec.textfiles import MAX_YAML_BYTES, read_text
 from simulator.units import GI
@@ -18,6 +20,7 @@ from simulator.units import GI
 MAX_PARTS = 16
 MAX_RAM_GIB = 100_000
 AS_ASKED = "as asked"  # how the size of a memory is known
+SOLDERED = ("sbc", "phone", "apple", "igpu")  # classes of devices whose memory nobody changes
 
 
 class Machine(Spec):
@@ -29,6 +32,13 @@ class Machine(Spec):
     ram_gib: float | None = Field(None, gt=0, le=MAX_RAM_GIB)  # of the host
     notes: str = ""
 
+    @rule_for("ram_gib", before=True)
+    @staticmethod
+    def _check_given(ram_gib: Any) -> Any:
+        if ram_gib is None:
+            raise ValueError("GiB of the host's RAM are needed, or leave the field out")
+        return ram_gib
+
 
 def load_hardware(given: str | Path) -> Hardware:
     """A device by shipped name or YAML file, several as `2xrtx-3090`, or a machine of parts as `rtx-3090+ryzen-7950x`.
@@ -37,7 +47,23 @@ def load_hardware(given: str | Path) -> Hardware:
     """
     if isinstance(given, str) and "+" in given and not is_file(Path(given)):
         return join([_counted(name.strip()) for name in _names(given)], printable(given))
-    return _counted(given)
+    try:
+        return _counted(given)
+    except InputError:
+        if isinstance(given, str) and not is_file(Path(given)):
+            _refuse_unjoined(given)
+        raise
+
+
+def _refuse_unjoined(text: str) -> None:
+    """InputError for devices in a row without a plus between them."""
+    words = [word for word in re.split(r"[\s,]+", text[:MAX_TEXT]) if word]
+    for number in range(1, len(words)):
+        parts = [" ".join(words[:number]), " ".join(words[number:])]
+        if all(look_up(split_count(part)[1], shelf("hardware")).name for part in parts):
+            raise InputError(
+                f"{printable(text)}: several devices of one machine are joined by a plus: {'+'.join(parts)}"
+            )
 
 
 def _names(text: str) -> list[str]:
@@ -56,7 +82,7 @@ def _counted(given: str | Path) -> Hardware:
         return device
     if device.beside:
         raise InputError(
-            f"{count} x {device.name}: is a machine of several devices; name one of it, or several parts in its file"
+            f"{count} x {device.machine_name}: is a machine of several devices; name one of it, or several parts in its file"
         )
     return device.model_copy(update={"_asked": count})
 
@@ -65,11 +91,24 @@ def _load(path: Path) -> Hardware:
     if not _is_machine(path):
         return load_spec(path, Hardware)
     machine = load_spec(path, Machine)
-    found = [_counted(_beside(name, path)) for name in machine.parts]
-    whole = join(found, f"{path}: parts")
+    whole = join([_part(name, path) for name in machine.parts], f"{path}: parts")
     if machine.ram_gib:
         whole = with_ram(whole, machine.ram_gib * GI, f"{path}: ram_gib")
-    return whole
+    return whole.called(machine.name, machine.title)
+
+
+def _part(name: str, path: Path) -> Hardware:
+    """One of the parts that the file at *path* names."""
+    given = _beside(name, path)
+    try:
+        own = find(counted_device(given)[1], shelf("hardware"), "hardware")
+    except InputError as error:
+        raise InputError(f"{path}: parts: {error}") from None
+    if is_file(own) and own.samefile(path):
+        raise InputError(f"{path}: parts: names itself ({printable(name)}): name the devices that it is made of")
+    if is_file(own) and _is_machine(own):
+        raise InputError(f"{path}: parts: {printable(name)} is a machine of parts itself: name its parts instead")
+    return _counted(given)
 
 
 def _is_machine(path: Path) -> bool:
@@ -91,7 +130,7 @@ def join(parts: Sequence[Hardware], where: str) -> Hardware:
     devices = [part for part in parts if part.kind != "cpu"]
     inner = next((part for part in parts if part.beside), None)
     if inner is not None:
-        raise InputError(f"{where}: {inner.name} is a machine of parts itself: name its parts instead")
+        raise InputError(f"{where}: {inner.machine_name} is a machine of parts itself: name its parts instead")
     if len(hosts) > 1 or (hosts and hosts[0].count > 1):
         raise InputError(f"{where}: a machine has one host, these are more: {', '.join(each.label for each in hosts)}")
     if hosts and not devices:
@@ -101,11 +140,14 @@ def join(parts: Sequence[Hardware], where: str) -> Hardware:
         raise InputError(
             f"{where}: the GPU of {shared.name} has no memory of its own: it is forecast alone, or as several of its machines"
         )
-    return devices[0].joined((*devices[1:], *hosts))
+    return devices[0].alone().joined((*devices[1:], *hosts))
 
 
 def with_ram(hardware: Hardware, n_bytes: float, how: str = AS_ASKED) -> Hardware:
-    """The same machine with so many bytes of RAM; InputError for a card whose host is not named."""
+    """The same machine with so many bytes of RAM; InputError for a card whose host is not named, and for more than is soldered on."""
+    part = hardware.host or hardware
+    if n_bytes > part.main_memory.capacity_bytes:
+        refuse_soldered(part, n_bytes, "ram" if how == AS_ASKED else how)
     if hardware.host is not None:
         others = tuple(part.with_memory(n_bytes, how) if part.kind == "cpu" else part for part in hardware.beside)
         return hardware.joined(others)
@@ -115,6 +157,29 @@ def with_ram(hardware: Hardware, n_bytes: float, how: str = AS_ASKED) -> Hardwar
             "(roofcast list hardware cpu)"
         )
     return hardware.with_memory(n_bytes, how)
+
+
+def refuse_soldered(hardware: Hardware, n_bytes: float, where: str) -> None:
+    """InputError where the memory of a device or a host stands on its board, and is of another size."""
+    part = hardware.host or hardware
+    own_bytes = part.main_memory.capacity_bytes
+    if part.device_class not in SOLDERED or n_bytes == own_bytes:
+        return
+    told = f"{where} {n_bytes / GI:g}: the memory of {part.name} is soldered on, {own_bytes / GI:.4g} GiB"
+    sizes = _sizes(part.name)
+    if len(sizes) > 1:
+        raise InputError(f"{told}: name the size that is meant, {listed(sizes)}")
+    raise InputError(
+        f"{told}: leave it out; one with another size is described in a file of its own (docs/own-device.md)"
+    )
+
+
+def _sizes(name: str) -> list[str]:
+    """The shipped devices that are the same but for the size of their memory, the smallest first."""
+    rest = re.sub(r"\d+gb$", "", name)
+    sizes = {other: re.fullmatch(rf"{re.escape(rest)}(\d+)gb", other) for other in names(shelf("hardware"))}
+    found = {other: int(size[1]) for other, size in sizes.items() if size}
+    return sorted(found, key=found.__getitem__) if name in found else []
 
 
 def link_between(one: Hardware, other: Hardware) -> Link | None:

@@ -78,6 +78,12 @@ def test_mistakes_in_a_request(capsys, more, told):
     assert told in refused(capsys, "simulate", "llama-3-8b", "rtx-4090", "--weights", "q4_k_m", *more)
 
 
+def test_a_batch_of_one_is_what_a_request_has(capsys):
+    """So saying it changes nothing."""
+    words = ("simulate", "llama-3-8b", "rtx-3090", "--prompt", "4k", "--json", "-")
+    assert answer(capsys, *words, "--batch", "1") == answer(capsys, *words)
+
+
 def test_a_picture_of_prompts(tmp_path, capsys):
     """Rates and times over lengths, as long as the model goes."""
     target = tmp_path / "prompt.png"

@@ -1,6 +1,7 @@
 """`simulate` with options of splits, `--fit auto` and what it says where nothing fits; `plot split`."""
 
 import json
+import re
 from functools import partial
 
 import asking
@@ -43,6 +44,7 @@ def test_the_fastest_split_tells_its_options(command):
         (("--n-cpu-moe", "30"), 0),
         (("--cpu-moe",), 0),
         (("-ngl", "10"), 27),
+        (("-ngl", "0"), 36),
         (("--gpu-layers", "10"), 27),
         (("-ot", r"blk\.([0-9]|[12][0-9])\.ffn_.*_exps=CPU"), 0),
     ],
@@ -83,6 +85,46 @@ def test_what_does_not_fit_says_what_would(command):
     assert "instead" not in told(command, "llama-3-8b", "rtx-3090", "--batch", "1,4096")
 
 
+def test_options_that_do_not_fit_are_told_to_be_left_out(command):
+    """First, and nothing larger beside it: gpt-oss-120b runs on that machine with experts in RAM."""
+    asked = ("gpt-oss-120b", HOST, "--batch", "1", "-ngl", "99")
+    found = told(command, *asked)["instead"]
+    assert found[0]["hardware"] == HOST
+    assert found[0]["options"].startswith("-ngl 99 --n-cpu-moe")
+    assert {each["weights"] for each in found} == {"mxfp4_moe"}
+    text = " ".join(command("simulate", *asked).split())
+    assert "Instead without -ngl 99: " in text
+    assert f"{HOST} --ram" not in text
+    assert "none of them fits as it is placed" in text
+
+
+def test_splits_that_are_alike_are_not_called_the_fastest(command):
+    """The usual way is taken of those within 3 %; another may be shown with a little more."""
+    asked = ("llama-3-70b", HOST, "--ram", "64", "--weights", "q4_k_m", "--batch", "1")
+    point = told(command, *asked)["predictions"][0]
+    text = " ".join(command("simulate", *asked).split())
+    best = float(re.search(r"other ways: \S+ \S+ \S+ \S+ ([\d.]+) tokens/s", text)[1])
+    is_slower = best > point["tokens_per_s"] + 0.01
+    assert (f"Split {point['options']}: as fast as any that fits, within 3 %" in text) == is_slower
+
+
+def test_a_part_without_layers_holds_what_it_computes_with(command):
+    """With -ngl 0 the card has its buffer alone; with all on the card the host has the embeddings."""
+    asked = ("llama-3-8b", HOST, "--weights", "q8_0", "--batch", "1")
+    assert "Parts rtx-3090: working memory; " in " ".join(command("simulate", *asked, "-ngl", "0").split())
+    assert "ryzen-7950x: the embeddings; " in " ".join(command("simulate", *asked, "-ngl", "99").split())
+
+
+def test_tensors_apart_are_told_with_their_layers(command):
+    """Experts in RAM whose layers lie on the card, dense networks likewise."""
+    experts = told(command, *CARD, "--n-cpu-moe", "3")["predictions"][0]["parts"][1]["tensors_apart"]
+    assert experts["ffn_up_exps"] == experts["ffn_down_exps"] == [0, 1, 2]
+    asked = ("llama-3-8b", HOST, "--weights", "q8_0", "--batch", "1", "--n-cpu-ffn", "2")
+    card, host = told(command, *asked)["predictions"][0]["parts"]
+    assert host["tensors_apart"] == {role: [0, 1] for role in ("ffn_down", "ffn_gate", "ffn_up")}
+    assert card["tensors_apart"] == {}
+
+
 def test_two_cards_and_a_larger_one_hold_a_70b(command):
     """Llama 3 70B in q4_k_m: all on two RTX 3090, a part in RAM beside one RTX 5090."""
     asked = ("--weights", "q4_k_m", "--batch", "1")
@@ -100,6 +142,20 @@ def test_two_cards_and_a_larger_one_hold_a_70b(command):
     ("words", "line"),
     [
         (("-ngl", "ten"), "--gpu-layers 'ten': a whole number is needed, or all"),
+        (("--n-cpu-ffn", "2"), "--n-cpu-ffn: gpt-oss-120b has no dense feed-forward networks, take --n-cpu-moe"),
+        (
+            ("--parallel", "foo"),
+            "parallel 'foo': 'foo' is unknown, known: tensor, layer, pipeline, expert, data. Written",
+        ),
+        (
+            ("--parallel", "tensor"),
+            "parallel tensor: how several devices share a model: say how many, as in --devices 2",
+        ),
+        (
+            ("--storage", "auto"),
+            "storage auto: the file of its host ryzen-7950x names no drive: give its GB/s, as in --storage",
+        ),
+        (("--ram", "64MB"), "invalid value for '--ram': '64MB': GiB are needed, a number, as in --ram 64"),
         (("--fit", "memory"), "--fit 'memory': auto is what there is; -ngl, --n-cpu-moe and others say it by hand"),
         (("--fit", "auto", "--cpu-moe"), "--fit auto finds what --cpu-moe says: leave one of them out"),
         (("--cpu-moe", "--runtime", "vllm"), "--cpu-moe is llama.cpp's: runtime vllm splits a model in another way"),

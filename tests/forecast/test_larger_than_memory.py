@@ -127,7 +127,11 @@ def test_only_the_host_of_a_gpu_waits():
     [
         ("rtx-3090", {"storage": "nvme-gen4"}, "serves loading only; name its host, as in rtx-3090"),
         ("m4-pro", {"storage": "1"}, "serves loading only; take a CPU"),
-        ("ryzen-7950x", {"storage": "auto"}, "no drive is listed for ryzen-7950x: name one of microsd"),
+        (
+            "ryzen-7950x",
+            {"storage": "auto"},
+            "the file of ryzen-7950x names no drive: give its GB/s, as in --storage 7.0, or its kind: microsd",
+        ),
         ("pi5-8gb", {"storage": "swap"}, "what is swapped is written out"),
         ("pi5-8gb", {"storage": "nvme", "runtime": "ollama"}, "holds all weights in memory of its own"),
         ("pi5-8gb", {"storage": "nvme", "devices": 4}, "of one device, not of 4"),

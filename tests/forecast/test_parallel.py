@@ -297,7 +297,7 @@ def test_matrices_are_cut_on_gpus_alone_where_the_software_says_so():
 def test_one_device_shares_nothing():
     """A word alone says nothing of how many; with its number it does."""
     with pytest.raises(
-        InputError, match="parallel expert: how several devices share a model: say how many with devices"
+        InputError, match="parallel expert: how several devices share a model: say how many, as in --devices 2"
     ):
         scenario("mixtral-8x7b", "h100-sxm", parallel="expert")
     assert scenario("mixtral-8x7b", "h100-sxm", parallel="expert2").hardware.layout == Layout(2, expert=2)

@@ -53,6 +53,13 @@ def test_experts_are_counted_from_the_first_layer_dense_ones_with_them(mixture):
     assert placed(mixture, n_cpu_moe=900) == placed(mixture, cpu_moe=True)
 
 
+def test_dense_networks_are_counted_from_the_first_layer(mixture, tiny_moe):
+    """--n-cpu-ffn 2 takes those of layer 0, and no experts of layer 1; a model without any is refused."""
+    assert dict(placed(mixture, n_cpu_ffn=2).apart) == {(0, role): 1 for role in ("ffn_up", "ffn_gate", "ffn_down")}
+    with pytest.raises(InputError, match="has no dense feed-forward networks, take --n-cpu-moe"):
+        placed(tiny_moe, n_cpu_ffn=1)
+
+
 def test_of_several_patterns_the_first_that_is_found_decides(mixture):
     """Anywhere in the name, in the order given; a comma parts two of them."""
     found = placed(mixture, override_tensor=(r"blk\.2\.ffn_up_exps=CUDA0,exps=CPU", r"\.attn_q\.=CPU"))
@@ -80,6 +87,7 @@ def test_layers_are_dealt_as_llama_cpp_deals_them():
         ({"n_cpu_moe": 3}, "-ngl 99 --n-cpu-moe 3"),
         ({"cpu_moe": True}, "-ngl 99 --cpu-moe"),
         ({"gpu_layers": 3, "cpu_moe": True}, "-ngl 3 --cpu-moe"),
+        ({"n_cpu_ffn": 3}, "-ngl 99 --n-cpu-ffn 1"),
         ({"override_tensor": (r"blk\.(0)\.ffn_(up|gate|down)\.=CPU",)}, "-ngl 99 --n-cpu-ffn 1"),
         (
             {"override_tensor": (r"blk\.[23]\.ffn_.*_exps=CPU",)},
@@ -100,7 +108,8 @@ def test_a_placement_tells_the_options_that_make_it(mixture, options, told):
         gpu_layers=int(again["-ngl"]),
         cpu_moe="--cpu-moe" in words,
         n_cpu_moe=int(again["--n-cpu-moe"]) if "--n-cpu-moe" in again else None,
-        override_tensor=(again["-ot"],) if "-ot" in again else options.get("override_tensor", ()),
+        n_cpu_ffn=int(again["--n-cpu-ffn"]) if "--n-cpu-ffn" in again else None,
+        override_tensor=(again["-ot"],) if "-ot" in again else (),
     )
 
 

@@ -38,6 +38,14 @@ def number(text: str) -> float:
     return value
 
 
+def gibibytes(text: str) -> float:
+    """An option's value as GiB, of which people write the unit in several ways: 64, 64g, 64GB, 64 GiB."""
+    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})\s*(?:g|gb|gib)?\s*", text, flags=re.IGNORECASE)
+    if match is None:
+        raise click.BadParameter(f"{printable(text)!r}: GiB are needed, a number, as in --ram 64")
+    return float(match[1])
+
+
 def single_count(text: str) -> int:
     """An option's value as one count of tokens, 512 or 8k; the parser adds the option's name to the error."""
     if not _SINGLE.fullmatch(text) or len(re.sub(r"\D", "", text).lstrip("0")) > _MAX_DIGITS:
