@@ -83,6 +83,8 @@ def divided(
             return found
         tried.append((lacking, found))
         rooms = [max(part.limit_bytes - float(part.scratch_bytes), 1.0) for part in parts]
+        if sum(items) > sum(rooms):
+            break
         found = _dealt(placement, on_gpus, [gpus[each] for each in evenly_filled(items, rooms)])
     return min(tried, key=lambda each: each[0])[1]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from types import MappingProxyType
 
 import numpy as np
@@ -107,8 +107,9 @@ def fitted_ways(trials: Trials) -> list[Tried]:
 def _on_gpus(trials: Trials, gpus: Placement) -> Placement | None:
     """All on GPUs, if they hold it: on as many of them, from the first on, as are not slower than fewer."""
     n_gpus = sum(part.kind == "gpu" for part in trials.hardware.parts)
-    tried = [trials.divided(gpus, n) for n in range(n_gpus, 1, -1)] if trials.is_dealt else [gpus]
-    fitting = [each for each in (*tried, by_layers((len(trials.model.stack),))) if trials.fits(each)]
+    tried = (trials.divided(gpus, n) for n in range(n_gpus, 1, -1)) if trials.is_dealt else (gpus,)
+    alone = by_layers((len(trials.model.stack),))
+    fitting = [*takewhile(trials.fits, tried), *([alone] if trials.fits(alone) else [])]
     if len(fitting) < 2:
         return fitting[0] if fitting else None
     seconds = [trials.seconds(each) for each in fitting]
