@@ -55,25 +55,36 @@ def sizes_of(model: Model, load: Workload, runtime: Runtime, hardware: Hardware)
 
 
 def divided(
-    placement: Placement, hardware: Hardware, sizes: Sizes, held: Callable[[Placement], Sequence[Held]]
+    placement: Placement,
+    hardware: Hardware,
+    sizes: Sizes,
+    held: Callable[[Placement], Sequence[Held]],
+    n_gpus: int | None = None,
 ) -> Placement:
-    """The same with its layers on GPUs as llama.cpp deals them by itself if each has room for its own, else as they all have."""
-    gpus = [place for place, part in enumerate(hardware.parts) if part.kind == "gpu"]
-    on_gpus = [index for index, place in enumerate(placement.layers) if place in gpus]
-    has_head = placement.head in gpus
-    if len(gpus) < 2 or not on_gpus:
+    """The same with its layers on GPUs as llama.cpp deals them by itself if each has room for its own, else as they all have.
+
+    On the first *n_gpus* of them; None: on all.
+    """
+    every = [place for place, part in enumerate(hardware.parts) if part.kind == "gpu"]
+    gpus = every[:n_gpus]
+    on_gpus = [index for index, place in enumerate(placement.layers) if place in every]
+    has_head = placement.head in every
+    if len(every) < 2 or not on_gpus:
         return placement
     memories = [hardware.parts[place].usable_bytes for place in gpus]
     items = [sizes.on_its_part(index, placement) for index in on_gpus] + [sizes.head] * has_head
     found = _dealt(placement, on_gpus, [gpus[each] for each in by_shares(len(items), memories)])
     tried: list[tuple[float, Placement]] = []
     for _ in range(ROUNDS + 1):
-        parts = [held(found)[place] for place in gpus]
+        each_held = held(found)
+        parts = [each_held[place] for place in gpus]
         lacking = sum(max(float(part.needed_bytes) - part.limit_bytes, 0.0) for part in parts)
         if not lacking:
             return found
         tried.append((lacking, found))
         rooms = [max(part.limit_bytes - float(part.scratch_bytes), 1.0) for part in parts]
+        if sum(items) > sum(rooms):
+            break
         found = _dealt(placement, on_gpus, [gpus[each] for each in evenly_filled(items, rooms)])
     return min(tried, key=lambda each: each[0])[1]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from types import MappingProxyType
 
 import numpy as np
@@ -64,9 +64,9 @@ class Trials:
         """Whether layers go from one GPU to another where the first has no room for them."""
         return self._sizes is not None
 
-    def divided(self, placement: Placement) -> Placement:
-        """The same with its layers on GPUs dealt so that each has room for its own, if that can be."""
-        return placement if self._sizes is None else divided(placement, self.hardware, self._sizes, self.held)
+    def divided(self, placement: Placement, n_gpus: int | None = None) -> Placement:
+        """The same with its layers on all GPUs, or the first so many, dealt so that each has room for its own, if that can be."""
+        return placement if self._sizes is None else divided(placement, self.hardware, self._sizes, self.held, n_gpus)
 
     def fits(self, placement: Placement) -> bool:
         """Whether every part's memory holds what lies there."""
@@ -105,9 +105,15 @@ def fitted_ways(trials: Trials) -> list[Tried]:
 
 
 def _on_gpus(trials: Trials, gpus: Placement) -> Placement | None:
-    """All on the first GPU, or over all, if one of these fits."""
+    """All on GPUs, if they hold it: on as many of them, from the first on, as are not slower than fewer."""
+    n_gpus = sum(part.kind == "gpu" for part in trials.hardware.parts)
+    tried = (trials.divided(gpus, n) for n in range(n_gpus, 1, -1)) if trials.is_dealt else (gpus,)
     alone = by_layers((len(trials.model.stack),))
-    return alone if trials.fits(alone) else next((each for each in (trials.divided(gpus),) if trials.fits(each)), None)
+    fitting = [*takewhile(trials.fits, tried), *([alone] if trials.fits(alone) else [])]
+    if len(fitting) < 2:
+        return fitting[0] if fitting else None
+    seconds = [trials.seconds(each) for each in fitting]
+    return next(each for each, took in zip(fitting, seconds, strict=True) if took <= ALIKE * min(seconds))
 
 
 def ranked(trials: Trials, gpus: Placement) -> list[Tried]:
