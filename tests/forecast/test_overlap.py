@@ -45,5 +45,5 @@ def test_layers_in_ram_end_the_overlap():
     """llama.cpp switches it off, and ik_llama.cpp is built without."""
     assert seconds("2xrtx-3090", runtime="ik_llama.cpp")[1].remarks == ()
     base = scenario("llama-3.1-70b", "rtx-3090+rtx-3060+ryzen-7950x", weights="q4_k_m")
-    assert {0, 1, 2} == set(base.placement.layers)
+    assert 2 in {*base.placement.layers, *base.placement.apart.values()}
     assert forecast_request(base, Request(4096)).remarks == ()
