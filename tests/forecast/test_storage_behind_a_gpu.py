@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simulator import Request, forecast_request, scenario
+from simulator.forecast.request import with_room_for
 
 MODEL, MACHINE = (
     "gpt-oss-120b",
@@ -50,6 +51,16 @@ def test_a_grid_of_few_and_of_many_tokens_is_its_points():
         assert grid.parts["storage"][number] == pytest.approx(float(one.parts["storage"]), rel=1e-12)
         assert grid.seconds_per_step[number] == pytest.approx(float(one.seconds_per_step), rel=1e-12)
     assert np.all(grid.parts["storage"] > 0)
+
+
+def test_another_micro_batch_keeps_copies_left_out():
+    """Passes of 2,048 tokens of a model that is larger than memory: both settings of the runtime hold, and are said once."""
+    base = larger_than_ram()
+    assert base.copying.repacks
+    found = with_room_for(base, Request(4096, ubatch=2048))
+    assert (found.runtime.micro_batch, found.runtime.repacks) == (2048, {})
+    assert found.copying.repacks
+    assert found.remarks == base.remarks
 
 
 def test_a_grid_works_its_curves_out_once(monkeypatch):
