@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 from simulator import __version__
 from simulator.forecast.prediction import Prediction
+from simulator.report.check import check_command, no_command
 from simulator.report.grid import Grids, Pair
 from simulator.report.measured import Measured, told_errors, told_held
 from simulator.report.page_data import as_data
 from simulator.report.remarks import (
     assumptions,
     capacity,
-    check_command,
     left_out,
     reserved,
     rests_on,
@@ -362,8 +362,9 @@ def _checks(grids: Grids, pair: Pair, points: list[Prediction]) -> str:
     weights = "" if own else f" --weights {shlex.quote(pair.base.load.weights.name)}"
     names = " ".join(map(shlex.quote, data))
     forecast = f"roofcast simulate {names} --batch 1 --context {grids.shown_context}{weights}{grids.options}"
-    measure = check_command(pair.base, points)
+    measure, reason = check_command(pair.base, points), no_command(pair.base, points)
     measured = f"\n<h3>To measure it</h3>\n<p><code>{escape(measure)}</code></p>" if measure else ""
+    measured = measured or (f"\n<p>{escape(_upper(reason))}.</p>" if reason else "")
     return f"<h3>To forecast it again</h3>\n<p><code>{escape(forecast)}</code></p>{measured}"
 
 
