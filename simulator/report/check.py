@@ -33,6 +33,8 @@ def check_command(base: Scenario, points: list[Prediction]) -> str:
 def no_command(base: Scenario, points: list[Prediction]) -> str:
     """A line that says that no command measures what was forecast, and why; empty where one does, or nothing was forecast."""
     why = why_no_command(base, points) if any(point.fits for point in points) else ""
+    if why and base.runtime.name == "roofline":
+        return "no command measures the hardware alone: software does not reach it"
     return f"no command of {base.runtime.title or base.runtime.name} measures {why}" if why else ""
 
 
@@ -46,7 +48,7 @@ def why_no_command(base: Scenario, points: list[Prediction]) -> str:
     if base.hardware.reads_from and not base.runtime.maps_file:
         return "weights that come from a drive: it loads all of them first"
     if not base.runtime.check:
-        return "decoding at a given context: none is known that does"
+        return "decoding at one context: its file has none (check)"
     if layout.data > 1:
         return "sequences in groups of their own: each group is a server, under requests"
     if layout.n_devices > 1 and not (

@@ -28,6 +28,7 @@ from simulator.report.remarks import (
     rests_on,
     told_without_peak,
 )
+from simulator.spec.hardware import Hardware
 from simulator.units import counted, format_gib, format_number
 
 WIDE = 30  # rates that span more are shown on a logarithmic scale
@@ -63,6 +64,7 @@ def page(
         held=_held_lines(measured, remarks),
         speed_answer=escape(_speed_answer(grids, points)),
         speed_table=_speed_table(grids, points, rates),
+        roof_note=_roof_note(grids),
         speed_note=escape(_speed_note(grids, rates)),
         measured=_measured_section(shown, len(measured)) if measured else "",
         trust=_trust(grids, command, pictures, data_files, accuracy),
@@ -353,6 +355,20 @@ def _pair_details(grids: Grids, pair: Pair, points: list[Prediction]) -> str:
         f"<details><summary>{escape(_named(pair))} <small>{speed}</small></summary>\n"
         f"{lists}\n{_checks(grids, pair, points)}</details>"
     )
+
+
+def _roof_note(grids: Grids) -> str:
+    """Of machines of parts: whose roof is not drawn."""
+    hosts = {pair.base.hardware.label: pair.base.hardware for pair in grids.pairs if pair.base.hardware.beside}
+    told = [
+        f"{name}: the roof is that of {each.own_label}, without what {_others(each)} computes"
+        for name, each in hosts.items()
+    ]
+    return f'<p class="note">{escape("; ".join(told))}; roofcast plot roofline draws each.</p>' if told else ""
+
+
+def _others(hardware: Hardware) -> str:
+    return " and ".join(part.own_label for part in hardware.beside)
 
 
 def _checks(grids: Grids, pair: Pair, points: list[Prediction]) -> str:

@@ -207,9 +207,11 @@ def _several(base: Scenario) -> Iterator[str]:
     if layout.n_at_once == 1:
         return
     many = f"{layout.n_at_once} devices{' of a stage' * (layout.pipeline > 1)} work at once and"
-    links = hardware.links_among(layout.n_devices)
+    links, within = (hardware.links_among(n) for n in (layout.n_devices, layout.n_devices // layout.pipeline))
     if links:
-        yield f"{many} add up their parts of each result: {', '.join(_told_link(n, link) for n, link in links)}"
+        yield f"{many} add up their parts of each result: {', '.join(_told_link(n, link) for n, link in within)}"
+        if layout.pipeline > 1:
+            yield f"between stages: {_told_link(layout.pipeline, links[-1][1])}"
     else:
         yield f"{many} tell each other nothing, since their file names no link: an upper bound, without an interval"
     if layout.data > 1:
