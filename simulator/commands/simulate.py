@@ -97,6 +97,7 @@ def command(
         raise InputError("--density gives a distribution for each point, which has no picture: leave --plot out")
     batches, contexts = parse_grid(batch, context)
     contexts = contexts or [DEFAULT_CONTEXT]
+    _refuse_drafts(speculation, prompt)
     several = None if batch == BATCHES or batches == [1] else batch
     given = {"batch": several, "context": context, "density": density, "plot": plot}
     request = Asked(prompt, generate, cached, ubatch).request(**given)
@@ -173,6 +174,14 @@ def _speculation(
 
     refuse_with_density(density)
     return asked_for(speculate, draft, draft_weights)
+
+
+def _refuse_drafts(speculation: Speculation | None, prompt: int | None) -> None:
+    if speculation is not None and prompt is not None:
+        raise InputError(
+            "--prompt and --generate give the time of a whole request without drafts, --speculate and --draft the speed of decoding with "
+            "them at a --context: ask for one of the two"
+        )
 
 
 def _speculated(sweeps: list[tuple[Scenario, list[Prediction]]], speculation: Speculation) -> list[Speculated]:

@@ -263,8 +263,15 @@ def _small_model(base: Scenario, speculation: Speculation) -> Drafter:
 
 
 def _told_vocabularies(runtime: Runtime, large: Model, small: Model) -> str:
+    """What is to know of two vocabularies that differ; InputError where the runtime refuses them."""
     told = f"{large.name} knows {large.vocab:,} tokens and {small.name} {small.vocab:,}"
     most = runtime.drafting.vocabularies_apart
     if most is not None and abs(large.vocab - small.vocab) > most:
-        return f"{told}: {runtime.title or runtime.name} refuses a draft whose vocabulary is more than {most:,} tokens larger or smaller"
+        allowed = (
+            f"whose vocabulary is more than {most:,} tokens larger or smaller" if most else "with another vocabulary"
+        )
+        raise InputError(
+            f"--draft {small.name}: {told}, and {runtime.title or runtime.name} refuses a draft {allowed}: name a smaller model of the "
+            "same family"
+        )
     return f"{told}: a draft must have the same ones"

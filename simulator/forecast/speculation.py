@@ -242,8 +242,10 @@ class Speculating:
     def _cautions(self) -> list[str]:
         """What measurements on such a GPU say against the forecast; none of n-grams were published."""
         hardware, told = self.base.hardware, self.base.runtime.drafting.cautions
-        is_told = hardware.kind == "gpu" and hardware.vendor in told and self.speculation.kind != "ngram"
-        return [told[hardware.vendor]] if is_told else []
+        if hardware.kind != "gpu" or self.speculation.kind == "ngram":
+            return []
+        keys = (hardware.vendor, *([f"{hardware.vendor} mixtures"] if self.base.loaded.model.experts else []))
+        return [told[key] for key in keys if key in told]
 
 
 def speculate(base: Scenario, speculation: Speculation, batch: int = 1, context: int = 1024) -> Speculated:

@@ -16,18 +16,19 @@ from urllib.parse import quote
 
 from simulator import __version__
 from simulator.forecast.prediction import Prediction
+from simulator.report.check import check_command, no_command
 from simulator.report.grid import Grids, Pair
 from simulator.report.measured import Measured, told_errors, told_held
 from simulator.report.page_data import as_data
 from simulator.report.remarks import (
     assumptions,
     capacity,
-    check_command,
     left_out,
     reserved,
     rests_on,
     told_without_peak,
 )
+from simulator.spec.hardware import Hardware
 from simulator.units import counted, format_gib, format_number
 
 WIDE = 30  # rates that span more are shown on a logarithmic scale
@@ -63,6 +64,7 @@ def page(
         held=_held_lines(measured, remarks),
         speed_answer=escape(_speed_answer(grids, points)),
         speed_table=_speed_table(grids, points, rates),
+        roof_note=_roof_note(grids),
         speed_note=escape(_speed_note(grids, rates)),
         measured=_measured_section(shown, len(measured)) if measured else "",
         trust=_trust(grids, command, pictures, data_files, accuracy),
@@ -355,6 +357,20 @@ def _pair_details(grids: Grids, pair: Pair, points: list[Prediction]) -> str:
     )
 
 
+def _roof_note(grids: Grids) -> str:
+    """Of machines of parts: whose roof is not drawn."""
+    hosts = {pair.base.hardware.label: pair.base.hardware for pair in grids.pairs if pair.base.hardware.beside}
+    told = [
+        f"{name}: the roof is that of {each.own_label}, without what {_others(each)} computes"
+        for name, each in hosts.items()
+    ]
+    return f'<p class="note">{escape("; ".join(told))}; roofcast plot roofline draws each.</p>' if told else ""
+
+
+def _others(hardware: Hardware) -> str:
+    return " and ".join(part.own_label for part in hardware.beside)
+
+
 def _checks(grids: Grids, pair: Pair, points: list[Prediction]) -> str:
     """The command that forecasts it again, and the one that measures it."""
     data = (grids.models[pair.model], grids.devices[pair.device])
@@ -362,8 +378,9 @@ def _checks(grids: Grids, pair: Pair, points: list[Prediction]) -> str:
     weights = "" if own else f" --weights {shlex.quote(pair.base.load.weights.name)}"
     names = " ".join(map(shlex.quote, data))
     forecast = f"roofcast simulate {names} --batch 1 --context {grids.shown_context}{weights}{grids.options}"
-    measure = check_command(pair.base, points)
+    measure, reason = check_command(pair.base, points), no_command(pair.base, points)
     measured = f"\n<h3>To measure it</h3>\n<p><code>{escape(measure)}</code></p>" if measure else ""
+    measured = measured or (f"\n<p>{escape(_upper(reason))}.</p>" if reason else "")
     return f"<h3>To forecast it again</h3>\n<p><code>{escape(forecast)}</code></p>{measured}"
 
 

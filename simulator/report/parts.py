@@ -29,6 +29,12 @@ def moves(point: Prediction) -> tuple[float, Any]:
     return sum(timed.op.count for timed in found), sum((timed.op.count * timed.seconds for timed in found), 0.0)
 
 
+def between_devices(point: Prediction) -> Any:
+    """Seconds of a step in which the devices of one part tell each other what they found."""
+    found = (timed for timed in point.ops if timed.op.message is not None and timed.op.message.kind != "move")
+    return sum((timed.op.count * timed.seconds for timed in found), 0.0)
+
+
 def told(point: Prediction) -> Iterator[str]:
     """A line for each part, and one for what passes between them; nothing of a device alone."""
     if point.placement is None:
@@ -41,6 +47,12 @@ def told(point: Prediction) -> Iterator[str]:
     often, took = moves(point)
     if often:
         yield f"{counted(int(often), 'time')} a step the work passes from one to another, {format_seconds(float(took))} in all"
+    told_s = between_devices(point)
+    if np.any(told_s):
+        yield f"{format_seconds(float(told_s))} a step for what equal devices tell each other"
+    between_s = float(point.step_overhead_s)
+    if between_s:
+        yield f"{format_seconds(between_s)} between steps, which belong to no operation"
 
 
 def _told_seconds(point: Prediction, place: int, seconds: float) -> str:

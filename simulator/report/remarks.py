@@ -1,8 +1,7 @@
-"""What a reader must know to trust a forecast: what it rests on, what was assumed, what is left out, how to check it."""
+"""What a reader must know to trust a forecast: what it rests on, what was assumed, and what is left out."""
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -15,22 +14,21 @@ from simulator.forecast.interval import Evidence, evidence, own_evidence
 from simulator.forecast.placed import threads_of
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import Scenario
-from simulator.report import parts, splits, storage
+from simulator.report import parts, storage
 from simulator.report.kept import cache_kept
 from simulator.spec.doubt import RESTLESS, told_doubts
 from simulator.spec.figure import BY_DEFINITION, Figure
 from simulator.spec.hardware import Hardware
+from simulator.spec.kernels import Kernels
 from simulator.spec.layers.attention import GroupedQuery
 from simulator.spec.links import Link
 from simulator.spec.machine import AS_ASKED
 from simulator.spec.memory import BEYOND, INTERPOLATED, SHARED_OUT
-from simulator.spec.mixes import PURE
 from simulator.spec.model import Loaded, Model
 from simulator.spec.own_figures import is_outdated
-from simulator.spec.routing import Capacity, Uniform
+from simulator.spec.routing import Capacity
 from simulator.units import GI, GIGA, counted, format_bytes, format_gib, format_number, format_rate
 
-MAX_CHECKED = 8
 DERIVED = (INTERPOLATED, SHARED_OUT, BEYOND)  # how figures were made of measured ones
 CONTRADICTS = 1.25  # factor between two figures of one speed
 NOTABLE_SHARE = 0.05  # of a step's time: what matters less is not told
@@ -64,7 +62,8 @@ def rests_on(base: Scenario, points: list[Prediction]) -> Iterator[str]:
         yield f"{hardware.name} has {doubts}"
     if load.threads and hardware.kind == "cpu" and not hardware.main_memory.gb_per_s_by_threads:
         yield f"bandwidth by threads is unknown for {hardware.name}: that of all is taken for {counted(load.threads, 'thread')}"
-    yield from _kernels_told(last, hardware, software)
+    for place, part in enumerate(hardware.parts):
+        yield from _kernels_told(last, place, part, software)
     yield from storage.rests_on(base)
 
 
@@ -78,24 +77,33 @@ def _told_memory(part: Hardware, point: Prediction) -> str:
     return line
 
 
-def _kernels_told(last: Prediction, hardware: Hardware, software: str) -> Iterator[str]:
-    """What of the device the kernels reach, for the weights that most bytes are of."""
-    heaviest = max(last.ops, key=lambda timed: float(timed.op.count * timed.op.cost.weight_bytes))
-    fmt, share, peak, kernels = heaviest.op.format, heaviest.bandwidth_share, heaviest.peak, last.backend.kernels
+def _kernels_told(last: Prediction, place: int, part: Hardware, software: str) -> Iterator[str]:
+    """What of a part of the machine the kernels reach, for the weights that most bytes there are of; nothing where none are read."""
+    mine = [timed for timed in last.ops if timed.op.place == place and timed.op.message is None]
+    if not mine:
+        return
+    heaviest = max(mine, key=lambda timed: float(timed.op.count * timed.op.cost.weight_bytes))
+    whose = f"{part.name}: " if last.hardware.beside else ""
+    fmt, share, peak, kernels = heaviest.op.format, heaviest.bandwidth_share, heaviest.peak, _backend_on(last, part)
     if kernels:
         reached = kernels.bandwidth_share(fmt, heaviest.op.part == "experts")
         yield (
-            f"{software} reaches {reached:.0%} of that bandwidth with {fmt.name} and takes {kernels.launch_s * 1e6:.1f} us to begin an "
-            f"operation, fitted to measurements on {kernels.place.api}"
+            f"{whose}{software} reaches {reached:.0%} of that bandwidth with {fmt.name} and takes {kernels.launch_s * 1e6:.1f} us to "
+            f"begin an operation, fitted to measurements on {kernels.place.api}"
         )
         return
     if share.source != BY_DEFINITION:
-        yield f"{software} reaches {share.value:.0%} of that bandwidth with {fmt.name} ({share.origin})"
-    if peak and float(last.parts_given_memory["compute"]) > NOTABLE_SHARE * float(last.seconds_given_memory):
-        yield f"compute {format_rate(peak.value)} {_origin(peak, hardware)}"
+        yield f"{whose}{software} reaches {share.value:.0%} of that bandwidth with {fmt.name} ({share.origin})"
+    computing = sum(float(timed.limits[1]) for timed in mine)
+    if peak and computing > NOTABLE_SHARE * float(last.seconds_given_memory):
+        yield f"{whose}compute {format_rate(peak.value)} {_origin(peak, part)}"
         if heaviest.peak_share.source != BY_DEFINITION:
             reached = f"{heaviest.peak_share.value:.1%} of that peak with {fmt.name} ({heaviest.peak_share.origin})"
-            yield f"{software} reaches {reached}"
+            yield f"{whose}{software} reaches {reached}"
+
+
+def _backend_on(point: Prediction, part: Hardware) -> Kernels | None:
+    return (point.backend if part is point.hardware else point.runtime.backend(part)).kernels
 
 
 def _told_learned(point: Prediction, software: str) -> Iterator[str]:
@@ -199,9 +207,11 @@ def _several(base: Scenario) -> Iterator[str]:
     if layout.n_at_once == 1:
         return
     many = f"{layout.n_at_once} devices{' of a stage' * (layout.pipeline > 1)} work at once and"
-    links = hardware.links_among(layout.n_devices)
+    links, within = (hardware.links_among(n) for n in (layout.n_devices, layout.n_devices // layout.pipeline))
     if links:
-        yield f"{many} add up their parts of each result: {', '.join(_told_link(n, link) for n, link in links)}"
+        yield f"{many} add up their parts of each result: {', '.join(_told_link(n, link) for n, link in within)}"
+        if layout.pipeline > 1:
+            yield f"between stages: {_told_link(layout.pipeline, links[-1][1])}"
     else:
         yield f"{many} tell each other nothing, since their file names no link: an upper bound, without an interval"
     if layout.data > 1:
@@ -349,41 +359,6 @@ def _deepest(base: Scenario, batch: int, deepest: int | None) -> str:
     if known and deepest >= known:
         return f", and for the model's whole context of {known:,} at batch {batch:,}"
     return f", or context {deepest:,} at batch {batch:,}"
-
-
-def check_command(base: Scenario, points: list[Prediction]) -> str:
-    """The command that measures what was forecast; empty where none does."""
-    load, fitting = base.load, [point for point in points if point.fits]
-    is_plain = load.sparsity is None and isinstance(load.routing, Uniform)
-    is_batch = bool(base.hardware.reads_from) or any(int(point.load.batch) > 1 for point in fitting)
-    split = splits.check_options(base, is_batch)
-    if not (base.runtime.check and fitting and is_plain) or split is None:
-        return ""
-    first = fitting[0]
-    if base.hardware.reads_from:
-        return storage.run_command(base, first, split)
-    sizes = sorted({int(point.load.batch) for point in fitting})
-    sizes = sizes[:: -(-len(sizes) // MAX_CHECKED)]  # a check of every size of a long sweep would take days
-    batches = ",".join(map(str, sizes))
-    template = base.runtime.check if batches == "1" or not base.runtime.check_batch else base.runtime.check_batch
-    file = base.loaded.path or f"{base.loaded.model.name}-{load.weights.name.removeprefix(PURE)}.gguf"
-    keys, _, values = load.cache.name.partition("/")
-    flags, layout = base.runtime.exchange.flags_for(base.hardware.layout), base.hardware.layout
-    if layout.n_devices > 1 and not (flags and "{parallel}" in template and layout.data == 1):
-        return ""  # groups with sequences of their own are servers
-    return template.format(
-        file=shlex.quote(str(file)),
-        model=base.loaded.model.name,
-        weights=load.weights.name.removeprefix(PURE),
-        cache=load.cache.name,
-        keys=keys,
-        values=values or keys,
-        context=int(first.load.context),
-        batches=batches,
-        threads=f" -t {first.threads}" if first.threads else "",
-        cells=max(int(point.load.batch) for point in fitting) * (int(first.load.context) + 128),
-        parallel=f" {flags}" if flags else "",
-    ) + (f" {split}" if split else "")
 
 
 def _origin(figure: Figure, hardware: Hardware) -> str:

@@ -62,9 +62,10 @@ def request_lines(found: RequestForecast) -> list[str]:
     )
     if found.decoding and found.ends:
         first, last = (format_number(float(each.tokens_per_s)) for each in found.ends)
+        rates = f"steady at {first} tokens/s" if first == last else f"from {first} down to {last} tokens/s"
         lines.append(
-            f"answer: {counted(asked.generate, 'token')}, the first of them with the prompt; from {first} down to {last} tokens/s as the "
-            f"context grows to {asked.prompt + asked.generate - 1:,}"
+            f"answer: {counted(asked.generate, 'token')}, the first of them with the prompt; {rates} as the context grows to "
+            f"{int(found.ends[1].load.context):,}"
         )
     return [*lines, *found.remarks]
 

@@ -137,8 +137,10 @@ def check_options(base: Scenario, is_batch: bool) -> str | None:
     if base.placement is None:
         return ""
     words = options_of(base)
-    if words is None or base.runtime.uses_host != "computes":
+    if words is None:
         return None
+    if base.placement.crosses:
+        return written(words) if "{parallel}" in base.runtime.check else None
     return written(
         words if is_batch and base.runtime.check_batch else of_llama_bench(words, len(base.placement.layers))
     )

@@ -10,7 +10,7 @@ from simulator.forecast.interval import PROMISED
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import RequestForecast
 from simulator.forecast.scenario import Scenario
-from simulator.report import parts, remarks, screen, splits
+from simulator.report import check, parts, remarks, screen, splits
 from simulator.report.columns import GAP, Line, lay_out
 from simulator.report.request import COLUMNS, request_lines, request_rows
 from simulator.spec.density import WARNING
@@ -55,7 +55,10 @@ def print_forecast(
     print()
     for label, lines in _sections(sweeps, extra, bool(requests)):
         screen.print_section(label, lines)
-    screen.print_commands("Check it", _each(sweeps, lambda base, points: [remarks.check_command(base, points)]))
+    commands = _each(sweeps, lambda base, points: [check.check_command(base, points)])
+    screen.print_commands("Check it", commands)
+    reasons = _each(sweeps, lambda base, points: filter(None, [check.no_command(base, points)]))
+    screen.print_section("" if any(commands) else "Check it", reasons)
 
 
 def _print_requests(requests: Sequence[tuple[str, RequestForecast]]) -> None:

@@ -200,7 +200,7 @@ class Drafting(Spec):
     costs what a step does beside its operations. Elsewhere the first pass that drafts reads the verified tokens, and all are a part of
     the step. `sampling_ns`: what choosing a token takes the host for each token of the vocabulary, nanoseconds; None: a GPU chooses, or it
     is not known. `vocabularies_apart`: by how many tokens those of the two models may differ at most; None: not known. `cautions`: by
-    vendor of a GPU, what measurements say against the forecast there.
+    vendor of a GPU, or vendor and `mixtures` for models with experts alone, what measurements say against the forecast there.
     """
 
     is_apart: bool = False

@@ -8,8 +8,9 @@ from simulator.errors import InputError
 from simulator.forecast.from_storage import REPACKING, pages_of, told_unpacked
 from simulator.forecast.prediction import Prediction
 from simulator.judge.paged import is_paged, paged_score
+from simulator.report.check import check_command
 from simulator.report.record import records
-from simulator.report.remarks import capacity, check_command
+from simulator.report.remarks import capacity
 from simulator.spec.library import MEASURED
 
 PI = ("qwen3-30b-a3b", "pi5-8gb")

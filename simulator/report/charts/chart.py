@@ -15,7 +15,8 @@ Form = Literal["lines", "bars", "stacks", "roofline", "scatter", "errors"]
 ROWED = ("bars", "errors")  # forms whose panels have names along one side
 BATCH = "sequences decoded at once (batch)"
 BAND = "band: 80 % interval; dotted: ceiling"
-CHANGES = ("compute takes over", "cache outweighs weights", "memory is full")
+FITS_FROM = "fits from here on"
+CHANGES = ("compute takes over", "cache outweighs weights", "memory is full", FITS_FROM)
 NO_ROOM = "does not fit in memory"
 
 
@@ -49,7 +50,7 @@ class Series:
     low: tuple[float | None, ...] = ()  # of the 80 % interval
     high: tuple[float | None, ...] = ()
     ceiling: tuple[float | None, ...] = ()
-    notes: tuple[str, ...] = ()  # of each bar
+    notes: tuple[str, ...] = ()  # of each bar, or point of a line: NO_ROOM where memory holds no such thing
     marks: tuple[Mark, ...] = ()
     measured: tuple[Point, ...] = ()
     colour: int = 0  # the same thing has the same one in every panel

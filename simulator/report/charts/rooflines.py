@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -22,25 +22,27 @@ PARTS = {
 
 
 def roofline_chart(bases: Sequence[Scenario], batches: Sequence[int], context: int) -> Chart:
-    """Under the roof of each device: the parts of a model's step, or of several models the whole step, batch by batch."""
+    """Under the roof of each device, and of each part of a machine that computes: the parts of a model's step, batch by batch.
+
+    Of several models the whole step.
+    """
     groups = by_device(bases)
     panels, shown = [], set()
-    colour = colours_of(line_name(base, bases) for base in bases)
     for title, group in groups.items():
-        series: list[Series] = []
-        for base in group:
-            room = largest_batch(base, context)
-            fitting = tuple(batch for batch in batches if batch <= room)
-            if not fitting:
-                continue
-            shown |= set(fitting)
-            label = line_name(base, bases)
-            found = _operations(base, fitting, context)
-            series += [_step(label, fitting, found, colour[label])] if len(group) > 1 else _parts(fitting, found)
-        note = panel_note(group, bases, min(batches), context) if series else ""  # else the panel says so itself
-        panels.append(
-            Panel(title if len(groups) > 1 else "", tuple(series), "operations per second", group[0].hardware, note)
-        )
+        fitting = {id(base): _fitting(base, batches, context) for base in group}
+        shown |= {batch for each in fitting.values() for batch in each}
+        parts = group[0].hardware.parts
+        for place, part in enumerate(parts):
+            series = _series(group, bases, fitting, context, place)
+            if place and not series:
+                continue  # nothing is computed there
+            note = (
+                panel_note(group, bases, min(batches), context) if series and not place else ""
+            )  # else the panel says so itself
+            name = part.alone().full_title if len(parts) > 1 else title
+            panels.append(
+                Panel(name if len(groups) > 1 or len(parts) > 1 else "", series, "operations per second", part, note)
+            )
     shown = shown or set(batches)
     told = f"batch {min(shown):,} to {max(shown):,}" if len(shown) > 1 else f"batch {min(shown):,}"
     hollow = f"batch {min(shown):,}" if len(shown) > 1 else ""
@@ -48,11 +50,38 @@ def roofline_chart(bases: Sequence[Scenario], batches: Sequence[int], context: i
                  source_of(bases, told, f"context {context:,}"), subtitle(bases), legend=hollow)  # fmt: skip
 
 
-def _operations(base: Scenario, batches: Sequence[int], context: int) -> dict[str, tuple[np.ndarray, ...]]:
-    """Operations, bytes and seconds of each part of the model, at each batch; what computes next to nothing is left out."""
+def _fitting(base: Scenario, batches: Sequence[int], context: int) -> tuple[int, ...]:
+    room = largest_batch(base, context)
+    return tuple(batch for batch in batches if batch <= room)
+
+
+def _series(
+    group: Sequence[Scenario],
+    bases: Sequence[Scenario],
+    fitting: Mapping[int, tuple[int, ...]],
+    context: int,
+    place: int,
+) -> tuple[Series, ...]:
+    """What a part of the machine computes: of one model its parts, of several the whole of each."""
+    colour = colours_of(line_name(base, bases) for base in bases)
+    series: list[Series] = []
+    for base in group:
+        here = fitting[id(base)]
+        found = _operations(base, here, context, place) if here else {}
+        if found:
+            label = line_name(base, bases)
+            series += [_step(label, here, found, colour[label])] if len(group) > 1 else _parts(here, found)
+    return tuple(series)
+
+
+def _operations(base: Scenario, batches: Sequence[int], context: int, place: int) -> dict[str, tuple[np.ndarray, ...]]:
+    """Operations, bytes and seconds of each part of the model that a part of the machine computes, at each batch; what computes
+    next to nothing is left out."""
     shape = (len(batches),)
     totals: dict[str, list[np.ndarray]] = {}
     for timed in base.at(np.array(batches), context).ops:
+        if timed.op.place != place:
+            continue
         sums = totals.setdefault(timed.op.part, [np.zeros(shape) for _ in range(3)])
         for number, value in enumerate((timed.op.cost.flops, timed.op.cost.streamed_bytes, timed.seconds)):
             sums[number] = sums[number] + timed.op.count * np.broadcast_to(value, shape)

@@ -1,4 +1,4 @@
-"""What a chart rests on, in a line: runtimes, what was taken for granted, and how well the memory of each device is known."""
+"""What a chart rests on, in a line: runtimes, what was taken for granted, and how well the memory of each part is known."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from simulator.units import counted
 
 
 def source_of(bases: Sequence[Scenario], *more: str) -> str:
-    """Runtimes, what was taken for granted, and how well the memory of each device is known."""
+    """Runtimes, what was taken for granted, and how well the memory of each device is known, of a machine of parts that of each part."""
     runtimes = listed(base.runtime.title or base.runtime.name for base in bases)
     more = (*more, *_assumed(bases))
     kinds: dict[str, list[str]] = {}
-    for base in bases:
-        figure = base.hardware.main_memory.sustained(base.hardware.device_class, None)
+    for part in (part for base in bases for part in base.hardware.parts):
+        figure = part.main_memory.sustained(part.device_class, None)
         names = kinds.setdefault(figure.origin, [])
-        if base.hardware.name not in names:
-            names.append(base.hardware.name)
+        if part.name not in names:
+            names.append(part.name)
     several = [base.hardware for base in bases if base.hardware.layout.n_at_once > 1]
     if any(not hardware.links_among(hardware.n_devices) for hardware in several):
         more = (*more, "what devices tell each other left out: an upper bound")

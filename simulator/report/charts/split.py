@@ -8,7 +8,7 @@ from simulator.errors import InputError
 from simulator.forecast.fastest import Trials, Way, seconds_along, ways
 from simulator.forecast.placing import over_gpus
 from simulator.forecast.scenario import Scenario
-from simulator.report.charts.chart import NO_ROOM, Chart, Mark, Panel, Series, floats
+from simulator.report.charts.chart import FITS_FROM, NO_ROOM, Chart, Mark, Panel, Series, floats
 from simulator.report.charts.naming import panel_title, subtitle
 from simulator.report.charts.source import source_of
 
@@ -31,12 +31,13 @@ def split_chart(bases: Sequence[Scenario], batch: int, context: int) -> Chart:
         trials = base.trials(batch, context)
         drawn = ways(trials.model, trials.hardware, over_gpus(trials.model, trials.hardware), trials.divided)
         series = (
-            _line(way, trials, batch * base.load.tokens, colour)
-            for colour, way in enumerate(each for each in drawn if each.name in LABELS)
+            _line(way, trials, batch * base.load.tokens, list(LABELS).index(way.name))
+            for way in drawn
+            if way.name in LABELS
         )
         panels.append(Panel(panel_title(base, bases), tuple(series), "tokens/s"))
     source = source_of(bases, f"batch {batch:,}", f"context {context:,}")
-    x = "first layers of which something lies in RAM (it fits from the square on)"
+    x = "first layers of which something lies in RAM (dashed: does not fit)"
     title = "Tokens per second against what lies in RAM"
     return Chart("split", "lines", title, x, tuple(panels), source, subtitle(bases), x_log=False, y_log=False)
 
@@ -48,6 +49,6 @@ def _line(way: Way, trials: Trials, tokens: int, colour: int) -> Series:
     marks = ()
     if any(fits):
         first = fits.index(True)
-        marks = (Mark(way.counts[first], float(rates[first]), "memory is full", f"fits from {way.counts[first]:,}"),)
+        marks = (Mark(way.counts[first], float(rates[first]), FITS_FROM, f"fits from {way.counts[first]:,}"),)
     notes = tuple("" if fit else NO_ROOM for fit in fits)
     return Series(LABELS[way.name], way.counts, floats(rates, len(way)), notes=notes, marks=marks, colour=colour)

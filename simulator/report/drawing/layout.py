@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.gridspec import SubplotSpec
     from matplotlib.transforms import Bbox
 
-PADS = (0.08, 0.06)  # inches around each panel, across and along
+PADS = (0.12, 0.06)  # inches around each panel, across and along
 GAPS = (0.04, 0.02)  # of the figure, for all gaps between panels together where that is more
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.errors import printable
 from simulator.report.charts.chart import CHANGES, ROWED, Chart, Series
-from simulator.report.drawing.lines import FEW, SHAPES, is_named_beside
-from simulator.report.drawing.style import INK, TEXTURES, colour_of, line_of, marker_of
+from simulator.report.drawing.lines import FEW, SHAPES, is_named_beside, look_of
+from simulator.report.drawing.style import INK, TEXTURES, colour_of, marker_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -41,8 +41,8 @@ def _handle(chart: Chart, each: Series) -> Artist:
     label, colour = printable(each.label, 60), colour_of(each.colour)
     if chart.form == "stacks":
         return Patch(facecolor=colour, hatch=TEXTURES[each.colour % 6], edgecolor="white", label=label)
-    line = "" if chart.form in ("scatter", "roofline") else line_of(each.colour)
-    return _sign(label, color=colour, ls=line, marker=marker_of(each.colour), ms=5)
+    look = {"ls": "", "marker": marker_of(each.colour)} if chart.form in ("scatter", "roofline") else look_of(each)
+    return _sign(label, color=colour, ms=5, **look)
 
 
 def _sign(label: str, **look: Any) -> Artist:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from simulator.report.charts.chart import CHANGES, Chart, Panel, Series
+from simulator.report.charts.chart import CHANGES, NO_ROOM, Chart, Panel, Series
 from simulator.report.drawing.axes import TICK_ROOM, Y_ROOM, count, label_x, power_ticks, say_no_room, set_ticks
 from simulator.report.drawing.labels import beside
 from simulator.report.drawing.margins import NAME, width_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BESIDE_SHARE, MOST_BESIDE = 0.34, 14  # of the width, and lines, that may be named at their ends
 FEW = 3  # lines in a panel that leave room for their bands and ceilings
-SHAPES = dict(zip(CHANGES, ("D", "^", "s"), strict=True))
+SHAPES = dict(zip(CHANGES, ("D", "^", "s", "s"), strict=True))
 
 
 def draw_lines(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
@@ -43,8 +43,11 @@ def draw_lines(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
 
 
 def _line(axes: Axes, each: Series, few: bool) -> None:
-    colour, look = colour_of(each.colour), {"ls": line_of(each.colour), "marker": marker_of(each.colour)}
-    axes.plot(each.x, _with_gaps(each.y), color=colour, lw=1.9, ms=4, label=each.label, **look)
+    colour, look = colour_of(each.colour), look_of(each)
+    # Markers at the ends of the axis are whole.
+    axes.plot(each.x, _where_it_fits(each), color=colour, lw=1.9, ms=4, label=each.label, clip_on=False, **look)
+    if NO_ROOM in each.notes:
+        axes.plot(each.x, _with_gaps(each.y), color=colour, lw=1.3, ls="--", alpha=0.5, label=f"_misfit {each.label}")
     if few and each.low:
         axes.fill_between(each.x, _with_gaps(each.low), _with_gaps(each.high), color=colour, alpha=0.16, lw=0)
     if few and each.ceiling:
@@ -53,6 +56,16 @@ def _line(axes: Axes, each: Series, few: bool) -> None:
         axes.plot(
             mark.x, mark.y, SHAPES[mark.what], color=colour, mec="white", mew=0.9, ms=9, zorder=4, label=f"_{mark.what}"
         )
+
+
+def look_of(each: Series) -> dict[str, Any]:
+    """How a line looks beside its colour: of one that tells where memory holds it, only signs are marked."""
+    return {"ls": line_of(each.colour), "marker": "" if each.notes else marker_of(each.colour)}
+
+
+def _where_it_fits(each: Series) -> list[float]:
+    notes = each.notes or ("",) * len(each.y)
+    return _with_gaps([None if note == NO_ROOM else y for y, note in zip(each.y, notes, strict=True)])
 
 
 def _with_gaps(values: Sequence[float | None]) -> list[float]:
