@@ -13,6 +13,7 @@ from simulator.commands.line.split import is_fit_asked, split_asked, split_optio
 from simulator.commands.line.values import number, parse_grid, single_count
 from simulator.commands.requests import Asked, depths_of, forecasts
 from simulator.errors import InputError, printable
+from simulator.forecast.capacity import LEAST_EACH, MOST_EACH, Users, most_users
 from simulator.forecast.density import with_density
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import RequestForecast
@@ -53,6 +54,7 @@ BATCHES = "1..32*2"
 @options.speculate
 @options.draft
 @options.draft_weights
+@option("--each", type=number, metavar="TOKENS/S", help="How many users get so many tokens per second each.")
 @options.n_devices
 @options.parallel
 @split_options
@@ -74,6 +76,7 @@ def command(
     speculate: str | None,
     draft: str | None,
     draft_weights: str | None,
+    each: float | None,
     interval: int | None,
     json: str | None,
     plot: str | None,
@@ -86,6 +89,7 @@ def command(
     texts |= {"parallel": assumed["parallel"], "storage": assumed["storage"]}
     options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "density": density, "json": json})
     speculation = _speculation(speculate, draft, draft_weights, density)
+    _check_each(each, speculation, density)
     wide, placement, is_fit = options.parse_coverage(interval), split_asked(assumed), is_fit_asked(assumed)
     if placement and is_fit:
         raise InputError(f"--fit auto finds what {placement.first_name} says: leave one of them out")
@@ -94,7 +98,7 @@ def command(
         raise InputError("--density gives a distribution for each point, which has no picture: leave --plot out")
     batches, contexts = parse_grid(batch, context)
     contexts = contexts or [DEFAULT_CONTEXT]
-    given = {"batch": batch if batch != BATCHES else None, "context": context, "density": density, "plot": plot}
+    given = {"batch": batch if batch != BATCHES else None, "context": context, "density": density, "plot": plot, "each": each}
     request = Asked(prompt, generate, cached, ubatch).request(**given)
     if request:
         batches, contexts = [1], depths_of(request)
@@ -106,10 +110,11 @@ def command(
         "context": max(contexts) if request else min(contexts),
     }
     bases = _each_format_once(scenario(model, hardware, weights=name, **shared) for name in names)
+    users = [(base.load.weights.name, most_users(base, each, depth)) for base in bases for depth in contexts if each]
     requests = forecasts(bases, request) if request else []
     sweeps = [(base, sweep(base, batches, contexts)) for base in bases]
     found = _Splits.of(sweeps, is_fit, [each.load.weights for each in bases] if weights else None)
-    _report(sweeps, density, wide, json, requests, speculation, found)
+    _report(sweeps, density, wide, json, requests, speculation, found, users)
     if plot is not None:
         from simulator.commands.picture import show, simulated_chart
 
@@ -169,6 +174,17 @@ def _speculation(
     return asked_for(speculate, draft, draft_weights)
 
 
+def _check_each(each: float | None, speculation: Speculation | None, density: str | None) -> None:
+    """InputError for a rate that nothing has, and beside what changes the rate of a sequence."""
+    if each is None:
+        return
+    if not LEAST_EACH <= each <= MOST_EACH:
+        raise InputError(f"--each {each:g}: between {LEAST_EACH:g} and {MOST_EACH:g} tokens per second can be asked for")
+    other = "speculate or --draft" if speculation else "density" if density is not None else None
+    if other:
+        raise InputError(f"--each counts users of plain decodes: leave --{other} out")
+
+
 def _speculated(sweeps: list[tuple[Scenario, list[Prediction]]], speculation: Speculation) -> list[Speculated]:
     from simulator.forecast.speculation import Speculating
 
@@ -225,6 +241,7 @@ def _report(
     requests: Sequence[tuple[str, RequestForecast]],
     speculation: Speculation | None,
     splits: _Splits,
+    users: Sequence[tuple[str, Users]],
 ) -> None:
     """JSON where it is asked for, and the table unless JSON takes the standard output."""
     profile = None
@@ -239,6 +256,7 @@ def _report(
         from simulator.report.record import record, write_json
         from simulator.report.request import request_record
         from simulator.report.splits import with_options
+        from simulator.report.users import users_record
 
         rows = [record(point, found, density, wide) for point, found in zip(points, densities, strict=True)]
         rows = with_options(sweeps, rows)
@@ -249,13 +267,17 @@ def _report(
             rows = [row | {"speculation": speculation_record(each)} for row, each in zip(rows, speculated, strict=True)]
             remarks += [line for line in speculated[0].whole.assumptions() if line not in remarks]
         asked = {"requests": [request_record(*each, wide) for each in requests]} if requests else {}
+        asked |= {"users": [users_record(*each) for each in users]} if users else {}
         write_json({"predictions": rows, **asked, **splits.record(), "remarks": remarks}, json)
     if json != "-":
+        from simulator.report.screen import print_section
         from simulator.report.table import density_lines, print_forecast
+        from simulator.report.users import users_lines
 
         found = [(point, each) for point, each in zip(points, densities, strict=True) if each]
         print_forecast(sweeps, density_lines(found, density) if profile else (), wide, requests)
         splits.show()
+        print_section("Users", users_lines(users))
     if speculated and json != "-":
         from simulator.report.speculation import print_speculation
 
