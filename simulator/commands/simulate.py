@@ -98,7 +98,13 @@ def command(
         raise InputError("--density gives a distribution for each point, which has no picture: leave --plot out")
     batches, contexts = parse_grid(batch, context)
     contexts = contexts or [DEFAULT_CONTEXT]
-    given = {"batch": batch if batch != BATCHES else None, "context": context, "density": density, "plot": plot, "each": each}
+    given = {
+        "batch": batch if batch != BATCHES else None,
+        "context": context,
+        "density": density,
+        "plot": plot,
+        "each": each,
+    }
     request = Asked(prompt, generate, cached, ubatch).request(**given)
     if request:
         batches, contexts = [1], depths_of(request)
@@ -179,7 +185,9 @@ def _check_each(each: float | None, speculation: Speculation | None, density: st
     if each is None:
         return
     if not LEAST_EACH <= each <= MOST_EACH:
-        raise InputError(f"--each {each:g}: between {LEAST_EACH:g} and {MOST_EACH:g} tokens per second can be asked for")
+        raise InputError(
+            f"--each {each:g}: between {LEAST_EACH:g} and {MOST_EACH:g} tokens per second can be asked for"
+        )
     other = "speculate or --draft" if speculation else "density" if density is not None else None
     if other:
         raise InputError(f"--each counts users of plain decodes: leave --{other} out")
