@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, option, subcommand
 from simulator.commands.line.split import is_fit_asked, split_asked, split_options
-from simulator.commands.line.values import gibibytes, parse_grid, single_count
+from simulator.commands.line.values import gibibytes, number, parse_grid, single_count
 from simulator.commands.requests import Asked, depths_of, forecasts
 from simulator.errors import InputError, printable
+from simulator.forecast.capacity import LEAST_EACH, MOST_EACH, Users, most_users
 from simulator.forecast.density import with_density
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import RequestForecast, with_room_for
@@ -56,6 +57,7 @@ BATCHES = "1..32*2"
 @options.speculate
 @options.draft
 @options.draft_weights
+@option("--each", type=number, metavar="TOKENS/S", help="How many users get so many tokens per second each.")
 @options.n_devices
 @options.parallel
 @split_options
@@ -77,6 +79,7 @@ def command(
     speculate: str | None,
     draft: str | None,
     draft_weights: str | None,
+    each: float | None,
     interval: int | None,
     json: str | None,
     plot: str | None,
@@ -89,6 +92,7 @@ def command(
     texts |= {"parallel": assumed["parallel"], "storage": assumed["storage"]}
     options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "density": density, "json": json})
     speculation = _speculation(speculate, draft, draft_weights, density)
+    _check_each(each, speculation, density)
     wide, placement, is_fit = options.parse_coverage(interval), split_asked(assumed), is_fit_asked(assumed)
     if placement and is_fit:
         raise InputError(f"--fit auto finds what {placement.first_name} says: leave one of them out")
@@ -99,7 +103,7 @@ def command(
     contexts = contexts or [DEFAULT_CONTEXT]
     _refuse_drafts(speculation, prompt)
     several = None if batch == BATCHES or batches == [1] else batch
-    given = {"batch": several, "context": context, "density": density, "plot": plot}
+    given = {"batch": several, "context": context, "density": density, "plot": plot, "each": each}
     request = Asked(prompt, generate, cached, ubatch).request(**given)
     if request:
         batches, contexts = [1], depths_of(request)
@@ -113,10 +117,11 @@ def command(
     machine = _with_own_memory(hardware, assumed["ram"])
     bases = _each_format_once(scenario(model, machine, weights=name, **shared) for name in names)
     bases = [with_room_for(base, request) for base in bases] if request else bases
+    users = [(base.load.weights.name, most_users(base, each, depth)) for base in bases for depth in contexts if each]
     requests = forecasts(bases, request) if request else []
     sweeps = [(base, sweep(base, batches, contexts)) for base in bases]
     found = _Splits.of(sweeps, is_fit, [each.load.weights for each in bases] if weights else None)
-    _report(sweeps, density, wide, json, requests, speculation, found)
+    _report(sweeps, density, wide, json, requests, speculation, found, users)
     if plot is not None:
         from simulator.commands.picture import show, simulated_chart
 
@@ -184,6 +189,19 @@ def _refuse_drafts(speculation: Speculation | None, prompt: int | None) -> None:
         )
 
 
+def _check_each(each: float | None, speculation: Speculation | None, density: str | None) -> None:
+    """InputError for a rate that nothing has, and beside what changes the rate of a sequence."""
+    if each is None:
+        return
+    if not LEAST_EACH <= each <= MOST_EACH:
+        raise InputError(
+            f"--each {each:g}: between {LEAST_EACH:g} and {MOST_EACH:g} tokens per second can be asked for"
+        )
+    other = "speculate or --draft" if speculation else "density" if density is not None else None
+    if other:
+        raise InputError(f"--each counts users of plain decodes: leave --{other} out")
+
+
 def _speculated(sweeps: list[tuple[Scenario, list[Prediction]]], speculation: Speculation) -> list[Speculated]:
     from simulator.forecast.speculation import Speculating
 
@@ -248,6 +266,7 @@ def _report(
     requests: Sequence[tuple[str, RequestForecast]],
     speculation: Speculation | None,
     splits: _Splits,
+    users: Sequence[tuple[str, Users]],
 ) -> None:
     """JSON where it is asked for, and the table unless JSON takes the standard output."""
     profile = None
@@ -262,6 +281,7 @@ def _report(
         from simulator.report.record import record, write_json
         from simulator.report.request import request_record
         from simulator.report.splits import with_options
+        from simulator.report.users import users_record
 
         rows = [record(point, found, density, wide) for point, found in zip(points, densities, strict=True)]
         rows = with_options(sweeps, rows)
@@ -272,13 +292,17 @@ def _report(
             rows = [row | {"speculation": speculation_record(each)} for row, each in zip(rows, speculated, strict=True)]
             remarks += [line for line in speculated[0].whole.assumptions() if line not in remarks]
         asked = {"requests": [request_record(*each, wide) for each in requests]} if requests else {}
+        asked |= {"users": [users_record(*each) for each in users]} if users else {}
         write_json({"predictions": rows, **asked, **splits.record(), "remarks": remarks}, json)
     if json != "-":
+        from simulator.report.screen import print_section
         from simulator.report.table import density_lines, print_forecast
+        from simulator.report.users import users_lines
 
         found = [(point, each) for point, each in zip(points, densities, strict=True) if each]
         print_forecast(sweeps, density_lines(found, density) if profile else (), wide, requests)
         splits.show()
+        print_section("Users", users_lines(users))
     if speculated and json != "-":
         from simulator.report.speculation import print_speculation
 

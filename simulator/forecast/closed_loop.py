@@ -52,7 +52,6 @@ class Observed:
     first_s: float
     token_s: float  # between two tokens of one request
     n_decoding: float  # requests that decode at once, in the mean over time
-    requests_per_s: float
 
 
 def observe(asked: Sequence[tuple[int, int]], users: int, seconds: StepSeconds, rules: Scheduling) -> Observed:
@@ -96,7 +95,7 @@ class _Loop:
             elif self.decoding:
                 self._decode()
         n = len(self.first_s)
-        return Observed(sum(self.first_s) / n, sum(self.token_s) / n, self.decoding_s / self.now_s, n / self.now_s)
+        return Observed(sum(self.first_s) / n, sum(self.token_s) / n, self.decoding_s / self.now_s)
 
     def _ask(self) -> None:
         lengths = next(self.asked, None)

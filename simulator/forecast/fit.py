@@ -91,14 +91,6 @@ def _placed(model: Model, load: Workload, runtime: Runtime, hardware: Hardware, 
     return weights, caches
 
 
-def memory_needed(
-    model: Model, load: Workload, runtime: Runtime, hardware: Hardware, placement: Placement | None = None
-):
-    """Bytes of weights, caches and working memory, of all parts that are forecast to hold something."""
-    held = memory_of_parts(model, load, runtime, hardware, placement)
-    return sum(each.needed_bytes for each in (held if placement else held[:1]))
-
-
 def cache_held(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):
     """Bytes of the caches and states of all sequences, as the runtime keeps them on all devices together."""
     return cache_bytes_on_devices(model, load, runtime.cache_rules.on(hardware), hardware.layout, runtime)

@@ -15,12 +15,11 @@ import numpy as np
 
 from simulator.forecast.closed_loop import StepSeconds, observe
 from simulator.forecast.server_steps import Server, step_parts
-from simulator.spec.serving import MAX_USERS, REQUESTS_EACH, Scheduling, Traffic
+from simulator.spec.serving import REQUESTS_EACH, Scheduling, Traffic
 from simulator.units import MILLI
 
 MOST_REQUESTS = 20_000  # that are gone through, but for at least one of each user
 MOST_CHUNKS = 64
-LONGEST = 1.5  # of lengths of users who are not told apart, over the mean
 PLASTIC_STEPS = (
     0.7548776662466927,
     0.5698402909980532,
@@ -61,38 +60,6 @@ def serve_all(server: Server, traffics: Sequence[Traffic]) -> list[Served]:
                 server, each, ruled[each], parts.seconds(server.runtime.serving, ruled[each].graph_tokens)
             )
     return [found[each] for each in traffics]
-
-
-def most_users(server: Server, input_tokens: int, output_tokens: int, tokens_per_s: float) -> tuple[int, Served]:
-    """The most users who get *tokens_per_s* each at least, all served at once, and what the server gives them.
-
-    Their requests have so many tokens in the mean, from half of that to half as much again: equal ones would go in step. 0, and what a
-    single one gets, where that is less.
-    """
-
-    def serve_so_many(users: int) -> Served:
-        return serve(
-            server, Traffic(users, *(round(LONGEST * n) for n in (input_tokens, output_tokens)), 1 / (2 * LONGEST))
-        )
-
-    def are_pleased(served: Served) -> bool:
-        return served.batch > 0 and not served.is_full and served.seconds_per_token * tokens_per_s <= 1
-
-    low, best = 0, serve_so_many(1)
-    if not are_pleased(best):
-        return 0, best
-    low, high = 1, 2
-    while high <= MAX_USERS and are_pleased(served := serve_so_many(high)):
-        low, best, high = high, served, high * 2
-    high = min(high, MAX_USERS + 1)
-    while high - low > 1:
-        middle = (low + high) // 2
-        served = serve_so_many(middle)
-        if are_pleased(served):
-            low, best = middle, served
-        else:
-            high = middle
-    return low, best
 
 
 def limited(server: Server, traffic: Traffic) -> Scheduling | None:

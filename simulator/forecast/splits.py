@@ -17,6 +17,7 @@ from simulator.spec.model import weight_bytes
 from simulator.spec.quant import Weights
 from simulator.units import GI
 
+MORE_DEVICES = (2, 4, 8)  # times as many as there are
 # Hosts that are taken where nobody names one: of cards in a desktop, and of those in a server.
 USUAL_HOST, USUAL_SERVER = "ryzen-7950x", "epyc-9654"
 RAM_GIB = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)  # sizes that memory comes in
@@ -63,12 +64,13 @@ def _sorted(found: Iterator[Split]) -> tuple[Split, ...]:
 
 
 def instead(base: Scenario, batch: int, context: int) -> list[tuple[str, Split]]:
-    """What runs where a model does not fit: the fastest split with more RAM, the largest of the smaller formats, the next device.
+    """What runs where a model does not fit: the fastest split with a host's RAM, the largest format that fits, more devices, the next.
 
     Each with what one has to write for it.
     """
+    ways = (_smaller, _more_devices, _next_device)
     more = None if placed_anew(base, batch, context) else _with_host(base, batch, context)
-    found = (more, _smaller(base, batch, context), _next_device(base, batch, context))
+    found = (more, *(way(base, batch, context) for way in ways))
     return [each for each in found if each is not None]
 
 
@@ -140,9 +142,34 @@ def _is_smaller(base: Scenario, weights: Weights) -> bool:
         return False  # rows that do not divide into this format's blocks: no such file exists
 
 
-def _next_device(base: Scenario, batch: int, context: int) -> tuple[str, Split] | None:
-    """On the shipped device of the same maker that has least memory of those that hold it, of the same class before others."""
+def _more_devices(base: Scenario, batch: int, context: int) -> tuple[str, Split] | None:
+    """On twice as many of the same cards, four or eight times."""
     own = base.hardware
+    if not own.has_own_memory or own.beside:
+        return None
+    for times in MORE_DEVICES:
+        found = _on_shipped(base, f"{own.count * times}x{own.name}", batch, context)
+        if found is not None:
+            return found
+    return None
+
+
+def _on_shipped(base: Scenario, name: str, batch: int, context: int) -> tuple[str, Split] | None:
+    """On shipped devices of that name; None where it does not fit, or does not run."""
+    try:
+        found = _again(base, load_hardware(name), base.load.weights, batch, context)
+        return (name, Split.of(found, batch, context)) if found.fits(batch, context) else None
+    except InputError:
+        return None
+
+
+def _next_device(base: Scenario, batch: int, context: int) -> tuple[str, Split] | None:
+    """On as many of another shipped device of the same maker, of those that hold it the one with least memory.
+
+    Of the same class before others.
+    """
+    own = base.hardware
+    many = f"{own.count}x" if own.count > 1 and not own.beside else ""
     shipped = (load_hardware(name) for name in names(shelf("hardware")))
     larger = (
         each
@@ -153,10 +180,7 @@ def _next_device(base: Scenario, batch: int, context: int) -> tuple[str, Split] 
     for device in sorted(
         larger, key=lambda each: (each.device_class != own.device_class, each.usable_bytes, each.name)
     ):
-        try:
-            found = _again(base, device, base.load.weights, batch, context)
-        except InputError:
-            continue
-        if found.fits(batch, context):
-            return device.name, Split.of(found, batch, context)
+        found = _on_shipped(base, f"{many}{device.name}", batch, context)
+        if found is not None:
+            return found
     return None

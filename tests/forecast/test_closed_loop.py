@@ -16,7 +16,6 @@ def test_two_users_whose_prompts_are_read_at_once():
     assert seen.first_s == pytest.approx(10)
     assert seen.token_s == pytest.approx(1)
     assert seen.n_decoding == pytest.approx(8 / 24)
-    assert seen.requests_per_s == pytest.approx(4 / 24)
 
 
 def test_a_second_prompt_is_read_in_what_a_step_has_left():
@@ -28,7 +27,7 @@ def test_a_second_prompt_is_read_in_what_a_step_has_left():
     seen = observe(ASKED, 2, SECONDS, Scheduling(chunk_tokens=10))
     assert seen.first_s == pytest.approx((5 + 10 + 5 + 5) / 4)
     assert seen.token_s == pytest.approx((2.5 + 2.5 + 2.5 + 1) / 4)
-    assert 4 / seen.requests_per_s == pytest.approx(22)
+    assert seen.n_decoding == pytest.approx((5 + 5 + 5 + 2) / 22)
 
 
 def test_decoding_waits_for_prompts_that_are_not_mixed():

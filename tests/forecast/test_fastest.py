@@ -134,18 +134,29 @@ def test_each_format_is_placed_anew():
 
 
 def test_what_does_not_fit_says_what_would():
-    """With RAM beside it, in a smaller format, or on the next card that holds it."""
+    """With RAM beside it, in a smaller format, on more cards, or on the next card that holds it."""
     base = scenario("llama-3-70b", "rtx-3090", weights="q4_k_m")
     found = dict(instead(base, 1, 1024))
-    split, smaller, device = found
+    split, smaller, more, device = found
     assert split == "rtx-3090+ryzen-7950x --ram 32"
     assert smaller == "--weights iq2_xxs"
+    assert more == "2xrtx-3090"
     assert load_hardware(device).vendor == "nvidia"
     for each in found.values():
         assert each.base.fits(1, 1024)
         assert each.tokens_per_s > 0
     less = replace(base, hardware=load_hardware("rtx-3060"))
     assert dict(instead(less, 1, 1024)).keys() != found.keys()
+
+
+def test_what_several_devices_do_not_hold_more_or_larger_ones_do():
+    """671 GB in fp8 on eight H100s: sixteen of them, or eight cards with more memory; both hold it."""
+    base = scenario("deepseek-v3", "8xh100-sxm", weights="fp8")
+    found = dict(instead(base, 1, 1024))
+    assert "16xh100-sxm" in found
+    *_, larger = found
+    assert larger.startswith("8x")
+    assert all(each.base.fits(1, 1024) for each in found.values())
 
 
 def test_vllm_brings_layers_over_and_is_told_how_much():

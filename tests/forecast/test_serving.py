@@ -1,4 +1,4 @@
-"""A server under constant load: what a token waits for, what the first one does, and how many users it can serve."""
+"""A server under constant load: what a token waits for, and what the first one does."""
 
 import math
 from dataclasses import replace
@@ -7,7 +7,7 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.forecast.server_steps import Server
-from simulator.forecast.serving import lengths, most_users, serve, serve_all
+from simulator.forecast.serving import lengths, serve, serve_all
 from simulator.importers.open import load_model
 from simulator.spec.figure import Figure
 from simulator.spec.layout import Layout
@@ -172,26 +172,6 @@ def test_lengths_are_spread_evenly():
         assert 0.995 * most < of_one[-1] <= most
         assert sum(of_one) / 500 == pytest.approx(0.9 * most, rel=0.002)
     assert set(lengths(Traffic(5, 1000, 500))) == {(1000, 500)}
-
-
-def test_as_many_users_as_are_pleased():
-    """With one more, a token of each takes longer than asked for; nobody is pleased by a million tokens a second."""
-    here = server()
-    users, found = most_users(here, 1024, 256, 40)
-    assert 1 / found.seconds_per_token >= 40
-    assert 1 / serve(here, Traffic(users + 1, 1536, 384, 1 / 3)).seconds_per_token < 40
-    assert Traffic(users, 1536, 384, 1 / 3).mean_output == 256
-    none, one = most_users(here, 1024, 256, 1e6)
-    assert (none, one.batch) == (0, 1)
-    assert most_users(server(name="llama-3.1-405b"), 128, 128, 1)[0] == 0
-
-
-def test_no_more_users_than_have_room():
-    """At one token in ten seconds each memory is the limit."""
-    here = server()
-    users, found = most_users(here, 8192, 1024, 0.1)
-    assert users == int(here.most_requests(8192 + 512))
-    assert not found.is_full
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import pytest
 from simulator.errors import InputError
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.capacity import largest_batch, largest_context
-from simulator.forecast.fit import memory_needed
 from simulator.forecast.interval import expected_spread
 from simulator.forecast.predict import predict
 from simulator.forecast.scenario import scenario
@@ -209,7 +208,7 @@ def test_reserved_memory_and_scratch_count(tiny_dense):
         {"name": "s", "weights": ["f16"], "backends": {"default": {}}, "scratch_tokens": 512}
     )
     load = Workload(F16, context=99)
-    needed = memory_needed(tiny_dense, load, runtime, device())
+    needed = predict(tiny_dense, device(), load, runtime).memory_bytes
     assert needed == weight_bytes(tiny_dense, F16) + 100 * 2 * 256 * 2 + 4 * 512 * 1000
     reserved = device(memory=[{"name": "DRAM", "capacity_gib": 1, "gb_per_s": 1, "reserved_gib": 0.25}])
     assert predict(tiny_dense, reserved, load, runtime).memory_limit_bytes == 0.75 * GI

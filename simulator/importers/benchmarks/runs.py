@@ -19,7 +19,6 @@ SEVERAL_REQUESTS = (
     "several requests at once of a server, which reads prompts between tokens: another forecast than of decoding alone"
 )
 DRAFTED = "decoded with drafts (speculation), which is another forecast"
-NOT_TOLD_SPLIT = "over several devices, of which the output does not tell how they share the work"
 
 _REMEDY = "; correct the row or leave it out"
 
