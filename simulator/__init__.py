@@ -4,7 +4,7 @@
     >>> pi = scenario("qwen3-30b-a3b", "pi5-16gb", weights="2.70bpw")
     >>> forecast = pi.at(batch=1, context=1024)
     >>> print(f"{forecast.tokens_per_s:.1f} tokens/s, limited by {forecast.bound}")
-    5.6 tokens/s, limited by compute
+    5.4 tokens/s, limited by compute
 
 `batch` and `context` may be arrays that broadcast: then every result is an array over the grid. What does not fit in
 memory has no speed: there `fits` is False, `bound` is does_not_fit, and rates are NaN. InputError, in a sentence, is all

@@ -67,7 +67,7 @@ def _over_batch(
 
 def _marks(base: Scenario, context: int, found: Crossings, each: bool = False) -> tuple[Mark, ...]:
     """The crossings, at the height of the line."""
-    places = dict(zip(CHANGES[:3], (found.compute_from, found.cache_from, found.fits_to), strict=True))
+    places = dict(zip(CHANGES, (found.compute_from, found.cache_from, found.fits_to), strict=True))
     words = {"memory is full": "fits up to {:,}"}
     marks = []
     for what, batch in places.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import printable
-from simulator.report.charts.chart import CHANGES, ROWED, Chart, Series
+from simulator.report.charts.chart import ROWED, SIGNED, Chart, Series
 from simulator.report.drawing.lines import FEW, SHAPES, is_named_beside, look_of
 from simulator.report.drawing.style import INK, TEXTURES, colour_of, marker_of
 
@@ -56,7 +56,7 @@ def _mark_handles(chart: Chart) -> list[Artist]:
     series = [each for panel in chart.panels for each in panel.series]
     alone = len({each.label for each in series}) == 1
     handles = []
-    for what in CHANGES:
+    for what in SIGNED:
         texts = [mark.text if alone else what for each in series for mark in each.marks if mark.what == what]
         if texts:
             handles.append(_sign(texts[0], ls="", marker=SHAPES[what], ms=7, mec="white"))

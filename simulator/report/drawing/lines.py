@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from simulator.report.charts.chart import CHANGES, NO_ROOM, Chart, Panel, Series
+from simulator.report.charts.chart import NO_ROOM, SIGNED, Chart, Panel, Series
 from simulator.report.drawing.axes import TICK_ROOM, Y_ROOM, count, label_x, power_ticks, say_no_room, set_ticks
 from simulator.report.drawing.labels import beside
 from simulator.report.drawing.margins import NAME, width_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BESIDE_SHARE, MOST_BESIDE = 0.34, 14  # of the width, and lines, that may be named at their ends
 FEW = 3  # lines in a panel that leave room for their bands and ceilings
-SHAPES = dict(zip(CHANGES, ("D", "^", "s", "s"), strict=True))
+SHAPES = dict(zip(SIGNED, ("D", "^", "s", "s"), strict=True))
 
 
 def draw_lines(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from simulator.errors import printable
 from simulator.report import roofline_data
-from simulator.report.charts.chart import CHANGES, NO_ROOM, Chart, Panel, Series
+from simulator.report.charts.chart import NO_ROOM, SIGNED, Chart, Panel, Series
 from simulator.report.terminal.axes import Scale, in_axes, rate
 from simulator.report.terminal.words import colour_of, keys, letter, told
 from simulator.units import GIGA, format_count, format_number
 
-SIGNS = dict(zip(CHANGES, "◆▲■■", strict=True))  # the shapes that pictures have
+SIGNS = dict(zip(SIGNED, "◆▲■■", strict=True))  # the shapes that pictures have
 
 
 def draw_lines(chart: Chart, panel: Panel) -> Iterator[str]:
