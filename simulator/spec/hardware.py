@@ -207,12 +207,11 @@ class Hardware(Spec):
     @property
     def label(self) -> str:
         """What it is called beside others, with how many of it there are: `2xrtx-3090`, `rtx-3090+ryzen-7950x`."""
-        return "+".join(with_count(n, part.name) for n, part in self._kinds())
+        return "+".join(with_count(sum(part.count for part in row), row[0].name) for row in self._kinds())
 
-    def _kinds(self) -> list[tuple[int, Hardware]]:
-        """So many devices of one kind in a row, and the first of them."""
-        rows = [list(alike) for _, alike in groupby(self.parts, key=lambda part: part.name)]
-        return [(sum(part.count for part in row), row[0]) for row in rows]
+    def _kinds(self) -> list[list[Hardware]]:
+        """Parts of one kind that stand in a row."""
+        return [list(alike) for _, alike in groupby(self.parts, key=lambda part: part.name)]
 
     @property
     def own_label(self) -> str:
@@ -222,7 +221,9 @@ class Hardware(Spec):
     @property
     def full_title(self) -> str:
         """Its title, and those of what stands beside it; behind that of a machine which has a file of its own."""
-        found = ((n // part.n_devices, part.title or part.name) for n, part in self._kinds())
+        found = (
+            (len(row), " + ".join(dict.fromkeys(part.title or part.name for part in row))) for row in self._kinds()
+        )
         titles = " + ".join(f"{n} x {title}" if n > 1 else title for n, title in found)
         name, title = self._machine or ("", "")
         return f"{title or name} ({titles})" if name else titles

@@ -8,6 +8,7 @@ from simulator.forecast.scenario import scenario
 from simulator.forecast.split_command import llama_options
 from simulator.forecast.split_options import SplitOptions
 from simulator.forecast.stages import by_shares
+from simulator.spec.machine import load_hardware
 
 
 def rate(base, context=1024):
@@ -69,6 +70,8 @@ def test_equal_cards_are_the_same_named_apart():
     )
     assert pair.hardware.label == apart.hardware.label == "2xrtx-3090+ryzen-7950x"
     assert pair.hardware.full_title == apart.hardware.full_title
+    assert pair.hardware.full_title.startswith("2 x NVIDIA GeForce RTX 3090, 24 GB + ")
+    assert load_hardware("2xrtx-3090").full_title == "NVIDIA GeForce RTX 3090, 24 GB"  # of each
     assert (pair.placement, rate(pair)) == (apart.placement, rate(apart))
     one, three = (scenario("gpt-oss-120b", f"{n}xrtx-3090+ryzen-7950x") for n in (1, 3))
     assert rate(one) < rate(pair) < rate(three)
