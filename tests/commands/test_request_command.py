@@ -81,7 +81,7 @@ def test_mistakes_in_a_request(capsys, more, told):
 def test_a_batch_of_one_is_what_a_request_has(capsys):
     """So saying it changes nothing."""
     words = ("simulate", "llama-3-8b", "rtx-3090", "--prompt", "4k", "--json", "-")
-    assert asking.answer(capsys, *words, "--batch", "1") == asking.answer(capsys, *words)
+    assert answer(capsys, *words, "--batch", "1") == answer(capsys, *words)
 
 
 def test_a_picture_of_prompts(tmp_path, capsys):
