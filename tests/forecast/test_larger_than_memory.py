@@ -131,7 +131,7 @@ def test_only_the_host_of_a_gpu_waits():
         (
             "ryzen-7950x",
             {"storage": "auto"},
-            "the file of ryzen-7950x names no drive: give its GB/s, as in --storage 7.0, or its kind: microsd",
+            "the file of ryzen-7950x names no drive: give its GB/s",
         ),
         ("pi5-8gb", {"storage": "swap"}, "what is swapped is written out"),
         ("pi5-8gb", {"storage": "nvme", "runtime": "ollama"}, "holds all weights in memory of its own"),
