@@ -16,17 +16,15 @@ from simulator.forecast.request import Phase, Request, forecast_request
 from simulator.forecast.scenario import Scenario, scenario
 from simulator.importers.records import DOES_NOT_FIT, Skipped, Unusable
 from simulator.importers.split import SplitPublished
+from simulator.judge.skew import random_tokens, skew_for
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import join
-from simulator.spec.model import Model
-from simulator.spec.routing import Popular, Routing, Uniform
+from simulator.spec.routing import Routing
 from simulator.spec.runtime import Runtime
 
-What = Literal["decode", "prompt"]
+What = Literal["decode", "prompt", "skewed"]  # skewed: a prompt of random tokens, which choose some experts more often
 WHATS: tuple[What, ...] = ("decode", "prompt")
 Fitted = Callable[[Runtime, str, str], Runtime]  # the runtime to judge by, of the device and the model that are judged
-# How much more often the most popular expert is chosen than the least one, as a logarithm, by the random tokens that llama-bench reads.
-SKEW = 10.0
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,11 @@ class SplitRow:
     low: float
     high: float
     prompt_measured: float
-    prompt: float
+    prompt: float  # as `simulate` has it: experts chosen equally often
     bound: str
     is_mixture: bool
     assumed: tuple[str, ...] = ()
+    skewed: float = math.nan  # the prompt with the skew of random tokens, from the rows of other models
 
     @property
     def is_split(self) -> bool:
@@ -77,7 +76,7 @@ class SplitRow:
 
     def forecast(self, what: What) -> float:
         """Tokens per second, as forecast."""
-        return self.decode if what == "decode" else self.prompt
+        return {"decode": self.decode, "prompt": self.prompt, "skewed": self.skewed}[what]
 
     def error(self, what: What) -> float:
         """Forecast over measurement, minus 1: above 0 the forecast is too fast."""
@@ -209,9 +208,10 @@ def _of(each: SplitPublished, found: SplitRow | Skipped) -> SplitRow | Skipped:
 
 def _forecast(each: SplitPublished, fitted: Fitted | None) -> SplitRow | Skipped:
     try:
-        base = _scenario(each, fitted)
+        base = scenario_of(each, fitted)
         decode = base.at(1, each.context)
-        prompt = _prompt(base, each)
+        prompt = read_prompt(base, each)
+        skewed = _skewed(base, each, prompt, fitted is not None)
     except (InputError, Unusable) as reason:
         return Skipped(each.id, str(reason), each.origin)
     if not (np.all(decode.fits) and prompt.fits):
@@ -232,13 +232,15 @@ def _forecast(each: SplitPublished, fitted: Fitted | None) -> SplitRow | Skipped
         high=float(decode.tokens_per_s_high),
         prompt_measured=each.prompt_tokens_per_s,
         prompt=prompt.tokens_per_s,
+        skewed=skewed.tokens_per_s,
         bound=str(decode.bound),
         is_mixture=bool(base.loaded.model.experts),
         assumed=each.assumed,
     )
 
 
-def _scenario(each: SplitPublished, fitted: Fitted | None) -> Scenario:
+def scenario_of(each: SplitPublished, fitted: Fitted | None) -> Scenario:
+    """Under the conditions of a measurement."""
     model = each.loaded.model
     runtime = each.runtime.under("cuda" if each.hardware.vendor == "nvidia" else "", each.date, True)
     runtime = fitted(runtime, each.hardware.name, model.name) if fitted else runtime
@@ -257,20 +259,15 @@ def machine_of(each: SplitPublished) -> Hardware:
     return join([gpu, each.host.with_all_memory()], each.machine) if each.split.is_any else gpu
 
 
-def _prompt(base: Scenario, each: SplitPublished) -> Phase:
-    """Reading a prompt of random tokens in the micro-batches of the measurement."""
-    load = replace(base.load, routing=random_tokens(base.loaded.model))
+def read_prompt(base: Scenario, each: SplitPublished, routing: Routing | None = None) -> Phase:
+    """Reading a prompt in the micro-batches of the measurement."""
+    load = replace(base.load, routing=routing) if routing else base.load
     return forecast_request(replace(base, load=load), Request(each.prompt_tokens, ubatch=each.ubatch)).reading
 
 
-def random_tokens(model: Model) -> Routing:
-    """Which experts a prompt of random tokens touches: popularity falls by the same factor from each expert to the next.
-
-    Copies of the experts that were chosen go with the logarithm of the tokens: from 0.57 of 256 experts at 512 tokens to 0.77 at
-    4,096, by the seconds that 1 GB more of experts takes in micro-batches of each size.
-    """
-    if not model.experts:
-        return Uniform()
-    n_experts = model.experts[0].n_experts
-    popularity = tuple(math.exp(-SKEW * rank / n_experts) for rank in range(n_experts))
-    return Popular("random tokens", popularity=popularity)
+def _skewed(base: Scenario, each: SplitPublished, plain: Phase, is_left_out: bool) -> Phase:
+    """The same with the skew of random tokens; where no expert lies in RAM, or none is there, as it is."""
+    model = base.loaded.model
+    if not model.experts or not each.split.is_any:
+        return plain
+    return read_prompt(base, each, random_tokens(model, skew_for(model.name if is_left_out else "")))

@@ -23,7 +23,7 @@ from simulator.report.screen import print_line, print_section
 from simulator.report.serving_score import print_servers, told_servers
 from simulator.report.speculation_score import TITLE as DRAFTS
 from simulator.report.speculation_score import print_speculations, told_speculations
-from simulator.report.split_score import TITLE, print_split, told_split
+from simulator.report.split_score import SKEWED, TITLE, print_split, told_split
 from simulator.report.table import print_table
 from simulator.units import counted, format_number
 
@@ -76,6 +76,7 @@ def headline_table(found: Scored) -> tuple[list[str], list[list[str]]]:
         rows.append(_served_row("servers, time to the first token", found.served, "first"))
     split = found.split.where(lambda row: row.is_split)
     rows += [_split_row(f"{TITLE}, {what}s", split, what) for what in WHATS if split.rows]
+    rows += [_split_row(f"{TITLE}, {SKEWED}", split, "skewed")] if split.rows else []
     if found.speculated.rows:
         rows.append(_drafts_row(found.speculated))
     return list(HEAD), rows

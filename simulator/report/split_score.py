@@ -11,6 +11,7 @@ from simulator.report.table import print_table
 from simulator.units import counted, format_number
 
 TITLE = "weights split between GPU and RAM"
+SKEWED = "prompts with the skew of random tokens"
 NEAR = 0.05  # of the fastest split's speed, that taking another one loses
 HEAD = (
     "", "rows", "a decode: median error", "nine in ten within", "bias", "80 % holds", "a prompt: median error",
@@ -121,7 +122,7 @@ def _choices(found: tuple[Choice, ...]) -> dict[str, Any]:
 def _figures(found: SplitScore) -> dict[str, Any]:
     return {"n_rows": len(found.rows), "held": found.held} | {
         f"{what}_{name}": figure(what)
-        for what in WHATS
+        for what in (*WHATS, "skewed")
         for name, figure in (
             ("median_abs_error", found.median_abs_error), ("p90_abs_error", found.p90_abs_error), ("bias", found.bias),
         )

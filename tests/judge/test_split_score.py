@@ -10,7 +10,8 @@ from simulator.forecast.scenario import scenario
 from simulator.importers.in_ram import Split, by_fit
 from simulator.importers.open import load_named
 from simulator.importers.split import SplitPublished
-from simulator.judge.split import SplitRow, SplitScore, random_tokens, split_score
+from simulator.judge.skew import random_tokens
+from simulator.judge.split import SplitRow, SplitScore, split_score
 from simulator.spec.machine import load_hardware
 from simulator.spec.routing import Uniform, mean_read
 from simulator.spec.runtime import load_runtime
@@ -130,8 +131,8 @@ def test_a_prompt_is_chosen_with_its_micro_batch():
 def test_random_tokens_choose_fewer_experts_than_uniform_ones():
     """Four in ten stay unused by 512 tokens; one token uses its eight all the same. Dense models have none to choose."""
     model = load_named("qwen3.5-35b-a3b").model
-    (ffn, *_), routing = model.experts, random_tokens(model)
+    (ffn, *_), routing = model.experts, random_tokens(model, 10)
     share = np.array([float(mean_read(routing, ffn, n)) for n in (1, 512, 4096)]) / 256
     assert share[0] == 8 / 256
     assert share[1:] == pytest.approx([0.57, 0.77], abs=0.01)
-    assert isinstance(random_tokens(load_named("qwen3.5-4b").model), Uniform)
+    assert isinstance(random_tokens(load_named("qwen3.5-4b").model, 10), Uniform)
