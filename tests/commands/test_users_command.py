@@ -9,9 +9,16 @@ from simulator.cli import main
 LLAMA = ("simulate", "llama-3-8b", "rtx-3090", "--weights", "q4_k_m")
 
 
+def run(words):
+    """The status with which the command ends."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    return ended.value.code
+
+
 def test_users_are_told_at_each_context(capsys):
     """Two contexts, two lines; more users at the shorter one."""
-    assert main([*LLAMA, "--context", "1k,8k", "--each", "30"]) == 0
+    assert run([*LLAMA, "--context", "1k,8k", "--each", "30"]) == 0
     shown = " ".join(capsys.readouterr().out.split("Users")[-1].split())
     few, many = shown.split(" at 30.0 tokens/s each at context 8,192")[0].split()[-1], shown.split()[0]
     assert int(many) > int(few) > 0
@@ -20,7 +27,7 @@ def test_users_are_told_at_each_context(capsys):
 
 def test_users_are_in_json(capsys):
     """As told in words, with both ends and what memory holds."""
-    assert main([*LLAMA, "--context", "8k", "--each", "30", "--json", "-"]) == 0
+    assert run([*LLAMA, "--context", "8k", "--each", "30", "--json", "-"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["users"]
     assert (found["weights"], found["context"], found["tokens_per_s_each"]) == ("q4_k_m", 8192, 30)
     assert found["users_low"] <= found["users"] <= found["users_high"] <= found["memory_holds"]
@@ -28,9 +35,9 @@ def test_users_are_in_json(capsys):
 
 def test_where_none_is_fast_enough_that_is_said(capsys):
     """With what one alone gets; and where none fits, that memory holds none."""
-    assert main([*LLAMA, "--each", "5000"]) == 0
+    assert run([*LLAMA, "--each", "5000"]) == 0
     assert "Users 0 at 5,000 tokens/s each" in " ".join(capsys.readouterr().out.split())
-    assert main(["simulate", "llama-3-70b", "rtx-3090", "--weights", "f16", "--each", "1"]) == 0
+    assert run(["simulate", "llama-3-70b", "rtx-3090", "--weights", "f16", "--each", "1"]) == 0
     assert "0 at 1.00 tokens/s each at context 1,024: memory holds none" in " ".join(capsys.readouterr().out.split())
 
 
@@ -47,5 +54,5 @@ def test_where_none_is_fast_enough_that_is_said(capsys):
 )
 def test_wrong_values_and_company_are_refused(given, told, capsys):
     """In a sentence, with status 2."""
-    assert main([*LLAMA, *given]) == 2
+    assert run([*LLAMA, *given]) == 2
     assert told in capsys.readouterr().err
