@@ -89,16 +89,15 @@ def command(
     texts = {"batch": batch, "context": context, "weights": weights, "cache": assumed["cache"]}
     texts |= {"runtime": assumed["runtime"], "plot": plot, "routing": assumed["routing"]}
     texts |= {"speculate": speculate, "draft": draft, "draft-weights": draft_weights}
-    texts |= {"parallel": assumed["parallel"], "storage": assumed["storage"]}
-    options.refuse_empty(texts | {"sparsity": assumed["sparsity"], "density": density, "json": json})
+    texts |= {name: assumed[name] for name in ("parallel", "storage", "sparsity")} | {"density": density, "json": json}
+    options.refuse_empty(texts)
     speculation = _speculation(speculate, draft, draft_weights, density)
     _check_each(each, speculation, density)
     wide, placement, is_fit = options.parse_coverage(interval), split_asked(assumed), is_fit_asked(assumed)
     if placement and is_fit:
         raise InputError(f"--fit auto finds what {placement.first_name} says: leave one of them out")
     picture = _picture(plot, json)
-    if plot is not None and density is not None:
-        raise InputError("--density gives a distribution for each point, which has no picture: leave --plot out")
+    _refuse_pictures(plot, density)
     batches, contexts = parse_grid(batch, context)
     contexts = contexts or [DEFAULT_CONTEXT]
     _refuse_drafts(speculation, prompt)
@@ -179,6 +178,11 @@ def _speculation(
 
     refuse_with_density(density)
     return asked_for(speculate, draft, draft_weights)
+
+
+def _refuse_pictures(plot: str | None, density: str | None) -> None:
+    if plot is not None and density is not None:
+        raise InputError("--density gives a distribution for each point, which has no picture: leave --plot out")
 
 
 def _refuse_drafts(speculation: Speculation | None, prompt: int | None) -> None:

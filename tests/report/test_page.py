@@ -1,6 +1,5 @@
 """The page of a report: whole and safe as a file, and in a browser the same numbers as the command that it shows."""
 
-import base64
 import contextlib
 import io
 import json
@@ -10,7 +9,6 @@ import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 
 from simulator.cli import main
@@ -19,7 +17,6 @@ from simulator.importers.open import load_model
 from simulator.report.grid import build_grids
 from simulator.report.measured import Measured
 from simulator.report.page import MOST_MEASURED, SHOWN_ROWS, page
-from simulator.report.page_data import as_data
 from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded
 from simulator.units import format_gib, format_number
@@ -398,15 +395,3 @@ def test_the_button_copies_the_command(opened):
     opened.wait_for_function("copied.length === 2")
     assert opened.evaluate("copied") == [command, command]
     assert opened.locator("#copy").inner_text() == "Copied"
-
-
-def test_a_mixture_on_the_parts_of_a_machine():
-    """Each format is placed by itself, and what memory holds depends on the batch: the page has it point by point."""
-    grids = build_grids(["gpt-oss-20b"], ["rtx-3060+ryzen-5600x"], batches=(1, 4), weights=("mxfp4_moe", "q8_0"))
-    data = json.loads(json.dumps(as_data(grids)))
-    for each, shown in zip(data["pairs"][0]["formats"], grids.pairs[0].formats, strict=True):
-        n_rows, _, packed = data["pool"][each["held"]]
-        memory = np.frombuffer(base64.b64decode(packed), "<f4")
-        assert each["fixed"] == 0
-        assert n_rows == 2
-        assert memory[0] == np.float32(np.asarray(shown.surfaces[0].point.memory_bytes).flat[0])
