@@ -233,11 +233,12 @@ def _picture(plot: str | None, json: str | None) -> Path | None:
     return check_path(plot, "--plot")
 
 
-def _with_own_memory(name: str, ram: float | None) -> Hardware:
+def _with_own_memory(name: str, ram: float | None) -> str | Hardware:
     """The device or machine of a name; InputError where *ram*, in GiB, is not what is soldered on."""
+    if ram is None:
+        return name  # so that a mistake in the model's name is told first
     hardware = load_hardware(name)
-    if ram is not None:
-        refuse_soldered(hardware, ram * GI, "--ram")
+    refuse_soldered(hardware, ram * GI, "--ram")
     return hardware
 
 
