@@ -92,3 +92,9 @@ def test_a_picture_of_prompts(tmp_path, capsys):
     assert "Until the first token" in answer(
         capsys, "plot", "prompt", "llama-3-8b", "--on", "rtx-4090", "--weights", "q4_k_m", "--context", "128,512"
     )
+
+
+def test_a_request_with_drafts_is_refused(refusal):
+    """The request would not have them."""
+    message = refusal("simulate", "qwen3.5-27b", "rtx-4090", "--prompt", "100", "--speculate", "ngram:3@0.5")
+    assert "ask for one of the two" in message
