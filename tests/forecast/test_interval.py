@@ -150,7 +150,7 @@ def said(runtime, *batches):
 def test_a_fitted_forecast_is_as_wide_as_the_errors_of_its_group(monkeypatch):
     """1.2 and 1.5 times either way, alone; with several sequences those of their own; unrest is added in quadrature."""
     errors = {1: (math.log(1.2), math.log(1.5)), 2: (math.log(2.0), math.log(3.0))}
-    monkeypatch.setattr(interval, "within", lambda _place, batch: Within("g", 50, 5, errors[batch]))
+    monkeypatch.setattr(interval, "within", lambda _place, batch, _of_prompt: Within("g", 50, 5, errors[batch]))
     one, wide = fitted_factors(None, np.array([1, 4]), Unrest())
     assert one == pytest.approx([1.2, 2.0])
     assert wide == pytest.approx([1.5, 3.0])
