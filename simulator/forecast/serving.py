@@ -41,13 +41,8 @@ class Served:
 NOTHING_FITS = Served(0, *[math.nan] * 4, is_full=True)
 
 
-def serve(server: Server, traffic: Traffic) -> Served:
-    """Seconds per token and to the first one, in the mean over requests; NaN where not one request fits in memory."""
-    return serve_all(server, [traffic])[0]
-
-
 def serve_all(server: Server, traffics: Sequence[Traffic]) -> list[Served]:
-    """The same of many, those with prompts of equal length at once."""
+    """Seconds per token and to the first one of each, in the mean over requests; NaN where not one request fits in memory."""
     found: dict[Traffic, Served] = {}
     alike: dict[tuple, list[Traffic]] = defaultdict(list)
     for each in dict.fromkeys(traffics):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from simulator.errors import InputError, printable
 from simulator.importers.measurements import measurement
-from simulator.importers.records import MAX_ROWS, Origin, Published, Record, Skipped, Unusable
+from simulator.importers.records import Origin, Published, Record, Skipped, Unusable
+from simulator.importers.tables import has_columns, load_table
 from simulator.importers.weights import stated_sizes
-from simulator.spec.library import is_file
-from simulator.spec.textfiles import parse_csv, read_text
 from simulator.spec.workload import MAX_CONTEXT
 
 NEEDED_COLUMNS = ("device", "runtime", "model", "weights", "prompt_tokens", "prompt_tokens_per_s")
@@ -50,16 +48,12 @@ class PromptMeasurements:
 
 def is_prompts(path: Path) -> bool:
     """Whether a file has the columns of such a table; what can be read only once is not looked into."""
-    return is_file(path) and "prompt_tokens_per_s" in read_text(path).partition("\n")[0].strip().split(",")
+    return has_columns(path, "prompt_tokens_per_s")
 
 
 def load_prompts(path: Path, with_unusable: bool = False) -> PromptMeasurements:
     """The rows of a file; InputError where it is no such table or a row holds a mistake."""
-    columns, rows = parse_csv(read_text(path), path, MAX_ROWS)
-    missing = [name for name in NEEDED_COLUMNS if name not in columns]
-    if missing:
-        raise InputError(f"{path}: the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there, too")
-    records = [_record(path, line, row) for line, row in rows]
+    records = [_of_prompt(record) for record in load_table(path, NEEDED_COLUMNS)]
     sizes = stated_sizes(records)
     published: list[PromptPublished] = []
     skipped: list[Skipped] = []
@@ -76,8 +70,11 @@ def load_prompts(path: Path, with_unusable: bool = False) -> PromptMeasurements:
     return PromptMeasurements(tuple(published), tuple(skipped))
 
 
-def _record(path: Path, line: int, row: dict[str, str]) -> Record:
+def _of_prompt(record: Record) -> Record:
     """A row as one of decodes has it: of one sequence, with the prompt's rate."""
-    fields = row | {"batch": "1", "tokens_per_s": row["prompt_tokens_per_s"], "context": row.get("context") or "0"}
-    given = printable((row.get("id") or "").strip() or f"{path.name}:{line}")
-    return Record(f"{path}:{line}", given, fields, {"tokens_per_s": "prompt_tokens_per_s"})
+    told = {
+        "batch": "1",
+        "tokens_per_s": record.fields["prompt_tokens_per_s"],
+        "context": record.text("context") or "0",
+    }
+    return replace(record, fields={**record.fields, **told}, columns={"tokens_per_s": "prompt_tokens_per_s"})

@@ -10,16 +10,15 @@ from pathlib import Path
 
 from simulator.errors import InputError, printable
 from simulator.importers.open import load_named
-from simulator.importers.records import MAX_ROWS, Origin, Record, Skipped, Unusable
+from simulator.importers.records import Origin, Record, Skipped, Unusable
+from simulator.importers.tables import has_columns, load_table
 from simulator.spec.hardware import Hardware
 from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layout import Layout
-from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded, Model
 from simulator.spec.runtime import Runtime, load_runtime
 from simulator.spec.serving import LEAST_SHARE, MAX_CHUNK, MAX_STEPS, MAX_USERS, Told, Traffic
-from simulator.spec.textfiles import parse_csv, read_text
 from simulator.spec.workload import MAX_CONTEXT
 from simulator.units import MILLI
 
@@ -76,18 +75,13 @@ class ServingMeasurements:
 
 def is_serving(path: Path) -> bool:
     """Whether a file has the columns of such a table; what can be read only once is not looked into."""
-    return is_file(path) and {"concurrency", "tpot_ms"} <= set(read_text(path).partition("\n")[0].strip().split(","))
+    return has_columns(path, "concurrency", "tpot_ms")
 
 
 def load_serving(path: Path) -> ServingMeasurements:
     """The rows of a file; InputError where it is no such table."""
-    columns, rows = parse_csv(read_text(path), path, MAX_ROWS)
-    missing = [name for name in NEEDED_COLUMNS if name not in columns]
-    if missing:
-        raise InputError(f"{path}: the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there, too")
     published, skipped = [], []
-    for line, row in rows:
-        record = Record(f"{path}:{line}", printable((row.get("id") or "").strip() or f"{path.name}:{line}"), row)
+    for record in load_table(path, NEEDED_COLUMNS):
         try:
             published.append(_served(record))
         except Unusable as reason:

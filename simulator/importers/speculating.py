@@ -9,15 +9,14 @@ from typing import Any
 
 from simulator.errors import InputError, printable
 from simulator.importers.open import load_named
-from simulator.importers.records import MAX_ROWS, Origin, Record, Skipped, Unusable
+from simulator.importers.records import Origin, Record, Skipped, Unusable
+from simulator.importers.tables import has_columns, load_table
 from simulator.spec.hardware import Hardware
-from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded
 from simulator.spec.names import MAX_DEVICES
 from simulator.spec.runtime import Runtime, load_runtime
 from simulator.spec.speculation import DRAFT, MAX_DRAFTED, MTP, NGRAM, Speculation, acceptance_of_length
-from simulator.spec.textfiles import parse_csv, read_text
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
 
 NEEDED_COLUMNS = ("device", "runtime", "model", "weights", "method", "drafted", "plain_tokens_per_s", "tokens_per_s")
@@ -53,19 +52,13 @@ class SpeculationMeasurements:
 
 def is_speculation(path: Path) -> bool:
     """Whether a file has the columns of such a table; what can be read only once is not looked into."""
-    columns = {"drafted", "plain_tokens_per_s"}
-    return is_file(path) and columns <= set(read_text(path).partition("\n")[0].strip().split(","))
+    return has_columns(path, "drafted", "plain_tokens_per_s")
 
 
 def load_speculation(path: Path) -> SpeculationMeasurements:
     """The rows of a file; InputError where it is no such table."""
-    columns, rows = parse_csv(read_text(path), path, MAX_ROWS)
-    missing = [name for name in NEEDED_COLUMNS if name not in columns]
-    if missing:
-        raise InputError(f"{path}: the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there, too")
     published, skipped = [], []
-    for line, row in rows:
-        record = Record(f"{path}:{line}", printable((row.get("id") or "").strip() or f"{path.name}:{line}"), row)
+    for record in load_table(path, NEEDED_COLUMNS):
         try:
             published.append(_published(record))
         except Unusable as reason:

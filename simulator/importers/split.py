@@ -11,16 +11,15 @@ from simulator.errors import InputError, printable
 from simulator.importers.dialects import meant
 from simulator.importers.in_ram import Split, by_fit
 from simulator.importers.open import load_named
-from simulator.importers.records import MAX_ROWS, Origin, Record, Skipped, Unusable
+from simulator.importers.records import Origin, Record, Skipped, Unusable
 from simulator.importers.sizes import CLOSE, Choice, parse, suits, with_formats
+from simulator.importers.tables import has_columns, load_table
 from simulator.spec.hardware import Hardware
-from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded, Model, weight_bytes
 from simulator.spec.quant import FORMATS, bits_per_weight
 from simulator.spec.recipes import RECIPES
 from simulator.spec.runtime import Runtime, load_runtime
-from simulator.spec.textfiles import parse_csv, read_text
 from simulator.spec.workload import MAX_CONTEXT
 from simulator.units import GI
 
@@ -81,19 +80,13 @@ class SplitMeasurements:
 
 def is_split(path: Path) -> bool:
     """Whether a file has the columns of such a table; what can be read only once is not looked into."""
-    columns = set(read_text(path).partition("\n")[0].strip().split(",")) if is_file(path) else set()
-    return {"gpu_layers", "layers_with_experts_in_ram"} <= columns
+    return has_columns(path, "gpu_layers", "layers_with_experts_in_ram")
 
 
 def load_split(path: Path) -> SplitMeasurements:
     """The rows of a file; InputError where it is no such table."""
-    columns, rows = parse_csv(read_text(path), path, MAX_ROWS)
-    missing = [name for name in NEEDED_COLUMNS if name not in columns]
-    if missing:
-        raise InputError(f"{path}: the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there, too")
     published, skipped = [], []
-    for line, row in rows:
-        record = Record(f"{path}:{line}", printable((row.get("id") or "").strip() or f"{path.name}:{line}"), row)
+    for record in load_table(path, NEEDED_COLUMNS):
         try:
             published.append(_published(record))
         except Unusable as reason:

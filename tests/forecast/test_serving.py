@@ -7,7 +7,7 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.forecast.server_steps import Server
-from simulator.forecast.serving import lengths, serve, serve_all
+from simulator.forecast.serving import lengths, serve_all
 from simulator.importers.open import load_model
 from simulator.spec.figure import Figure
 from simulator.spec.layout import Layout
@@ -19,6 +19,11 @@ from simulator.spec.serving import Serving, Told, Traffic
 from simulator.spec.workload import Workload
 
 PLAIN = Serving(chunk_tokens=8192)  # takes nothing beside operations
+
+
+def serve(server, traffic):
+    """One traffic by itself."""
+    return serve_all(server, [traffic])[0]
 
 
 def server(
