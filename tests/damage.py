@@ -28,7 +28,7 @@ def refused(path, **options) -> str:
     try:
         with pytest.raises(InputError) as raised:
             Engine(path, **({"threads": 1, "context": 8} | options))
-        assert tracemalloc.get_traced_memory()[1] < 2**19
+        assert tracemalloc.get_traced_memory()[1] < 2**20  # reading the header takes half of it
     finally:
         tracemalloc.stop()
     message = str(raised.value)
