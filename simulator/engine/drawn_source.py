@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.engine.formats import LAYOUTS
+from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.tensors import Stored, stored_tensors
 from simulator.spec.model import Model
 from simulator.spec.quant import FORMATS, Weights

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.engine.formats import LAYOUTS
+from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.tensors import Stored, dequantise, stored_tensors
 from simulator.errors import InputError, printable
 from simulator.importers.gguf_header import FileTensor

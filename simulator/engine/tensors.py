@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from simulator.engine.formats import LAYOUTS
+from simulator.engine.formats.table import LAYOUTS
 from simulator.errors import InputError
 from simulator.spec.model import Model
 from simulator.spec.quant import FORMATS, Weights

@@ -12,7 +12,7 @@ from simulator.engine import pack
 from simulator.engine.column_matrix import ColumnMatrix, pack_columns
 from simulator.engine.cpu import Path
 from simulator.engine.file_source import FileSource
-from simulator.engine.formats import LAYOUTS
+from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.layout import Layout
 from simulator.engine.memory import Pool, check_room, whole_lines
 from simulator.engine.team import Entry, Tape, Team

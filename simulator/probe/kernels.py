@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.engine.cpu import Path
-from simulator.engine.formats import LAYOUTS
+from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.kernels.matrices import M_EXPERT_BYTES, M_WEIGHTS
 from simulator.engine.kernels.table import kernel, task
 from simulator.engine.layout import record_bytes

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from simulator.engine.formats import LAYOUTS
+from simulator.engine.formats.table import LAYOUTS
 from simulator.machine.host import Host
 from simulator.machine.threads import most_threads
 from simulator.probe.kernels import MATRIX_BYTES

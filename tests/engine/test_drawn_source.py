@@ -7,7 +7,7 @@ import tiny
 
 from simulator.engine import cpu
 from simulator.engine.drawn_source import DrawnSource
-from simulator.engine.formats import LAYOUTS
+from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.step import Engine
 from simulator.engine.weights import load
 from simulator.errors import InputError

@@ -10,7 +10,7 @@ from blocks import draw_inputs, draw_rows, odd_rows, rounded, values_of
 from products import BEST, GUARD, PATHS, multiply, packed
 
 from simulator.engine import cpu, pack
-from simulator.engine.formats import LAYOUTS
+from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.team import Team
 
 KINDS = ("f32", "bf16", "q8_0", "q4_0")  # a format of each kind: compiling the others for every path takes minutes

@@ -3,7 +3,7 @@
 import pytest
 from readings import HOSTS, PI5, SERVER, readings_of
 
-from simulator.engine.formats import LAYOUTS
+from simulator.engine.formats.table import LAYOUTS
 from simulator.machine.host import Cache, Host
 from simulator.probe.plan import QUICK_SECONDS, SECONDS, kernel_threads, make_plan, room_for
 from simulator.units import GI, KI, MI

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simulator.engine import cpu
-from simulator.engine.formats import LAYOUTS
+from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.kernels.arithmetic import quantise
 from simulator.engine.memory import aligned
 from simulator.engine.team import Team

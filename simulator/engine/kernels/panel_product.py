@@ -7,7 +7,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from simulator.engine.cpu import Path, has_short_runs, path_of
-from simulator.engine.formats import LAYOUTS
+from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.layout import QUANTISED_BLOCK, Layout
 from simulator.engine.panel import Panel
 from simulator.engine.simd import F32, I64, Emitter
