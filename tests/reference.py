@@ -6,7 +6,7 @@ import naive
 import numpy as np
 import tiny
 
-from simulator.engine.recipe import ARCHITECTURES
+from simulator.engine.recipes.table import ARCHITECTURES
 from simulator.engine.step import Engine
 
 # Errors are the largest of any logit, relative to the standard deviation of all. Float32 leaves 2e-6.

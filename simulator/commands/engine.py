@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.engine import cpu
 from simulator.engine.formats.table import LAYOUTS
-from simulator.engine.recipe import ARCHITECTURES
+from simulator.engine.recipes.table import ARCHITECTURES
 from simulator.engine.team import cores
 
 

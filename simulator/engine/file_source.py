@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from simulator.engine.formats.table import LAYOUTS
+from simulator.engine.recipes.recipe import Recipe
 from simulator.engine.tensors import Stored, dequantise, stored_tensors
 from simulator.errors import InputError, printable
 from simulator.importers.gguf_header import FileTensor
@@ -105,20 +106,19 @@ def _converted(raw: np.ndarray, name: str, wanted: str) -> np.ndarray:
     return quantize(dequantise(raw, name), GGMLQuantizationType[wanted.upper()]).view(np.uint8)
 
 
-def check_vectors(source: FileSource, model: Model, n_pairs: int) -> None:
-    """InputError if a vector is missing, has not the length of what it meets, or is one that the engine would not use.
-
-    *n_pairs*: pairs of a head's dimensions that turn, each with a factor where the file has a table of them.
-    """
-    wanted = {(t.layer, t.role): t for t in stored_tensors(model, uniform(FORMATS["f32"])) if t.is_vector}
+def check_vectors(source: FileSource, model: Model, recipe: Recipe) -> None:
+    """InputError if a vector is missing, has not the length of what it meets, or is one that the engine would not use."""
+    tensors = stored_tensors(model, uniform(FORMATS["f32"]), recipe.norms)
+    wanted = {(t.layer, t.role): t for t in tensors if t.is_vector}
+    tables = dict(recipe.table_lengths(model))
     found = {(t.layer, t.role): t for t in source.tensors if t.is_vector}
     for key, tensor in found.items():
-        is_table = key == (-1, "rope_freqs")
+        is_table = key[0] < 0 and key[1] in tables
         if not is_table and key not in wanted:
             raise InputError(
                 f"{source.name}: the engine would not use the vector {printable(tensor.place)}, so it stops here"
             )
-        length = n_pairs if is_table else wanted[key].columns
+        length = tables[key[1]] if is_table else wanted[key].columns
         if tensor.columns != length:
             raise InputError(
                 f"{source.name}: vector {printable(tensor.place)} has {tensor.columns:,} elements, {length:,} are needed"

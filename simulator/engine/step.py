@@ -11,23 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from simulator.engine import cpu
-from simulator.engine.drawn_source import DrawnSource
-from simulator.engine.file_source import FileSource, check_vectors
+from simulator.engine.assembly.tape import Assembly
 from simulator.engine.network import COMPONENTS, Limits, Network
-from simulator.engine.recipe import Recipe, check_runs, recipe_of_file
+from simulator.engine.opened import check_kinds, open_source
 from simulator.engine.routing import Routing
-from simulator.engine.tape import step_tape
 from simulator.engine.team import Tape, Team, idle_tape
-from simulator.engine.tensors import Source
 from simulator.engine.weights import Loaded, Progress, load
 from simulator.errors import InputError
-from simulator.importers.gguf import load_gguf
-from simulator.importers.gguf_header import read_header
-from simulator.importers.open import load_model
 from simulator.machine.threads import threads_here
-from simulator.spec.arguments import expect, expect_method, expect_path, integers, whole
+from simulator.spec.arguments import expect_method, integers, whole
 from simulator.spec.layers.ffn import Experts
-from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Model
 from simulator.spec.quant import Weights
 from simulator.spec.sparsity import Sparsity, parse_sparsity
@@ -121,15 +114,14 @@ class Engine:
         team: Team | None = None,
     ):
         texts = {"cache": cache, "convert": convert, "path": path}
-        _check_kinds(model, weights, texts, sparsity, progress, team)
+        check_kinds(model, weights, texts, sparsity, progress, team)
         context = context if context is None else whole("context", context, 1, MAX_CONTEXT)
         batch, seed = whole("batch", batch, 1, MAX_BATCH), whole("seed", seed, 0, MAX_SEED)
         if cache not in ("f16", "f32"):
             raise InputError(f"cache format {cache!r} is not one of the engine's: f16 or f32")
         self.cpu = cpu.choose(path)
         self.n_threads = team.n_threads if team else threads_here(threads)
-        self.model, self.recipe, self.source = _open(model, weights, seed, convert)
-        check_runs(self.model.name, self.model)
+        self.model, self.recipe, self.source = open_source(model, weights, seed, convert)
         longest = self.model.max_context or DEFAULT_CONTEXT
         self.context = context or min(longest, DEFAULT_CONTEXT)
         zeros = parse_sparsity(sparsity) if isinstance(sparsity, str) else sparsity
@@ -145,7 +137,8 @@ class Engine:
             self.network = Network(
                 self.model, self.recipe, self.loaded, limits, self.n_threads, cache, is_sparse=zeros is not None
             )
-            self.tape = step_tape(self.network, self.cpu.name, zeros)
+            self.assembly = Assembly(self.network, self.cpu.name, zeros)
+            self.tape = self.assembly.tape
         except BaseException:
             self.close()
             raise
@@ -190,7 +183,7 @@ class Engine:
             expect_method("clock", clock, ("__call__",), "a function that tells the seconds, or None")
         positions = self._positions(sequences)
         network, n = self.network, len(tokens)
-        network.place(sequences, positions)
+        self.assembly.place(sequences, positions)
         network.buffers["x"][:n] = self._embedding.rows_of(tokens)
         if self.recipe.embedding_scale != 1.0:
             network.buffers["x"][:n] *= np.float32(self.recipe.embedding_scale)
@@ -224,9 +217,7 @@ class Engine:
 
     def fill_cache(self) -> None:
         """Puts something into every slot of the cache, so that memory stands behind it: for timing at a depth."""
-        for index in range(len(self.model.stack)):
-            for name in ("keys", "values"):
-                self.network.buffers[f"{name}_{index}"].view(np.uint8)[:] = 0x2C  # as half and as float small numbers
+        self.assembly.fill()
 
     # ---- parts of a step ----
 
@@ -317,44 +308,6 @@ def _check_routing(chosen: np.ndarray, n: int, ffn: Experts) -> None:
         raise InputError(f"routing: a token has an expert twice, {ffn.n_active} different ones are needed")
 
 
-def _check_kinds(
-    model: object, weights: object, texts: dict[str, object], sparsity: object, progress: object, team: object
-) -> None:
-    expect_path("model", model, (Model,), "a name, a path or a Model")
-    expect("weights", weights, (str, Weights), "the name of a format or mix, or a Weights")
-    for name, text in texts.items():
-        expect(name, text, (str, type(None)), "a text")
-    expect("sparsity", sparsity, (str, Sparsity, type(None)), "a text, a Sparsity or None")
-    expect("team", team, (Team, type(None)), "a Team or None")
-    if progress is not None:
-        expect_method("progress", progress, ("__call__",), "a function of two numbers, or None")
-
-
 def _by_column(zeros: Sparsity | None) -> Callable[[str], bool]:
     """Which roles have zero inputs to skip."""
     return lambda role: bool(zeros and zeros.zeros(role))
-
-
-def _open(
-    given: str | Path | Model, weights: str | Weights, seed: int, convert: str | None
-) -> tuple[Model, Recipe, Source]:
-    """The model, its arithmetic, and where its weights come from."""
-    if isinstance(given, Model):
-        return given, Recipe(rope_base_window=10_000.0), _drawn(given, weights, seed)
-    found = load_model(given)
-    if found.path is None:
-        return found.model, Recipe(rope_base_window=10_000.0), _drawn(found.model, weights, seed)
-    header = read_header(found.path)
-    missing = [note for note in header.notes if "not to run" in note]
-    if missing:
-        raise InputError(f"{found.path}: {missing[0]}; fetch the rest of it")
-    model = load_gguf(found.path).model
-    recipe = recipe_of_file(str(found.path), header.keys, model)
-    source = FileSource(found.path, header.tensors, convert)
-    check_runs(model.name, model)
-    check_vectors(source, model, (recipe.rotated or model.stack[0].attention.head_dim) // 2)
-    return model, recipe, source
-
-
-def _drawn(model: Model, weights: str | Weights, seed: int) -> Source:
-    return DrawnSource(model, parse_weights(weights) if isinstance(weights, str) else weights, seed)

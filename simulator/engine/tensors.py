@@ -9,16 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from simulator.engine.formats.table import LAYOUTS
+from simulator.engine.recipes.recipe import NORMS
 from simulator.errors import InputError
 from simulator.spec.model import Model
 from simulator.spec.quant import FORMATS, Weights
-
-_FILE_NAMES = {
-    "norm_0": "attn_norm",
-    "norm_1": "ffn_norm",
-    "norm_2": "post_attention_norm",
-    "norm_3": "post_ffw_norm",
-}
 
 
 @dataclass(frozen=True)
@@ -57,13 +51,17 @@ class Source(Protocol):
         """Lets go of the memory that reading took."""
 
 
-def stored_tensors(model: Model, weights: Weights) -> Iterator[Stored]:
-    """The tensors of a model as a file has them; InputError if the engine has no kernel for one's format."""
+def stored_tensors(model: Model, weights: Weights, norms: tuple[str, ...] = NORMS) -> Iterator[Stored]:
+    """The tensors of a model as a file has them; InputError if the engine has no kernel for one's format.
+
+    *norms*: what the file calls the norms of a layer, in the model's order.
+    """
+    names = {f"norm_{number}": name for number, name in enumerate(norms)}
     for layer, indices, tensors in model.shapes:
         for index in indices:
             for tensor in tensors:
                 fmt = weights.choose(model.slot(index, layer, tensor)).name
-                role = _FILE_NAMES.get(tensor.role, tensor.role) if layer else tensor.role
+                role = names.get(tensor.role, tensor.role) if layer else tensor.role
                 where = index if layer else -1
                 if tensor.is_vector:
                     fmt = "f32"

@@ -31,7 +31,7 @@ class Tiny:
         """Seconds of all kernels of a step, without what it takes to begin."""
         engine, tokens, runs = self._engine, np.arange(n_tokens), []
         for _ in range(_TINY_RUNS):
-            engine.network.place(tokens, np.full(n_tokens, DEPTH))
+            engine.assembly.place(tokens, np.full(n_tokens, DEPTH))
             runs.append(self._timed(engine.tape) - self._timed(self._idle))
         return max(1e-9, statistics.median(runs))
 

@@ -15,7 +15,7 @@ from reference import SUPPORTED, WIDE
 from simulator.engine import cpu
 from simulator.engine.drawn_source import DrawnSource
 from simulator.engine.file_source import FileSource
-from simulator.engine.recipe import check_runs
+from simulator.engine.recipes.supported import check_runs
 from simulator.engine.step import Engine
 from simulator.engine.weights import load
 from simulator.errors import InputError
@@ -175,7 +175,7 @@ def test_keys_are_read_in_panels_and_values_to_the_token(tmp_path, cache, size):
     """
     path = tiny.write(tmp_path / "m.gguf", "llama", "f32")
     with Engine(path, threads=2, batch=3, context=300, cache=cache) as engine:
-        assert engine.network.cache_bytes == 3 * 2 * 2 * 304 * (16 + 16) * size
+        assert engine.assembly.kept_bytes == 3 * 2 * 2 * 304 * (16 + 16) * size
         for depth in (0, 1, 15, 16, 17, 255, 256, 299):
             engine.pretend(depth)
             panels = -(-(depth + 1) // 16)
@@ -197,7 +197,7 @@ def test_a_window_caps_what_is_read(tmp_path):
     """6 layers of one head 32 wide: five keep 4 tokens and 15 of a prompt in 32 slots, which is what they read when full."""
     path = tiny.write(tmp_path / "m.gguf", "gemma3", "f32", n_layers=6)
     with Engine(path, threads=2, context=200, cache="f32") as engine:
-        assert engine.network.cache_bytes == (5 * 32 + 208) * 2 * 32 * 4
+        assert engine.assembly.kept_bytes == (5 * 32 + 208) * 2 * 32 * 4
         for depth in (3, 20, 31, 32, 150):
             engine.pretend(depth)
             seen, keys = depth + 1, -(-(depth + 1) // 16) * 16

@@ -8,7 +8,7 @@ import tiny
 from reference import CLOSE, FLIPPED, SUPPORTED, WIDE, differing_experts, errors
 
 from simulator.engine import cpu
-from simulator.engine.recipe import ARCHITECTURES
+from simulator.engine.recipes.table import ARCHITECTURES
 
 QUANTISED = [fmt for fmt in tiny.FORMATS if fmt not in ("f32", "f16", "bf16")]
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from simulator.engine.recipe import ARCHITECTURES, Recipe, check_runs, recipe_of_file
+from simulator.engine.recipes.recipe import LayerRecipe, Recipe, Rotation, RouterRecipe
+from simulator.engine.recipes.supported import check_runs
+from simulator.engine.recipes.table import ARCHITECTURES, recipe_of_file
 from simulator.errors import InputError
 from simulator.importers.open import load_model
 from simulator.spec.model import Model
@@ -27,33 +29,39 @@ def recipe(architecture, model=None, **keys):
 # ---- keys ----
 
 # What a file that says nothing gets: its architecture's own ways.
-LLAMA = Recipe(epsilon=1e-5, halves=False)
-NEOX = Recipe(epsilon=1e-5, halves=True)
+LLAMA = Recipe((LayerRecipe(Rotation(halves=False)),), epsilon=1e-5)
+NEOX = Recipe((LayerRecipe(),), epsilon=1e-5)
+
+
+def rotation(*given, **keys) -> Rotation:
+    """How the first layer turns."""
+    return recipe(*given, **keys).layers[0].rotation
 
 
 @pytest.mark.parametrize(
-    ("architecture", "expected"),
+    ("architecture", "halves", "renormalise", "expected"),
     [
-        ("llama", {"halves": False, "renormalise": True}),
-        ("deepseek", {"halves": False, "renormalise": False}),
-        ("qwen2", {"halves": True, "renormalise": True}),
-        ("qwen3", {"halves": True, "renormalise": True}),
-        ("qwen2moe", {"halves": True, "renormalise": False}),
-        ("qwen3moe", {"halves": True, "renormalise": True}),
-        ("olmoe", {"halves": True, "renormalise": False}),
-        ("gemma", {"halves": True, "gelu": True, "embedding_scale": 8.0}),
-        ("gemma3", {"halves": True, "gelu": True, "embedding_scale": 8.0, "rope_base_window": 10_000.0}),
+        ("llama", False, True, {}),
+        ("deepseek", False, False, {}),
+        ("qwen2", True, True, {}),
+        ("qwen3", True, True, {}),
+        ("qwen2moe", True, False, {}),
+        ("qwen3moe", True, True, {}),
+        ("olmoe", True, False, {}),
+        ("gemma", True, True, {"embedding_scale": 8.0, "activation": "gelu"}),
+        ("gemma3", True, True, {"embedding_scale": 8.0, "activation": "gelu"}),
     ],
 )
-def test_each_architecture_has_its_own_ways(architecture, expected):
+def test_each_architecture_has_its_own_ways(architecture, halves, renormalise, expected):
     """Pairs side by side or a half apart, gelu or silu, shares renormalised or not, embeddings times the root of 64."""
-    assert recipe(architecture) == Recipe(epsilon=1e-5, **expected)
+    layers = (LayerRecipe(Rotation(halves=halves)),)
+    assert recipe(architecture) == Recipe(layers, epsilon=1e-5, router=RouterRecipe(renormalise), **expected)
 
 
 def test_all_architectures_are_listed_here():
     """The table above has every one of them."""
     listed = test_each_architecture_has_its_own_ways.pytestmark[0].args[1]
-    assert sorted(ARCHITECTURES) == sorted(architecture for architecture, _ in listed)
+    assert sorted(ARCHITECTURES) == sorted(architecture for architecture, *_ in listed)
 
 
 def test_numbers_come_from_the_keys():
@@ -65,30 +73,32 @@ def test_numbers_come_from_the_keys():
         rope__dimension_count=8,
         expert_weights_scale=2.5,
     )
-    assert found == Recipe(1e-6, 500_000.0, rotated=8, halves=False, renormalise=False, expert_scale=2.5)
+    turning = Rotation(500_000.0, rotated=8, halves=False)
+    assert found == Recipe((LayerRecipe(turning),), epsilon=1e-6, router=RouterRecipe(False, 2.5))
 
 
 def test_windows_turn_with_a_base_of_their_own():
     """Gemma 3: 10,000 in layers with a window, unless the file says otherwise; others have one base for all."""
-    assert recipe("gemma3", rope__freq_base=1e6).rope_base_window == 10_000
-    assert recipe("gemma3", rope__freq_base=1e6, rope__freq_base_swa=5e4).rope_base_window == 50_000
-    assert recipe("gemma3", rope__freq_base=1e6).rope_base == 1e6
-    assert recipe("qwen3", rope__freq_base=1e6).rope_base_window is None
+    near = model_of({"attention": ATTENTION | {"window": 4}})
+    assert rotation("gemma3", near, rope__freq_base=1e6) == Rotation(10_000.0, table="")
+    assert rotation("gemma3", near, rope__freq_base=1e6, rope__freq_base_swa=5e4).base == 50_000
+    assert rotation("gemma3", rope__freq_base=1e6).base == 1e6
+    assert rotation("qwen3", near, rope__freq_base=1e6, rope__freq_base_swa=5e4).base == 1e6
 
 
 def test_linear_scaling_divides_positions():
     """By its factor; with the kind "none" by nothing, and a factor of 0 is none."""
-    assert recipe("llama", rope__scaling__type="linear", rope__scaling__factor=8.0).rope_factor == 8
-    assert recipe("llama", rope__scaling__type="linear").rope_factor == 1
-    assert recipe("llama", rope__scaling__type="linear", rope__scaling__factor=0.0).rope_factor == 1
-    assert recipe("llama", rope__scaling__type="none", rope__scaling__factor=8.0).rope_factor == 1
-    assert recipe("llama").rope_factor == 1
+    assert rotation("llama", rope__scaling__type="linear", rope__scaling__factor=8.0).factor == 8
+    assert rotation("llama", rope__scaling__type="linear").factor == 1
+    assert rotation("llama", rope__scaling__type="linear", rope__scaling__factor=0.0).factor == 1
+    assert rotation("llama", rope__scaling__type="none", rope__scaling__factor=8.0).factor == 1
+    assert rotation("llama").factor == 1
 
 
 def test_a_factor_without_a_kind_is_linear():
     """As llama.cpp reads it; files of 2023 call it rope.scale_linear, and say no kind."""
-    assert recipe("llama", rope__scaling__factor=8.0).rope_factor == 8
-    assert recipe("llama", rope__scale_linear=4.0).rope_factor == 4
+    assert rotation("llama", rope__scaling__factor=8.0).factor == 8
+    assert rotation("llama", rope__scale_linear=4.0).factor == 4
 
 
 @pytest.mark.parametrize("turned", [17, 15, 100_000])
@@ -102,29 +112,29 @@ def test_no_more_of_a_head_turns_than_there_is(turned):
 def test_a_base_is_more_than_0(key):
     """Angles are its powers, with negative exponents."""
     with pytest.raises(InputError, match=f"gemma3.rope.{key} is 0"):
-        recipe("gemma3", **{f"rope__{key}": 0.0})
+        recipe("gemma3", model_of({"attention": ATTENTION | {"window": 4}}), **{f"rope__{key}": 0.0})
 
 
 @pytest.mark.parametrize(("key", "expected"), [(True, True), (False, False), (None, False)])
 def test_a_file_may_say_whether_shares_are_renormalised(key, expected):
     """Qwen2-MoE keeps them as they are, unless its file says so."""
     keys = {} if key is None else {"expert_weights_norm": key}
-    assert recipe("qwen2moe", **keys).renormalise is expected
+    assert recipe("qwen2moe", **keys).router.renormalise is expected
 
 
 def test_an_experts_scale_of_0_is_none():
     """Converters write 0 where a model has no such number."""
-    assert recipe("deepseek", expert_weights_scale=0.0).expert_scale == 1
-    assert recipe("deepseek").expert_scale == 1
+    assert recipe("deepseek", expert_weights_scale=0.0).router.scale == 1
+    assert recipe("deepseek").router.scale == 1
 
 
 def test_gemma_of_27_billion_scales_by_its_width():
     """Known by its 62 layers: 32 heads of 128, queries times (5376 / 32) ** -0.5; all others by their heads' width."""
     heads = {"attention": ATTENTION | {"n_heads": 32, "n_kv_heads": 16, "head_dim": 128}}
     large = model_of(heads, n_layers=62, d_model=5376)
-    assert recipe("gemma3", large).attention_scale == pytest.approx(168**-0.5)
-    assert recipe("gemma3", model_of(heads, n_layers=48)).attention_scale is None
-    assert recipe("qwen3", large).attention_scale is None
+    assert recipe("gemma3", large).layers[0].attention_scale == pytest.approx(168**-0.5)
+    assert recipe("gemma3", model_of(heads, n_layers=48)).layers[0].attention_scale is None
+    assert recipe("qwen3", large).layers[0].attention_scale is None
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from reference import CLOSE, SEQUENCES, decode_together, errors
 
 from simulator.engine import step
+from simulator.engine.assembly.attention import GroupedAttention
 from simulator.engine.team import Team
 from simulator.errors import InputError
 
@@ -67,7 +68,7 @@ def test_a_window_slides_over_its_ring(case, n_together):
     tokens = [(5 * at * at + at) % 64 for at in range(50)]
     small = case("gemma3", sequences=[tokens], n_layers=6)
     with small.engine() as engine:
-        assert engine.network.layer_angles[0].capacity == 32
+        assert engine.assembly.kinds[GroupedAttention].layer_angles[0].capacity == 32
         out = [engine.prompt(tokens[at : at + n_together]).logits for at in range(0, 50, n_together)]
     assert errors(np.concatenate(out), small.reference()).max() < CLOSE
 

@@ -1,0 +1,169 @@
+"""Attention of queries in groups: projections, the cache of keys and values, and what each layer reads of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.engine.assembly.kind import Kind
+from simulator.engine.assembly.parts import Parts, Phase, bits
+from simulator.engine.column_matrix import ColumnMatrix
+from simulator.engine.kernels.attention import CHUNK
+from simulator.engine.kernels.table import kernel, task
+from simulator.engine.layout import QUANTISED_BLOCK, record_bytes
+from simulator.engine.memory import whole_lines
+from simulator.engine.network import Network
+from simulator.engine.simd import LANES
+from simulator.engine.team import Entry
+from simulator.engine.weights import Matrix
+from simulator.errors import InputError
+from simulator.spec.layers.attention import GroupedQuery
+
+
+@dataclass(frozen=True)
+class Angles:
+    """How some layers turn their heads, and how many slots of the cache they keep."""
+
+    frequencies: tuple[float, ...]  # radians a position, of each pair
+    capacity: int  # slots of a sequence
+    window: int  # tokens seen; 0 is all
+
+
+class GroupedAttention(Kind):
+    """Layers with a cache of keys and values."""
+
+    def __init__(self, network: Network, layers: list[int]):
+        super().__init__(network, layers)
+        self._attention = {index: network.model.stack[index].attention for index in layers}
+        self.layer_angles = {index: self._angles_of(index) for index in layers}
+        self.angles = list(dict.fromkeys(self.layer_angles.values()))
+
+    def _angles_of(self, index: int) -> Angles:
+        attention, limits = self._attention[index], self.network.limits
+        rotation, window = self.network.recipe.layers[index].rotation, attention.window or 0
+        table = self.network.loaded.vectors.get((-1, rotation.table)) if rotation and rotation.table else None
+        frequencies = tuple(rotation.frequencies(attention.head_dim, table).tolist()) if rotation else ()
+        # A window's slots are reused in turn; a step of several tokens of one sequence needs all of theirs at once.
+        slots = min(limits.context, window + limits.rows - 1) if window else limits.context
+        return Angles(frequencies, -(-slots // LANES) * LANES, window)
+
+    # ---- memory ----
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that the cache has room for."""
+        values = sum(
+            self.layer_angles[index].capacity * a.n_kv_heads * (a.head_dim + value_width(a))
+            for index, a in self._attention.items()
+        )
+        return self.network.limits.sequences * values * (2 if self.network.cache == "f16" else 4)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Scores and results of a group of queries, or a head while it turns."""
+        attentions = self._attention.values()
+        group = max(a.queries_per_kv for a in attentions)
+        return max(8 * group + 64 + 64 * group + 4 * group * CHUNK, 4 * max(a.head_dim for a in attentions))
+
+    def allocate(self) -> None:
+        """Projections, angles, parts of results, and the cache."""
+        network, rows, new = self.network, self.network.limits.rows, self.network.buffers.new
+        attentions = self._attention.values()
+        queries = max(a.n_heads * max(a.head_dim, value_width(a)) for a in attentions)
+        network.activations("q", rows, queries)
+        new("turned", (rows, queries))
+        new("k", (rows, max(a.n_kv_heads * a.head_dim for a in attentions)))
+        new("v", (rows, max(a.n_kv_heads * value_width(a) for a in attentions)))
+        for number, angles in enumerate(self.angles):
+            half = len(angles.frequencies)
+            new(f"cos_{number}", (rows, half))
+            new(f"sin_{number}", (rows, half))
+            new(f"chunks_{number}", (8,), np.int64)
+        chunks = max(-(-angles.capacity // CHUNK) for angles in self.angles)
+        stride = whole_lines(8 + 4 * max(value_width(a) for a in attentions))
+        new("partial", (rows * max(a.n_heads for a in attentions) * chunks, stride), np.uint8)
+        kind = np.uint16 if network.cache == "f16" else np.float32
+        for index, a in self._attention.items():
+            slots = a.n_kv_heads * self.layer_angles[index].capacity
+            new(f"keys_{index}", (network.limits.sequences, slots * a.head_dim), kind)
+            new(f"values_{index}", (network.limits.sequences, slots * value_width(a)), kind)
+
+    def fill(self) -> None:
+        """Small numbers in every slot, as half and as float."""
+        for index in self.layers:
+            for name in ("keys", "values"):
+                self.network.buffers[f"{name}_{index}"].view(np.uint8)[:] = 0x2C
+
+    def place(self, sequences: np.ndarray, positions: np.ndarray) -> None:  # noqa: ARG002
+        """Angles of each token, and how many runs of slots there are to attend to."""
+        n, buffers = len(positions), self.network.buffers
+        longest = int(positions.max()) + 1
+        for number, angles in enumerate(self.angles):
+            turn = np.outer(positions, angles.frequencies)
+            buffers[f"cos_{number}"][:n], buffers[f"sin_{number}"][:n] = np.cos(turn), np.sin(turn)
+            buffers[f"chunks_{number}"][0] = -(-min(longest, angles.capacity) // CHUNK)
+
+    # ---- phases ----
+
+    def phases(self, parts: Parts, index: int) -> Iterator[Phase]:
+        """From the norm before it to what is still to be added to the residual stream."""
+        roles = ("attn_q", "attn_k", "attn_v")
+        projections = dict(zip(roles, parts.matrices(index, *roles), strict=True))
+        yield [parts.prepare(parts.vector(index, "attn_norm"))]
+        yield from parts.select("h", projections)
+        yield [
+            parts.multiply(matrix, "h", role[-1], "attention", bias=parts.vector(index, f"{role}.bias"))
+            for role, matrix in projections.items()
+        ]
+        (out,) = parts.matrices(index, "attn_output")
+        shared = self._fields(parts, index, out)
+        yield [Entry(kernel("store", self.network.cache), task("A", **shared), "store")]
+        claims = task("A", **shared, claimed=parts.claim())
+        yield [Entry(kernel("attend", self.network.cache, parts.target), claims, "cache")]
+        yield [Entry(kernel("merge"), task("A", **shared), "merge")]
+        yield from parts.select("q", {"attn_output": out})
+        yield [parts.multiply(out, "q", "y", "attention", bias=parts.vector(index, "attn_output.bias"))]
+        parts.pending = {"y": parts.buffers.at("y"), "post_norm": parts.vector(index, "post_attention_norm")}
+
+    def _fields(self, parts: Parts, index: int, out: Matrix | ColumnMatrix) -> dict[str, int]:
+        """What all kernels of attention need."""
+        at, recipe = parts.buffers.at, parts.recipe
+        own, a, angles = recipe.layers[index], self._attention[index], self.layer_angles[index]
+        wants_records = isinstance(out, Matrix) and out.layout.is_quantised
+        if wants_records and a.queries_per_kv * value_width(a) % QUANTISED_BLOCK:
+            raise InputError(f"heads of width {value_width(a)} are not run with an output matrix in {out.layout.name}")
+        number = self.angles.index(angles)
+        return {
+            **{name: at(name) for name in ("state", "positions", "newest", "sequences", "q", "k", "v", "turned")},
+            **parts.scratch(),
+            "n_heads": a.n_heads,
+            "n_kv": a.n_kv_heads,
+            "head": a.head_dim,
+            "value": value_width(a),
+            "q_norm": parts.vector(index, "attn_q_norm"),
+            "k_norm": parts.vector(index, "attn_k_norm"),
+            "norm_width": 0 if a.qk_norm == "full" else a.head_dim,
+            "epsilon": bits(recipe.epsilon),
+            "cos": at(f"cos_{number}"),
+            "sin": at(f"sin_{number}"),
+            "rotated": 2 * len(angles.frequencies),
+            "halves": bool(own.rotation and own.rotation.halves),
+            "scale": bits(own.attention_scale or a.head_dim**-0.5),
+            "keys": at(f"keys_{index}"),
+            "values": at(f"values_{index}"),
+            "capacity": angles.capacity,
+            "window": angles.window,
+            "partial": at("partial"),
+            "partial_stride": parts.buffers.stride("partial"),
+            "read": parts.counter("cache"),
+            "records": at("q_records") if wants_records else 0,
+            "record_stride": record_bytes(a.n_heads * value_width(a)),
+            "chunks": at(f"chunks_{number}"),
+        }
+
+
+def value_width(attention: GroupedQuery) -> int:
+    """Width of a head's values."""
+    return attention.v_head_dim or attention.head_dim

@@ -1,0 +1,135 @@
+"""The feed-forward half of a layer: one gated network, or those experts that a router chooses beside shared ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import zip_longest
+
+import numpy as np
+
+from simulator.engine.assembly.kind import Kind
+from simulator.engine.assembly.parts import Parts, Phase, bits
+from simulator.engine.column_matrix import ColumnMatrix
+from simulator.engine.kernels.table import kernel, task
+from simulator.engine.team import Entry
+from simulator.engine.weights import Matrix
+from simulator.errors import InputError
+from simulator.spec.layers.ffn import Experts, Gated
+
+
+def _gated_network(
+    parts: Parts,
+    matrices: tuple[Matrix | ColumnMatrix, ...],
+    roles: tuple[str, ...],
+    hidden: str,
+    output: str,
+    component: str,
+    n_active: int = 0,
+) -> Iterator[Phase]:
+    """output = down * (act(gate * h) * (up * h)), of one network or of the chosen experts."""
+    gate, up, down = matrices
+    is_sparse = [isinstance(matrix, ColumnMatrix) for matrix in matrices]
+    if is_sparse[0] != is_sparse[1] or (is_sparse[0] and not is_sparse[2]):
+        raise InputError("sparsity: the engine needs zeros in gate and up alike, and in down where those have any")
+    select = {"per_row": max(1, n_active)}
+    if is_sparse[0]:
+        yield [
+            parts.multiply(gate, "h", f"{hidden}_gate", component, n_active=n_active),
+            parts.multiply(up, "h", hidden, component, n_active=n_active),
+        ]
+        select["gate"] = parts.buffers.at(f"{hidden}_gate")
+    else:
+        yield [parts.gated(gate, up, down, hidden, component, n_active)]
+    yield from parts.select(hidden, {roles[2]: down}, **select)
+    yield [parts.multiply(down, hidden, output, component, n_active=n_active, from_slots=True)]
+
+
+class DenseFeedForward(Kind):
+    """Layers with one gated network."""
+
+    def __init__(self, network, layers):
+        super().__init__(network, layers)
+        self._ffn: list[Gated] = [network.model.stack[index].ffn for index in layers]
+
+    def allocate(self) -> None:
+        """What is between up and down."""
+        self.network.activations("hidden", self.network.limits.rows, max(32, *(ffn.d_ff for ffn in self._ffn)))
+
+    def phases(self, parts: Parts, index: int) -> Iterator[Phase]:
+        """From the norm before it to what is still to be added to the residual stream."""
+        roles = ("ffn_gate", "ffn_up", "ffn_down")
+        matrices = parts.matrices(index, *roles)
+        yield [parts.prepare(parts.vector(index, "ffn_norm"))]
+        yield from parts.select("h", dict(zip(roles[:2], matrices[:2], strict=True)))
+        yield from _gated_network(parts, matrices, roles, "hidden", "y", "ffn")
+        parts.pending = {"y": parts.buffers.at("y"), "post_norm": parts.vector(index, "post_ffw_norm")}
+
+
+class Mixture(Kind):
+    """Layers with experts."""
+
+    def __init__(self, network, layers):
+        super().__init__(network, layers)
+        self._experts: dict[int, Experts] = dict(network.expert_layers())
+
+    def allocate(self) -> None:
+        """What routers choose, and what is between up and down of the experts that they chose and of shared ones."""
+        network, new, experts = self.network, self.network.buffers.new, self._experts.values()
+        rows = network.limits.rows
+        slots, most = rows * max(ffn.n_active for ffn in experts), max(ffn.n_experts for ffn in experts)
+        network.activations("expert_hidden", slots, max(ffn.d_expert for ffn in experts))
+        network.activations("shared_hidden", rows, max(32, *(ffn.d_shared for ffn in experts)))
+        new("expert_out", (slots, network.model.d_model))
+        new("router", (rows, most))
+        new("forced", (8,), np.int64)
+        new("groups", (1 + 3 * most,), np.int64)
+        new("counts", (most,), np.int64)
+        for name in ("tokens", "slots"):
+            new(name, (slots,), np.int64)
+        new("chosen", (len(network.model.stack), slots), np.int64)
+        new("slot_weights", (slots,))
+        new("shared_scale", (rows,))
+
+    def phases(self, parts: Parts, index: int) -> Iterator[Phase]:
+        """From the norm before it to what is still to be added to the residual stream."""
+        ffn, at = self._experts[index], parts.buffers.at
+        (router,) = parts.matrices(index, "ffn_gate_inp")
+        routed = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
+        shared = ("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp") if ffn.d_shared else ()
+        experts, extra = parts.matrices(index, *routed), parts.matrices(index, *shared)
+        yield [parts.prepare(parts.vector(index, "ffn_norm"))]
+        yield [parts.multiply(router, "h", "router", "router")]
+        yield [self._route(parts, index, ffn)]
+        yield from parts.select("h", dict(zip((*routed[:2], *shared[:2]), (*experts[:2], *extra[:2]), strict=True)))
+        both = [_gated_network(parts, experts, routed, "expert_hidden", "expert_out", "experts", ffn.n_active)]
+        if shared:
+            both.append(_gated_network(parts, extra, shared, "shared_hidden", "y", "shared"))
+        for phases in zip_longest(*both, fillvalue=[]):  # experts and shared ones side by side
+            yield [entry for phase in phases for entry in phase]
+        parts.pending = {"slots": at("expert_out"), "n_slots": ffn.n_active, "slot_weights": at("slot_weights")}
+        if shared:
+            parts.pending |= {"y": at("y"), "shared_scale": at("shared_scale") if ffn.shared_gate else 0}
+
+    def _route(self, parts: Parts, index: int, ffn: Experts) -> Entry:
+        at, recipe = parts.buffers.at, parts.recipe.router
+        return Entry(
+            kernel("route"),
+            task(
+                "R",
+                **{
+                    name: at(name)
+                    for name in ("state", "forced", "groups", "tokens", "slots", "counts", "shared_scale")
+                },
+                logits=at("router"),
+                n_experts=ffn.n_experts,
+                n_active=ffn.n_active,
+                renormalise=recipe.renormalise,
+                scale=bits(recipe.scale),
+                weights=at("slot_weights"),
+                chosen=parts.buffers["chosen"][index].ctypes.data,
+                shared_gate=parts.vector(index, "ffn_gate_inp_shexp"),
+                input=at("h"),
+                width=parts.model.d_model,
+            ),
+            "route",
+        )

@@ -1,0 +1,78 @@
+"""The tape of one decode step, from the first norm to the logits; and the kinds of blocks that a model has."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from simulator.engine.assembly.attention import GroupedAttention
+from simulator.engine.assembly.feed_forward import DenseFeedForward, Mixture
+from simulator.engine.assembly.kind import Kind
+from simulator.engine.assembly.parts import Parts, Phase
+from simulator.engine.memory import check_room
+from simulator.engine.network import Network
+from simulator.engine.team import Tape
+from simulator.spec.layers.attention import GroupedQuery
+from simulator.spec.layers.ffn import Experts, Gated
+from simulator.spec.sparsity import Sparsity
+from simulator.units import counted
+
+KINDS: dict[type, type[Kind]] = {  # which of ours computes what a layer's description calls by that class
+    GroupedQuery: GroupedAttention,
+    Gated: DenseFeedForward,
+    Experts: Mixture,
+}
+
+
+class Assembly:
+    """A network's blocks, by kind, with their memory; and the tape that decodes one token of each row."""
+
+    def __init__(self, network: Network, target: str, sparsity: Sparsity | None = None):
+        """Allocates all that the blocks need. InputError where the cache does not fit, or a block cannot be run."""
+        self._network = network
+        self._blocks = [
+            [KINDS[type(part)] for part in (layer.attention, layer.ffn) if part is not None]
+            for layer in network.model.stack
+        ]
+        layers = defaultdict(list)
+        for index, blocks in enumerate(self._blocks):
+            for kind in blocks:
+                layers[kind].append(index)
+        self.kinds = {kind: kind(network, numbers) for kind, numbers in layers.items()}
+        limits = network.limits
+        check_room(
+            f"{network.model.name}: a cache of {limits.sequences:,} x {counted(limits.context, 'token')} needs",
+            self.kept_bytes,
+        )
+        network.allocate_scratch(max(kind.scratch_bytes for kind in self.kinds.values()))
+        for kind in self.kinds.values():
+            kind.allocate()
+        self.tape = Tape(self._phases(Parts(network, target, sparsity)))
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that there is room for of what blocks keep of past tokens: the cache."""
+        return sum(kind.kept_bytes for kind in self.kinds.values())
+
+    def place(self, sequences: np.ndarray, positions: np.ndarray) -> None:
+        """Says which token of the next step stands where in which sequence."""
+        self._network.place(sequences, positions)
+        for kind in self.kinds.values():
+            kind.place(sequences, positions)
+
+    def fill(self) -> None:
+        """Puts something into all that is kept of past tokens."""
+        for kind in self.kinds.values():
+            kind.fill()
+
+    def _phases(self, parts: Parts) -> Iterator[Phase]:
+        """Layer by layer; what a block put out is added by whichever phase comes next."""
+        for index, blocks in enumerate(self._blocks):
+            for kind in blocks:
+                yield from self.kinds[kind].phases(parts, index)
+        yield [parts.prepare(parts.vector(-1, "output_norm"))]
+        matrices = self._network.loaded.matrices
+        head = matrices.get((-1, "output"), matrices[-1, "token_embd"])
+        yield [parts.multiply(head, "h", "logits", "head")]

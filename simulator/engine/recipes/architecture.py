@@ -1,0 +1,63 @@
+"""How the files of one architecture are read: what is the same for most, to be overruled by those that differ."""
+
+from __future__ import annotations
+
+from simulator.engine.recipes.keys import Keys
+from simulator.engine.recipes.recipe import NORMS, LayerRecipe, Recipe, Rotation, RouterRecipe
+from simulator.spec.layers.layer import Layer
+from simulator.spec.model import Model
+
+
+class Architecture:
+    """One architecture's arithmetic, out of the keys of a file and the shapes of its model."""
+
+    names: tuple[str, ...] = ()  # general.architecture
+    halves = True  # the rotation's pairs; False for files whose converter permutes the rows of queries and keys
+    activation = "silu"
+    renormalise = True  # the chosen experts' shares, unless a key says otherwise
+    norms = NORMS  # what files call the norms of a layer, in the order of the model
+    unknown_keys = ("attn_logit_softcapping", "final_logit_softcapping", "attention.clamp_kqv", "logit_scale")
+
+    def __init__(self, keys: Keys, model: Model):
+        self.keys, self.model = keys, model
+
+    def recipe(self) -> Recipe:
+        """The arithmetic; InputError if it is one that the engine does not have."""
+        self.keys.refuse(*self.unknown_keys)
+        return Recipe(
+            layers=tuple(self.layer(index, layer) for index, layer in enumerate(self.model.stack)),
+            epsilon=self.keys.number("attention.layer_norm_rms_epsilon", 1e-5),
+            embedding_scale=self.embedding_scale(),
+            activation=self.activation,
+            router=self.router(),
+            norms=self.norms,
+        )
+
+    def layer(self, index: int, layer: Layer) -> LayerRecipe:
+        """What layer number *index* has of its own."""
+        return LayerRecipe(self.rotation(index, layer), self.attention_scale(layer))
+
+    def rotation(self, index: int, layer: Layer) -> Rotation | None:  # noqa: ARG002
+        """How a layer's heads turn."""
+        head_dim = min(each.attention.head_dim for each in self.model.stack)
+        return Rotation(
+            base=self.keys.positive("rope.freq_base", 10_000.0),
+            factor=self.keys.rope_factor(),
+            rotated=self.keys.rotated(head_dim),
+            halves=self.halves,
+        )
+
+    def attention_scale(self, layer: Layer) -> float | None:  # noqa: ARG002
+        """What scores are multiplied by; None for the usual head_dim ** -0.5."""
+        return None
+
+    def embedding_scale(self) -> float:
+        """What rows of the embedding are multiplied by."""
+        return 1.0
+
+    def router(self) -> RouterRecipe:
+        """How experts are weighed."""
+        return RouterRecipe(
+            renormalise=self.keys.flag("expert_weights_norm", self.renormalise),
+            scale=self.keys.number("expert_weights_scale", 1.0) or 1.0,
+        )
