@@ -175,11 +175,16 @@ class Network:
         }
 
 
-def load(path) -> Network:
-    """The network in a GGUF file."""
+def load_any(path) -> Network:
+    """The keys and tensors of a GGUF file, whether or not its equations are known here."""
     reader = gguf.GGUFReader(path)
     keys = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("tokenizer.")}
-    network = Network(keys, {tensor.name: tensor for tensor in reader.tensors})
+    return Network(keys, {tensor.name: tensor for tensor in reader.tensors})
+
+
+def load(path) -> Network:
+    """The network in a GGUF file."""
+    network = load_any(path)
     if network.architecture not in FAMILIES | naive_dense.TRAITS:
         raise ValueError(f"architecture {network.architecture} is not known here")
     return network
