@@ -20,6 +20,12 @@ def rms_norm(x, weight, epsilon):
     return x / math.sqrt(np.mean(x * x) + epsilon) * weight
 
 
+def layer_norm(x, weight, bias, epsilon):
+    """x without its mean, over its standard deviation, times the weight, plus the bias."""
+    centred = x - np.mean(x)
+    return centred / math.sqrt(np.mean(centred * centred) + epsilon) * weight + bias
+
+
 def softmax(x):
     """exp(x) over its sum, with the maximum taken out first."""
     powers = np.exp(x - np.max(x))
@@ -41,28 +47,60 @@ def gelu_tanh(x):
     return x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-def rope(x, position, base, *, adjacent, factors=None, linear=1.0):
-    """One head's x [dim], pair i turned by position * base^(-2i/dim) / factors[i] / linear.
+def relu_squared(x):
+    """The square of what is positive, else 0."""
+    return np.maximum(x, 0) ** 2
 
-    Pairs are (0, 1), (2, 3) ... if adjacent, else (0, dim/2), (1, dim/2 + 1) ...
+
+def yarn_kept(n_rotated, base, original, *, fast, slow):
+    """YaRN's share of each pair's angle that is not stretched: 1 of pairs that turn often in *original* positions, 0 of slow ones.
+
+    The bounds are the pairs that turn *fast* and *slow* times, rounded outwards and kept within the head; between them it falls evenly.
+    """
+
+    def pair_that_turns(times):
+        """base^(-2 pair / n_rotated) * original = 2 pi times."""
+        return n_rotated * math.log(original / (2 * math.pi * times)) / (2 * math.log(base))
+
+    first = max(0, math.floor(pair_that_turns(fast)))
+    last = min(n_rotated - 1, math.ceil(pair_that_turns(slow)))
+    pairs = np.arange(n_rotated // 2)
+    return 1 - np.clip((pairs - first) / max(0.001, last - first), 0, 1)
+
+
+def yarn_magnitude(factor, log_multiplier=0.0):
+    """What YaRN multiplies queries and keys by: 1 + ln(factor) / 10, over the same with the multiplier where there is one."""
+    if factor <= 1:
+        return 1.0
+    grown = 1 + 0.1 * math.log(factor)
+    return grown / (1 + 0.1 * log_multiplier * math.log(factor)) if log_multiplier else grown
+
+
+def rope(x, position, base, *, adjacent, factors=None, linear=1.0, kept=None, magnitude=1.0):
+    """One head's x [dim], pair i turned by position * base^(-2i/dim) / factors[i] / linear, times the magnitude.
+
+    Pairs are (0, 1), (2, 3) ... if adjacent, else (0, dim/2), (1, dim/2 + 1) ... Of the angle a share kept[i] is not divided by
+    *linear*.
     """
     half = len(x) // 2
     out = np.empty(len(x))
     for pair in range(half):
         first, second = (2 * pair, 2 * pair + 1) if adjacent else (pair, pair + half)
-        angle = position * base ** (-2 * pair / len(x)) / linear
+        angle = position * base ** (-2 * pair / len(x))
         if factors is not None:
             angle = angle / factors[pair]
+        share = 0.0 if kept is None else kept[pair]
+        angle = angle * share + angle / linear * (1 - share)
         out[first] = x[first] * math.cos(angle) - x[second] * math.sin(angle)
         out[second] = x[first] * math.sin(angle) + x[second] * math.cos(angle)
-    return out
+    return magnitude * out
 
 
-def attention(queries, keys, values, scale, window=None):
+def attention(queries, keys, values, scale, window=None, cap=None):
     """What each position reads: queries [n, n_heads, dim], keys and values [n, n_kv_heads, dim], out [n, n_heads, dim].
 
     Heads share keys and values in consecutive groups. A position sees itself and what lies before it, with a window only
-    the last `window` positions, itself among them.
+    the last `window` positions, itself among them. With a cap, a score s counts as cap * tanh(s / cap).
     """
     n_tokens, n_heads, _ = queries.shape
     group = n_heads // keys.shape[1]
@@ -72,7 +110,8 @@ def attention(queries, keys, values, scale, window=None):
         seen = range(oldest, position + 1)
         for head in range(n_heads):
             query, shared = queries[position, head], head // group
-            weights = softmax(np.array([scale * np.dot(query, keys[other, shared]) for other in seen]))
+            scores = np.array([scale * np.dot(query, keys[other, shared]) for other in seen])
+            weights = softmax(cap * np.tanh(scores / cap) if cap else scores)
             for weight, other in zip(weights, seen, strict=True):
                 out[position, head] += weight * values[other, shared]
     return out

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import gguf
+import naive_dense
 import numpy as np
 from equations import (
     attention,
@@ -48,7 +49,6 @@ class Family:
 # qwen3moe: qwen3 with experts. olmoe: q and k normed over all heads at once; its experts keep their share of all.
 # qwen2moe: qwen2 with such experts, and a shared one times the sigmoid of its own gate.
 # deepseek: the first DeepSeek MoE; leading blocks are dense, shared experts (one matrix for all) have no gate.
-# olmo2: olmoe's norms of q and k, and norms after attention and feed-forward instead of before.
 # gemma: a wide head for few heads, and the embedding as output.
 # gemma3: norms before and after both; layers with a window turn with base 10000 and without linear scaling.
 FAMILIES = {
@@ -57,7 +57,6 @@ FAMILIES = {
     "qwen3": Family(),
     "qwen3moe": Family(renormalise=True),
     "olmoe": Family(),
-    "olmo2": Family(),
     "qwen2moe": Family(),
     "deepseek": Family(adjacent=True),
     "gemma": Family(gelu=True, scale_embedding=True),
@@ -164,27 +163,29 @@ class Network:
 
     def rotation(self, layer):
         """How this layer turns queries and keys: the keyword arguments of `rope` beside x and the position."""
-        if self.key("rope.scaling.type", "linear") not in ("linear", "none"):
-            raise ValueError(f"rope.scaling.type {self.key('rope.scaling.type')} is not known here")
         if self.n_rotated % 2 or self.n_rotated > self.head_dim:
             raise ValueError(f"{self.n_rotated} of {self.head_dim} dimensions are turned, which is not known here")
         if self.window(layer):
             return {"base": self.key("rope.freq_base_swa", 10000.0), "adjacent": self.family.adjacent}
-        factor = self.key("rope.scaling.factor", self.key("rope.scale_linear", 0)) or 1.0
         return {
             "base": self.key("rope.freq_base", 10000.0),
             "adjacent": self.family.adjacent,
-            "factors": self.weight("rope_freqs.weight") if "rope_freqs.weight" in self.tensors else None,
-            "linear": 1.0 if self.key("rope.scaling.type") == "none" else factor,
+            "factors": naive_dense.factors(self),
+            **naive_dense.scaling(self),
         }
+
+
+def load_any(path) -> Network:
+    """The keys and tensors of a GGUF file, whether or not its equations are known here."""
+    reader = gguf.GGUFReader(path)
+    keys = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("tokenizer.")}
+    return Network(keys, {tensor.name: tensor for tensor in reader.tensors})
 
 
 def load(path) -> Network:
     """The network in a GGUF file."""
-    reader = gguf.GGUFReader(path)
-    keys = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("tokenizer.")}
-    network = Network(keys, {tensor.name: tensor for tensor in reader.tensors})
-    if network.architecture not in FAMILIES:
+    network = load_any(path)
+    if network.architecture not in FAMILIES | naive_dense.TRAITS:
         raise ValueError(f"architecture {network.architecture} is not known here")
     return network
 
@@ -290,10 +291,10 @@ def embed(network, tokens):
 
 
 def head(network, hidden, share):
-    """Logits [n_tokens, vocab] of each sequence's last hidden states; without a matrix of its own the embedding's."""
+    """Logits [n_tokens, vocab] of each sequence's last hidden states, normed; without a matrix of its own the embedding's."""
     name = "output.weight" if "output.weight" in network.tensors else "token_embd.weight"
-    outside = {each: network.weight(each) for each in ("output_norm.weight", "output.bias") if each in network.tensors}
-    inputs = [[keep_largest(x, share) for x in norm(network, outside, "output_norm", rows)] for rows in hidden]
+    bias = network.weight("output.bias") if "output.bias" in network.tensors else 0
+    inputs = [[keep_largest(x, share) for x in rows] for rows in hidden]
     if network.rounds(name):
         inputs = [[round_to_int8(x) for x in rows] for rows in inputs]
     vocab = len(network.tensors[name].data)
@@ -304,7 +305,7 @@ def head(network, hidden, share):
         for sequence, vectors in enumerate(inputs):
             for position, x in enumerate(vectors):
                 logits[sequence][position, rows] = matvec(matrix, x)
-    return [each + outside.get("output.bias", 0) for each in logits]
+    return [each + bias for each in logits]
 
 
 def decode(
@@ -325,6 +326,8 @@ def decode(
     output matrix. `round_inputs` rounds the inputs of matrices in blocks to int8, `round_cache` keys and values to float16.
     """
     network = replace(network, round_inputs=round_inputs, round_cache=round_cache)
+    if network.architecture in naive_dense.TRAITS:
+        return naive_dense.decode(network, sequences, top_k_inputs, head_top_k_inputs)
     hidden = [embed(network, tokens) for tokens in sequences]
     for layer in range(network.n_layers):
         block = network.block(layer)
@@ -338,4 +341,6 @@ def decode(
                 return own_choice(network, block, x, experts) if weights is None else (experts, weights)
 
             hidden[sequence] = run_block(network, layer, block, rows, choose, top_k_inputs)
+    outside = {"output_norm.weight": network.weight("output_norm.weight")}
+    hidden = [norm(network, outside, "output_norm", rows) for rows in hidden]
     return head(network, hidden, head_top_k_inputs)

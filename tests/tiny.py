@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 
 import gguf
 import numpy as np
+import tiny_dense
 
 FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k")
 KINDS = ("f32", "f16", "q8_0", "q4_0", "q4_1", "q4_k", "q6_k")  # of each kind one, and those of the real files
-ARCHITECTURES = ("llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "olmoe", "olmo2", "deepseek", "gemma", "gemma3")
+_FIRST = ("llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "olmoe", "olmo2", "deepseek", "gemma", "gemma3")
+ARCHITECTURES = (*_FIRST, *tiny_dense.ARCHITECTURES)
 
 _FILE_TYPES = {
     "f32": "ALL_F32", "f16": "MOSTLY_F16", "bf16": "MOSTLY_BF16", "q4_0": "MOSTLY_Q4_0", "q4_1": "MOSTLY_Q4_1",
@@ -54,6 +56,7 @@ class Shape:
     rope_linear: float = 1.0
     rope_factors: bool = False  # a table of one factor per frequency, as Llama 3.1 has
     epsilon: float = 1e-5
+    biases: tuple[str, ...] = ()  # of matrices that have none by default, by role
 
 
 _WIDE = {"d_model": 256, "n_heads": 4, "head_dim": 64, "d_ff": 512, "d_expert": 256}
@@ -71,7 +74,7 @@ _OWN = {
 
 def shape_of(arch, fmt, **changes) -> Shape:
     """The sizes of a network of that architecture, wide enough for the format, with changes by name."""
-    own = dict(_OWN.get(arch, {}))
+    own = dict((_OWN | tiny_dense.SHAPES).get(arch, {}))
     if fmt in _BLOCK_SCALES:
         own |= _WIDE | ({"d_shared": 512} if own.get("d_shared") else {})
     return replace(Shape(), **(own | changes))
@@ -82,6 +85,8 @@ def shape_of(arch, fmt, **changes) -> Shape:
 
 def block_tensors(arch, shape: Shape, layer) -> dict[str, tuple[int, ...]]:
     """Names, without the layer's prefix, and shapes, rows first, of one layer; what names mean is the reader's."""
+    if arch in tiny_dense.ARCHITECTURES:
+        return tiny_dense.block_tensors(arch, shape)
     queries, shared = shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim
     value_dim = shape.value_dim or shape.head_dim
     found = {
@@ -130,7 +135,12 @@ def all_tensors(arch, shape: Shape, n_layers, vocab, tied) -> dict[str, tuple[in
         found["rope_freqs.weight"] = (shape.head_dim // 2,)
     for layer in range(n_layers):
         found |= {f"blk.{layer}.{name}": size for name, size in block_tensors(arch, shape, layer).items()}
-    return found
+    if arch in tiny_dense.ARCHITECTURES:
+        found |= tiny_dense.outside_tensors(arch, shape, vocab)
+        if not tiny_dense.PARTS[arch].last_norm:
+            del found["output_norm.weight"]
+    biased = {name: size for name, size in found.items() if name.split(".")[-2] in shape.biases}
+    return found | {name.replace(".weight", ".bias"): size[:1] for name, size in biased.items()}
 
 
 # ---- what is in them ----
@@ -164,7 +174,7 @@ def random_blocks(draw, size, fmt):
 
 def fill_vector(draw, name, size):
     """Float32 values of a vector."""
-    if name == "rope_freqs.weight":
+    if name.startswith("rope_f"):
         return draw.uniform(1, 8, size).astype(np.float32)
     if name.endswith("norm.weight"):
         return (1 + 0.2 * draw.standard_normal(size)).astype(np.float32)
@@ -173,7 +183,7 @@ def fill_vector(draw, name, size):
 
 def fill(draw, name, size, fmt, own=None):
     """The data of one tensor, and its type if it is not plain float32; vectors are float32 but for an *own* format."""
-    if name.endswith(("rope_freqs.weight", "norm.weight", ".bias")):
+    if len(size) == 1 and not name.endswith("ffn_gate_inp_shexp.weight"):
         values = fill_vector(draw, name, size)
         return quantised(values, own) if own else (values, None)
     fmt = own or fmt
@@ -216,7 +226,8 @@ def add_vocabulary(writer, vocab):
 def add_keys(writer, arch, fmt, shape: Shape, n_layers, vocab):
     """What the converter of that architecture writes about the network."""
     writer.add_type("model")
-    writer.add_name(f"tiny {arch} {fmt}")
+    # llama.cpp looks for further tokens where a name has "phi3" in it.
+    writer.add_name(f"tiny {arch.replace('phi', 'phi ')} {fmt}")
     writer.add_file_type(int(gguf.LlamaFileType[_FILE_TYPES[fmt]]))
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_block_count(n_layers)
@@ -260,11 +271,13 @@ def add_feed_forward_keys(writer, arch, shape: Shape):
 
 
 def add_own_keys(writer, arch, keys):
-    """Keys of the caller's, without the architecture before them, in place of ours of that name."""
+    """Keys of the caller's, without the architecture before them, in place of ours of that name; counts are uint32."""
     for name, value in keys.items():
         full = name if name.startswith("general.") else f"{arch}.{name}"
         writer.kv_data[0].pop(full, None)
-        writer.add_key_value(full, value, gguf.GGUFValueType.get_type(value))
+        is_count = type(value) is int and value >= 0
+        kind = gguf.GGUFValueType.UINT32 if is_count else gguf.GGUFValueType.get_type(value)
+        writer.add_key_value(full, value, kind)
 
 
 def write(
@@ -294,8 +307,11 @@ def write(
     writer = gguf.GGUFWriter(path, arch, split_max_tensors=split)
     add_keys(writer, arch, fmt, shape, n_layers, vocab)
     add_vocabulary(writer, vocab)
-    add_own_keys(writer, arch, keys or {})
-    is_tied = arch.startswith("gemma") if tied is None else tied
+    own_keys = tiny_dense.keys(arch, shape) if arch in tiny_dense.ARCHITECTURES else {}
+    add_own_keys(writer, arch, own_keys | (keys or {}))
+    is_dense = arch in tiny_dense.ARCHITECTURES
+    own_tied = tiny_dense.PARTS[arch].tied if is_dense else arch.startswith("gemma")
+    is_tied = own_tied if tied is None else tied
     for name, size in all_tensors(arch, shape, n_layers, vocab, is_tied).items():
         role = name.removesuffix(".weight").split(".")[-1]
         data, kind = fill(draw, name, size, fmt, (formats or {}).get(role))

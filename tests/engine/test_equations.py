@@ -24,6 +24,13 @@ def test_rms_norm_divides_by_the_root_mean_square():
     assert equations.rms_norm(x, weight, 24) == pytest.approx([1.0, 10 / 7])
 
 
+def test_layer_norm_takes_the_mean_out():
+    """(1, 7) is 4 -+ 3, whose variance is 9; epsilon adds 7 to it: 16."""
+    x, weight, bias = np.array([1.0, 7.0]), np.array([1.0, 10.0]), np.array([0.0, 5.0])
+    assert equations.layer_norm(x, weight, bias, 0) == pytest.approx([-1, 15])
+    assert equations.layer_norm(x, weight, bias, 7) == pytest.approx([-0.75, 12.5])
+
+
 def test_softmax_is_shares_of_exponentials():
     """e^0 to e^ln3 is 1 to 3, also far from 0."""
     assert equations.softmax(np.array([0, LN3])) == pytest.approx([0.25, 0.75])
@@ -44,6 +51,11 @@ def test_activations_at_known_points():
     exact = [x * (1 + math.erf(x / math.sqrt(2))) / 2 for x in grid]
     assert equations.gelu_tanh(grid) == pytest.approx(exact, abs=5e-4)
     assert equations.gelu_tanh(np.array([1.0])) == pytest.approx([0.841192], abs=1e-6)
+
+
+def test_a_square_of_what_is_positive():
+    """Of -2 nothing is left."""
+    assert equations.relu_squared(np.array([-2.0, 0.0, 3.0])).tolist() == [0, 0, 9]
 
 
 # ---- rope ----
@@ -96,6 +108,27 @@ def test_pairings_differ_by_a_permutation(draw):
     assert equations.rope(x[order], 11, 10000, adjacent=True) == pytest.approx(expected)
 
 
+def test_yarn_stretches_the_slow_pairs_only():
+    """With base 10000 and 8 values pair i turns 10^(3 - i) times in 2000 pi positions.
+
+    90 turns lie between pairs 1 and 2, 1.5 between 2 and 3; outwards that is 1 and 3, so pair 2 is half of each.
+    """
+    kept = equations.yarn_kept(8, 10000, 2000 * math.pi, fast=90, slow=1.5)
+    assert kept.tolist() == [1, 1, 0.5, 0]
+    x = [0, 0, 0, 0, 1.0, 0, 0, 0]
+    angle = 0.5 * 2 * 0.01 + 0.5 * 2 * 0.01 / 4
+    turned = equations.rope(x, 2, 10000, adjacent=True, linear=4, kept=kept, magnitude=3)
+    assert turned[4:6] == pytest.approx([3 * math.cos(angle), 3 * math.sin(angle)])
+
+
+def test_yarn_raises_scores_with_the_factor():
+    """ln(e^10) / 10 is 1; with a multiplier of 1 nothing is raised, with 0.5 2 over 1.5, and a factor of 1 raises nothing."""
+    assert equations.yarn_magnitude(math.exp(10)) == pytest.approx(2)
+    assert equations.yarn_magnitude(math.exp(10), 1.0) == pytest.approx(1)
+    assert equations.yarn_magnitude(math.exp(10), 0.5) == pytest.approx(4 / 3)
+    assert equations.yarn_magnitude(1.0) == 1
+
+
 # ---- attention ----
 
 
@@ -103,6 +136,14 @@ def test_attention_by_hand():
     """Keys 0 and ln 3 against a query of 2 scaled by 1/2 weigh 1 to 3: (4 + 3 * 8) / 4 = 7."""
     queries, keys, values = (np.array(each)[:, None, None] for each in ([2.0, 2.0], [0, LN3], [4.0, 8.0]))
     assert equations.attention(queries, keys, values, 0.5)[:, 0, 0] == pytest.approx([4, 7])
+
+
+def test_a_cap_bends_scores():
+    """A score of atanh(1/2) times the cap of 4 counts as 2; e^2 to 1."""
+    score = 4 * math.atanh(0.5)
+    queries, keys, values = (np.array(each)[:, None, None] for each in ([1.0, 1.0], [0, score], [0.0, 1.0]))
+    share = math.exp(2) / (1 + math.exp(2))
+    assert equations.attention(queries, keys, values, 1, cap=4)[1, 0, 0] == pytest.approx(share)
 
 
 def test_heads_share_keys_in_consecutive_groups():

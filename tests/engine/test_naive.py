@@ -140,7 +140,8 @@ def test_gemma_sees_everything_in_every_sixth_layer(tmp_path):
     network = open_tiny(tmp_path, "gemma3", n_layers=7, rope_linear=8.0)
     assert [network.window(layer) for layer in range(7)] == [4, 4, 4, 4, 4, None, 4]
     assert network.rotation(4) == {"base": 10000.0, "adjacent": False}
-    assert network.rotation(5) == {"base": 1000000.0, "adjacent": False, "factors": None, "linear": 8.0}
+    scaled = {"factors": None, "linear": 8.0, "magnitude": 1.0}
+    assert network.rotation(5) == {"base": 1000000.0, "adjacent": False, **scaled}
 
 
 def test_only_the_first_dimensions_may_turn(tmp_path):
@@ -179,7 +180,7 @@ def test_what_is_not_known_is_refused(tmp_path):
     with pytest.raises(ValueError, match="mamba"):
         naive.load(tmp_path / "other.gguf")
     network = worked_network()
-    for key, value in (("llama.rope.scaling.type", "yarn"), ("llama.rope.dimension_count", 1)):
+    for key, value in (("llama.rope.scaling.type", "dynamic"), ("llama.rope.dimension_count", 1)):
         with pytest.raises(ValueError, match="not known here"):
             naive.decode(naive.Network(network.keys | {key: value}, network.tensors), [[0]])
 

@@ -1,0 +1,49 @@
+"""The small files whose logits llama.cpp gave, and what it gave: written by `recorded/llama_logits.py`, read by the engine's tests."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import naive
+import numpy as np
+import tiny
+
+RECORDS = Path(__file__).parent / "recorded" / "llama_logits"  # a file for each case
+TOKENS = (5, 9, 2, 40, 7, 63, 0, 1, 1, 30, 31, 12, 13, 50, 8, 44, 21, 9, 9, 60)
+
+# Beside one file of each architecture in `tiny.ARCHITECTURES`: what else is recorded, as (architecture, changes).
+FURTHER = {
+    "mixtral": ("llama", {"n_experts": 8}),
+    "llama-3": ("llama", {"rope_factors": True, "rope_linear": 4.0}),
+}
+OWN = {  # layers of each kind; Baichuan's small model is known by its 32 layers
+    "gemma3": {"n_layers": 7},
+    "deepseek": {"n_layers": 3},
+    "smollm3": {"n_layers": 5},
+    "cohere2": {"n_layers": 5},
+    "gemma2": {"n_layers": 3},
+    "baichuan": {"n_layers": 32},
+}
+CASES = {**{arch: (arch, OWN.get(arch, {})) for arch in tiny.ARCHITECTURES}, **FURTHER}
+
+
+def write(name, folder) -> Path:
+    """The file of a case, in float32."""
+    arch, changes = CASES[name]
+    return tiny.write(folder / f"{name}.gguf", arch, "f32", seed=7, **changes)
+
+
+def digest(path) -> str:
+    """What a file's keys and tensors are known by; how gguf orders and pads them does not enter."""
+    network = naive.load_any(path)
+    parts = [f"{name} {value}" for name, value in sorted(network.keys.items()) if not name.startswith("GGUF.")]
+    for name, tensor in sorted(network.tensors.items()):
+        parts.append(f"{name} {hashlib.sha256(np.ascontiguousarray(tensor.data)).hexdigest()}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def recorded(name) -> dict[str, np.ndarray]:
+    """Of a case: `logits` [tokens, vocab], the `digest` of its file, and what it was `made_by`."""
+    with np.load(RECORDS / f"{name}.npz") as held:
+        return dict(held)
