@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.engine.tensors import dequantise
 from simulator.errors import InputError
 from simulator.spec.quant import FORMATS
 
@@ -61,6 +62,13 @@ class ColumnMatrix:
     def is_quantised(self) -> bool:
         """Whether inputs are int8."""
         return FORMATS[self.format].block > 1
+
+
+def scales_of(raw: np.ndarray, name: str) -> np.ndarray:
+    """The floats among a tensor's bytes, uint8 [rows, bytes of a row]: the scales of its blocks, or all its elements as float32."""
+    if FORMATS[name].block == 1:
+        return dequantise(raw, name)
+    return np.ascontiguousarray(raw.reshape(-1, int(FORMATS[name].block_bytes))[:, :2]).view(np.float16)
 
 
 def pack_columns(raw: np.ndarray, name: str, columns: int, out: np.ndarray, signed: bool) -> None:

@@ -39,8 +39,10 @@ def _from_a_line(room: np.ndarray, nbytes: int) -> np.ndarray:
 
 def mapped_memory(nbytes: int) -> mmap.mmap:
     """So much memory of zeros, in large pages where the system gives them; MemoryError where it does not give so much."""
+    # Memory that processes could share, which mmap gives unasked, comes in large pages only where the system was told so for all.
+    own = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     try:
-        found = mmap.mmap(-1, nbytes)
+        found = mmap.mmap(-1, nbytes, **own)
     except OSError as error:  # what the system says of lack of memory, numpy says in this way
         raise MemoryError(f"{format_bytes(nbytes)}: {error.strerror}") from None
     if hasattr(mmap, "MADV_HUGEPAGE"):

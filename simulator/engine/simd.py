@@ -48,10 +48,10 @@ class Emitter:
         place = self.at.inttoptr(self.add(address, offset), kind.as_pointer())
         return self.at.load(place, align=align)
 
-    def store(self, value: ir.Value, address: ir.Value, offset: int | ir.Value = 0) -> None:
+    def store(self, value: ir.Value, address: ir.Value, offset: int | ir.Value = 0, align: int = 4) -> None:
         """Writes a value *offset* bytes after *address*."""
         place = self.at.inttoptr(self.add(address, offset), value.type.as_pointer())
-        self.at.store(value, place, align=4)
+        self.at.store(value, place, align=align)
 
     def add(self, address: ir.Value, offset: int | ir.Value) -> ir.Value:
         """An address moved on by bytes."""
@@ -66,7 +66,7 @@ class Emitter:
     def prefetch(self, address: ir.Value) -> None:
         """Asks for the cache line at an address, into the second level."""
         kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
-        call = self._declare("llvm.prefetch.p0", kind)
+        call = self.declare("llvm.prefetch.p0", kind)
         place = self.at.inttoptr(address, I8.as_pointer())
         self.at.call(call, [place, ir.Constant(I32, 0), ir.Constant(I32, 2), ir.Constant(I32, 1)])
 
@@ -118,7 +118,7 @@ class Emitter:
 
     def multiply_add(self, a: ir.Value, b: ir.Value, total: ir.Value) -> ir.Value:
         """total + a * b, fused."""
-        call = self._declare("llvm.fma.v16f32", ir.FunctionType(lanes(F32), [lanes(F32)] * 3))
+        call = self.declare("llvm.fma.v16f32", ir.FunctionType(lanes(F32), [lanes(F32)] * 3))
         return self.at.call(call, [a, b, total])
 
     # The dot product: in each lane, total + the sum of 4 weights times 4 activations
@@ -148,14 +148,15 @@ class Emitter:
             part = self._slice(total, piece * width, width)
             done.append(one(part, self._slice(weights, piece * width * 4, width * 4), inputs))
         while len(done) > 1:
-            done = [self._join(low, high) for low, high in zip(done[::2], done[1::2], strict=True)]
+            done = [self.join(low, high) for low, high in zip(done[::2], done[1::2], strict=True)]
         return done[0]
 
     def _slice(self, vector: ir.Value, start: int, count: int) -> ir.Value:
         mask = ir.Constant(lanes(I32, count), list(range(start, start + count)))
         return self.at.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
 
-    def _join(self, low: ir.Value, high: ir.Value) -> ir.Value:
+    def join(self, low: ir.Value, high: ir.Value) -> ir.Value:
+        """Two vectors as one."""
         count = 2 * low.type.count
         return self.at.shuffle_vector(low, high, ir.Constant(lanes(I32, count), list(range(count))))
 
@@ -172,18 +173,18 @@ class Emitter:
             operand = vector  # up to LLVM 21 x86's dot product is declared on words
             weights = self.at.bitcast(weights, vector)
         repeated = self.at.bitcast(self.splat(inputs, vector.count), operand)
-        call = self._declare(name, ir.FunctionType(vector, [vector, operand, operand]))
+        call = self.declare(name, ir.FunctionType(vector, [vector, operand, operand]))
         return self.at.call(call, [total, weights, repeated])
 
     def _maddubs(self, total, weights, inputs, small: bool) -> ir.Value:
         # Unsigned times signed, pairs summed in 16 bits: 127 * 127 * 2 fits. Signed weights lend their sign to the inputs.
         repeated = self.at.bitcast(self.splat(inputs, 8), lanes(I8, 32))
         if not small:
-            sign = self._declare("llvm.x86.avx2.psign.b", ir.FunctionType(lanes(I8, 32), [lanes(I8, 32)] * 2))
+            sign = self.declare("llvm.x86.avx2.psign.b", ir.FunctionType(lanes(I8, 32), [lanes(I8, 32)] * 2))
             repeated = self.at.call(sign, [repeated, weights])
             weights = self.at.call(sign, [weights, weights])
-        pairs = self._declare("llvm.x86.avx2.pmadd.ub.sw", ir.FunctionType(lanes(I16, 16), [lanes(I8, 32)] * 2))
-        words = self._declare("llvm.x86.avx2.pmadd.wd", ir.FunctionType(lanes(I32, 8), [lanes(I16, 16)] * 2))
+        pairs = self.declare("llvm.x86.avx2.pmadd.ub.sw", ir.FunctionType(lanes(I16, 16), [lanes(I8, 32)] * 2))
+        words = self.declare("llvm.x86.avx2.pmadd.wd", ir.FunctionType(lanes(I32, 8), [lanes(I16, 16)] * 2))
         sums = self.at.call(words, [self.at.call(pairs, [weights, repeated]), self.constant(1, I16, 16)])
         return self.at.add(total, sums)
 
@@ -210,7 +211,8 @@ class Emitter:
         self.at.store(value, place)
         return place
 
-    def _declare(self, name: str, kind: ir.FunctionType) -> ir.Function:
+    def declare(self, name: str, kind: ir.FunctionType) -> ir.Function:
+        """A function that LLVM or a library knows by its name."""
         return cgutils.get_or_insert_function(self.at.module, kind, name)
 
 

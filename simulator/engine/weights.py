@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from simulator.engine import pack
-from simulator.engine.column_matrix import ColumnMatrix, pack_columns
+from simulator.engine.column_matrix import ColumnMatrix, pack_columns, scales_of
 from simulator.engine.cpu import Path
-from simulator.engine.file_source import FileSource
 from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.layout import Layout
 from simulator.engine.memory import Pool, check_room, whole_lines
-from simulator.engine.team import Entry, Tape, Team
+from simulator.engine.team import Team
 from simulator.engine.tensors import Source, Stored, dequantise
 from simulator.errors import InputError, printable
 from simulator.spec.quant import FORMATS
@@ -81,21 +79,17 @@ def load(
     """
     total = sum(tensor.nbytes for tensor in source.tensors)
     check_room(f"{source.name}: its weights need", total)
-    if isinstance(source, FileSource):
-        for tensor in source.tensors:
-            _check_numbers(source, tensor, team)
     sizes = [_packed_bytes(tensor, by_column) for tensor in source.tensors if not tensor.is_vector]
     pool = Pool(sum(whole_lines(size) for size in sizes))
     matrices, vectors, done = {}, {}, 0
     for tensor in source.tensors:
-        raw = source.raw(tensor)
         key = (tensor.layer, tensor.role)
         if tensor.is_vector:
-            vectors[key] = np.ascontiguousarray(dequantise(raw.reshape(-1), tensor.format))
+            vectors[key] = _vector(source, tensor)
         elif by_column(tensor.role):
-            matrices[key] = _packed_by_column(tensor, raw, pool, path)
+            matrices[key] = _packed_by_column(source, tensor, pool, path)
         else:
-            matrices[key] = _packed(tensor, raw, pool, team, path)
+            matrices[key] = _packed(source, tensor, pool, team, path)
         done += tensor.nbytes
         source.release()
         if progress:
@@ -110,71 +104,39 @@ def _packed_bytes(tensor: Stored, by_column: Callable[[str], bool]) -> int:
     return LAYOUTS[tensor.format].matrix_bytes(tensor.rows, tensor.columns) * tensor.copies
 
 
-def _packed(tensor: Stored, raw: np.ndarray, pool: Pool, team: Team, path: Path) -> Matrix:
-    layout = LAYOUTS[tensor.format]
+def _packed(source: Source, tensor: Stored, pool: Pool, team: Team, path: Path) -> Matrix:
+    layout, raw = LAYOUTS[tensor.format], source.raw(tensor)
     data = pool.take(layout.matrix_bytes(tensor.rows, tensor.columns) * tensor.copies)
-    matrix = Matrix(layout, tensor.rows, tensor.columns, tensor.copies, data, path.signed)
-    with _packing_tape(matrix, raw) as tape:
-        team.run(tape)
-    return matrix
+    shape = (tensor.copies, tensor.rows, tensor.columns)
+    _refuse(source, tensor, pack.pack_rows(team, raw, data, layout, shape, path.signed))
+    return Matrix(layout, tensor.rows, tensor.columns, tensor.copies, data, path.signed)
 
 
-def _packed_by_column(tensor: Stored, raw: np.ndarray, pool: Pool, path: Path) -> ColumnMatrix:
-    data = pool.take(tensor.nbytes)
+def _vector(source: Source, tensor: Stored) -> np.ndarray:
+    values = np.ascontiguousarray(dequantise(source.raw(tensor).reshape(-1), tensor.format))
+    _refuse(source, tensor, _not_finite(values))
+    return values
+
+
+def _packed_by_column(source: Source, tensor: Stored, pool: Pool, path: Path) -> ColumnMatrix:
+    raw, data = source.raw(tensor), pool.take(tensor.nbytes)
     for copy in range(tensor.copies):
         rows = slice(copy * tensor.rows, (copy + 1) * tensor.rows)
         place = data.reshape(tensor.copies, -1)[copy]
         pack_columns(np.ascontiguousarray(raw[rows]), tensor.format, tensor.columns, place, path.signed)
+    _refuse(source, tensor, _not_finite(scales_of(raw, tensor.format)))
     return ColumnMatrix(tensor.format, tensor.rows, tensor.columns, tensor.copies, data)
 
 
-@contextmanager
-def _packing_tape(matrix: Matrix, raw: np.ndarray) -> Iterator[Tape]:
-    """The tape that packs a matrix from its rows of blocks, all copies."""
-    layout = matrix.layout
-    planes, claimed = pack.plane_table(layout), np.zeros(matrix.copies * 8, np.int64)
-    kernel = pack.kernel()
-    row_bytes = layout.row_bytes(matrix.columns)
-    entries = []
-    for copy in range(matrix.copies):
-        task = np.zeros(pack.PLANES + 1, np.int64)
-        task[pack.SOURCE] = raw.ctypes.data + copy * matrix.rows * row_bytes
-        task[pack.DESTINATION] = matrix.address + copy * matrix.copy_bytes
-        task[pack.ROWS], task[pack.ROW_BYTES] = matrix.rows, row_bytes
-        task[pack.N_BLOCKS] = matrix.columns // layout.block
-        task[pack.BLOCK_BYTES] = FORMATS[layout.name].block_bytes
-        task[pack.CLAIMED] = claimed.ctypes.data + 64 * copy
-        task[pack.FLIP] = 0 if matrix.signed else 0x80808080
-        task[pack.N_PLANES], task[pack.PLANES] = len(planes), planes.ctypes.data
-        entries.append(Entry(kernel, task))
-    yield Tape([entries])
+def _not_finite(values: np.ndarray) -> int:
+    return values.size - int(np.isfinite(values).sum())
 
 
-_EXPONENTS = {"f32": (4, 0x7F800000), "f16": (2, 0x7C00), "bf16": (2, 0x7F80)}
-
-
-def _check_numbers(source: Source, tensor: Stored, team: Team) -> None:
-    """InputError if a scale, or an element of a float format, is infinite or not a number."""
-    raw = source.raw(tensor)
-    block_bytes = int(FORMATS[tensor.format].block_bytes)
-    if tensor.format in _EXPONENTS:
-        size, mask = _EXPONENTS[tensor.format]
-        places = [0]
-    else:
-        size, mask = _EXPONENTS["f16"]
-        places = [plane.offset for plane in LAYOUTS[tensor.format].planes if plane.name in ("scale", "minimum")]
-    found = np.zeros(16, np.int64)
-    checks = []
-    for place in places:
-        task = np.zeros(pack.C_LENGTH, np.int64)
-        task[pack.C_SOURCE], task[pack.C_BLOCKS] = raw.ctypes.data, raw.size // block_bytes
-        task[pack.C_BLOCK_BYTES], task[pack.C_OFFSET] = block_bytes, place
-        task[pack.C_SIZE], task[pack.C_MASK], task[pack.C_FOUND] = size, mask, found.ctypes.data
-        checks.append(Entry(pack.check_kernel(), task))
-    team.run(Tape([checks]))
-    if found[0]:
-        what = "elements" if tensor.format in _EXPONENTS else "scales"
+def _refuse(source: Source, tensor: Stored, n_found: int) -> None:
+    """InputError if some of a tensor's scales, or of the elements of a float format, are infinite or not numbers."""
+    if n_found:
+        what = "elements" if FORMATS[tensor.format].block == 1 else "scales"
         raise InputError(
-            f"{source.name}: tensor {printable(tensor.place)} has {found[0]:,} {what} that are infinite or not numbers: "
+            f"{source.name}: tensor {printable(tensor.place)} has {n_found:,} {what} that are infinite or not numbers: "
             "the file is damaged, fetch it again"
         )

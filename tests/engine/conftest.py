@@ -7,6 +7,7 @@ import tiny
 from reference import SEQUENCES, Case
 
 from simulator.engine import pack
+from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.team import Team
 
 
@@ -39,7 +40,8 @@ def case(tmp_path):
 def compiled():
     """What an engine compiles first is none of its own memory."""
     Team(1).close()
-    pack.check_kernel()
+    for fmt in LAYOUTS:
+        pack.kernel(fmt)
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """Weights on their way into memory: numbers that are none, and room that there is not."""
 
+import re
 import struct
 import tracemalloc
+from pathlib import Path
 
 import gguf
 import numpy as np
@@ -121,6 +123,20 @@ def test_available_memory_is_a_number_of_bytes():
     """Where the system tells, it is less than a machine can have and more than nothing."""
     found = memory.available_bytes()
     assert found is None or 2**20 < found < 2**50
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux tells what memory is mapped")
+def test_weights_lie_in_memory_of_large_pages():
+    """A mapping of the process's own, marked for them: one that could be shared gets none, whatever it asks for."""
+    pool = memory.Pool(2**22)
+    at, flags = pool.take(2**22).ctypes.data, None
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if match := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            is_ours = int(match[1], 16) <= at < int(match[2], 16)
+        elif is_ours and line.startswith("VmFlags:"):
+            flags = line.split()
+    assert "hg" in flags
+    assert "sh" not in flags
 
 
 def test_progress_is_told_in_bytes(small):
