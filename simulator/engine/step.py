@@ -12,6 +12,7 @@ import numpy as np
 
 from simulator.engine import cpu
 from simulator.engine.assembly.tape import Assembly
+from simulator.engine.cache_formats import cache_format
 from simulator.engine.network import COMPONENTS, Limits, Network
 from simulator.engine.opened import check_kinds, open_source
 from simulator.engine.routing import Routing
@@ -27,7 +28,8 @@ from simulator.spec.sparsity import Sparsity, parse_sparsity
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
 from simulator.units import counted
 
-PROMPT_ROWS = 16  # tokens of a prompt that go through the weights together
+PROMPT_ROWS = 16  # tokens of a prompt that go through the weights together, unless told otherwise
+MOST_TOGETHER = 4096
 DEFAULT_CONTEXT = 4096
 MAX_SEED = 2**63 - 1
 _EMPTY_RUNS = 10
@@ -85,12 +87,13 @@ class Engine:
         batch: sequences that can be decoded together.
         context: tokens that each sequence can have.
         weights: format of random weights.
-        cache: "f16" or "f32".
+        cache: "f16", "f32", "q8_0" or "q4_0".
         convert: a format that tensors of a file are turned into where their own has no kernel.
         sparsity: the zero inputs of the linear layers, such as "q-sparse:0.5": only the largest inputs are kept, and the
             weights of the others are not read.
         path: name of a CPU path; None is the best one.
         seed: of random weights.
+        ubatch: tokens that go through the weights together, such as those of a prompt; at least as many as sequences.
         progress: called with (bytes loaded, bytes in all).
         team: threads of somebody else's to work with, in place of threads of its own.
 
@@ -110,6 +113,7 @@ class Engine:
         sparsity: str | Sparsity | None = None,
         path: str | None = None,
         seed: int = 0,
+        ubatch: int = PROMPT_ROWS,
         progress: Progress | None = None,
         team: Team | None = None,
     ):
@@ -117,8 +121,8 @@ class Engine:
         check_kinds(model, weights, texts, sparsity, progress, team)
         context = context if context is None else whole("context", context, 1, MAX_CONTEXT)
         batch, seed = whole("batch", batch, 1, MAX_BATCH), whole("seed", seed, 0, MAX_SEED)
-        if cache not in ("f16", "f32"):
-            raise InputError(f"cache format {cache!r} is not one of the engine's: f16 or f32")
+        ubatch = whole("ubatch", ubatch, 1, MOST_TOGETHER)
+        cache_format(cache)
         self.cpu = cpu.choose(path)
         self.n_threads = team.n_threads if team else threads_here(threads)
         self.model, self.recipe, self.source = open_source(model, weights, seed, convert)
@@ -132,7 +136,7 @@ class Engine:
         try:
             self.loaded: Loaded = load(self.source, self.team, self.cpu, progress, _by_column(zeros))
             self.load_seconds = time.perf_counter() - start
-            rows = max(batch, min(PROMPT_ROWS, self.context))
+            rows = max(batch, min(ubatch, self.context))
             limits = Limits(rows, batch, self.context)
             self.network = Network(
                 self.model, self.recipe, self.loaded, limits, self.n_threads, cache, is_sparse=zeros is not None
@@ -204,6 +208,23 @@ class Engine:
             part = tokens[start : start + self.network.limits.rows]
             step = self.decode(part, np.full(len(part), sequence))
         return step
+
+    @property
+    def most_together(self) -> int:
+        """Tokens that one step can have."""
+        return self.network.limits.rows
+
+    def take_back(self, n_tokens: int, sequence: int = 0) -> None:
+        """Forgets the last tokens of a sequence, as if they had never been decoded: drafted ones that were wrong.
+
+        InputError where there are fewer, or where what a sliding window sees has been overwritten since.
+        """
+        n_tokens = whole("n_tokens", n_tokens, 0, MAX_CONTEXT)
+        _check_range(np.array([sequence]), self.network.limits.sequences, "sequence {} is outside the batch of {:,}")
+        if n_tokens > self.lengths[sequence]:
+            raise InputError(f"{counted(n_tokens, 'token')} of a sequence of {self.lengths[sequence]:,} cannot be taken back")
+        self.assembly.check_taken_back(n_tokens)
+        self.lengths[sequence] -= n_tokens
 
     def reset(self) -> None:
         """Forgets all sequences."""

@@ -62,6 +62,11 @@ class Assembly:
         for kind in self.kinds.values():
             kind.place(sequences, positions)
 
+    def check_taken_back(self, n_tokens: int) -> None:
+        """InputError unless a sequence can go on as if so many of its last tokens had never been."""
+        for kind in self.kinds.values():
+            kind.check_taken_back(n_tokens)
+
     def fill(self) -> None:
         """Puts something into all that is kept of past tokens."""
         for kind in self.kinds.values():

@@ -7,13 +7,13 @@ from functools import cache
 import numpy as np
 
 from simulator.engine.compiled import compile_kernel
-from simulator.engine.kernels import attention, inputs, matrices, router, sparse_inputs
+from simulator.engine.kernels import attention, inputs, matrices, router, sparse_inputs, store
 
 _MAKERS = {
     "matmul": matrices.matmul,
     "gated": matrices.gated,
     "columns": sparse_inputs.columns,
-    "store": attention.store,
+    "store": store.store,
     "attend": attention.attend,
 }
 _PLAIN = {
