@@ -34,12 +34,16 @@ from simulator.commands.line.values import number, whole_number
     help="Tokens of the prompt that go through the weights together.",
 )
 @option("--speculate", metavar="ngram:K", help="Verify K drafted tokens a step: what followed these tokens before.")
+@option(
+    "--experts-in", "experts_in", metavar="DIR", help="Keep experts in a file there, and read them as they are chosen."
+)
 @option("--convert", help="Turn tensors of other formats into this one, such as q8_0.")
 @option("--routing", default="own", help="Who picks experts: own (the router), uniform, zipf:1.2, FILE.json, FILE.csv.")
 @options.json_file
 def command(**asked: Any) -> None:
     """Decode real tokens with the engine, and say how fast."""
-    options.refuse_empty({name: asked[name] for name in ("weights", "cache", "convert", "routing", "speculate", "json")})
+    texts = ("weights", "cache", "convert", "routing", "speculate", "experts_in", "json")
+    options.refuse_empty({name.replace("_", "-"): asked[name] for name in texts})
     from simulator.commands.generation import Request, run  # with it comes numba
 
     run(Request(**asked))

@@ -48,6 +48,7 @@ class Request:
     cache: str
     ubatch: int
     speculate: str | None
+    experts_in: str | None
     convert: str | None
     routing: str
     json: str | None
@@ -62,6 +63,8 @@ class Request:
             raise InputError(f"--temperature {self.temperature:g}: between 0 and 100 is possible")
         if self.json not in (None, "-") and not Path(self.json).parent.is_dir():
             raise InputError(f"--json {self.json}: the folder {Path(self.json).parent} does not exist")
+        if self.experts_in is not None and not Path(self.experts_in).is_dir():
+            raise InputError(f"--experts-in {self.experts_in}: there is no such folder")
         if self.seed < 0:
             raise InputError(f"--seed {self.seed}: a number of at least 0 is needed")
         if not 1 <= self.ubatch <= MOST_TOGETHER:
@@ -72,7 +75,9 @@ class Request:
     def _check_speculation(self) -> None:
         drafter = parse_draft(self.speculate)
         if self.temperature > 0:
-            raise InputError(f"--speculate {self.speculate}: drafts are verified by the likeliest token, leave --temperature out")
+            raise InputError(
+                f"--speculate {self.speculate}: drafts are verified by the likeliest token, leave --temperature out"
+            )
         if self.routing.strip() != "own":
             raise InputError(f"--speculate {self.speculate}: the tokens must be the model's own, leave --routing out")
         if drafter.n_tokens >= self.ubatch:
@@ -184,6 +189,7 @@ def _engine(request: Request, context: int) -> Iterator[Engine]:
             weights=request.weights or "q8_0",
             cache=request.cache,
             ubatch=request.ubatch,
+            experts_in=request.experts_in,
             convert=request.convert,
             seed=request.seed,
             progress=progress,

@@ -46,7 +46,9 @@ class Generation:
     reads: list[Read] = field(default_factory=list)
     experts: list[tuple[int, ...]] = field(default_factory=list)  # distinct ones by layer, of each step
     drafted: list[int] = field(default_factory=list)  # tokens that each step verified beside its first
-    given: list[int] = field(default_factory=list)  # tokens that each step gave: those of its draft that were right, and one
+    given: list[int] = field(
+        default_factory=list
+    )  # tokens that each step gave: those of its draft that were right, and one
 
     def add_step(self, step: Step, seconds: float, drafted: int = 0, given: int = 1) -> None:
         """One more step of decoding."""

@@ -16,6 +16,7 @@ from simulator.engine.cache_formats import cache_format
 from simulator.engine.network import COMPONENTS, Limits, Network
 from simulator.engine.opened import check_kinds, open_source
 from simulator.engine.routing import Routing
+from simulator.engine.slow_layers import SlowLayers
 from simulator.engine.team import Tape, Team, idle_tape
 from simulator.engine.weights import Loaded, Progress, load
 from simulator.errors import InputError
@@ -94,6 +95,8 @@ class Engine:
         path: name of a CPU path; None is the best one.
         seed: of random weights.
         ubatch: tokens that go through the weights together, such as those of a prompt; at least as many as sequences.
+        slow: layers that are read as from a slower memory.
+        experts_in: a folder on a disk, where experts are kept in a file and read from a map of it as they are chosen.
         progress: called with (bytes loaded, bytes in all).
         team: threads of somebody else's to work with, in place of threads of its own.
 
@@ -114,6 +117,8 @@ class Engine:
         path: str | None = None,
         seed: int = 0,
         ubatch: int = PROMPT_ROWS,
+        slow: SlowLayers | None = None,
+        experts_in: str | Path | None = None,
         progress: Progress | None = None,
         team: Team | None = None,
     ):
@@ -134,14 +139,14 @@ class Engine:
         self.team, self._is_own_team = team or Team(self.n_threads), team is None
         start = time.perf_counter()
         try:
-            self.loaded: Loaded = load(self.source, self.team, self.cpu, progress, _by_column(zeros))
+            self.loaded: Loaded = load(self.source, self.team, self.cpu, progress, _by_column(zeros), experts_in)
             self.load_seconds = time.perf_counter() - start
             rows = max(batch, min(ubatch, self.context))
             limits = Limits(rows, batch, self.context)
             self.network = Network(
                 self.model, self.recipe, self.loaded, limits, self.n_threads, cache, is_sparse=zeros is not None
             )
-            self.assembly = Assembly(self.network, self.cpu.name, zeros)
+            self.assembly = Assembly(self.network, self.cpu.name, zeros, slow)
             self.tape = self.assembly.tape
         except BaseException:
             self.close()
@@ -170,6 +175,8 @@ class Engine:
         sequences: Sequence[int] | np.ndarray | None = None,
         routing: Routing | Chosen | None = None,
         clock: Callable[[], float] | None = None,
+        *,
+        head: bool = True,
     ) -> Step:
         """One more token for each of some sequences, which goes through the whole network.
 
@@ -179,6 +186,7 @@ class Engine:
                 tokens one after the other.
             routing: chooses experts in the router's stead; or what `choose` found.
             clock: times each part of the model on its own, which makes the whole step slower.
+            head: whether logits are wanted; without them the step ends with the last layer.
         """
         tokens = integers("tokens", tokens)
         sequences = np.arange(tokens.size) if sequences is None else integers("sequences", sequences)
@@ -192,9 +200,11 @@ class Engine:
         if self.recipe.embedding_scale != 1.0:
             network.buffers["x"][:n] *= np.float32(self.recipe.embedding_scale)
         self._route(routing, n)
-        seconds = self._run_by_part(clock) if clock else self.team.run(self.tape)
+        tape = self.tape if head else self.assembly.tape_without_head
+        seconds = self._run_by_part(clock) if clock else self.team.run(tape)
         np.maximum.at(self.lengths, sequences, positions + 1)
-        return Step(network.buffers["logits"][:n].copy(), self._read(n), self._chosen(n), seconds)
+        logits = network.buffers["logits"][: n if head else 0].copy()
+        return Step(logits, self._read(n), self._chosen(n), seconds)
 
     def prompt(self, tokens: Sequence[int] | np.ndarray, sequence: int = 0) -> Step:
         """Tokens of one sequence one after the other, several at a time; returns the step that holds the last."""
@@ -206,7 +216,8 @@ class Engine:
         step = None
         for start in range(0, len(tokens), self.network.limits.rows):
             part = tokens[start : start + self.network.limits.rows]
-            step = self.decode(part, np.full(len(part), sequence))
+            is_last = start + len(part) == len(tokens)
+            step = self.decode(part, np.full(len(part), sequence), head=is_last)
         return step
 
     @property
@@ -222,7 +233,9 @@ class Engine:
         n_tokens = whole("n_tokens", n_tokens, 0, MAX_CONTEXT)
         _check_range(np.array([sequence]), self.network.limits.sequences, "sequence {} is outside the batch of {:,}")
         if n_tokens > self.lengths[sequence]:
-            raise InputError(f"{counted(n_tokens, 'token')} of a sequence of {self.lengths[sequence]:,} cannot be taken back")
+            raise InputError(
+                f"{counted(n_tokens, 'token')} of a sequence of {self.lengths[sequence]:,} cannot be taken back"
+            )
         self.assembly.check_taken_back(n_tokens)
         self.lengths[sequence] -= n_tokens
 
@@ -239,6 +252,11 @@ class Engine:
     def fill_cache(self) -> None:
         """Puts something into every slot of the cache, so that memory stands behind it: for timing at a depth."""
         self.assembly.fill()
+
+    def forget_experts(self) -> None:
+        """Has the system let go of experts that are kept on a disk, so that the next step reads those it needs from there."""
+        if self.loaded.mapped:
+            self.loaded.mapped.forget()
 
     # ---- parts of a step ----
 

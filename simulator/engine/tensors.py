@@ -44,6 +44,10 @@ class Source(Protocol):
     name: str
     tensors: tuple[Stored, ...]
 
+    @property
+    def identity(self) -> tuple:
+        """What no source of other weights has in common with it."""
+
     def raw(self, tensor: Stored) -> np.ndarray:
         """The tensor's bytes: uint8 [copies * rows, bytes of a row]."""
 

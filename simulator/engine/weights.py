@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from simulator.engine.cpu import Path
 from simulator.engine.file_source import FileSource
 from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.layout import Layout
+from simulator.engine.mapped_experts import ExpertMap, is_expert, map_experts
 from simulator.engine.memory import Pool, check_room, whole_lines
 from simulator.engine.team import Entry, Tape, Team
 from simulator.engine.tensors import Source, Stored, dequantise
@@ -56,11 +58,13 @@ class Loaded:
 
     matrices: Mapping[tuple[int, str], Matrix | ColumnMatrix]
     vectors: Mapping[tuple[int, str], np.ndarray]  # float32
+    mapped: ExpertMap | None = None  # the file that experts are read from, if not from memory
 
     @property
     def nbytes(self) -> int:
-        """Bytes in memory."""
-        return sum(each.data.nbytes for each in self.matrices.values()) + self.vector_bytes
+        """Bytes in memory; experts in a file take none of it for good."""
+        mapped = sum(place.stop - place.start for place in self.mapped.places.values()) if self.mapped else 0
+        return sum(each.data.nbytes for each in self.matrices.values()) + self.vector_bytes - mapped
 
     @property
     def vector_bytes(self) -> int:
@@ -74,20 +78,22 @@ def load(
     path: Path,
     progress: Progress | None = None,
     by_column: Callable[[str], bool] = lambda _role: False,
+    experts_in: str | FilePath | None = None,
 ) -> Loaded:
     """Every tensor of a source checked for numbers that are none, then packed; InputError names what cannot be used.
 
-    *by_column* says which roles are packed for sparse inputs.
+    *by_column* says which roles are packed for sparse inputs; *experts_in* names a folder that experts are kept in.
     """
-    total = sum(tensor.nbytes for tensor in source.tensors)
+    held = [tensor for tensor in source.tensors if experts_in is None or not is_expert(tensor)]
+    total = sum(tensor.nbytes for tensor in held)
     check_room(f"{source.name}: its weights need", total)
     if isinstance(source, FileSource):
-        for tensor in source.tensors:
+        for tensor in held:
             _check_numbers(source, tensor, team)
-    sizes = [_packed_bytes(tensor, by_column) for tensor in source.tensors if not tensor.is_vector]
+    sizes = [_packed_bytes(tensor, by_column) for tensor in held if not tensor.is_vector]
     pool = Pool(sum(whole_lines(size) for size in sizes))
     matrices, vectors, done = {}, {}, 0
-    for tensor in source.tensors:
+    for tensor in held:
         raw = source.raw(tensor)
         key = (tensor.layer, tensor.role)
         if tensor.is_vector:
@@ -100,7 +106,32 @@ def load(
         source.release()
         if progress:
             progress(done, total)
-    return Loaded(matrices, vectors)
+    mapped = None if experts_in is None else _map_experts(source, experts_in, team, path, by_column)
+    for tensor in mapped.places if mapped else ():
+        layout = LAYOUTS[tensor.format]
+        matrices[tensor.layer, tensor.role] = Matrix(
+            layout, tensor.rows, tensor.columns, tensor.copies, mapped.data(tensor), path.signed
+        )
+    return Loaded(matrices, vectors, mapped)
+
+
+def _map_experts(
+    source: Source, folder: str | FilePath, team: Team, path: Path, by_column: Callable[[str], bool]
+) -> ExpertMap | None:
+    """The file of a source's experts, checked and packed where it is new."""
+    if any(by_column(tensor.role) for tensor in source.tensors if is_expert(tensor)):
+        raise InputError(f"{source.name}: experts on a disk are read whole, leave the sparsity out")
+
+    def pack_into(tensor: Stored, place: np.ndarray) -> None:
+        raw, layout = source.raw(tensor), LAYOUTS[tensor.format]
+        if isinstance(source, FileSource):
+            _check_numbers(source, tensor, team)
+        matrix = Matrix(layout, tensor.rows, tensor.columns, tensor.copies, place, path.signed)
+        with _packing_tape(matrix, raw) as tape:
+            team.run(tape)
+        source.release()
+
+    return map_experts(folder, source, path.signed, pack_into)
 
 
 def _packed_bytes(tensor: Stored, by_column: Callable[[str], bool]) -> int:

@@ -22,7 +22,6 @@ from simulator.engine.weights import Matrix
 from simulator.errors import InputError
 from simulator.spec.layers.attention import GroupedQuery
 
-
 TABLE = 64  # positions whose angles are worked out at a time
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from simulator.engine.assembly.kind import Kind
 from simulator.engine.assembly.parts import Parts, Phase
 from simulator.engine.memory import check_room
 from simulator.engine.network import Network
+from simulator.engine.slow_layers import SlowLayers, check_slow
 from simulator.engine.team import Tape
 from simulator.spec.layers.attention import GroupedQuery
 from simulator.spec.layers.ffn import Experts, Gated
@@ -26,12 +28,16 @@ KINDS: dict[type, type[Kind]] = {  # which of ours computes what a layer's descr
 }
 
 
+_HEAD_PHASES = 2  # at the end: the last norm, and the logits
+
+
 class Assembly:
     """A network's blocks, by kind, with their memory; and the tape that decodes one token of each row."""
 
-    def __init__(self, network: Network, target: str, sparsity: Sparsity | None = None):
+    def __init__(self, network: Network, target: str, sparsity: Sparsity | None = None, slow: SlowLayers | None = None):
         """Allocates all that the blocks need. InputError where the cache does not fit, or a block cannot be run."""
-        self._network = network
+        self._network, self._slow = network, slow
+        check_slow(slow, network.model.name, len(network.model.stack))
         self._blocks = [
             [KINDS[type(part)] for part in (layer.attention, layer.ffn) if part is not None]
             for layer in network.model.stack
@@ -50,6 +56,7 @@ class Assembly:
         for kind in self.kinds.values():
             kind.allocate()
         self.tape = Tape(self._phases(Parts(network, target, sparsity)))
+        self.tape_without_head = Tape(self.tape.phases[:-_HEAD_PHASES])
 
     @property
     def kept_bytes(self) -> int:
@@ -75,8 +82,8 @@ class Assembly:
     def _phases(self, parts: Parts) -> Iterator[Phase]:
         """Layer by layer; what a block put out is added by whichever phase comes next."""
         for index, blocks in enumerate(self._blocks):
-            for kind in blocks:
-                yield from self.kinds[kind].phases(parts, index)
+            layer = chain.from_iterable(self.kinds[kind].phases(parts, index) for kind in blocks)
+            yield from self._slow.phases(self._network, index, layer) if self._slow else layer
         yield [parts.prepare(parts.vector(-1, "output_norm"))]
         matrices = self._network.loaded.matrices
         head = matrices.get((-1, "output"), matrices[-1, "token_embd"])

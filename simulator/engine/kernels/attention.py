@@ -53,7 +53,9 @@ def _softmax_part(scores, lead, count, partial):
         largest = max(largest, scores[i])
     for i in range(lead, count):
         lower = scores[i] - largest
-        value = exp(lower) if lower > np.float32(-80.0) else np.float32(0.0)  # smaller ones make denormal products: slow
+        value = (
+            exp(lower) if lower > np.float32(-80.0) else np.float32(0.0)
+        )  # smaller ones make denormal products: slow
         scores[i] = value
         total += value
     for i in range(lead):

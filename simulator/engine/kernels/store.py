@@ -9,6 +9,7 @@ from simulator.engine.compiled import helper
 from simulator.engine.cpu import path_of
 from simulator.engine.kernels.arithmetic import float_of, half_of, norm_factor, quantise
 from simulator.engine.kernels.attention import (
+    A_CAPACITY,
     A_COS,
     A_EPSILON,
     A_HALVES,
@@ -34,7 +35,6 @@ from simulator.engine.kernels.attention import (
     A_V,
     A_VALUE,
     A_VALUES,
-    A_CAPACITY,
 )
 from simulator.engine.simd import LANES, bytes_at, floats_at, halves_at, integers_at
 
