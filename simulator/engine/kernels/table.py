@@ -7,16 +7,18 @@ from functools import cache
 import numpy as np
 
 from simulator.engine.compiled import compile_kernel
-from simulator.engine.kernels import attention, inputs, matrices, router, slow_memory, sparse_inputs, store
+from simulator.engine.kernels import attention, inputs, logits, matrices, router, slow_memory, sparse_inputs, store
 
 _MAKERS = {
     "matmul": matrices.matmul,
+    "activated": matrices.activated,
     "gated": matrices.gated,
     "columns": sparse_inputs.columns,
     "store": store.store,
     "attend": attention.attend,
 }
 _PLAIN = {
+    "finish": logits.finish,
     "prepare": inputs.prepare,
     "select": sparse_inputs.select,
     "merge": attention.merge,
@@ -25,6 +27,7 @@ _PLAIN = {
     "end_slow": slow_memory.end_slow,
 }
 _FIELDS = {  # of tasks, by the letter before their names
+    "L": vars(logits),
     "M": vars(matrices),
     "P": vars(inputs),
     "A": vars(attention),
@@ -35,7 +38,7 @@ _FIELDS = {  # of tasks, by the letter before their names
 
 
 def task(kind: str, **fields: int) -> np.ndarray:
-    """A task of one kind ("M" for matrices, "P", "A", "R", "S", "W"), its other fields 0; an unknown field is a KeyError."""
+    """A task of one kind ("M" for matrices, "L", "P", "A", "R", "S", "W"), its other fields 0; an unknown field is a KeyError."""
     names = _FIELDS[kind]
     numbers = np.zeros(names[f"{kind}_LENGTH"], np.int64)
     for name, value in fields.items():
