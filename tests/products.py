@@ -108,7 +108,7 @@ def multiply_hidden(team, path, matrices, x, biases, activation):
     fields = {name: array.ctypes.data for name, array in held.items()}
     fields |= {f"{name}_stride": held[name].strides[0] for name in ("input", "output", "scratch")}
     fields |= {"weights": first.address, "rows": first.rows, "columns": first.columns, "expert_bytes": first.copy_bytes}
-    fields |= {"panel_bytes": first.layout.panel_bytes(first.columns), "gelu": activation}
+    fields |= {"panel_bytes": first.layout.panel_bytes(first.columns), "activation": activation}
     fields |= {"record_stride": held["records"].strides[0]} if has_records else {"records": 0}
     kind = "gated" if second else "activated"
     team.run(Tape([[Entry(kernel(kind, *names, path.name), task("M", **fields))]]))

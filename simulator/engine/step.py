@@ -133,6 +133,11 @@ class Engine:
         self.model, self.recipe, self.source = open_source(model, weights, seed, convert)
         longest = self.model.max_context or DEFAULT_CONTEXT
         self.context = context or min(longest, DEFAULT_CONTEXT)
+        if self.context > (self.model.learned_positions or self.context):
+            raise InputError(
+                f"{self.model.name}: a context of {counted(self.context, 'token')} is more than the {self.model.learned_positions:,} "
+                "positions that the model has learned; give a smaller one"
+            )
         zeros = parse_sparsity(sparsity) if isinstance(sparsity, str) else sparsity
         if zeros and zeros.granularity != 1:
             raise InputError(f"sparsity {zeros.name}: the engine skips single columns, granularity must be 1")
@@ -154,6 +159,7 @@ class Engine:
         self._is_closed = False
         self.lengths = np.zeros(batch, np.int64)  # tokens that each sequence has
         self._embedding = self.loaded.matrices[-1, "token_embd"]
+        self._positions_table = self.loaded.matrices.get((-1, "position_embd"))
 
     def __enter__(self) -> Engine:
         return self
@@ -199,6 +205,8 @@ class Engine:
         network.buffers["x"][:n] = self._embedding.rows_of(tokens)
         if self.recipe.embedding_scale != 1.0:
             network.buffers["x"][:n] *= np.float32(self.recipe.embedding_scale)
+        if self._positions_table:
+            network.buffers["x"][:n] += self._positions_table.rows_of(positions)
         self._route(routing, n)
         tape = self.tape if head else self.assembly.tape_without_head
         seconds = self._run_by_part(clock) if clock else self.team.run(tape)
@@ -328,7 +336,8 @@ class Engine:
     def _read(self, n: int) -> Read:
         counted = self.network.buffers["read"].sum(axis=(1, 2))
         found = {name: int(value) for name, value in zip(COMPONENTS, counted, strict=True)}
-        rows = n * self._embedding.layout.row_bytes(self._embedding.columns)
+        tables = [table for table in (self._embedding, self._positions_table) if table]
+        rows = n * sum(table.layout.row_bytes(table.columns) for table in tables)
         return Read(**found, embedding=rows, vectors=self.loaded.vector_bytes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 
 import numpy as np
@@ -17,6 +17,7 @@ from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.layout import Layout
 from simulator.engine.mapped_experts import ExpertMap, is_expert, map_experts
 from simulator.engine.memory import Pool, check_room, whole_lines
+from simulator.engine.simd import LANES
 from simulator.engine.team import Entry, Tape, Team
 from simulator.engine.tensors import Source, Stored, dequantise
 from simulator.errors import InputError, printable
@@ -45,6 +46,15 @@ class Matrix:
     def copy_bytes(self) -> int:
         """Bytes of one copy."""
         return self.layout.matrix_bytes(self.rows, self.columns)
+
+    def part(self, first: int, count: int) -> Matrix:
+        """Some of its rows as a matrix of their own, in the same memory; they are whole panels, but for the last."""
+        if self.copies != 1 or first % LANES:
+            raise ValueError(f"rows from {first} on of {self.copies} copies are no whole panels")
+        panels = slice(
+            self.layout.matrix_bytes(first, self.columns), self.layout.matrix_bytes(first + count, self.columns)
+        )
+        return replace(self, rows=count, data=self.data[panels])
 
     def rows_of(self, numbers: np.ndarray) -> np.ndarray:
         """Some rows: float32 [n, columns]."""

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from simulator.engine.assembly.kind import Kind
-from simulator.engine.assembly.parts import Parts, Phase, bits
+from simulator.engine.assembly.parts import Parts, Phase, bits, split
 from simulator.engine.column_matrix import ColumnMatrix
 from simulator.engine.kernels.attention import CHUNK, chunk_of
 from simulator.engine.kernels.table import kernel, task
@@ -30,6 +30,7 @@ class Angles:
     """How some layers turn their heads, and how many slots of the cache they keep."""
 
     frequencies: tuple[float, ...]  # radians a position, of each pair
+    magnitude: float  # what turns is also multiplied by it
     capacity: int  # slots of a sequence
     window: int  # tokens seen; 0 is all
 
@@ -48,14 +49,16 @@ class GroupedAttention(Kind):
     def _angles_of(self, index: int) -> Angles:
         attention, limits = self._attention[index], self.network.limits
         rotation, window = self.network.recipe.layers[index].rotation, attention.window or 0
-        table = self.network.loaded.vectors.get((-1, rotation.table)) if rotation and rotation.table else None
-        frequencies = tuple(rotation.frequencies(attention.head_dim, table).tolist()) if rotation else ()
+        frequencies: tuple[float, ...] = ()
+        if rotation:
+            table = self.network.loaded.vectors.get((-1, rotation.table_for(limits.context)))
+            frequencies = tuple(rotation.frequencies(attention.head_dim, table).tolist())
         # A window's slots are reused in turn; a step of several tokens of one sequence needs all of theirs at once, and a run of
         # positions that are attended to together lies in one piece.
         slots = -(-limits.context // LANES) * LANES
         if window:
             slots = min(slots, -(-(window + limits.rows - 1) // chunk_of(window)) * chunk_of(window))
-        return Angles(frequencies, slots, window)
+        return Angles(frequencies, rotation.magnitude if rotation else 1.0, slots, window)
 
     # ---- memory ----
 
@@ -114,7 +117,7 @@ class GroupedAttention(Kind):
             for block in set((positions // TABLE).tolist()):
                 rows = np.flatnonzero(positions // TABLE == block)
                 for name, table in zip(("cos", "sin"), turns_of(angles.frequencies, block), strict=True):
-                    buffers[f"{name}_{number}"][rows] = table[positions[rows] % TABLE]
+                    buffers[f"{name}_{number}"][rows] = angles.magnitude * table[positions[rows] % TABLE]
 
     def check_taken_back(self, n_tokens: int) -> None:
         """InputError unless the cache still has all that is seen by those that come in place of so many last tokens.
@@ -134,13 +137,13 @@ class GroupedAttention(Kind):
 
     def phases(self, parts: Parts, index: int) -> Iterator[Phase]:
         """From the norm before it to what is still to be added to the residual stream."""
-        roles = ("attn_q", "attn_k", "attn_v")
-        projections = dict(zip(roles, parts.matrices(index, *roles), strict=True))
-        yield [parts.prepare(parts.vector(index, "attn_norm"))]
-        yield from parts.select("h", projections)
+        before, _, after, _ = parts.recipe.norms
+        projections = self._projections(parts, index)
+        yield [parts.prepare(index, before)]
+        yield from parts.select("h", {role: matrix for role, (matrix, _) in projections.items()})
         yield [
-            parts.multiply(matrix, "h", role[-1], "attention", bias=parts.vector(index, f"{role}.bias"))
-            for role, matrix in projections.items()
+            parts.multiply(matrix, "h", role[-1], "attention", bias=bias)
+            for role, (matrix, bias) in projections.items()
         ]
         (out,) = parts.matrices(index, "attn_output")
         shared = self._fields(parts, index, out)
@@ -150,7 +153,19 @@ class GroupedAttention(Kind):
         yield [Entry(kernel("merge"), task("A", **shared), "merge")]
         yield from parts.select("q", {"attn_output": out})
         yield [parts.multiply(out, "q", "y", "attention", bias=parts.vector(index, "attn_output.bias"))]
-        parts.pending = {"y": parts.buffers.at("y"), "post_norm": parts.vector(index, "post_attention_norm")}
+        parts.pending = {"y": parts.buffers.at("y"), "post_norm": parts.vector(index, after)}
+
+    def _projections(self, parts: Parts, index: int) -> dict[str, tuple[Matrix | ColumnMatrix, int]]:
+        """The matrices of queries, keys and values, each with the address of its bias or 0."""
+        a, roles = self._attention[index], ("attn_q", "attn_k", "attn_v")
+        if not a.fused_qkv:
+            biases = [parts.vector(index, f"{role}.bias") for role in roles]
+            return dict(zip(roles, zip(parts.matrices(index, *roles), biases, strict=True), strict=True))
+        widths = (a.n_heads * a.head_dim, a.n_kv_heads * a.head_dim, a.n_kv_heads * value_width(a))
+        (whole,), bias = parts.matrices(index, "attn_qkv"), parts.vector(index, "attn_qkv.bias")
+        places = (0, widths[0], widths[0] + widths[1])
+        biases = [bias + 4 * place if bias else 0 for place in places]
+        return dict(zip(roles, zip(split(whole, "attn_qkv", widths), biases, strict=True), strict=True))
 
     def _fields(self, parts: Parts, index: int, out: Matrix | ColumnMatrix) -> dict[str, int]:
         """What all kernels of attention need."""

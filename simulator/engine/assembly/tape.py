@@ -11,19 +11,21 @@ import numpy as np
 from simulator.engine.assembly.attention import GroupedAttention
 from simulator.engine.assembly.feed_forward import DenseFeedForward, Mixture
 from simulator.engine.assembly.kind import Kind
-from simulator.engine.assembly.parts import Parts, Phase
+from simulator.engine.assembly.parts import Parts, Phase, bits
+from simulator.engine.kernels.table import kernel, task
 from simulator.engine.memory import check_room
 from simulator.engine.network import Network
 from simulator.engine.slow_layers import SlowLayers, check_slow
-from simulator.engine.team import Tape
+from simulator.engine.team import Entry, Tape
 from simulator.spec.layers.attention import GroupedQuery
-from simulator.spec.layers.ffn import Experts, Gated
+from simulator.spec.layers.ffn import Experts, Gated, Plain
 from simulator.spec.sparsity import Sparsity
 from simulator.units import counted
 
 KINDS: dict[type, type[Kind]] = {  # which of ours computes what a layer's description calls by that class
     GroupedQuery: GroupedAttention,
     Gated: DenseFeedForward,
+    Plain: DenseFeedForward,
     Experts: Mixture,
 }
 
@@ -84,7 +86,18 @@ class Assembly:
         for index, blocks in enumerate(self._blocks):
             layer = chain.from_iterable(self.kinds[kind].phases(parts, index) for kind in blocks)
             yield from self._slow.phases(self._network, index, layer) if self._slow else layer
-        yield [parts.prepare(parts.vector(-1, "output_norm"))]
+        yield [parts.prepare(-1, "output_norm")]
         matrices = self._network.loaded.matrices
         head = matrices.get((-1, "output"), matrices[-1, "token_embd"])
-        yield [parts.multiply(head, "h", "logits", "head")]
+        yield [parts.multiply(head, "h", "logits", "head", bias=parts.vector(-1, "output.bias"))]
+        yield from _finish(parts)
+
+
+def _finish(parts: Parts) -> Iterator[Phase]:
+    """Logits scaled and capped, where the recipe says so."""
+    recipe, at = parts.recipe, parts.buffers.at
+    if recipe.logit_scale == 1.0 and not recipe.logit_cap:
+        return
+    fields = {"state": at("state"), "logits": at("logits"), "width": parts.model.vocab}
+    numbers = task("L", **fields, scale=bits(recipe.logit_scale), cap=bits(recipe.logit_cap))
+    yield [Entry(kernel("finish"), numbers, "head")]

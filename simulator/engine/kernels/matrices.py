@@ -12,7 +12,7 @@ from simulator.engine.simd import LANES, fetch_add, floats_at, integers_at, load
 # Fields of tasks.
 M_GROUPS, M_WEIGHTS, M_ROWS, M_COLUMNS, M_PANEL_BYTES, M_EXPERT_BYTES, M_INPUT, M_INPUT_STRIDE, M_OUTPUT, M_OUTPUT_STRIDE, \
     M_SOURCES, M_TARGETS, M_BIAS, M_CLAIMED, M_TILE, M_READ, M_SCRATCH, M_SCRATCH_STRIDE, M_SECOND, M_RECORDS, \
-    M_RECORD_STRIDE, M_GELU, M_LENGTH = range(23)  # fmt: skip
+    M_RECORD_STRIDE, M_ACTIVATION, M_LENGTH = range(23)  # fmt: skip
 
 
 @helper
@@ -137,7 +137,7 @@ def _hidden(format_name: str, second_name: str, target: str, *, has_gate: bool):
                             else:
                                 for lane in range(LANES):
                                     up[lane] = np.float32(1.0)
-                            gate(first_values, up, LANES, t[M_GELU])
+                            gate(first_values, up, LANES, t[M_ACTIVATION])
                             place = floats_at(t[M_OUTPUT] + targets[i] * stride + panel * LANES * 4, LANES)
                             for lane in range(n):
                                 place[lane] = up[lane]
