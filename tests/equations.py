@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import gguf
 import numpy as np
 
 
@@ -149,3 +150,11 @@ def round_to_int8(x):
     scales = np.max(np.abs(blocks), axis=1, keepdims=True) / 127
     steps = blocks / np.where(scales > 0, scales, 1)
     return (np.sign(steps) * np.floor(np.abs(steps) + 0.5) * scales).reshape(-1)
+
+
+def round_to_cache(x, fmt):
+    """Heads [..., dim] as a cache of that format gives them back: f16, or blocks of 32 along the head."""
+    if fmt == "f16":
+        return x.astype(np.float16).astype(np.float64)
+    kind = gguf.GGMLQuantizationType[fmt.upper()]
+    return gguf.quants.dequantize(gguf.quants.quantize(x.astype(np.float32), kind), kind).astype(np.float64)

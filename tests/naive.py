@@ -21,6 +21,7 @@ from equations import (
     matvec,
     rms_norm,
     rope,
+    round_to_cache,
     round_to_int8,
     route,
     sigmoid,
@@ -71,7 +72,7 @@ class Network:
     keys: dict
     tensors: dict[str, gguf.gguf_reader.ReaderTensor]
     round_inputs: bool = False  # of matrices in blocks, to int8
-    round_cache: bool = False  # keys and values, to float16
+    round_cache: str | None = None  # the format that keys and values are rounded to
 
     @property
     def architecture(self) -> str:
@@ -237,7 +238,9 @@ def attend(network, block, layer, rows, share):
     keys = turn(heads(network, block, "attn_k", rows, share), network.n_rotated, rotation)
     values = heads(network, block, "attn_v", rows, share)
     if network.round_cache:
-        keys, values = (each.astype(np.float16).astype(np.float64) for each in (keys, values))
+        keys, values = (round_to_cache(each, network.round_cache) for each in (keys, values))
+    if network.round_cache in ("q8_0", "q4_0"):  # such keys meet queries of int8
+        queries = round_to_int8(queries.reshape(-1)).reshape(queries.shape)
     read = attention(queries, keys, values, network.attention_scale, network.window(layer))
     return np.array([linear(block, "attn_output", row.reshape(-1), share) for row in read])
 
@@ -316,14 +319,15 @@ def decode(
     head_top_k_inputs: float | None = None,
     *,
     round_inputs: bool = False,
-    round_cache: bool = False,
+    round_cache: str | None = None,
 ) -> list[np.ndarray]:
     """Logits [n_tokens, vocab] at every position of every sequence of tokens, each on its own and from scratch.
 
     `routing(layer, sequence, position)` replaces the router's choice by its own (experts, weights); weights of None are
     the router's for these experts. `top_k_inputs` keeps only that share of the inputs of each matrix of a layer, those
     largest in size; routers and the gate of a shared expert see everything. `head_top_k_inputs` does the same to the
-    output matrix. `round_inputs` rounds the inputs of matrices in blocks to int8, `round_cache` keys and values to float16.
+    output matrix. `round_inputs` rounds the inputs of matrices in blocks to int8, `round_cache` keys and values to a format
+    of the cache, and with q8_0 and q4_0 queries to int8.
     """
     network = replace(network, round_inputs=round_inputs, round_cache=round_cache)
     if network.architecture in naive_dense.TRAITS:

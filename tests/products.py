@@ -85,6 +85,37 @@ def multiply(team, path, matrix, x, groups=None, bias=None):
     return held["output"][:, : matrix.rows]
 
 
+def multiply_hidden(team, path, matrices, x, biases, activation):
+    """What a gate and an up matrix, or an up matrix alone, make of rows of x: float32 [rows of x, rows], and int8 records."""
+    first, *second = matrices
+    has_records = first.rows % 32 == 0
+    held = {
+        **grouped([(0, range(len(x)))]),
+        "input": records(x) if first.layout.is_quantised else np.ascontiguousarray(x),
+        "output": np.zeros((len(x), first.rows), np.float32),
+        "records": aligned(len(x) * record_bytes(first.rows)).reshape(len(x), -1),
+        "claimed": np.zeros(8, np.int64),
+        "read": np.zeros((team.n_threads, 8), np.int64),
+        "scratch": aligned(team.n_threads * (64 + 128 * len(x))).reshape(team.n_threads, -1),
+        "bias": biases[0],
+        "second": np.zeros(4, np.int64),
+    }
+    names = [first.layout.name]
+    if second:
+        (up,) = second
+        held["second"][:] = up.address, up.layout.panel_bytes(up.columns), up.copy_bytes, biases[1].ctypes.data
+        names.append(up.layout.name)
+    fields = {name: array.ctypes.data for name, array in held.items()}
+    fields |= {f"{name}_stride": held[name].strides[0] for name in ("input", "output", "scratch")}
+    fields |= {"weights": first.address, "rows": first.rows, "columns": first.columns, "expert_bytes": first.copy_bytes}
+    fields |= {"panel_bytes": first.layout.panel_bytes(first.columns), "activation": activation}
+    fields |= {"record_stride": held["records"].strides[0]} if has_records else {"records": 0}
+    kind = "gated" if second else "activated"
+    team.run(Tape([[Entry(kernel(kind, *names, path.name), task("M", **fields))]]))
+    assert held["read"].sum() == sum(matrix.copy_bytes for matrix in matrices)
+    return held["output"], held["records"] if has_records else None
+
+
 def multiply_columns(team, path, matrix, lists, groups=None):
     """Float32 [rows, rows of the matrix] and the bytes that the kernel says it read."""
     groups = groups or [(0, range(len(lists)))]

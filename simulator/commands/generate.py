@@ -25,13 +25,25 @@ from simulator.commands.line.values import number, whole_number
 @option("--seed", type=whole_number, metavar="INTEGER", default=0, help="Of the drawing, and of random weights.")
 @flag("--chat", help="Put the prompt into the model's chat template.")
 @option("--weights", help="Format of random weights. [default: q8_0]")
-@option("--cache", default="f16", help="Format of the cache: f16 or f32.")
+@option("--cache", default="f16", help="Format of the cache: f16, f32, q8_0 or q4_0.")
+@option(
+    "--ubatch",
+    type=whole_number,
+    metavar="INTEGER",
+    default=16,
+    help="Tokens of the prompt that go through the weights together.",
+)
+@option("--speculate", metavar="ngram:K", help="Verify K drafted tokens a step: what followed these tokens before.")
+@option(
+    "--experts-in", "experts_in", metavar="DIR", help="Keep experts in a file there, and read them as they are chosen."
+)
 @option("--convert", help="Turn tensors of other formats into this one, such as q8_0.")
 @option("--routing", default="own", help="Who picks experts: own (the router), uniform, zipf:1.2, FILE.json, FILE.csv.")
 @options.json_file
 def command(**asked: Any) -> None:
     """Decode real tokens with the engine, and say how fast."""
-    options.refuse_empty({name: asked[name] for name in ("weights", "cache", "convert", "routing", "json")})
+    texts = ("weights", "cache", "convert", "routing", "speculate", "experts_in", "json")
+    options.refuse_empty({name.replace("_", "-"): asked[name] for name in texts})
     from simulator.commands.generation import Request, run  # with it comes numba
 
     run(Request(**asked))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from simulator.engine.generate import Generation, generate
 from simulator.engine.routing import choose_experts
-from simulator.engine.step import Engine
+from simulator.engine.speculate import generate_drafted, parse_draft
+from simulator.engine.step import MOST_TOGETHER, Engine
 from simulator.engine.text.tokenizer import Tokenizer
 from simulator.engine.text.vocabulary import load_tokenizer
 from simulator.errors import InputError, plain_text
@@ -45,6 +46,9 @@ class Request:
     chat: bool
     weights: str | None
     cache: str
+    ubatch: int
+    speculate: str | None
+    experts_in: str | None
     convert: str | None
     routing: str
     json: str | None
@@ -59,8 +63,28 @@ class Request:
             raise InputError(f"--temperature {self.temperature:g}: between 0 and 100 is possible")
         if self.json not in (None, "-") and not Path(self.json).parent.is_dir():
             raise InputError(f"--json {self.json}: the folder {Path(self.json).parent} does not exist")
+        if self.experts_in is not None and not Path(self.experts_in).is_dir():
+            raise InputError(f"--experts-in {self.experts_in}: there is no such folder")
         if self.seed < 0:
             raise InputError(f"--seed {self.seed}: a number of at least 0 is needed")
+        if not 1 <= self.ubatch <= MOST_TOGETHER:
+            raise InputError(f"--ubatch {self.ubatch:,}: between 1 and {MOST_TOGETHER:,} are possible")
+        if self.speculate is not None:
+            self._check_speculation()
+
+    def _check_speculation(self) -> None:
+        drafter = parse_draft(self.speculate)
+        if self.temperature > 0:
+            raise InputError(
+                f"--speculate {self.speculate}: drafts are verified by the likeliest token, leave --temperature out"
+            )
+        if self.routing.strip() != "own":
+            raise InputError(f"--speculate {self.speculate}: the tokens must be the model's own, leave --routing out")
+        if drafter.n_tokens >= self.ubatch:
+            raise InputError(
+                f"--speculate {self.speculate}: {drafter.n_tokens + 1} tokens go through the weights together, "
+                f"--ubatch {self.ubatch} has no room for them"
+            )
 
 
 def run(request: Request) -> None:
@@ -72,24 +96,34 @@ def run(request: Request) -> None:
     if len(prompt) >= context:
         raise InputError(f"--context {context:,}: the prompt alone has {counted(len(prompt), 'token')}")
     with _engine(request, context) as engine:
-        routing = choose_experts(request.routing, engine.model, request.seed)
         loaded = time.perf_counter()
         found = Generation()
-        steps = generate(
-            engine,
-            prompt,
-            request.n_tokens,
-            temperature=request.temperature,
-            seed=request.seed,
-            end_tokens=tokenizer.end_tokens if tokenizer else frozenset(),
-            routing=routing,
-            into=found,
-        )
+        steps = _steps(engine, prompt, tokenizer, request, found)
         interrupted = _stream(steps, tokenizer, quiet=request.json == "-" or tokenizer is None)
         speeds = [] if interrupted else _reading_speeds(engine)
         _report(Generated(engine, tokenizer, found, speeds, loaded - started, interrupted), request.json)
     if interrupted:
         end_interrupted()
+
+
+def _steps(
+    engine: Engine, prompt: list[int], tokenizer: Tokenizer | None, request: Request, found: Generation
+) -> Iterator[int]:
+    """The tokens as they come, with drafts where they are asked for."""
+    ends = tokenizer.end_tokens if tokenizer else frozenset()
+    if request.speculate is not None:
+        drafter = parse_draft(request.speculate)
+        return generate_drafted(engine, prompt, request.n_tokens, drafter, end_tokens=ends, into=found)
+    return generate(
+        engine,
+        prompt,
+        request.n_tokens,
+        temperature=request.temperature,
+        seed=request.seed,
+        end_tokens=ends,
+        routing=choose_experts(request.routing, engine.model, request.seed),
+        into=found,
+    )
 
 
 def _report(generated: Generated, json: str | None) -> None:
@@ -154,6 +188,8 @@ def _engine(request: Request, context: int) -> Iterator[Engine]:
             context=context,
             weights=request.weights or "q8_0",
             cache=request.cache,
+            ubatch=request.ubatch,
+            experts_in=request.experts_in,
             convert=request.convert,
             seed=request.seed,
             progress=progress,

@@ -25,6 +25,11 @@ class DrawnSource:
         self._seed = seed
         self.tensors = tuple(stored_tensors(model, weights))
 
+    @property
+    def identity(self) -> tuple:
+        """Shapes, formats and the seed say all that is drawn."""
+        return ("drawn", self._seed, self.tensors)
+
     def raw(self, tensor: Stored) -> np.ndarray:
         """The tensor's bytes: uint8 [copies * rows, bytes of a row]."""
         if tensor.is_vector:

@@ -45,16 +45,43 @@ class Generation:
     seconds: list[float] = field(default_factory=list)  # of each decoding step
     reads: list[Read] = field(default_factory=list)
     experts: list[tuple[int, ...]] = field(default_factory=list)  # distinct ones by layer, of each step
+    drafted: list[int] = field(default_factory=list)  # tokens that each step verified beside its first
+    given: list[int] = field(
+        default_factory=list
+    )  # tokens that each step gave: those of its draft that were right, and one
+
+    def add_step(self, step: Step, seconds: float, drafted: int = 0, given: int = 1) -> None:
+        """One more step of decoding."""
+        self.seconds.append(seconds)
+        self.reads.append(step.read)
+        self.experts.append(step.distinct_experts)
+        self.drafted.append(drafted)
+        self.given.append(given)
 
     @property
-    def seconds_per_token(self) -> float | None:
+    def seconds_per_step(self) -> float | None:
         """The median step."""
         return statistics.median(self.seconds) if self.seconds else None
 
     @property
     def tokens_per_s(self) -> float | None:
-        """Steps in all, over their time in all."""
-        return len(self.seconds) / sum(self.seconds) if self.seconds else None
+        """Tokens in all, over their steps' time in all."""
+        return sum(self.given) / sum(self.seconds) if self.seconds else None
+
+    @property
+    def tokens_per_step(self) -> float | None:
+        """How many a step gave, on average."""
+        return statistics.fmean(self.given) if self.given else None
+
+    @property
+    def accepted_share(self) -> float | None:
+        """Which share of the drafted tokens was right; None where none was drafted."""
+        return (sum(self.given) - len(self.given)) / sum(self.drafted) if any(self.drafted) else None
+
+    @property
+    def prompt_tokens_per_s(self) -> float | None:
+        """Tokens of the prompt, over its time."""
+        return self.prompt_tokens / self.prompt_seconds if self.prompt_seconds else None
 
     @property
     def bytes_per_s(self) -> float | None:
@@ -63,11 +90,11 @@ class Generation:
 
     @property
     def bytes_per_token(self) -> dict[str, float] | None:
-        """Mean bytes of a step by component."""
+        """Bytes read by component, for each token that they gave."""
         if not self.reads:
             return None
         names = vars(self.reads[0])
-        return {name: statistics.fmean(getattr(read, name) for read in self.reads) for name in names}
+        return {name: sum(getattr(read, name) for read in self.reads) / sum(self.given) for name in names}
 
 
 def generate(
@@ -98,6 +125,4 @@ def generate(
             return
         start = time.perf_counter()
         step = engine.decode([token], [0], routing)
-        found.seconds.append(time.perf_counter() - start)
-        found.reads.append(step.read)
-        found.experts.append(step.distinct_experts)
+        found.add_step(step, time.perf_counter() - start)

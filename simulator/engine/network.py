@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.engine.cache_formats import cache_format
 from simulator.engine.kernels.active_inputs import list_bytes
 from simulator.engine.layout import record_bytes
 from simulator.engine.memory import whole_lines, zeroed
@@ -72,7 +73,7 @@ class Network:
         is_sparse: bool = False,
     ):
         self.model, self.recipe, self.loaded, self.limits = model, recipe, loaded, limits
-        self.n_threads, self.cache = n_threads, cache
+        self.n_threads, self.cache = n_threads, cache_format(cache)
         self.buffers = Buffers()
         self._is_sparse = is_sparse
         self._allocate()
@@ -89,7 +90,7 @@ class Network:
     def _allocate(self) -> None:
         model, rows, new = self.model, self.limits.rows, self.buffers.new
         new("state", (8,), np.int64)
-        for name in ("positions", "newest", "sequences"):
+        for name in ("positions", "sequences"):
             new(name, (rows,), np.int64)
         new("each", (rows,), np.int64)[:] = np.arange(rows)
         new("all", (4,), np.int64)[0] = 1  # one group: matrix 0, from row 0, all rows
@@ -112,9 +113,6 @@ class Network:
         n, buffers = len(positions), self.buffers
         buffers["state"][0] = buffers["all"][3] = n
         buffers["positions"][:n], buffers["sequences"][:n] = positions, sequences
-        newest = np.zeros(self.limits.sequences, np.int64)
-        np.maximum.at(newest, sequences, positions)
-        buffers["newest"][:n] = newest[sequences]
         buffers["claims"][:] = 0
         buffers["read"][:] = 0
 

@@ -12,9 +12,11 @@ import numpy as np
 
 from simulator.engine import cpu
 from simulator.engine.assembly.tape import Assembly
+from simulator.engine.cache_formats import cache_format
 from simulator.engine.network import COMPONENTS, Limits, Network
 from simulator.engine.opened import check_kinds, open_source
 from simulator.engine.routing import Routing
+from simulator.engine.slow_layers import SlowLayers
 from simulator.engine.team import Tape, Team, idle_tape
 from simulator.engine.weights import Loaded, Progress, load
 from simulator.errors import InputError
@@ -27,7 +29,8 @@ from simulator.spec.sparsity import Sparsity, parse_sparsity
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
 from simulator.units import counted
 
-PROMPT_ROWS = 16  # tokens of a prompt that go through the weights together
+PROMPT_ROWS = 16  # tokens of a prompt that go through the weights together, unless told otherwise
+MOST_TOGETHER = 4096
 DEFAULT_CONTEXT = 4096
 MAX_SEED = 2**63 - 1
 _EMPTY_RUNS = 10
@@ -85,12 +88,15 @@ class Engine:
         batch: sequences that can be decoded together.
         context: tokens that each sequence can have.
         weights: format of random weights.
-        cache: "f16" or "f32".
+        cache: "f16", "f32", "q8_0" or "q4_0".
         convert: a format that tensors of a file are turned into where their own has no kernel.
         sparsity: the zero inputs of the linear layers, such as "q-sparse:0.5": only the largest inputs are kept, and the
             weights of the others are not read.
         path: name of a CPU path; None is the best one.
         seed: of random weights.
+        ubatch: tokens that go through the weights together, such as those of a prompt; at least as many as sequences.
+        slow: layers that are read as from a slower memory.
+        experts_in: a folder on a disk, where experts are kept in a file and read from a map of it as they are chosen.
         progress: called with (bytes loaded, bytes in all).
         team: threads of somebody else's to work with, in place of threads of its own.
 
@@ -110,6 +116,9 @@ class Engine:
         sparsity: str | Sparsity | None = None,
         path: str | None = None,
         seed: int = 0,
+        ubatch: int = PROMPT_ROWS,
+        slow: SlowLayers | None = None,
+        experts_in: str | Path | None = None,
         progress: Progress | None = None,
         team: Team | None = None,
     ):
@@ -117,27 +126,32 @@ class Engine:
         check_kinds(model, weights, texts, sparsity, progress, team)
         context = context if context is None else whole("context", context, 1, MAX_CONTEXT)
         batch, seed = whole("batch", batch, 1, MAX_BATCH), whole("seed", seed, 0, MAX_SEED)
-        if cache not in ("f16", "f32"):
-            raise InputError(f"cache format {cache!r} is not one of the engine's: f16 or f32")
+        ubatch = whole("ubatch", ubatch, 1, MOST_TOGETHER)
+        cache_format(cache)
         self.cpu = cpu.choose(path)
         self.n_threads = team.n_threads if team else threads_here(threads)
         self.model, self.recipe, self.source = open_source(model, weights, seed, convert)
         longest = self.model.max_context or DEFAULT_CONTEXT
         self.context = context or min(longest, DEFAULT_CONTEXT)
+        if self.context > (self.model.learned_positions or self.context):
+            raise InputError(
+                f"{self.model.name}: a context of {counted(self.context, 'token')} is more than the {self.model.learned_positions:,} "
+                "positions that the model has learned; give a smaller one"
+            )
         zeros = parse_sparsity(sparsity) if isinstance(sparsity, str) else sparsity
         if zeros and zeros.granularity != 1:
             raise InputError(f"sparsity {zeros.name}: the engine skips single columns, granularity must be 1")
         self.team, self._is_own_team = team or Team(self.n_threads), team is None
         start = time.perf_counter()
         try:
-            self.loaded: Loaded = load(self.source, self.team, self.cpu, progress, _by_column(zeros))
+            self.loaded: Loaded = load(self.source, self.team, self.cpu, progress, _by_column(zeros), experts_in)
             self.load_seconds = time.perf_counter() - start
-            rows = max(batch, min(PROMPT_ROWS, self.context))
+            rows = max(batch, min(ubatch, self.context))
             limits = Limits(rows, batch, self.context)
             self.network = Network(
                 self.model, self.recipe, self.loaded, limits, self.n_threads, cache, is_sparse=zeros is not None
             )
-            self.assembly = Assembly(self.network, self.cpu.name, zeros)
+            self.assembly = Assembly(self.network, self.cpu.name, zeros, slow)
             self.tape = self.assembly.tape
         except BaseException:
             self.close()
@@ -145,6 +159,7 @@ class Engine:
         self._is_closed = False
         self.lengths = np.zeros(batch, np.int64)  # tokens that each sequence has
         self._embedding = self.loaded.matrices[-1, "token_embd"]
+        self._positions_table = self.loaded.matrices.get((-1, "position_embd"))
 
     def __enter__(self) -> Engine:
         return self
@@ -166,6 +181,8 @@ class Engine:
         sequences: Sequence[int] | np.ndarray | None = None,
         routing: Routing | Chosen | None = None,
         clock: Callable[[], float] | None = None,
+        *,
+        head: bool = True,
     ) -> Step:
         """One more token for each of some sequences, which goes through the whole network.
 
@@ -175,6 +192,7 @@ class Engine:
                 tokens one after the other.
             routing: chooses experts in the router's stead; or what `choose` found.
             clock: times each part of the model on its own, which makes the whole step slower.
+            head: whether logits are wanted; without them the step ends with the last layer.
         """
         tokens = integers("tokens", tokens)
         sequences = np.arange(tokens.size) if sequences is None else integers("sequences", sequences)
@@ -187,10 +205,14 @@ class Engine:
         network.buffers["x"][:n] = self._embedding.rows_of(tokens)
         if self.recipe.embedding_scale != 1.0:
             network.buffers["x"][:n] *= np.float32(self.recipe.embedding_scale)
+        if self._positions_table:
+            network.buffers["x"][:n] += self._positions_table.rows_of(positions)
         self._route(routing, n)
-        seconds = self._run_by_part(clock) if clock else self.team.run(self.tape)
+        tape = self.tape if head else self.assembly.tape_without_head
+        seconds = self._run_by_part(clock) if clock else self.team.run(tape)
         np.maximum.at(self.lengths, sequences, positions + 1)
-        return Step(network.buffers["logits"][:n].copy(), self._read(n), self._chosen(n), seconds)
+        logits = network.buffers["logits"][: n if head else 0].copy()
+        return Step(logits, self._read(n), self._chosen(n), seconds)
 
     def prompt(self, tokens: Sequence[int] | np.ndarray, sequence: int = 0) -> Step:
         """Tokens of one sequence one after the other, several at a time; returns the step that holds the last."""
@@ -202,8 +224,28 @@ class Engine:
         step = None
         for start in range(0, len(tokens), self.network.limits.rows):
             part = tokens[start : start + self.network.limits.rows]
-            step = self.decode(part, np.full(len(part), sequence))
+            is_last = start + len(part) == len(tokens)
+            step = self.decode(part, np.full(len(part), sequence), head=is_last)
         return step
+
+    @property
+    def most_together(self) -> int:
+        """Tokens that one step can have."""
+        return self.network.limits.rows
+
+    def take_back(self, n_tokens: int, sequence: int = 0) -> None:
+        """Forgets the last tokens of a sequence, as if they had never been decoded: drafted ones that were wrong.
+
+        InputError where there are fewer, or where what a sliding window sees has been overwritten since.
+        """
+        n_tokens = whole("n_tokens", n_tokens, 0, MAX_CONTEXT)
+        _check_range(np.array([sequence]), self.network.limits.sequences, "sequence {} is outside the batch of {:,}")
+        if n_tokens > self.lengths[sequence]:
+            raise InputError(
+                f"{counted(n_tokens, 'token')} of a sequence of {self.lengths[sequence]:,} cannot be taken back"
+            )
+        self.assembly.check_taken_back(n_tokens)
+        self.lengths[sequence] -= n_tokens
 
     def reset(self) -> None:
         """Forgets all sequences."""
@@ -218,6 +260,11 @@ class Engine:
     def fill_cache(self) -> None:
         """Puts something into every slot of the cache, so that memory stands behind it: for timing at a depth."""
         self.assembly.fill()
+
+    def forget_experts(self) -> None:
+        """Has the system let go of experts that are kept on a disk, so that the next step reads those it needs from there."""
+        if self.loaded.mapped:
+            self.loaded.mapped.forget()
 
     # ---- parts of a step ----
 
@@ -289,7 +336,8 @@ class Engine:
     def _read(self, n: int) -> Read:
         counted = self.network.buffers["read"].sum(axis=(1, 2))
         found = {name: int(value) for name, value in zip(COMPONENTS, counted, strict=True)}
-        rows = n * self._embedding.layout.row_bytes(self._embedding.columns)
+        tables = [table for table in (self._embedding, self._positions_table) if table]
+        rows = n * sum(table.layout.row_bytes(table.columns) for table in tables)
         return Read(**found, embedding=rows, vectors=self.loaded.vector_bytes)
 
 

@@ -44,6 +44,10 @@ class Source(Protocol):
     name: str
     tensors: tuple[Stored, ...]
 
+    @property
+    def identity(self) -> tuple:
+        """What no source of other weights has in common with it."""
+
     def raw(self, tensor: Stored) -> np.ndarray:
         """The tensor's bytes: uint8 [copies * rows, bytes of a row]."""
 
@@ -54,9 +58,11 @@ class Source(Protocol):
 def stored_tensors(model: Model, weights: Weights, norms: tuple[str, ...] = NORMS) -> Iterator[Stored]:
     """The tensors of a model as a file has them; InputError if the engine has no kernel for one's format.
 
-    *norms*: what the file calls the norms of a layer, in the model's order.
+    *norms*: what the file calls the norms of a layer, in the model's order; "" where there is none.
     """
-    names = {f"norm_{number}": name for number, name in enumerate(norms)}
+    names = {
+        f"norm_{number}{end}": name + end for number, name in enumerate(filter(None, norms)) for end in ("", ".bias")
+    }
     for layer, indices, tensors in model.shapes:
         for index in indices:
             for tensor in tensors:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from simulator.engine.column_matrix import ColumnMatrix, pack_columns, scales_of
 from simulator.engine.cpu import Path
 from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.layout import Layout
+from simulator.engine.mapped_experts import ExpertMap, is_expert, map_experts
 from simulator.engine.memory import Pool, check_room, whole_lines
+from simulator.engine.simd import LANES
 from simulator.engine.team import Team
 from simulator.engine.tensors import Source, Stored, dequantise
 from simulator.errors import InputError, printable
@@ -42,6 +45,15 @@ class Matrix:
         """Bytes of one copy."""
         return self.layout.matrix_bytes(self.rows, self.columns)
 
+    def part(self, first: int, count: int) -> Matrix:
+        """Some of its rows as a matrix of their own, in the same memory; they are whole panels, but for the last."""
+        if self.copies != 1 or first % LANES:
+            raise ValueError(f"rows from {first} on of {self.copies} copies are no whole panels")
+        panels = slice(
+            self.layout.matrix_bytes(first, self.columns), self.layout.matrix_bytes(first + count, self.columns)
+        )
+        return replace(self, rows=count, data=self.data[panels])
+
     def rows_of(self, numbers: np.ndarray) -> np.ndarray:
         """Some rows: float32 [n, columns]."""
         raw = pack.unpack_rows(self.data, self.layout, np.asarray(numbers), self.columns, self.signed)
@@ -54,11 +66,13 @@ class Loaded:
 
     matrices: Mapping[tuple[int, str], Matrix | ColumnMatrix]
     vectors: Mapping[tuple[int, str], np.ndarray]  # float32
+    mapped: ExpertMap | None = None  # the file that experts are read from, if not from memory
 
     @property
     def nbytes(self) -> int:
-        """Bytes in memory."""
-        return sum(each.data.nbytes for each in self.matrices.values()) + self.vector_bytes
+        """Bytes in memory; experts in a file take none of it for good."""
+        mapped = sum(place.stop - place.start for place in self.mapped.places.values()) if self.mapped else 0
+        return sum(each.data.nbytes for each in self.matrices.values()) + self.vector_bytes - mapped
 
     @property
     def vector_bytes(self) -> int:
@@ -72,17 +86,19 @@ def load(
     path: Path,
     progress: Progress | None = None,
     by_column: Callable[[str], bool] = lambda _role: False,
+    experts_in: str | FilePath | None = None,
 ) -> Loaded:
     """Every tensor of a source checked for numbers that are none, then packed; InputError names what cannot be used.
 
-    *by_column* says which roles are packed for sparse inputs.
+    *by_column* says which roles are packed for sparse inputs; *experts_in* names a folder that experts are kept in.
     """
-    total = sum(tensor.nbytes for tensor in source.tensors)
+    held = [tensor for tensor in source.tensors if experts_in is None or not is_expert(tensor)]
+    total = sum(tensor.nbytes for tensor in held)
     check_room(f"{source.name}: its weights need", total)
-    sizes = [_packed_bytes(tensor, by_column) for tensor in source.tensors if not tensor.is_vector]
+    sizes = [_packed_bytes(tensor, by_column) for tensor in held if not tensor.is_vector]
     pool = Pool(sum(whole_lines(size) for size in sizes))
     matrices, vectors, done = {}, {}, 0
-    for tensor in source.tensors:
+    for tensor in held:
         key = (tensor.layer, tensor.role)
         if tensor.is_vector:
             vectors[key] = _vector(source, tensor)
@@ -94,7 +110,27 @@ def load(
         source.release()
         if progress:
             progress(done, total)
-    return Loaded(matrices, vectors)
+    mapped = None if experts_in is None else _map_experts(source, experts_in, team, path, by_column)
+    for tensor in mapped.places if mapped else ():
+        layout = LAYOUTS[tensor.format]
+        matrices[tensor.layer, tensor.role] = Matrix(
+            layout, tensor.rows, tensor.columns, tensor.copies, mapped.data(tensor), path.signed
+        )
+    return Loaded(matrices, vectors, mapped)
+
+
+def _map_experts(
+    source: Source, folder: str | FilePath, team: Team, path: Path, by_column: Callable[[str], bool]
+) -> ExpertMap | None:
+    """The file of a source's experts, checked and packed where it is new."""
+    if any(by_column(tensor.role) for tensor in source.tensors if is_expert(tensor)):
+        raise InputError(f"{source.name}: experts on a disk are read whole, leave the sparsity out")
+
+    def pack_into(tensor: Stored, place: np.ndarray) -> None:
+        _pack_into(source, tensor, place, team, path)
+        source.release()
+
+    return map_experts(folder, source, path.signed, pack_into)
 
 
 def _packed_bytes(tensor: Stored, by_column: Callable[[str], bool]) -> int:
@@ -105,11 +141,16 @@ def _packed_bytes(tensor: Stored, by_column: Callable[[str], bool]) -> int:
 
 
 def _packed(source: Source, tensor: Stored, pool: Pool, team: Team, path: Path) -> Matrix:
-    layout, raw = LAYOUTS[tensor.format], source.raw(tensor)
+    layout = LAYOUTS[tensor.format]
     data = pool.take(layout.matrix_bytes(tensor.rows, tensor.columns) * tensor.copies)
-    shape = (tensor.copies, tensor.rows, tensor.columns)
-    _refuse(source, tensor, pack.pack_rows(team, raw, data, layout, shape, path.signed))
+    _pack_into(source, tensor, data, team, path)
     return Matrix(layout, tensor.rows, tensor.columns, tensor.copies, data, path.signed)
+
+
+def _pack_into(source: Source, tensor: Stored, place: np.ndarray, team: Team, path: Path) -> None:
+    """Writes a tensor's panels; InputError if it has numbers that are none."""
+    shape = (tensor.copies, tensor.rows, tensor.columns)
+    _refuse(source, tensor, pack.pack_rows(team, source.raw(tensor), place, LAYOUTS[tensor.format], shape, path.signed))
 
 
 def _vector(source: Source, tensor: Stored) -> np.ndarray:

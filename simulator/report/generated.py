@@ -35,7 +35,7 @@ def print_generated(run: Generated) -> None:
         return
     parts = {name: size for name, size in (found.bytes_per_token or {}).items() if size >= 1e4}
     print_line(
-        f"{found.tokens_per_s:.1f} tokens/s over {counted(len(found.seconds), 'token')}, {format_seconds(found.seconds_per_token)} each "
+        f"{found.tokens_per_s:.1f} tokens/s over {counted(sum(found.given), 'token')}, {_each(found)} "
         f"({counted(run.engine.n_threads, 'thread')}, {run.engine.cpu.name})",
         stream=out,
     )
@@ -46,9 +46,21 @@ def print_generated(run: Generated) -> None:
         if means:
             print_line(f"experts touched per layer: {sum(means) / len(means):.1f}", stream=out)
     print_line(
-        f"prompt of {counted(found.prompt_tokens, 'token')} in {format_seconds(found.prompt_seconds)}; "
+        f"prompt of {counted(found.prompt_tokens, 'token')} in {format_seconds(found.prompt_seconds)}"
+        f"{f', {found.prompt_tokens_per_s:.0f} tokens/s' if found.prompt_tokens > 1 else ''}; "
         f"ready after {format_seconds(run.load_seconds)}",
         stream=out,
+    )
+
+
+def _each(found: Generation) -> str:
+    """What a step took, and with drafted tokens what it gave."""
+    taken = format_seconds(found.seconds_per_step)
+    if not any(found.drafted):
+        return f"{taken} each"
+    return (
+        f"{found.tokens_per_step:.2f} in a step of {taken}: {found.accepted_share:.0%} of "
+        f"{counted(sum(found.drafted), 'drafted token')} right"
     )
 
 
@@ -72,14 +84,17 @@ def generated_record(run: Generated) -> dict[str, Any]:
         "tokens": found.tokens,
         "interrupted": run.interrupted,
         "tokens_per_s": found.tokens_per_s,
-        "seconds_per_token": found.seconds_per_token,
+        "seconds_per_token": 1 / found.tokens_per_s if found.tokens_per_s else None,
         "seconds": found.seconds,
+        "drafted": found.drafted,
+        "given": found.given,
         "bytes_per_token": found.bytes_per_token,
         "bytes_per_s": found.bytes_per_s,
         "read_bytes_per_s": run.read_bytes_per_s,
         "distinct_experts": [list(layers) for layers in found.experts],
         "prompt_tokens": found.prompt_tokens,
         "prompt_seconds": found.prompt_seconds,
+        "prompt_tokens_per_s": found.prompt_tokens_per_s,
         "load_seconds": run.load_seconds,
         "weight_bytes": engine.loaded.nbytes,
         "cache_bytes": engine.network.cache_bytes,

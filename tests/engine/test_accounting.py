@@ -184,6 +184,17 @@ def test_keys_are_read_in_panels_and_values_to_the_token(tmp_path, cache, size):
                 assert engine.decode([1] * n).read.cache == n * 2 * 2 * (16 * panels * 16 + (depth + 1) * 16) * size
 
 
+@pytest.mark.parametrize(("cache", "size"), [("q8_0", 34), ("q4_0", 18)])
+def test_a_cache_in_blocks_has_its_formats_size(tmp_path, cache, size):
+    """2 layers, 2 heads of keys and values 32 wide: a block of each for each token, read by groups of 16."""
+    path = tiny.write(tmp_path / "m.gguf", "llama", "f32", head_dim=32)
+    with Engine(path, threads=2, batch=3, context=300, cache=cache) as engine:
+        assert engine.assembly.kept_bytes == 3 * 2 * 2 * 304 * 2 * size
+        for depth in (0, 15, 16, 256):
+            engine.pretend(depth)
+            assert engine.decode([1, 2]).read.cache == 2 * 2 * 2 * (depth // 16 + 1) * 16 * 2 * size
+
+
 def test_sequences_of_different_lengths_are_read_as_long_as_they_are(tmp_path):
     """Of 1, 17 and 40 tokens: 16, 32 and 48 slots of keys, and as many values as tokens."""
     path = tiny.write(tmp_path / "m.gguf", "llama", "f32")
@@ -194,14 +205,14 @@ def test_sequences_of_different_lengths_are_read_as_long_as_they_are(tmp_path):
 
 
 def test_a_window_caps_what_is_read(tmp_path):
-    """6 layers of one head 32 wide: five keep 4 tokens and 15 of a prompt in 32 slots, which is what they read when full."""
+    """6 layers of one head 32 wide: five keep 4 tokens and 15 of a prompt in 32 slots; of keys they read the panels of 16 that the
+    last 4 positions lie in, of values those from a multiple of 4 on."""
     path = tiny.write(tmp_path / "m.gguf", "gemma3", "f32", n_layers=6)
     with Engine(path, threads=2, context=200, cache="f32") as engine:
         assert engine.assembly.kept_bytes == (5 * 32 + 208) * 2 * 32 * 4
-        for depth in (3, 20, 31, 32, 150):
+        for depth, keys, values in ((1, 16, 2), (3, 16, 4), (20, 32, 5), (31, 16, 4), (32, 32, 5), (150, 16, 7)):
             engine.pretend(depth)
-            seen, keys = depth + 1, -(-(depth + 1) // 16) * 16
-            slots = 5 * (min(keys, 32) + min(seen, 32)) + keys + seen
+            slots = 5 * (keys + values) + -(-(depth + 1) // 16) * 16 + depth + 1
             assert engine.decode([1]).read.cache == slots * 32 * 4
 
 

@@ -6,7 +6,7 @@ import pytest
 from products import records
 
 from simulator.engine.compiled import helper
-from simulator.engine.kernels.arithmetic import exp, half_of, quantise
+from simulator.engine.kernels.arithmetic import GELU, RELU_SQUARED, SILU, exp, half_of, quantise, tanh
 from simulator.engine.kernels.arithmetic import gate as gate_up
 from simulator.engine.layout import record_bytes
 
@@ -42,16 +42,35 @@ def test_the_exponential_is_accurate_and_never_infinite():
     assert (out[3:] > 1e38).all()
 
 
-@pytest.mark.parametrize("gelu", [False, True])
-def test_gates_follow_their_formulas(gelu, draw):
-    """up * silu(gate) and up * gelu(gate), from deep in the flat part to far in the straight one."""
+@helper
+def tangents(x, out):
+    """out = the hyperbolic tangent of x"""
+    for i in range(len(x)):
+        out[i] = tanh(x[i])
+
+
+def test_the_tangent_is_accurate_and_never_beyond_1():
+    """Relative error 1e-6 also near 0, where exponentials alone would lose digits, and 1 far out."""
+    x = np.concatenate([np.linspace(-12, 12, 24_002), np.geomspace(1e-30, 1, 1000), [1e30, -1e30]]).astype(np.float32)
+    out = np.empty_like(x)
+    tangents(x, out)
+    assert np.abs(out / np.tanh(x.astype(np.float64)) - 1).max() < 1e-6
+    assert np.abs(out).max() <= 1
+
+
+ACTS = {SILU: equations.silu, GELU: equations.gelu_tanh, RELU_SQUARED: equations.relu_squared}
+
+
+@pytest.mark.parametrize("activation", ACTS)
+def test_gates_follow_their_formulas(activation, draw):
+    """up * silu(gate), up * gelu(gate) and up * relu(gate)^2, from deep in the flat part to far in the straight one."""
     gate = np.concatenate([np.linspace(-30, 30, 4001), [0, 1e-30, -1e-30, 1e4, -1e4]]).astype(np.float32)
     up = draw.standard_normal(len(gate)).astype(np.float32)
     out = up.copy()
-    gate_up(gate, out, len(gate), gelu)
+    gate_up(gate, out, len(gate), activation)
     wide = gate.astype(np.float64)
     with np.errstate(over="ignore"):  # of exp(1e4) in the reference
-        act = equations.gelu_tanh(wide) if gelu else equations.silu(wide)
+        act = ACTS[activation](wide)
     assert out == pytest.approx(up * act, rel=1e-5, abs=1e-6)
 
 

@@ -130,7 +130,7 @@ def test_random_weights_of_a_shipped_model(capsys):
         (["{dense}", "--temperature", "-1"], "--temperature -1: between 0 and 100 is possible"),
         (["{dense}", "--temperature", "nan"], "'nan': a number is needed"),
         (["{dense}", "--seed", "-5"], "--seed -5: a number of at least 0 is needed"),
-        (["{dense}", "--cache", "q8_0"], "cache format 'q8_0' is not one of the engine's: f16 or f32"),
+        (["{dense}", "--cache", "q5_0"], "cache format 'q5_0' is not one of the engine's: f16, f32, q8_0, q4_0"),
         (["{dense}", "--weights", "q4_0"], "has weights of its own, leave it out"),
         (["{dense}", "--prompt", "abcdefgh", "--context", "4"], "--context 4: the prompt alone has"),
         (["{dense}", "--routing", "uniform"], "has no experts to choose from"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from reference import SUPPORTED, errors
 
-from simulator.engine.recipe import ARCHITECTURES
+from simulator.engine.recipes.table import ARCHITECTURES
 from simulator.engine.step import Engine
 
 # Of the largest error of a logit, relative to the spread of all. llama.cpp computes in float32 but reads gelu from a table of float16.

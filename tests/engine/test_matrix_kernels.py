@@ -69,17 +69,17 @@ def test_int8_inputs_cost_half_a_percent(fmt, team, draw):
 
 @pytest.mark.parametrize("fmt", ["f32", "q4_0"])
 def test_each_group_meets_its_own_matrix(fmt, team, draw):
-    """Of 3 matrices of 40 rows, number 2 gets rows 4, 0 and 3, number 0 gets row 1; row 2 gets nothing; a bias is added."""
+    """Of 3 matrices of 40 rows, number 2 gets rows 4, 0 and 3, number 0 gets row 1; row 2 gets nothing; each adds its own bias."""
     raw = draw_rows(draw, fmt, 120, 96)
     weights = values_of(np.concatenate([raw[:40], raw[80:]]), fmt).reshape(2, 40, 96)
     copies = np.ascontiguousarray(raw.reshape(3, 40, -1))
     padded = [np.concatenate([copy, np.zeros((8, copy.shape[1]), np.uint8)]) for copy in copies]
-    x, bias = draw_inputs(draw, 5, 96), draw.standard_normal(48).astype(np.float32)
+    x, bias = draw_inputs(draw, 5, 96), draw.standard_normal((3, 48)).astype(np.float32)
     matrix = packed(team, cpu.choose(), np.concatenate(padded), fmt, 96, copies=3)
     out = multiply(team, cpu.choose(), matrix, x, [(2, [4, 0, 3]), (0, [1])], bias)[:, :40]
     exact = rounded(x) if fmt == "q4_0" else x
-    assert out[[4, 0, 3]] == pytest.approx(exact[[4, 0, 3]] @ weights[1].T + bias[:40], rel=1e-5, abs=1e-4)
-    assert out[1] == pytest.approx(exact[1] @ weights[0].T + bias[:40], rel=1e-5, abs=1e-4)
+    assert out[[4, 0, 3]] == pytest.approx(exact[[4, 0, 3]] @ weights[1].T + bias[2, :40], rel=1e-5, abs=1e-4)
+    assert out[1] == pytest.approx(exact[1] @ weights[0].T + bias[0, :40], rel=1e-5, abs=1e-4)
     assert (out[2] == GUARD).all()
 
 

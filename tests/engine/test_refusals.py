@@ -86,7 +86,13 @@ def test_prompts_and_depths_have_bounds(case):
 @pytest.mark.parametrize(
     ("fmt", "sizes", "options", "message"),
     [
-        ("f32", {}, {"cache": "q8_0"}, "cache format 'q8_0' is not one of the engine's: f16 or f32"),
+        ("f32", {}, {"cache": "q5_0"}, "cache format 'q5_0' is not one of the engine's: f16, f32, q8_0, q4_0"),
+        (
+            "f32",
+            {},
+            {"cache": "q8_0"},
+            "m: a cache in q8_0 has blocks of 32, which heads of width 16 do not fill; take f16",
+        ),
         ("f32", {}, {"path": "mmx"}, "CPU path 'mmx' is unknown"),
         ("f32", {}, {"sparsity": "columns:half"}, "a share of zeros between 0 and 1"),
         ("f32", {}, {"sparsity": "block-q-sparse:0.5,0.5"}, "give one share, or 5 for qkv, out, up, gate, down"),

@@ -89,7 +89,7 @@ def test_a_float16_cache_rounds_keys_and_values(case):
     """As the reference rounds them, but for single ones halfway between; against no rounding 3e-4 on average."""
     small = case("qwen3")
     out = small.logits(cache="f16")
-    found = errors(out, small.reference(round_cache=True))
+    found = errors(out, small.reference(round_cache="f16"))
     assert np.median(found) < CLOSE
     assert found.max() < 3e-4
     exact = small.reference()

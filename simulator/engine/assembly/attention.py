@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from simulator.engine.assembly.kind import Kind
-from simulator.engine.assembly.parts import Parts, Phase, bits
+from simulator.engine.assembly.parts import Parts, Phase, bits, split
 from simulator.engine.column_matrix import ColumnMatrix
-from simulator.engine.kernels.attention import CHUNK
+from simulator.engine.kernels.attention import CHUNK, chunk_of
 from simulator.engine.kernels.table import kernel, task
 from simulator.engine.layout import QUANTISED_BLOCK, record_bytes
 from simulator.engine.memory import whole_lines
@@ -21,12 +22,15 @@ from simulator.engine.weights import Matrix
 from simulator.errors import InputError
 from simulator.spec.layers.attention import GroupedQuery
 
+TABLE = 64  # positions whose angles are worked out at a time
+
 
 @dataclass(frozen=True)
 class Angles:
     """How some layers turn their heads, and how many slots of the cache they keep."""
 
     frequencies: tuple[float, ...]  # radians a position, of each pair
+    magnitude: float  # what turns is also multiplied by it
     capacity: int  # slots of a sequence
     window: int  # tokens seen; 0 is all
 
@@ -39,33 +43,42 @@ class GroupedAttention(Kind):
         self._attention = {index: network.model.stack[index].attention for index in layers}
         self.layer_angles = {index: self._angles_of(index) for index in layers}
         self.angles = list(dict.fromkeys(self.layer_angles.values()))
+        for attention in self._attention.values():
+            _check_cache(network, attention)
 
     def _angles_of(self, index: int) -> Angles:
         attention, limits = self._attention[index], self.network.limits
         rotation, window = self.network.recipe.layers[index].rotation, attention.window or 0
-        table = self.network.loaded.vectors.get((-1, rotation.table)) if rotation and rotation.table else None
-        frequencies = tuple(rotation.frequencies(attention.head_dim, table).tolist()) if rotation else ()
-        # A window's slots are reused in turn; a step of several tokens of one sequence needs all of theirs at once.
-        slots = min(limits.context, window + limits.rows - 1) if window else limits.context
-        return Angles(frequencies, -(-slots // LANES) * LANES, window)
+        frequencies: tuple[float, ...] = ()
+        if rotation:
+            table = self.network.loaded.vectors.get((-1, rotation.table_for(limits.context)))
+            frequencies = tuple(rotation.frequencies(attention.head_dim, table).tolist())
+        # A window's slots are reused in turn; a step of several tokens of one sequence needs all of theirs at once, and a run of
+        # positions that are attended to together lies in one piece.
+        slots = -(-limits.context // LANES) * LANES
+        if window:
+            slots = min(slots, -(-(window + limits.rows - 1) // chunk_of(window)) * chunk_of(window))
+        return Angles(frequencies, rotation.magnitude if rotation else 1.0, slots, window)
 
     # ---- memory ----
 
     @property
     def kept_bytes(self) -> int:
         """Bytes that the cache has room for."""
-        values = sum(
-            self.layer_angles[index].capacity * a.n_kv_heads * (a.head_dim + value_width(a))
-            for index, a in self._attention.items()
-        )
-        return self.network.limits.sequences * values * (2 if self.network.cache == "f16" else 4)
+        return sum(sum(self._slot_bytes(index)) for index in self.layers) * self.network.limits.sequences
+
+    def _slot_bytes(self, index: int) -> tuple[int, int]:
+        """Bytes of all keys and of all values of a sequence in one layer."""
+        a, kept = self._attention[index], self.network.cache
+        heads = a.n_kv_heads * self.layer_angles[index].capacity
+        return int(kept.nbytes(heads, a.head_dim)), int(kept.nbytes(heads, value_width(a)))
 
     @property
     def scratch_bytes(self) -> int:
         """Scores and results of a group of queries, or a head while it turns."""
         attentions = self._attention.values()
         group = max(a.queries_per_kv for a in attentions)
-        return max(8 * group + 64 + 64 * group + 4 * group * CHUNK, 4 * max(a.head_dim for a in attentions))
+        return max(8 * group + 64 + 128 * group + 4 * group * CHUNK, 4 * max(a.head_dim for a in attentions))
 
     def allocate(self) -> None:
         """Projections, angles, parts of results, and the cache."""
@@ -81,51 +94,78 @@ class GroupedAttention(Kind):
             new(f"cos_{number}", (rows, half))
             new(f"sin_{number}", (rows, half))
             new(f"chunks_{number}", (8,), np.int64)
-        chunks = max(-(-angles.capacity // CHUNK) for angles in self.angles)
+        chunks = max(-(-angles.capacity // chunk_of(angles.window)) + 1 for angles in self.angles)
         stride = whole_lines(8 + 4 * max(value_width(a) for a in attentions))
         new("partial", (rows * max(a.n_heads for a in attentions) * chunks, stride), np.uint8)
-        kind = np.uint16 if network.cache == "f16" else np.float32
-        for index, a in self._attention.items():
-            slots = a.n_kv_heads * self.layer_angles[index].capacity
-            new(f"keys_{index}", (network.limits.sequences, slots * a.head_dim), kind)
-            new(f"values_{index}", (network.limits.sequences, slots * value_width(a)), kind)
+        for index in self.layers:
+            for name, nbytes in zip(("keys", "values"), self._slot_bytes(index), strict=True):
+                new(f"{name}_{index}", (network.limits.sequences, nbytes), np.uint8)
 
     def fill(self) -> None:
         """Small numbers in every slot, as half and as float."""
         for index in self.layers:
             for name in ("keys", "values"):
-                self.network.buffers[f"{name}_{index}"].view(np.uint8)[:] = 0x2C
+                self.network.buffers[f"{name}_{index}"][:] = 0x2C
 
     def place(self, sequences: np.ndarray, positions: np.ndarray) -> None:  # noqa: ARG002
         """Angles of each token, and how many runs of slots there are to attend to."""
-        n, buffers = len(positions), self.network.buffers
-        longest = int(positions.max()) + 1
+        buffers = self.network.buffers
         for number, angles in enumerate(self.angles):
-            turn = np.outer(positions, angles.frequencies)
-            buffers[f"cos_{number}"][:n], buffers[f"sin_{number}"][:n] = np.cos(turn), np.sin(turn)
-            buffers[f"chunks_{number}"][0] = -(-min(longest, angles.capacity) // CHUNK)
+            chunk = chunk_of(angles.window)
+            oldest = np.maximum(0, positions - angles.window + 1) if angles.window else 0 * positions
+            buffers[f"chunks_{number}"][0] = (positions // chunk - oldest // chunk).max() + 1
+            for block in set((positions // TABLE).tolist()):
+                rows = np.flatnonzero(positions // TABLE == block)
+                for name, table in zip(("cos", "sin"), turns_of(angles.frequencies, block), strict=True):
+                    buffers[f"{name}_{number}"][rows] = angles.magnitude * table[positions[rows] % TABLE]
+
+    def check_taken_back(self, n_tokens: int) -> None:
+        """InputError unless the cache still has all that is seen by those that come in place of so many last tokens.
+
+        n tokens came to stand where there were some of at most capacity before the last of them; the first in their place sees
+        window - 1 before itself.
+        """
+        for angles in self.angles:
+            most = angles.capacity - angles.window + 1
+            if angles.capacity < self.network.limits.context and n_tokens > most:
+                raise InputError(
+                    f"{self.network.model.name}: {n_tokens:,} tokens cannot be taken back, a window of {angles.window:,} tokens "
+                    f"keeps room for {most:,}; take back fewer, or give a larger ubatch"
+                )
 
     # ---- phases ----
 
     def phases(self, parts: Parts, index: int) -> Iterator[Phase]:
         """From the norm before it to what is still to be added to the residual stream."""
-        roles = ("attn_q", "attn_k", "attn_v")
-        projections = dict(zip(roles, parts.matrices(index, *roles), strict=True))
-        yield [parts.prepare(parts.vector(index, "attn_norm"))]
-        yield from parts.select("h", projections)
+        before, _, after, _ = parts.recipe.norms
+        projections = self._projections(parts, index)
+        yield [parts.prepare(index, before)]
+        yield from parts.select("h", {role: matrix for role, (matrix, _) in projections.items()})
         yield [
-            parts.multiply(matrix, "h", role[-1], "attention", bias=parts.vector(index, f"{role}.bias"))
-            for role, matrix in projections.items()
+            parts.multiply(matrix, "h", role[-1], "attention", bias=bias)
+            for role, (matrix, bias) in projections.items()
         ]
         (out,) = parts.matrices(index, "attn_output")
         shared = self._fields(parts, index, out)
-        yield [Entry(kernel("store", self.network.cache), task("A", **shared), "store")]
+        yield [Entry(kernel("store", self.network.cache.name, parts.target), task("A", **shared), "store")]
         claims = task("A", **shared, claimed=parts.claim())
-        yield [Entry(kernel("attend", self.network.cache, parts.target), claims, "cache")]
+        yield [Entry(kernel("attend", self.network.cache.name, parts.target), claims, "cache")]
         yield [Entry(kernel("merge"), task("A", **shared), "merge")]
         yield from parts.select("q", {"attn_output": out})
         yield [parts.multiply(out, "q", "y", "attention", bias=parts.vector(index, "attn_output.bias"))]
-        parts.pending = {"y": parts.buffers.at("y"), "post_norm": parts.vector(index, "post_attention_norm")}
+        parts.pending = {"y": parts.buffers.at("y"), "post_norm": parts.vector(index, after)}
+
+    def _projections(self, parts: Parts, index: int) -> dict[str, tuple[Matrix | ColumnMatrix, int]]:
+        """The matrices of queries, keys and values, each with the address of its bias or 0."""
+        a, roles = self._attention[index], ("attn_q", "attn_k", "attn_v")
+        if not a.fused_qkv:
+            biases = [parts.vector(index, f"{role}.bias") for role in roles]
+            return dict(zip(roles, zip(parts.matrices(index, *roles), biases, strict=True), strict=True))
+        widths = (a.n_heads * a.head_dim, a.n_kv_heads * a.head_dim, a.n_kv_heads * value_width(a))
+        (whole,), bias = parts.matrices(index, "attn_qkv"), parts.vector(index, "attn_qkv.bias")
+        places = (0, widths[0], widths[0] + widths[1])
+        biases = [bias + 4 * place if bias else 0 for place in places]
+        return dict(zip(roles, zip(split(whole, "attn_qkv", widths), biases, strict=True), strict=True))
 
     def _fields(self, parts: Parts, index: int, out: Matrix | ColumnMatrix) -> dict[str, int]:
         """What all kernels of attention need."""
@@ -136,7 +176,7 @@ class GroupedAttention(Kind):
             raise InputError(f"heads of width {value_width(a)} are not run with an output matrix in {out.layout.name}")
         number = self.angles.index(angles)
         return {
-            **{name: at(name) for name in ("state", "positions", "newest", "sequences", "q", "k", "v", "turned")},
+            **{name: at(name) for name in ("state", "positions", "sequences", "q", "k", "v", "turned")},
             **parts.scratch(),
             "n_heads": a.n_heads,
             "n_kv": a.n_kv_heads,
@@ -155,6 +195,7 @@ class GroupedAttention(Kind):
             "values": at(f"values_{index}"),
             "capacity": angles.capacity,
             "window": angles.window,
+            "chunk": chunk_of(angles.window),
             "partial": at("partial"),
             "partial_stride": parts.buffers.stride("partial"),
             "read": parts.counter("cache"),
@@ -162,6 +203,24 @@ class GroupedAttention(Kind):
             "record_stride": record_bytes(a.n_heads * value_width(a)),
             "chunks": at(f"chunks_{number}"),
         }
+
+
+def _check_cache(network: Network, attention: GroupedQuery) -> None:
+    """InputError unless the blocks of the cache's format divide the heads."""
+    for width in (attention.head_dim, value_width(attention)):
+        if width % network.cache.block:
+            raise InputError(
+                f"{network.model.name}: a cache in {network.cache.name} has blocks of {network.cache.block}, which heads of "
+                f"width {width} do not fill; take f16"
+            )
+
+
+@lru_cache(maxsize=128)
+def turns_of(frequencies: tuple[float, ...], block: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and sines of the angles of 64 positions: float32 [64, pairs]. All at once, as what numpy makes of an angle may depend
+    on those beside it."""
+    turn = np.outer(np.arange(block * TABLE, (block + 1) * TABLE), frequencies)
+    return np.cos(turn).astype(np.float32), np.sin(turn).astype(np.float32)
 
 
 def value_width(attention: GroupedQuery) -> int:

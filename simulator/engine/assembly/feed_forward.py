@@ -8,13 +8,15 @@ from itertools import zip_longest
 import numpy as np
 
 from simulator.engine.assembly.kind import Kind
-from simulator.engine.assembly.parts import Parts, Phase, bits
+from simulator.engine.assembly.parts import Parts, Phase, bits, split
 from simulator.engine.column_matrix import ColumnMatrix
 from simulator.engine.kernels.table import kernel, task
 from simulator.engine.team import Entry
 from simulator.engine.weights import Matrix
 from simulator.errors import InputError
-from simulator.spec.layers.ffn import Experts, Gated
+from simulator.spec.layers.ffn import Experts, Gated, Plain
+
+_ROLES = ("ffn_gate", "ffn_up", "ffn_down")
 
 
 def _gated_network(
@@ -25,8 +27,9 @@ def _gated_network(
     output: str,
     component: str,
     n_active: int = 0,
+    biases: tuple[int, int, int] = (0, 0, 0),
 ) -> Iterator[Phase]:
-    """output = down * (act(gate * h) * (up * h)), of one network or of the chosen experts."""
+    """output = down * (act(gate * h) * (up * h)), each with its bias where it has one, of one network or of the chosen experts."""
     gate, up, down = matrices
     is_sparse = [isinstance(matrix, ColumnMatrix) for matrix in matrices]
     if is_sparse[0] != is_sparse[1] or (is_sparse[0] and not is_sparse[2]):
@@ -34,35 +37,69 @@ def _gated_network(
     select = {"per_row": max(1, n_active)}
     if is_sparse[0]:
         yield [
-            parts.multiply(gate, "h", f"{hidden}_gate", component, n_active=n_active),
-            parts.multiply(up, "h", hidden, component, n_active=n_active),
+            parts.multiply(gate, "h", f"{hidden}_gate", component, n_active=n_active, bias=biases[0]),
+            parts.multiply(up, "h", hidden, component, n_active=n_active, bias=biases[1]),
         ]
         select["gate"] = parts.buffers.at(f"{hidden}_gate")
     else:
-        yield [parts.gated(gate, up, down, hidden, component, n_active)]
+        yield [parts.gated(gate, up, down, hidden, component, n_active=n_active, biases=biases[:2])]
     yield from parts.select(hidden, {roles[2]: down}, **select)
-    yield [parts.multiply(down, hidden, output, component, n_active=n_active, from_slots=True)]
+    yield [parts.multiply(down, hidden, output, component, n_active=n_active, from_slots=True, bias=biases[2])]
 
 
 class DenseFeedForward(Kind):
-    """Layers with one gated network."""
+    """Layers with one network for all tokens, with a gate or without."""
 
     def __init__(self, network, layers):
         super().__init__(network, layers)
-        self._ffn: list[Gated] = [network.model.stack[index].ffn for index in layers]
+        self._ffn: dict[int, Gated | Plain] = {index: network.model.stack[index].ffn for index in layers}
 
     def allocate(self) -> None:
-        """What is between up and down."""
-        self.network.activations("hidden", self.network.limits.rows, max(32, *(ffn.d_ff for ffn in self._ffn)))
+        """What is between up and down; and what it puts out beside attention, where both read the same."""
+        rows = self.network.limits.rows
+        self.network.activations("hidden", rows, max(32, *(ffn.d_ff for ffn in self._ffn.values())))
+        if self.network.recipe.is_parallel:
+            self.network.buffers.new("beside", (rows, self.network.model.d_model))
 
     def phases(self, parts: Parts, index: int) -> Iterator[Phase]:
         """From the norm before it to what is still to be added to the residual stream."""
-        roles = ("ffn_gate", "ffn_up", "ffn_down")
-        matrices = parts.matrices(index, *roles)
-        yield [parts.prepare(parts.vector(index, "ffn_norm"))]
-        yield from parts.select("h", dict(zip(roles[:2], matrices[:2], strict=True)))
-        yield from _gated_network(parts, matrices, roles, "hidden", "y", "ffn")
-        parts.pending = {"y": parts.buffers.at("y"), "post_norm": parts.vector(index, "post_ffw_norm")}
+        at, (_, before, _, after) = parts.buffers.at, parts.recipe.norms
+        if not parts.recipe.is_parallel:
+            yield [parts.prepare(index, before)]
+            yield from self._network(parts, index, "y")
+            parts.pending = {"y": at("y"), "post_norm": parts.vector(index, after)}
+            return
+        of_attention = parts.pending
+        if before:
+            parts.pending = {}
+            yield [parts.prepare(index, before)]
+        yield from self._network(parts, index, "beside")
+        parts.pending = of_attention | {"also": at("beside")}
+
+    def _network(self, parts: Parts, index: int, output: str) -> Iterator[Phase]:
+        ffn, biases = self._ffn[index], tuple(parts.vector(index, f"{role}.bias") for role in _ROLES)
+        if isinstance(ffn, Plain):
+            yield from _plain_network(parts, parts.matrices(index, *_ROLES[1:]), output, biases[1:])
+            return
+        if ffn.fused:
+            whole, down = parts.matrices(index, *_ROLES[1:])
+            matrices = (*split(whole, "ffn_up", (ffn.d_ff, ffn.d_ff)), down)
+        else:
+            matrices = parts.matrices(index, *_ROLES)
+        yield from parts.select("h", dict(zip(_ROLES[:2], matrices[:2], strict=True)))
+        yield from _gated_network(parts, matrices, _ROLES, "hidden", output, "ffn", biases=biases)
+
+
+def _plain_network(
+    parts: Parts, matrices: tuple[Matrix | ColumnMatrix, ...], output: str, biases: tuple[int, int]
+) -> Iterator[Phase]:
+    """output = down * act(up * h), each with its bias where it has one."""
+    up, down = matrices
+    if isinstance(up, ColumnMatrix):
+        raise InputError("sparsity: the engine skips no inputs of ffn_up in networks without a gate; leave those dense")
+    yield [parts.activated(up, down, "hidden", "ffn", bias=biases[0])]
+    yield from parts.select("hidden", {"ffn_down": down})
+    yield [parts.multiply(down, "hidden", output, "ffn", bias=biases[1])]
 
 
 class Mixture(Kind):
@@ -97,7 +134,7 @@ class Mixture(Kind):
         routed = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
         shared = ("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp") if ffn.d_shared else ()
         experts, extra = parts.matrices(index, *routed), parts.matrices(index, *shared)
-        yield [parts.prepare(parts.vector(index, "ffn_norm"))]
+        yield [parts.prepare(index, parts.recipe.norms[1])]
         yield [parts.multiply(router, "h", "router", "router")]
         yield [self._route(parts, index, ffn)]
         yield from parts.select("h", dict(zip((*routed[:2], *shared[:2]), (*experts[:2], *extra[:2]), strict=True)))

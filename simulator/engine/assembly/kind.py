@@ -36,6 +36,9 @@ class Kind:
     def place(self, sequences: np.ndarray, positions: np.ndarray) -> None:
         """Learns which token of a step stands where in which sequence, before the tape runs."""
 
+    def check_taken_back(self, n_tokens: int) -> None:
+        """InputError unless a sequence can go on as if so many of its last tokens had never been."""
+
     def phases(self, parts: Parts, index: int) -> Iterator[Phase]:
         """What one layer computes."""
         raise NotImplementedError

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from simulator.engine.column_matrix import ColumnMatrix
+from simulator.engine.kernels.inputs import LAYER, NO_NORM, RMS
 from simulator.engine.kernels.table import kernel, task
 from simulator.engine.layout import QUANTISED_BLOCK, record_bytes
 from simulator.engine.network import COMPONENTS, Network
@@ -110,27 +111,49 @@ class Parts:
         return fields | {"panel_bytes": matrix.layout.panel_bytes(matrix.columns)}
 
     def gated(
-        self, gate: Matrix, up: Matrix, down: Matrix | ColumnMatrix, output: str, component: str, n_active: int
+        self,
+        gate: Matrix,
+        up: Matrix,
+        down: Matrix | ColumnMatrix,
+        output: str,
+        component: str,
+        *,
+        n_active: int = 0,
+        biases: tuple[int, int] = (0, 0),
     ) -> Entry:
-        """output = act(gate * h) * (up * h), in one go, as the matrix after it wants it."""
+        """output = act(gate * h (+ bias)) * (up * h (+ bias)), in one go, as the matrix after it wants it."""
         if gate.layout.is_quantised != up.layout.is_quantised:
             raise InputError(f"a gate in {gate.layout.name} beside an up matrix in {up.layout.name} is not run")
-        second = self.buffers.new(f"second_{gate.address}", (3,), np.int64)
-        second[:] = up.address, up.layout.panel_bytes(up.columns), up.copy_bytes
+        second = self.buffers.new(f"second_{gate.address}", (4,), np.int64)
+        second[:] = up.address, up.layout.panel_bytes(up.columns), up.copy_bytes, biases[1]
+        fields = self._hidden(gate, down, output, component, n_active) | {
+            "second": second.ctypes.data,
+            "bias": biases[0],
+        }
+        return Entry(kernel("gated", gate.layout.name, up.layout.name, self.target), task("M", **fields), component)
+
+    def activated(
+        self, up: Matrix, down: Matrix | ColumnMatrix, output: str, component: str, *, n_active: int = 0, bias: int = 0
+    ) -> Entry:
+        """output = act(up * h (+ bias)), as the matrix after it wants it."""
+        fields = self._hidden(up, down, output, component, n_active) | {"bias": bias}
+        return Entry(kernel("activated", up.layout.name, self.target), task("M", **fields), component)
+
+    def _hidden(
+        self, first: Matrix, down: Matrix | ColumnMatrix, output: str, component: str, n_active: int
+    ) -> dict[str, int]:
+        """What the kernels need that activate what a matrix puts out."""
         wants_records = isinstance(down, Matrix) and down.layout.is_quantised
-        fields = task(
-            "M",
+        return {
             **self._rows(n_active, from_slots=False),
-            **self._work(gate, component),
-            **self._input(gate, "h"),
-            second=second.ctypes.data,
-            output=self.buffers.at(output),
-            output_stride=4 * gate.rows,
-            records=self.buffers.at(f"{output}_records") if wants_records else 0,
-            record_stride=record_bytes(gate.rows),
-            gelu=ACTIVATIONS.index(self.recipe.activation),
-        )
-        return Entry(kernel("gated", gate.layout.name, up.layout.name, self.target), fields, component)
+            **self._work(first, component),
+            **self._input(first, "h"),
+            "output": self.buffers.at(output),
+            "output_stride": 4 * first.rows,
+            "records": self.buffers.at(f"{output}_records") if wants_records else 0,
+            "record_stride": record_bytes(first.rows),
+            "activation": ACTIVATIONS.index(self.recipe.activation),
+        }
 
     def select(self, source: str, consumers: dict[str, Matrix | ColumnMatrix], **fields: int) -> Iterator[Phase]:
         """The list of the largest inputs, where the matrices that read them are packed by column."""
@@ -148,7 +171,7 @@ class Parts:
             state=self.buffers.at("state"),
             width=first.columns,
             values=self.buffers.at(source),
-            gelu=ACTIVATIONS.index(self.recipe.activation),
+            activation=ACTIVATIONS.index(self.recipe.activation),
             keep=max(1, round(first.columns * (1 - shares.pop()))),
             lists=self.buffers.at(f"{source}_lists"),
             list_stride=list_stride(self.buffers, source),
@@ -158,16 +181,21 @@ class Parts:
         )
         yield [Entry(kernel("select"), numbers, "select")]
 
-    def prepare(self, norm: int) -> Entry:
-        """x += what the last block put out; h = norm(x)."""
-        at = self.buffers.at
+    def prepare(self, index: int, role: str) -> Entry:
+        """x += what the last block put out; h = norm(x), by the norm of that role, or x as it is where there is none."""
+        at, recipe = self.buffers.at, self.recipe
+        norm = self.vector(index, role)
+        kind = LAYER if recipe.norm == "layer" else RMS
         numbers = task(
             "P",
             state=at("state"),
             width=self.model.d_model,
             x=at("x"),
             norm=norm,
-            epsilon=bits(self.recipe.epsilon),
+            bias=self.vector(index, f"{role}.bias"),
+            norm_kind=kind if norm or recipe.bare_norms else NO_NORM,
+            epsilon=bits(recipe.epsilon),
+            scale=bits(recipe.residual_scale),
             h=at("h"),
             records=at("h_records") if self.model.d_model % QUANTISED_BLOCK == 0 else 0,
             record_stride=record_bytes(self.model.d_model),
@@ -180,3 +208,13 @@ class Parts:
 def list_stride(buffers, name: str) -> int:
     """Bytes from one row's list to the next."""
     return buffers.stride(f"{name}_lists")
+
+
+def split(matrix: Matrix | ColumnMatrix, role: str, widths: tuple[int, ...]) -> tuple[Matrix, ...]:
+    """Matrices that are stored as one, one below the other."""
+    if isinstance(matrix, ColumnMatrix):
+        raise InputError(
+            f"sparsity: the engine skips no inputs of {role}, which is several matrices in one; leave it dense"
+        )
+    ends = [sum(widths[: number + 1]) for number in range(len(widths))]
+    return tuple(matrix.part(end - width, width) for end, width in zip(ends, widths, strict=True))

@@ -4,34 +4,42 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 
 from simulator.engine.assembly.attention import GroupedAttention
 from simulator.engine.assembly.feed_forward import DenseFeedForward, Mixture
 from simulator.engine.assembly.kind import Kind
-from simulator.engine.assembly.parts import Parts, Phase
+from simulator.engine.assembly.parts import Parts, Phase, bits
+from simulator.engine.kernels.table import kernel, task
 from simulator.engine.memory import check_room
 from simulator.engine.network import Network
-from simulator.engine.team import Tape
+from simulator.engine.slow_layers import SlowLayers, check_slow
+from simulator.engine.team import Entry, Tape
 from simulator.spec.layers.attention import GroupedQuery
-from simulator.spec.layers.ffn import Experts, Gated
+from simulator.spec.layers.ffn import Experts, Gated, Plain
 from simulator.spec.sparsity import Sparsity
 from simulator.units import counted
 
 KINDS: dict[type, type[Kind]] = {  # which of ours computes what a layer's description calls by that class
     GroupedQuery: GroupedAttention,
     Gated: DenseFeedForward,
+    Plain: DenseFeedForward,
     Experts: Mixture,
 }
+
+
+_HEAD_PHASES = 2  # at the end: the last norm, and the logits
 
 
 class Assembly:
     """A network's blocks, by kind, with their memory; and the tape that decodes one token of each row."""
 
-    def __init__(self, network: Network, target: str, sparsity: Sparsity | None = None):
+    def __init__(self, network: Network, target: str, sparsity: Sparsity | None = None, slow: SlowLayers | None = None):
         """Allocates all that the blocks need. InputError where the cache does not fit, or a block cannot be run."""
-        self._network = network
+        self._network, self._slow = network, slow
+        check_slow(slow, network.model.name, len(network.model.stack))
         self._blocks = [
             [KINDS[type(part)] for part in (layer.attention, layer.ffn) if part is not None]
             for layer in network.model.stack
@@ -50,6 +58,7 @@ class Assembly:
         for kind in self.kinds.values():
             kind.allocate()
         self.tape = Tape(self._phases(Parts(network, target, sparsity)))
+        self.tape_without_head = Tape(self.tape.phases[:-_HEAD_PHASES])
 
     @property
     def kept_bytes(self) -> int:
@@ -62,6 +71,11 @@ class Assembly:
         for kind in self.kinds.values():
             kind.place(sequences, positions)
 
+    def check_taken_back(self, n_tokens: int) -> None:
+        """InputError unless a sequence can go on as if so many of its last tokens had never been."""
+        for kind in self.kinds.values():
+            kind.check_taken_back(n_tokens)
+
     def fill(self) -> None:
         """Puts something into all that is kept of past tokens."""
         for kind in self.kinds.values():
@@ -70,9 +84,20 @@ class Assembly:
     def _phases(self, parts: Parts) -> Iterator[Phase]:
         """Layer by layer; what a block put out is added by whichever phase comes next."""
         for index, blocks in enumerate(self._blocks):
-            for kind in blocks:
-                yield from self.kinds[kind].phases(parts, index)
-        yield [parts.prepare(parts.vector(-1, "output_norm"))]
+            layer = chain.from_iterable(self.kinds[kind].phases(parts, index) for kind in blocks)
+            yield from self._slow.phases(self._network, index, layer) if self._slow else layer
+        yield [parts.prepare(-1, "output_norm")]
         matrices = self._network.loaded.matrices
         head = matrices.get((-1, "output"), matrices[-1, "token_embd"])
-        yield [parts.multiply(head, "h", "logits", "head")]
+        yield [parts.multiply(head, "h", "logits", "head", bias=parts.vector(-1, "output.bias"))]
+        yield from _finish(parts)
+
+
+def _finish(parts: Parts) -> Iterator[Phase]:
+    """Logits scaled and capped, where the recipe says so."""
+    recipe, at = parts.recipe, parts.buffers.at
+    if recipe.logit_scale == 1.0 and not recipe.logit_cap:
+        return
+    fields = {"state": at("state"), "logits": at("logits"), "width": parts.model.vocab}
+    numbers = task("L", **fields, scale=bits(recipe.logit_scale), cap=bits(recipe.logit_cap))
+    yield [Entry(kernel("finish"), numbers, "head")]

@@ -11,6 +11,8 @@ from numba.extending import intrinsic
 from simulator.engine.compiled import helper
 from simulator.engine.simd import F32, I32, bytes_at, floats_at, words_at
 
+SILU, GELU, RELU_SQUARED = range(3)  # activations of feed-forward networks
+
 
 @intrinsic
 def as_float(typing_context, bits):  # noqa: ARG001
@@ -63,9 +65,24 @@ def exp(x):
 
 
 @helper
-def gate(gate, up, n, gelu):
-    """up *= silu(gate), or gelu(gate) in its tanh form."""
-    if gelu:
+def tanh(x):
+    """The hyperbolic tangent: by its series where it is small, by exponentials beyond."""
+    square = x * x
+    near = x - x * square * (
+        np.float32(0.33333333) - square * (np.float32(0.13333333) - square * np.float32(0.053968254))
+    )
+    far = np.float32(1.0) - np.float32(2.0) / (np.float32(1.0) + exp(x + x))
+    return near if square < np.float32(0.04) else far
+
+
+@helper
+def gate(gate, up, n, activation):
+    """up *= silu(gate), gelu(gate) in its tanh form, or the square of what of gate is positive."""
+    if activation == RELU_SQUARED:
+        for i in range(n):
+            x = max(gate[i], np.float32(0.0))
+            up[i] *= x * x
+    elif activation == GELU:
         for i in range(n):
             x = gate[i]
             inner = np.float32(1.5957691216057308) * (x + np.float32(0.044715) * x * x * x)  # 2 sqrt(2 / pi)

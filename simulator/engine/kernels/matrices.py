@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from simulator.engine.compiled import helper
 from simulator.engine.kernels.arithmetic import gate, quantise
 from simulator.engine.kernels.panel_product import multiply_panel
@@ -10,7 +12,7 @@ from simulator.engine.simd import LANES, fetch_add, floats_at, integers_at, load
 # Fields of tasks.
 M_GROUPS, M_WEIGHTS, M_ROWS, M_COLUMNS, M_PANEL_BYTES, M_EXPERT_BYTES, M_INPUT, M_INPUT_STRIDE, M_OUTPUT, M_OUTPUT_STRIDE, \
     M_SOURCES, M_TARGETS, M_BIAS, M_CLAIMED, M_TILE, M_READ, M_SCRATCH, M_SCRATCH_STRIDE, M_SECOND, M_RECORDS, \
-    M_RECORD_STRIDE, M_GELU, M_LENGTH = range(23)  # fmt: skip
+    M_RECORD_STRIDE, M_ACTIVATION, M_LENGTH = range(23)  # fmt: skip
 
 
 @helper
@@ -58,7 +60,7 @@ def matmul(format_name: str, target: str):
                         result = floats_at(out + 64 * i, LANES)
                         place = floats_at(t[M_OUTPUT] + targets[i] * stride + panel * LANES * 4, LANES)
                         if t[M_BIAS]:
-                            bias = floats_at(t[M_BIAS] + 4 * panel * LANES, LANES)
+                            bias = floats_at(t[M_BIAS] + 4 * (expert * rows + panel * LANES), n)
                             for lane in range(n):
                                 place[lane] = result[lane] + bias[lane]
                         else:
@@ -70,14 +72,31 @@ def matmul(format_name: str, target: str):
     return matmul
 
 
-def gated(format_name: str, second_name: str, target: str):
-    """hidden[target row] = act(gate * x) * (up * x), 32 rows at a time, as float32 and as int8 records."""
+@helper
+def _add_bias(values, address, first, n):
+    """A panel's share of a bias, where the matrix has one: of its expert the rows from *first* on."""
+    if address:
+        bias = floats_at(address + 4 * first, n)
+        for lane in range(n):
+            values[lane] += bias[lane]
 
-    def gated(task, thread, n_threads):
+
+def activated(format_name: str, target: str):
+    """hidden[target row] = act(up * x + bias), 32 rows at a time, as float32 and as int8 records."""
+    return _hidden(format_name, format_name, target, has_gate=False)
+
+
+def gated(format_name: str, second_name: str, target: str):
+    """hidden[target row] = act(gate * x + bias) * (up * x + bias), 32 rows at a time, as float32 and as int8 records."""
+    return _hidden(format_name, second_name, target, has_gate=True)
+
+
+def _hidden(format_name: str, second_name: str, target: str, *, has_gate: bool):
+    def hidden(task, thread, n_threads):
         t = integers_at(task, M_LENGTH)
         groups = integers_at(t[M_GROUPS], 1)
         rows, columns, stride = t[M_ROWS], t[M_COLUMNS], t[M_OUTPUT_STRIDE]
-        second = integers_at(t[M_SECOND], 3)  # of the up matrix: address, bytes of a panel, bytes of an expert
+        second = integers_at(t[M_SECOND], 4)  # of the up matrix: address, bytes of a panel, bytes of an expert, bias
         n_panels, n_pairs = (rows + LANES - 1) // LANES, (rows + 2 * LANES - 1) // (2 * LANES)
         total = groups[0] * n_pairs
         table = t[M_SCRATCH] + thread * t[M_SCRATCH_STRIDE]
@@ -103,21 +122,30 @@ def gated(format_name: str, second_name: str, target: str):
                     for panel in range(2 * pair, min(2 * pair + 2, n_panels)):
                         weights = t[M_WEIGHTS] + expert * t[M_EXPERT_BYTES] + panel * t[M_PANEL_BYTES]
                         multiply_panel(format_name, target, weights, columns, table, count, gates)
-                        weights = second[0] + expert * second[2] + panel * second[1]
-                        multiply_panel(second_name, target, weights, columns, table, count, ups)
-                        read += t[M_PANEL_BYTES] + second[1]
+                        read += t[M_PANEL_BYTES]
+                        if has_gate:
+                            weights = second[0] + expert * second[2] + panel * second[1]
+                            multiply_panel(second_name, target, weights, columns, table, count, ups)
+                            read += second[1]
                         n = min(LANES, rows - panel * LANES)
                         for i in range(count):
-                            up = floats_at(ups + 64 * i, LANES)
-                            gate(floats_at(gates + 64 * i, LANES), up, LANES, t[M_GELU])
+                            first_values, up = floats_at(gates + 64 * i, LANES), floats_at(ups + 64 * i, LANES)
+                            start_row = expert * rows + panel * LANES
+                            _add_bias(first_values, t[M_BIAS], start_row, n)
+                            if has_gate:
+                                _add_bias(up, second[3], start_row, n)
+                            else:
+                                for lane in range(LANES):
+                                    up[lane] = np.float32(1.0)
+                            gate(first_values, up, LANES, t[M_ACTIVATION])
                             place = floats_at(t[M_OUTPUT] + targets[i] * stride + panel * LANES * 4, LANES)
                             for lane in range(n):
                                 place[lane] = up[lane]
                     if t[M_RECORDS]:
                         for i in range(count):
-                            hidden = floats_at(t[M_OUTPUT] + targets[i] * stride, rows)
-                            quantise(hidden, t[M_RECORDS] + targets[i] * t[M_RECORD_STRIDE], rows, 32 * pair, 32)
+                            values = floats_at(t[M_OUTPUT] + targets[i] * stride, rows)
+                            quantise(values, t[M_RECORDS] + targets[i] * t[M_RECORD_STRIDE], rows, 32 * pair, 32)
                 unit += stop - start
         integers_at(t[M_READ] + 64 * thread, 1)[0] += read
 
-    return gated
+    return hidden

@@ -29,7 +29,7 @@ from simulator.engine.kernels.tile_product import multiply_tile
 from simulator.engine.simd import bytes_at, fetch_add, floats_at, integers_at, words_at
 
 # Fields of tasks. `S_STATE` is the address of [number of rows].
-S_STATE, S_PER_ROW, S_WIDTH, S_VALUES, S_GATE, S_GELU, S_KEEP, S_LISTS, S_LIST_STRIDE, S_IS_FLOAT, S_SCRATCH, S_SCRATCH_STRIDE, \
+S_STATE, S_PER_ROW, S_WIDTH, S_VALUES, S_GATE, S_ACTIVATION, S_KEEP, S_LISTS, S_LIST_STRIDE, S_IS_FLOAT, S_SCRATCH, S_SCRATCH_STRIDE, \
     S_LENGTH = range(13)  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def select(task, thread, n_threads):
         address = t[S_VALUES] + row * n * 4
         values = floats_at(address, n)
         if t[S_GATE]:
-            gate(floats_at(t[S_GATE] + row * n * 4, n), values, n, t[S_GELU])
+            gate(floats_at(t[S_GATE] + row * n * 4, n), values, n, t[S_ACTIVATION])
         bits, source = words_at(scratch + 64, n), words_at(address, n)
         for i in range(n):
             bits[i] = source[i]

@@ -7,32 +7,38 @@ from functools import cache
 import numpy as np
 
 from simulator.engine.compiled import compile_kernel
-from simulator.engine.kernels import attention, inputs, matrices, router, sparse_inputs
+from simulator.engine.kernels import attention, inputs, logits, matrices, router, slow_memory, sparse_inputs, store
 
 _MAKERS = {
     "matmul": matrices.matmul,
+    "activated": matrices.activated,
     "gated": matrices.gated,
     "columns": sparse_inputs.columns,
-    "store": attention.store,
+    "store": store.store,
     "attend": attention.attend,
 }
 _PLAIN = {
+    "finish": logits.finish,
     "prepare": inputs.prepare,
     "select": sparse_inputs.select,
     "merge": attention.merge,
     "route": router.route,
+    "begin_slow": slow_memory.begin_slow,
+    "end_slow": slow_memory.end_slow,
 }
 _FIELDS = {  # of tasks, by the letter before their names
+    "L": vars(logits),
     "M": vars(matrices),
     "P": vars(inputs),
     "A": vars(attention),
     "R": vars(router),
     "S": vars(sparse_inputs),
+    "W": vars(slow_memory),
 }
 
 
 def task(kind: str, **fields: int) -> np.ndarray:
-    """A task of one kind ("M" for matrices, "P", "A", "R", "S"), its other fields 0; an unknown field is a KeyError."""
+    """A task of one kind ("M" for matrices, "L", "P", "A", "R", "S", "W"), its other fields 0; an unknown field is a KeyError."""
     names = _FIELDS[kind]
     numbers = np.zeros(names[f"{kind}_LENGTH"], np.int64)
     for name, value in fields.items():

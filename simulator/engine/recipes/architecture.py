@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from simulator.engine.recipes.keys import Keys
 from simulator.engine.recipes.recipe import NORMS, LayerRecipe, Recipe, Rotation, RouterRecipe
+from simulator.engine.recipes.scaling import scaled
 from simulator.spec.layers.layer import Layer
 from simulator.spec.model import Model
+
+# Keys that change the arithmetic where an architecture goes by them.
+UNUSUAL = (
+    "attn_logit_softcapping", "final_logit_softcapping", "attention.clamp_kqv", "attention.max_alibi_bias",
+    "attention.temperature_scale", "attention.scale", "logit_scale", "residual_scale", "embedding_scale", "rope.scaling.alpha",
+)  # fmt: skip
 
 
 class Architecture:
@@ -15,22 +22,29 @@ class Architecture:
     halves = True  # the rotation's pairs; False for files whose converter permutes the rows of queries and keys
     activation = "silu"
     renormalise = True  # the chosen experts' shares, unless a key says otherwise
-    norms = NORMS  # what files call the norms of a layer, in the order of the model
-    unknown_keys = ("attn_logit_softcapping", "final_logit_softcapping", "attention.clamp_kqv", "logit_scale")
+    norms = NORMS  # what files call the norms of a layer, by their place as in NORMS; "" where there is none
+    norm = "rms"
+    bare_norms = is_parallel = norms_turned = False
+    read_keys: tuple[str, ...] = ()  # of those in UNUSUAL, the ones that this architecture goes by
 
     def __init__(self, keys: Keys, model: Model):
         self.keys, self.model = keys, model
 
     def recipe(self) -> Recipe:
         """The arithmetic; InputError if it is one that the engine does not have."""
-        self.keys.refuse(*self.unknown_keys)
+        self.keys.refuse(*(key for key in UNUSUAL if key not in self.read_keys))
+        epsilon = "attention.layer_norm_rms_epsilon" if self.norm == "rms" else "attention.layer_norm_epsilon"
         return Recipe(
             layers=tuple(self.layer(index, layer) for index, layer in enumerate(self.model.stack)),
-            epsilon=self.keys.number("attention.layer_norm_rms_epsilon", 1e-5),
+            epsilon=self.keys.number(epsilon, 1e-5),
             embedding_scale=self.embedding_scale(),
             activation=self.activation,
             router=self.router(),
             norms=self.norms,
+            norm=self.norm,
+            bare_norms=self.bare_norms,
+            is_parallel=self.is_parallel,
+            norms_turned=self.norms_turned,
         )
 
     def layer(self, index: int, layer: Layer) -> LayerRecipe:
@@ -40,12 +54,12 @@ class Architecture:
     def rotation(self, index: int, layer: Layer) -> Rotation | None:  # noqa: ARG002
         """How a layer's heads turn."""
         head_dim = min(each.attention.head_dim for each in self.model.stack)
-        return Rotation(
+        found = Rotation(
             base=self.keys.positive("rope.freq_base", 10_000.0),
-            factor=self.keys.rope_factor(),
             rotated=self.keys.rotated(head_dim),
             halves=self.halves,
         )
+        return scaled(found, self.keys, self.model)
 
     def attention_scale(self, layer: Layer) -> float | None:  # noqa: ARG002
         """What scores are multiplied by; None for the usual head_dim ** -0.5."""

@@ -53,16 +53,6 @@ class Keys:
             )
         return int(value) if value not in (0, head_dim) else None
 
-    def rope_factor(self) -> float:
-        """By how much positions are stretched: linear scaling, or none."""
-        kind = self.value("rope.scaling.type")
-        if kind == "none":
-            return 1.0
-        if kind not in (None, "linear"):
-            raise self.wrong("rope.scaling.type", "; the engine runs linear or none")
-        # Files of 2023 have the second name, and neither always comes with a kind.
-        return self.number("rope.scaling.factor", 0.0) or self.number("rope.scale_linear", 0.0) or 1.0
-
     def refuse(self, *names: str) -> None:
         """InputError if the file asks for something that would be left out."""
         for name in names:

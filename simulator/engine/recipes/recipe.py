@@ -8,11 +8,29 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simulator.spec.layers.attention import GroupedQuery
+from simulator.spec.layers.ffn import Plain
 from simulator.spec.layers.layer import Layer
 from simulator.spec.model import Model
 
-ACTIVATIONS = ("silu", "gelu")  # by the number that kernels know them by; gelu in its tanh form
-NORMS = ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")  # of a layer, as most files call them
+ACTIVATIONS = ("silu", "gelu", "relu_squared")  # by the number that kernels know them by; gelu in its tanh form
+# What most files call the norms of a layer: those before attention and feed-forward network, and those of what these put out.
+NORMS = ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")
+
+
+@dataclass(frozen=True)
+class Yarn:
+    """Scaling that spares the pairs that turn often (arXiv 2309.00071)."""
+
+    original: float  # positions that the model was first trained with
+    fast: float = 32.0  # pairs that turn more often in these are not stretched at all
+    slow: float = 1.0  # those that turn less often are stretched by the whole factor
+
+    def kept(self, base: float, rotated: int) -> np.ndarray:
+        """The share of each pair's frequency that is not stretched: float64 [pairs]."""
+        turns = np.array([self.fast, self.slow])
+        first, last = rotated * np.log(self.original / (2 * np.pi * turns)) / (2 * np.log(base))
+        first, last = max(0.0, np.floor(first)), min(rotated - 1.0, np.ceil(last))
+        return 1 - np.clip((np.arange(rotated // 2) - first) / max(0.001, last - first), 0, 1)
 
 
 @dataclass(frozen=True)
@@ -24,15 +42,25 @@ class Rotation:
     rotated: int | None = None  # dimensions of a head that turn; None is all
     halves: bool = True  # pairs are (i, i + half) as in NeoX; otherwise neighbours, as llama's files have them
     table: str = "rope_freqs"  # the vector whose factors divide the frequencies, where the file has it; empty for none
+    long_table: str = ""  # the one in its place, where sequences may have more tokens than *original*
+    original: float = 0.0
+    yarn: Yarn | None = None
+    magnitude: float = 1.0  # what turns is also multiplied by it
 
     def pairs(self, head_dim: int) -> int:
         """Pairs of dimensions that turn."""
         return (self.rotated or head_dim) // 2
 
+    def table_for(self, context: int) -> str:
+        """The table for sequences of so many tokens."""
+        return self.long_table if self.long_table and context > self.original else self.table
+
     def frequencies(self, head_dim: int, factors: np.ndarray | None = None) -> np.ndarray:
         """Radians a position, of each pair: float64 [pairs]; *factors* are those of the table."""
         rotated = self.rotated or head_dim
-        found = self.base ** (-np.arange(0, rotated, 2) / rotated) / self.factor
+        found = self.base ** (-np.arange(0, rotated, 2) / rotated)
+        kept = self.yarn.kept(self.base, rotated) if self.yarn else 0.0
+        found = found * kept + found / self.factor * (1 - kept)
         return found if factors is None else found / factors[: len(found)]
 
 
@@ -42,6 +70,18 @@ class LayerRecipe:
 
     rotation: Rotation | None = Rotation()  # None: nothing turns
     attention_scale: float | None = None  # None: head_dim ** -0.5
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """Queries that grow with their position: times 1 + scale * ln(1 + the whole lengths before it)."""
+
+    scale: float
+    length: float
+
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """What queries at these positions are multiplied by."""
+        return 1 + self.scale * np.log1p(np.floor(positions / self.length))
 
 
 @dataclass(frozen=True)
@@ -61,13 +101,26 @@ class Recipe:
     embedding_scale: float = 1.0
     activation: str = "silu"  # of feed-forward networks, one of ACTIVATIONS
     router: RouterRecipe = field(default_factory=RouterRecipe)
-    norms: tuple[str, ...] = NORMS  # what the file calls those of a layer, in the model's order
+    norms: tuple[str, ...] = (
+        NORMS  # what the file calls those of a layer, by their place as in NORMS; "" where there is none
+    )
+    norm: str = "rms"  # "layer" takes the mean out, too
+    bare_norms: bool = False  # norms before the blocks have no weights
+    is_parallel: bool = False  # attention and feed-forward network read the same state of the residual stream
+    residual_scale: float = 1.0  # of what blocks put out
+    logit_scale: float = 1.0  # logits are multiplied by it
+    logit_cap: float = 0.0  # logits bend towards it: cap * tanh(logit / cap); 0 is none
+    attention_cap: float = 0.0  # the same of scores
+    clamp: float = 0.0  # queries, keys and values are kept within it, before all else; 0 is none
+    norms_turned: bool = False  # queries and keys are normed after they are turned
+    temperature: Temperature | None = None
 
     def table_lengths(self, model: Model) -> Iterator[tuple[str, int]]:
         """The tables of factors that its rotations use, and how many factors each has."""
         for own, layer in zip(self.layers, model.stack, strict=True):
-            if own.rotation and own.rotation.table and isinstance(layer.attention, GroupedQuery):
-                yield own.rotation.table, own.rotation.pairs(layer.attention.head_dim)
+            if own.rotation and isinstance(layer.attention, GroupedQuery):
+                for table in filter(None, (own.rotation.table, own.rotation.long_table)):
+                    yield table, own.rotation.pairs(layer.attention.head_dim)
 
 
 def usual_recipe(model: Model) -> Recipe:
@@ -75,6 +128,11 @@ def usual_recipe(model: Model) -> Recipe:
 
     def of(layer: Layer) -> LayerRecipe:
         window = getattr(layer.attention, "window", None)
-        return LayerRecipe(Rotation(table="" if window else "rope_freqs"))
+        return LayerRecipe(None if model.learned_positions else Rotation(table="" if window else "rope_freqs"))
 
-    return Recipe(tuple(of(layer) for layer in model.stack))
+    is_plain = any(isinstance(layer.ffn, Plain) for layer in model.stack)
+    return Recipe(
+        tuple(of(layer) for layer in model.stack),
+        norm="layer" if model.norm_bias else "rms",
+        activation="gelu" if is_plain else "silu",
+    )

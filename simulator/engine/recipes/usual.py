@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from simulator.engine.recipes.architecture import Architecture
 from simulator.engine.recipes.recipe import Rotation
+from simulator.engine.recipes.scaling import plain_rotation
 from simulator.spec.layers.layer import Layer
 
 _GEMMA_27B_LAYERS = 62  # its queries are scaled by d_model / n_heads instead of the head's width
@@ -56,10 +55,9 @@ class Gemma3(Gemma):
 
     def rotation(self, index: int, layer: Layer) -> Rotation:
         """As the file says; in a window by its own base, never stretched."""
-        found = super().rotation(index, layer)
         if not layer.attention.window:
-            return found
-        return replace(found, base=self.keys.positive("rope.freq_base_swa", 10_000.0), factor=1.0, table="")
+            return super().rotation(index, layer)
+        return plain_rotation(super().rotation(index, layer), self.keys.positive("rope.freq_base_swa", 10_000.0))
 
     def attention_scale(self, layer: Layer) -> float | None:
         """By the head's width, but for the model of 27B."""
