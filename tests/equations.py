@@ -53,6 +53,12 @@ def relu_squared(x):
     return np.maximum(x, 0) ** 2
 
 
+def clipped_swiglu(gate, up):
+    """gpt-oss: silu at 1.702 times the steepness of a gate of at most 7, times one more than an up within 7."""
+    gate = np.minimum(gate, 7.0)
+    return gate * sigmoid(1.702 * gate) * (np.clip(up, -7.0, 7.0) + 1)
+
+
 def yarn_kept(n_rotated, base, original, *, fast, slow):
     """YaRN's share of each pair's angle that is not stretched: 1 of pairs that turn often in *original* positions, 0 of slow ones.
 
@@ -97,11 +103,12 @@ def rope(x, position, base, *, adjacent, factors=None, linear=1.0, kept=None, ma
     return magnitude * out
 
 
-def attention(queries, keys, values, scale, window=None, cap=None):
+def attention(queries, keys, values, scale, window=None, cap=None, sinks=None):
     """What each position reads: queries [n, n_heads, dim], keys and values [n, n_kv_heads, dim], out [n, n_heads, dim].
 
     Heads share keys and values in consecutive groups. A position sees itself and what lies before it, with a window only
-    the last `window` positions, itself among them. With a cap, a score s counts as cap * tanh(s / cap).
+    the last `window` positions, itself among them. With a cap, a score s counts as cap * tanh(s / cap). A head's sink is a further
+    score with nothing to read: it takes its share of the softmax.
     """
     n_tokens, n_heads, _ = queries.shape
     group = n_heads // keys.shape[1]
@@ -112,7 +119,8 @@ def attention(queries, keys, values, scale, window=None, cap=None):
         for head in range(n_heads):
             query, shared = queries[position, head], head // group
             scores = np.array([scale * np.dot(query, keys[other, shared]) for other in seen])
-            weights = softmax(cap * np.tanh(scores / cap) if cap else scores)
+            scores = cap * np.tanh(scores / cap) if cap else scores
+            weights = softmax(scores) if sinks is None else softmax(np.append(scores, sinks[head]))[:-1]
             for weight, other in zip(weights, seen, strict=True):
                 out[position, head] += weight * values[other, shared]
     return out
@@ -131,6 +139,16 @@ def route(logits, n_active, *, renormalise, scale=1.0, experts=None):
     if renormalise:
         weights = weights / np.sum(weights)
     return experts, weights * scale
+
+
+def choose_experts(scores, n_active, n_groups=1, n_groups_used=1):
+    """The numbers of the best experts, best first; of those groups only whose two best add up to most. Of equal ones the first wins."""
+    if n_groups > 1:
+        groups = scores.reshape(n_groups, -1)
+        worth = np.sort(groups, axis=1)[:, -2:].sum(axis=1)
+        kept = np.argsort(-worth, kind="stable")[:n_groups_used]
+        scores = np.where(np.isin(np.arange(n_groups), kept)[:, None], groups, -np.inf).reshape(-1)
+    return np.argsort(-scores, kind="stable")[:n_active]
 
 
 def keep_largest(x, share):

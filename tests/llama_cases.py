@@ -16,10 +16,12 @@ TOKENS = (5, 9, 2, 40, 7, 63, 0, 1, 1, 30, 31, 12, 13, 50, 8, 44, 21, 9, 9, 60)
 FURTHER = {
     "mixtral": ("llama", {"n_experts": 8}),
     "llama-3": ("llama", {"rope_factors": True, "rope_linear": 4.0}),
+    "deepseek2-joined": ("deepseek2", {"joined_latent": True}),
+    "deepseek2-lite": ("deepseek2", {"q_rank": 0, "n_layers": 27, "keys": {"expert_gating_func": 1, "expert_weights_norm": False}}),
 }
 OWN = {  # layers of each kind; Baichuan's small model is known by its 32 layers
     "gemma3": {"n_layers": 7},
-    "deepseek": {"n_layers": 3},
+    **dict.fromkeys(("deepseek", "gpt-oss", "glm4moe", "bailingmoe2", "ernie4_5-moe", "deepseek2"), {"n_layers": 3}),
     "smollm3": {"n_layers": 5},
     "cohere2": {"n_layers": 5},
     "gemma2": {"n_layers": 3},

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import gguf
 import naive_dense
+import naive_experts
 import numpy as np
 from equations import (
     attention,
@@ -63,6 +64,8 @@ FAMILIES = {
     "gemma": Family(gelu=True, scale_embedding=True),
     "gemma3": Family(gelu=True, scale_embedding=True, window_period=6),
 }
+
+TRAITS = naive_dense.TRAITS | naive_experts.TRAITS  # of those whose equations stand in modules of their own
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,7 @@ def load_any(path) -> Network:
 def load(path) -> Network:
     """The network in a GGUF file."""
     network = load_any(path)
-    if network.architecture not in FAMILIES | naive_dense.TRAITS:
+    if network.architecture not in FAMILIES | TRAITS:
         raise ValueError(f"architecture {network.architecture} is not known here")
     return network
 
@@ -332,6 +335,8 @@ def decode(
     network = replace(network, round_inputs=round_inputs, round_cache=round_cache)
     if network.architecture in naive_dense.TRAITS:
         return naive_dense.decode(network, sequences, top_k_inputs, head_top_k_inputs)
+    if network.architecture in naive_experts.TRAITS:
+        return naive_experts.decode(network, sequences, routing, top_k_inputs, head_top_k_inputs)
     hidden = [embed(network, tokens) for tokens in sequences]
     for layer in range(network.n_layers):
         block = network.block(layer)

@@ -85,7 +85,7 @@ CONTEXT = 256  # tokens that a sequence may have here: the table of long factors
 
 def traits_of(network) -> Traits:
     """What its architecture does; a GPT-NeoX may say that it does one half after the other."""
-    traits = TRAITS[network.architecture]
+    traits = naive.TRAITS[network.architecture]
     if network.architecture == "gptneox" and not network.key("use_parallel_residual"):
         return Traits(**_GELU)
     return traits
@@ -234,7 +234,8 @@ def attend(network, block, layer, rows, share):
     if network.round_cache:
         keys, values = (each.astype(np.float16).astype(np.float64) for each in (keys, values))
     cap = network.key("attn_logit_softcapping")
-    read = attention(queries, keys, values, attention_scale(network), window(network, layer), cap)
+    sinks = block.get("attn_sinks.weight")
+    read = attention(queries, keys, values, attention_scale(network), window(network, layer), cap, sinks)
     return np.array([naive.linear(block, "attn_output", row.reshape(-1), share) for row in read])
 
 

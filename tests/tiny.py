@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 import gguf
 import numpy as np
 import tiny_dense
+import tiny_experts
 
 FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k")
 KINDS = ("f32", "f16", "q8_0", "q4_0", "q4_1", "q4_k", "q6_k")  # of each kind one, and those of the real files
 _FIRST = ("llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "olmoe", "olmo2", "deepseek", "gemma", "gemma3")
-ARCHITECTURES = (*_FIRST, *tiny_dense.ARCHITECTURES)
+ARCHITECTURES = (*_FIRST, *tiny_dense.ARCHITECTURES, *tiny_experts.ARCHITECTURES)
 
 _FILE_TYPES = {
     "f32": "ALL_F32", "f16": "MOSTLY_F16", "bf16": "MOSTLY_BF16", "q4_0": "MOSTLY_Q4_0", "q4_1": "MOSTLY_Q4_1",
@@ -57,6 +58,9 @@ class Shape:
     rope_factors: bool = False  # a table of one factor per frequency, as Llama 3.1 has
     epsilon: float = 1e-5
     biases: tuple[str, ...] = ()  # of matrices that have none by default, by role
+    q_rank: int = 0  # of queries; 0 is no narrow layer before them
+    kv_rank: int = 0  # of the latent; 0 is heads of their own
+    joined_latent: bool = False  # as files of before 2025 have it: what makes keys and values of the latent in one matrix
 
 
 _WIDE = {"d_model": 256, "n_heads": 4, "head_dim": 64, "d_ff": 512, "d_expert": 256}
@@ -74,7 +78,7 @@ _OWN = {
 
 def shape_of(arch, fmt, **changes) -> Shape:
     """The sizes of a network of that architecture, wide enough for the format, with changes by name."""
-    own = dict((_OWN | tiny_dense.SHAPES).get(arch, {}))
+    own = dict((_OWN | tiny_dense.SHAPES | tiny_experts.SHAPES).get(arch, {}))
     if fmt in _BLOCK_SCALES:
         own |= _WIDE | ({"d_shared": 512} if own.get("d_shared") else {})
     return replace(Shape(), **(own | changes))
@@ -87,6 +91,8 @@ def block_tensors(arch, shape: Shape, layer) -> dict[str, tuple[int, ...]]:
     """Names, without the layer's prefix, and shapes, rows first, of one layer; what names mean is the reader's."""
     if arch in tiny_dense.ARCHITECTURES:
         return tiny_dense.block_tensors(arch, shape)
+    if arch in tiny_experts.ARCHITECTURES:
+        return tiny_experts.block_tensors(arch, shape, layer)
     queries, shared = shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim
     value_dim = shape.value_dim or shape.head_dim
     found = {
@@ -139,6 +145,8 @@ def all_tensors(arch, shape: Shape, n_layers, vocab, tied) -> dict[str, tuple[in
         found |= tiny_dense.outside_tensors(arch, shape, vocab)
         if not tiny_dense.PARTS[arch].last_norm:
             del found["output_norm.weight"]
+    if arch in tiny_experts.ARCHITECTURES:
+        found |= tiny_experts.outside_tensors(arch, shape)
     biased = {name: size for name, size in found.items() if name.split(".")[-2] in shape.biases}
     return found | {name.replace(".weight", ".bias"): size[:1] for name, size in biased.items()}
 
@@ -183,7 +191,8 @@ def fill_vector(draw, name, size):
 
 def fill(draw, name, size, fmt, own=None):
     """The data of one tensor, and its type if it is not plain float32; vectors are float32 but for an *own* format."""
-    if len(size) == 1 and not name.endswith("ffn_gate_inp_shexp.weight"):
+    is_vector = len(size) == 1 and not name.endswith("ffn_gate_inp_shexp.weight")
+    if is_vector or name.endswith(".bias"):
         values = fill_vector(draw, name, size)
         return quantised(values, own) if own else (values, None)
     fmt = own or fmt
@@ -254,7 +263,7 @@ def add_keys(writer, arch, fmt, shape: Shape, n_layers, vocab):
 
 def add_feed_forward_keys(writer, arch, shape: Shape):
     """Widths and experts; Mixtral and olmoe call the width of an expert that of the feed-forward."""
-    named_otherwise = shape.n_experts and arch in ("llama", "olmoe")
+    named_otherwise = shape.n_experts and arch in ("llama", "olmoe", "granitemoe")
     writer.add_feed_forward_length(shape.d_expert if named_otherwise else shape.d_ff)
     if not shape.n_experts:
         return
@@ -307,10 +316,9 @@ def write(
     writer = gguf.GGUFWriter(path, arch, split_max_tensors=split)
     add_keys(writer, arch, fmt, shape, n_layers, vocab)
     add_vocabulary(writer, vocab)
-    own_keys = tiny_dense.keys(arch, shape) if arch in tiny_dense.ARCHITECTURES else {}
-    add_own_keys(writer, arch, own_keys | (keys or {}))
-    is_dense = arch in tiny_dense.ARCHITECTURES
-    own_tied = tiny_dense.PARTS[arch].tied if is_dense else arch.startswith("gemma")
+    group = next((each for each in (tiny_dense, tiny_experts) if arch in each.ARCHITECTURES), None)
+    add_own_keys(writer, arch, (group.keys(arch, shape) if group else {}) | (keys or {}))
+    own_tied = group.PARTS[arch].tied if group else arch.startswith("gemma")
     is_tied = own_tied if tied is None else tied
     for name, size in all_tensors(arch, shape, n_layers, vocab, is_tied).items():
         role = name.removesuffix(".weight").split(".")[-1]
