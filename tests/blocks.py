@@ -1,6 +1,7 @@
 """Rows of matrices in every format, odd ones among them, and inputs for them: what the products of kernels are tested with."""
 
 import gguf
+import later_formats  # noqa: F401 - what gguf does not know of itself
 import numpy as np
 
 FLOATS = ("f32", "f16", "bf16")
@@ -8,7 +9,13 @@ FLOATS = ("f32", "f16", "bf16")
 # Where ggml's blocks hold their float16 scales (and minima), and bytes that hold 6- or 8-bit scales.
 SCALES = {
     "q8_0": (0,), "q4_0": (0,), "q5_0": (0,), "q4_1": (0, 2), "q5_1": (0, 2), "q4_k": (0, 2), "q5_k": (0, 2), "q6_k": (208,),
+    "q2_k": (80, 82), "q3_k": (108,), "iq4_nl": (0,), "iq4_xs": (0,), "tq1_0": (52,), "tq2_0": (64,), "q1_0": (0,), "q2_0": (0,),
 }  # fmt: skip
+# Of scales that are floats of one byte without a sign: their places, usual ones (first, end), and the subnormal ones' end.
+BYTE_SCALES = {
+    "mxfp4": ((0,), (119, 122), 2),  # 2**-9 to 2**-7, for twice the numbers
+    "nvfp4": ((0, 1, 2, 3), (8, 32), 8),  # 2**-7 to 2**-4, likewise
+}
 
 
 def values_of(raw, fmt):
@@ -25,9 +32,12 @@ def draw_rows(draw, fmt, rows, columns):
         return np.ascontiguousarray(gguf.quants.quantize(values, gguf.GGMLQuantizationType[fmt.upper()])).view(np.uint8)
     block, block_bytes = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[fmt.upper()]]
     blocks = draw.integers(0, 256, (rows, columns // block, block_bytes), dtype=np.uint8)
-    for at in SCALES[fmt]:
+    for at in SCALES.get(fmt, ()):
         scales = draw.uniform(0.01, 0.02, blocks.shape[:2]) * draw.choice([-1, 1], blocks.shape[:2])
         set_half(blocks, at, scales)
+    if fmt in BYTE_SCALES:
+        places, usual, _ = BYTE_SCALES[fmt]
+        blocks[..., places] = draw.integers(*usual, (*blocks.shape[:2], len(places)))
     return blocks.reshape(rows, -1)
 
 
@@ -40,21 +50,25 @@ def odd_rows(draw, fmt, rows=37):
     """Rows that do not fill their last panel, whose length is an odd number of blocks, and every sort of extreme among them.
 
     By row modulo 6: random; block 1 all zeros; all bits of the quants 0; all bits 1; the highest bit of each byte alone
-    (-128); scales that are subnormal in float16.
+    (-128); scales that are subnormal.
     """
     if fmt in FLOATS:
         return odd_floats(draw, fmt, rows), 37
     block, block_bytes = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[fmt.upper()]]
     raw = draw_rows(draw, fmt, rows, 3 * block)
     blocks = raw.reshape(rows, 3, block_bytes)
-    scales = [at + byte for at in SCALES[fmt] for byte in (0, 1)]
+    scales = [at + byte for at in SCALES.get(fmt, ()) for byte in (0, 1)]
+    scales += BYTE_SCALES[fmt][0] if fmt in BYTE_SCALES else ()
     others = [byte for byte in range(block_bytes) if byte not in scales]
     blocks[1::6, 1] = 0
     for first, byte in ((2, 0x00), (3, 0xFF), (4, 0x80)):
         blocks[first::6, :, others] = byte
-    for at in SCALES[fmt]:
+    for at in SCALES.get(fmt, ()):
         bits = draw.integers(1, 0x400, blocks[5::6].shape[:2]).astype(np.uint16)
         blocks[5::6, :, at : at + 2] = bits[..., None].view(np.uint8)
+    if fmt in BYTE_SCALES:
+        places, _, end = BYTE_SCALES[fmt]
+        blocks[5::6, :, places] = draw.integers(0, end, blocks[5::6][..., places].shape)
     return raw, 3 * block
 
 

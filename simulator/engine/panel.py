@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import gcd
+
 from llvmlite import ir
 
 from simulator.engine.layout import QUANTISED_BLOCK, Layout
@@ -34,7 +36,8 @@ class Panel:
         """Unit number *unit* of a plane in one block, of all 16 rows."""
         plane, offset = self.planes[name]
         start = self.v.add(self.address, self.v.times(block, self.block_bytes))
-        return self.v.load(start, offset + unit * LANES * plane.unit, lanes(element), align=min(32, LANES * plane.unit))
+        offset += unit * LANES * plane.unit
+        return self.v.load(start, offset, lanes(element), align=gcd(32, self.block_bytes, offset))
 
     def ahead(self, block: ir.Value, count: int = 1) -> None:
         """Asks for what will be needed a little later; past the panel that is the next one."""
@@ -80,6 +83,14 @@ class Panel:
         start = self.v.add(self.inputs[token], self.v.at.add(base, self.v.times(small, 8)))
         value = self.v.load(start, 4 * half, I32)
         return self.v.splat(self.v.at.shl(value, ir.Constant(I32, shift)))
+
+    def minus_sums(self, token: int, small: ir.Value) -> ir.Value:
+        """Minus the sums of both halves of a block of 32 activations, as 16-bit numbers in one word, the first below."""
+        at = self.v.at
+        base = at.add(self.columns, self.v.times(self.n_small, 12))
+        start = self.v.add(self.inputs[token], at.add(base, self.v.times(small, 8)))
+        first = at.and_(self.v.load(start, 0, I32), ir.Constant(I32, 0xFFFF))
+        return self.v.splat(at.or_(first, at.shl(self.v.load(start, 4, I32), ir.Constant(I32, 16))))
 
     def small(self, block: ir.Value, index: int) -> ir.Value:
         """Number of the *index*-th block of 32 activations of a block of weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.engine.formats import floats, k_blocks, small_blocks
+from simulator.engine.formats import few_bits, floats, k_blocks, low_k_blocks, nibble_tables, scaled_floats, small_blocks
 
-LAYOUTS = {layout.name: layout for family in (floats, small_blocks, k_blocks) for layout in family.LAYOUTS}
+_FAMILIES = (floats, small_blocks, k_blocks, low_k_blocks, nibble_tables, scaled_floats, few_bits)
+LAYOUTS = {layout.name: layout for family in _FAMILIES for layout in family.LAYOUTS}
