@@ -57,28 +57,28 @@ class Codebook:
         v, at = self._v, self._v.at
         if self._width == 4:
             return [self._gather("llvm.x86.avx512.mask.gather.dpi.512", lanes(I32), codes, ir.IntType(1), I32)]
-        halves = [_pick(v, codes, codes, range(8 * half, 8 * half + 8)) for half in range(2)]
+        halves = [pick(v, codes, codes, range(8 * half, 8 * half + 8)) for half in range(2)]
         name = "llvm.x86.avx512.mask.gather.dpq.512"
         parts = [at.bitcast(self._gather(name, lanes(I64, 8), half, ir.IntType(1), I32), lanes(I32)) for half in halves]
-        return [_pick(v, *parts, range(first, 2 * LANES, 2)) for first in range(2)]
+        return [pick(v, *parts, range(first, 2 * LANES, 2)) for first in range(2)]
 
     def _narrow(self, codes: ir.Value) -> list[ir.Value]:
         """Gathers of 32 bytes."""
         v, at = self._v, self._v.at
         found = []
         for half in range(2):
-            own = _pick(v, codes, codes, range(8 * half, 8 * half + 8))
+            own = pick(v, codes, codes, range(8 * half, 8 * half + 8))
             if self._width == 4:
                 found.append([self._gather("llvm.x86.avx2.gather.d.d.256", lanes(I32, 8), own, I32, I8)])
                 continue
             # Rows in this order are in theirs after a shuffle that does not cross the register's halves.
             parts = []
             for rows in ((0, 1, 4, 5), (2, 3, 6, 7)):
-                four = self._gather("llvm.x86.avx2.gather.d.q.256", lanes(I64, 4), _pick(v, own, own, rows), I64, I8)
+                four = self._gather("llvm.x86.avx2.gather.d.q.256", lanes(I64, 4), pick(v, own, own, rows), I64, I8)
                 parts.append(at.bitcast(four, lanes(I32, 8)))
             odd = [0, 2, 8, 10, 4, 6, 12, 14]
-            found.append([_pick(v, *parts, [place + word for place in odd]) for word in range(2)])
-        return [_pick(v, low, high, range(LANES)) for low, high in zip(*found, strict=True)]
+            found.append([pick(v, *parts, [place + word for place in odd]) for word in range(2)])
+        return [pick(v, low, high, range(LANES)) for low, high in zip(*found, strict=True)]
 
     def _gather(self, name: str, kind: ir.VectorType, codes: ir.Value, mask: ir.Type, scale: ir.Type) -> ir.Value:
         """Elements of a vector of *kind* at the numbers *codes* of the table, all of them."""
@@ -100,10 +100,10 @@ class Codebook:
         if self._width == 4:
             return [found]
         words = at.bitcast(found, lanes(I32, 2 * LANES))
-        return [_pick(v, words, words, range(first, 2 * LANES, 2)) for first in range(2)]
+        return [pick(v, words, words, range(first, 2 * LANES, 2)) for first in range(2)]
 
 
-def _pick(v: Emitter, left: ir.Value, right: ir.Value, places: Sequence[int]) -> ir.Value:
+def pick(v: Emitter, left: ir.Value, right: ir.Value, places: Sequence[int]) -> ir.Value:
     """Elements of two vectors by their places."""
     return v.at.shuffle_vector(left, right, ir.Constant(lanes(I32, len(places)), list(places)))
 
@@ -123,7 +123,7 @@ def negate(v: Emitter, numbers: ir.Value, signs: ir.Value, group: int, half: int
     """16 words of four numbers, those whose bit is set with their sign turned: bits 4 *half* on of byte *group* of the signs."""
     at = v.at
     own = at.bitcast(signs, lanes(I8, 64))
-    own = _pick(v, own, own, [4 * lane + group for lane in range(LANES) for _ in range(4)])
+    own = pick(v, own, own, [4 * lane + group for lane in range(LANES) for _ in range(4)])
     bits = ir.Constant(lanes(I8, 64), [1 << (4 * half + k) for k in range(4)] * LANES)
     is_negative = at.icmp_unsigned("!=", at.and_(own, bits), v.constant(0, I8, 64))
     numbers = v.bytes_of(numbers)
