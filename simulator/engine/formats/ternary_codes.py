@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
 
 from simulator.engine.formats.blocks import add_block, dot_words
@@ -78,6 +79,14 @@ def _hidden_scale(panel: Panel, block: ir.Value) -> ir.Value:
         top = at.lshr(panel.field("scales", block, k, I16), v.constant(12, I16))
         found = at.or_(found, at.shl(top, v.constant(4 * k, I16)))
     return v.half_to_float(found)
+
+
+def hide_scale(blocks: np.ndarray, scale: float) -> None:
+    """Writes one scale into blocks of iq1_m, uint8 [..., 56]."""
+    words = blocks[..., 48:].view(np.uint16)
+    bits = int(np.float16(scale).view(np.uint16))
+    words &= 0x0FFF
+    words |= np.array([bits >> 4 * k << 12 & 0xF000 for k in range(4)], np.uint16)
 
 
 # Offsets are those of ggml's block structures.
