@@ -17,7 +17,10 @@ FURTHER = {
     "mixtral": ("llama", {"n_experts": 8}),
     "llama-3": ("llama", {"rope_factors": True, "rope_linear": 4.0}),
     "deepseek2-joined": ("deepseek2", {"joined_latent": True}),
-    "deepseek2-lite": ("deepseek2", {"q_rank": 0, "n_layers": 27, "keys": {"expert_gating_func": 1, "expert_weights_norm": False}}),
+    "deepseek2-lite": (
+        "deepseek2",
+        {"q_rank": 0, "n_layers": 27, "keys": {"expert_gating_func": 1, "expert_weights_norm": False}},
+    ),
 }
 OWN = {  # layers of each kind; Baichuan's small model is known by its 32 layers
     "gemma3": {"n_layers": 7},

@@ -60,7 +60,9 @@ class Shape:
     biases: tuple[str, ...] = ()  # of matrices that have none by default, by role
     q_rank: int = 0  # of queries; 0 is no narrow layer before them
     kv_rank: int = 0  # of the latent; 0 is heads of their own
-    joined_latent: bool = False  # as files of before 2025 have it: what makes keys and values of the latent in one matrix
+    joined_latent: bool = (
+        False  # as files of before 2025 have it: what makes keys and values of the latent in one matrix
+    )
 
 
 _WIDE = {"d_model": 256, "n_heads": 4, "head_dim": 64, "d_ff": 512, "d_expert": 256}

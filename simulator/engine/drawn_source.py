@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.engine.formats.table import LAYOUTS
+from simulator.engine.formats.ternary_codes import hide_scale
 from simulator.engine.tensors import Stored, stored_tensors
 from simulator.spec.model import Model
 from simulator.spec.quant import FORMATS, Weights
 
 # Standard deviation of a block's integers when its bytes are uniform, and the centre that a minimum has to take away.
 _SPREAD = {"q8_0": 73.9, "q4_0": 4.61, "q4_1": 4.61, "q5_0": 9.23, "q5_1": 9.23, "q4_k": 195, "q5_k": 390, "q6_k": 1370}
+_SPREAD |= {"iq2_xxs": 53.2, "iq2_xs": 55.9, "iq2_s": 56.4, "iq3_xxs": 142, "iq3_s": 140, "iq1_s": 7.19, "iq1_m": 7.20}
 _CENTRE = {"q4_1": -7.5, "q5_1": -15.5, "q4_k": 7.5, "q5_k": 15.5}
 
 
@@ -55,6 +57,8 @@ def _set_scales(raw: np.ndarray, name: str, columns: int) -> None:
     layout = LAYOUTS[name]
     blocks = raw.reshape(len(raw), -1, int(FORMATS[name].block_bytes))
     scale = spread / _SPREAD[name]
+    if name == "iq1_m":
+        hide_scale(blocks, scale)
     for plane in layout.planes:
         value = {"scale": scale, "minimum": scale * _CENTRE.get(name, 0.0)}.get(plane.name)
         if value is not None:
