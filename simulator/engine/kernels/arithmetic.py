@@ -65,6 +65,12 @@ def exp(x):
 
 
 @helper
+def softplus(x):
+    """log(1 + e**x), of which no digits are lost where it is small."""
+    return np.float32(x if x > np.float32(20.0) else math.log1p(math.exp(np.float64(x))))
+
+
+@helper
 def tanh(x):
     """The hyperbolic tangent: by its series where it is small, by exponentials beyond."""
     square = x * x

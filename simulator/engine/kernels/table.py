@@ -7,7 +7,20 @@ from functools import cache
 import numpy as np
 
 from simulator.engine.compiled import compile_kernel
-from simulator.engine.kernels import attention, inputs, logits, matrices, router, slow_memory, sparse_inputs, store
+from simulator.engine.kernels import (
+    attention,
+    convolution,
+    delta_net,
+    gated_attention,
+    inputs,
+    logits,
+    mamba,
+    matrices,
+    router,
+    slow_memory,
+    sparse_inputs,
+    store,
+)
 
 _MAKERS = {
     "matmul": matrices.matmul,
@@ -25,6 +38,12 @@ _PLAIN = {
     "route": router.route,
     "begin_slow": slow_memory.begin_slow,
     "end_slow": slow_memory.end_slow,
+    "convolve": convolution.convolve,
+    "delta_rule": delta_net.delta_rule,
+    "scan": mamba.scan,
+    "norm_groups": mamba.norm_groups,
+    "take_apart": gated_attention.take_apart,
+    "gate_heads": gated_attention.gate_heads,
 }
 _FIELDS = {  # of tasks, by the letter before their names
     "L": vars(logits),
@@ -34,11 +53,15 @@ _FIELDS = {  # of tasks, by the letter before their names
     "R": vars(router),
     "S": vars(sparse_inputs),
     "W": vars(slow_memory),
+    "C": vars(convolution),
+    "D": vars(delta_net),
+    "H": vars(mamba),
+    "G": vars(gated_attention),
 }
 
 
 def task(kind: str, **fields: int) -> np.ndarray:
-    """A task of one kind ("M" for matrices, "L", "P", "A", "R", "S", "W"), its other fields 0; an unknown field is a KeyError."""
+    """A task of one kind (the letter before its fields' names), its other fields 0; an unknown field is a KeyError."""
     names = _FIELDS[kind]
     numbers = np.zeros(names[f"{kind}_LENGTH"], np.int64)
     for name, value in fields.items():
