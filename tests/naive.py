@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import gguf
 import naive_dense
 import naive_experts
+import naive_recurrent
 import numpy as np
 from equations import (
     attention,
@@ -189,7 +190,7 @@ def load_any(path) -> Network:
 def load(path) -> Network:
     """The network in a GGUF file."""
     network = load_any(path)
-    if network.architecture not in FAMILIES | TRAITS:
+    if network.architecture not in (*FAMILIES, *TRAITS, *naive_recurrent.ARCHITECTURES):
         raise ValueError(f"architecture {network.architecture} is not known here")
     return network
 
@@ -337,6 +338,8 @@ def decode(
         return naive_dense.decode(network, sequences, top_k_inputs, head_top_k_inputs)
     if network.architecture in naive_experts.TRAITS:
         return naive_experts.decode(network, sequences, routing, top_k_inputs, head_top_k_inputs)
+    if network.architecture in naive_recurrent.ARCHITECTURES:
+        return naive_recurrent.decode(network, sequences, routing, top_k_inputs, head_top_k_inputs)
     hidden = [embed(network, tokens) for tokens in sequences]
     for layer in range(network.n_layers):
         block = network.block(layer)

@@ -1,14 +1,22 @@
-"""Layers with a state as their equations say it: float64, a token and a head at a time. Part of the reference for the engine.
+"""Networks some of whose layers carry a state, as their equations say it: part of the reference in `naive.py`, as plain as that.
 
-What a layer computes from its normed inputs [n_tokens, d_model]; *project(role, x)* is the product with one of its matrices.
+What mixes the tokens of a layer gets its normed inputs [n_tokens, d_model]; *project(role, x)* is the product with one of its matrices.
 """
 
 from __future__ import annotations
 
 import math
 
+import naive
 import numpy as np
-from equations import attention, rms_norm, rope, sigmoid, silu
+from equations import attention, keep_largest, matvec, rms_norm, rope, round_to_int8, route, sigmoid, silu
+
+ARCHITECTURES = (
+    "qwen3next", "qwen35", "qwen35moe", "mamba2", "nemotron_h", "nemotron_h_moe", "granitehybrid", "lfm2", "lfm2moe",
+)  # fmt: skip
+GATED = ("qwen3next", "qwen35", "qwen35moe")  # attention with a gate for its output
+STILL = ("nemotron_h", "nemotron_h_moe", "granitehybrid")  # no head turns
+ALONE = ("mamba2", "nemotron_h", "nemotron_h_moe")  # a layer is one block, with one norm
 
 
 def softplus(x):
@@ -125,7 +133,7 @@ def mamba2(network, block, rows, project):
     return np.array([project("ssm_out", row.reshape(-1)) for row in out])
 
 
-def short_convolution(network, block, rows, project):  # noqa: ARG001 - as of all mixers
+def short_convolution(network, block, rows, project):
     """LFM2's: of three parts b, c and x of a projection, c * convolution(b * x)."""
     before, after, x = (
         np.array([project("shortconv.in_proj", row) for row in rows]).reshape(len(rows), 3, -1).transpose(1, 0, 2)
@@ -134,32 +142,31 @@ def short_convolution(network, block, rows, project):  # noqa: ARG001 - as of al
     return np.array([project("shortconv.out_proj", row) for row in out])
 
 
-def gated_attention(network, block, rows, project):
-    """Attention whose query projection yields for each head a query, then a gate for what the head puts out."""
-    n_heads, n_kv, dim = network.n_heads, network.n_kv_heads, network.head_dim
-    both = np.array([project("attn_q", x) for x in rows]).reshape(len(rows), n_heads, 2, dim)
-    keys = np.array([project("attn_k", x) for x in rows]).reshape(len(rows), n_kv, dim)
-    values = np.array([project("attn_v", x) for x in rows]).reshape(len(rows), n_kv, -1)
+def attend(network, block, rows, project):
+    """Attention; where it is gated, the query projection yields for each head a query, then a gate for what the head puts out."""
+    n_heads, dim = network.n_heads, network.head_dim
+    both = np.array([project("attn_q", x) for x in rows]).reshape(len(rows), n_heads, -1, dim)
+    keys = np.array([project("attn_k", x) for x in rows]).reshape(len(rows), -1, dim)
+    values = np.array([project("attn_v", x) for x in rows]).reshape(len(rows), keys.shape[1], -1)
     queries, keys = (
         np.array(
-            [
-                [turned(network, x, position, block[f"{role}_norm.weight"]) for x in row]
-                for position, row in enumerate(heads)
-            ]
+            [[turned(network, x, at, block.get(f"{role}_norm.weight")) for x in row] for at, row in enumerate(heads)]
         )
         for role, heads in (("attn_q", both[:, :, 0]), ("attn_k", keys))
     )
     if network.round_cache:
         keys, values = (each.astype(np.float16).astype(np.float64) for each in (keys, values))
-    read = attention(queries, keys, values, dim**-0.5) * sigmoid(both[:, :, 1])
+    read = attention(queries, keys, values, network.key("attention.scale") or dim**-0.5)
+    if network.architecture in GATED:
+        read = read * sigmoid(both[:, :, 1])
     return np.array([project("attn_output", row.reshape(-1)) for row in read])
 
 
 def turned(network, x, position, weight):
     """A head normed, and its first dimensions turned by their position, pairs a half apart."""
-    n = network.n_rotated
-    x = rms_norm(x, weight, network.epsilon)
-    return np.concatenate([rope(x[:n], position, network.key("rope.freq_base"), adjacent=False), x[n:]])
+    n = 0 if network.architecture in STILL else network.n_rotated
+    x = x if weight is None else rms_norm(x, weight, network.epsilon)
+    return np.concatenate([rope(x[:n], position, network.key("rope.freq_base", 10000.0), adjacent=False), x[n:]])
 
 
 # By a tensor that no other kind of layer has.
@@ -167,10 +174,108 @@ MIXERS = {
     "attn_qkv.weight": delta_net,
     "ssm_in.weight": mamba2,
     "shortconv.in_proj.weight": short_convolution,
+    "attn_q.weight": attend,
 }
 
 
-def mixer(network, block):
-    """What mixes the tokens of a layer, if it is one of these; None for attention as everywhere else."""
-    gated = network.architecture in ("qwen3next", "qwen35", "qwen35moe") and "attn_q.weight" in block
-    return gated_attention if gated else next((each for role, each in MIXERS.items() if role in block), None)
+# ---- feed-forward ----
+
+
+def feed_forward(suffix, x, project):
+    """silu(gate) * up, or where there is no gate the square of what is positive of up."""
+    up = project(f"ffn_up{suffix}", x)
+    try:
+        inner = silu(project(f"ffn_gate{suffix}", x)) * up
+    except KeyError:
+        inner = np.maximum(up, 0) ** 2
+    return project(f"ffn_down{suffix}", inner)
+
+
+def choose(network, block, x, experts=None):
+    """The router's experts, or those given, and their weights: by a softmax, or by sigmoids that a bias helps to be chosen."""
+    logits, scale = matvec(block["ffn_gate_inp.weight"], x), network.key("expert_weights_scale", 0) or 1.0
+    n_active = network.key("expert_used_count")
+    if "exp_probs_b.bias" not in block:
+        return route(logits, n_active, renormalise=True, scale=scale, experts=experts)
+    shares = sigmoid(logits)
+    if experts is None:
+        experts = np.argsort(-(shares + block["exp_probs_b.bias"]), kind="stable")[:n_active]
+    weights = shares[experts]
+    return experts, weights / np.sum(weights) * scale
+
+
+def network_of_layer(network, block, x, chosen, share):
+    """The dense network of a layer, or the sum of its experts and of what every token sees."""
+
+    def project(role, x, part=block):
+        """One matrix."""
+        return naive.linear(part, role, x, share)
+
+    if "ffn_gate_inp.weight" not in block:
+        return feed_forward("", x, project)
+    out = np.zeros(len(x))
+    for expert, weight in zip(*chosen, strict=True):
+        own = {name: tensor[expert] for name, tensor in block.items() if "_exps." in name}
+        out += weight * feed_forward("_exps", x, lambda role, x, own=own: project(role, x, own))
+    if "ffn_up_shexp.weight" in block:
+        gate = block.get("ffn_gate_inp_shexp.weight")
+        shared = feed_forward("_shexp", x, project)
+        out += shared if gate is None else shared * sigmoid(np.dot(gate.reshape(-1), x))
+    return out
+
+
+# ---- the network ----
+
+
+def run_layer(network, block, rows, chosen, share):
+    """One layer for all positions of one sequence; *chosen(position, x)* gives the experts of a position."""
+
+    def project(role, x):
+        """One matrix."""
+        return naive.linear(block, role, x, share)
+
+    scale = network.key("residual_scale", 1.0)
+    mix = next((each for role, each in MIXERS.items() if role in block), None)
+    normed = naive.norm(network, block, "attn_norm", rows)
+    if mix:
+        rows = rows + scale * mix(network, block, normed, project)
+    if network.architecture in ALONE and mix:
+        return rows
+    second = next((each for each in ("ffn_norm", "post_attention_norm") if f"{each}.weight" in block), None)
+    if second:
+        normed = naive.norm(network, block, second, rows)
+    return rows + scale * np.array(
+        [network_of_layer(network, block, x, chosen(position, x), share) for position, x in enumerate(normed)]
+    )
+
+
+def decode(network, sequences, routing=None, share=None, head_share=None):
+    """Logits as `naive.decode` gives them."""
+    factor = network.key("embedding_scale", 1.0)
+    hidden = [network.weight("token_embd.weight", np.asarray(tokens)) * factor for tokens in sequences]
+    for layer in range(network.n_layers):
+        block = network.block(layer)
+        for sequence, rows in enumerate(hidden):
+
+            def chosen(position, x, layer=layer, block=block, sequence=sequence):
+                """The experts of one position, given or the router's."""
+                if "ffn_gate_inp.weight" not in block:
+                    return None
+                if routing is None:
+                    return choose(network, block, x)
+                experts, weights = routing(layer, sequence, position)
+                return choose(network, block, x, experts) if weights is None else (experts, weights)
+
+            hidden[sequence] = run_layer(network, block, rows, chosen, share)
+    return [logits(network, rows, head_share) for rows in hidden]
+
+
+def logits(network, rows, share):
+    """What the head makes of the last hidden states, normed."""
+    name = "output.weight" if "output.weight" in network.tensors else "token_embd.weight"
+    last = "token_embd_norm.weight" if "token_embd_norm.weight" in network.tensors else "output_norm.weight"
+    inputs = [keep_largest(rms_norm(x, network.weight(last), network.epsilon), share) for x in rows]
+    if network.rounds(name):
+        inputs = [round_to_int8(x) for x in inputs]
+    matrix = network.weight(name)
+    return np.array([matvec(matrix, x) for x in inputs]) / network.key("logit_scale", 1.0)

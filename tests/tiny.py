@@ -13,11 +13,17 @@ import gguf
 import numpy as np
 import tiny_dense
 import tiny_experts
+import tiny_recurrent
 
 FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k")
 KINDS = ("f32", "f16", "q8_0", "q4_0", "q4_1", "q4_k", "q6_k")  # of each kind one, and those of the real files
 _FIRST = ("llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "olmoe", "olmo2", "deepseek", "gemma", "gemma3")
-ARCHITECTURES = (*_FIRST, *tiny_dense.ARCHITECTURES, *tiny_experts.ARCHITECTURES)
+ARCHITECTURES = (
+    *_FIRST,
+    *tiny_dense.ARCHITECTURES,
+    *tiny_experts.ARCHITECTURES,
+    *tiny_recurrent.ARCHITECTURES,
+)
 
 _FILE_TYPES = {
     "f32": "ALL_F32", "f16": "MOSTLY_F16", "bf16": "MOSTLY_BF16", "q4_0": "MOSTLY_Q4_0", "q4_1": "MOSTLY_Q4_1",
@@ -80,7 +86,7 @@ _OWN = {
 
 def shape_of(arch, fmt, **changes) -> Shape:
     """The sizes of a network of that architecture, wide enough for the format, with changes by name."""
-    own = dict((_OWN | tiny_dense.SHAPES | tiny_experts.SHAPES).get(arch, {}))
+    own = dict((_OWN | tiny_dense.SHAPES | tiny_experts.SHAPES | tiny_recurrent.OWN).get(arch, {}))
     if fmt in _BLOCK_SCALES:
         own |= _WIDE | ({"d_shared": 512} if own.get("d_shared") else {})
     return replace(Shape(), **(own | changes))
@@ -95,6 +101,8 @@ def block_tensors(arch, shape: Shape, layer) -> dict[str, tuple[int, ...]]:
         return tiny_dense.block_tensors(arch, shape)
     if arch in tiny_experts.ARCHITECTURES:
         return tiny_experts.block_tensors(arch, shape, layer)
+    if arch in tiny_recurrent.ARCHITECTURES:
+        return tiny_recurrent.block_tensors(arch, shape, layer)
     queries, shared = shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim
     value_dim = shape.value_dim or shape.head_dim
     found = {
@@ -136,7 +144,8 @@ def expert_tensors(arch, shape: Shape) -> dict[str, tuple[int, ...]]:
 
 def all_tensors(arch, shape: Shape, n_layers, vocab, tied) -> dict[str, tuple[int, ...]]:
     """Every tensor of the file and its shape."""
-    found = {"token_embd.weight": (vocab, shape.d_model), "output_norm.weight": (shape.d_model,)}
+    last = "token_embd_norm.weight" if arch in tiny_recurrent.SHORT_CONVOLUTIONS else "output_norm.weight"
+    found = {"token_embd.weight": (vocab, shape.d_model), last: (shape.d_model,)}
     if not tied:
         found["output.weight"] = (vocab, shape.d_model)
     if shape.rope_factors:
@@ -193,6 +202,9 @@ def fill_vector(draw, name, size):
 
 def fill(draw, name, size, fmt, own=None):
     """The data of one tensor, and its type if it is not plain float32; vectors are float32 but for an *own* format."""
+    values = tiny_recurrent.fill(draw, name, size)
+    if values is not None:
+        return values, None
     is_vector = len(size) == 1 and not name.endswith("ffn_gate_inp_shexp.weight")
     if is_vector or name.endswith(".bias"):
         values = fill_vector(draw, name, size)
@@ -291,12 +303,26 @@ def add_own_keys(writer, arch, keys):
         writer.add_key_value(full, value, kind)
 
 
+def group_keys(arch, shape: Shape, n_layers) -> dict:
+    """Keys of the architecture's group."""
+    if arch in tiny_recurrent.ARCHITECTURES:
+        return tiny_recurrent.keys(arch, shape, n_layers)
+    group = next((each for each in (tiny_dense, tiny_experts) if arch in each.ARCHITECTURES), None)
+    return group.keys(arch, shape) if group else {}
+
+
+def own_tied(arch) -> bool:
+    """Whether files of an architecture use their embedding as output."""
+    group = next((each for each in (tiny_dense, tiny_experts) if arch in each.ARCHITECTURES), None)
+    return group.PARTS[arch].tied if group else arch.startswith("gemma") or arch in tiny_recurrent.TIED
+
+
 def write(
     path,
     arch,
     fmt,
     *,
-    n_layers=2,
+    n_layers=None,
     seed=0,
     vocab=64,
     tied=None,
@@ -314,14 +340,13 @@ def write(
     as they should be. With `split` tensors to a part, the parts are `path` with -00001-of-00003 and so on.
     """
     shape = shape_of(arch, fmt, **changes)
+    n_layers = n_layers or max(2, len(tiny_recurrent.KINDS.get(arch, "M*")))
     draw = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(path, arch, split_max_tensors=split)
     add_keys(writer, arch, fmt, shape, n_layers, vocab)
     add_vocabulary(writer, vocab)
-    group = next((each for each in (tiny_dense, tiny_experts) if arch in each.ARCHITECTURES), None)
-    add_own_keys(writer, arch, (group.keys(arch, shape) if group else {}) | (keys or {}))
-    own_tied = group.PARTS[arch].tied if group else arch.startswith("gemma")
-    is_tied = own_tied if tied is None else tied
+    add_own_keys(writer, arch, group_keys(arch, shape, n_layers) | (keys or {}))
+    is_tied = own_tied(arch) if tied is None else tied
     for name, size in all_tensors(arch, shape, n_layers, vocab, is_tied).items():
         role = name.removesuffix(".weight").split(".")[-1]
         data, kind = fill(draw, name, size, fmt, (formats or {}).get(role))

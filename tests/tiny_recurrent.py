@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import gguf
 import numpy as np
+import tiny
 
 DELTA_NETS = ("qwen3next", "qwen35", "qwen35moe")
-MAMBA2 = ("mamba2", "nemotron_h", "granitehybrid")
+MAMBA2 = ("mamba2", "nemotron_h", "nemotron_h_moe", "granitehybrid")
 SHORT_CONVOLUTIONS = ("lfm2", "lfm2moe")
 ARCHITECTURES = (*DELTA_NETS, *MAMBA2, *SHORT_CONVOLUTIONS)
-LETTERS = {
-    "nemotron_h": "M-*"
-}  # kinds of layers in turn: a state, a network alone, attention; else a state and attention
+ALONE = ("mamba2", "nemotron_h", "nemotron_h_moe")  # a layer is one block, with one norm
+KINDS = {"mamba2": "M", "nemotron_h": "M-*", "nemotron_h_moe": "M-*"}  # of layers in turn; else M*
 CONV, GROUPS, D_STATE, SHORT = 4, 2, 16, 3
 
 _EXPERTS = {"n_experts": 8, "n_active": 3}
+_QWEN = {"head_dim": 32, "rotated": 8, "epsilon": 1e-6}
 OWN = {
-    "qwen3next": {**_EXPERTS, "d_shared": 64, "head_dim": 32, "rotated": 8, "epsilon": 1e-6},
-    "qwen35": {"head_dim": 32, "rotated": 8, "epsilon": 1e-6},
-    "qwen35moe": {**_EXPERTS, "d_shared": 64, "head_dim": 32, "rotated": 8, "epsilon": 1e-6},
+    "qwen3next": {**_EXPERTS, **_QWEN, "d_shared": 64},
+    "qwen35": _QWEN,
+    "qwen35moe": {**_EXPERTS, **_QWEN, "d_shared": 64},
+    "nemotron_h_moe": {**_EXPERTS, "d_shared": 64},
     "granitehybrid": {**_EXPERTS, "d_shared": 64},
     "lfm2moe": {**_EXPERTS, "n_leading_dense": 1},
 }
+TIED = ("mamba2", "granitehybrid", "lfm2", "lfm2moe")
 
 
 def kind(arch, layer) -> str:
     """What a layer is: M has a state, * is attention, - a network alone."""
-    letters = "M" if arch == "mamba2" else LETTERS.get(arch, "M*")
-    return letters[layer % len(letters)]
-
-
-def default_layers(arch) -> int:
-    """As many layers as have one of each kind."""
-    return len(LETTERS.get(arch, "M*"))
+    kinds = KINDS.get(arch, "M*")
+    return kinds[layer % len(kinds)]
 
 
 def heads(arch, shape) -> tuple[int, int, int]:
@@ -46,14 +43,45 @@ def heads(arch, shape) -> tuple[int, int, int]:
 # ---- tensors ----
 
 
-def mixer_tensors(arch, shape, layer) -> dict[str, tuple[int, ...]] | None:
-    """What mixes the tokens of a layer, rows first; None where it is the usual attention."""
+def block_tensors(arch, shape, layer) -> dict[str, tuple[int, ...]]:
+    """Names and shapes, rows first, of one layer."""
+    found = {"attn_norm.weight": (shape.d_model,)}
+    if kind(arch, layer) != "-":
+        found |= _attention(arch, shape) if kind(arch, layer) == "*" else state_tensors(arch, shape)
+        if arch in ALONE:
+            return found
+        found["post_attention_norm.weight" if arch in DELTA_NETS else "ffn_norm.weight"] = (shape.d_model,)
+    has_experts = shape.n_experts and layer >= shape.n_leading_dense
+    found |= tiny.expert_tensors(arch, shape) if has_experts else tiny.gated_tensors("", shape.d_model, shape.d_ff)
+    if has_experts and arch in ("nemotron_h_moe", "lfm2moe"):
+        found["exp_probs_b.bias"] = (shape.n_experts,)
+    if has_experts and arch in DELTA_NETS:
+        found["ffn_gate_inp_shexp.weight"] = (shape.d_model,)
+    if arch.startswith("nemotron"):
+        found = {
+            name: size
+            for name, size in found.items()
+            if not name.startswith(("ffn_gate.", "ffn_gate_exps", "ffn_gate_shexp"))
+        }
+    return found
+
+
+def _attention(arch, shape) -> dict[str, tuple[int, ...]]:
+    d, queries = shape.d_model, shape.n_heads * shape.head_dim
+    kv = (shape.n_kv_heads * shape.head_dim, d)
+    found = {
+        "attn_q.weight": (2 * queries if arch in DELTA_NETS else queries, d),
+        "attn_k.weight": kv,
+        "attn_v.weight": kv,
+    }
+    if arch in (*DELTA_NETS, *SHORT_CONVOLUTIONS):
+        found |= {f"attn_{each}_norm.weight": (shape.head_dim,) for each in "qk"}
+    return found | {"attn_output.weight": (d, queries)}
+
+
+def state_tensors(arch, shape) -> dict[str, tuple[int, ...]]:
+    """Those of a layer with a state beside its norms."""
     d, (n, width, size) = shape.d_model, heads(arch, shape)
-    if kind(arch, layer) == "-":
-        return {}
-    if kind(arch, layer) == "*":
-        gate = {"attn_q.weight": (2 * shape.n_heads * shape.head_dim, d)}
-        return (gate if arch in DELTA_NETS else None) and _attention(shape) | gate
     if arch in SHORT_CONVOLUTIONS:
         return {
             "shortconv.in_proj.weight": (3 * d, d),
@@ -71,55 +99,62 @@ def mixer_tensors(arch, shape, layer) -> dict[str, tuple[int, ...]] | None:
     return found | (both if arch == "qwen3next" else {"ssm_alpha.weight": (n, d), "ssm_beta.weight": (n, d)})
 
 
-def _attention(shape) -> dict[str, tuple[int, ...]]:
-    kv = (shape.n_kv_heads * shape.head_dim, shape.d_model)
-    found = {
-        "attn_k.weight": kv,
-        "attn_v.weight": kv,
-        "attn_output.weight": (shape.d_model, shape.n_heads * shape.head_dim),
-    }
-    return found | {f"attn_{each}_norm.weight": (shape.head_dim,) for each in "qk"}
-
-
 # ---- what is in them ----
 
-FLOATS = ("ssm_conv1d.weight", "shortconv.conv.weight", "ssm_a", "ssm_d")  # never quantised
+FLOATS = ("ssm_conv1d.weight", "shortconv.conv.weight", "ssm_a", "ssm_d", "ssm_norm.weight")
 
 
 def fill(draw, name, size):
-    """Float32 values of what is never quantised: decays below 0, weights of a convolution of order 1."""
-    if name == "ssm_a":
+    """Float32 values of what is never quantised: decays below 0, weights of a convolution of order 1; None for anything else."""
+    if not name.endswith(FLOATS):
+        return None
+    if name.endswith("norm.weight"):
+        return (1 + 0.2 * draw.standard_normal(size)).astype(np.float32)
+    if name.endswith("ssm_a"):
         return -np.exp(draw.uniform(-2, 1, size)).astype(np.float32)
-    return draw.standard_normal(size).astype(np.float32) * np.float32(0.5 if "conv" in name else 1.0)
+    return (draw.standard_normal(size) * (1.0 if name.endswith("ssm_d") else 0.5)).astype(np.float32)
 
 
 # ---- keys ----
 
 
-def add_keys(writer, arch, shape, n_layers):
-    """What tells of states, and which layers have one."""
-    writer.add_head_count_kv(_by_layer(arch, shape, n_layers))
+def keys(arch, shape, n_layers) -> dict:
+    """Keys of an architecture, without its name before them, beside those that all have."""
+    found = {"feed_forward_length": [shape.d_ff if kind(arch, layer) == "-" else 0 for layer in range(n_layers)]}
+    found["attention.layer_norm_epsilon"] = shape.epsilon
+    found = found if arch.startswith("nemotron") else {}
+    if arch not in DELTA_NETS:
+        kv = [shape.n_kv_heads if kind(arch, layer) == "*" else 0 for layer in range(n_layers)]
+        found["attention.head_count_kv"] = kv
+    if arch == "mamba2":
+        found |= {"attention.head_count": 0, "attention.head_count_kv": 0, "feed_forward_length": 0}
+    if arch.startswith("nemotron") or arch in DELTA_NETS:
+        found |= {"attention.key_length": shape.head_dim, "attention.value_length": shape.head_dim}
+    if shape.n_experts:
+        found |= _expert_keys(arch, shape)
     if arch in SHORT_CONVOLUTIONS:
-        writer.add_shortconv_l_cache(SHORT)
-        return
+        return found | {"shortconv.l_cache": SHORT}
     n, width, size = heads(arch, shape)
-    writer.add_ssm_conv_kernel(CONV)
-    writer.add_ssm_state_size(size)
-    writer.add_ssm_group_count(GROUPS)
-    writer.add_ssm_time_step_rank(n)
-    writer.add_ssm_inner_size(n * width)
+    found |= {"ssm.conv_kernel": CONV, "ssm.state_size": size, "ssm.group_count": GROUPS}
+    found |= {"ssm.time_step_rank": n, "ssm.inner_size": n * width}
     if arch in DELTA_NETS:
-        writer.add_full_attention_interval(2)
-        writer.add_rope_dimension_count(shape.rotated)
+        found |= {"full_attention_interval": 2, "rope.dimension_count": shape.rotated}
     if arch in ("qwen35", "qwen35moe"):
-        writer.add_rope_dimension_sections([shape.rotated // 2 - 2, 1, 1, 0])
+        found["rope.dimension_sections"] = [shape.rotated // 2 - 2, 1, 1, 0]
     if arch == "granitehybrid":
-        writer.add_rope_dimension_count(shape.head_dim)
-        writer.add_rope_scaling_finetuned(False)
+        found |= {"attention.scale": 0.125, "embedding_scale": 6.0, "residual_scale": 0.25, "logit_scale": 4.0}
+        found |= {"rope.scaling.finetuned": False, "rope.dimension_count": shape.head_dim}
+    return found
 
 
-def _by_layer(arch, shape, n_layers):
-    """Heads of keys of each layer, 0 where there is no attention; one number where files have one."""
-    if arch in DELTA_NETS:
-        return shape.n_kv_heads
-    return [shape.n_kv_heads if kind(arch, layer) == "*" else 0 for layer in range(n_layers)]
+def _expert_keys(arch, shape) -> dict:
+    found = {"expert_feed_forward_length": shape.d_expert}
+    if shape.d_shared:
+        found["expert_shared_feed_forward_length"] = shape.d_shared
+    if arch == "granitehybrid":
+        found["feed_forward_length"] = shape.d_expert
+    if arch == "nemotron_h_moe":
+        found |= {"expert_shared_count": 1, "expert_weights_norm": True, "expert_weights_scale": 2.5}
+    if arch == "lfm2moe":
+        found |= {"expert_gating_func": 2, "leading_dense_block_count": shape.n_leading_dense}
+    return found
