@@ -35,7 +35,8 @@ class DrawnSource:
     def raw(self, tensor: Stored) -> np.ndarray:
         """The tensor's bytes: uint8 [copies * rows, bytes of a row]."""
         if tensor.is_vector:
-            fill = 0.0 if tensor.role.endswith(".bias") or tensor.role == "ffn_gate_inp_shexp" else 1.0
+            is_zero = tensor.role.endswith(".bias") or tensor.role == "ffn_gate_inp_shexp"
+            fill = -1.0 if tensor.role == "ssm_a" else 0.0 if is_zero else 1.0  # states decay
             return np.full((1, tensor.columns), fill, np.float32).view(np.uint8)
         key = [self._seed, tensor.layer + 1, *tensor.role.encode()]
         rng = np.random.Generator(np.random.SFC64(key))

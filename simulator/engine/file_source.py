@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import mmap
 import re
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -19,21 +21,31 @@ from simulator.spec.quant import FORMATS, uniform
 from simulator.spec.textfiles import open_file
 
 CONVERTIBLE = ("q8_0", "f16", "bf16", "f32", "q4_0", "q4_1", "q5_0", "q5_1")
+_FLAT = ("ssm_conv1d", "ssm_a", "ssm_d", "ssm_norm", "shortconv.conv")  # vectors that files write as tables
 _BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)")
 
 
 class FileSource:
     """The tensors of a GGUF file, mapped into memory part by part."""
 
-    def __init__(self, path: Path, tensors: tuple[FileTensor, ...], convert: str | None = None):
-        """*convert* names a format that tensors in formats without a kernel are turned into; None refuses them."""
+    def __init__(
+        self,
+        path: Path,
+        tensors: tuple[FileTensor, ...],
+        convert: str | None = None,
+        renamed: Mapping[str, str] = MappingProxyType({}),
+    ):
+        """*convert* names a format that tensors in formats without a kernel are turned into; None refuses them.
+
+        *renamed*: roles by what the file calls them, where others call them otherwise.
+        """
         if convert is not None and convert not in CONVERTIBLE:
             raise InputError(f"--convert {convert[:40]!r}: tensors can be turned into {', '.join(CONVERTIBLE)}")
         self.name = str(path)
         self.path = path
         self._files = {}
         self._where: dict[Stored, FileTensor] = {}
-        self._convert = convert
+        self._convert, self._renamed = convert, renamed
         for tensor in tensors:
             self._add(tensor)
         self.tensors = tuple(self._where)
@@ -43,14 +55,15 @@ class FileSource:
         if not match and tensor.name.startswith("blk."):
             raise InputError(f"{self.path}: tensor {printable(tensor.name)} belongs to no layer: damaged")
         name = (match[2] if match else tensor.name).removesuffix(".weight")
-        is_vector = len(tensor.shape) < 2
+        name = self._renamed.get(name, name)
+        is_vector = len(tensor.shape) < 2 or name in _FLAT
         stored = Stored(
             role=name,
             layer=int(match[1]) if match else -1,
             format=self._format(tensor, is_vector),
             rows=1 if is_vector else tensor.shape[1],
-            columns=tensor.columns,
-            copies=prod(tensor.shape[2:]),
+            columns=prod(tensor.shape) if is_vector else tensor.columns,
+            copies=1 if is_vector else prod(tensor.shape[2:]),
             is_vector=is_vector,
         )
         self._where[stored] = tensor

@@ -16,7 +16,7 @@ from simulator.engine.weights import Loaded
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.model import Model
 
-COMPONENTS = ("attention", "ffn", "router", "experts", "shared", "head", "cache")  # what is counted while it is read
+COMPONENTS = ("attention", "ffn", "router", "experts", "shared", "head", "cache", "state")  # what is counted
 _CLAIMS_PER_LAYER = 20
 
 

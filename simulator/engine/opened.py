@@ -57,7 +57,7 @@ def _of_file(path: Path, convert: str | None) -> tuple[Model, Recipe, Source]:
         raise InputError(f"{path}: {missing[0]}; fetch the rest of it")
     model = load_gguf(path).model
     recipe = recipe_of_file(str(path), header.keys, model)
-    source = FileSource(path, header.tensors, convert)
+    source = FileSource(path, header.tensors, convert, dict(recipe.renamed))
     check_runs(model.name, model, recipe.norms)
     check_vectors(source, model, recipe)
     return model, recipe, source

@@ -49,13 +49,14 @@ class Read:
     shared: int
     head: int
     cache: int
+    state: int  # of layers with one: read, and written back
     embedding: int  # rows looked up
     vectors: int  # norms and biases
 
     @property
     def weights(self) -> int:
-        """All but the cache."""
-        return self.total - self.cache
+        """All but what is kept of past tokens."""
+        return self.total - self.cache - self.state
 
     @property
     def total(self) -> int:

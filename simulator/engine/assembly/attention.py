@@ -87,6 +87,8 @@ class GroupedAttention(Kind):
         queries = max(a.n_heads * max(a.head_dim, value_width(a)) for a in attentions)
         network.activations("q", rows, queries)
         new("turned", (rows, queries))
+        if any(a.output_gate for a in attentions):
+            new("both", (rows, 2 * queries))  # a query and a gate for each head
         new("k", (rows, max(a.n_kv_heads * a.head_dim for a in attentions)))
         new("v", (rows, max(a.n_kv_heads * value_width(a) for a in attentions)))
         for number, angles in enumerate(self.angles):
@@ -138,22 +140,34 @@ class GroupedAttention(Kind):
     def phases(self, parts: Parts, index: int) -> Iterator[Phase]:
         """From the norm before it to what is still to be added to the residual stream."""
         before, _, after, _ = parts.recipe.norms
-        projections = self._projections(parts, index)
+        projections, gate = self._projections(parts, index), self._attention[index].output_gate
         yield [parts.prepare(index, before)]
         yield from parts.select("h", {role: matrix for role, (matrix, _) in projections.items()})
         yield [
-            parts.multiply(matrix, "h", role[-1], "attention", bias=bias)
+            parts.multiply(matrix, "h", "both" if gate and role == "attn_q" else role[-1], "attention", bias=bias)
             for role, (matrix, bias) in projections.items()
         ]
         (out,) = parts.matrices(index, "attn_output")
         shared = self._fields(parts, index, out)
+        records = {name: shared[name] for name in ("records", "record_stride")}
+        if gate:
+            shared["records"] = 0
+            yield [Entry(kernel("take_apart"), self._gate(parts, index, {}), "store")]
         yield [Entry(kernel("store", self.network.cache.name, parts.target), task("A", **shared), "store")]
         claims = task("A", **shared, claimed=parts.claim())
         yield [Entry(kernel("attend", self.network.cache.name, parts.target), claims, "cache")]
         yield [Entry(kernel("merge"), task("A", **shared), "merge")]
+        if gate:
+            yield [Entry(kernel("gate_heads"), self._gate(parts, index, records), "merge")]
         yield from parts.select("q", {"attn_output": out})
         yield [parts.multiply(out, "q", "y", "attention", bias=parts.vector(index, "attn_output.bias"))]
         parts.pending = {"y": parts.buffers.at("y"), "post_norm": parts.vector(index, after)}
+
+    def _gate(self, parts: Parts, index: int, records: dict[str, int]) -> np.ndarray:
+        """What tells queries from gates, where the projection yields both."""
+        a, at = self._attention[index], parts.buffers.at
+        numbers = {"n_heads": a.n_heads, "head": a.head_dim, "queries": at("q"), "output": at("q")}
+        return task("G", state=at("state"), both=at("both"), **numbers, **records)
 
     def _projections(self, parts: Parts, index: int) -> dict[str, tuple[Matrix | ColumnMatrix, int]]:
         """The matrices of queries, keys and values, each with the address of its bias or 0."""

@@ -47,6 +47,11 @@ def _gated_network(
     yield [parts.multiply(down, hidden, output, component, n_active=n_active, from_slots=True, bias=biases[2])]
 
 
+def _norm_before(parts: Parts, index: int) -> str:
+    """The norm before a layer's network: the second, or the first where nothing else stands in the layer."""
+    return parts.recipe.norms[1 if parts.model.stack[index].attention else 0]
+
+
 class DenseFeedForward(Kind):
     """Layers with one network for all tokens, with a gate or without."""
 
@@ -63,7 +68,7 @@ class DenseFeedForward(Kind):
 
     def phases(self, parts: Parts, index: int) -> Iterator[Phase]:
         """From the norm before it to what is still to be added to the residual stream."""
-        at, (_, before, _, after) = parts.buffers.at, parts.recipe.norms
+        at, before, after = parts.buffers.at, _norm_before(parts, index), parts.recipe.norms[3]
         if not parts.recipe.is_parallel:
             yield [parts.prepare(index, before)]
             yield from self._network(parts, index, "y")
@@ -134,7 +139,7 @@ class Mixture(Kind):
         routed = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
         shared = ("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp") if ffn.d_shared else ()
         experts, extra = parts.matrices(index, *routed), parts.matrices(index, *shared)
-        yield [parts.prepare(index, parts.recipe.norms[1])]
+        yield [parts.prepare(index, _norm_before(parts, index))]
         yield [parts.multiply(router, "h", "router", "router")]
         yield [self._route(parts, index, ffn)]
         yield from parts.select("h", dict(zip((*routed[:2], *shared[:2]), (*experts[:2], *extra[:2]), strict=True)))

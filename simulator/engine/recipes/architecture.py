@@ -5,6 +5,7 @@ from __future__ import annotations
 from simulator.engine.recipes.keys import Keys
 from simulator.engine.recipes.recipe import NORMS, LayerRecipe, Recipe, Rotation, RouterRecipe
 from simulator.engine.recipes.scaling import scaled
+from simulator.spec.layers.attention import GroupedQuery
 from simulator.spec.layers.layer import Layer
 from simulator.spec.model import Model
 
@@ -23,6 +24,9 @@ class Architecture:
     activation = "silu"
     renormalise = True  # the chosen experts' shares, unless a key says otherwise
     norms = NORMS  # what files call the norms of a layer, by their place as in NORMS; "" where there is none
+    turns = True  # heads turn with their position
+    keys_in_turn = False  # value heads of delta nets are in an order in which their key heads repeat
+    renamed: tuple[tuple[str, str], ...] = ()  # what files call a tensor that others call otherwise
     norm = "rms"
     bare_norms = is_parallel = norms_turned = False
     read_keys: tuple[str, ...] = ()  # of those in UNUSUAL, the ones that this architecture goes by
@@ -45,6 +49,8 @@ class Architecture:
             bare_norms=self.bare_norms,
             is_parallel=self.is_parallel,
             norms_turned=self.norms_turned,
+            keys_in_turn=self.keys_in_turn,
+            renamed=self.renamed,
         )
 
     def layer(self, index: int, layer: Layer) -> LayerRecipe:
@@ -53,7 +59,10 @@ class Architecture:
 
     def rotation(self, index: int, layer: Layer) -> Rotation | None:  # noqa: ARG002
         """How a layer's heads turn."""
-        head_dim = min(each.attention.head_dim for each in self.model.stack)
+        if not self.turns or not isinstance(layer.attention, GroupedQuery):
+            return None
+        mixers = [each.attention for each in self.model.stack]
+        head_dim = min(each.head_dim for each in mixers if isinstance(each, GroupedQuery))
         found = Rotation(
             base=self.keys.positive("rope.freq_base", 10_000.0),
             rotated=self.keys.rotated(head_dim),

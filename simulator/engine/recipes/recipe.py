@@ -16,6 +16,8 @@ ACTIVATIONS = ("silu", "gelu", "relu_squared")  # by the number that kernels kno
 # What most files call the norms of a layer: those before attention and feed-forward network, and those of what these put out.
 NORMS = ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")
 
+ALONE = ("attn_norm", "", "", "")  # where a layer is one block
+
 
 @dataclass(frozen=True)
 class Yarn:
@@ -114,6 +116,8 @@ class Recipe:
     clamp: float = 0.0  # queries, keys and values are kept within it, before all else; 0 is none
     norms_turned: bool = False  # queries and keys are normed after they are turned
     temperature: Temperature | None = None
+    keys_in_turn: bool = False  # key heads of delta nets serve value heads in turn, otherwise as many side by side each
+    renamed: tuple[tuple[str, str], ...] = ()  # what the file calls a tensor, and what it is called elsewhere
 
     def table_lengths(self, model: Model) -> Iterator[tuple[str, int]]:
         """The tables of factors that its rotations use, and how many factors each has."""
@@ -121,6 +125,11 @@ class Recipe:
             if own.rotation and isinstance(layer.attention, GroupedQuery):
                 for table in filter(None, (own.rotation.table, own.rotation.long_table)):
                     yield table, own.rotation.pairs(layer.attention.head_dim)
+
+
+def usual_norms(model: Model) -> tuple[str, ...]:
+    """One for each layer where a layer is one block, or those of most files."""
+    return ALONE if all(layer.norms == 1 for layer in model.stack) else NORMS
 
 
 def usual_recipe(model: Model) -> Recipe:
@@ -133,6 +142,7 @@ def usual_recipe(model: Model) -> Recipe:
     is_plain = any(isinstance(layer.ffn, Plain) for layer in model.stack)
     return Recipe(
         tuple(of(layer) for layer in model.stack),
+        norms=usual_norms(model),
         norm="layer" if model.norm_bias else "rms",
         activation="gelu" if is_plain else "silu",
     )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from simulator.engine.recipes.recipe import NORMS
+from simulator.engine.recipes.recipe import NORMS, usual_norms
+from simulator.engine.simd import LANES
 from simulator.errors import InputError
 from simulator.spec.layers.attention import GroupedQuery
 from simulator.spec.layers.ffn import Experts, Gated, Plain
+from simulator.spec.layers.layer import Attention, FeedForward
+from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
 from simulator.spec.model import Layer, Model
 
 TABLES = ("rope_freqs", "rope_factors_short", "rope_factors_long")  # of factors of the rotation
 
 
-def check_runs(name: str, model: Model, norms: tuple[str, ...] = NORMS) -> None:
+def check_runs(name: str, model: Model, norms: tuple[str, ...] | None = None) -> None:
     """InputError that names the first thing of a model that the engine does not run.
 
-    *norms* are those that its recipe knows; of the usual ones a model may leave out the last two.
+    *norms* are those that its recipe knows, the usual ones where there is no file; of those a model may leave out the last two.
     """
+    norms = norms or usual_norms(model)
     counts = {len(list(filter(None, norms)))} | ({2} if norms == NORMS else set())
     reason = _reason(model) or _reason_of_norms(model, counts)
     if reason:
@@ -49,10 +53,18 @@ def _reason_of_norms(model: Model, counts: set[int]) -> str | None:
 
 
 def _reason_of_layer(layer: Layer) -> str | None:
-    attention, ffn = layer.attention, layer.ffn
-    if layer.cross_attention or not isinstance(attention, GroupedQuery):
-        return f"attention of kind {attention.kind}" if attention else "a layer without attention"
-    unusual = ("chunk", "output_gate", "sinks", "value_is_key", "shares_cache", "listed", "picks")
+    if layer.cross_attention:
+        return "cross attention"
+    reason = _reason_of_mixer(layer.attention) if layer.attention else None
+    return reason or (_reason_of_network(layer.ffn) if layer.ffn else None)
+
+
+def _reason_of_mixer(attention: Attention) -> str | None:
+    if isinstance(attention, GatedDeltaNet | Mamba2 | ShortConv):
+        return _reason_of_state(attention)
+    if not isinstance(attention, GroupedQuery):
+        return f"attention of kind {attention.kind}"
+    unusual = ("chunk", "sinks", "value_is_key", "shares_cache", "listed", "picks")
     odd = [name for name in unusual if getattr(attention, name)]
     if odd:
         return f"attention with {odd[0]}"
@@ -63,10 +75,22 @@ def _reason_of_layer(layer: Layer) -> str | None:
         attention.n_heads * attention.head_dim % 16 or attention.n_kv_heads * attention.head_dim % 16
     ):
         return "queries, keys and values in one matrix whose widths do not divide into 16"
+    return None
+
+
+def _reason_of_state(mixer: GatedDeltaNet | Mamba2 | ShortConv) -> str | None:
+    if (mixer.width if isinstance(mixer, ShortConv) else mixer.conv) < 2:
+        return "a convolution over a single token"
+    if isinstance(mixer, GatedDeltaNet) and (mixer.v_dim % LANES or mixer.n_v_heads % mixer.n_k_heads):
+        return f"a delta net of {mixer.n_v_heads} heads of width {mixer.v_dim} for {mixer.n_k_heads} of keys"
+    if isinstance(mixer, Mamba2) and (mixer.head_dim % LANES or mixer.n_heads % mixer.n_groups):
+        return f"Mamba 2 of {mixer.n_heads} heads of width {mixer.head_dim} in {mixer.n_groups} groups"
+    return None
+
+
+def _reason_of_network(ffn: FeedForward) -> str | None:
     if isinstance(ffn, Experts):
         return _reason_of_experts(ffn)
-    if ffn is None:
-        return "a layer without feed-forward network"
     if not isinstance(ffn, Gated | Plain):
         return f"a feed-forward network of kind {ffn.kind}"
     if isinstance(ffn, Gated) and ffn.fused and ffn.d_ff % 16:

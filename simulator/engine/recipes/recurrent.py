@@ -1,0 +1,36 @@
+"""Architectures some of whose layers carry a state: delta nets, Mamba 2, short convolutions."""
+
+from __future__ import annotations
+
+from simulator.engine.recipes.architecture import Architecture
+from simulator.engine.recipes.recipe import ALONE
+
+_SECOND_NORM = ("attn_norm", "post_attention_norm", "", "")
+
+
+class Qwen3Next(Architecture):
+    """Three delta nets to one attention with gates, experts and a shared one with a gate."""
+
+    names = ("qwen3next",)
+    norms = _SECOND_NORM
+
+
+class Qwen35(Qwen3Next):
+    """The same, dense or with experts; its converter orders value heads so that key heads serve them in turn."""
+
+    names = ("qwen35", "qwen35moe")
+    keys_in_turn = True
+
+
+class Mamba2(Architecture):
+    """Nothing but Mamba 2."""
+
+    names = ("mamba2",)
+    norms = ALONE
+
+
+class Lfm2(Architecture):
+    """Short convolutions and attention."""
+
+    names = ("lfm2",)
+    renamed = (("token_embd_norm", "output_norm"),)
