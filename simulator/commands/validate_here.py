@@ -15,8 +15,9 @@ from simulator.commands.report_folder import check_folder
 from simulator.engine import cpu
 from simulator.errors import InputError, printable
 from simulator.importers.records import Skipped
+from simulator.judge.case_forecast import has_drive
 from simulator.judge.compare import Comparison, compare
-from simulator.judge.matrix import lack_of_memory, make_matrix
+from simulator.judge.matrix import Case, lack_of_memory, make_matrix
 from simulator.judge.measure import Sizes, measure_cases
 from simulator.machine.disturbances import describe_state, remark_on_others
 from simulator.machine.host import Host
@@ -66,13 +67,21 @@ def _decode(hardware: Hardware, host: Host, quick: bool) -> Comparison:
     plan = make_plan(host, threads=everyone)
     sizes = _sizes(hardware, plan)
     every = make_matrix(host, everyone, sizes.cache, quick)
-    skipped = [Skipped(case.id, reason) for case in every if (reason := lack_of_memory(case, host))]
-    cases = [case for case in every if not lack_of_memory(case, host)]
+    reasons = {case.id: _reason_to_skip(case, hardware, host) for case in every}
+    skipped = [Skipped(name, reason) for name, reason in reasons.items() if reason]
+    cases = [case for case in every if not reasons[case.id]]
     if not cases:
         raise InputError(f"no decode fits in the free memory: {skipped[-1].id} {skipped[-1].reason}")
     with progress_bar("decoding") as progress:
-        measured = measure_cases(cases, sizes, QUICK_ROUNDS if quick else ROUNDS, progress)
+        measured = measure_cases(cases, sizes, QUICK_ROUNDS if quick else ROUNDS, progress, folder=Path())
     return compare(hardware, measured, skipped)
+
+
+def _reason_to_skip(case: Case, hardware: Hardware, host: Host) -> str:
+    """Why a case is not run; empty where it is."""
+    if case.on_disk and not has_drive(hardware):
+        return f"{printable(hardware.name)} has no measured drive that experts could be read from"
+    return lack_of_memory(case, host)
 
 
 def _write_page(found: Comparison, devices: dict[str, str], folder: Path, command: str) -> str:

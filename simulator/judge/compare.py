@@ -18,21 +18,16 @@ import numpy as np
 
 from simulator.errors import InputError
 from simulator.forecast import interval
-from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
-from simulator.importers.open import load_routing
 from simulator.importers.records import DOES_NOT_FIT, Skipped
+from simulator.judge.case_forecast import forecast_case, other_kind
 from simulator.judge.matrix import DENSE, MIXED, SHALLOW, Case
 from simulator.judge.measure import OUTSIDE, Look, Measurement, loaded_together
 from simulator.judge.restless import Correction, Flips, find_flips, judge
 from simulator.probe.clock import spread_of
 from simulator.probe.reference import BATCHES
 from simulator.spec.hardware import Hardware
-from simulator.spec.mixes import parse_weights
-from simulator.spec.quant import FORMATS
 from simulator.spec.runtime import Runtime, load_runtime
-from simulator.spec.sparsity import parse_sparsity
-from simulator.spec.workload import Workload
 from simulator.units import MICRO, format_gib
 
 HALVED = 0.5  # of its advantage at batch 1
@@ -56,6 +51,8 @@ class Row:
     def kind(self) -> str:
         """What sort of decode it was: the model, and what is particular about it."""
         case = self.case
+        if not case.is_plain:
+            return other_kind(case)
         if case.sparsity:
             return "zero inputs left out"
         if case.context > SHALLOW:
@@ -196,26 +193,8 @@ def compare(hardware: Hardware, measurements: Sequence[Measurement], skipped: Se
 
 
 def _row(hardware: Hardware, measurement: Measurement, runtime: Runtime) -> Row:
-    forecast = _forecast(hardware, measurement.case, runtime)
+    forecast = forecast_case(hardware, measurement.case, runtime)
     return Row(measurement, forecast, tuple(drift(forecast, look) for look in measurement.looks))
-
-
-def _forecast(hardware: Hardware, case: Case, runtime: Runtime) -> Prediction:
-    load = Workload(
-        weights=parse_weights(case.weights),
-        batch=case.batch,
-        context=case.context,
-        cache=FORMATS["f16"],
-        routing=load_routing(case.routing),
-        sparsity=parse_sparsity(case.sparsity) if case.sparsity else None,
-        threads=case.threads,
-    )
-    try:
-        return predict(case.model, hardware, load, runtime)
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"{case.id}: {error}") from None
 
 
 # ---- drift ----
@@ -290,7 +269,9 @@ def _by_batch(comparison: Comparison, weights: str, model: str) -> dict[int, Row
     return {
         row.case.batch: row
         for row in rows
-        if (row.case.threads, row.case.context, row.case.routing, row.case.sparsity) == (most, shallow, "uniform", None)
+        if row.case.is_plain
+        and (row.case.threads, row.case.context, row.case.routing, row.case.sparsity)
+        == (most, shallow, "uniform", None)
     }
 
 

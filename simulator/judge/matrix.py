@@ -1,4 +1,5 @@
-"""The decodes that a machine is judged by: models of its size, every batch, formats, depths, routings and thread counts."""
+"""The decodes that a machine is judged by: models of its size, every batch, formats, depths, routings and thread counts; prompts in
+chunks, drafted tokens, experts on a disk, layers in a slower memory."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ ROOM_SHARE = 1 / 2  # of the free memory: weights and cache of a case; looking a
 BATCHES = (1, 2, 4, 8, 16, 32)
 SHALLOW = 128  # tokens in the cache where the depth does not matter
 DENSE, MIXED = "dense", "moe-48x6"  # names of the models that are compared batch by batch
+SLOW_GB_PER_S = 4.0  # of the memory that half of the layers are put into: slower than that of any machine here
 MAX_CONTEXT = 2**20  # of the models: more than any case has
 
 
@@ -34,6 +36,20 @@ class Case:
     threads: int = 1
     routing: str = "uniform"
     sparsity: str | None = None
+    tokens: int = 1  # of each sequence in a step
+    verifies: bool = False  # whether these are drafted ones, each of which wants logits; else of a prompt
+    on_disk: bool = False  # experts: none of them in memory when a step begins
+    slow_layers: int = 0  # the first ones, read at SLOW_GB_PER_S
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is decoding, a token of each sequence, with all weights in memory."""
+        return (self.tokens, self.on_disk, self.slow_layers) == (1, False, 0)
+
+    @property
+    def ubatch(self) -> int:
+        """Tokens that go through the weights together."""
+        return self.batch * self.tokens
 
     @property
     def id(self) -> str:
@@ -41,7 +57,13 @@ class Case:
         parts = [self.model.name, self.weights, f"b{self.batch}", f"c{self.context}", f"t{self.threads}"]
         if self.model.experts:
             parts.append(self.routing)
-        return " ".join([*parts, *([self.sparsity] if self.sparsity else [])])
+        others = {
+            f"{self.tokens} {'drafted' if self.verifies else 'of a prompt'}": self.tokens > 1,
+            "experts on disk": self.on_disk,
+            f"{self.slow_layers} slow layers": self.slow_layers,
+        }
+        parts += [self.sparsity] if self.sparsity else []
+        return " ".join([*parts, *(name for name, is_so in others.items() if is_so)])
 
 
 def make_matrix(host: Host, threads: int, cache_bytes: float, quick: bool = False) -> tuple[Case, ...]:
@@ -91,6 +113,7 @@ def _cases(models: tuple[Model, Model, Model, Model], threads: int) -> Iterator[
     yield from _batches(Case(little, "q4_0", threads=threads), (1, 4, 16))
     yield from _batches(Case(little, "bf16", threads=threads), (1, 4))
     yield from _sparse_cases(plain, mixed, threads)
+    yield from _other_steps(plain, mixed, threads)
     for fewer in _fewer(threads):
         yield from _batches(Case(plain, "q8_0", threads=fewer), (1, 4, 16))
         yield from _batches(Case(plain, "q4_0", threads=fewer), (1, 8))
@@ -104,6 +127,18 @@ def _sparse_cases(plain: Model, mixed: Model, threads: int) -> Iterator[Case]:
     yield Case(mixed, "q8_0", threads=threads, sparsity="q-sparse:0.5")
 
 
+def _other_steps(plain: Model, mixed: Model, threads: int) -> Iterator[Case]:
+    """Chunks of prompts, drafted tokens to verify, experts on a disk, half of the layers in a slower memory."""
+    for tokens in (32, 128):
+        yield Case(plain, "q8_0", threads=threads, tokens=tokens)
+    yield Case(plain, "q4_0", threads=threads, tokens=128)
+    yield Case(mixed, "q8_0", threads=threads, tokens=64)
+    yield from _batches(Case(plain, "q4_0", threads=threads, tokens=5, verifies=True), (1, 4))
+    yield Case(mixed, "q8_0", threads=threads, tokens=5, verifies=True)
+    yield from _batches(Case(mixed, "q8_0", threads=threads, on_disk=True), (1, 4))
+    yield from _batches(Case(plain, "q8_0", threads=threads, slow_layers=len(plain.stack) // 2), (1, 8))
+
+
 def _quick_cases(models: tuple[Model, Model, Model, Model], threads: int) -> Iterator[Case]:
     plain, mixed, _, little = models
     yield from _batches(Case(plain, "q8_0", threads=threads), (1, 8))
@@ -112,6 +147,10 @@ def _quick_cases(models: tuple[Model, Model, Model, Model], threads: int) -> Ite
     yield Case(mixed, "q8_0", batch=4, threads=threads, routing="zipf:1.2")
     yield Case(little, "q8_0", threads=threads)
     yield Case(plain, "q8_0", threads=threads, sparsity="q-sparse:0.5")
+    yield Case(plain, "q8_0", threads=threads, tokens=64)
+    yield Case(plain, "q4_0", threads=threads, tokens=5, verifies=True)
+    yield Case(mixed, "q8_0", threads=threads, on_disk=True)
+    yield Case(plain, "q8_0", threads=threads, slow_layers=len(plain.stack) // 2)
     for fewer in _fewer(threads):
         yield Case(plain, "q8_0", threads=fewer)
 

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import math
 import statistics
+import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from simulator.engine.routing import choose_experts
-from simulator.engine.step import Engine
+from simulator.engine.slow_layers import SlowLayers
+from simulator.engine.step import PROMPT_ROWS, Engine, Step
 from simulator.engine.team import Team
-from simulator.judge.matrix import Case
+from simulator.judge.matrix import SLOW_GB_PER_S, Case
 from simulator.probe.bandwidth import stream_probe
 from simulator.probe.clock import Clock, time_once
 from simulator.probe.kernels import filled
 from simulator.probe.reference import References, reference_models
 from simulator.progress import Progress
+from simulator.units import GIGA
 
 BURST_S = 0.05  # of decoding between two looks at the machine
 LEAST_STEPS = 3
@@ -57,8 +63,8 @@ class Measurement:
 
     @property
     def tokens_per_s(self) -> float:
-        """Of the whole batch, typically."""
-        return self.case.batch / statistics.median(self.seconds)
+        """All tokens of a step, typically."""
+        return self.case.ubatch / statistics.median(self.seconds)
 
 
 @dataclass(frozen=True)
@@ -102,15 +108,16 @@ def measure_cases(
     rounds: int,
     progress: Progress | None = None,
     clock: Clock = time.perf_counter,
+    folder: Path | None = None,
 ) -> list[Measurement]:
-    """All cases; those that share a loaded model are timed in turn, round after round."""
+    """All cases; those that share a loaded model are timed in turn, round after round. Experts on a disk lie in the *folder*."""
     found: list[Measurement] = []
     memory = filled(sizes.memory)
     for _, group in groupby(cases, key=loaded_together):
         members = list(group)
         if progress:
             progress(len(found) / len(cases), f"{members[0].model.name} {members[0].weights}")
-        found += _measure_group(members, sizes, memory, rounds, clock)
+        found += _measure_group(members, sizes, memory, rounds, clock, folder)
     if progress:
         progress(1.0, "done")
     return found
@@ -119,21 +126,34 @@ def measure_cases(
 def loaded_together(case: Case) -> tuple:
     """What cases have in common that one engine decodes, in turn."""
     # A cache has room for as many tokens in every sequence: a large batch and a deep cache are not of one engine.
-    return case.model.name, case.weights, case.threads, case.sparsity, case.context
+    memory = case.on_disk, case.slow_layers
+    return case.model.name, case.weights, case.threads, case.sparsity, case.context, case.tokens, *memory
+
+
+@contextmanager
+def _engine(cases: Sequence[Case], folder: Path | None) -> Iterator[Engine]:
+    """An engine that some cases share; a file of its experts is gone afterwards."""
+    first = cases[0]
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".roofcast-") if first.on_disk else nullcontext() as experts:
+        engine = Engine(
+            first.model,
+            threads=first.threads,
+            batch=max(case.batch for case in cases),
+            context=first.context + max(STEPS_AT_DEPTH, first.tokens),
+            weights=first.weights,
+            sparsity=first.sparsity,
+            ubatch=max(PROMPT_ROWS, *(case.ubatch for case in cases)),
+            experts_in=experts,
+            slow=SlowLayers(first.slow_layers, SLOW_GB_PER_S * GIGA) if first.slow_layers else None,
+        )
+        with engine:
+            yield engine
 
 
 def _measure_group(
-    cases: Sequence[Case], sizes: Sizes, memory: np.ndarray, rounds: int, clock: Clock
+    cases: Sequence[Case], sizes: Sizes, memory: np.ndarray, rounds: int, clock: Clock, folder: Path | None
 ) -> list[Measurement]:
-    first = cases[0]
-    with Engine(
-        first.model,
-        threads=first.threads,
-        batch=max(case.batch for case in cases),
-        context=first.context + STEPS_AT_DEPTH,
-        weights=first.weights,
-        sparsity=first.sparsity,
-    ) as engine:
+    with _engine(cases, folder) as engine:
         engine.fill_cache()
         looker = Looker(engine.team, sizes, memory, clock)
         bursts = [Burst(engine, case, clock) for case in cases]
@@ -166,19 +186,37 @@ class Burst:
 
     def _draw(self) -> tuple:
         """The next tokens, and their experts."""
-        tokens = self._rng.integers(0, self._engine.model.vocab, self.case.batch)
-        return tokens, self._engine.choose(self._routing, self.case.batch) if self._routing else None
+        tokens = self._rng.integers(0, self._engine.model.vocab, self.case.ubatch)
+        return tokens, self._engine.choose(self._routing, self.case.ubatch) if self._routing else None
+
+    def _decode(self, tokens: np.ndarray, experts: tuple | None, **more: Any) -> Step:
+        """One step; of a prompt's chunk nobody wants logits."""
+        case, engine = self.case, self._engine
+        return engine.decode(
+            tokens,
+            np.repeat(np.arange(case.batch), case.tokens),
+            experts,
+            head=case.tokens == 1 or case.verifies,
+            **more,
+        )
+
+    def _go_back(self) -> None:
+        """To the case's depth, without experts in memory where they lie on a disk."""
+        self._engine.pretend(self.case.context)
+        if self.case.on_disk:
+            self._engine.forget_experts()
 
     def seconds(self) -> float:
         """Of one step, on average over the burst."""
         drawn = [self._draw() for _ in range(self._n_steps)]  # before the clock starts
-        steps = []
-        start = self._clock()
-        for number, (tokens, experts) in enumerate(drawn):
-            if number % STEPS_AT_DEPTH == 0:
-                self._engine.pretend(self.case.context)
-            steps.append(self._engine.decode(tokens, routing=experts))
-        taken = (self._clock() - start) / self._n_steps
+        steps, taken = [], 0.0
+        each = 1 if not self.case.is_plain else STEPS_AT_DEPTH
+        for first in range(0, len(drawn), each):
+            self._go_back()
+            start = self._clock()
+            steps += [self._decode(tokens, experts) for tokens, experts in drawn[first : first + each]]
+            taken += self._clock() - start
+        taken /= self._n_steps
         for step in steps:
             distinct = np.mean(step.distinct_experts) if step.distinct_experts else 0.0
             self._read.append((step.read.weights, step.read.cache, float(distinct)))
@@ -210,16 +248,16 @@ class Burst:
 
     def _whole_s(self) -> float:
         """Seconds of one step that is not taken apart."""
-        self._engine.pretend(self.case.context)
+        self._go_back()
         tokens, experts = self._draw()
         start = self._clock()
-        self._engine.decode(tokens, routing=experts)
+        self._decode(tokens, experts)
         return self._clock() - start
 
     def _parts_once(self) -> dict[str, float]:
-        self._engine.pretend(self.case.context)
+        self._go_back()
         together: dict[str, float] = defaultdict(float)
         tokens, experts = self._draw()
-        for part, seconds in self._engine.decode(tokens, routing=experts, clock=self._clock).seconds.items():
+        for part, seconds in self._decode(tokens, experts, clock=self._clock).seconds.items():
             together[_PARTS.get(part, part)] += seconds
         return together

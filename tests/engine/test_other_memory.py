@@ -70,7 +70,7 @@ def test_experts_need_not_fit_in_memory(mixture, monkeypatch):
     path, folder = mixture
     expected = logits_of(path)
     monkeypatch.setattr(memory, "available_bytes", lambda: 1_000_000)
-    with pytest.raises(InputError, match="its weights need .* of memory, 1.0 MB are available"):
+    with pytest.raises(InputError, match=r"its weights need .* of memory, 1\.0 MB are available"):
         logits_of(path)
     assert np.array_equal(logits_of(path, experts_in=folder), expected)
 
@@ -147,7 +147,7 @@ def test_slow_layers_take_the_time_of_their_bytes(tmp_path, threads):
 def test_more_slow_layers_than_there_are_are_refused(tmp_path):
     """And a rate that no memory has."""
     path = tiny.write(tmp_path / "m.gguf", "llama", "f32")
-    with pytest.raises(InputError, match="slow layers: .* has 2, 3 were asked for"):
+    with pytest.raises(InputError, match=r"slow layers: .* has 2, 3 were asked for"):
         Engine(path, threads=1, slow=SlowLayers(3, 1e9))
     with pytest.raises(InputError, match="a rate between 1 MB/s and 10 TB/s"):
         SlowLayers(1, 0.0)

@@ -1,0 +1,87 @@
+"""The forecast of a case: decoding, chunks of prompts, drafted tokens, experts on a disk, layers in a slower memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from simulator.errors import InputError
+from simulator.forecast.from_storage import waits
+from simulator.forecast.predict import predict
+from simulator.forecast.prediction import Prediction
+from simulator.importers.open import load_routing
+from simulator.judge.matrix import SLOW_GB_PER_S, Case
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
+from simulator.spec.links import Link
+from simulator.spec.mixes import parse_weights
+from simulator.spec.placement import Placement
+from simulator.spec.quant import FORMATS
+from simulator.spec.runtime import Runtime
+from simulator.spec.sparsity import parse_sparsity
+from simulator.spec.storage import find_storage, usual_storage
+from simulator.spec.workload import Workload
+
+
+def forecast_case(hardware: Hardware, case: Case, runtime: Runtime) -> Prediction:
+    """The forecast from the hardware's file alone; InputError where it cannot be made."""
+    load = Workload(
+        weights=parse_weights(case.weights),
+        batch=case.batch,
+        context=case.context,
+        cache=FORMATS["f16"],
+        routing=load_routing(case.routing),
+        sparsity=parse_sparsity(case.sparsity) if case.sparsity else None,
+        threads=case.threads,
+        tokens=case.tokens,
+        verifies=case.verifies,
+    )
+    machine, placement = _split(hardware, case) if case.slow_layers else (hardware, None)
+    try:
+        found = predict(case.model, machine, load, runtime, placement)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{case.id}: {error}") from None
+    return _with_experts_on_disk(found) if case.on_disk else found
+
+
+def other_kind(case: Case) -> str:
+    """What sort of step a case is that is not plain decoding."""
+    if case.on_disk:
+        return "experts on a disk"
+    if case.slow_layers:
+        return "layers in a slower memory"
+    return "drafted tokens" if case.verifies else "prompts in chunks"
+
+
+def has_drive(hardware: Hardware) -> bool:
+    """Whether a machine's file says how fast it reads from a disk."""
+    return bool(usual_storage(hardware.storage))
+
+
+def _split(hardware: Hardware, case: Case) -> tuple[Hardware, Placement]:
+    """A machine of two memories that one team of threads reads, and the layers in the slower one: no cache holds what that gives."""
+    rate = Figure.model_construct(value=SLOW_GB_PER_S, provenance="datasheet", how="as the engine was told")
+    main = hardware.main_memory.model_copy(
+        update={"gb_per_s": rate, "datasheet_gb_per_s": None, "gb_per_s_by_threads": {}}
+    )
+    # What passes from layer to layer stays where it is: one team of threads computes all of them.
+    link = Link.model_construct(name="PCIe in name only", gb_per_s=rate.times(1000), latency_us=rate.times(1e-3))
+    update = {"name": f"{hardware.name}-slow", "memory": (main,), "curve": (), "links": (link,)}
+    slow = hardware.model_copy(update=update)
+    n_fast = len(case.model.stack) - case.slow_layers
+    return hardware.joined((slow,)), Placement((*[1] * case.slow_layers, *[0] * n_fast))
+
+
+def _with_experts_on_disk(found: Prediction) -> Prediction:
+    """The same step, in which experts are first read from the drive, as none of them is in memory."""
+    hardware = found.hardware
+    drive = find_storage(usual_storage(hardware.storage), hardware.storage, found.load.routing)
+    numbers = [number for number, timed in enumerate(found.ops) if timed.op.experts is not None]
+    ops = [found.ops[number].op for number in numbers]
+    waiting = dict(zip(numbers, waits(ops, drive, 0.0, found.threads or 1, found.load.new_tokens), strict=True))
+    timed = tuple(
+        replace(each, wait=waiting[number], storage_s=waiting[number].likely_s) if number in waiting else each
+        for number, each in enumerate(found.ops)
+    )
+    return replace(found, hardware=hardware.reading_from(drive), timed=replace(found.timed, ops=timed))
