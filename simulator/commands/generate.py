@@ -38,11 +38,16 @@ from simulator.commands.line.values import number, whole_number
     "--experts-in", "experts_in", metavar="DIR", help="Keep experts in a file there, and read them as they are chosen."
 )
 @option("--convert", help="Turn tensors of other formats into this one, such as q8_0.")
-@option("--routing", default="own", help="Who picks experts: own (the router), uniform, zipf:1.2, FILE.json, FILE.csv.")
+@option(
+    "--routing",
+    default="own",
+    help="Who picks experts: own (the router), uniform, zipf:1.2, FILE.jsonl (as recorded), FILE.json, FILE.csv.",
+)
+@option("--record-routing", metavar="FILE", help="Write which experts the router picks, layer by layer, to a .jsonl.")
 @options.json_file
 def command(**asked: Any) -> None:
     """Decode real tokens with the engine, and say how fast."""
-    texts = ("weights", "cache", "convert", "routing", "speculate", "experts_in", "json")
+    texts = ("weights", "cache", "convert", "routing", "record_routing", "speculate", "experts_in", "json")
     options.refuse_empty({name.replace("_", "-"): asked[name] for name in texts})
     from simulator.commands.generation import Request, run  # with it comes numba
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulator.commands.recording import check_recording, write_record
 from simulator.engine.generate import Generation, generate
 from simulator.engine.routing import choose_experts
 from simulator.engine.speculate import generate_drafted, parse_draft
@@ -51,6 +52,7 @@ class Request:
     experts_in: str | None
     convert: str | None
     routing: str
+    record_routing: str | None
     json: str | None
 
     def __post_init__(self):
@@ -91,16 +93,21 @@ def run(request: Request) -> None:
     """Generates, prints, and writes JSON where that is asked for."""
     started = time.perf_counter()
     tokenizer = _tokenizer(request)
+    check_recording(
+        request.record_routing, request.routing, request.speculate, request.model, has_own_weights=tokenizer is not None
+    )
     prompt = _prompt(tokenizer, request)
     context = request.context or len(prompt) + request.n_tokens
     if len(prompt) >= context:
         raise InputError(f"--context {context:,}: the prompt alone has {counted(len(prompt), 'token')}")
     with _engine(request, context) as engine:
         loaded = time.perf_counter()
-        found = Generation()
+        found = Generation(chosen=[] if request.record_routing else None)
         steps = _steps(engine, prompt, tokenizer, request, found)
         interrupted = _stream(steps, tokenizer, quiet=request.json == "-" or tokenizer is None)
         speeds = [] if interrupted else _reading_speeds(engine)
+        if request.record_routing:
+            write_record(request.record_routing, engine, prompt, found)
         _report(Generated(engine, tokenizer, found, speeds, loaded - started, interrupted), request.json)
     if interrupted:
         end_interrupted()

@@ -14,12 +14,14 @@ from simulator.commands.picture import check_path, show, show_device
 from simulator.errors import InputError, hint, printable
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, usual_formats
 from simulator.importers.open import load_model
+from simulator.importers.routing_record import SUFFIX, read_record
 from simulator.report.charts.bars import formats_chart, speed_chart
 from simulator.report.charts.chart import Chart
 from simulator.report.charts.experts import ROUTINGS, experts_chart, routing_chart
 from simulator.report.charts.measurements import measured_chart
 from simulator.report.charts.naming import told_apart
 from simulator.report.charts.rates import BATCHES, batch_chart, context_chart
+from simulator.report.charts.recorded import recorded_chart
 from simulator.report.charts.requests import PROMPTS, prompt_chart
 from simulator.report.charts.rooflines import ROOF_BATCHES, roofline_chart
 from simulator.report.charts.sparsity import FEW_BATCHES, sparsity_chart
@@ -150,6 +152,9 @@ def run(request: Request, target: str | None) -> None:
     if request.kind == "device":
         _device(request, path)
         return
+    if request.kind == "routing" and len(request.models) == 1 and request.models[0].endswith(SUFFIX):
+        show(_recorded(request), path)
+        return
     show(_chart(request), path)
 
 
@@ -158,6 +163,15 @@ def _chart(request: Request) -> Chart:
     if request.kind == "measured":
         return measured_chart(measured, printable(Path(request.measured).name))
     return KINDS[request.kind](request, scenarios(request), measured)
+
+
+def _recorded(request: Request) -> Chart:
+    """A record of a router's choices, which is of no device."""
+    if request.devices:
+        raise InputError(
+            "plot routing: a record is drawn alone, leave --on out; plot routing MODEL --on HARDWARE --routing FILE forecasts with it"
+        )
+    return recorded_chart(read_record(Path(request.models[0])))
 
 
 def _measured(request: Request) -> list[Measured]:

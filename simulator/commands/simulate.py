@@ -43,7 +43,8 @@ BATCHES = "1..32*2"
 @options.threads
 @option(
     "--routing",
-    help="How a batch picks experts: uniform, same, worst, zipf:1.2, switch:1.25, FILE.json, FILE.csv. [default: uniform]",
+    help="How a batch picks experts: uniform, same, worst, zipf:1.2, switch:1.25, FILE.jsonl (of generate "
+    "--record-routing), FILE.json, FILE.csv. [default: uniform]",
 )
 @option(
     "--storage", help="Drive from which weights are read that do not fit: nvme, microsd, nvme-gen4, 3.5 (GB/s), auto."

@@ -45,6 +45,7 @@ class Generation:
     seconds: list[float] = field(default_factory=list)  # of each decoding step
     reads: list[Read] = field(default_factory=list)
     experts: list[tuple[int, ...]] = field(default_factory=list)  # distinct ones by layer, of each step
+    chosen: list[tuple[np.ndarray, ...]] | None = None  # where a list is given: by layer [tokens, active], of all steps
     drafted: list[int] = field(default_factory=list)  # tokens that each step verified beside its first
     given: list[int] = field(
         default_factory=list
@@ -57,6 +58,12 @@ class Generation:
         self.experts.append(step.distinct_experts)
         self.drafted.append(drafted)
         self.given.append(given)
+        self.keep_experts(step)
+
+    def keep_experts(self, step: Step) -> None:
+        """Notes which experts a step chose, where that is wanted."""
+        if self.chosen is not None:
+            self.chosen.append(step.experts)
 
     @property
     def seconds_per_step(self) -> float | None:
@@ -115,7 +122,7 @@ def generate(
     found = into if into is not None else Generation()
     rng = np.random.default_rng(seed)
     start = time.perf_counter()
-    step: Step = engine.prompt(prompt)
+    step: Step = engine.prompt(prompt, routing=routing, seen=found.keep_experts)
     found.prompt_tokens, found.prompt_seconds = len(prompt), time.perf_counter() - start
     for number in range(n_tokens):
         token = sample(step.logits[-1], temperature, rng)

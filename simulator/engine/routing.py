@@ -10,7 +10,9 @@ import numpy as np
 
 from simulator.errors import InputError
 from simulator.importers.routing import read_choices, read_routing
+from simulator.importers.routing_record import SUFFIX, read_record
 from simulator.spec.model import Model
+from simulator.spec.recorded import Recorded, refuse_other_model
 from simulator.spec.routing import Popular, Uniform, parse_routing
 from simulator.units import counted
 
@@ -28,6 +30,8 @@ def choose_experts(text: str, model: Model, seed: int = 0) -> Routing | None:
         raise InputError(f"routing {text[:60]!r}: {model.name} has no experts to choose from")
     rng = np.random.default_rng(seed)
     path = Path(text.strip())
+    if path.suffix == SUFFIX:
+        return _replayed(read_record(path), model)
     if path.suffix in (".json", ".csv"):
         found = read_routing(path)
         if isinstance(found, Popular):
@@ -39,7 +43,7 @@ def choose_experts(text: str, model: Model, seed: int = 0) -> Routing | None:
     if isinstance(routing, Popular):
         return _popular(routing, model, rng)
     raise InputError(
-        f"routing {text[:60]!r} is not one the engine can run: own, uniform, zipf:1.2, FILE.json, FILE.csv"
+        f"routing {text[:60]!r} is not one the engine can run: own, uniform, zipf:1.2, FILE.jsonl, FILE.json, FILE.csv"
     )
 
 
@@ -82,6 +86,21 @@ def _recorded(path: Path, rows: list[tuple[int, int, int]], model: Model) -> Rou
     for number, index in enumerate(with_experts):
         ffn, recorded = model.stack[index].ffn, by_layer[layers[number % len(layers)]]
         tables[index] = _table(path, recorded, ffn.n_experts, ffn.n_active)
+
+    def choose(layer: int, n: int, _n_experts: int, _n_active: int) -> np.ndarray:
+        table, start = tables[layer], places[layer]
+        places[layer] = start + n
+        return table[np.arange(start, start + n) % len(table)]
+
+    return choose
+
+
+def _replayed(recorded: Recorded, model: Model) -> Routing:
+    """What a router picked, token by token as it was recorded, from the first again after the last."""
+    refuse_other_model(recorded, model)
+    with_experts = [index for index, layer in enumerate(model.stack) if hasattr(layer.ffn, "n_experts")]
+    tables = dict(zip(with_experts, recorded.chosen, strict=True))
+    places: dict[int, int] = defaultdict(int)
 
     def choose(layer: int, n: int, _n_experts: int, _n_active: int) -> np.ndarray:
         table, start = tables[layer], places[layer]

@@ -215,8 +215,19 @@ class Engine:
         logits = network.buffers["logits"][: n if head else 0].copy()
         return Step(logits, self._read(n), self._chosen(n), seconds)
 
-    def prompt(self, tokens: Sequence[int] | np.ndarray, sequence: int = 0) -> Step:
-        """Tokens of one sequence one after the other, several at a time; returns the step that holds the last."""
+    def prompt(
+        self,
+        tokens: Sequence[int] | np.ndarray,
+        sequence: int = 0,
+        routing: Routing | None = None,
+        seen: Callable[[Step], None] | None = None,
+    ) -> Step:
+        """Tokens of one sequence one after the other, several at a time; returns the step that holds the last.
+
+        Args:
+            routing: chooses experts in the router's stead.
+            seen: is called with every step.
+        """
         tokens = integers("tokens", tokens)
         if not tokens.size:
             raise InputError("a prompt needs at least one token")
@@ -226,7 +237,9 @@ class Engine:
         for start in range(0, len(tokens), self.network.limits.rows):
             part = tokens[start : start + self.network.limits.rows]
             is_last = start + len(part) == len(tokens)
-            step = self.decode(part, np.full(len(part), sequence), head=is_last)
+            step = self.decode(part, np.full(len(part), sequence), routing, head=is_last)
+            if seen is not None:
+                seen(step)
         return step
 
     @property

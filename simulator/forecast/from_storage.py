@@ -34,6 +34,7 @@ from simulator.spec.layers.ffn import Experts
 from simulator.spec.library import names, shelf
 from simulator.spec.model import Model
 from simulator.spec.placement import Placement
+from simulator.spec.recorded import Recorded
 from simulator.spec.routing import Popular, Routing, Same, Trace, all_choices
 from simulator.spec.runtime import Runtime
 from simulator.spec.storage import KINDS, Storage, find_storage, usual_storage
@@ -205,12 +206,13 @@ def pages_of(ops: Sequence[Op], routing: Routing, new_tokens: float, kept: Colle
         else:
             sizes[op.experts] += op.count * float(np.max(_matrix_bytes(op)))
     groups = (ExpertGroup(size, chances_of(routing, ffn)) for ffn, size in sizes.items())
-    return Pages(always, tuple(groups), new_tokens)
+    return Pages(always, tuple(groups), new_tokens, routing if isinstance(routing, Recorded) else None)
 
 
 def chances_of(routing: Routing, ffn: Experts) -> tuple[float, ...]:
     """The chance of each expert with weights to serve a token: equal where a routing says nothing of single experts."""
     choices = all_choices(ffn)
+    routing = routing.trace if isinstance(routing, Recorded) else routing
     if isinstance(routing, Popular):
         found = np.sort(routing.chances(choices))[::-1]
     elif isinstance(routing, Trace):

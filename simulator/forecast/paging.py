@@ -5,6 +5,8 @@ A step reads some weights always, and of each layer's experts those that its tok
 cache. `best` keeps what is used most often, which no system that does not know the future surpasses by much. Experts are chosen by
 popularity, independently from step to step; which of them an LRU cache has follows from Che's approximation (Che, Tung and Wang,
 IEEE JSAC 20(7), 2002): each expert stays for the same number of steps T after its last use, and T is such that the cache is full.
+Where a router's choices were recorded in their order, so do the hits, with no chances in between: those are the uses no more than T
+steps after the one before, and held are as many experts as T steps use (Denning, CACM 11(5), 1968).
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from simulator.spec.recorded import Recorded
+from simulator.spec.routing_statistics import intervals
 from simulator.units import KI
 
 # Linux reads around a fault: by default 128 KiB (read_ahead_kb), twice as much in a file that is said to be read in order, which
@@ -25,6 +29,7 @@ REQUEST = AROUND // 2
 # What a phone may read at a time: Android reclaims what is in use, and faults page by page (Helldez/BigMoeOnEdge pull 74: some
 # 19,000 faults a token that each wait for flash).
 PAGE = 4 * KI
+LEAST_STEPS = 16  # of a record, from which it tells in which order as many sequences as a batch has use their experts
 _POINTS = 2_000  # at which curves are worked out, from one token to as many as make all experts stay
 
 
@@ -60,6 +65,7 @@ class Pages:
     always: float
     groups: tuple[ExpertGroup, ...] = ()
     new_tokens: float = 1.0  # of a step
+    recorded: Recorded | None = None  # the order in which experts are used, where it is known
 
     @property
     def all_bytes(self) -> float:
@@ -69,6 +75,8 @@ class Pages:
     @cached_property
     def used_bytes(self) -> float:
         """Bytes that a step reads on average."""
+        if self._in_order:
+            return self.always + sum(group.expert_bytes * used for group, (_, _, used) in self._in_order)
         return self.always + sum(group.used_bytes(self.new_tokens) for group in self.groups)
 
     def lru(self, room: Any) -> Missing:
@@ -86,9 +94,22 @@ class Pages:
         kept = np.interp(room - self.always, *self._best_curve) if self.groups else np.ones_like(room)
         return Missing(always[()], (1 - kept)[()])
 
+    @cached_property
+    def _in_order(self) -> list[tuple[ExpertGroup, tuple[np.ndarray, np.ndarray, float]]]:
+        """Each group with what was recorded of such layers; empty where nothing was, or too little for so many sequences."""
+        n_together = round(self.new_tokens)
+        if self.recorded is None or len(self.recorded.tokens) < LEAST_STEPS * n_together:
+            return []
+        return [(group, _recorded_stays(self.recorded, len(group.chances), n_together)) for group in self.groups]
+
     @property
     def _lru_curve(self) -> tuple[np.ndarray, np.ndarray]:
         """Bytes held, and share of the experts used that are among them, for experts that stay longer and longer."""
+        if self._in_order:
+            held, hit = (
+                sum(group.expert_bytes * found[place] for group, found in self._in_order) for place in range(2)
+            )
+            return self.always + held, hit / (self.used_bytes - self.always)
         held, stays = _stays(self.groups)
         hit = np.zeros_like(held)
         for group, (chances, times, share) in zip(self.groups, stays, strict=True):
@@ -118,6 +139,21 @@ def _stays(groups: tuple[ExpertGroup, ...]) -> tuple[np.ndarray, tuple[tuple[np.
         held += group.expert_bytes * (share @ times)
         found.append((chances, times, share))
     return held, tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _recorded_stays(recorded: Recorded, n_experts: int, n_together: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Means over a record's layers of so many experts: held if each stays for 0, 1, ... steps, hits of a step then, uses of a step."""
+    places = [place for place, n in enumerate(recorded.n_experts) if n == n_experts]
+    counts, n_uses = 0.0, 0
+    for place in places:
+        found, n_steps = intervals(recorded.chosen[place], n_experts, n_together)
+        counts = counts + np.bincount(found, minlength=n_steps + 1)
+        n_uses += len(found)
+    scale = 1 / (n_steps * len(places))
+    hits = np.cumsum(counts) * scale
+    used = n_uses * scale
+    return np.concatenate(([0.0], np.cumsum(used - hits)[:-1])), hits, used
 
 
 @lru_cache(maxsize=8)

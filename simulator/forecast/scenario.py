@@ -32,6 +32,7 @@ from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, store, weight_bytes
 from simulator.spec.placement import Placement
 from simulator.spec.quant import Weights, format_remark, parse_cache_format
+from simulator.spec.recorded import Recorded, refuse_other_model
 from simulator.spec.routing import Routing, Uniform
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime, passed_over
 from simulator.spec.sparsity import Sparsity, parse_sparsity
@@ -188,6 +189,8 @@ def scenario(
         sparsity=_parsed(sparsity, parse_sparsity),
         threads=threads_on(threads, device),
     )
+    if isinstance(load.routing, Recorded):
+        refuse_other_model(load.routing, loaded.model)
     check_format(software, device, load.cache.name, "cache")
     device = reading(device, software, load, storage, None if routing is None else load.routing)
     smallest = whole("batch", batch, 1, MAX_BATCH), whole("context", context, 0, MAX_CONTEXT)

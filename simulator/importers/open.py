@@ -151,6 +151,10 @@ def starts_with_gguf(path: Path) -> bool:
 def load_routing(text: str) -> Routing:
     """The routing written *text*: a name, a name with a number, or a file of counts or of recorded choices."""
     path = Path(text.strip())
+    if path.suffix == ".jsonl":
+        from simulator.importers.routing_record import read_record
+
+        return read_record(path)
     if path.suffix not in (".json", ".csv"):
         return parse_routing(text)
     from simulator.importers.routing import read_routing

@@ -308,7 +308,18 @@ _WITH_NUMBER = {
     "gshard": lambda text, value: Capacity(text, value, times_active=False),
     "expert-choice": ExpertChoice,
 }
-KNOWN = ("uniform", "same", "worst", "zipf:1.2", "switch:1.25", "gshard:2", "expert-choice:2", "FILE.json", "FILE.csv")
+KNOWN = (
+    "uniform",
+    "same",
+    "worst",
+    "zipf:1.2",
+    "switch:1.25",
+    "gshard:2",
+    "expert-choice:2",
+    "FILE.jsonl",
+    "FILE.json",
+    "FILE.csv",
+)
 
 
 def parse_routing(text: str) -> Routing:

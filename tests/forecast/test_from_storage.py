@@ -6,10 +6,12 @@ import pytest
 from simulator.errors import InputError
 from simulator.forecast.from_storage import chances_of, pages_of, waits
 from simulator.forecast.ops import Cost, Op
+from simulator.forecast.paging import ExpertGroup, Pages
 from simulator.spec.figure import Figure
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.links import Link
 from simulator.spec.quant import FORMATS
+from simulator.spec.recorded import Recorded
 from simulator.spec.routing import Trace, parse_routing
 from simulator.spec.storage import KINDS, Storage, find_storage, usual_storage
 from simulator.units import KI, MI
@@ -149,3 +151,23 @@ def test_what_is_no_drive_is_told(text, told):
     """In a sentence with the remedy."""
     with pytest.raises(InputError, match=told.replace("(", r"\(")):
         find_storage(text, OWN)
+
+
+def test_recorded_order_says_what_an_lru_cache_hits():
+    """A text that stays with two experts for 100 tokens, then with the next two: room for a few keeps them, whatever their popularity.
+
+    Four pairs of 8 experts are equally popular. A cache of the experts of 3 tokens holds at most 4 and misses 2 in 100 tokens.
+    """
+    chosen = np.repeat([[0, 1], [2, 3], [4, 5], [6, 7]], 100, axis=0)
+    found = Recorded("r", "m", (0,), (8,), (2,), tuple(range(400)), 1, (chosen,))
+    groups = (ExpertGroup(1.0, (0.25,) * 8),)
+    assert Pages(0.0, groups, 1.0, found).lru(4.0).experts == pytest.approx(2 / 200, abs=1e-9)
+    assert Pages(0.0, groups, 1.0).lru(4.0).experts == pytest.approx(
+        0.5, abs=0.01
+    )  # were they chosen anew with every token
+    assert Pages(0.0, groups, 1.0, found).used_bytes == pytest.approx(2)
+    # Four sequences from four places of the text use all eight in every step, of which smaller room keeps none.
+    assert Pages(0.0, groups, 4.0, found).used_bytes == pytest.approx(8)
+    assert Pages(0.0, groups, 4.0, found).lru(6.0).experts == 1
+    # 30 sequences would have 13 steps: too few to tell of an order.
+    assert Pages(0.0, groups, 30.0, found).used_bytes == pytest.approx(8 * (1 - 0.75**30))

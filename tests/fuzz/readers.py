@@ -12,7 +12,7 @@ from fuzz.case import Input
 from fuzz.gguf_headers import architectures, draft_of, spoil, written
 from fuzz.large import large
 from fuzz.mutations import TEXT_MUTATIONS, mutated_text
-from fuzz.seeds import DEVICE, MODEL, ROUTING_COUNTS, ROUTING_CSV, ROUTING_TOKENS, RUNTIME, TRACE_CSV
+from fuzz.seeds import DEVICE, MODEL, ROUTING_COUNTS, ROUTING_CSV, ROUTING_RECORD, ROUTING_TOKENS, RUNTIME, TRACE_CSV
 from fuzz.spoiled import damaged, gguf_bytes, spoiled
 from fuzz.stores import folder, hub, no_model, ollama
 from fuzz.trees import mutated_tree
@@ -200,9 +200,15 @@ def runtime_yaml(rng: random.Random) -> Input:
 def routing(rng: random.Random) -> Input:
     """Counts of experts or recorded choices."""
     name, seed = rng.choice(
-        (("r.json", ROUTING_COUNTS), ("r.json", ROUTING_TOKENS), ("r.csv", ROUTING_CSV), ("r.csv", TRACE_CSV))
+        (
+            ("r.json", ROUTING_COUNTS),
+            ("r.json", ROUTING_TOKENS),
+            ("r.csv", ROUTING_CSV),
+            ("r.csv", TRACE_CSV),
+            ("r.jsonl", ROUTING_RECORD),
+        )
     )
-    return Input("routing", name, {name: mutated_text(rng, seed, name[2:])})
+    return Input("routing", name, {name: mutated_text(rng, seed, name[2:].removesuffix("l"))})
 
 
 # Of a thousand inputs so many are of each reader.

@@ -102,6 +102,11 @@ rarity_slope: 0.2
 """
 DENSITY_SAMPLES = "kind: samples\nsamples: [0.1, 0.5, 1.0]\n"
 ROUTING_COUNTS = '{"counts": [5, 4.5, 3, 2, 1, 1, 1, 0]}'
+ROUTING_RECORD = """\
+{"routing_record":1,"model":"m","layers":[0,1],"experts":[8,8],"active":[2,2],"tokens":2}
+{"token":1,"prompt":true,"experts":[[0,1],[2,3]]}
+{"token":2,"prompt":false,"experts":[[0,2],[4,7]]}
+"""
 ROUTING_TOKENS = '{"tokens": [[[0, 1], [2, 3]], [[0, 2], [4, 7]], [[1, 5], [6, 7]]]}'
 ROUTING_CSV = "expert,count\n" + "".join(f"{expert},{8 - expert}\n" for expert in range(8))
 TRACE_CSV = "token,layer,expert\n" + "".join(f"{n % 5},{n % 2},{n % 8}\n" for n in range(20))
