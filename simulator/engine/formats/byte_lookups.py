@@ -12,9 +12,11 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from simulator.engine.cpu import Path, features
-from simulator.engine.formats.codebooks import grid, pick
+from simulator.engine.formats.codebooks import Codebook, grid, pick
 from simulator.engine.panel import Panel
 from simulator.engine.simd import I8, I32, I64, LANES, Emitter, lanes
+
+MOST_IN_REGISTERS = 512  # entries; of more, gathers of 16 at a time are faster
 
 _BYTES = lanes(I8, 64)
 
@@ -27,9 +29,8 @@ def has_byte_lookups(path: Path) -> bool:
 class RegisterBook:
     """A codebook as 64-byte constants, and the maps from bits of its entries to numbers, with 128 added."""
 
-    def __init__(self, emitter: Emitter, codebook: str):
+    def __init__(self, emitter: Emitter, codebook: str, numbers: np.ndarray):
         self._v = emitter
-        numbers = grid(codebook)
         values = np.unique(numbers)
         codes = np.searchsorted(values, numbers).astype(np.uint8)
         width = 16 // codes.shape[1]  # bits of a code
@@ -37,9 +38,12 @@ class RegisterBook:
             codes |= (codes == 7).astype(np.uint8) << 3  # what the largest number has of its own
         per_byte = 8 // width
         shifts = width * np.arange(per_byte, dtype=np.uint8)
-        self._tables = (codes.reshape(len(codes), 2, per_byte) << shifts).sum(axis=2, dtype=np.uint8).T
-        self._maps = [_number_map(values ^ -128, width, shift) for shift in shifts]
-        self.is_paired = width == 2
+        entries = (codes.reshape(len(codes), 2, per_byte) << shifts).sum(axis=2, dtype=np.uint8)
+        self._tables = entries.T
+        self._entries = Codebook(emitter, f"entries_{codebook}", entries.view(np.int8))
+        self._maps = [_number_map(values, width, shift) for shift in shifts]
+        self._is_paired = width == 2
+        self.is_gathered = len(codes) > MOST_IN_REGISTERS
 
     def words(self, low: ir.Value, tops: list[ir.Value]) -> list[ir.Value]:
         """Numbers of 64 entries: 64 bytes for each number of four of them (or all of two).
@@ -50,12 +54,22 @@ class RegisterBook:
         """
         v = self._v
         first, second = (self._look_up(table, low, tops) for table in self._tables)
-        if self.is_paired:
+        if self._is_paired:
             places = [16 * lane + k for lane in range(4) for k in range(8)]
             halves = [[place + 8 * half + 64 * side for place in places for side in range(2)] for half in range(2)]
             sources = [pick(v, first, second, places) for places in halves]
             return [[_affine(v, source, *one) for one in self._maps] for source in sources]
         return [[_affine(v, source, *one) for source in (first, second) for one in self._maps]]
+
+    def gathered_words(self, codes: list[ir.Value]) -> list[list[ir.Value]]:
+        """The same for four groups of 16 codes, 32-bit words, by gathers."""
+        v, at = self._v, self._v.at
+        found = [self._entries.words(each)[0] for each in codes]
+        low = v.constant(0xFFFF, I32)
+        sources = [
+            at.or_(at.and_(a, low), at.shl(b, v.constant(16, I32))) for a, b in zip(found[::2], found[1::2], strict=True)
+        ]
+        return [[_affine(v, v.bytes_of(source), *one) for one in self._maps] for source in sources]
 
     def _look_up(self, table: np.ndarray, low: ir.Value, tops: list[ir.Value]) -> ir.Value:
         v, at = self._v, self._v.at

@@ -36,7 +36,9 @@ class Codebook:
         module = emitter.at.module
         self._table = module.globals.get(label)
         if self._table is None:
-            content = ir.Constant(ir.ArrayType(I8, numbers.size), bytearray(numbers.tobytes()))
+            rest = bytes(2 if self._width == 2 else 0)  # what is gathered with the last entry
+            content = numbers.tobytes() + rest
+            content = ir.Constant(ir.ArrayType(I8, len(content)), bytearray(content))
             self._table = cgutils.global_constant(module, label, content)
             self._table.align = LINE
 
@@ -55,7 +57,7 @@ class Codebook:
     def _wide(self, codes: ir.Value) -> list[ir.Value]:
         """Gathers of 64 bytes."""
         v, at = self._v, self._v.at
-        if self._width == 4:
+        if self._width <= 4:
             return [self._gather("llvm.x86.avx512.mask.gather.dpi.512", lanes(I32), codes, ir.IntType(1), I32)]
         halves = [pick(v, codes, codes, range(8 * half, 8 * half + 8)) for half in range(2)]
         name = "llvm.x86.avx512.mask.gather.dpq.512"

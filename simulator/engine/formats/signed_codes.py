@@ -39,11 +39,9 @@ def _signed_codes(codebook: str, factor: float, read: Callable[[Panel, ir.Value,
     def multiply(panel: Panel, block: ir.Value) -> None:
         v, at = panel.v, panel.v.at
         is_in_registers = has_byte_lookups(v.path)
-        if is_in_registers:
-            table = RegisterBook(v, codebook)
-        else:
-            # Where the dot product takes unsigned weights, the numbers have 128 added; what turns their sign leaves that so.
-            table = Codebook(v, f"codebook_{codebook}", grid(codebook) ^ (0 if v.path.signed else -128))
+        # Where the dot product takes unsigned weights, the numbers have 128 added; what turns their sign leaves that so.
+        numbers = grid(codebook) ^ (0 if v.path.signed else -128)
+        table = RegisterBook(v, codebook, numbers) if is_in_registers else Codebook(v, f"codebook_{codebook}", numbers)
         scale = at.fmul(panel.scale("scale", block), v.constant(factor, F32))
         with v.loop(ir.Constant(I64, 8)) as number:
             small = at.add(v.times(block, 8), number)
@@ -61,7 +59,10 @@ def _signed_codes(codebook: str, factor: float, read: Callable[[Panel, ir.Value,
 
 def _across(panel: Panel, table: RegisterBook, piece: Piece, small: ir.Value) -> tuple[list, list]:
     """Eight times 64 numbers, and for each token the eight words of activations that they meet."""
-    halves = [words for low, tops in zip(piece.low, piece.tops, strict=True) for words in table.words(low, tops)]
+    if table.is_gathered:
+        halves = table.gathered_words(piece.codes)
+    else:
+        halves = [words for low, tops in zip(piece.low, piece.tops, strict=True) for words in table.words(low, tops)]
     signs = panel.v.bytes_of(piece.signs)
     words = [word for half, numbers in enumerate(halves) for word in negated(panel.v, numbers, signs, half)]
     return words, [inputs_across(panel, t, small) for t in panel.tokens]
