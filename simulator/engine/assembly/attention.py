@@ -87,6 +87,7 @@ class GroupedAttention(Kind):
         queries = max(a.n_heads * max(a.head_dim, value_width(a)) for a in attentions)
         network.activations("q", rows, queries)
         new("turned", (rows, queries))
+        new("factors", (rows,))
         new("k", (rows, max(a.n_kv_heads * a.head_dim for a in attentions)))
         new("v", (rows, max(a.n_kv_heads * value_width(a) for a in attentions)))
         for number, angles in enumerate(self.angles):
@@ -109,7 +110,9 @@ class GroupedAttention(Kind):
 
     def place(self, sequences: np.ndarray, positions: np.ndarray) -> None:  # noqa: ARG002
         """Angles of each token, and how many runs of slots there are to attend to."""
-        buffers = self.network.buffers
+        buffers, temperature = self.network.buffers, self.network.recipe.temperature
+        if temperature:
+            buffers["factors"][: len(positions)] = temperature.at(positions)
         for number, angles in enumerate(self.angles):
             chunk = chunk_of(angles.window)
             oldest = np.maximum(0, positions - angles.window + 1) if angles.window else 0 * positions
@@ -202,6 +205,10 @@ class GroupedAttention(Kind):
             "records": at("q_records") if wants_records else 0,
             "record_stride": record_bytes(a.n_heads * value_width(a)),
             "chunks": at(f"chunks_{number}"),
+            "cap": bits(recipe.attention_cap),
+            "clamp": bits(recipe.clamp),
+            "factors": at("factors") if recipe.temperature else 0,
+            "norms_turned": recipe.norms_turned,
         }
 
 
