@@ -89,6 +89,7 @@ class GroupedAttention(Kind):
         new("turned", (rows, queries))
         if any(a.output_gate for a in attentions):
             new("both", (rows, 2 * queries))  # a query and a gate for each head
+        new("factors", (rows,))
         new("k", (rows, max(a.n_kv_heads * a.head_dim for a in attentions)))
         new("v", (rows, max(a.n_kv_heads * value_width(a) for a in attentions)))
         for number, angles in enumerate(self.angles):
@@ -111,7 +112,9 @@ class GroupedAttention(Kind):
 
     def place(self, sequences: np.ndarray, positions: np.ndarray) -> None:  # noqa: ARG002
         """Angles of each token, and how many runs of slots there are to attend to."""
-        buffers = self.network.buffers
+        buffers, temperature = self.network.buffers, self.network.recipe.temperature
+        if temperature:
+            buffers["factors"][: len(positions)] = temperature.at(positions)
         for number, angles in enumerate(self.angles):
             chunk = chunk_of(angles.window)
             oldest = np.maximum(0, positions - angles.window + 1) if angles.window else 0 * positions
@@ -216,6 +219,10 @@ class GroupedAttention(Kind):
             "records": at("q_records") if wants_records else 0,
             "record_stride": record_bytes(a.n_heads * value_width(a)),
             "chunks": at(f"chunks_{number}"),
+            "cap": bits(recipe.attention_cap),
+            "clamp": bits(recipe.clamp),
+            "factors": at("factors") if recipe.temperature else 0,
+            "norms_turned": recipe.norms_turned,
         }
 
 

@@ -37,9 +37,6 @@ KINDS: dict[type, type[Kind]] = {  # which of ours computes what a layer's descr
 }
 
 
-_HEAD_PHASES = 2  # at the end: the last norm, and the logits
-
-
 class Assembly:
     """A network's blocks, by kind, with their memory; and the tape that decodes one token of each row."""
 
@@ -51,11 +48,11 @@ class Assembly:
             [KINDS[type(part)] for part in (layer.attention, layer.ffn) if part is not None]
             for layer in network.model.stack
         ]
-        layers = defaultdict(list)
+        numbers = defaultdict(list)
         for index, blocks in enumerate(self._blocks):
             for kind in blocks:
-                layers[kind].append(index)
-        self.kinds = {kind: kind(network, numbers) for kind, numbers in layers.items()}
+                numbers[kind].append(index)
+        self.kinds = {kind: kind(network, layers) for kind, layers in numbers.items()}
         limits = network.limits
         check_room(
             f"{network.model.name}: a cache of {limits.sequences:,} x {counted(limits.context, 'token')} needs",
@@ -64,8 +61,10 @@ class Assembly:
         network.allocate_scratch(max(kind.scratch_bytes for kind in self.kinds.values()))
         for kind in self.kinds.values():
             kind.allocate()
-        self.tape = Tape(self._phases(Parts(network, target, sparsity)))
-        self.tape_without_head = Tape(self.tape.phases[:-_HEAD_PHASES])
+        parts = Parts(network, target, sparsity)
+        layers = list(self._layers(parts))
+        self.tape = Tape([*layers, *_head(parts)])
+        self.tape_without_head = Tape(layers)
 
     @property
     def kept_bytes(self) -> int:
@@ -88,23 +87,20 @@ class Assembly:
         for kind in self.kinds.values():
             kind.fill()
 
-    def _phases(self, parts: Parts) -> Iterator[Phase]:
+    def _layers(self, parts: Parts) -> Iterator[Phase]:
         """Layer by layer; what a block put out is added by whichever phase comes next."""
         for index, blocks in enumerate(self._blocks):
             layer = chain.from_iterable(self.kinds[kind].phases(parts, index) for kind in blocks)
             yield from self._slow.phases(self._network, index, layer) if self._slow else layer
-        yield [parts.prepare(-1, "output_norm")]
-        matrices = self._network.loaded.matrices
-        head = matrices.get((-1, "output"), matrices[-1, "token_embd"])
-        yield [parts.multiply(head, "h", "logits", "head", bias=parts.vector(-1, "output.bias"))]
-        yield from _finish(parts)
 
 
-def _finish(parts: Parts) -> Iterator[Phase]:
-    """Logits scaled and capped, where the recipe says so."""
-    recipe, at = parts.recipe, parts.buffers.at
-    if recipe.logit_scale == 1.0 and not recipe.logit_cap:
-        return
-    fields = {"state": at("state"), "logits": at("logits"), "width": parts.model.vocab}
-    numbers = task("L", **fields, scale=bits(recipe.logit_scale), cap=bits(recipe.logit_cap))
-    yield [Entry(kernel("finish"), numbers, "head")]
+def _head(parts: Parts) -> Iterator[Phase]:
+    """The last norm and the logits, scaled and capped where the recipe says so."""
+    recipe, at, matrices = parts.recipe, parts.buffers.at, parts.network.loaded.matrices
+    yield [parts.prepare(-1, "output_norm")]
+    head = matrices.get((-1, "output"), matrices[-1, "token_embd"])
+    yield [parts.multiply(head, "h", "logits", "head", bias=parts.vector(-1, "output.bias"))]
+    if recipe.logit_scale != 1.0 or recipe.logit_cap:
+        fields = {"state": at("state"), "logits": at("logits"), "width": parts.model.vocab}
+        numbers = task("L", **fields, scale=bits(recipe.logit_scale), cap=bits(recipe.logit_cap))
+        yield [Entry(kernel("finish"), numbers, "head")]

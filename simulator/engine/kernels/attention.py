@@ -7,7 +7,7 @@ import numpy as np
 from simulator.engine.cache_formats import cache_format
 from simulator.engine.compiled import helper
 from simulator.engine.cpu import for_short_runs
-from simulator.engine.kernels.arithmetic import exp, quantise
+from simulator.engine.kernels.arithmetic import exp, float_of, quantise, tanh
 from simulator.engine.kernels.panel_product import multiply_panel
 from simulator.engine.kernels.value_product import multiply_values
 from simulator.engine.simd import LANES, fetch_add, floats_at, integers_at
@@ -17,11 +17,12 @@ CHUNK = 256  # positions that are attended to at a time, at most
 # A token's sums must not depend on what else is in the step, nor on how many slots there are. So the positions that it sees are
 # cut at multiples of a number that the model alone decides, not at slots, and what it does not see is left out, not hidden.
 
-# Fields of tasks. `A_STATE` is the address of [number of rows], `A_CHUNKS` that of the most runs that any of them sees.
+# Fields of tasks. `A_STATE` is the address of [number of rows], `A_CHUNKS` that of the most runs that any of them sees, `A_FACTORS`
+# that of what each row's queries are multiplied by. A cap or a clamp of 0 is none.
 A_STATE, A_POSITIONS, A_SEQUENCES, A_Q, A_K, A_V, A_N_HEADS, A_N_KV, A_HEAD, A_VALUE, A_Q_NORM, A_K_NORM, \
     A_NORM_WIDTH, A_EPSILON, A_COS, A_SIN, A_ROTATED, A_HALVES, A_SCALE, A_KEYS, A_VALUES, A_CAPACITY, A_WINDOW, A_CHUNK, \
     A_PARTIAL, A_PARTIAL_STRIDE, A_CLAIMED, A_SCRATCH, A_SCRATCH_STRIDE, A_READ, A_TURNED, A_RECORDS, A_RECORD_STRIDE, A_CHUNKS, \
-    A_LENGTH = range(35)  # fmt: skip
+    A_CAP, A_CLAMP, A_FACTORS, A_NORMS_TURNED, A_LENGTH = range(39)  # fmt: skip
 
 
 def chunk_of(window: int) -> int:
@@ -45,9 +46,12 @@ def _oldest(position, window):
 
 
 @helper
-def _softmax_part(scores, lead, count, partial):
-    """Scores from *lead* on as e to their distance from the largest, those beside them, up to whole panels, as 0; writes the
-    largest and the sum to *partial*."""
+def _softmax_part(scores, lead, count, cap, partial):
+    """Scores from *lead* on, bent towards a cap where there is one, as e to their distance from the largest, those beside them, up
+    to whole panels, as 0; writes the largest and the sum to *partial*."""
+    if cap > np.float32(0.0):
+        for i in range(lead, count):
+            scores[i] = cap * tanh(scores[i] / cap)
     largest, total = np.float32(-1e30), np.float32(0.0)
     for i in range(lead, count):
         largest = max(largest, scores[i])
@@ -84,7 +88,7 @@ def attend(cache_name: str, target: str):
         t = integers_at(task, A_LENGTH)
         n_rows = integers_at(t[A_STATE], 1)[0]
         n_kv, width, capacity, chunk_size = t[A_N_KV], t[A_HEAD], t[A_CAPACITY], t[A_CHUNK]
-        per_kv = t[A_N_HEADS] // n_kv
+        per_kv, cap = t[A_N_HEADS] // n_kv, float_of(t[A_CAP])
         positions, sequences = integers_at(t[A_POSITIONS], n_rows), integers_at(t[A_SEQUENCES], n_rows)
         key_bytes, value_bytes = width // block * block_bytes, t[A_VALUE] // block * block_bytes
         table = t[A_SCRATCH] + thread * t[A_SCRATCH_STRIDE]
@@ -118,7 +122,7 @@ def attend(cache_name: str, target: str):
             partial = t[A_PARTIAL] + (pair * per_kv * n_chunks + item % n_chunks) * t[A_PARTIAL_STRIDE]
             stride = n_chunks * t[A_PARTIAL_STRIDE]
             for g in range(per_kv):
-                _softmax_part(floats_at(scores + g * CHUNK * 4, CHUNK), lead, count, partial + g * stride)
+                _softmax_part(floats_at(scores + g * CHUNK * 4, CHUNK), lead, count, cap, partial + g * stride)
                 addresses[g] = scores + g * CHUNK * 4
             values = t[A_VALUES] + (sequences[row] * n_kv + head) * capacity * value_bytes
             read += weigh(values, slot, lead, count, capacity, t[A_VALUE], table, per_kv, out, partial + 8, stride)

@@ -10,8 +10,10 @@ from simulator.engine.cpu import path_of
 from simulator.engine.kernels.arithmetic import float_of, half_of, norm_factor, quantise
 from simulator.engine.kernels.attention import (
     A_CAPACITY,
+    A_CLAMP,
     A_COS,
     A_EPSILON,
+    A_FACTORS,
     A_HALVES,
     A_HEAD,
     A_K,
@@ -21,6 +23,7 @@ from simulator.engine.kernels.attention import (
     A_N_HEADS,
     A_N_KV,
     A_NORM_WIDTH,
+    A_NORMS_TURNED,
     A_POSITIONS,
     A_Q,
     A_Q_NORM,
@@ -64,23 +67,35 @@ def _norm_head(head, whole, n_whole, first, n, weights, epsilon):
 
 
 @helper
+def _clamp(values, n, most):
+    """Values kept within -most and most, where that is not 0."""
+    if most > np.float32(0.0):
+        for i in range(n):
+            values[i] = min(max(values[i], -most), most)
+
+
+@helper
 def _prepare_head(t, row, index, is_query, out):
-    """A query or key head, normed where the model norms them, and turned."""
+    """A query or key head, normed where the model norms them, and turned; or the other way round."""
     width, half = t[A_HEAD], t[A_ROTATED] // 2
     n_whole = (t[A_N_HEADS] if is_query else t[A_N_KV]) * width
     base = (t[A_Q] if is_query else t[A_K]) + row * n_whole * 4
     values = floats_at(base + index * width * 4, width)
     for i in range(width):
         out[i] = values[i]
+    _clamp(out, width, float_of(t[A_CLAMP]))
+    cosine, sine = floats_at(t[A_COS] + 4 * row * half, half), floats_at(t[A_SIN] + 4 * row * half, half)
+    if t[A_NORMS_TURNED]:
+        _rotate(out, cosine, sine, t[A_ROTATED], t[A_HALVES])
     norm, epsilon = t[A_Q_NORM] if is_query else t[A_K_NORM], float_of(t[A_EPSILON])
     if norm:
         if t[A_NORM_WIDTH] == width:
-            _norm_head(out, values, width, 0, width, floats_at(norm, width), epsilon)
+            _norm_head(out, out, width, 0, width, floats_at(norm, width), epsilon)
         else:
             whole = floats_at(base, n_whole)
             _norm_head(out, whole, n_whole, index * width, width, floats_at(norm, n_whole), epsilon)
-    cosine, sine = floats_at(t[A_COS] + 4 * row * half, half), floats_at(t[A_SIN] + 4 * row * half, half)
-    _rotate(out, cosine, sine, t[A_ROTATED], t[A_HALVES])
+    if not t[A_NORMS_TURNED]:
+        _rotate(out, cosine, sine, t[A_ROTATED], t[A_HALVES])
 
 
 def store(cache_name: str, target: str):
@@ -103,6 +118,8 @@ def store(cache_name: str, target: str):
                 _prepare_head(t, row, head, True, out)
                 place = t[A_TURNED] + (row * n_heads + head) * width * 4
                 turned, scale = floats_at(place, width), float_of(t[A_SCALE])
+                if t[A_FACTORS]:
+                    scale *= floats_at(t[A_FACTORS], row + 1)[row]
                 for i in range(width):
                     turned[i] = out[i] * scale
                 if block > 1:
@@ -117,6 +134,7 @@ def store(cache_name: str, target: str):
             keys = t[A_KEYS] + number * capacity * (width // block * block_bytes)
             keep_key(keys, slot, out, width)
             v = floats_at(t[A_V] + (row * n_kv + index) * value_width * 4, value_width)
+            _clamp(v, value_width, float_of(t[A_CLAMP]))
             values = t[A_VALUES] + number * capacity * (value_width // block * block_bytes)
             keep_value(values, slot, capacity, v, value_width)
 
