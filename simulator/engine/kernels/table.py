@@ -7,7 +7,17 @@ from functools import cache
 import numpy as np
 
 from simulator.engine.compiled import compile_kernel
-from simulator.engine.kernels import attention, inputs, logits, matrices, router, slow_memory, sparse_inputs, store
+from simulator.engine.kernels import (
+    attention,
+    inputs,
+    latent,
+    logits,
+    matrices,
+    router,
+    slow_memory,
+    sparse_inputs,
+    store,
+)
 
 _MAKERS = {
     "matmul": matrices.matmul,
@@ -16,6 +26,8 @@ _MAKERS = {
     "columns": sparse_inputs.columns,
     "store": store.store,
     "attend": attention.attend,
+    "latent_store": latent.store,
+    "latent_attend": latent.attend,
 }
 _PLAIN = {
     "finish": logits.finish,
@@ -23,6 +35,8 @@ _PLAIN = {
     "select": sparse_inputs.select,
     "merge": attention.merge,
     "route": router.route,
+    "narrow": latent.narrow,
+    "latent_merge": latent.merge,
     "begin_slow": slow_memory.begin_slow,
     "end_slow": slow_memory.end_slow,
 }
@@ -33,12 +47,14 @@ _FIELDS = {  # of tasks, by the letter before their names
     "A": vars(attention),
     "R": vars(router),
     "S": vars(sparse_inputs),
+    "K": vars(latent),
+    "N": vars(latent),
     "W": vars(slow_memory),
 }
 
 
 def task(kind: str, **fields: int) -> np.ndarray:
-    """A task of one kind ("M" for matrices, "L", "P", "A", "R", "S", "W"), its other fields 0; an unknown field is a KeyError."""
+    """A task of one kind ("M" for matrices, "A", "K", "L", "N", "P", "R", "S", "W"), its other fields 0; an unknown field is a KeyError."""
     names = _FIELDS[kind]
     numbers = np.zeros(names[f"{kind}_LENGTH"], np.int64)
     for name, value in fields.items():
