@@ -11,10 +11,10 @@ SCALES = {
     "q8_0": (0,), "q4_0": (0,), "q5_0": (0,), "q4_1": (0, 2), "q5_1": (0, 2), "q4_k": (0, 2), "q5_k": (0, 2), "q6_k": (208,),
     "q2_k": (80, 82), "q3_k": (108,), "iq4_nl": (0,), "iq4_xs": (0,), "tq1_0": (52,), "tq2_0": (64,), "q1_0": (0,), "q2_0": (0,),
 }  # fmt: skip
-# Of scales that are floats of one byte without a sign: their places, usual ones (first, end), and the subnormal ones' end.
+# Of scales that are floats of one byte without a sign: their places, usual ones, and those next to zero: first, end.
 BYTE_SCALES = {
-    "mxfp4": ((0,), (119, 122), 2),  # 2**-9 to 2**-7, for twice the numbers
-    "nvfp4": ((0, 1, 2, 3), (8, 32), 8),  # 2**-7 to 2**-4, likewise
+    "mxfp4": ((0,), (119, 122), (1, 3)),  # 2**-9 to 2**-7, for twice the numbers
+    "nvfp4": ((0, 1, 2, 3), (8, 32), (0, 8)),  # 2**-7 to 2**-4, likewise
 }
 
 
@@ -67,8 +67,8 @@ def odd_rows(draw, fmt, rows=37):
         bits = draw.integers(1, 0x400, blocks[5::6].shape[:2]).astype(np.uint16)
         blocks[5::6, :, at : at + 2] = bits[..., None].view(np.uint8)
     if fmt in BYTE_SCALES:
-        places, _, end = BYTE_SCALES[fmt]
-        blocks[5::6, :, places] = draw.integers(0, end, blocks[5::6][..., places].shape)
+        places, _, least = BYTE_SCALES[fmt]
+        blocks[5::6, :, places] = draw.integers(*least, blocks[5::6][..., places].shape)
     return raw, 3 * block
 
 

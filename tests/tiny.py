@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 
 import gguf
 import numpy as np
+import tiny_blocks
 import tiny_dense
 import tiny_experts
 import tiny_recurrent
 
-FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k")
-KINDS = ("f32", "f16", "q8_0", "q4_0", "q4_1", "q4_k", "q6_k")  # of each kind one, and those of the real files
+FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "mxfp4", *tiny_blocks.FORMATS)
+# Of each kind one, and those of the real files.
+KINDS = ("f32", "f16", "q8_0", "q4_0", "q4_1", "q4_k", "q6_k", "q2_k", "iq4_xs", "mxfp4", "nvfp4", "tq1_0", "q2_0")
 _FIRST = ("llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "olmoe", "olmo2", "deepseek", "gemma", "gemma3")
 ARCHITECTURES = (
     *_FIRST,
@@ -28,17 +30,10 @@ ARCHITECTURES = (
 _FILE_TYPES = {
     "f32": "ALL_F32", "f16": "MOSTLY_F16", "bf16": "MOSTLY_BF16", "q4_0": "MOSTLY_Q4_0", "q4_1": "MOSTLY_Q4_1",
     "q5_0": "MOSTLY_Q5_0", "q5_1": "MOSTLY_Q5_1", "q8_0": "MOSTLY_Q8_0", "q4_k": "MOSTLY_Q4_K_M",
-    "q5_k": "MOSTLY_Q5_K_M", "q6_k": "MOSTLY_Q6_K",
+    "q5_k": "MOSTLY_Q5_K_M", "q6_k": "MOSTLY_Q6_K", "q2_k": "MOSTLY_Q2_K", "q3_k": "MOSTLY_Q3_K_M", "iq4_nl": "MOSTLY_IQ4_NL",
+    "iq4_xs": "MOSTLY_IQ4_XS", "tq1_0": "MOSTLY_TQ1_0", "tq2_0": "MOSTLY_TQ2_0", "mxfp4": "MOSTLY_MXFP4_MOE",
 }  # fmt: skip
-
-# Where blocks that gguf cannot write hold their float16 scale, and that of the minima; and how many times the first the second is, so
-# that weights are 0 on average: a minimum takes off half of the largest quant.
-_BLOCK_SCALES = {
-    "q4_k": (0, 2, 7.5),
-    "q5_k": (0, 2, 15.5),
-    "q6_k": (208, None, 0.0),
-    "iq4_nl": (0, None, 0.0),  # not for whole files, only by role: the engine has no kernel for it
-}
+_LATER_FILE_TYPES = {"nvfp4": 39, "q1_0": 40, "q2_0": 41}  # llama.cpp's numbers, not all of which gguf has
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ _OWN = {
 def shape_of(arch, fmt, **changes) -> Shape:
     """The sizes of a network of that architecture, wide enough for the format, with changes by name."""
     own = dict((_OWN | tiny_dense.SHAPES | tiny_experts.SHAPES | tiny_recurrent.OWN).get(arch, {}))
-    if fmt in _BLOCK_SCALES:
+    if fmt in tiny_blocks.FORMATS:
         own |= _WIDE | ({"d_shared": 512} if own.get("d_shared") else {})
     return replace(Shape(), **(own | changes))
 
@@ -171,26 +166,6 @@ def quantised(values, fmt):
     return gguf.quants.quantize(values, kind), kind
 
 
-def random_blocks(draw, size, fmt):
-    """Random blocks: any quants and any scales within a block, and float16 scales that make the spread right."""
-    kind = gguf.GGMLQuantizationType[fmt.upper()]
-    block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
-    at, at_minimum, ratio = _BLOCK_SCALES[fmt]
-    n_blocks = int(np.prod(size)) // block
-    raw = draw.integers(0, 256, (n_blocks, block_bytes), dtype=np.uint8)
-
-    def set_scales(scales):
-        """Write one scale per block, and that of its minima."""
-        raw[:, at : at + 2] = scales.astype(np.float16)[:, None].view(np.uint8)
-        if at_minimum is not None:
-            raw[:, at_minimum : at_minimum + 2] = (scales * ratio).astype(np.float16)[:, None].view(np.uint8)
-
-    set_scales(np.ones(n_blocks))
-    spread = np.std(gguf.quants.dequantize(raw, kind))
-    set_scales(draw.uniform(0.7, 1.3, n_blocks) / spread / np.sqrt(size[-1]))
-    return raw.reshape(*size[:-1], -1), kind
-
-
 def fill_vector(draw, name, size):
     """Float32 values of a vector."""
     if name.startswith("rope_f"):
@@ -210,8 +185,8 @@ def fill(draw, name, size, fmt, own=None):
         values = fill_vector(draw, name, size)
         return quantised(values, own) if own else (values, None)
     fmt = own or fmt
-    if fmt in _BLOCK_SCALES and "ffn_gate_inp" not in name:
-        return random_blocks(draw, size, fmt)
+    if fmt in tiny_blocks.FORMATS and "ffn_gate_inp" not in name:
+        return tiny_blocks.random_blocks(draw, size, fmt)
     values = (draw.standard_normal(size) / np.sqrt(size[-1])).astype(np.float32)
     # Routers and the gates of shared experts are never quantised.
     return (values, None) if "ffn_gate_inp" in name else quantised(values, fmt)
@@ -251,7 +226,7 @@ def add_keys(writer, arch, fmt, shape: Shape, n_layers, vocab):
     writer.add_type("model")
     # llama.cpp looks for further tokens where a name has "phi3" in it.
     writer.add_name(f"tiny {arch.replace('phi', 'phi ')} {fmt}")
-    writer.add_file_type(int(gguf.LlamaFileType[_FILE_TYPES[fmt]]))
+    writer.add_file_type(_LATER_FILE_TYPES.get(fmt) or int(gguf.LlamaFileType[_FILE_TYPES[fmt]]))
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_block_count(n_layers)
     writer.add_context_length(shape.context)

@@ -10,10 +10,14 @@ from simulator.engine.tensors import Stored, stored_tensors
 from simulator.spec.model import Model
 from simulator.spec.quant import FORMATS, Weights
 
-# Standard deviation of a block's integers when its bytes are uniform, and the centre that a minimum has to take away.
-_SPREAD = {"q8_0": 73.9, "q4_0": 4.61, "q4_1": 4.61, "q5_0": 9.23, "q5_1": 9.23, "q4_k": 195, "q5_k": 390, "q6_k": 1370}
-_SPREAD |= {"iq2_xxs": 53.2, "iq2_xs": 55.9, "iq2_s": 56.4, "iq3_xxs": 142, "iq3_s": 140, "iq1_s": 7.19, "iq1_m": 7.20}
-_CENTRE = {"q4_1": -7.5, "q5_1": -15.5, "q4_k": 7.5, "q5_k": 15.5}
+# Standard deviation of a block's numbers, minima taken off, when its bytes are uniform; and what a minimum has to take away.
+_SPREAD = {
+    "q8_0": 73.9, "q4_0": 4.61, "q4_1": 4.61, "q5_0": 9.23, "q5_1": 9.23, "q2_k": 13.9, "q3_k": 43.3, "q4_k": 195, "q5_k": 390,
+    "q6_k": 1370, "iq4_nl": 67.1, "iq4_xs": 1247, "mxfp4": 2.93, "nvfp4": 2.93, "tq1_0": 0.817, "tq2_0": 0.707, "q1_0": 1,
+    "q2_0": 0.707, "iq2_xxs": 53.2, "iq2_xs": 55.9, "iq2_s": 56.4, "iq3_xxs": 142, "iq3_s": 140, "iq1_s": 7.19, "iq1_m": 7.20,
+}  # fmt: skip
+_CENTRE = {"q4_1": -7.5, "q5_1": -15.5, "q2_k": 1.5, "q4_k": 7.5, "q5_k": 15.5}
+_TERNARY = ("tq2_0", "q2_0")  # in pairs of bits, of which the fourth, for 2, is not drawn: the mean would not be 0
 
 
 class DrawnSource:
@@ -57,13 +61,28 @@ def _set_scales(raw: np.ndarray, name: str, columns: int) -> None:
         return
     layout = LAYOUTS[name]
     blocks = raw.reshape(len(raw), -1, int(FORMATS[name].block_bytes))
+    if name in _TERNARY:
+        blocks &= ~((blocks >> 1 & blocks & 0x55) << 1)
     scale = spread / _SPREAD[name]
     if name == "iq1_m":
         hide_scale(blocks, scale)
+    halves = {"scale": scale, "minimum": scale * _CENTRE.get(name, 0.0)}
     for plane in layout.planes:
-        value = {"scale": scale, "minimum": scale * _CENTRE.get(name, 0.0)}.get(plane.name)
+        value = None
+        if plane.name in halves:
+            value = np.array([halves[plane.name]], np.float16).view(np.uint8)
+        elif plane.name == "exponent":  # of mxfp4
+            value = np.round(np.log2(scale)) + 127
+        elif name == "nvfp4" and plane.name == "scales":
+            value = _unsigned_float(scale)
         if value is not None:
-            blocks[:, :, plane.offset : plane.offset + 2] = np.array([value], np.float16).view(np.uint8)
+            blocks[:, :, plane.offset : plane.offset + plane.nbytes] = value
+
+
+def _unsigned_float(value: float) -> int:
+    """The nearest float of 4 bits of exponent and 3 of fraction, of those that are no subnormals."""
+    codes = np.arange(8, 0x7F)
+    return int(codes[np.argmin(np.abs((1 + codes % 8 / 8) * 2.0 ** (codes // 8 - 7) - value))])
 
 
 def _set_exponents(raw: np.ndarray, name: str, spread: float) -> None:

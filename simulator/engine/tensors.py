@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from simulator.engine.formats import few_bits
 from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.recipes.recipe import NORMS
 from simulator.errors import InputError
@@ -87,6 +88,8 @@ def dequantise(raw: np.ndarray, name: str) -> np.ndarray:
     """Blocks of a format as float32."""
     if name == "f32":
         return raw.view(np.float32)
+    if name in ("q1_0", "q2_0"):
+        return few_bits.values_of(raw, name)
     from gguf import GGMLQuantizationType
     from gguf.quants import dequantize
 

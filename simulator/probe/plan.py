@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from simulator.engine.formats.table import LAYOUTS
 from simulator.machine.host import Host
 from simulator.machine.threads import most_threads
 from simulator.probe.kernels import MATRIX_BYTES
@@ -35,6 +34,7 @@ SWEEP_S = 0.05  # of reading so much that the caches hold nothing else
 TOKENS = (1, 2, 4, 8, 16)  # at once
 MAIN_FORMATS = ("q8_0", "q4_0")
 QUICK_FORMATS = (*MAIN_FORMATS, "q4_k", "q6_k", "f16", "bf16", "f32")
+RARE_FORMATS = ("iq4_xs", "mxfp4", "q5_k", "q4_1", "q5_0", "q5_1")  # all others would leave each too little time
 COLUMN_FORMATS = ("q8_0", "q4_0")  # Q-Sparse
 MOST_ROUNDS = 60
 
@@ -87,7 +87,7 @@ def make_plan(host: Host, seconds: float = SECONDS, threads: int | None = None) 
         cache_bytes=0,
         cached_bytes=0,
         shared_bytes=0,
-        formats=QUICK_FORMATS if is_short else (*QUICK_FORMATS, *(fmt for fmt in LAYOUTS if fmt not in QUICK_FORMATS)),
+        formats=QUICK_FORMATS if is_short else (*QUICK_FORMATS, *RARE_FORMATS),
         columns=COLUMN_FORMATS[:1] if is_short else COLUMN_FORMATS,
         budget_s=seconds,
         passes=1 if is_short else 3,

@@ -1,6 +1,7 @@
 """Random weights: their size, their seeds, and logits of order 1 in whatever format and shape."""
 
 import gguf
+import later_formats  # noqa: F401 - what gguf does not know of itself
 import numpy as np
 import pytest
 import tiny
@@ -50,10 +51,10 @@ def test_random_weights_have_a_size_that_keeps_their_inputs(fmt):
         assert abs(values.mean()) < 0.15 * values.std(), tensor.role
 
 
-@pytest.mark.parametrize("fmt", ["iq4_nl", "mxfp4", "q3_k_m", "fp8", "2.70bpw", "ternary", "f64"])
+@pytest.mark.parametrize("fmt", ["iq4_k", "fp8", "2.70bpw", "ternary", "f64"])
 def test_formats_that_cannot_be_drawn_are_named(fmt):
     """Those of which the engine has no kernel, by the name of the mix or the format."""
-    with pytest.raises(InputError, match=fmt.removesuffix("_m")):
+    with pytest.raises(InputError, match=fmt):
         Engine(Model.model_validate(SHAPES), threads=1, context=8, weights=fmt).close()
 
 

@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from simulator.engine.cpu import Path, features
-from simulator.engine.formats.codebooks import Codebook, grid, pick
+from simulator.engine.formats.codebooks import Codebook, pick
 from simulator.engine.panel import Panel
 from simulator.engine.simd import I8, I32, I64, LANES, Emitter, lanes
 
@@ -67,7 +67,8 @@ class RegisterBook:
         found = [self._entries.words(each)[0] for each in codes]
         low = v.constant(0xFFFF, I32)
         sources = [
-            at.or_(at.and_(a, low), at.shl(b, v.constant(16, I32))) for a, b in zip(found[::2], found[1::2], strict=True)
+            at.or_(at.and_(a, low), at.shl(b, v.constant(16, I32)))
+            for a, b in zip(found[::2], found[1::2], strict=True)
         ]
         return [[_affine(v, v.bytes_of(source), *one) for one in self._maps] for source in sources]
 

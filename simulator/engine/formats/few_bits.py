@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
 
 from simulator.engine.formats.blocks import add_block, dot_words, stays
@@ -90,6 +91,16 @@ def _next_digit(panel: Panel, words: ir.Value) -> tuple[ir.Value, ir.Value]:
     digit = at.add(reaches(86), reaches(171))  # thirds of 256
     rest = at.add(fraction, at.add(fraction, fraction))
     return at.bitcast(digit, lanes(I32)), at.bitcast(rest, lanes(I32))
+
+
+def values_of(raw: np.ndarray, name: str) -> np.ndarray:
+    """Blocks of q1_0 or q2_0, which the package gguf does not read, as float32; uint8 [..., bytes of a row]."""
+    bits = {"q1_0": 1, "q2_0": 2}[name]
+    blocks = raw.reshape(*raw.shape[:-1], -1, 18)
+    fields = blocks[..., 2:, None] >> np.arange(0, 8, bits, dtype=np.uint8) & (2**bits - 1)
+    values = fields.reshape(*blocks.shape[:-1], -1) * np.float32(3 - bits) - np.float32(1)
+    scale = np.ascontiguousarray(blocks[..., :2]).view(np.float16).astype(np.float32)
+    return (values * scale).reshape(*raw.shape[:-1], -1)
 
 
 # Offsets are those of ggml's block structures.

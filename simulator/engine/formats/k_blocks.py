@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
-from simulator.engine.formats.blocks import add_block, dot_words, fifth
+from simulator.engine.formats.blocks import add_block, dot_words, fifth, stays
 from simulator.engine.layout import Layout, Plane
 from simulator.engine.panel import Panel
-from simulator.engine.simd import I8, I32, lanes
+from simulator.engine.simd import F32, I8, I32, lanes
 
 
 def _k_scales(panel: Panel, block: ir.Value, number: int) -> ir.Value:
@@ -26,27 +26,30 @@ def _k_scales(panel: Panel, block: ir.Value, number: int) -> ir.Value:
     return v.to_float(value)
 
 
-def _k_block(panel: Panel, block: ir.Value, with_fifth: Callable) -> None:
+def _k_block(panel: Panel, block: ir.Value, with_fifth: Callable | None = None) -> None:
     """256 values in 4 runs of 64: the low halves of 32 bytes, then the high ones; a scale and minimum for each 32."""
     v, at = panel.v, panel.v.at
-    scale, minimum = panel.scale("scale", block), panel.scale("minimum", block)
+    scale, minimum = panel.scale("scale", block), at.fneg(panel.scale("minimum", block))
     for run in range(4):
         for half in range(2):
             number = 2 * run + half
+            left = 0 if with_fifth else stays(v, 4 * half, 4)
             small = panel.small(block, number)
             sums = [panel.nothing() for _ in panel.tokens]
             for group in range(8):
-                values = v.shift_bytes(panel.words("quants", block, 8 * run + group), 4 * half, 0x0F)
-                sums = dot_words(panel, sums, with_fifth(values, group, number), small, group, True)
-            add_block(panel, sums, small, at.fmul(scale, _k_scales(panel, block, number)))
-            least = at.fneg(at.fmul(minimum, _k_scales(panel, block, 8 + number)))
+                values = v.shift_bytes(panel.words("quants", block, 8 * run + group), 4 * half - left, 0x0F << left)
+                values = with_fifth(values, group, number) if with_fifth else values
+                sums = dot_words(panel, sums, values, small, group, True)
+            own = at.fmul(scale, v.constant(2.0**-left, F32))
+            add_block(panel, sums, small, at.fmul(own, _k_scales(panel, block, number)))
+            least = at.fmul(minimum, _k_scales(panel, block, 8 + number))
             for t in panel.tokens:
                 panel.accumulate(t, least, panel.scaled_sum(t, small))
 
 
 def _q4_k(panel: Panel, block: ir.Value) -> None:
     """Value times a scale of 6 bits times a scale, minus a minimum of the same kind."""
-    _k_block(panel, block, lambda values, _group, _number: values)
+    _k_block(panel, block)
 
 
 def _q5_k(panel: Panel, block: ir.Value) -> None:
