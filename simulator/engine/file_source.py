@@ -23,6 +23,7 @@ from simulator.spec.textfiles import open_file
 CONVERTIBLE = ("q8_0", "f16", "bf16", "f32", "q4_0", "q4_1", "q5_0", "q5_1")
 _FLAT = ("ssm_conv1d", "ssm_a", "ssm_d", "ssm_norm", "shortconv.conv")  # vectors that files write as tables
 _BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)")
+_OTHERWISE = {"exp_probs_b.bias": "ffn_gate_inp.bias"}  # as a model's description has it: a router has one bias
 
 
 class FileSource:
@@ -56,9 +57,9 @@ class FileSource:
             raise InputError(f"{self.path}: tensor {printable(tensor.name)} belongs to no layer: damaged")
         name = (match[2] if match else tensor.name).removesuffix(".weight")
         name = self._renamed.get(name, name)
-        is_vector = len(tensor.shape) < 2 or name in _FLAT
+        is_vector = len(tensor.shape) < 2 or name in _FLAT or name.endswith(".bias")
         stored = Stored(
-            role=name,
+            role=_OTHERWISE.get(name, name),
             layer=int(match[1]) if match else -1,
             format=self._format(tensor, is_vector),
             rows=1 if is_vector else tensor.shape[1],
@@ -138,10 +139,11 @@ def check_vectors(source: FileSource, model: Model, recipe: Recipe) -> None:
             raise InputError(
                 f"{source.name}: the engine would not use the vector {printable(tensor.place)}, so it stops here"
             )
-        length = tables[key[1]] if is_table else wanted[key].columns
+        length = tables[key[1]] if is_table else wanted[key].columns * wanted[key].copies
         if tensor.columns != length:
             raise InputError(
-                f"{source.name}: vector {printable(tensor.place)} has {tensor.columns:,} elements, {length:,} are needed"
+                f"{source.name}: vector {printable(tensor.place)} has {tensor.columns:,} elements, {length:,} are "
+                "needed"
             )
     for key in wanted.keys() - found.keys():
         raise InputError(f"{source.name}: vector {wanted[key].place} is missing: damaged, or another kind of model")

@@ -34,6 +34,7 @@ class Matrix:
     copies: int
     data: np.ndarray  # uint8, on a cache line
     signed: bool
+    step: int = 0  # bytes from one copy to the next, where each is part of a larger one
 
     @property
     def address(self) -> int:
@@ -42,17 +43,16 @@ class Matrix:
 
     @property
     def copy_bytes(self) -> int:
-        """Bytes of one copy."""
-        return self.layout.matrix_bytes(self.rows, self.columns)
+        """Bytes from one copy to the next."""
+        return self.step or self.layout.matrix_bytes(self.rows, self.columns)
 
     def part(self, first: int, count: int) -> Matrix:
-        """Some of its rows as a matrix of their own, in the same memory; they are whole panels, but for the last."""
-        if self.copies != 1 or first % LANES:
-            raise ValueError(f"rows from {first} on of {self.copies} copies are no whole panels")
-        panels = slice(
-            self.layout.matrix_bytes(first, self.columns), self.layout.matrix_bytes(first + count, self.columns)
-        )
-        return replace(self, rows=count, data=self.data[panels])
+        """Some of its rows, of every copy, as a matrix of their own in the same memory; they are whole panels, but for the last."""
+        if first % LANES:
+            raise ValueError(f"rows from {first} on are no whole panels")
+        start, size = self.layout.matrix_bytes(first, self.columns), self.layout.matrix_bytes(count, self.columns)
+        end = start + (self.copies - 1) * self.copy_bytes + size
+        return replace(self, rows=count, data=self.data[start:end], step=self.copy_bytes if self.copies > 1 else 0)
 
     def rows_of(self, numbers: np.ndarray) -> np.ndarray:
         """Some rows: float32 [n, columns]."""

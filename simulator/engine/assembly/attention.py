@@ -223,6 +223,7 @@ class GroupedAttention(Kind):
             "clamp": bits(recipe.clamp),
             "factors": at("factors") if recipe.temperature else 0,
             "norms_turned": recipe.norms_turned,
+            "sinks": parts.vector(index, "attn_sinks"),
         }
 
 

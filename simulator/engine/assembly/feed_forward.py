@@ -123,6 +123,7 @@ class Mixture(Kind):
         network.activations("shared_hidden", rows, max(32, *(ffn.d_shared for ffn in experts)))
         new("expert_out", (slots, network.model.d_model))
         new("router", (rows, most))
+        new("router_scores", (2, most))
         new("forced", (8,), np.int64)
         new("groups", (1 + 3 * most,), np.int64)
         new("counts", (most,), np.int64)
@@ -138,12 +139,14 @@ class Mixture(Kind):
         (router,) = parts.matrices(index, "ffn_gate_inp")
         routed = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
         shared = ("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp") if ffn.d_shared else ()
-        experts, extra = parts.matrices(index, *routed), parts.matrices(index, *shared)
+        (experts, biases), extra = self._routed(parts, index, routed), parts.matrices(index, *shared)
+        bias = parts.vector(index, "ffn_gate_inp.bias")
+        balances = ffn.balance or parts.recipe.router.balances
         yield [parts.prepare(index, _norm_before(parts, index))]
-        yield [parts.multiply(router, "h", "router", "router")]
-        yield [self._route(parts, index, ffn)]
+        yield [parts.multiply(router, "h", "router", "router", bias=0 if balances else bias)]
+        yield [self._route(parts, index, ffn, bias if balances else 0)]
         yield from parts.select("h", dict(zip((*routed[:2], *shared[:2]), (*experts[:2], *extra[:2]), strict=True)))
-        both = [_gated_network(parts, experts, routed, "expert_hidden", "expert_out", "experts", ffn.n_active)]
+        both = [_gated_network(parts, experts, routed, "expert_hidden", "expert_out", "experts", ffn.n_active, biases)]
         if shared:
             both.append(_gated_network(parts, extra, shared, "shared_hidden", "y", "shared"))
         for phases in zip_longest(*both, fillvalue=[]):  # experts and shared ones side by side
@@ -152,8 +155,24 @@ class Mixture(Kind):
         if shared:
             parts.pending |= {"y": at("y"), "shared_scale": at("shared_scale") if ffn.shared_gate else 0}
 
-    def _route(self, parts: Parts, index: int, ffn: Experts) -> Entry:
+    def _routed(
+        self, parts: Parts, index: int, roles: tuple[str, ...]
+    ) -> tuple[tuple[Matrix | ColumnMatrix, ...], tuple[int, int, int]]:
+        """Gate, up and down of all experts, and the addresses of their biases, which those of one matrix have not."""
+        ffn = self._experts[index]
+        if not ffn.fused:
+            return parts.matrices(index, *roles), tuple(parts.vector(index, f"{role}.bias") for role in roles)
+        whole, down = parts.matrices(index, "ffn_gate_up_exps", roles[2])
+        return (*split(whole, "ffn_gate_up_exps", (ffn.d_expert, ffn.d_expert)), down), (0, 0, 0)
+
+    def _route(self, parts: Parts, index: int, ffn: Experts, balance: int) -> Entry:
         at, recipe = parts.buffers.at, parts.recipe.router
+        if ffn.n_experts % recipe.n_bands or recipe.n_bands_used > recipe.n_bands:
+            raise InputError(
+                f"{parts.model.name}: {ffn.n_experts} experts in {recipe.n_bands} groups, of which {recipe.n_bands_used} are used, "
+                "is no choice that can be made"
+            )
+        by_shares = recipe.sigmoid or balance or recipe.n_bands > 1
         return Entry(
             kernel("route"),
             task(
@@ -172,6 +191,11 @@ class Mixture(Kind):
                 shared_gate=parts.vector(index, "ffn_gate_inp_shexp"),
                 input=at("h"),
                 width=parts.model.d_model,
+                sigmoid=recipe.sigmoid,
+                balance=balance,
+                n_bands=recipe.n_bands,
+                n_bands_used=recipe.n_bands_used,
+                scores=at("router_scores") if by_shares else 0,
             ),
             "route",
         )

@@ -81,8 +81,10 @@ class Parts:
         bias: int = 0,
         n_active: int = 0,
         from_slots: bool = False,
+        **own: int,
     ) -> Entry:
-        """output = matrix * source (+ bias); with *n_active*, of the experts that the router chose."""
+        """output = matrix * source (+ bias); with *n_active*, of the experts that the router chose. *own*: fields of the task that
+        are others than usual."""
         fields = {
             **self._rows(n_active, from_slots=from_slots),
             **self._work(matrix, component),
@@ -90,6 +92,7 @@ class Parts:
             "output": self.buffers.at(output),
             "output_stride": 4 * matrix.rows,
             "bias": bias,
+            **own,
         }
         if isinstance(matrix, ColumnMatrix):
             return Entry(kernel("columns", matrix.format, self.target), task("M", **fields), component)

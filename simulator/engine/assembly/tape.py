@@ -12,6 +12,7 @@ from simulator.engine.assembly.attention import GroupedAttention
 from simulator.engine.assembly.delta_net import DeltaNet
 from simulator.engine.assembly.feed_forward import DenseFeedForward, Mixture
 from simulator.engine.assembly.kind import Kind
+from simulator.engine.assembly.latent import LatentAttention
 from simulator.engine.assembly.mamba import Mamba
 from simulator.engine.assembly.parts import Parts, Phase, bits
 from simulator.engine.assembly.short_convolution import ShortConvolution
@@ -20,7 +21,7 @@ from simulator.engine.memory import check_room
 from simulator.engine.network import Network
 from simulator.engine.slow_layers import SlowLayers, check_slow
 from simulator.engine.team import Entry, Tape
-from simulator.spec.layers.attention import GroupedQuery
+from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layers.ffn import Experts, Gated, Plain
 from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
 from simulator.spec.sparsity import Sparsity
@@ -28,6 +29,7 @@ from simulator.units import counted
 
 KINDS: dict[type, type[Kind]] = {  # which of ours computes what a layer's description calls by that class
     GroupedQuery: GroupedAttention,
+    Latent: LatentAttention,
     GatedDeltaNet: DeltaNet,
     Mamba2: Mamba,
     ShortConv: ShortConvolution,

@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 from simulator.engine.compiled import helper
 from simulator.engine.simd import F32, I32, bytes_at, floats_at, words_at
 
-SILU, GELU, RELU_SQUARED = range(3)  # activations of feed-forward networks
+SILU, GELU, RELU_SQUARED, CLIPPED = range(4)  # activations of feed-forward networks
 
 
 @intrinsic
@@ -83,8 +83,12 @@ def tanh(x):
 
 @helper
 def gate(gate, up, n, activation):
-    """up *= silu(gate), gelu(gate) in its tanh form, or the square of what of gate is positive."""
-    if activation == RELU_SQUARED:
+    """up *= silu(gate), gelu(gate) in its tanh form, or the square of what of gate is positive; or gpt-oss's clipped SwiGLU."""
+    if activation == CLIPPED:
+        for i in range(n):
+            x, y = min(gate[i], np.float32(7.0)), max(min(up[i], np.float32(7.0)), np.float32(-7.0))
+            up[i] = x / (np.float32(1.0) + exp(np.float32(-1.702) * x)) * (y + np.float32(1.0))
+    elif activation == RELU_SQUARED:
         for i in range(n):
             x = max(gate[i], np.float32(0.0))
             up[i] *= x * x

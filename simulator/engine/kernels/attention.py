@@ -22,7 +22,7 @@ CHUNK = 256  # positions that are attended to at a time, at most
 A_STATE, A_POSITIONS, A_SEQUENCES, A_Q, A_K, A_V, A_N_HEADS, A_N_KV, A_HEAD, A_VALUE, A_Q_NORM, A_K_NORM, \
     A_NORM_WIDTH, A_EPSILON, A_COS, A_SIN, A_ROTATED, A_HALVES, A_SCALE, A_KEYS, A_VALUES, A_CAPACITY, A_WINDOW, A_CHUNK, \
     A_PARTIAL, A_PARTIAL_STRIDE, A_CLAIMED, A_SCRATCH, A_SCRATCH_STRIDE, A_READ, A_TURNED, A_RECORDS, A_RECORD_STRIDE, A_CHUNKS, \
-    A_CAP, A_CLAMP, A_FACTORS, A_NORMS_TURNED, A_LENGTH = range(39)  # fmt: skip
+    A_CAP, A_CLAMP, A_FACTORS, A_NORMS_TURNED, A_SINKS, A_LENGTH = range(40)  # fmt: skip
 
 
 def chunk_of(window: int) -> int:
@@ -188,6 +188,10 @@ def merge(task, thread, n_threads):
             for chunk in range(n_chunks):
                 largest = max(largest, floats_at(partial + chunk * t[A_PARTIAL_STRIDE], 1)[0])
             total = np.float32(0.0)
+            if t[A_SINKS]:  # a further score with nothing to read
+                sink = floats_at(t[A_SINKS], t[A_N_HEADS])[head * per_kv + g]
+                largest = max(largest, sink)
+                total += exp(sink - largest)
             for i in range(width):
                 out[i] = np.float32(0.0)
             for chunk in range(n_chunks):

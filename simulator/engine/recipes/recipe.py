@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from simulator.spec.layers.attention import GroupedQuery
+from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layers.ffn import Plain
 from simulator.spec.layers.layer import Layer
 from simulator.spec.model import Model
 
-ACTIVATIONS = ("silu", "gelu", "relu_squared")  # by the number that kernels know them by; gelu in its tanh form
+# By the number that kernels know them by; gelu in its tanh form, clipped_swiglu as gpt-oss has it.
+ACTIVATIONS = ("silu", "gelu", "relu_squared", "clipped_swiglu")
 # What most files call the norms of a layer: those before attention and feed-forward network, and those of what these put out.
 NORMS = ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")
 
@@ -92,6 +93,10 @@ class RouterRecipe:
 
     renormalise: bool = True  # the chosen experts' shares add up to 1
     scale: float = 1.0
+    sigmoid: bool = False  # a share is the sigmoid of the expert's own logit, not the softmax among all
+    balances: bool = False  # a bias beside the router takes part in the choice only, not in the shares
+    n_bands: int = 1  # experts fall into so many, of which only those are chosen from
+    n_bands_used: int = 1  # whose two best add up to most
 
 
 @dataclass(frozen=True)
@@ -122,9 +127,10 @@ class Recipe:
     def table_lengths(self, model: Model) -> Iterator[tuple[str, int]]:
         """The tables of factors that its rotations use, and how many factors each has."""
         for own, layer in zip(self.layers, model.stack, strict=True):
-            if own.rotation and isinstance(layer.attention, GroupedQuery):
+            if own.rotation and isinstance(layer.attention, GroupedQuery | Latent):
+                width = getattr(layer.attention, "head_dim", own.rotation.rotated)
                 for table in filter(None, (own.rotation.table, own.rotation.long_table)):
-                    yield table, own.rotation.pairs(layer.attention.head_dim)
+                    yield table, own.rotation.pairs(width)
 
 
 def usual_norms(model: Model) -> tuple[str, ...]:

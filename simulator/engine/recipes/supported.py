@@ -5,7 +5,7 @@ from __future__ import annotations
 from simulator.engine.recipes.recipe import NORMS, usual_norms
 from simulator.engine.simd import LANES
 from simulator.errors import InputError
-from simulator.spec.layers.attention import GroupedQuery
+from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layers.ffn import Experts, Gated, Plain
 from simulator.spec.layers.layer import Attention, FeedForward
 from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
@@ -62,9 +62,11 @@ def _reason_of_layer(layer: Layer) -> str | None:
 def _reason_of_mixer(attention: Attention) -> str | None:
     if isinstance(attention, GatedDeltaNet | Mamba2 | ShortConv):
         return _reason_of_state(attention)
+    if isinstance(attention, Latent):
+        return _reason_of_latent(attention)
     if not isinstance(attention, GroupedQuery):
         return f"attention of kind {attention.kind}"
-    unusual = ("chunk", "sinks", "value_is_key", "shares_cache", "listed", "picks")
+    unusual = ("chunk", "value_is_key", "shares_cache", "listed", "picks")
     odd = [name for name in unusual if getattr(attention, name)]
     if odd:
         return f"attention with {odd[0]}"
@@ -75,6 +77,16 @@ def _reason_of_mixer(attention: Attention) -> str | None:
         attention.n_heads * attention.head_dim % 16 or attention.n_kv_heads * attention.head_dim % 16
     ):
         return "queries, keys and values in one matrix whose widths do not divide into 16"
+    return None
+
+
+def _reason_of_latent(attention: Latent) -> str | None:
+    odd = [name for name in ("window", "index", "shares_cache", "listed") if getattr(attention, name)]
+    if odd:
+        return f"latent attention with {odd[0]}"
+    widths = (attention.qk_nope_dim, attention.kv_rank, attention.v_dim, attention.qk_rope_dim)
+    if any(width % LANES for width in widths):
+        return f"latent attention of widths {', '.join(map(str, widths))}, of which not all divide into {LANES}"
     return None
 
 
@@ -99,7 +111,11 @@ def _reason_of_network(ffn: FeedForward) -> str | None:
 
 
 def _reason_of_experts(ffn: Experts) -> str | None:
-    odd = [name for name in ("fused", "bias", "router_bias", "latent", "n_zero") if getattr(ffn, name)]
+    odd = [name for name in ("latent", "n_zero") if getattr(ffn, name)]
     if odd:
         return f"experts with {odd[0]}"
+    if ffn.fused and ffn.d_expert % 16:
+        return f"experts whose gate and up are one matrix with a width of {ffn.d_expert}, which does not divide into 16"
+    if ffn.fused and ffn.bias:
+        return "experts whose gate and up are one matrix with a bias"
     return None if ffn.gated else "experts without gate"

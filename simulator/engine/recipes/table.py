@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.engine.recipes import dense, layer_norms, recurrent, usual
+from simulator.engine.recipes import dense, layer_norms, mixtures, recurrent, usual
 from simulator.engine.recipes.architecture import Architecture
 from simulator.engine.recipes.keys import Keys
 from simulator.engine.recipes.recipe import Recipe
@@ -15,7 +15,7 @@ from simulator.spec.model import Model
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
     name: kind
-    for module in (usual, dense, layer_norms, recurrent)
+    for module in (usual, dense, layer_norms, mixtures, recurrent)
     for kind in vars(module).values()
     if inspect.isclass(kind) and issubclass(kind, Architecture) and kind.__module__ == module.__name__
     for name in kind.names
