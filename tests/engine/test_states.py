@@ -7,18 +7,15 @@ from narrow import narrowed
 from simulator.engine import step
 from simulator.engine.assembly.states import States
 from simulator.engine.step import Engine
+from simulator.errors import InputError
 from simulator.forecast.decode import decode_ops
 from simulator.importers.open import load_model
 from simulator.spec.mixes import parse_weights
 from simulator.spec.workload import Workload
 
-KINDS = ["qwen35", "mamba2", "lfm2"]  # one of each kind of state
+KINDS = ["qwen35", "mamba2", "lfm2"]  # one of each kind of state, beside attention but for Mamba 2
 TOKENS = [(7 * at * at + 3) % 64 for at in range(21)]
 OTHERS = [(5 * at + 11) % 64 for at in range(21)]
-
-
-# One layer of each kind.
-ALONE = {"n_layers": 1}
 
 
 def logits_of(engine, cuts, sequence=0):
@@ -35,7 +32,7 @@ def logits_of(engine, cuts, sequence=0):
 @pytest.mark.parametrize("arch", KINDS)
 def test_no_bit_depends_on_where_a_sequence_is_cut(case, arch, fmt):
     """Token by token, in one step with what fits, and in pieces of any length."""
-    small = case(arch, fmt, sequences=[TOKENS], **ALONE)
+    small = case(arch, fmt, sequences=[TOKENS])
     found = []
     for cuts in ([1] * 21, [16, 5], [2, 3, 1, 7, 8]):
         with small.engine() as engine:
@@ -46,7 +43,7 @@ def test_no_bit_depends_on_where_a_sequence_is_cut(case, arch, fmt):
 @pytest.mark.parametrize("arch", KINDS)
 def test_no_bit_depends_on_what_stands_beside_it(case, arch):
     """Tokens of another sequence between its own, whichever numbers the two have."""
-    small = case(arch, "q8_0", sequences=[TOKENS], **ALONE)
+    small = case(arch, "q8_0", sequences=[TOKENS])
     with small.engine() as engine:
         alone = logits_of(engine, [1] * 21)
     with small.engine(batch=3) as engine:
@@ -61,7 +58,7 @@ def test_no_bit_depends_on_what_stands_beside_it(case, arch):
 def test_the_number_of_threads_changes_nothing(case, arch, monkeypatch):
     """1, 2, 3 and 5 threads, to the bit."""
     monkeypatch.setattr(step, "threads_here", lambda wanted: wanted)
-    small = case(arch, "q8_0", **ALONE)
+    small = case(arch, "q8_0")
     first, *others = (small.logits(threads=threads) for threads in (1, 2, 3, 5))
     assert all(np.array_equal(first, other) for other in others)
 
@@ -69,7 +66,7 @@ def test_the_number_of_threads_changes_nothing(case, arch, monkeypatch):
 @pytest.mark.parametrize("arch", KINDS)
 def test_a_sequence_that_begins_anew_finds_nothing_of_the_last(case, arch):
     """Whether all are forgotten or one alone, whose neighbour goes on."""
-    small = case(arch, "q8_0", sequences=[TOKENS, TOKENS], **ALONE)
+    small = case(arch, "q8_0", sequences=[TOKENS, TOKENS])
     with small.engine() as engine:
         engine.prompt(OTHERS[:5], sequence=1)
         first = logits_of(engine, [16, 5])
@@ -105,9 +102,20 @@ def test_the_forecast_counts_the_same_states(name):
 
 
 @pytest.mark.parametrize("arch", KINDS)
+def test_tokens_cannot_be_taken_back(case, arch):
+    """What they did to a state stays done; the sequence is as long as before."""
+    small = case(arch, "q8_0")
+    with small.engine(context=64) as engine:
+        engine.prompt(TOKENS[:5])
+        with pytest.raises(InputError, match="2 tokens cannot be taken back, as layers with a recurrent state"):
+            engine.take_back(2)
+        assert engine.lengths[0] == 5
+
+
+@pytest.mark.parametrize("arch", KINDS)
 def test_a_depth_is_pretended_with_something_in_every_state(case, arch):
     """Memory stands behind all of it, and logits are numbers."""
-    small = case(arch, "q8_0", **ALONE)
+    small = case(arch, "q8_0")
     with small.engine(context=64) as engine:
         engine.fill_cache()
         engine.pretend(40)

@@ -60,7 +60,9 @@ class States(Kind):
         buffers["runs"][1 : 1 + 2 * len(firsts)] = np.column_stack((firsts, counts)).reshape(-1)
 
     def check_taken_back(self, n_tokens: int) -> None:
-        """InputError: what a token has changed, no other can undo."""
+        """InputError but for none: what a token has changed, no other can undo."""
+        if not n_tokens:
+            return
         raise InputError(
             f"{self.network.model.name}: {counted(n_tokens, 'token')} cannot be taken back, as layers with a recurrent state keep "
             "that of the last token alone; decode without drafts, or start the sequence anew"

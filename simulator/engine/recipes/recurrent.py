@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.engine.recipes.architecture import Architecture
+from simulator.engine.recipes.dense import Granite
 from simulator.engine.recipes.recipe import ALONE
 
 _SECOND_NORM = ("attn_norm", "post_attention_norm", "", "")
@@ -34,3 +35,18 @@ class Lfm2(Architecture):
 
     names = ("lfm2",)
     renamed = (("token_embd_norm", "output_norm"),)
+
+
+class NemotronH(Architecture):
+    """Mamba 2, attention without positions, and networks that square what is positive; each layer is one of them."""
+
+    names = ("nemotron_h",)
+    norms = ALONE
+    activation = "relu_squared"
+    turns = False
+
+
+class GraniteHybrid(Granite):
+    """Mamba 2 and attention before experts or one network, with the scales of Granite."""
+
+    names = ("granitehybrid",)
