@@ -136,7 +136,12 @@ def _other_steps(plain: Model, mixed: Model, threads: int) -> Iterator[Case]:
     yield from _batches(Case(plain, "q4_0", threads=threads, tokens=5, verifies=True), (1, 4))
     yield Case(mixed, "q8_0", threads=threads, tokens=5, verifies=True)
     yield from _batches(Case(mixed, "q8_0", threads=threads, on_disk=True), (1, 4))
-    yield from _batches(Case(plain, "q8_0", threads=threads, slow_layers=len(plain.stack) // 2), (1, 8))
+    yield from _batches(Case(plain, "q8_0", threads=threads, slow_layers=_half(plain)), (1, 8))
+
+
+def _half(model: Model) -> int:
+    """Half of its layers, at least one."""
+    return max(1, len(model.stack) // 2)
 
 
 def _quick_cases(models: tuple[Model, Model, Model, Model], threads: int) -> Iterator[Case]:
@@ -150,7 +155,7 @@ def _quick_cases(models: tuple[Model, Model, Model, Model], threads: int) -> Ite
     yield Case(plain, "q8_0", threads=threads, tokens=64)
     yield Case(plain, "q4_0", threads=threads, tokens=5, verifies=True)
     yield Case(mixed, "q8_0", threads=threads, on_disk=True)
-    yield Case(plain, "q8_0", threads=threads, slow_layers=len(plain.stack) // 2)
+    yield Case(plain, "q8_0", threads=threads, slow_layers=_half(plain))
     for fewer in _fewer(threads):
         yield Case(plain, "q8_0", threads=fewer)
 

@@ -192,31 +192,29 @@ class Burst:
     def _decode(self, tokens: np.ndarray, experts: tuple | None, **more: Any) -> Step:
         """One step; of a prompt's chunk nobody wants logits."""
         case, engine = self.case, self._engine
-        return engine.decode(
-            tokens,
-            np.repeat(np.arange(case.batch), case.tokens),
-            experts,
-            head=case.tokens == 1 or case.verifies,
-            **more,
-        )
+        if case.tokens > 1:
+            more |= {"sequences": np.repeat(np.arange(case.batch), case.tokens), "head": case.verifies}
+        return engine.decode(tokens, routing=experts, **more)
 
-    def _go_back(self) -> None:
-        """To the case's depth, without experts in memory where they lie on a disk."""
+    def _go_back(self) -> float:
+        """To the case's depth; returns the seconds that went into forgetting experts which are to be read from a disk."""
         self._engine.pretend(self.case.context)
-        if self.case.on_disk:
-            self._engine.forget_experts()
+        if not self.case.on_disk:
+            return 0.0
+        start = self._clock()
+        self._engine.forget_experts()
+        return self._clock() - start
 
     def seconds(self) -> float:
         """Of one step, on average over the burst."""
         drawn = [self._draw() for _ in range(self._n_steps)]  # before the clock starts
-        steps, taken = [], 0.0
-        each = 1 if not self.case.is_plain else STEPS_AT_DEPTH
-        for first in range(0, len(drawn), each):
-            self._go_back()
-            start = self._clock()
-            steps += [self._decode(tokens, experts) for tokens, experts in drawn[first : first + each]]
-            taken += self._clock() - start
-        taken /= self._n_steps
+        steps, away_s = [], 0.0
+        start = self._clock()
+        for number, (tokens, experts) in enumerate(drawn):
+            if number % (STEPS_AT_DEPTH if self.case.is_plain else 1) == 0:
+                away_s += self._go_back()
+            steps.append(self._decode(tokens, experts))
+        taken = (self._clock() - start - away_s) / self._n_steps
         for step in steps:
             distinct = np.mean(step.distinct_experts) if step.distinct_experts else 0.0
             self._read.append((step.read.weights, step.read.cache, float(distinct)))

@@ -217,7 +217,7 @@ def test_a_window_caps_what_is_read(tmp_path):
     path = tiny.write(tmp_path / "m.gguf", "gemma3", "f32", n_layers=6)
     with Engine(path, threads=2, context=200, cache="f32") as engine:
         assert engine.assembly.kept_bytes == (5 * 32 + 208) * 2 * 32 * 4
-        for depth, keys, values in ((1, 16, 2), (3, 16, 4), (20, 32, 5), (31, 16, 4), (32, 32, 5), (150, 16, 7)):
+        for depth, keys, values in ((1, 16, 2), (3, 16, 4), (20, 16, 5), (31, 16, 4), (32, 32, 5), (150, 16, 7)):
             engine.pretend(depth)
             slots = 5 * (keys + values) + -(-(depth + 1) // 16) * 16 + depth + 1
             assert engine.decode([1]).read.cache == slots * 32 * 4

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -69,6 +70,22 @@ def test_json_holds_the_same_run_twice(capsys, dense_file):
     assert found[0]["interrupted"] is False
 
 
+def test_drafted_tokens_are_told(capsys, dense_file):
+    """The same text in fewer steps, what was drafted and given beside it; a prompt's rate stands with its time."""
+    plain = json.loads(run(capsys, dense_file, "--prompt", "abab", "--tokens", "60", "--json", "-")[1])
+    arguments = ("--prompt", "abab", "--tokens", "60", "--speculate", "ngram:3")
+    drafted = json.loads(run(capsys, dense_file, *arguments, "--json", "-")[1])
+    assert drafted["tokens"] == plain["tokens"]
+    assert plain["drafted"] == [0] * 59
+    assert plain["given"] == [1] * 59
+    assert 1 + sum(drafted["given"]) == 60
+    assert max(drafted["drafted"]) == 3
+    assert drafted["prompt_tokens_per_s"] == drafted["prompt_tokens"] / drafted["prompt_seconds"]
+    told = run(capsys, dense_file, *arguments)[2]
+    assert re.search(r"tokens/s over 59 tokens, \d\.\d\d in a step of .*: \d+% of \d+ drafted tokens right", told)
+    assert re.search(r"prompt of \d+ tokens in .*, \d+ tokens/s; ready after", told)
+
+
 def test_temperature_draws_by_seed():
     """At 0 the largest logit wins; above, the same seed draws the same, and the likelier token comes more often."""
     logits = np.array([0.0, np.log(3.0), -50.0], np.float32)
@@ -130,6 +147,18 @@ def test_random_weights_of_a_shipped_model(capsys):
         (["{dense}", "--temperature", "-1"], "--temperature -1: between 0 and 100 is possible"),
         (["{dense}", "--temperature", "nan"], "'nan': a number is needed"),
         (["{dense}", "--seed", "-5"], "--seed -5: a number of at least 0 is needed"),
+        (["{dense}", "--speculate", "ngram:0"], "--speculate 'ngram:0': ngram:K is possible, with K from 1 to 64"),
+        (
+            ["{dense}", "--speculate", "ngram:4", "--temperature", "1"],
+            "by the likeliest token, leave --temperature out",
+        ),
+        (["{moe}", "--speculate", "ngram:4", "--routing", "uniform"], "must be the model's own, leave --routing out"),
+        (
+            ["{dense}", "--speculate", "ngram:4", "--ubatch", "4"],
+            "5 tokens go through the weights together, --ubatch 4 has no",
+        ),
+        (["{dense}", "--ubatch", "0"], "--ubatch 0: between 1 and 4,096 are possible"),
+        (["{moe}", "--experts-in", "/nowhere"], "--experts-in /nowhere: there is no such folder"),
         (["{dense}", "--cache", "q5_0"], "cache format 'q5_0' is not one of the engine's: f16, f32, q8_0, q4_0"),
         (["{dense}", "--weights", "q4_0"], "has weights of its own, leave it out"),
         (["{dense}", "--prompt", "abcdefgh", "--context", "4"], "--context 4: the prompt alone has"),

@@ -4,6 +4,7 @@ from itertools import groupby
 
 import pytest
 
+from simulator.judge.case_forecast import other_kind
 from simulator.judge.matrix import Case, dense, lack_of_memory, make_matrix, needed_bytes
 from simulator.judge.measure import loaded_together
 from simulator.machine.host import Host
@@ -23,6 +24,21 @@ def test_the_matrix_covers_what_it_says():
     sizes = {case.model.name: case.model.total_params for case in cases}
     assert sizes["small"] < 32 * MI / 4
     assert sizes["dense"] > 4 * 32 * MI
+
+
+def test_the_matrix_has_other_steps_than_decoding():
+    """Also the quick one: chunks of prompts, five drafted tokens, experts on a disk, half of the layers in a slower memory."""
+    for quick in (False, True):
+        cases = [case for case in make_matrix(Host(n_threads=2), 2, 32 * MI, quick) if not case.is_plain]
+        assert {other_kind(case) for case in cases} == {
+            "prompts in chunks",
+            "drafted tokens",
+            "experts on a disk",
+            "layers in a slower memory",
+        }
+        assert {case.tokens for case in cases if case.verifies} == {5}
+        assert all(case.slow_layers == max(1, len(case.model.stack) // 2) for case in cases if case.slow_layers)
+        assert all(case.model.experts for case in cases if case.on_disk)
 
 
 def together_bytes(cases):

@@ -49,6 +49,10 @@ CASES = (
     Case(DENSE, "q8_0", sparsity="q-sparse:0.5"),
     Case(MIXED, "q4_0", batch=4, threads=2),
     Case(MIXED, "q4_0", batch=4, threads=2, routing="zipf:1.2"),
+    Case(DENSE, "q8_0", tokens=20),
+    Case(DENSE, "q8_0", batch=2, tokens=5, verifies=True),
+    Case(MIXED, "q4_0", on_disk=True),
+    Case(DENSE, "q8_0", slow_layers=1),
 )
 
 
@@ -74,6 +78,8 @@ def test_a_burst_is_timed_from_its_first_step_to_its_last(found):
     """The clock is looked at before and after a burst: a millisecond over the number of its steps, at least three."""
     measured, _ = found
     for each in measured:
+        if each.case.on_disk:
+            continue  # forgetting is not counted, so that the clock is looked at more often
         steps = {round(1e-3 / seconds) for seconds in each.seconds}
         assert len(steps) == 1
         assert min(steps) >= 3
@@ -82,13 +88,35 @@ def test_a_burst_is_timed_from_its_first_step_to_its_last(found):
 def test_bytes_read_are_counted(found):
     """A dense model's weights are read once whatever the batch, sparse inputs save some, experts are distinct ones."""
     measured, _ = found
-    plain, batch, sparse, mixed, skewed = measured
+    plain, batch, sparse, mixed, skewed = measured[:5]
     assert batch.weight_bytes == pytest.approx(plain.weight_bytes, rel=0.02)  # two more rows of the embedding
     assert sparse.weight_bytes < 0.8 * plain.weight_bytes
     assert plain.distinct_experts is None
     assert 2 < mixed.distinct_experts <= 8
     assert skewed.distinct_experts < mixed.distinct_experts
     assert batch.cache_bytes > plain.cache_bytes / 4
+
+
+def test_other_steps_are_what_they_say(found):
+    """A chunk of a prompt reads no head, drafted tokens do; each sequence's tokens see those before them; what is slow waits; experts
+    on a disk are as many."""
+    measured, _ = found
+    plain, chunk, drafted, on_disk, slow = measured[0], *measured[5:]
+    head = 64 * 128 * 34 / 32
+    assert chunk.weight_bytes == pytest.approx(plain.weight_bytes - head + 19 * 136)  # 20 rows of the embedding
+    assert drafted.weight_bytes == pytest.approx(plain.weight_bytes + 9 * 136)
+    assert chunk.tokens_per_s == pytest.approx(20 / np.median(chunk.seconds))
+    # Keys of 144 and values of 129 to 148 tokens; 2 sequences of 5.
+    assert chunk.cache_bytes == 128 * sum((position // 16 + 1) * 16 + position + 1 for position in range(128, 148))
+    assert drafted.cache_bytes == 2 * 128 * sum(144 + position + 1 for position in range(128, 133))
+    assert on_disk.distinct_experts == 2
+    assert "slow memory" in slow.parts
+
+
+def test_experts_on_a_disk_leave_no_file(tmp_path):
+    """Nor a folder."""
+    measure_cases([Case(MIXED, "q4_0", on_disk=True)], SIZES, 1, clock=Clock(), folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_burst_stays_at_the_depth_of_its_case(found):
