@@ -42,7 +42,7 @@ def _add_reader(kind, read):
     if kind in gguf.quants._type_traits:
         return
     base = gguf.quants.Q8_0.__mro__[1]
-    methods = {"dequantize_blocks": classmethod(lambda cls, blocks: read(blocks))}
+    methods = {"dequantize_blocks": classmethod(lambda _kind, blocks: read(blocks))}
     type(base)(f"Read{kind.name}", (base,), methods, qtype=kind)
 
 

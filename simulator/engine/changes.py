@@ -61,6 +61,29 @@ def _transpose_bits_back(field: np.ndarray, _signed: bool) -> np.ndarray:
     return words.reshape(field.shape)
 
 
+# ---- two bits for each of 16 columns: bits 8 i + 2 k become bits 8 k + 2 i, so that byte k holds columns k, 4 + k, 8 + k, 12 + k ----
+
+
+def _transpose_pairs(v: Emitter, words: list, _flip: ir.Value) -> list:
+    return [_pairs_transposed(v, word) for word in words]
+
+
+def _pairs_transposed(v: Emitter, word: ir.Value) -> ir.Value:
+    at, result = v.at, v.constant(0, I32)
+    for away in range(-3, 4):  # k - i: all with the same move equally far
+        mask = sum(3 << 8 * i + 2 * (i + away) for i in range(4) if 0 <= i + away < 4)
+        pairs = at.and_(word, v.constant(mask, I32))
+        move = at.shl if away > 0 else at.lshr
+        result = at.or_(result, move(pairs, v.constant(6 * abs(away), I32)))
+    return result
+
+
+def _transpose_pairs_back(field: np.ndarray, _signed: bool) -> np.ndarray:
+    pairs = field.reshape(-1, 4, 1) >> np.arange(0, 8, 2, dtype=np.uint8) & 3  # [word, k, i]
+    back = pairs.transpose(0, 2, 1) << np.arange(0, 8, 2, dtype=np.uint8)
+    return np.bitwise_or.reduce(back, axis=2).reshape(field.shape)
+
+
 # ---- ggml's 12 bytes of 8 scales and 8 minima of 6 bits: five to a word, and two bits of the sixteenth above them ----
 
 
@@ -109,5 +132,6 @@ def _twelve_bytes(field: np.ndarray, _signed: bool) -> np.ndarray:
 CHANGES = {
     "sign": Change(_flip, _flip_back),
     "bits": Change(_transpose_bits, _transpose_bits_back),
+    "pairs": Change(_transpose_pairs, _transpose_pairs_back),
     "six": Change(_five_to_a_word, _twelve_bytes),
 }

@@ -6,7 +6,7 @@ import amount
 import gguf
 import numpy as np
 import pytest
-from blocks import draw_inputs, draw_rows, odd_rows, rounded, values_of
+from blocks import BYTE_SCALES, draw_inputs, draw_rows, odd_rows, rounded, values_of
 from products import BEST, GUARD, PATHS, multiply, packed
 
 from simulator.engine import cpu, pack
@@ -91,6 +91,8 @@ def test_packing_loses_nothing(fmt, rows, team, draw):
     columns = 5 * block
     raw = draw.integers(0, 256, (3 * rows, 5 * block_bytes), dtype=np.uint8)
     raw[..., 1::2] &= 0x3B  # no number that is none, which loading refuses, wherever a float may stand
+    if fmt in BYTE_SCALES:
+        raw.reshape(3 * rows, 5, block_bytes)[..., BYTE_SCALES[fmt][0]] &= 0x3B
     for path in {cpu.choose(name).signed: cpu.choose(name) for name in PATHS}.values():
         matrix = packed(team, path, raw, fmt, columns, copies=3)
         panels = -(-rows // 16)

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.usefixtures("compiled")
         ("q4_1", "token_embd", 20 * 777 + 2, INFINITY),  # a minimum
         ("q5_0", "token_embd", 22 * 777, b"\xff\xff"),
         ("q5_1", "token_embd", 24 * 777 + 2, NAN),
+        ("mxfp4", "token_embd", 17 * 777, b"\xff"),  # an exponent
     ],
 )
 def test_a_scale_that_is_no_number(small, fmt, name, at, data):
@@ -42,12 +43,23 @@ def test_a_scale_that_is_no_number(small, fmt, name, at, data):
 
 
 @pytest.mark.parametrize(
-    ("fmt", "at"), [("q4_k", 144 * 100), ("q4_k", 144 * 511 + 2), ("q5_k", 176 * 100 + 2), ("q6_k", 210 * 100 + 208)]
+    ("fmt", "at", "data"),
+    [
+        ("q4_k", 144 * 100, NAN),
+        ("q4_k", 144 * 511 + 2, NAN),
+        ("q5_k", 176 * 100 + 2, NAN),
+        ("q6_k", 210 * 100 + 208, NAN),
+        ("q2_k", 84 * 100 + 82, NAN),
+        ("iq4_xs", 136 * 511, INFINITY),
+        ("tq1_0", 54 * 100 + 52, NAN),
+        ("q2_0", 18 * 777, NAN),
+        ("nvfp4", 36 * 777 + 3, b"\x7f"),
+    ],
 )
-def test_a_scale_of_a_large_block_that_is_no_number(small, fmt, at):
-    """Where ggml's blocks of 256 have theirs; experts are looked through as any matrix."""
+def test_a_scale_of_a_large_block_that_is_no_number(small, fmt, at, data):
+    """Where ggml's blocks of 64 and more have theirs; experts are looked through as any matrix."""
     path = small("qwen3moe", fmt)
-    overwrite(path, place_of(path, "blk.1.ffn_up_exps.weight") + at, NAN)
+    overwrite(path, place_of(path, "blk.1.ffn_up_exps.weight") + at, data)
     assert "tensor blk.1.ffn_up_exps has 1 scales" in refused(path)
 
 

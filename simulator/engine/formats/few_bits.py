@@ -108,5 +108,5 @@ LAYOUTS = (
     Layout("tq1_0", (Plane("quants", 0, 48, 4), Plane("last", 48, 4, 4), Plane("scale", 52, 2, 2)), _tq1_0),
     Layout("tq2_0", (Plane("quants", 0, 64, 4), Plane("scale", 64, 2, 2)), _tq2_0),
     Layout("q1_0", (Plane("quants", 2, 16, 4, "bits"), Plane("scale", 0, 2, 2)), _q1_0),
-    # Layout("q2_0", (Plane("quants", 2, 16, 4, "pairs"), Plane("scale", 0, 2, 2)), _q2_0),
+    Layout("q2_0", (Plane("quants", 2, 16, 4, "pairs"), Plane("scale", 0, 2, 2)), _q2_0),
 )
