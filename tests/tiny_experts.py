@@ -165,7 +165,7 @@ def attention_tensors(parts, shape) -> dict[str, tuple[int, ...]]:
 
 
 def latent_tensors(arch, shape) -> dict[str, tuple[int, ...]]:
-    """Queries, through a narrow layer where there is a rank; the latent; what makes keys and values of it, in one matrix or for each head."""
+    """Queries, through a narrow layer where there is a rank; the latent; what makes keys and values of it, together or by head."""
     n, rank, still = shape.n_heads, shape.kv_rank, shape.head_dim - shape.rotated
     found = {
         "attn_kv_a_mqa.weight": (rank + shape.rotated, shape.d_model),
