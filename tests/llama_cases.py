@@ -24,7 +24,9 @@ FURTHER = {
 }
 OWN = {  # layers of each kind; Baichuan's small model is known by its 32 layers
     "gemma3": {"n_layers": 7},
-    **{arch: {"n_layers": 3} for arch in ("deepseek", "gpt-oss", "glm4moe", "bailingmoe2", "ernie4_5-moe", "deepseek2")},
+    **{
+        arch: {"n_layers": 3} for arch in ("deepseek", "gpt-oss", "glm4moe", "bailingmoe2", "ernie4_5-moe", "deepseek2")
+    },
     "smollm3": {"n_layers": 5},
     "cohere2": {"n_layers": 5},
     "gemma2": {"n_layers": 3},
