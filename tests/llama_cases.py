@@ -22,6 +22,20 @@ FURTHER = {
         {"q_rank": 0, "n_layers": 27, "keys": {"expert_gating_func": 1, "expert_weights_norm": False}},
     ),
 }
+_YARN = {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 64}
+_EVERY_BIAS = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+_SMALL = {"d_model": 32, "n_heads": 2, "n_kv_heads": 1, "d_ff": 32}
+FURTHER |= {
+    "llama-yarn": ("llama", {"keys": _YARN}),
+    "llama-linear": ("llama", {"rope_linear": 3.0}),
+    "llama-biases": ("llama", {"biases": _EVERY_BIAS}),
+    "qwen2-bias": ("qwen2", {"biases": ("output",)}),
+    "phi3-long": ("phi3", {"keys": {"rope.scaling.original_context_length": 128}}),
+    "olmo3": ("olmo2", {"n_layers": 5, "window": 4, "keys": _YARN | {"rope.scaling.attn_factor": 1.1}}),
+    "exaone4-32b": ("exaone4", {"n_layers": 64, "window": 4, **_SMALL}),
+    "granite-straight": ("granite", {"keys": {"rope.scaling.finetuned": False}}),
+    "gptneox-serial": ("gptneox", {"keys": {"use_parallel_residual": False}}),
+}
 OWN = {  # layers of each kind; Baichuan's small model is known by its 32 layers
     "gemma3": {"n_layers": 7},
     **{

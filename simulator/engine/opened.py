@@ -58,6 +58,6 @@ def _of_file(path: Path, convert: str | None) -> tuple[Model, Recipe, Source]:
     model = load_gguf(path).model
     recipe = recipe_of_file(str(path), header.keys, model)
     source = FileSource(path, header.tensors, convert, dict(recipe.renamed))
-    check_runs(model.name, model, recipe.norms)
+    check_runs(model.name, model, recipe)
     check_vectors(source, model, recipe)
     return model, recipe, source

@@ -1,6 +1,7 @@
 """Whole decode steps against the reference: every architecture and format, mixed formats, CPU paths, sparse inputs."""
 
 import amount
+import llama_cases
 import naive
 import numpy as np
 import pytest
@@ -15,8 +16,6 @@ QUANTISED = [fmt for fmt in tiny.FORMATS if fmt not in ("f32", "f16", "bf16")]
 
 # ---- arithmetic ----
 
-OWN = {"gemma3": {"n_layers": 7}, "deepseek": {"n_layers": 3}}  # a layer that sees everything; two kinds of layers
-
 
 def test_every_architecture_of_the_engine_is_decoded_here():
     """The small files leave none out."""
@@ -26,7 +25,7 @@ def test_every_architecture_of_the_engine_is_decoded_here():
 @pytest.mark.parametrize("arch", SUPPORTED)
 def test_architectures_in_float32(case, arch):
     """Sequences of 1 to 12 tokens decoded together are the reference, to float32's accuracy."""
-    small = case(arch, **OWN.get(arch, {}))
+    small = case(arch, **llama_cases.OWN.get(arch, {}))
     assert errors(small.logits(), small.reference()).max() < CLOSE
 
 

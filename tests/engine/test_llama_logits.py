@@ -11,7 +11,7 @@ from simulator.engine.recipes.table import ARCHITECTURES
 from simulator.engine.step import Engine
 
 # Of the largest error of a logit, relative to the spread of all. llama.cpp computes in float32 but reads gelu from a table of float16.
-NEAR = 1e-5
+NEAR = 2e-5
 NEAR_BY_TABLE = 3e-3
 GELU = ("gemma", "gemma3", *(arch for arch, traits in naive_dense.TRAITS.items() if traits.activation == "gelu"))
 RUN = [name for name, (arch, _) in llama_cases.CASES.items() if arch in SUPPORTED]
@@ -42,6 +42,6 @@ def test_the_reference_is_llama_cpp(tmp_path, name):
 def test_the_engine_is_llama_cpp(tmp_path, name):
     """Token by token, with a float32 cache."""
     path, expected = llama_cases.write(name, tmp_path), llama_cases.recorded(name)["logits"]
-    with Engine(path, threads=1, batch=1, context=len(llama_cases.TOKENS), cache="f32") as engine:
+    with Engine(path, threads=1, batch=1, context=256, cache="f32") as engine:
         out = np.concatenate([engine.decode([token]).logits for token in llama_cases.TOKENS])
     assert errors(out, expected).max() < near(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.engine.recipes.recipe import NORMS, usual_norms
+from simulator.engine.recipes.recipe import NORMS, Recipe, usual_recipe
 from simulator.engine.simd import LANES
 from simulator.errors import InputError
 from simulator.spec.layers.attention import GroupedQuery, Latent
@@ -14,14 +14,9 @@ from simulator.spec.model import Layer, Model
 TABLES = ("rope_freqs", "rope_factors_short", "rope_factors_long")  # of factors of the rotation
 
 
-def check_runs(name: str, model: Model, norms: tuple[str, ...] | None = None) -> None:
-    """InputError that names the first thing of a model that the engine does not run.
-
-    *norms* are those that its recipe knows, the usual ones where there is no file; of those a model may leave out the last two.
-    """
-    norms = norms or usual_norms(model)
-    counts = {len(list(filter(None, norms)))} | ({2} if norms == NORMS else set())
-    reason = _reason(model) or _reason_of_norms(model, counts)
+def check_runs(name: str, model: Model, recipe: Recipe | None = None) -> None:
+    """InputError that names the first thing of a model that the engine does not run; *recipe*: its own, or what is usual."""
+    reason = _reason(model) or _reason_of_norms(model, recipe or usual_recipe(model))
     if reason:
         raise InputError(f"{name}: the engine does not run {reason}; a forecast needs no engine (roofcast simulate)")
 
@@ -30,7 +25,7 @@ def _reason(model: Model) -> str | None:
     if model.encoder:
         return "a model with an encoder"
     if not model.has_head or model.n_logits != model.vocab or model.embedding_width != model.d_model:
-        return "a model without head, or whose embedding and head have sizes of their own"
+        return "a model without head, or with an embedding or head of another size"
     if model.per_layer_input or model.streams:
         return "a model with inputs of each layer's own, or with several residual streams"
     further = [each.role for each in model.beside if not each.idle and each.role not in TABLES]
@@ -45,10 +40,14 @@ def _reason(model: Model) -> str | None:
     return None
 
 
-def _reason_of_norms(model: Model, counts: set[int]) -> str | None:
+def _reason_of_norms(model: Model, recipe: Recipe) -> str | None:
+    """Of the usual norms a model may leave out the last two; those of other recipes are all there."""
+    if not model.final_norm and not recipe.bare_norms:
+        return "a model without last norm"
+    counts = {2, 4} if recipe.norms == NORMS else {len(list(filter(None, recipe.norms)))}
     for index, layer in enumerate(model.stack):
         if layer.norms not in counts:
-            return f"{layer.norms} norms in a layer (layer {index}), only {' or '.join(map(str, sorted(counts)))}"
+            return f"{layer.norms} norms in a layer, {' or '.join(map(str, sorted(counts)))} (layer {index})"
     return None
 
 

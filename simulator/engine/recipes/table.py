@@ -27,7 +27,7 @@ def recipe_of_file(path: str, keys: Mapping[str, Any], model: Model) -> Recipe:
     architecture = keys.get("general.architecture")
     if not isinstance(architecture, str) or architecture not in ARCHITECTURES:
         raise InputError(
-            f"{path}: the engine does not run architecture {describe(architecture)}, only {', '.join(ARCHITECTURES)}; "
+            f"{path}: the engine does not run architecture {describe(architecture)}, only those that roofcast show engine lists; "
             "a forecast needs no engine (roofcast simulate)"
         )
     return ARCHITECTURES[architecture](Keys(path, keys, architecture), model).recipe()
