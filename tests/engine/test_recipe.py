@@ -177,7 +177,12 @@ def test_other_architectures_are_refused(architecture):
     )
 
 
-# ---- models that are not run ----
+# ---- models that are run, and those that are not ----
+
+LATENT = {"kind": "latent", "n_heads": 4, "kv_rank": 32, "qk_nope_dim": 16, "qk_rope_dim": 8, "v_dim": 16}
+MAMBA = {"kind": "mamba2", "n_heads": 4, "head_dim": 32, "n_groups": 2, "d_state": 8, "conv": 4}
+DELTA = {"kind": "gated_delta_net", "n_k_heads": 2, "n_v_heads": 4, "k_dim": 8, "v_dim": 16, "conv": 4}
+CONV = {"kind": "short_conv", "width": 3, "channels": 64}
 
 
 @pytest.mark.parametrize(
@@ -192,7 +197,16 @@ def test_other_architectures_are_refused(architecture):
         {"ffn": {"kind": "plain", "d_ff": 64, "bias": True}},
         {"ffn": GATED | {"fused": True}},
         {"ffn": GATED | {"bias": True}},
+        {"attention": LATENT | {"qk_rope_dim": 16}},
+        {"attention": MAMBA},
+        {"attention": DELTA},
+        {"attention": CONV},
+        {"attention": None},
+        {"attention": ATTENTION | {"output_gate": True, "sinks": True}},
+        {"ffn": None},
         {"ffn": EXPERTS},
+        {"ffn": EXPERTS | {"fused": True, "router_bias": True}},
+        {"ffn": EXPERTS | {"bias": True}},
         {"ffn": EXPERTS | {"n_shared": 1, "d_shared": 64, "shared_gate": True}},
     ],
 )
@@ -202,24 +216,18 @@ def test_what_is_run(layer):
     check_runs("small", model_of(layer, tied_head=True, head_bias=True, norm_bias=True, learned_positions=64))
 
 
-LATENT = {"kind": "latent", "n_heads": 4, "kv_rank": 32, "qk_nope_dim": 16, "qk_rope_dim": 8, "v_dim": 16}
-MAMBA = {"kind": "mamba2", "n_heads": 4, "head_dim": 32, "n_groups": 2, "d_state": 8, "conv": 4}
-DELTA = {"kind": "gated_delta_net", "n_k_heads": 2, "n_v_heads": 4, "k_dim": 8, "v_dim": 16, "conv": 4}
-CONV = {"kind": "short_conv", "width": 3, "channels": 64}
 HEAD = "a model without head, or with an embedding or head of another size"
 
 
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
-        ({"attention": LATENT}, "attention of kind latent"),
-        ({"attention": MAMBA}, "attention of kind mamba2"),
-        ({"attention": DELTA}, "attention of kind gated_delta_net"),
-        ({"attention": CONV}, "attention of kind short_conv"),
-        ({"attention": None}, "a layer without attention"),
+        ({"attention": LATENT}, "latent attention of widths 16, 32, 16, 8, of which not all divide into 16"),
+        ({"attention": LATENT | {"qk_rope_dim": 16, "window": 8}}, "latent attention with window"),
+        ({"attention": MAMBA | {"head_dim": 24}}, "Mamba 2 of 4 heads of width 24 in 2 groups"),
+        ({"attention": DELTA | {"v_dim": 24}}, "a delta net of 4 heads of width 24 for 2 of keys"),
+        ({"attention": CONV | {"width": 1}}, "a convolution over a single token"),
         ({"attention": ATTENTION | {"chunk": 8}}, "attention with chunk"),
-        ({"attention": ATTENTION | {"output_gate": True}}, "attention with output_gate"),
-        ({"attention": ATTENTION | {"sinks": True}}, "attention with sinks"),
         (
             {"attention": ATTENTION | {"fused_qkv": True, "n_kv_heads": 1, "head_dim": 8, "v_head_dim": 16}},
             "queries, keys and values in one matrix whose widths do not divide into 16",
@@ -229,14 +237,13 @@ HEAD = "a model without head, or with an embedding or head of another size"
         ({"attention": ATTENTION | {"head_dim": 17, "v_head_dim": 16}}, "heads of width 16"),
         ({"norms": 3}, "3 norms in a layer, 2 or 4"),
         ({"norms": 0}, "0 norms in a layer, 2 or 4"),
-        ({"ffn": None}, "a layer without feed-forward network"),
         (
             {"ffn": GATED | {"fused": True, "d_ff": 72}},
             "gate and up in one matrix with a width of 72, which does not divide into 16",
         ),
-        ({"ffn": EXPERTS | {"fused": True}}, "experts with fused"),
-        ({"ffn": EXPERTS | {"bias": True}}, "experts with bias"),
-        ({"ffn": EXPERTS | {"router_bias": True}}, "experts with router_bias"),
+        ({"ffn": EXPERTS | {"latent": 32}}, "experts with latent"),
+        ({"ffn": EXPERTS | {"n_zero": 1}}, "experts with n_zero"),
+        ({"ffn": EXPERTS | {"fused": True, "bias": True}}, "experts whose gate and up are one matrix with a bias"),
         ({"ffn": EXPERTS | {"gated": False}}, "experts without gate"),
     ],
 )
@@ -281,9 +288,10 @@ def test_a_last_norm_is_needed():
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("deepseek-v3", "attention of kind latent"),
-        ("qwen3-next-80b-a3b", "attention of kind gated_delta_net"),
-        ("gpt-oss-20b", "attention with sinks"),
+        ("llama-4-scout", "attention with chunk"),
+        ("glm-5", "latent attention with index"),
+        ("gemma-3n-e4b", "a model with inputs of each layer's own"),
+        ("nemotron-3-super-120b-a12b", "experts with latent"),
         ("switch-base", "a model with an encoder"),
     ],
 )
