@@ -84,6 +84,7 @@ def shape_of(arch, fmt, **changes) -> Shape:
     own = dict((_OWN | tiny_dense.SHAPES | tiny_experts.SHAPES | tiny_recurrent.OWN).get(arch, {}))
     if fmt in tiny_blocks.FORMATS:
         own |= _WIDE | ({"d_shared": 512} if own.get("d_shared") else {})
+        own |= tiny_experts.WIDE_LATENT if own.get("kv_rank") else {}
     return replace(Shape(), **(own | changes))
 
 

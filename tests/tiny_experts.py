@@ -85,6 +85,7 @@ SHAPES = {
     "deepseek2": {**_EXPERTS, **_LATENT, "n_experts": 16, "d_shared": 64, "n_leading_dense": 1},
     "minicpm3": {**_LATENT, "d_model": 256},
 }
+WIDE_LATENT = {"head_dim": 272, "value_dim": 256, "q_rank": 256, "kv_rank": 256}  # for blocks of 256
 _COUNTS_SHARED = ("glm4moe", "bailingmoe2", "deepseek2")
 
 

@@ -6,7 +6,7 @@ import pytest
 from products import records
 
 from simulator.engine.compiled import helper
-from simulator.engine.kernels.arithmetic import GELU, RELU_SQUARED, SILU, exp, half_of, quantise, tanh
+from simulator.engine.kernels.arithmetic import CLIPPED, GELU, RELU_SQUARED, SILU, exp, half_of, quantise, tanh
 from simulator.engine.kernels.arithmetic import gate as gate_up
 from simulator.engine.layout import record_bytes
 
@@ -72,6 +72,17 @@ def test_gates_follow_their_formulas(activation, draw):
     with np.errstate(over="ignore"):  # of exp(1e4) in the reference
         act = ACTS[activation](wide)
     assert out == pytest.approx(up * act, rel=1e-5, abs=1e-6)
+
+
+def test_a_clipped_gate_follows_its_formula(draw):
+    """Gates cut at 7 above, ups at 7 on both sides, one is added to these."""
+    gate = np.concatenate([np.linspace(-30, 30, 4001), [0, 7, 7.5, 1e4, -1e4]]).astype(np.float32)
+    up = (8 * draw.standard_normal(len(gate))).astype(np.float32)
+    out = up.copy()
+    gate_up(gate, out, len(gate), CLIPPED)
+    with np.errstate(over="ignore"):
+        expected = equations.clipped_swiglu(gate.astype(np.float64), up.astype(np.float64))
+    assert out == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 def record_parts(record, columns):

@@ -25,7 +25,7 @@ class Attention:
     """One layer's cache and the buffers around it, as a network has them."""
 
     def __init__(self, team, path, cache, capacity, window, rows, **recipe):
-        """*recipe*: halves, and norms of queries and keys."""
+        """*recipe*: halves, norms of queries and keys, and sinks."""
         self.width = WIDTH_IN_BLOCKS if cache in ("q8_0", "q4_0") else WIDTH
         self.team, self.rows, self.capacity, self.window = team, rows, capacity, window
         self.halves, norms = recipe.get("halves", True), recipe.get("norms", (None, None))
@@ -75,6 +75,8 @@ class Attention:
             if norm is not None:
                 held[name], fields[name] = norm, norm.ctypes.data
                 fields["norm_width"] = self.width if len(norm) == self.width else 0
+        if "sinks" in recipe:
+            fields["sinks"] = recipe["sinks"].ctypes.data
         numbers = task("A", **fields)
         names = [("store", cache, path.name), ("attend", cache, path.name), ("merge",)]
         self.tape = Tape([[Entry(kernel(*name), numbers)] for name in names])
@@ -229,6 +231,20 @@ def test_a_window_is_seen_through_a_ring(window, capacity, cache, team, draw):
     """Slots are used again and again: with 4 tokens in a step a window of 13 just fits 16, and 300 spans two runs of 256."""
     attention = Attention(team, cpu.choose(), cache, capacity, window, 4)
     check_attention(attention, draw, 60 if window < 300 else 500, cache)
+
+
+def test_sinks_take_their_shares(team, draw):
+    """A further score of each head with nothing to read, among those of 300 positions and of one alone."""
+    sinks = np.array([-3, 0, 1, 5, 40, 2], np.float32)
+    attention = Attention(team, cpu.choose(), "f32", 304, 0, 1, sinks=sinks)
+    k, v = (draw.standard_normal((300, N_KV, width)).astype(np.float32) for width in (WIDTH, VALUE))
+    q = 3 * draw.standard_normal((300, 1, N_HEADS, WIDTH)).astype(np.float32)
+    for position in range(300):
+        out = attention.step(q[position], k[None, position], v[None, position], [position], [0], turns=False)
+        if position in (0, 5, 299):
+            seen = (q[: position + 1, 0], k[: position + 1], v[: position + 1])
+            expected = equations.attention(*(each.astype(np.float64) for each in seen), WIDTH**-0.5, sinks=sinks)
+            assert out[0] == pytest.approx(expected[-1], abs=5e-6)
 
 
 def test_scores_of_any_size_make_finite_weights(team, draw):

@@ -22,6 +22,7 @@ CASES = {
     "experts": ("qwen2moe", "q4_0", {"head_dim": 32}, {"cache": "q8_0"}),
     "a window": ("gemma3", "q5_1", {"n_kv_heads": 1}, {"cache": "q4_0"}),
     "blocks of 256": ("qwen3moe", "q6_k", {}, {"cache": "f32"}),
+    "latents": ("deepseek2", "q4_0", {}, {}),
     "single elements": ("olmoe", "bf16", {}, {}),
     "zero inputs": ("llama", "q4_0", {"d_model": 128, "head_dim": 32, "d_ff": 192}, {"sparsity": "columns:0.5"}),
 }

@@ -53,6 +53,31 @@ def test_activations_at_known_points():
     assert equations.gelu_tanh(np.array([1.0])) == pytest.approx([0.841192], abs=1e-6)
 
 
+def test_a_clipped_gate_worked_by_hand():
+    """At a gate of ln(3) / 1.702 the sigmoid is 3/4; 9 counts as 7 on either side, -9 as -7 for the up only; one is added to ups."""
+    gate = LN3 / 1.702
+    assert equations.clipped_swiglu(np.array([gate, gate, 0]), np.array([3, -9, 5])) == pytest.approx(
+        [3 * gate, -4.5 * gate, 0]
+    )
+    assert equations.clipped_swiglu(np.array([9.0]), np.array([9.0])) == pytest.approx(
+        [56 / (1 + math.exp(-7 * 1.702))]
+    )
+
+
+def test_a_sink_takes_its_share():
+    """Scores of ln 3 and 0 with a sink of 0: shares of 3/5 and 1/5, the rest reads nothing."""
+    keys, values = np.array([[[LN3]], [[0.0]]]), np.array([[[10.0]], [[20.0]]])
+    out = equations.attention(np.ones((2, 1, 1)), keys, values, 1.0, sinks=[0.0])
+    assert out[:, 0, 0] == pytest.approx([7.5, 10.0])
+
+
+def test_experts_of_the_best_groups():
+    """Of the pairs (5, 1), (4, 3), (0, 9) the second and third are worth 7 and 9; without groups 9 and 5 are best."""
+    scores = np.array([5.0, 1.0, 4.0, 3.0, 0.0, 9.0])
+    assert equations.choose_experts(scores, 3).tolist() == [5, 0, 2]
+    assert equations.choose_experts(scores, 3, 3, 2).tolist() == [5, 2, 3]
+
+
 def test_a_square_of_what_is_positive():
     """Of -2 nothing is left."""
     assert equations.relu_squared(np.array([-2.0, 0.0, 3.0])).tolist() == [0, 0, 9]

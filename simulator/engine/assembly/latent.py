@@ -38,6 +38,7 @@ class LatentAttention(Kind):
             raise InputError(f"{network.model.name}: the engine runs latent attention of one shape and rotation only")
         self._a: Latent = found.pop()
         self._rotation: Rotation = rotations.pop()
+        self._turned: dict[int, Matrix] = {}  # of files that have one matrix for keys and values
         if network.cache.name not in _CACHES:
             raise InputError(
                 f"{network.model.name}: the engine keeps latents in {' or '.join(_CACHES)}, not in {network.cache.name}"
@@ -102,7 +103,6 @@ class LatentAttention(Kind):
         held = self.network.buffers.new(f"attn_k_b_{index}", panels.shape, np.float32 if name == "f32" else np.float16)
         held[:] = panels
         data = held.reshape(-1).view(np.uint8)
-        self._turned = getattr(self, "_turned", {})
         self._turned[index] = Matrix(LAYOUTS[name], a.kv_rank, a.qk_nope_dim, a.n_heads, data, kept.signed)
 
     def _by_head(self, parts: Parts, index: int) -> tuple[Matrix, Matrix]:

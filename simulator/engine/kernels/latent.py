@@ -162,75 +162,81 @@ def _softmax_part(scores, count, partial):
     partial[0], partial[1] = largest, total
 
 
+@helper
+def _score_heads(met, keys, width, first, last, scores):
+    """Of a few positions, from *scores* on in each head's run, the products with the queries of the heads *first* to *last*."""
+    for head in range(first, last, 2):
+        other = min(head + 1, last - 1)
+        query, second = floats_at(met + head * width * 4, width), floats_at(met + other * width * 4, width)
+        for four in range(0, _PLACES, 4):
+            own, others = scores + ((head - first) * CHUNK + four) * 4, scores + ((other - first) * CHUNK + four) * 4
+            places = floats_at(keys + four * width * 4, 4 * width)
+            _score(query, second, places, width, floats_at(own, 4), floats_at(others, 4))
+
+
+@helper
+def _weigh_heads(read, stride, keys, width, rank, first, last, scores, count, spare):
+    """Of as many positions the latents by their weights added to what each head has read; *stride*: from one head's to the next's."""
+    for head in range(first, last, 2):
+        other = min(head + 1, last - 1)
+        # An odd head is met twice, and what is read the second time is left where nobody looks.
+        out, other_out = floats_at(read + head * stride, rank), floats_at(spare, rank)
+        if other != head:
+            other_out = floats_at(read + other * stride, rank)
+        for four in range(0, count, 4):
+            own, others = scores + ((head - first) * CHUNK + four) * 4, scores + ((other - first) * CHUNK + four) * 4
+            places = floats_at(keys + four * width * 4, 4 * width)
+            _weigh(floats_at(own, 4), floats_at(others, 4), places, width, rank, out, other_out)
+
+
 def attend(cache_name: str):
     """For each row, some heads and a run of positions: the largest score, the sum of weights and the weighted latents."""
     is_half = cache_name == "f16"
     size = 2 if is_half else 4
 
     @helper
-    def keys_of(place, width, count, converted):
-        """The address of *count* positions as float32."""
+    def keys_of(place, width, converted):
+        """The address of a few positions as float32."""
         if is_half:
-            _widen(halves_at(place, count * width), floats_at(converted, count * width), count * width)
+            _widen(halves_at(place, _PLACES * width), floats_at(converted, _PLACES * width), _PLACES * width)
             return converted
         return place
 
     def attend(task, thread, n_threads):  # noqa: ARG001
         t = integers_at(task, K_LENGTH)
         n_rows = integers_at(t[K_STATE], 1)[0]
+        positions, sequences = integers_at(t[K_POSITIONS], n_rows), integers_at(t[K_SEQUENCES], n_rows)
         n_heads, rank = t[K_N_HEADS], t[K_RANK]
         width, n_bands = rank + t[K_TURNING], (n_heads + HEADS - 1) // HEADS
         n_chunks = integers_at(t[K_CHUNKS], 1)[0]
         scores = t[K_SCRATCH] + thread * t[K_SCRATCH_STRIDE]
         converted = scores + HEADS * CHUNK * 4
+        spare, stride = converted + _PLACES * width * 4, n_chunks * t[K_PARTIAL_STRIDE]
         read = 0
         while True:
             item = fetch_add(t[K_CLAIMED], 1)
             if item >= n_rows * n_bands * n_chunks:
                 break
             chunk, band, row = item % n_chunks, item // n_chunks % n_bands, item // n_chunks // n_bands
-            start, end = chunk * CHUNK, integers_at(t[K_POSITIONS], n_rows)[row] + 1
+            start, end = chunk * CHUNK, positions[row] + 1
             if start >= end:
                 continue
             count, first = min(CHUNK, end - start), band * HEADS
             last = min(first + HEADS, n_heads)
-            sequence = integers_at(t[K_SEQUENCES], n_rows)[row]
-            cache = t[K_CACHE] + (sequence * t[K_CAPACITY] + start) * width * size
+            cache = t[K_CACHE] + (sequences[row] * t[K_CAPACITY] + start) * width * size
             met = t[K_MEETING] + row * n_heads * width * 4
+            partial = t[K_PARTIAL] + (row * n_heads * n_chunks + chunk) * t[K_PARTIAL_STRIDE]
             for place in range(0, count, _PLACES):
-                held = keys_of(cache + place * width * size, width, _PLACES, converted)
-                for head in range(first, last, 2):
-                    other = min(head + 1, last - 1)
-                    query, second = floats_at(met + head * width * 4, width), floats_at(met + other * width * 4, width)
-                    for four in range(0, _PLACES, 4):
-                        _score(
-                            query, second, floats_at(held + four * width * 4, 4 * width), width,
-                            floats_at(scores + ((head - first) * CHUNK + place + four) * 4, 4),
-                            floats_at(scores + ((other - first) * CHUNK + place + four) * 4, 4),
-                        )  # fmt: skip
+                held = keys_of(cache + place * width * size, width, converted)
+                _score_heads(met, held, width, first, last, scores + 4 * place)
             for head in range(first, last):
-                partial = floats_at(
-                    t[K_PARTIAL] + ((row * n_heads + head) * n_chunks + chunk) * t[K_PARTIAL_STRIDE], 2 + rank
-                )
-                _softmax_part(floats_at(scores + (head - first) * CHUNK * 4, CHUNK), count, partial)
+                own = floats_at(partial + head * stride, 2 + rank)
+                _softmax_part(floats_at(scores + (head - first) * CHUNK * 4, CHUNK), count, own)
                 for i in range(2, 2 + rank):
-                    partial[i] = np.float32(0.0)
+                    own[i] = np.float32(0.0)
             for place in range(0, count, _PLACES):
-                held = keys_of(cache + place * width * size, width, _PLACES, converted)
-                for head in range(first, last, 2):
-                    other = min(head + 1, last - 1)
-                    base = t[K_PARTIAL] + (row * n_heads * n_chunks + chunk) * t[K_PARTIAL_STRIDE] + 8
-                    out = floats_at(base + head * n_chunks * t[K_PARTIAL_STRIDE], rank)
-                    # An odd head is met twice, and what is read the second time is left where nobody looks.
-                    spare = converted + _PLACES * width * 4
-                    if other != head:
-                        spare = base + other * n_chunks * t[K_PARTIAL_STRIDE]
-                    for four in range(0, min(_PLACES, count - place), 4):
-                        _weigh(
-                            floats_at(scores + ((head - first) * CHUNK + place + four) * 4, 4),
-                            floats_at(scores + ((other - first) * CHUNK + place + four) * 4, 4),
-                            floats_at(held + four * width * 4, 4 * width), width, rank, out, floats_at(spare, rank),
-                        )  # fmt: skip
+                held, some = keys_of(cache + place * width * size, width, converted), min(_PLACES, count - place)
+                _weigh_heads(partial + 8, stride, held, width, rank, first, last, scores + 4 * place, some, spare)
             if band == 0:
                 read += count * width * size
         integers_at(t[K_READ] + 64 * thread, 1)[0] += read

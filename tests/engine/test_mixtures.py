@@ -1,0 +1,94 @@
+"""Latent attention and mixtures in a network: formats, caches, both ways to store a latent's matrices, and what is refused."""
+
+import naive
+import numpy as np
+import pytest
+from reference import CLOSE, FLIPPED, Case, errors
+
+from simulator.engine.step import Engine
+from simulator.errors import InputError
+
+
+def routed(_layer, sequence, position):
+    """Experts that need no router, so that rounding cannot change a choice; its weights for them."""
+    return [(sequence + position + 5 * each) % 8 for each in range(3)], None
+
+
+@pytest.mark.parametrize(
+    ("arch", "fmt", "changes"),
+    [
+        ("deepseek2", "q8_0", {}),
+        ("deepseek2", "f16", {}),
+        ("deepseek2", "q4_0", {"joined_latent": True, "formats": {"attn_kv_b": "f16"}}),
+        (
+            "deepseek2",
+            "q8_0",
+            {"formats": {"attn_k_b": "q4_0", "attn_v_b": "f16", "attn_output": "f16", "attn_q_b": "f32"}},
+        ),
+        ("gpt-oss", "q8_0", {}),
+        ("glm4moe", "q4_0", {"d_model": 128, "d_expert": 64, "d_shared": 64, "head_dim": 32}),
+    ],
+)
+def test_formats_round_their_inputs_and_nothing_else(case, arch, fmt, changes):
+    """Of each head's own matrices too: what does not turn of a query, and what a head has read."""
+    small = case(arch, fmt, **changes)
+    found = errors(small.logits(routed), small.reference(routing=routed, round_inputs=True))
+    assert np.median(found) < CLOSE
+    assert found.max() < FLIPPED
+
+
+def test_a_latent_in_half_precision(case):
+    """Rounded where it is kept, and nowhere else."""
+    small = case("deepseek2", n_layers=3)
+    found = errors(small.logits(routed, cache="f16"), small.reference(routing=routed, round_cache=True))
+    assert np.median(found) < CLOSE
+    assert found.max() < 2e-3  # a value halfway between two halves may be rounded apart
+
+
+def test_one_matrix_of_a_latent_is_what_two_are(case):
+    """The reference of a file with both, and one that has them in one matrix, with the same numbers."""
+    joined = case("deepseek2", joined_latent=True)
+    network = joined.network
+    tensors = dict(network.tensors)
+    for layer in range(network.n_layers):
+        both = network.weight(f"blk.{layer}.attn_kv_b.weight").reshape(4, 64, 64)
+        name, kind = f"blk.{layer}.attn_{{}}.weight", network.tensors[f"blk.{layer}.attn_kv_b.weight"].tensor_type
+        del tensors[name.format("kv_b")]
+        for role, values in (("k_b", both[:, :32].transpose(0, 2, 1)), ("v_b", both[:, 32:])):
+            tensors[name.format(role)] = type("Plain", (), {"data": values.astype(np.float32), "tensor_type": kind})
+    split = Case(joined.path, naive.Network(network.keys, tensors))
+    assert errors(joined.logits(), split.reference()).max() < CLOSE
+
+
+def test_fused_experts_are_what_two_matrices_are(case):
+    """Gate and up of every expert in one tensor, the gate first."""
+    apart = case("deepseek2", n_layers=2)
+    names = [f"blk.1.ffn_{role}_exps.weight" for role in ("gate", "up")]
+    both = np.concatenate([apart.network.weight(name) for name in names], axis=1).astype(np.float32)
+    together = case(
+        "deepseek2", "f32", n_layers=2, extra={"blk.1.ffn_gate_up_exps.weight": both}, leave_out=names
+    )  # fmt: skip
+    assert errors(together.logits(), apart.reference()).max() < CLOSE
+
+
+def test_a_latent_keeps_one_place_for_each_token(case):
+    """64 + 16 numbers in half precision, of each token once for all four heads, in each of two layers."""
+    with Engine(case("deepseek2").path, batch=2, context=48) as engine:
+        assert engine.assembly.kept_bytes == 2 * 2 * 48 * 80 * 2
+        for position in range(3):
+            step = engine.decode([5, 9])
+            assert step.read.cache == 2 * 2 * (position + 1) * 80 * 2
+
+
+def test_a_latent_is_kept_in_no_blocks(case):
+    """Caches in q8_0 are for heads with keys of their own."""
+    with pytest.raises(InputError, match="keeps latents in f16 or f32, not in q8_0"):
+        Engine(case("deepseek2").path, cache="q8_0")
+
+
+def test_unknown_ways_of_a_router_are_refused(case):
+    """Another function of the logits, and groups that do not divide the experts."""
+    with pytest.raises(InputError, match=r"expert_gating_func is 3; the engine runs 1 .softmax. and 2 .sigmoid."):
+        Engine(case("glm4moe", keys={"expert_gating_func": 3}).path)
+    with pytest.raises(InputError, match="16 experts in 3 groups"):
+        Engine(case("bailingmoe2", keys={"expert_group_count": 3}).path)
