@@ -34,7 +34,7 @@ STEPS_AT_DEPTH = 4  # steps until a burst begins again at its depth: so much dee
 PART_RUNS = 5
 
 # The parts that the engine times, and what a forecast calls them.
-_PARTS = {"store": "cache", "merge": "cache", "route": "router"}
+_PARTS = {"store": "cache", "merge": "cache", "state": "cache", "route": "router"}
 OUTSIDE = "outside its kernels"  # the part of a step that is left
 
 
@@ -217,7 +217,7 @@ class Burst:
         taken = (self._clock() - start - away_s) / self._n_steps
         for step in steps:
             distinct = np.mean(step.distinct_experts) if step.distinct_experts else 0.0
-            self._read.append((step.read.weights, step.read.cache, float(distinct)))
+            self._read.append((step.read.weights, step.read.cache + step.read.state, float(distinct)))
         return taken
 
     def measurement(self, seconds: Sequence[float], looks: Sequence[Look]) -> Measurement:

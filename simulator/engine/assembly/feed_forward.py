@@ -47,6 +47,27 @@ def _gated_network(
     yield [parts.multiply(down, hidden, output, component, n_active=n_active, from_slots=True, bias=biases[2])]
 
 
+def _plain_network(
+    parts: Parts,
+    matrices: tuple[Matrix | ColumnMatrix, ...],
+    roles: tuple[str, ...],
+    hidden: str,
+    output: str,
+    component: str,
+    n_active: int = 0,
+    biases: tuple[int, ...] = (0, 0),
+) -> Iterator[Phase]:
+    """output = down * act(up * h), each with its bias where it has one, of one network or of the chosen experts."""
+    up, down = matrices
+    if isinstance(up, ColumnMatrix):
+        raise InputError(
+            f"sparsity: the engine skips no inputs of {roles[0]} in networks without a gate; leave those dense"
+        )
+    yield [parts.activated(up, down, hidden, component, n_active=n_active, bias=biases[0])]
+    yield from parts.select(hidden, {roles[1]: down}, per_row=max(1, n_active))
+    yield [parts.multiply(down, hidden, output, component, n_active=n_active, from_slots=True, bias=biases[1])]
+
+
 def _norm_before(parts: Parts, index: int) -> str:
     """The norm before a layer's network: the second, or the first where nothing else stands in the layer."""
     return parts.recipe.norms[1 if parts.model.stack[index].attention else 0]
@@ -84,7 +105,10 @@ class DenseFeedForward(Kind):
     def _network(self, parts: Parts, index: int, output: str) -> Iterator[Phase]:
         ffn, biases = self._ffn[index], tuple(parts.vector(index, f"{role}.bias") for role in _ROLES)
         if isinstance(ffn, Plain):
-            yield from _plain_network(parts, parts.matrices(index, *_ROLES[1:]), output, biases[1:])
+            roles = _ROLES[1:]
+            yield from _plain_network(
+                parts, parts.matrices(index, *roles), roles, "hidden", output, "ffn", biases=biases[1:]
+            )
             return
         if ffn.fused:
             whole, down = parts.matrices(index, *_ROLES[1:])
@@ -93,18 +117,6 @@ class DenseFeedForward(Kind):
             matrices = parts.matrices(index, *_ROLES)
         yield from parts.select("h", dict(zip(_ROLES[:2], matrices[:2], strict=True)))
         yield from _gated_network(parts, matrices, _ROLES, "hidden", output, "ffn", biases=biases)
-
-
-def _plain_network(
-    parts: Parts, matrices: tuple[Matrix | ColumnMatrix, ...], output: str, biases: tuple[int, int]
-) -> Iterator[Phase]:
-    """output = down * act(up * h), each with its bias where it has one."""
-    up, down = matrices
-    if isinstance(up, ColumnMatrix):
-        raise InputError("sparsity: the engine skips no inputs of ffn_up in networks without a gate; leave those dense")
-    yield [parts.activated(up, down, "hidden", "ffn", bias=biases[0])]
-    yield from parts.select("hidden", {"ffn_down": down})
-    yield [parts.multiply(down, "hidden", output, "ffn", bias=biases[1])]
 
 
 class Mixture(Kind):
@@ -137,18 +149,19 @@ class Mixture(Kind):
         """From the norm before it to what is still to be added to the residual stream."""
         ffn, at = self._experts[index], parts.buffers.at
         (router,) = parts.matrices(index, "ffn_gate_inp")
-        routed = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
-        shared = ("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp") if ffn.d_shared else ()
+        network, roles = (_gated_network, _ROLES) if ffn.gated else (_plain_network, _ROLES[1:])
+        routed = tuple(f"{role}_exps" for role in roles)
+        shared = tuple(f"{role}_shexp" for role in roles) if ffn.d_shared else ()
         (experts, biases), extra = self._routed(parts, index, routed), parts.matrices(index, *shared)
         bias = parts.vector(index, "ffn_gate_inp.bias")
         balances = ffn.balance or parts.recipe.router.balances
         yield [parts.prepare(index, _norm_before(parts, index))]
         yield [parts.multiply(router, "h", "router", "router", bias=0 if balances else bias)]
         yield [self._route(parts, index, ffn, bias if balances else 0)]
-        yield from parts.select("h", dict(zip((*routed[:2], *shared[:2]), (*experts[:2], *extra[:2]), strict=True)))
-        both = [_gated_network(parts, experts, routed, "expert_hidden", "expert_out", "experts", ffn.n_active, biases)]
+        yield from parts.select("h", dict(zip((*routed[:-1], *shared[:-1]), (*experts[:-1], *extra[:-1]), strict=True)))
+        both = [network(parts, experts, routed, "expert_hidden", "expert_out", "experts", ffn.n_active, biases)]
         if shared:
-            both.append(_gated_network(parts, extra, shared, "shared_hidden", "y", "shared"))
+            both.append(network(parts, extra, shared, "shared_hidden", "y", "shared"))
         for phases in zip_longest(*both, fillvalue=[]):  # experts and shared ones side by side
             yield [entry for phase in phases for entry in phase]
         parts.pending = {"slots": at("expert_out"), "n_slots": ffn.n_active, "slot_weights": at("slot_weights")}
@@ -157,8 +170,8 @@ class Mixture(Kind):
 
     def _routed(
         self, parts: Parts, index: int, roles: tuple[str, ...]
-    ) -> tuple[tuple[Matrix | ColumnMatrix, ...], tuple[int, int, int]]:
-        """Gate, up and down of all experts, and the addresses of their biases, which those of one matrix have not."""
+    ) -> tuple[tuple[Matrix | ColumnMatrix, ...], tuple[int, ...]]:
+        """The matrices of all experts, and the addresses of their biases, which those of one matrix have not."""
         ffn = self._experts[index]
         if not ffn.fused:
             return parts.matrices(index, *roles), tuple(parts.vector(index, f"{role}.bias") for role in roles)

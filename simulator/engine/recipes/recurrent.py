@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simulator.engine.recipes.architecture import Architecture
 from simulator.engine.recipes.dense import Granite
+from simulator.engine.recipes.mixtures import SIGMOID, Balanced
 from simulator.engine.recipes.recipe import ALONE
 
 _SECOND_NORM = ("attn_norm", "post_attention_norm", "", "")
@@ -37,6 +38,15 @@ class Lfm2(Architecture):
     renamed = (("token_embd_norm", "output_norm"),)
 
 
+class Lfm2Moe(Balanced):
+    """The same with experts, chosen by sigmoids and a bias, whose shares add up to 1."""
+
+    names = ("lfm2moe",)
+    renamed = Lfm2.renamed
+    renormalise = True
+    gating = SIGMOID
+
+
 class NemotronH(Architecture):
     """Mamba 2, attention without positions, and networks that square what is positive; each layer is one of them."""
 
@@ -44,6 +54,16 @@ class NemotronH(Architecture):
     norms = ALONE
     activation = "relu_squared"
     turns = False
+
+
+class NemotronHMoe(Balanced):
+    """The same with experts in place of networks."""
+
+    names = ("nemotron_h_moe",)
+    norms = ALONE
+    activation = "relu_squared"
+    turns = False
+    gating = SIGMOID
 
 
 class GraniteHybrid(Granite):

@@ -117,4 +117,4 @@ def _reason_of_experts(ffn: Experts) -> str | None:
         return f"experts whose gate and up are one matrix with a width of {ffn.d_expert}, which does not divide into 16"
     if ffn.fused and ffn.bias:
         return "experts whose gate and up are one matrix with a bias"
-    return None if ffn.gated else "experts without gate"
+    return None
