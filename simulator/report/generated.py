@@ -97,7 +97,7 @@ def generated_record(run: Generated) -> dict[str, Any]:
         "prompt_tokens_per_s": found.prompt_tokens_per_s,
         "load_seconds": run.load_seconds,
         "weight_bytes": engine.loaded.nbytes,
-        "cache_bytes": engine.network.cache_bytes,
+        "cache_bytes": engine.assembly.kept_bytes,
         "threads": engine.n_threads,
         "cpu": cpu.machine(),
         "cpu_path": engine.cpu.name,
