@@ -14,6 +14,7 @@ import numpy as np
 from simulator.engine import compiled, cpu
 from simulator.engine.column_matrix import FORMATS_BY_COLUMN
 from simulator.engine.memory import aligned
+from simulator.engine.slow_layers import SlowLayers
 from simulator.engine.step import Engine
 from simulator.engine.team import Team
 from simulator.probe.bandwidth import KINDS, random_probe, stream_probe
@@ -21,7 +22,7 @@ from simulator.probe.compute import peak_probe
 from simulator.probe.read import ReadProbe
 
 TOKENS = ([5, 9, 2], [40, 7, 1], [63, 0, 30])
-NOT_RESULTS = ("scratch", "claims", "second")  # addresses, and how far the work has come
+NOT_RESULTS = ("scratch", "claims", "second", "slow")  # addresses, how far the work has come, and when
 
 
 def shared_functions(kernel):
@@ -68,6 +69,8 @@ def main(folder, everything):
         found[f"columns {path.name}"] = step(
             folder / "columns.gguf", path=path.name, cache="f32", sparsity="columns:0.5"
         )
+        slow = SlowLayers(1, 1e12)
+        found[f"cache in blocks {path.name}"] = step(folder / "columns.gguf", path=path.name, cache="q8_0", slow=slow)
         if not everything:
             continue
         for file in sorted(folder.glob("format-*.gguf")):

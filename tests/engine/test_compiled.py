@@ -26,7 +26,7 @@ from simulator.engine.simd import floats_at, integers_at
 from simulator.engine.team import Entry, Tape, Team
 
 WIDE = {"d_model": 128, "n_heads": 4, "n_kv_heads": 2, "head_dim": 32, "d_ff": 192}  # rows that sparse inputs can have
-KINDS = {"pack", "check", "matmul", "gated", "prepare", "store", "attend", "merge", "route", "select", "columns"}
+KINDS = {"pack", "check", "matmul", "gated", "prepare", "store", "attend", "merge", "route", "select", "columns", "begin_slow", "end_slow"}
 
 
 # ---- compiled or loaded ----

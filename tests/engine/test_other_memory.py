@@ -16,9 +16,9 @@ from simulator.spec.model import Model
 TOKENS = ([5, 9, 2], [40, 7, 1], [63, 0, 30])
 
 
-def logits_of(path, **options):
+def logits_of(file, **options):
     """Three steps of three sequences."""
-    with Engine(path, **({"threads": 2, "batch": 3, "context": 16} | options)) as engine:
+    with Engine(file, **({"threads": 2, "batch": 3, "context": 16} | options)) as engine:
         return np.array([engine.decode(tokens).logits for tokens in TOKENS])
 
 
@@ -66,11 +66,11 @@ def test_a_file_cut_short_is_made_anew(mixture):
 
 
 def test_experts_need_not_fit_in_memory(mixture, monkeypatch):
-    """Where 600 kB can be had, the weights, 2.4 MB, do not fit; with their 1.8 MB of experts on the disk they do."""
+    """Where 1 MB can be had, the weights, 2.48 MB, do not fit; with their 1.77 MB of experts on the disk they do."""
     path, folder = mixture
     expected = logits_of(path)
     monkeypatch.setattr(memory, "available_bytes", lambda: 1_000_000)
-    with pytest.raises(InputError, match=r"its weights need .* of memory, 1\.0 MB are available"):
+    with pytest.raises(InputError, match=r"its weights need .* of memory, 1\.00 MB are available"):
         logits_of(path)
     assert np.array_equal(logits_of(path, experts_in=folder), expected)
 
@@ -109,10 +109,10 @@ def test_only_chosen_experts_are_read(tmp_path):
 def test_a_folder_that_cannot_hold_them_is_refused(mixture, tmp_path, monkeypatch):
     """One that is not there, one without room, and sparse inputs, whose panels are other ones."""
     path, folder = mixture
-    with pytest.raises(InputError, match=r"experts in .*none: .* cannot be kept there \(No such file"):
+    with pytest.raises(InputError, match=r"experts in .*: experts-.* cannot be kept there \(No such file"):
         logits_of(path, experts_in=tmp_path / "none")
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
-    with pytest.raises(InputError, match=r"they take 1.8 MB, 1.0 kB are free there"):
+    with pytest.raises(InputError, match=r"they take 1\.77 MB, 1\.00 kB are free there"):
         logits_of(path, experts_in=folder)
     assert list(folder.iterdir()) == []
 
