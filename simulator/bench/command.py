@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--json", help="write JSON to a file, or - for standard output")
     parser.add_argument("--threads", type=int, help="decode, bandwidth: CPU threads (default: all cores)")
     parser.add_argument("--only", help="decode, bandwidth: cases whose name contains this")
+    parser.add_argument("--llama-server", help="decode: compare with this program of llama.cpp's, not with the package")
     parser.add_argument("--folder", help="decode: keep the model files here (default: a temporary folder)")
     with ending_in_words():
         _measure(parser.parse_args())
@@ -46,7 +47,12 @@ def _measure(arguments: argparse.Namespace) -> None:
             from simulator.bench.decode import decode_rows
 
             rows, notes = decode_rows(
-                arguments.rounds, arguments.threads, arguments.only, arguments.folder, progress=progress
+                arguments.rounds,
+                arguments.threads,
+                arguments.only,
+                arguments.folder,
+                arguments.llama_server,
+                progress=progress,
             )
     if arguments.json:
         write_json({"rows": rows, "notes": notes}, arguments.json)

@@ -26,6 +26,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, TextIO
 
+from simulator.bench.llama_server import LlamaServer
 from simulator.errors import InputError, printable
 from simulator.units import counted
 
@@ -46,6 +47,8 @@ class Decoded:
     tokens: tuple[int, ...]  # the most likely ones, but never one that ends the text
     seconds: float  # by llama.cpp's clock, of every step but the first, whose logits come out of the prompt
     request_seconds: float  # by our clock, of the whole request: prompt, decoding and answer
+    prompt_tokens: int = 0  # of the prompt, those that were not kept from before
+    prompt_seconds: float = 0.0  # of these, by llama.cpp's clock
 
     @property
     def n_steps(self) -> int:
@@ -72,17 +75,26 @@ class LlamaCpp:
         context: tokens that each sequence can have.
         parallel: sequences that can be decoded together.
         timeout: seconds that loading, and each request, may take.
+        program: path of a llama-server, to be used in place of the package.
 
     Raises InputError if the package is missing, or llama.cpp cannot run the file.
     """
 
-    def __init__(self, path: str | Path, threads: int, context: int = 4096, parallel: int = 1, timeout: float = 600.0):
+    def __init__(
+        self,
+        path: str | Path,
+        threads: int,
+        context: int = 4096,
+        parallel: int = 1,
+        timeout: float = 600.0,
+        program: str | Path | None = None,
+    ):
         self.path = Path(path)
         self.context, self.parallel, self._timeout = context, parallel, timeout
         if not self.path.is_file():
             raise InputError(f"{self.path}: no such file")
         self._child = subprocess.Popen(
-            child_command(self.path, threads, context, parallel),
+            child_command(self.path, threads, context, parallel, program),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -130,7 +142,13 @@ class LlamaCpp:
             self._check(prompt, n_tokens)
         sequences = self._ask({"prompts": [_plain(prompt) for prompt in prompts], "tokens": n_tokens})["sequences"]
         found = tuple(
-            Decoded(tuple(sequence["tokens"]), sequence["seconds"], sequence["request_seconds"])
+            Decoded(
+                tuple(sequence["tokens"]),
+                sequence["seconds"],
+                sequence["request_seconds"],
+                sequence.get("prompt_tokens", 0),
+                sequence.get("prompt_seconds", 0.0),
+            )
             for sequence in sequences
         )
         shortest = min(len(sequence.tokens) for sequence in found)
@@ -201,13 +219,20 @@ class LlamaCpp:
             listener.join()
 
 
-def child_command(path: Path, threads: int, context: int, parallel: int) -> list[str]:
+def child_command(
+    path: Path, threads: int, context: int, parallel: int, program: str | Path | None = None
+) -> list[str]:
     """What starts the process."""
+    numbers = [str(threads), str(context), str(parallel)]
+    if program is not None:
+        if not os.access(program, os.X_OK):
+            raise InputError(f"--llama-server {program}: no such program; llama.cpp's sources build one, llama-server")
+        return [sys.executable, "-m", "simulator.bench.llama_cpp", str(path), *numbers, str(program)]
     if importlib.util.find_spec(PACKAGE) is None:
         raise InputError(
             f"comparing with llama.cpp needs the Python package {PACKAGE}; install it with: pip install '.[bench]' in a checkout"
         )
-    return [sys.executable, "-m", "simulator.bench.llama_cpp", str(path), str(threads), str(context), str(parallel)]
+    return [sys.executable, "-m", "simulator.bench.llama_cpp", str(path), *numbers]
 
 
 def _environment(threads: int) -> dict[str, str]:
@@ -253,12 +278,16 @@ def _keep(stream: TextIO, log: deque[str]) -> None:
 # ---- what runs in the process ----
 
 
-def _serve(path: str, threads: int, context: int, parallel: int) -> None:
+def _serve(path: str, threads: int, context: int, parallel: int, program: str | None = None) -> None:
     """Loads the file, then answers requests from standard input until it ends."""
     # Libraries write to descriptor 1 as they like: it becomes the log, and the answers get a descriptor of their own.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    server, build = _load(path, threads, context, parallel)
+    if program:
+        server = LlamaServer(program, path, threads, context, parallel)
+        build = server.build()
+    else:
+        server, build = _load(path, threads, context, parallel)
     print(json.dumps({"build": build}), file=answers, flush=True)
     for line in sys.stdin:
         try:
@@ -266,6 +295,8 @@ def _serve(path: str, threads: int, context: int, parallel: int) -> None:
         except InputError as error:
             answer = {"refused": str(error)}
         print(json.dumps(answer), file=answers, flush=True)
+    if program:
+        server.close()
 
 
 def _load(path: str, threads: int, context: int, parallel: int) -> tuple[Any, str]:
@@ -306,6 +337,8 @@ def _decode(server: Any, prompts: list[list[int]], n_tokens: int) -> list[dict[s
             "tokens": result["tokens"],
             "seconds": result["timings"]["predicted_ms"] / 1e3,
             "request_seconds": seconds,
+            "prompt_tokens": result["timings"].get("prompt_n", 0),
+            "prompt_seconds": result["timings"].get("prompt_ms", 0.0) / 1e3,
         }
         for result in results
     ]
@@ -340,4 +373,4 @@ def _post(server: Any, path: str, body: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], *(int(number) for number in sys.argv[2:]))
+    _serve(sys.argv[1], *(int(number) for number in sys.argv[2:5]), *sys.argv[5:])

@@ -12,7 +12,18 @@ from simulator.spec.model import Model
 from simulator.spec.quant import FORMATS, uniform
 
 CONTEXT = 4096
-_FILE_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q8_0": 7, "bf16": 32}
+_FILE_TYPES = {
+    "f32": 0,
+    "f16": 1,
+    "q4_0": 2,
+    "q4_1": 3,
+    "q8_0": 7,
+    "q4_k": 14,
+    "q6_k": 18,
+    "iq4_xs": 30,
+    "bf16": 32,
+    "mxfp4": 38,
+}
 
 
 @dataclass(frozen=True)
