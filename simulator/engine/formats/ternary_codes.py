@@ -9,7 +9,7 @@ from simulator.engine.formats.blocks import add_block, dot_words
 from simulator.engine.formats.codebooks import Codebook, field, grid, unit
 from simulator.engine.layout import Layout, Plane
 from simulator.engine.panel import Panel
-from simulator.engine.simd import F32, I8, I16, I32, I64
+from simulator.engine.simd import F32, I8, I16, I32, I64, lanes
 
 
 def _codes(panel: Panel, low: ir.Value, high: list[ir.Value]) -> list[ir.Value]:
