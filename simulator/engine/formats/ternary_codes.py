@@ -102,5 +102,9 @@ def hide_scale(blocks: np.ndarray, scale: float) -> None:
 # block's scale, which is looked at while packing.
 LAYOUTS = (
     Layout("iq1_s", (Plane("quants", 2, 32, 4), Plane("high", 34, 16, 2), Plane("scale", 0, 2, 2)), _iq1_s),
-    Layout("iq1_m", (Plane("quants", 0, 32, 4), Plane("high", 32, 16, 1), Plane("scales", 48, 4, 4), Plane("tops", 52, 4, 4)), _iq1_m),
+    Layout(
+        "iq1_m",
+        (Plane("quants", 0, 32, 4), Plane("high", 32, 16, 1), Plane("scales", 48, 4, 4), Plane("tops", 52, 4, 4)),
+        _iq1_m,
+    ),
 )
