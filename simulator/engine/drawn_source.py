@@ -41,7 +41,7 @@ class DrawnSource:
         if tensor.is_vector:
             is_zero = tensor.role.endswith(".bias") or tensor.role == "ffn_gate_inp_shexp"
             fill = -1.0 if tensor.role == "ssm_a" else 0.0 if is_zero else 1.0  # states decay
-            return np.full((1, tensor.columns), fill, np.float32).view(np.uint8)
+            return np.full((1, tensor.copies * tensor.columns), fill, np.float32).view(np.uint8)
         key = [self._seed, tensor.layer + 1, *tensor.role.encode()]
         rng = np.random.Generator(np.random.SFC64(key))
         words = rng.integers(0, 2**64, -(-tensor.nbytes // 8), np.uint64)
