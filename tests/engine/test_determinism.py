@@ -23,6 +23,9 @@ CASES = {
     "a window": ("gemma3", "q5_1", {"n_kv_heads": 1}, {"cache": "q4_0"}),
     "blocks of 256": ("qwen3moe", "q6_k", {}, {"cache": "f32"}),
     "latents": ("deepseek2", "q4_0", {}, {}),
+    "delta nets": ("qwen35moe", "q4_0", {}, {}),
+    "Mamba 2": ("nemotron_h", "q8_0", {}, {}),
+    "short convolutions": ("lfm2", "q4_1", {}, {}),
     "single elements": ("olmoe", "bf16", {}, {}),
     "zero inputs": ("llama", "q4_0", {"d_model": 128, "head_dim": 32, "d_ff": 192}, {"sparsity": "columns:0.5"}),
 }
