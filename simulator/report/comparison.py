@@ -79,6 +79,7 @@ def _row_record(row: Row, corrected: bool) -> dict[str, Any]:
     case, forecast = row.case, row.forecast
     return {
         "id": case.id,
+        "kind": row.kind,
         "model": case.model.name,
         "weights": case.weights,
         "batch": case.batch,
