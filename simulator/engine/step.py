@@ -13,6 +13,7 @@ import numpy as np
 from simulator.engine import cpu
 from simulator.engine.assembly.tape import Assembly
 from simulator.engine.cache_formats import cache_format
+from simulator.engine.embedding import embedding_tape
 from simulator.engine.network import COMPONENTS, Limits, Network
 from simulator.engine.opened import check_kinds, open_source
 from simulator.engine.routing import Routing
@@ -69,9 +70,14 @@ class Step:
     """What one step put out."""
 
     logits: np.ndarray  # float32 [tokens, vocab]
-    read: Read
+    count_read: Callable[[], Read]  # what it counted, put together for whoever asks: a step has no time for it
     experts: tuple[np.ndarray, ...]  # of each layer with experts, those chosen: int64 [tokens, active]
     seconds: dict[str, float] | None = None  # by part of the model, where a clock was given
+
+    @cached_property
+    def read(self) -> Read:
+        """Bytes that it read."""
+        return self.count_read()
 
     @cached_property
     def distinct_experts(self) -> tuple[int, ...]:
@@ -160,6 +166,8 @@ class Engine:
         self._is_closed = False
         self.lengths = np.zeros(batch, np.int64)  # tokens that each sequence has
         self._embedding = self.loaded.matrices[-1, "token_embd"]
+        self._embedding_tape = embedding_tape(self.network, self._embedding, self.cpu.name)
+        self._has_experts = bool(self.model.experts)
         self._positions_table = self.loaded.matrices.get((-1, "position_embd"))
 
     def __enter__(self) -> Engine:
@@ -203,7 +211,8 @@ class Engine:
         positions = self._positions(sequences)
         network, n = self.network, len(tokens)
         self.assembly.place(sequences, positions)
-        network.buffers["x"][:n] = self._embedding.rows_of(tokens)
+        network.buffers["tokens"][:n] = tokens
+        self.team.run(self._embedding_tape)
         if self.recipe.embedding_scale != 1.0:
             network.buffers["x"][:n] *= np.float32(self.recipe.embedding_scale)
         if self._positions_table:
@@ -211,9 +220,10 @@ class Engine:
         self._route(routing, n)
         tape = self.tape if head else self.assembly.tape_without_head
         seconds = self._run_by_part(clock) if clock else self.team.run(tape)
-        np.maximum.at(self.lengths, sequences, positions + 1)
+        self.lengths[sequences] = positions + 1  # of a sequence that stands several times, the last one counts
         logits = network.buffers["logits"][: n if head else 0].copy()
-        return Step(logits, self._read(n), self._chosen(n), seconds)
+        counted = network.buffers["read"].copy()
+        return Step(logits, lambda: self._read(counted, n), self._chosen(n), seconds)
 
     def prompt(
         self,
@@ -314,8 +324,10 @@ class Engine:
 
     def _positions(self, sequences: np.ndarray) -> np.ndarray:
         """Where each token comes to stand: after its sequence's last one, and after those before it in this step."""
-        earlier = (sequences[None, :] == sequences[:, None]) & np.tri(len(sequences), k=-1, dtype=bool)
-        positions = self.lengths[sequences] + earlier.sum(axis=1)
+        positions = self.lengths[sequences]
+        if len(sequences) > 1:
+            earlier = (sequences[None, :] == sequences[:, None]) & np.tri(len(sequences), k=-1, dtype=bool)
+            positions += earlier.sum(axis=1)
         if positions.max() >= self.context:
             raise InputError(f"the context of {counted(self.context, 'token')} is full; give a larger one")
         return positions
@@ -330,7 +342,7 @@ class Engine:
         return tuple(chosen)
 
     def _route(self, routing: Routing | Chosen | None, n: int) -> None:
-        if not self.model.experts:
+        if not self._has_experts:
             return
         buffers = self.network.buffers
         buffers["forced"][0] = routing is not None
@@ -343,14 +355,16 @@ class Engine:
             buffers["chosen"][index][: len(experts)] = experts
 
     def _chosen(self, n: int) -> tuple[np.ndarray, ...]:
+        if not self._has_experts:
+            return ()
         return tuple(
             self.network.buffers["chosen"][index][: n * ffn.n_active].reshape(n, -1).copy()
             for index, ffn in self.network.expert_layers()
         )
 
-    def _read(self, n: int) -> Read:
-        counted = self.network.buffers["read"].sum(axis=(1, 2))
-        found = {name: int(value) for name, value in zip(COMPONENTS, counted, strict=True)}
+    def _read(self, counted: np.ndarray, n: int) -> Read:
+        """What a step of n tokens read; *counted*: int64 [components, threads, 8]."""
+        found = {name: int(value) for name, value in zip(COMPONENTS, counted.sum(axis=(1, 2)), strict=True)}
         tables = [table for table in (self._embedding, self._positions_table) if table]
         rows = n * sum(table.layout.row_bytes(table.columns) for table in tables)
         return Read(**found, embedding=rows, vectors=self.loaded.vector_bytes)

@@ -116,6 +116,7 @@ class Tape:
             for number, entry in enumerate(phase)
         ]
         self.table = np.array(rows, np.int64).reshape(-1, 3)
+        self.address, self.length = self.table.ctypes.data, len(self.table)
 
 
 def _nothing(task, thread, n_threads):
@@ -160,10 +161,10 @@ class Team:
 
     def run(self, tape: Tape) -> None:
         """Works through a tape; returns when it is done."""
-        if not len(tape.table):
+        if not tape.length:
             return
         view = self._view
-        view[TAPE], view[LENGTH], view[BASE] = tape.table.ctypes.data, len(tape.table), view[BARRIER]
+        view[TAPE], view[LENGTH], view[BASE] = tape.address, tape.length, view[BARRIER]
         before = view[GENERATION]
         try:
             _announce(self._address)

@@ -117,10 +117,11 @@ class GroupedAttention(Kind):
             buffers["factors"][: len(positions)] = temperature.at(positions)
         for number, angles in enumerate(self.angles):
             chunk = chunk_of(angles.window)
-            oldest = np.maximum(0, positions - angles.window + 1) if angles.window else 0 * positions
-            buffers[f"chunks_{number}"][0] = (positions // chunk - oldest // chunk).max() + 1
-            for block in set((positions // TABLE).tolist()):
-                rows = np.flatnonzero(positions // TABLE == block)
+            first = np.maximum(0, positions - angles.window + 1) // chunk if angles.window else 0
+            buffers[f"chunks_{number}"][0] = (positions // chunk - first).max() + 1
+            blocks = set((positions // TABLE).tolist())
+            for block in blocks:
+                rows = np.flatnonzero(positions // TABLE == block) if len(blocks) > 1 else slice(len(positions))
                 for name, table in zip(("cos", "sin"), turns_of(angles.frequencies, block), strict=True):
                     buffers[f"{name}_{number}"][rows] = angles.magnitude * table[positions[rows] % TABLE]
 

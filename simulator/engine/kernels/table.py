@@ -15,6 +15,7 @@ from simulator.engine.kernels import (
     inputs,
     latent,
     logits,
+    look_up,
     mamba,
     matrices,
     router,
@@ -32,6 +33,7 @@ _MAKERS = {
     "attend": attention.attend,
     "latent_store": latent.store,
     "latent_attend": latent.attend,
+    "look_up": look_up.look_up,
 }
 _PLAIN = {
     "finish": logits.finish,
@@ -64,6 +66,7 @@ _FIELDS = {  # of tasks, by the letter before their names
     "D": vars(delta_net),
     "H": vars(mamba),
     "G": vars(gated_attention),
+    "E": vars(look_up),
 }
 
 
