@@ -10,6 +10,7 @@ FLOATS = ("f32", "f16", "bf16")
 SCALES = {
     "q8_0": (0,), "q4_0": (0,), "q5_0": (0,), "q4_1": (0, 2), "q5_1": (0, 2), "q4_k": (0, 2), "q5_k": (0, 2), "q6_k": (208,),
     "q2_k": (80, 82), "q3_k": (108,), "iq4_nl": (0,), "iq4_xs": (0,), "tq1_0": (52,), "tq2_0": (64,), "q1_0": (0,), "q2_0": (0,),
+    "iq2_xxs": (0,), "iq2_xs": (0,), "iq2_s": (0,), "iq3_xxs": (0,), "iq3_s": (0,), "iq1_s": (0,),
 }  # fmt: skip
 # Of scales that are floats of one byte without a sign: their places, usual ones, and those next to zero: first, end.
 BYTE_SCALES = {
@@ -35,10 +36,19 @@ def draw_rows(draw, fmt, rows, columns):
     for at in SCALES.get(fmt, ()):
         scales = draw.uniform(0.01, 0.02, blocks.shape[:2]) * draw.choice([-1, 1], blocks.shape[:2])
         set_half(blocks, at, scales)
+    if fmt == "iq1_m":
+        hide_half(blocks, draw.uniform(0.01, 0.02, blocks.shape[:2]) * draw.choice([-1, 1], blocks.shape[:2]))
     if fmt in BYTE_SCALES:
         places, usual, _ = BYTE_SCALES[fmt]
         blocks[..., places] = draw.integers(*usual, (*blocks.shape[:2], len(places)))
     return blocks.reshape(rows, -1)
+
+
+def hide_half(blocks, values):
+    """Writes float16 values into blocks of iq1_m: four bits each into the tops of four words, the lowest first."""
+    words = blocks[..., 48:56].view(np.uint16)
+    bits = np.asarray(values, np.float16)[..., None].view(np.uint16) >> np.array([0, 4, 8, 12], np.uint16)
+    words[...] = words & 0x0FFF | bits << 12
 
 
 def set_half(blocks, at, values):
@@ -66,6 +76,10 @@ def odd_rows(draw, fmt, rows=37):
     for at in SCALES.get(fmt, ()):
         bits = draw.integers(1, 0x400, blocks[5::6].shape[:2]).astype(np.uint16)
         blocks[5::6, :, at : at + 2] = bits[..., None].view(np.uint8)
+    if fmt == "iq1_m":
+        for row in (2, 3, 4):
+            hide_half(blocks[row::6], draw.uniform(0.01, 0.02, blocks[row::6].shape[:2]))
+        hide_half(blocks[5::6], draw.integers(1, 0x400, blocks[5::6].shape[:2]).astype(np.uint16).view(np.float16))
     if fmt in BYTE_SCALES:
         places, _, least = BYTE_SCALES[fmt]
         blocks[5::6, :, places] = draw.integers(*least, blocks[5::6][..., places].shape)

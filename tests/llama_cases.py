@@ -12,10 +12,18 @@ import tiny
 RECORDS = Path(__file__).parent / "recorded" / "llama_logits"  # a file for each case
 TOKENS = (5, 9, 2, 40, 7, 63, 0, 1, 1, 30, 31, 12, 13, 50, 8, 44, 21, 9, 9, 60)
 
+# Of a fourth block, which predicts the token after next and takes no part in a step.
+PREDICTING = {
+    "blk.3.nextn.eh_proj.weight": np.full((64, 128), 0.125, np.float32),
+    "blk.3.nextn.enorm.weight": np.full(64, 2.0, np.float32),
+    "blk.3.nextn.hnorm.weight": np.full(64, 3.0, np.float32),
+}
+
 # Beside one file of each architecture in `tiny.ARCHITECTURES`: what else is recorded, as (architecture, changes).
 FURTHER = {
     "mixtral": ("llama", {"n_experts": 8}),
     "llama-3": ("llama", {"rope_factors": True, "rope_linear": 4.0}),
+    "glm4moe-predicting": ("glm4moe", {"n_layers": 4, "keys": {"nextn_predict_layers": 1}, "extra": PREDICTING}),
     "deepseek2-joined": ("deepseek2", {"joined_latent": True}),
     "deepseek2-lite": (
         "deepseek2",

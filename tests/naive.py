@@ -114,8 +114,8 @@ class Network:
 
     @property
     def n_layers(self) -> int:
-        """Layers."""
-        return self.key("block_count")
+        """Layers, but for those that predict further tokens."""
+        return self.key("block_count") - self.key("nextn_predict_layers", 0)
 
     @property
     def d_model(self) -> int:

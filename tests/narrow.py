@@ -6,6 +6,7 @@ _MIXERS = {  # widths by kind; those of attention keep how many queries share a 
     "gated_delta_net": {"n_k_heads": 2, "n_v_heads": 4, "k_dim": 32, "v_dim": 32},
     "mamba2": {"n_heads": 4, "head_dim": 64, "n_groups": 2, "d_state": 32},
     "short_conv": {"channels": 256},
+    "latent": {"n_heads": 4, "kv_rank": 256, "qk_nope_dim": 256, "qk_rope_dim": 32, "v_dim": 256},
 }
 
 
@@ -14,7 +15,8 @@ def _mixer(mixer):
     if mixer is None:
         return None
     if mixer.kind != "grouped_query":
-        return mixer.model_dump() | _MIXERS[mixer.kind]
+        through = {"q_rank": 256} if getattr(mixer, "q_rank", None) else {}
+        return mixer.model_dump() | _MIXERS[mixer.kind] | through
     widths = {"n_heads": 2 * mixer.queries_per_kv, "n_kv_heads": 2, "head_dim": 128, "v_head_dim": None}
     return mixer.model_dump() | widths
 

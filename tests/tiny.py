@@ -18,7 +18,9 @@ import tiny_recurrent
 
 FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "mxfp4", *tiny_blocks.FORMATS)
 # Of each kind one, and those of the real files.
-KINDS = ("f32", "f16", "q8_0", "q4_0", "q4_1", "q4_k", "q6_k", "q2_k", "iq4_xs", "mxfp4", "nvfp4", "tq1_0", "q2_0")
+KINDS = (
+    "f32", "f16", "q8_0", "q4_0", "q4_1", "q4_k", "q6_k", "q2_k", "iq4_xs", "mxfp4", "nvfp4", "tq1_0", "q2_0", "iq2_xs", "iq3_s", "iq1_m"
+)  # fmt: skip
 _FIRST = ("llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "olmoe", "olmo2", "deepseek", "gemma", "gemma3")
 ARCHITECTURES = (
     *_FIRST,
@@ -32,6 +34,8 @@ _FILE_TYPES = {
     "q5_0": "MOSTLY_Q5_0", "q5_1": "MOSTLY_Q5_1", "q8_0": "MOSTLY_Q8_0", "q4_k": "MOSTLY_Q4_K_M",
     "q5_k": "MOSTLY_Q5_K_M", "q6_k": "MOSTLY_Q6_K", "q2_k": "MOSTLY_Q2_K", "q3_k": "MOSTLY_Q3_K_M", "iq4_nl": "MOSTLY_IQ4_NL",
     "iq4_xs": "MOSTLY_IQ4_XS", "tq1_0": "MOSTLY_TQ1_0", "tq2_0": "MOSTLY_TQ2_0", "mxfp4": "MOSTLY_MXFP4_MOE",
+    "iq2_xxs": "MOSTLY_IQ2_XXS", "iq2_xs": "MOSTLY_IQ2_XS", "iq2_s": "MOSTLY_IQ2_S", "iq3_xxs": "MOSTLY_IQ3_XXS",
+    "iq3_s": "MOSTLY_IQ3_S", "iq1_s": "MOSTLY_IQ1_S", "iq1_m": "MOSTLY_IQ1_M",
 }  # fmt: skip
 _LATER_FILE_TYPES = {"nvfp4": 39, "q1_0": 40, "q2_0": 41}  # llama.cpp's numbers, not all of which gguf has
 

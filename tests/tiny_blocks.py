@@ -5,6 +5,7 @@ from __future__ import annotations
 import gguf
 import later_formats  # noqa: F401 - what gguf does not know of itself
 import numpy as np
+from blocks import hide_half
 
 # Where blocks hold their float16 scale, and that of the minima; and how many times the first the second is, so that weights are 0
 # on average: a minimum takes off half of the largest quant.
@@ -20,9 +21,11 @@ SCALES = {
     "tq2_0": (64, None, 0.0),
     "q1_0": (0, None, 0.0),
     "q2_0": (0, None, 0.0),
+    **dict.fromkeys(("iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq1_s"), (0, None, 0.0)),
 }
+_HIDDEN = ("iq1_m",)  # whose scale stands in the tops of four words
 _UNSIGNED_FLOATS = {"nvfp4": 4}  # so many bytes at the start of a block are scales
-FORMATS = (*SCALES, *_UNSIGNED_FLOATS)
+FORMATS = (*SCALES, *_UNSIGNED_FLOATS, *_HIDDEN)
 _TERNARY = ("tq2_0", "q2_0")  # in pairs of bits, of which the fourth, 2, would leave no mean of 0
 
 
@@ -34,7 +37,7 @@ def random_blocks(draw, size, fmt):
     raw = draw.integers(0, 256, (n_blocks, block_bytes), dtype=np.uint8)
     if fmt in _TERNARY:
         raw &= ~((raw >> 1 & raw & 0x55) << 1)
-    set_scales = _set_bytes if fmt in _UNSIGNED_FLOATS else _set_halves
+    set_scales = _set_bytes if fmt in _UNSIGNED_FLOATS else _hide_halves if fmt in _HIDDEN else _set_halves
     set_scales(raw, fmt, np.ones(n_blocks))
     spread = np.std(gguf.quants.dequantize(raw, kind))
     set_scales(raw, fmt, draw.uniform(0.7, 1.3, n_blocks) / spread / np.sqrt(size[-1]))
@@ -52,3 +55,8 @@ def _set_halves(raw, fmt, scales):
 def _set_bytes(raw, fmt, scales):
     """The same scale for each part of a block."""
     raw[:, : _UNSIGNED_FLOATS[fmt]] = gguf.quants.NVFP4.fp32_to_ue4m3(scales.astype(np.float32))[:, None]
+
+
+def _hide_halves(raw, _fmt, scales):
+    """One scale per block."""
+    hide_half(raw, scales)

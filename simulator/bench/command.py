@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from simulator.commands.line.ending import ending_in_words
+from simulator.errors import InputError
 from simulator.progress import Progress
 from simulator.report.progress import progress_bar
 from simulator.report.record import write_json
@@ -18,15 +19,29 @@ from simulator.report.table import print_table
 def main() -> None:
     """Parse the arguments, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m simulator.bench", description="Time roofcast itself.")
-    parser.add_argument("what", choices=["forecast", "reading", "decode", "bandwidth"])
+    parser.add_argument("what", choices=["forecast", "reading", "decode", "bandwidth", "validated"])
     parser.add_argument("--rounds", type=int, default=9, help="pairs that count (default 9)")
     parser.add_argument("--json", help="write JSON to a file, or - for standard output")
     parser.add_argument("--threads", type=int, help="decode, bandwidth: CPU threads (default: all cores)")
     parser.add_argument("--only", help="decode, bandwidth: cases whose name contains this")
     parser.add_argument("--llama-server", help="decode: compare with this program of llama.cpp's, not with the package")
     parser.add_argument("--folder", help="decode: keep the model files here (default: a temporary folder)")
+    parser.add_argument("--before", nargs="+", default=[], help="validated: files of validate --json of another build")
+    parser.add_argument("--after", nargs="+", default=[], help="validated: those of this one")
     with ending_in_words():
-        _measure(parser.parse_args())
+        arguments = parser.parse_args()
+        if arguments.what == "validated":
+            _compare(arguments.before, arguments.after)
+        else:
+            _measure(arguments)
+
+
+def _compare(before: list[str], after: list[str]) -> None:
+    from simulator.bench.validated import validated_lines
+
+    if not after:
+        raise InputError("validated: give the files that roofcast validate --json wrote after --after")
+    print("\n".join(validated_lines(before, after)))
 
 
 def _measure(arguments: argparse.Namespace) -> None:

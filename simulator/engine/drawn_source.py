@@ -17,6 +17,9 @@ _SPREAD = {
     "q2_0": 0.707, "iq2_xxs": 53.2, "iq2_xs": 55.9, "iq2_s": 56.4, "iq3_xxs": 142, "iq3_s": 140, "iq1_s": 7.19, "iq1_m": 7.20,
 }  # fmt: skip
 _CENTRE = {"q4_1": -7.5, "q5_1": -15.5, "q2_k": 1.5, "q4_k": 7.5, "q5_k": 15.5}
+# Uniform ones of these are a tenth of their spread below 0 on average, which would add up from layer to layer, to a residual stream
+# of thousands: of every other block the scale has the other sign.
+_LOPSIDED = ("q4_0", "q5_0", "q3_k", "q6_k", "iq4_nl", "iq4_xs")
 _TERNARY = ("tq2_0", "q2_0")  # in pairs of bits, of which the fourth, for 2, is not drawn: the mean would not be 0
 
 
@@ -41,7 +44,7 @@ class DrawnSource:
         if tensor.is_vector:
             is_zero = tensor.role.endswith(".bias") or tensor.role == "ffn_gate_inp_shexp"
             fill = -1.0 if tensor.role == "ssm_a" else 0.0 if is_zero else 1.0  # states decay
-            return np.full((1, tensor.columns), fill, np.float32).view(np.uint8)
+            return np.full((1, tensor.copies * tensor.columns), fill, np.float32).view(np.uint8)
         key = [self._seed, tensor.layer + 1, *tensor.role.encode()]
         rng = np.random.Generator(np.random.SFC64(key))
         words = rng.integers(0, 2**64, -(-tensor.nbytes // 8), np.uint64)
@@ -77,6 +80,8 @@ def _set_scales(raw: np.ndarray, name: str, columns: int) -> None:
             value = _unsigned_float(scale)
         if value is not None:
             blocks[:, :, plane.offset : plane.offset + plane.nbytes] = value
+        if plane.name == "scale" and name in _LOPSIDED:
+            blocks[:, 1::2, plane.offset + plane.nbytes - 1] ^= 0x80  # the sign of a half
 
 
 def _unsigned_float(value: float) -> int:

@@ -57,7 +57,14 @@ def _of_file(path: Path, convert: str | None) -> tuple[Model, Recipe, Source]:
         raise InputError(f"{path}: {missing[0]}; fetch the rest of it")
     model = load_gguf(path).model
     recipe = recipe_of_file(str(path), header.keys, model)
-    source = FileSource(path, header.tensors, convert, dict(recipe.renamed))
+    tensors = tuple(tensor for tensor in header.tensors if not _predicts(tensor.name, model))
+    source = FileSource(path, tensors, convert, dict(recipe.renamed))
     check_runs(model.name, model, recipe)
     check_vectors(source, model, recipe)
     return model, recipe, source
+
+
+def _predicts(name: str, model: Model) -> bool:
+    """Whether a tensor belongs to a block after the layers, which predicts further tokens and is read in no step."""
+    number = name.removeprefix("blk.").partition(".")[0]
+    return bool(model.mtp_blocks) and name.startswith("blk.") and number.isdecimal() and int(number) >= len(model.stack)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import gcd
 
 from llvmlite import ir
@@ -10,7 +12,7 @@ from simulator.engine.layout import QUANTISED_BLOCK, Layout
 from simulator.engine.memory import LINE
 from simulator.engine.simd import F32, I16, I32, I64, LANES, Emitter, lanes
 
-AHEAD = 16 * 1024  # bytes: so far before its use memory is asked for, where that pays
+AHEAD = 8 * 1024  # bytes: so far before its use memory is asked for, where that pays; 4 or 16 KiB are about as good
 
 
 class Panel:
@@ -29,6 +31,7 @@ class Panel:
             start += LANES * plane.nbytes
         self.block_bytes = start
         self.totals = [emitter.variable(emitter.constant(0.0, F32)) for _ in inputs]
+        self._unasked: set[int] = set()  # cache lines of the block that nobody has asked for the like of 8 KiB ahead
 
     # Weights
 
@@ -37,13 +40,28 @@ class Panel:
         plane, offset = self.planes[name]
         start = self.v.add(self.address, self.v.times(block, self.block_bytes))
         offset += unit * LANES * plane.unit
+        self._ask(start, offset // LINE)
         return self.v.load(start, offset, lanes(element), align=gcd(32, self.block_bytes, offset))
 
-    def ahead(self, block: ir.Value, count: int = 1) -> None:
+    def ahead(self, block: ir.Value, count: int) -> None:
         """Asks for what will be needed a little later; past the panel that is the next one."""
         start = self.v.add(self.address, self.v.times(block, self.block_bytes))
         for line in range(0, count * self.block_bytes, LINE):
             self.v.prefetch(self.v.add(start, AHEAD + line))
+
+    @contextmanager
+    def looking_ahead(self, block: ir.Value) -> Iterator[None]:
+        """Within it, what is read of a block asks for what stands 8 KiB further on, each line once."""
+        self._unasked = set(range(-(-self.block_bytes // LINE)))
+        yield
+        start = self.v.add(self.address, self.v.times(block, self.block_bytes))
+        for line in sorted(self._unasked):  # of planes that are read in loops
+            self._ask(start, line)
+
+    def _ask(self, start: ir.Value, line: int) -> None:
+        if line in self._unasked:
+            self._unasked.remove(line)
+            self.v.prefetch(self.v.add(start, AHEAD + line * LINE))
 
     def words(self, name: str, block: ir.Value, unit: int) -> ir.Value:
         """Four bytes of each row as 16 words."""

@@ -58,8 +58,10 @@ def generate_drafted(
 ) -> Iterator[int]:
     """Yields the tokens that `generate` yields at temperature 0, in fewer steps where drafts are right.
 
-    *into* collects what they took, with the tokens that each step drafted and gave.
+    *into* collects what they took, with the tokens that each step drafted and gave. InputError, before anything is decoded, from a
+    model whose layers cannot take a token back.
     """
+    engine.assembly.check_taken_back(1)
     found = into if into is not None else Generation()
     text = list(prompt)
     start = time.perf_counter()

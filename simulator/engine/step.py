@@ -268,7 +268,8 @@ class Engine:
             raise InputError(
                 f"{counted(n_tokens, 'token')} of a sequence of {self.lengths[sequence]:,} cannot be taken back"
             )
-        self.assembly.check_taken_back(n_tokens)
+        if n_tokens:
+            self.assembly.check_taken_back(n_tokens)
         self.lengths[sequence] -= n_tokens
 
     def reset(self) -> None:

@@ -13,12 +13,15 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from simulator.engine.compiled import compile_kernel, entry, helper
 from simulator.engine.memory import zeroed
 from simulator.engine.simd import call_kernel, fetch_add, give_way, integers_at, load_acquire, relax, store_release
+from simulator.machine.files import Tree
+from simulator.machine.processor import core_siblings
 
 # Fields of the control block, each on a cache line of its own (8 int64).
 _LINE = 8
@@ -193,9 +196,14 @@ class Team:
 
 def _stay(number: int, n_threads: int) -> None:
     """Keeps a thread on a core of its own, where there is one for each; left to wander, two that wait for each other may share one."""
-    if n_threads == cores() and hasattr(os, "sched_setaffinity"):
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    usable = frozenset(os.sched_getaffinity(0))
+    siblings = core_siblings(Tree(Path("/")), usable) or ()
+    places = sorted(usable) if n_threads == len(usable) else [min(group) for group in siblings]
+    if n_threads == len(places):
         with contextlib.suppress(OSError):  # a wish, not a need
-            os.sched_setaffinity(threading.get_native_id(), {sorted(os.sched_getaffinity(0))[number]})
+            os.sched_setaffinity(threading.get_native_id(), {places[number]})
 
 
 @lru_cache(maxsize=1)

@@ -74,9 +74,9 @@ def bandwidth_of(hardware: Hardware, threads: int | None) -> Bandwidth:
         sustained = level.sustained(hardware.device_class, threads)
         if levels and sustained.value < levels[0][1].value:
             sustained = levels[0][1]  # a cache known for few threads only is no slower than the memory behind it
-        levels.insert(0, (level.capacity_bytes, sustained, max(level.ceiling_bytes_per_s(), sustained.value)))
-    cache_bytes = max((level.capacity_bytes for level in hardware.memory[:-1]), default=0.0)
-    return Bandwidth(tuple(levels), _curve(hardware, threads, levels[-1][1].value), cache_bytes)
+        levels.insert(0, (level.bytes_for(threads), sustained, max(level.ceiling_bytes_per_s(), sustained.value)))
+    curve = _curve(hardware, threads, levels[-1][1].value)
+    return Bandwidth(tuple(levels), curve, hardware.last_cache_bytes(threads))
 
 
 def _curve(hardware: Hardware, threads: int | None, main: float) -> tuple[tuple[float, float], ...]:

@@ -88,7 +88,7 @@ def time_ops(
     rates_of = cache(lambda fmt, is_expert: _Rates.of(fmt, is_expert, hardware, backend, threads))
     found = []
     for op in ops:
-        s_per_byte = of_cache if op.part == "cache" else _of_weights(op, hardware, curve, working_set, seconds_per_byte)
+        s_per_byte = of_cache if op.part == "cache" else _of_weights(op, curve, working_set, seconds_per_byte)
         rates = rates_of(op.format, op.part == "experts")
         found.append(_time(op, hardware, backend, threads, s_per_byte, activation_s_per_byte, launch, rates))
     return tuple(found)
@@ -207,17 +207,16 @@ def reading_cores(hardware: Hardware, threads: int | None) -> int | None:
     return hardware.layout.n_at_once * min(threads or 1, hardware.cores or threads or 1)
 
 
-def _of_weights(op: Op, hardware: Hardware, curve: Bandwidth, working_set, seconds):
+def _of_weights(op: Op, curve: Bandwidth, working_set, seconds):
     """Seconds for each byte of weights; *seconds*: of whatever is read in order.
 
     What is read in the same order each step is gone from a cache that cannot hold it when it is needed again. Experts come
     in no order: of those that a step does not read, a measured cache keeps as many as it holds, for another step.
     """
-    caches = [level.capacity_bytes for level in hardware.memory[:-1]]
-    if not (hardware.curve and caches) or op.part != "experts":
+    if not (curve.curve and curve.cache_bytes) or op.part != "experts":
         return seconds
-    kept = np.clip(max(caches) / np.asarray(working_set), 0.0, 1.0) * (1 - np.asarray(op.touched))
-    return kept * np.minimum(seconds, curve.seconds_per_byte(max(caches) / 2)) + (1 - kept) * seconds
+    kept = np.clip(curve.cache_bytes / np.asarray(working_set), 0.0, 1.0) * (1 - np.asarray(op.touched))
+    return kept * np.minimum(seconds, curve.seconds_per_byte(curve.cache_bytes / 2)) + (1 - kept) * seconds
 
 
 def _time(

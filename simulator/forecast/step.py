@@ -66,9 +66,9 @@ class Step:
         """Seconds per step that no operation accounts for."""
         speeds = self.backend.speeds
         if speeds is not None:
-            caches = [level.capacity_bytes for level in self.hardware.memory[:-1]]
+            cache = self.hardware.last_cache_bytes(self.load.threads)
             # What a step leaves in the last cache of anything else fades as its bytes pass through twice that size.
-            swept = 1 - np.exp(-self.cost.streamed_bytes / (2 * max(caches))) if caches else 1.0
+            swept = 1 - np.exp(-self.cost.streamed_bytes / (2 * cache)) if cache else 1.0
             return step_seconds(speeds, self.load.new_tokens, swept)
         if self.backend.kernels:
             return self.backend.kernels.overhead_s(self.load.batch) + self._submit_s

@@ -213,8 +213,7 @@ def drift(forecast: Prediction, look: Look) -> float:
         return 1.0
     slower = {name: math.log(seconds / (then[name].value * MICRO)) for name, seconds in look.reference_s.items()}
     few, many = BATCHES
-    caches = [level.capacity_bytes for level in forecast.hardware.memory[:-1]]
-    if caches and float(forecast.working_set) <= max(caches):
+    if float(forecast.working_set) <= forecast.hardware.last_cache_bytes(forecast.threads):
         share = math.log(min(max(int(forecast.load.batch), few), many) / few) / math.log(many / few)
         return math.exp((1 - share) * slower[f"small {few}"] + share * slower[f"small {many}"])
     parts = forecast.parts_given_memory

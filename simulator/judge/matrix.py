@@ -57,13 +57,18 @@ class Case:
         parts = [self.model.name, self.weights, f"b{self.batch}", f"c{self.context}", f"t{self.threads}"]
         if self.model.experts:
             parts.append(self.routing)
+        parts += [self.sparsity] if self.sparsity else []
+        return " ".join([*parts, *self.particulars])
+
+    @property
+    def particulars(self) -> tuple[str, ...]:
+        """What makes it something else than plain decoding, in few letters."""
         others = {
             f"{self.tokens} {'drafted' if self.verifies else 'of a prompt'}": self.tokens > 1,
             "experts on disk": self.on_disk,
             f"{self.slow_layers} slow layers": self.slow_layers,
         }
-        parts += [self.sparsity] if self.sparsity else []
-        return " ".join([*parts, *(name for name, is_so in others.items() if is_so)])
+        return tuple(name for name, is_so in others.items() if is_so)
 
 
 def make_matrix(host: Host, threads: int, cache_bytes: float, quick: bool = False) -> tuple[Case, ...]:

@@ -209,6 +209,9 @@ class Burst:
         """Of one step, on average over the burst."""
         drawn = [self._draw() for _ in range(self._n_steps)]  # before the clock starts
         steps, away_s = [], 0.0
+        if self.case.is_plain:  # what a look leaves in the caches is not what one step leaves to the next
+            self._go_back()
+            self._decode(*drawn[0])
         start = self._clock()
         for number, (tokens, experts) in enumerate(drawn):
             if number % (STEPS_AT_DEPTH if self.case.is_plain else 1) == 0:

@@ -101,12 +101,19 @@ def vendor_of(processors: Iterable[dict[str, str]], architecture: str) -> Vendor
 
 def count_cores(tree: Tree, processors: Sequence[dict[str, str]], usable: frozenset[int]) -> int | None:
     """Physical cores behind the usable hardware threads; None if the system does not tell of each."""
-    lists = {cpu: tree.text(f"{CPUS}/cpu{cpu}/topology/thread_siblings_list") for cpu in usable}
-    siblings = {cpu: cpus_in(text, usable) for cpu, text in lists.items()}
-    if all(cpu in group for cpu, group in siblings.items()):
-        return len(set(siblings.values()))
+    siblings = core_siblings(tree, usable)
+    if siblings is not None:
+        return len(siblings)
     cores = [_core_id(each) for each in processors]
     return len(set(cores)) if len(cores) == len(usable) and None not in cores else None
+
+
+def core_siblings(tree: Tree, usable: frozenset[int]) -> tuple[frozenset[int], ...] | None:
+    """The usable hardware threads of each physical core, in their order; None if the system does not tell of each."""
+    lists = {cpu: tree.text(f"{CPUS}/cpu{cpu}/topology/thread_siblings_list") for cpu in sorted(usable)}
+    groups = {cpu: cpus_in(text, usable) for cpu, text in lists.items()}
+    is_told = all(cpu in group for cpu, group in groups.items())
+    return tuple(dict.fromkeys(groups.values())) if is_told else None
 
 
 def _core_id(processor: dict[str, str]) -> tuple[int | None, ...] | None:

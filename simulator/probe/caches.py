@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 FLAT = 1.15  # neighbouring points of a plateau differ by less than this factor
 LEAST_POINTS = 3  # of a plateau
+SEEN = 1.5  # times faster than what is behind it a cache has to be read, for its end to be looked for with one thread
 APART = 1.25  # two plateaus differ by more than this factor
 
 
@@ -39,6 +40,25 @@ def find_levels(sizes: Sequence[float], rates: Sequence[float]) -> tuple[Level, 
             half = math.sqrt(height * heights[number + 1])
             levels.append(Level(height, _crossing(sizes[start : end + 1], falling[start : end + 1], half)))
     return tuple(levels)
+
+
+def share_of_one(sizes: Sequence[float], rates: Sequence[float], capacity: float, n_threads: int) -> float | None:
+    """What of a cache of *capacity* bytes, all threads' together, one of them can use; None where that is not to be seen.
+
+    Read off the curve of one thread, which slows down where the cache ends that it has for itself: 1/n of them all where each core
+    has one, all where they share it, and a fraction in between where some cores do.
+    """
+    falling = [math.exp(value) for value in _falling([math.log(rate) for rate in rates])]
+    inside = [rate for size, rate in zip(sizes, falling, strict=True) if size <= capacity / n_threads / 2**0.5]
+    beyond = [rate for size, rate in zip(sizes, falling, strict=True) if size >= capacity * 2**0.5]
+    if not inside or not beyond or inside[-1] < SEEN * beyond[0]:
+        return None
+    first = len(inside) - 1
+    height = max(math.sqrt(inside[-1] * beyond[0]), inside[-1] / SEEN)  # of the first step: behind it may lie another cache
+    ends = _crossing(sizes[first:], falling[first:], height)
+    return min(
+        (1 / parts for parts in range(1, n_threads + 1)), key=lambda share: abs(math.log(ends / capacity / share))
+    )
 
 
 def _falling(values: list[float]) -> list[float]:

@@ -7,7 +7,7 @@ import re
 from typing import Any, NamedTuple
 
 from simulator.machine.host import Host
-from simulator.probe.caches import find_levels
+from simulator.probe.caches import find_levels, share_of_one
 from simulator.probe.figures import as_told, measured, rate
 from simulator.probe.knee import AGREES
 from simulator.probe.readings import Readings
@@ -37,7 +37,8 @@ def memory_levels(readings: Readings) -> tuple[list[dict[str, Any]], list[str]]:
     for name, nbytes, how in sizes:
         if nbytes >= plan.buffer_bytes:
             continue
-        levels.append({"name": name, **_capacity(nbytes, how), **_level_rates(readings, below, nbytes)})
+        share = _one_thread_share(readings, name, nbytes) if name == sizes[-1].name else {}
+        levels.append({"name": name, **_capacity(nbytes, how), **share, **_level_rates(readings, below, nbytes)})
         below = nbytes
     memory = host.memory_bytes or 2 * plan.buffer_bytes
     main = {"name": host.memory_type or "memory", "capacity_gib": as_told(memory / GI, "as the system says")}
@@ -96,6 +97,23 @@ def _had(told: list[CacheSize], found: float, is_seen: bool) -> list[CacheSize]:
 def _capacity(nbytes: float, how: str) -> dict[str, Any]:
     key, unit = ("capacity_kib", KI) if nbytes < MI else ("capacity_mib", MI)
     return {key: as_told(nbytes / unit, how)}
+
+
+def _one_thread_share(readings: Readings, name: str, nbytes: float) -> dict[str, Any]:
+    """What one thread can use of a cache of so many bytes: as its reading shows, or else as the system says; nothing of one thread."""
+    n_threads = readings.plan.threads[-1]
+    if n_threads == 1:
+        return {}
+    curve = _points(readings, 1)
+    seen = share_of_one(*curve, nbytes, n_threads) if curve[0] else None
+    if seen is not None:
+        return {"one_thread_share": as_told(seen, "where one thread's reading gets slower")}
+    told = [cache for cache in readings.host.caches if cache.name == name]
+    if not told:
+        return {}
+    together = sum(min(cache.n, n_threads) * cache.nbytes_each for cache in told)
+    share = min(1.0, max(cache.nbytes_each for cache in told) / together)
+    return {"one_thread_share": as_told(share, "as the system says")}
 
 
 def _level_rates(readings: Readings, below: float, capacity: float) -> dict[str, Any]:

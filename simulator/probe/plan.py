@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from simulator.machine.host import Host
-from simulator.machine.threads import most_threads
+from simulator.machine.threads import usual_threads
 from simulator.probe.kernels import MATRIX_BYTES
 from simulator.probe.knee import AGREES, SMALLEST, Knee
 from simulator.probe.reference import reference_models
@@ -81,7 +81,7 @@ def make_plan(host: Host, seconds: float = SECONDS, threads: int | None = None) 
     room = (host.available_bytes or (host.memory_bytes or 0) / 2 or UNKNOWN_MEMORY) * FREE_SHARE
     most = int(min(max(room / 2, 4 * MI), MOST_SHORT_BUFFER if is_short else MOST_BUFFER)) // MI * MI
     plan = Plan(
-        threads=_thread_counts(threads or most_threads(host)),
+        threads=_thread_counts(threads or usual_threads(host)),
         sizes=(),
         buffer_bytes=0,
         cache_bytes=0,

@@ -79,6 +79,7 @@ def _row_record(row: Row, corrected: bool) -> dict[str, Any]:
     case, forecast = row.case, row.forecast
     return {
         "id": case.id,
+        "kind": row.kind,
         "model": case.model.name,
         "weights": case.weights,
         "batch": case.batch,
@@ -86,6 +87,10 @@ def _row_record(row: Row, corrected: bool) -> dict[str, Any]:
         "threads": case.threads,
         "routing": case.routing if case.model.experts else None,
         "sparsity": case.sparsity,
+        "tokens": case.tokens,
+        "verifies": case.verifies,
+        "on_disk": case.on_disk,
+        "slow_layers": case.slow_layers,
         "tokens_per_s_measured": row.measurement.tokens_per_s,
         "tokens_per_s": float(forecast.tokens_per_s),
         "tokens_per_s_low": float(forecast.tokens_per_s_low),
@@ -190,6 +195,7 @@ def _decode(row: Row) -> str:
             *([f"{_short_count(case.context)} deep"] if case.context > SHALLOW else []),
             *([case.routing] if case.model.experts and case.routing != "uniform" else []),
             *([case.sparsity.partition(":")[0]] if case.sparsity else []),
+            *case.particulars,
             *([counted(case.threads, "thread")] if case.threads != everyone else []),
         ]
     )

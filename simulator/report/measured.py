@@ -90,8 +90,8 @@ def _of_row(row: Row) -> Measured:
 
 
 def of_comparison(found: Comparison) -> list[Measured]:
-    """What was decoded on this machine, with the forecasts as they stood."""
-    return [_of_case(row) for row in found.rows]
+    """What was decoded on this machine, with the forecasts as they stood; other steps than plain decoding have no place here."""
+    return [_of_case(row) for row in found.rows if row.case.is_plain]
 
 
 def _of_case(row: Case) -> Measured:
@@ -119,7 +119,15 @@ def _of_json(path: Path) -> list[Measured] | None:
         return None
     if len(rows) > MAX_ROWS:
         raise InputError(f"{path}: more than {MAX_ROWS:,} rows are too many")
-    return [_of_record(row, data, f"{path}: row {number}") for number, row in enumerate(rows, 1)]
+    shown = [(number, row) for number, row in enumerate(rows, 1) if not _is_other_step(row)]
+    if not shown:
+        raise InputError(f"{path}: nothing of it can be shown: none of its rows is plain decoding")
+    return [_of_record(row, data, f"{path}: row {number}") for number, row in shown]
+
+
+def _is_other_step(row: Any) -> bool:
+    """Whether a row of ours is a prompt's chunk, drafted tokens, or weights in another memory."""
+    return isinstance(row, dict) and (row.get("tokens", 1) != 1 or bool(row.get("on_disk") or row.get("slow_layers")))
 
 
 def _of_record(row: Any, data: Mapping[str, Any], where: str) -> Measured:

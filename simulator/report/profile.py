@@ -35,14 +35,16 @@ def print_profile(hardware: Hardware, path: str, compiling_s: float = 0.0) -> No
 
 def _print_levels(hardware: Hardware) -> None:
     counts = sorted({n for level in hardware.memory for n in level.gb_per_s_by_threads})
-    rows = []
+    rows, is_shared_out = [], any(level.one_thread_share for level in hardware.memory)
     for level in hardware.memory:
         figures = [level.gb_per_s_by_threads.get(count) for count in counts]
         spreads = [figure.known_spread for figure in figures if figure and figure.known_spread is not None]
         cells = [format_number(figure.value) if figure else "" for figure in figures]
         told = f"{max(spreads):.0%}" if spreads else ""
-        rows.append([level.name, format_capacity(level.capacity_bytes), *cells, told])
-    print_table(["read", "holds together", *(counted(n, "thread") for n in counts), "spread"], rows, left=("read",))
+        own = [format_capacity(level.bytes_for(1)) if level.one_thread_share else ""] if is_shared_out else []
+        rows.append([level.name, format_capacity(level.capacity_bytes), *own, *cells, told])
+    head = ["read", "holds together", *(["for one thread"] if is_shared_out else [])]
+    print_table([*head, *(counted(n, "thread") for n in counts), "spread"], rows, left=("read",))
     print_line("(GB/s; spread: the standard deviation of a reading)")
     print()
 

@@ -170,6 +170,10 @@ class Hardware(Spec):
         """So many of it at work together."""
         return self._layout.n_devices
 
+    def last_cache_bytes(self, threads: int | None) -> float:
+        """What so many threads can use of the largest cache; 0 where none is known."""
+        return max((level.bytes_for(threads) for level in self.memory[:-1]), default=0.0)
+
     @property
     def most_threads(self) -> int | None:
         """Threads that a CPU can run at once; None where nothing is known of its cores."""

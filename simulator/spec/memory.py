@@ -70,6 +70,7 @@ class MemoryLevel(Spec):
     datasheet_gb_per_s: Figure | None = None
     gb_per_s_by_threads: dict[ThreadCount, Figure] = Field({}, max_length=256)
     reserved_gib: Figure | None = None  # held by the system, not for a model
+    one_thread_share: Figure | None = None  # what of a cache one thread can use: all, or that of its own core
 
     @rule
     def _check(self) -> None:
@@ -82,14 +83,15 @@ class MemoryLevel(Spec):
                     raise ValueError(
                         f"a sustained rate of {figure.value:g} GB/s exceeds datasheet_gb_per_s {limit:g}: one of them is wrong"
                     )
+        if self.one_thread_share and self.one_thread_share.value > 1:
+            raise ValueError(f"one_thread_share is {self.one_thread_share.value:g}, a share of at most 1 is needed")
         if self.reserved_gib and self.reserved_gib.value * GI >= self.capacity_bytes:
             raise ValueError("reserved_gib leaves no memory")
 
     def times(self, n_devices: int) -> MemoryLevel:
         """The same level of *n_devices* together."""
-        figures = {
-            name: getattr(self, name) for name in type(self).model_fields if isinstance(getattr(self, name), Figure)
-        }
+        fields = (name for name in type(self).model_fields if name != "one_thread_share")
+        figures = {name: getattr(self, name) for name in fields if isinstance(getattr(self, name), Figure)}
         scaled: dict[str, Any] = {name: figure.times(n_devices) for name, figure in figures.items()}
         scaled["gb_per_s_by_threads"] = {n: figure.times(n_devices) for n, figure in self.gb_per_s_by_threads.items()}
         return self.model_copy(update=scaled)
@@ -107,6 +109,11 @@ class MemoryLevel(Spec):
             if figure is not None:
                 return figure.value * unit
         raise AssertionError("checked at construction")
+
+    def bytes_for(self, threads: int | None) -> float:
+        """What so many threads can use of it: all where one can, and where nothing is known of that."""
+        share = self.one_thread_share.value if self.one_thread_share and threads else 1.0
+        return self.capacity_bytes * min(1.0, share * (threads or 1))
 
     @property
     def has_bandwidth(self) -> bool:

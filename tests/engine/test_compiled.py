@@ -14,6 +14,7 @@ import numba
 import numpy as np
 import pytest
 import tiny
+import tiny_blocks
 from every_kernel import shared_functions
 from numba.core.caching import CompileResultCacheImpl
 from numba.core.dispatcher import Dispatcher
@@ -26,7 +27,21 @@ from simulator.engine.simd import floats_at, integers_at
 from simulator.engine.team import Entry, Tape, Team
 
 WIDE = {"d_model": 128, "n_heads": 4, "n_kv_heads": 2, "head_dim": 32, "d_ff": 192}  # rows that sparse inputs can have
-KINDS = {"pack", "check", "matmul", "gated", "prepare", "store", "attend", "merge", "route", "select", "columns", "begin_slow", "end_slow"}
+KINDS = {
+    "pack",
+    "check",
+    "matmul",
+    "gated",
+    "prepare",
+    "store",
+    "attend",
+    "merge",
+    "route",
+    "select",
+    "columns",
+    "begin_slow",
+    "end_slow",
+}
 
 
 # ---- compiled or loaded ----
@@ -51,7 +66,9 @@ def test_compiled_and_loaded_kernels_agree_to_the_bit(tmp_path, request):
     tiny.write(tmp_path / "columns.gguf", "llama", "q4_0", n_layers=1, **WIDE)
     arguments = ["all"] if request.config.getoption("--thorough", default=False) else []
     for fmt in tiny.FORMATS if arguments else ():
-        tiny.write(tmp_path / f"format-{fmt}.gguf", "llama", fmt, n_layers=1, **({} if fmt.endswith("_k") else WIDE))
+        tiny.write(
+            tmp_path / f"format-{fmt}.gguf", "llama", fmt, n_layers=1, **({} if fmt in tiny_blocks.FORMATS else WIDE)
+        )
     first, second = (run_every_kernel(tmp_path, *arguments) for _ in range(2))
     assert {name.split("-")[0] for name in first["loaded"]} >= KINDS
     assert set(first["loaded"].values()) == {0}

@@ -11,6 +11,7 @@ import pytest
 import tiny
 from places import ROOT
 from products import PATHS
+from reference import SUPPORTED
 from schedules import digest, in_company, one_by_one
 
 from simulator.engine import step
@@ -23,9 +24,22 @@ CASES = {
     "a window": ("gemma3", "q5_1", {"n_kv_heads": 1}, {"cache": "q4_0"}),
     "blocks of 256": ("qwen3moe", "q6_k", {}, {"cache": "f32"}),
     "latents": ("deepseek2", "q4_0", {}, {}),
+    "delta nets": ("qwen35moe", "q4_0", {}, {}),
+    "Mamba 2": ("nemotron_h", "q8_0", {}, {}),
+    "short convolutions": ("lfm2", "q4_1", {}, {}),
     "single elements": ("olmoe", "bf16", {}, {}),
     "zero inputs": ("llama", "q4_0", {"d_model": 128, "head_dim": 32, "d_ff": 192}, {"sparsity": "columns:0.5"}),
 }
+EVERY = {f"{arch} f32": (arch, "f32", {}, {"cache": "f32"}) for arch in SUPPORTED}
+EVERY |= {f"llama {fmt}": ("llama", fmt, {}, {}) for fmt in tiny.FORMATS}
+FEW = (
+    "llama q4_k",
+    "gpt-oss f32",
+    "qwen3next f32",
+    "deepseek2 f32",
+    "mamba2 f32",
+    "lfm2 f32",
+)  # sinks, states, latents ...
 LENGTHS = (60, 21, 33, 5)
 CUTS = 3  # ways to cut and mix them
 
@@ -37,7 +51,7 @@ def tokens_of(length, number):
 
 def open_case(folder, name, path=None, **more):
     """An engine of a case, with room for all sequences unless told otherwise."""
-    arch, fmt, shape, options = CASES[name]
+    arch, fmt, shape, options = (CASES | EVERY)[name]
     file = folder / f"{arch}-{fmt}.gguf"
     if not file.exists():
         tiny.write(file, arch, fmt, **shape)
@@ -70,6 +84,12 @@ def test_a_token_is_the_same_in_any_company(tmp_path, name):
     """To the bit: alone, beside other sequences at other depths and their prompts, in chunks of any size, on 1, 2 and 4 threads,
     in an engine with room for one sequence or five."""
     check_company(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", amount.among(list(EVERY), FEW))
+def test_every_architecture_and_format_has_that(tmp_path, name):
+    """Whatever its layers keep of past tokens: keys and values, a state, a latent."""
+    check_company(tmp_path, name, lengths=(40, 9, 17))
 
 
 @pytest.mark.parametrize("path", PATHS[1:])

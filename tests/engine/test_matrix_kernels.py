@@ -13,7 +13,8 @@ from simulator.engine import cpu, pack
 from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.team import Team
 
-KINDS = ("f32", "bf16", "q8_0", "q4_0")  # a format of each kind: compiling the others for every path takes minutes
+# A format of each kind: compiling the others for every path takes minutes.
+KINDS = ("f32", "bf16", "q8_0", "q4_0", "iq2_xs", "iq3_s")
 TOKENS = (1, 2, 3, 5, 8, 9, 17)  # the kernels go through 8, 4, 2 and 1 together
 
 

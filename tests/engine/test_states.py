@@ -6,6 +6,7 @@ from narrow import narrowed
 
 from simulator.engine import step
 from simulator.engine.assembly.states import States
+from simulator.engine.speculate import PromptLookup, generate_drafted
 from simulator.engine.step import Engine
 from simulator.errors import InputError
 from simulator.forecast.decode import decode_ops
@@ -109,6 +110,9 @@ def test_tokens_cannot_be_taken_back(case, arch):
         engine.prompt(TOKENS[:5])
         with pytest.raises(InputError, match="2 tokens cannot be taken back, as layers with a recurrent state"):
             engine.take_back(2)
+        assert engine.lengths[0] == 5
+        with pytest.raises(InputError, match="1 token cannot be taken back"):
+            next(generate_drafted(engine, [1, 2, 1], 4, PromptLookup(2)))
         assert engine.lengths[0] == 5
 
 

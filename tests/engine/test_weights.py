@@ -54,6 +54,9 @@ def test_a_scale_that_is_no_number(small, fmt, name, at, data):
         ("tq1_0", 54 * 100 + 52, NAN),
         ("q2_0", 18 * 777, NAN),
         ("nvfp4", 36 * 777 + 3, b"\x7f"),
+        ("iq2_xs", 74 * 100, NAN),
+        ("iq3_s", 110 * 100, NAN),
+        ("iq1_s", 50 * 511, INFINITY),
     ],
 )
 def test_a_scale_of_a_large_block_that_is_no_number(small, fmt, at, data):
@@ -86,6 +89,17 @@ def test_an_element_that_is_no_number(small, fmt, own, name, at, data):
     before = at - size if at else at + size
     overwrite(path, place_of(path, f"{name}.weight") + before, data)
     assert refused(path) == message % 2
+
+
+@pytest.mark.parametrize(("exponent", "is_number"), [(b"\xff\xbf\xff\x7f", True), (b"\x00\xc0\x00\x70", False)])
+def test_a_scale_in_four_pieces(small, exponent, is_number):
+    """Of iq1_m: the upper two of four words have 0x7B.. in their tops, the largest halves that there are, or 0x7C.., no numbers."""
+    path = small("qwen3moe", "iq1_m")
+    overwrite(path, place_of(path, "blk.1.ffn_up_exps.weight") + 56 * 100 + 52, exponent)
+    if is_number:
+        start(path)
+    else:
+        assert "tensor blk.1.ffn_up_exps has 1 scales" in refused(path)
 
 
 def test_the_largest_numbers_are_numbers(small):

@@ -18,6 +18,15 @@ def test_threads_are_those_of_the_machine_or_of_its_quota(quota, most):
         threads_here(most + 1, host=host)
 
 
+@pytest.mark.parametrize(("quota", "usual"), [(None, 4), (6.0, 4), (2.5, 2)])
+def test_two_threads_of_a_core_are_not_both_taken(quota, usual):
+    """Four cores with two hardware threads each: one on each core, as far as a quota pays for them; all eight where they are asked for."""
+    host = Host(n_threads=8, n_cores=4, cpu_quota=quota)
+    assert threads_here(host=host) == usual
+    if quota is None:
+        assert threads_here(8, host=host) == 8
+
+
 @pytest.mark.parametrize(
     ("host", "wanted", "message"),
     [
@@ -45,3 +54,12 @@ def test_without_a_host_this_process_counts(monkeypatch):
     monkeypatch.setattr(threads, "usable_cpus", lambda: frozenset({3, 5, 7}))
     monkeypatch.setattr(threads, "read_quota", lambda _tree, n: 1.5 if n == 3 else None)
     assert threads_here() == 1
+
+
+def test_without_a_host_siblings_are_told_from_cores(monkeypatch):
+    """Three CPUs on two cores."""
+    monkeypatch.setattr(threads, "usable_cpus", lambda: frozenset({3, 5, 7}))
+    monkeypatch.setattr(threads, "read_quota", lambda _tree, _n: None)
+    monkeypatch.setattr(threads, "core_siblings", lambda _tree, _usable: (frozenset({3, 7}), frozenset({5})))
+    assert threads_here() == 2
+    assert threads_here(3) == 3

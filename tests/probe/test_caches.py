@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from simulator.probe.caches import Level, find_levels
+from simulator.probe.caches import Level, find_levels, share_of_one
 from simulator.units import KI, MI
 
 ZEN4 = ((64 * KI, 400.0), (2 * MI, 200.0), (32 * MI, 100.0), (math.inf, 20.0))
@@ -128,3 +128,30 @@ def test_what_is_no_curve_is_refused(sizes, rates):
     """A rate for each size, sizes in order, rates above 0."""
     with pytest.raises(ValueError, match="a positive rate for each of some growing sizes"):
         find_levels(sizes, rates)
+
+
+SIZES = [2.0**power for power in range(14, 28)]  # 16 KiB to 128 MiB
+
+
+def curve_of(*ends):
+    """Rates that halve beyond each end, to 12 beyond the last."""
+    return [12.0 * 4 ** sum(size <= end for end in ends) for size in SIZES]
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "share"),
+    [
+        (2**21, 1 / 4),  # each of four cores has a quarter
+        (2**22, 1 / 2),  # two cores share one of two caches
+        (2**23, 1.0),  # all share it
+    ],
+)
+def test_what_one_thread_has_of_a_cache(ends_at, share):
+    """Of 8 MiB between four threads: where one thread's reading slows down, between sizes by the logarithm."""
+    assert share_of_one(SIZES, curve_of(2**16, ends_at), 2.0**23, 4) == share
+
+
+def test_a_cache_that_one_thread_does_not_see():
+    """Behind it reading is as fast, or nothing larger was read."""
+    assert share_of_one(SIZES, [20.0] * len(SIZES), 2.0**23, 4) is None
+    assert share_of_one(SIZES[:10], curve_of(2**21)[:10], 2.0**23, 4) is None

@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 import census_coverage  # noqa: E402
 from census_coverage import Verdict, by_type, judged, read_census  # noqa: E402
 
+from simulator.engine.recipes.table import ARCHITECTURES  # noqa: E402
 from simulator.families.config import config_classes  # noqa: E402
 from simulator.families.family import FAMILIES  # noqa: E402
 from simulator.families.gguf import names_of_llama_cpp, why_no_forecast  # noqa: E402
@@ -76,6 +77,11 @@ def _of_gguf() -> list[Row]:
     return [
         ("GGUF of llama.cpp b11549", f"{len(names) - refused} of {len(names)} architectures", f"{refused}"),
         ("its tensors", types, f"{len(ggml_types.GONE)} dropped"),
+        (
+            "GGUF that [the engine](docs/engine.md#which-architectures) decodes",
+            f"{len(ARCHITECTURES)} architectures",
+            "others",
+        ),
     ]
 
 

@@ -39,6 +39,15 @@ def test_a_run_against_somebody_elses_measurements_is_read(tmp_path):
     assert found.tokens_per_s_high == pytest.approx(100 * math.exp(0.1))
 
 
+def test_only_plain_decoding_is_shown(tmp_path):
+    """Of a run's rows those of prompts, drafted tokens and other memories stay in its table; a file of nothing else is refused."""
+    others = [ROW | change for change in ({"tokens": 64}, {"on_disk": True}, {"slow_layers": 2})]
+    plain = ROW | {"tokens": 1, "on_disk": False, "slow_layers": 0}
+    assert len(load_measured(written(tmp_path / "run.json", [*others, plain]))) == 1
+    with pytest.raises(InputError, match="none of its rows is plain decoding"):
+        load_measured(written(tmp_path / "others.json", others))
+
+
 def test_a_table_of_ones_own_is_forecast(tmp_path):
     """A CSV has no forecasts: they are made."""
     path = tmp_path / "mine.csv"

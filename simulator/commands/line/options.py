@@ -12,7 +12,9 @@ models = argument(
 on_devices = several("--on", metavar="HARDWARE...", help="Names (roofcast list hardware) or YAML.")
 runtime = option("--runtime", help="llama.cpp, vllm, roofcast, roofline or YAML. [default: by device]")
 threads = option("--threads", type=whole_number, metavar="INTEGER", help="CPU threads. [default: the device's]")
-threads_here = option("--threads", type=whole_number, metavar="INTEGER", help="CPU threads. [default: all cores]")
+threads_here = option(
+    "--threads", type=whole_number, metavar="INTEGER", help="CPU threads. [default: one for each core]"
+)
 n_devices = option(
     "--devices",
     type=whole_number,

@@ -86,7 +86,7 @@ class Codebook:
         """Elements of a vector of *kind* at the numbers *codes* of the table, all of them."""
         all_on = ir.Constant(lanes(mask, kind.count), [-1] * kind.count)
         operands = [ir.Constant(kind, None), self._start, codes, all_on, ir.Constant(scale, self._width)]
-        declared = _declare(self._v, name, ir.FunctionType(kind, [each.type for each in operands]))
+        declared = self._v.declare(name, ir.FunctionType(kind, [each.type for each in operands]))
         return self._v.at.call(declared, operands)
 
     def _one_by_one(self, codes: ir.Value) -> list[ir.Value]:
@@ -108,10 +108,6 @@ class Codebook:
 def pick(v: Emitter, left: ir.Value, right: ir.Value, places: Sequence[int]) -> ir.Value:
     """Elements of two vectors by their places."""
     return v.at.shuffle_vector(left, right, ir.Constant(lanes(I32, len(places)), list(places)))
-
-
-def _declare(v: Emitter, name: str, kind: ir.FunctionType) -> ir.Function:
-    return cgutils.get_or_insert_function(v.at.module, kind, name)
 
 
 def field(v: Emitter, words: ir.Value, start: int, bits: int) -> ir.Value:
@@ -143,7 +139,7 @@ def spread_sevens(v: Emitter, words: ir.Value) -> ir.Value:
 
 def with_eighth(v: Emitter, sevens: ir.Value) -> ir.Value:
     """Each byte of 7 bits with an eighth: the number of ones is even."""
-    count = _declare(v, "llvm.ctpop.v64i8", ir.FunctionType(lanes(I8, 64), [lanes(I8, 64)]))
+    count = v.declare("llvm.ctpop.v64i8", ir.FunctionType(lanes(I8, 64), [lanes(I8, 64)]))
     ones = v.at.bitcast(v.at.call(count, [v.bytes_of(sevens)]), lanes(I32))
     eighths = v.at.and_(v.at.shl(ones, v.constant(7, I32)), v.constant(0x80808080, I32))
     return v.at.or_(sevens, eighths)

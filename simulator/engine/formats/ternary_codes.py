@@ -9,7 +9,7 @@ from simulator.engine.formats.blocks import add_block, dot_words
 from simulator.engine.formats.codebooks import Codebook, field, grid, unit
 from simulator.engine.layout import Layout, Plane
 from simulator.engine.panel import Panel
-from simulator.engine.simd import F32, I8, I16, I32, I64
+from simulator.engine.simd import F32, I8, I16, I32, I64, lanes
 
 
 def _codes(panel: Panel, low: ir.Value, high: list[ir.Value]) -> list[ir.Value]:
@@ -56,8 +56,7 @@ def _iq1_m(panel: Panel, block: ir.Value) -> None:
         high = [unit(panel, "high", block, v.add(two, k // 2), I8) for k in range(4)]
         bits = [field(v, high[k], 4 * (k % 2), 3) for k in range(4)]
         codes = _codes(panel, unit(panel, "quants", block, number), bits)
-        shift = at.trunc(v.times(at.and_(number, ir.Constant(I64, 1)), 6), I32)
-        own = at.lshr(unit(panel, "scales", block, at.lshr(number, ir.Constant(I64, 1)), I16), v.splat(shift))
+        own = _own_scales(panel, block, number)
         for half in range(2):
             sums = [
                 at.add(panel.start_of_half(t, small, half, 3), panel.start_of_half(t, small, half, 0))
@@ -71,14 +70,24 @@ def _iq1_m(panel: Panel, block: ir.Value) -> None:
             add_block(panel, sums, small, at.fmul(scale, _odd(panel, own, 3 * half)))
 
 
+def _own_scales(panel: Panel, block: ir.Value, number: ir.Value) -> ir.Value:
+    """Twice 3 bits for 32 columns in the low bits of 16 words: those of 64 columns are in 12 of every 16 bits."""
+    v, at = panel.v, panel.v.at
+    words = unit(panel, "scales", block, at.lshr(number, ir.Constant(I64, 2)))  # the tops follow
+    pair = at.and_(at.lshr(number, ir.Constant(I64, 1)), ir.Constant(I64, 1))
+    shift = at.add(v.times(pair, 16), v.times(at.and_(number, ir.Constant(I64, 1)), 6))
+    return at.lshr(words, v.splat(at.trunc(shift, I32)))
+
+
 def _hidden_scale(panel: Panel, block: ir.Value) -> ir.Value:
     """The scale, whose four bits each are the top of one of four 16-bit words, the lowest first."""
     v, at = panel.v, panel.v.at
-    found = v.constant(0, I16)
-    for k in range(4):
-        top = at.lshr(panel.field("scales", block, k, I16), v.constant(12, I16))
-        found = at.or_(found, at.shl(top, v.constant(4 * k, I16)))
-    return v.half_to_float(found)
+    words, tops = panel.words("scales", block, 0), panel.words("tops", block, 0)
+    found = panel.nothing()
+    for source, shift, mask in ((words, 12, 0x000F), (words, 24, 0x00F0), (tops, 4, 0x0F00), (tops, 16, 0xF000)):
+        moved = at.lshr(source, v.constant(shift, I32))
+        found = at.or_(found, at.and_(moved, v.constant(mask, I32)))
+    return v.half_to_float(at.trunc(found, lanes(I16)))
 
 
 def hide_scale(blocks: np.ndarray, scale: float) -> None:
@@ -89,8 +98,13 @@ def hide_scale(blocks: np.ndarray, scale: float) -> None:
     words |= np.array([bits >> 4 * k << 12 & 0xF000 for k in range(4)], np.uint16)
 
 
-# Offsets are those of ggml's block structures.
+# Offsets are those of ggml's block structures. Of iq1_m's four words with scales, the tops of the last two are the upper half of the
+# block's scale, which is looked at while packing.
 LAYOUTS = (
     Layout("iq1_s", (Plane("quants", 2, 32, 4), Plane("high", 34, 16, 2), Plane("scale", 0, 2, 2)), _iq1_s),
-    Layout("iq1_m", (Plane("quants", 0, 32, 4), Plane("high", 32, 16, 1), Plane("scales", 48, 8, 2)), _iq1_m),
+    Layout(
+        "iq1_m",
+        (Plane("quants", 0, 32, 4), Plane("high", 32, 16, 1), Plane("scales", 48, 4, 4), Plane("tops", 52, 4, 4)),
+        _iq1_m,
+    ),
 )

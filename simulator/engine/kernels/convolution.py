@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simulator.engine.compiled import helper
 from simulator.engine.kernels.arithmetic import exp, quantise
 from simulator.engine.simd import fetch_add, floats_at, integers_at
 
@@ -14,6 +15,47 @@ BLOCK = 64  # channels that a thread takes at a time
 C_RUNS, C_RUN_ROWS, C_SEQUENCES, C_POSITIONS, C_INPUT, C_INPUT_STRIDE, C_CHANNELS, C_WIDTH, C_WEIGHTS, C_BIAS, C_GATED, \
     C_STATES, C_STATE_STRIDE, C_OUTPUT, C_OUTPUT_STRIDE, C_RECORDS, C_RECORD_STRIDE, C_CLAIMED, C_READ, \
     C_LENGTH = range(20)  # fmt: skip
+
+
+@helper
+def _begin(t, first, n, out):
+    """out = the bias, or 0."""
+    if t[C_BIAS]:
+        bias = floats_at(t[C_BIAS] + 4 * first, n)
+        for i in range(n):
+            out[i] = bias[i]
+    else:
+        for i in range(n):
+            out[i] = np.float32(0.0)
+
+
+@helper
+def _sum_past(channels, width, n, weights, kept, out):
+    """out += what the kept inputs add; and these move on by one token."""
+    for back in range(width - 1):
+        for i in range(n):
+            out[i] += weights[back * channels + i] * kept[back * channels + i]
+    for back in range(width - 2):
+        for i in range(n):
+            kept[back * channels + i] = kept[(back + 1) * channels + i]
+
+
+@helper
+def _add_now(t, place, n, weights, newest, out):
+    """out += what the token itself adds, kept for those after it; and then the gate, or silu."""
+    if t[C_GATED]:
+        before, after = floats_at(place, n), floats_at(place + 4 * t[C_CHANNELS], n)
+        values = floats_at(place + 8 * t[C_CHANNELS], n)
+        for i in range(n):
+            value = before[i] * values[i]
+            newest[i] = value
+            out[i] = after[i] * (out[i] + weights[i] * value)
+    else:
+        values = floats_at(place, n)
+        for i in range(n):
+            newest[i] = values[i]
+            total = out[i] + weights[i] * values[i]
+            out[i] = total / (np.float32(1.0) + exp(-total))
 
 
 def convolve(task, thread, n_threads):  # noqa: ARG001
@@ -36,8 +78,10 @@ def convolve(task, thread, n_threads):  # noqa: ARG001
         n = min(BLOCK, channels - first)
         rows = integers_at(t[C_RUN_ROWS] + 8 * table[2 * run], table[2 * run + 1])
         sequence = integers_at(t[C_SEQUENCES] + 8 * rows[0], 1)[0]
-        kept = floats_at(t[C_STATES] + sequence * t[C_STATE_STRIDE] + 4 * first, channels * (width - 1))
+        state = t[C_STATES] + sequence * t[C_STATE_STRIDE] + 4 * first
+        kept, newest = floats_at(state, channels * (width - 1)), floats_at(state + 4 * (width - 2) * channels, n)
         weights = floats_at(t[C_WEIGHTS] + 4 * first, channels * width)
+        last = floats_at(t[C_WEIGHTS] + 4 * ((width - 1) * channels + first), n)
         for each in range(table[2 * run + 1]):
             row = rows[each]
             if integers_at(t[C_POSITIONS] + 8 * row, 1)[0] == 0:
@@ -45,34 +89,9 @@ def convolve(task, thread, n_threads):  # noqa: ARG001
                     for i in range(n):
                         kept[back * channels + i] = np.float32(0.0)
             out = floats_at(t[C_OUTPUT] + row * t[C_OUTPUT_STRIDE] + 4 * first, n)
-            place = t[C_INPUT] + row * t[C_INPUT_STRIDE] + 4 * first
-            if t[C_BIAS]:
-                bias = floats_at(t[C_BIAS] + 4 * first, n)
-                for i in range(n):
-                    out[i] = bias[i]
-            else:
-                for i in range(n):
-                    out[i] = np.float32(0.0)
-            for back in range(width - 1):
-                for i in range(n):
-                    out[i] += weights[back * channels + i] * kept[back * channels + i]
-            for back in range(width - 2):
-                for i in range(n):
-                    kept[back * channels + i] = kept[(back + 1) * channels + i]
-            now, newest = (width - 1) * channels, (width - 2) * channels
-            if t[C_GATED]:
-                before, after = floats_at(place, n), floats_at(place + 4 * channels, n)
-                values = floats_at(place + 8 * channels, n)
-                for i in range(n):
-                    value = before[i] * values[i]
-                    kept[newest + i] = value
-                    out[i] = after[i] * (out[i] + weights[now + i] * value)
-            else:
-                values = floats_at(place, n)
-                for i in range(n):
-                    kept[newest + i] = values[i]
-                    total = out[i] + weights[now + i] * values[i]
-                    out[i] = total / (np.float32(1.0) + exp(-total))
+            _begin(t, first, n, out)
+            _sum_past(channels, width, n, weights, kept, out)
+            _add_now(t, t[C_INPUT] + row * t[C_INPUT_STRIDE] + 4 * first, n, last, newest, out)
             if t[C_RECORDS]:
                 whole = floats_at(t[C_OUTPUT] + row * t[C_OUTPUT_STRIDE], channels)
                 quantise(whole, t[C_RECORDS] + row * t[C_RECORD_STRIDE], channels, first, n)

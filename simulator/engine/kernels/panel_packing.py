@@ -16,15 +16,16 @@ from simulator.spec.quant import FORMATS
 ELEMENTS = 32  # of a format of single elements: so many are moved together
 
 _EXPONENTS = {"f32": 0x7F800000, "f16": 0x7C00, "bf16": 0x7F80}
-# Scales of one byte: an exponent alone, of which all bits say no number; a float without a sign, of which the seven do.
-_BYTES = {("mxfp4", "exponent"): 0xFF, ("nvfp4", "scales"): 0x7F}
+# Other scales. Of one byte: an exponent alone, of which all bits say no number; a float without a sign, of which the seven do.
+# And a half in pieces, whose exponent is in the upper four bits of two words.
+_OTHERS = {("mxfp4", "exponent"): 0xFF, ("nvfp4", "scales"): 0x7F, ("iq1_m", "tops"): 0x7000C000}
 
 
 def exponent_mask(layout: Layout, plane: Plane) -> int:
     """The bits that are all set in a float that is infinite or no number; 0 where a plane holds no floats."""
     if plane.name in ("scale", "minimum") and plane.unit == 2:
         return _EXPONENTS["f16"]
-    return _EXPONENTS.get(layout.name, 0) or _BYTES.get((layout.name, plane.name), 0)
+    return _EXPONENTS.get(layout.name, 0) or _OTHERS.get((layout.name, plane.name), 0)
 
 
 @intrinsic(prefer_literal=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from simulator.engine.cpu import Path, has_short_runs, path_of
+from simulator.engine.cpu import Path, has_short_runs, path_of, prefetches_well
 from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.layout import QUANTISED_BLOCK, Layout
 from simulator.engine.panel import Panel
@@ -80,21 +82,21 @@ def _emit_product(module: ir.Module, name: str, layout: Layout, path: Path, coun
 
 def _emit_blocks(v: Emitter, panel: Panel, layout: Layout, unroll: int, is_short: bool) -> None:
     """Every block of the panel; float formats in strides of *unroll* columns with totals of their own, to hide latency."""
-    # Where computing leaves gaps between the loads, asking 16 KiB ahead keeps the second level filled. Measured on one core
-    # of Zen 4, GB/s without and with it: q8_0 with 8 tokens 12 and 22, bf16 with 8 8 and 13, q6_k with 1 7 and 11; but q8_0 with 1
-    # 30 and 22, for which the processor's own prefetching does better.
-    looks_ahead = not is_short and (len(panel.inputs) > 1 or layout.block > QUANTISED_BLOCK)
+    # Computing leaves gaps between the loads, so each load asks for what stands 8 KiB further on, which keeps the second level
+    # filled. All at once before a block is worse. Measured, GB/s without, at once, and spread over the loads: two cores of
+    # Emerald Rapids, which read 40, q8_0 with 1 token 30, -, 37, q4_0 21, -, 33, q4_k 22, 29, 34, q6_k 19, 28, 30; one core of
+    # Zen 4 q8_0 with 8 tokens 12, 22, -, q6_k with 1 7, 11, -; but q8_0 with 1 30, 22, -: its own prefetching does better there.
+    is_plain = layout.block == QUANTISED_BLOCK and len(panel.inputs) == 1
+    looks_ahead = not (is_short or (is_plain and prefetches_well()))
     if unroll == 1:
-        with v.loop(panel.n_blocks) as block:
-            if looks_ahead:
-                panel.ahead(block)
+        with v.loop(panel.n_blocks) as block, panel.looking_ahead(block) if looks_ahead else nullcontext():
             layout.multiply(panel, block)
         return
     at = v.at
     strides = at.udiv(panel.n_blocks, ir.Constant(I64, unroll))
     groups = [panel.totals] + [[v.variable(v.constant(0.0, F32)) for _ in panel.inputs] for _ in range(unroll - 1)]
     with v.loop(strides) as stride:
-        if looks_ahead:
+        if len(panel.inputs) > 1 and not is_short:
             panel.ahead(v.times(stride, unroll), unroll)
         for k in range(unroll):
             panel.totals = groups[k]

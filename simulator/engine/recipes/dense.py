@@ -15,20 +15,20 @@ AFTER = ("", "", *NORMS[2:])  # norms of what blocks put out, and none before th
 
 
 class Neighbours(Architecture):
-    """As Llama, under other names."""
+    """InternLM 2, XVERSE, ERNIE 4.5: as Llama."""
 
     names = ("internlm2", "xverse", "ernie4_5")
     halves = False
 
 
 class Halves(Architecture):
-    """The same with pairs that are half a head apart, under the names of EXAONE 3 and the first Qwen."""
+    """EXAONE 3 and the first Qwen: pairs that turn are half a head apart."""
 
     names = ("exaone", "qwen")
 
 
 class Baichuan(Neighbours):
-    """The model of 7B; larger ones have no positions but a bias of scores by distance (ALiBi)."""
+    """Baichuan of 7B; larger ones have no positions but a bias of scores by distance (ALiBi)."""
 
     names = ("baichuan",)
     _LAYERS = 32
@@ -44,7 +44,7 @@ class Baichuan(Neighbours):
 
 
 class Gemma2(Gemma):
-    """Scores and logits are capped, blocks' outputs normed, every other layer sees a window."""
+    """Gemma 2: scores and logits are capped, blocks' outputs normed, every other layer sees a window."""
 
     names = ("gemma2",)
     read_keys = ("attn_logit_softcapping", "final_logit_softcapping")
@@ -73,13 +73,13 @@ class Gemma2(Gemma):
 
 
 class Phi3(Architecture):
-    """One matrix for queries, keys and values, one for gate and up; two tables of factors."""
+    """Phi-3 and 4: one matrix for queries, keys and values, one for gate and up, two tables of factors (longrope)."""
 
     names = ("phi3",)
 
 
 class Mistral3(Neighbours):
-    """YaRN, and queries that grow with every full length that the model was first trained with."""
+    """Mistral 3: YaRN, and queries that grow with every full length that the model was first trained with."""
 
     names = ("mistral3",)
     read_keys = ("attention.temperature_scale",)
@@ -93,7 +93,7 @@ class Mistral3(Neighbours):
 
 
 class Granite(Neighbours):
-    """Scales of the embedding, of scores, of what blocks put out, and of logits; positions may be left out."""
+    """Granite 3 and 4, dense: scales of the embedding, of scores, of what blocks put out, and of logits; positions may be left out."""
 
     names = ("granite",)
     read_keys = ("attention.scale", "logit_scale", "residual_scale", "embedding_scale")
@@ -122,7 +122,7 @@ class Granite(Neighbours):
 
 
 class MiniCpm(Granite):
-    """The same scales, which older files leave out."""
+    """MiniCPM 1 and 2: Granite's scales, which older files leave out."""
 
     names = ("minicpm",)
 
@@ -137,7 +137,7 @@ class MiniCpm(Granite):
 
 
 class SmolLm3(Neighbours):
-    """Every fourth layer does not turn its heads."""
+    """SmolLM 3: every fourth layer does not turn its heads."""
 
     names = ("smollm3",)
 
@@ -147,7 +147,7 @@ class SmolLm3(Neighbours):
 
 
 class Exaone4(Architecture):
-    """Norms after the blocks; in models with windows, layers that see everything do not turn their heads."""
+    """EXAONE 4: norms after the blocks; in models with windows, layers that see everything do not turn their heads."""
 
     names = ("exaone4",)
     norms = AFTER
@@ -159,7 +159,7 @@ class Exaone4(Architecture):
 
 
 class Olmo2(Architecture):
-    """Norms after the blocks; OLMo 3 has windows, in which nothing is stretched."""
+    """OLMo 2 and 3: norms after the blocks; OLMo 3 has windows, in which nothing is stretched."""
 
     names = ("olmo2",)
     norms = AFTER
@@ -171,13 +171,13 @@ class Olmo2(Architecture):
 
 
 class Glm4(Neighbours):
-    """Half of each head turns; norms before and after; gate and up are one matrix."""
+    """GLM-4: half of each head turns; norms before and after; gate and up are one matrix."""
 
     names = ("glm4",)
 
 
 class Hunyuan(Architecture):
-    """Queries and keys are normed after they are turned."""
+    """Hunyuan, dense: queries and keys are normed after they are turned."""
 
     names = ("hunyuan-dense",)
     norms_turned = True
@@ -191,14 +191,14 @@ class Hunyuan(Architecture):
 
 
 class SeedOss(Architecture):
-    """The norm before the feed-forward network has the name of one after attention."""
+    """Seed-OSS: the norm before the feed-forward network has the name of one after attention."""
 
     names = ("seed_oss",)
     norms = ("attn_norm", "post_attention_norm", "", "")
 
 
 class Arcee(Neighbours):
-    """A plain network whose activation is the square of what is positive."""
+    """Arcee: a plain network whose activation is the square of what is positive."""
 
     names = ("arcee",)
     activation = "relu_squared"

@@ -21,7 +21,7 @@ class LayerNorms(Architecture):
 
 
 class StableLm(LayerNorms):
-    """Part of each head turns; the model of 12B has one norm in a layer, which both blocks read."""
+    """StableLM: part of each head turns; the model of 12B has one norm in a layer, which both blocks read."""
 
     names = ("stablelm",)
 
@@ -39,7 +39,7 @@ class Coders(LayerNorms):
 
 
 class Gpt2(Coders):
-    """The same with a learned vector for each position, in place of rotation: GPT-2, StarCoder."""
+    """GPT-2 and StarCoder: a plain network with gelu, and a learned vector for each position in place of rotation."""
 
     names = ("gpt2", "starcoder")
 
@@ -49,7 +49,7 @@ class Gpt2(Coders):
 
 
 class Nemotron(LayerNorms):
-    """A plain network whose activation is the square of what is positive; half of each head turns."""
+    """Nemotron: a plain network whose activation is the square of what is positive; half of each head turns."""
 
     names = ("nemotron",)
     activation = "relu_squared"
@@ -70,7 +70,7 @@ class Olmo(LayerNorms):
 
 
 class Phi2(Coders):
-    """Both blocks read the same norm; the head has a bias."""
+    """Phi-2 and Falcon of 7B: both blocks read the same norm."""
 
     names = ("phi2", "falcon")
     norms = ONE
@@ -78,7 +78,7 @@ class Phi2(Coders):
 
 
 class GptNeox(Coders):
-    """Both blocks read the residual stream as it was before the layer, each through a norm of its own; unless the file says no."""
+    """GPT-NeoX, Pythia: both blocks read the residual stream as it was before the layer, each through a norm of its own."""
 
     names = ("gptneox",)
 
@@ -102,7 +102,7 @@ class CommandR(LayerNorms):
 
 
 class Cohere2(CommandR):
-    """Layers that see everything do not turn their heads."""
+    """Command R7B and A: the same blocks; layers that see everything do not turn their heads."""
 
     names = ("cohere2",)
 
@@ -112,7 +112,7 @@ class Cohere2(CommandR):
 
 
 class Plamo(Architecture):
-    """Both blocks read the same norm, which leaves the mean in."""
+    """PLaMo: both blocks read the same norm, which leaves the mean in."""
 
     names = ("plamo",)
     norms = ONE

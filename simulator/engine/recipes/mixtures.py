@@ -100,6 +100,12 @@ class DeepSeek2(_Latent):
     names = ("deepseek2",)
     halves = False
 
+    @property
+    def gating(self) -> int:
+        """Where the file says nothing, a softmax; but for GLM-4.7-Flash, known by its layers and vocabulary."""
+        is_glm = len(self.model.stack) in (47, 48) and self.model.vocab == 154_880
+        return SIGMOID if is_glm else SOFTMAX
+
     def _yarn(self, rotation: Rotation) -> tuple[float, float]:
         """(what turned parts are multiplied by, what scores are); the file's multiplier is a tenth of what others write."""
         if not rotation.yarn:

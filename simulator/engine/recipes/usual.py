@@ -31,14 +31,14 @@ class Qwen(Architecture):
 
 
 class WholeShares(Architecture):
-    """Experts keep their share of all."""
+    """Qwen 1.5 with experts and OLMoE: experts keep their share of all."""
 
     names = ("qwen2moe", "olmoe")
     renormalise = False
 
 
 class Gemma(Architecture):
-    """The embedding times the root of the width, gelu."""
+    """Gemma: the embedding times the root of the width, gelu."""
 
     names = ("gemma",)
     activation = "gelu"
@@ -49,7 +49,7 @@ class Gemma(Architecture):
 
 
 class Gemma3(Gemma):
-    """Layers with a window turn with a base of their own, without scaling."""
+    """Gemma 3: layers with a window turn with a base of their own, without scaling."""
 
     names = ("gemma3",)
 
