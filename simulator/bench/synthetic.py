@@ -13,17 +13,9 @@ from simulator.spec.quant import FORMATS, uniform
 
 CONTEXT = 4096
 _FILE_TYPES = {
-    "f32": 0,
-    "f16": 1,
-    "q4_0": 2,
-    "q4_1": 3,
-    "q8_0": 7,
-    "q4_k": 14,
-    "q6_k": 18,
-    "iq4_xs": 30,
-    "bf16": 32,
-    "mxfp4": 38,
-}
+    "f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q8_0": 7, "q5_0": 8, "q5_1": 9, "q2_k": 10, "q3_k": 12, "q4_k": 15, "q5_k": 17,
+    "q6_k": 18, "iq4_nl": 25, "iq4_xs": 30, "bf16": 32, "tq1_0": 36, "tq2_0": 37, "mxfp4": 38, "nvfp4": 39, "q1_0": 40,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Attention:
     """Reading the cache, by heads that share a key."""
 
     speeds: dict[int, PartSpeed]
-    run: Sample  # seconds, on one thread, to begin with a key head whose cache lies in memory: differences
+    run: Sample  # seconds, on one thread, to store to a key head whose cache lies in memory and begin with it: differences
 
 
 def join_attention(found: Sequence[Attention]) -> Attention:
@@ -146,10 +146,17 @@ def _beside(read: Probe, engine: Engine, sequences: int, depth: int, clock: Cloc
 
 
 def _after(read: Probe, engine: Engine, n_sequences: int, clock: Clock) -> float:
-    """Seconds of attention to a cache that no processor holds."""
+    """Seconds of attention to a cache that no processor holds, and what storing a token there takes more than in one that is held.
+
+    A token's keys and values go to as many cache lines as they have numbers, each of which has to be fetched first.
+    """
     read.run(1)
-    engine.pretend(_START_DEPTH)
-    return engine.decode(np.zeros(n_sequences, np.int64), clock=clock).seconds["cache"]
+    runs = []
+    for _ in range(2):  # the second finds what the first left
+        engine.pretend(_START_DEPTH)
+        runs.append(engine.decode(np.zeros(n_sequences, np.int64), clock=clock).seconds)
+    cold, warm = runs
+    return cold["cache"] + max(0.0, cold["store"] - warm["store"])
 
 
 def _deeper(engine: Engine, n_sequences: int, depth: int, clock: Clock) -> tuple[float, int]:

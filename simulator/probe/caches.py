@@ -54,11 +54,11 @@ def share_of_one(sizes: Sequence[float], rates: Sequence[float], capacity: float
     if not inside or not beyond or inside[-1] < SEEN * beyond[0]:
         return None
     first = len(inside) - 1
-    height = max(math.sqrt(inside[-1] * beyond[0]), inside[-1] / SEEN)  # of the first step: behind it may lie another cache
+    # Of the first step: behind it may lie another cache.
+    height = max(math.sqrt(inside[-1] * beyond[0]), inside[-1] / SEEN)
     ends = _crossing(sizes[first:], falling[first:], height)
-    return min(
-        (1 / parts for parts in range(1, n_threads + 1)), key=lambda share: abs(math.log(ends / capacity / share))
-    )
+    shares = (1 / parts for parts in range(1, n_threads + 1) if n_threads % parts == 0)  # groups of as many cores each
+    return min(shares, key=lambda share: abs(math.log(ends / capacity / share)))
 
 
 def _falling(values: list[float]) -> list[float]:

@@ -131,3 +131,21 @@ def test_the_curve_has_all_sizes_with_one_thread_and_with_all():
     assert {point["threads"] for point in points} == {1, 4}
     assert len(points) == 2 * 25
     assert points[-1]["working_set_kib"] == 64 * 1024
+
+
+@pytest.mark.parametrize(("n", "each", "share"), [(1, 32 * MI, 1.0), (2, 16 * MI, 0.5)])
+def test_one_thread_has_all_of_a_shared_cache_or_its_own(n, each, share):
+    """Of the last cache alone, in the file and as the forecast takes it: an L3 that both threads share, and two of half its size."""
+    caches = (Cache("L1 data", 32 * KI, 2), Cache("L2", MI, 2), Cache("L3", each, n))
+    host = Host(n_threads=2, n_cores=2, caches=caches, memory_bytes=8 * GI, available_bytes=7 * GI)
+    memory = described(host)["memory"]
+    assert memory[2]["one_thread_share"]["value"] == share
+    assert not any("one_thread_share" in level for level in (*memory[:2], memory[3]))
+    hardware = check(described(host), Hardware, "mine")
+    assert [hardware.last_cache_bytes(count) / MI for count in (1, 2, None)] == [32 * share, 32, 32]
+
+
+def test_one_thread_that_sees_nothing_is_told_by_the_system():
+    """A single thread, of which nothing is said."""
+    host = Host(n_threads=1, caches=(Cache("L1 data", 32 * KI, 1), Cache("L2", 256 * KI, 1)), available_bytes=GI)
+    assert not any("one_thread_share" in level for level in described(host)["memory"])
