@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from simulator.errors import InputError
-from simulator.forecast.from_storage import waits
+from simulator.forecast.interval import Z80, expected_spread
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
+from simulator.forecast.roofline import TimedOp
+from simulator.forecast.wait import Wait
 from simulator.importers.open import load_routing
 from simulator.judge.matrix import SLOW_GB_PER_S, Case
 from simulator.spec.figure import Figure
@@ -74,14 +77,21 @@ def _split(hardware: Hardware, case: Case) -> tuple[Hardware, Placement]:
 
 
 def _with_experts_on_disk(found: Prediction) -> Prediction:
-    """The same step, in which experts are first read from the drive, as none of them is in memory."""
+    """The same step, in which experts are first read from the drive, as none of them is in memory.
+
+    The engine asks for a layer's experts as soon as they are chosen, so that the drive gives them in large pieces.
+    """
     hardware = found.hardware
     drive = find_storage(usual_storage(hardware.storage), hardware.storage, found.load.routing)
-    numbers = [number for number, timed in enumerate(found.ops) if timed.op.experts is not None]
-    ops = [found.ops[number].op for number in numbers]
-    waiting = dict(zip(numbers, waits(ops, drive, 0.0, found.threads or 1, found.load.new_tokens), strict=True))
-    timed = tuple(
-        replace(each, wait=waiting[number], storage_s=waiting[number].likely_s) if number in waiting else each
-        for number, each in enumerate(found.ops)
-    )
-    return replace(found, hardware=hardware.reading_from(drive), timed=replace(found.timed, ops=timed))
+    doubt = math.exp(Z80 * expected_spread(drive.gb_per_s))
+
+    def waiting(timed: TimedOp) -> TimedOp:
+        if timed.op.experts is None:
+            return timed
+        n_bytes = timed.op.cost.weight_bytes
+        seconds = n_bytes / drive.bytes_per_s
+        wait = Wait(seconds, seconds / doubt, seconds * doubt, n_bytes, n_bytes)
+        return replace(timed, wait=wait, storage_s=seconds)
+
+    ops = tuple(waiting(each) for each in found.ops)
+    return replace(found, hardware=hardware.reading_from(drive), timed=replace(found.timed, ops=ops))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from itertools import zip_longest
 
@@ -119,6 +120,16 @@ class DenseFeedForward(Kind):
         yield from _gated_network(parts, matrices, _ROLES, "hidden", output, "ffn", biases=biases)
 
 
+def _asked(parts: Parts, index: int, experts: tuple[Matrix | ColumnMatrix, ...]) -> Iterator[Entry]:
+    """What asks for the chosen experts of a layer where they lie in a file."""
+    if parts.network.loaded.mapped is None:
+        return
+    places = parts.buffers.new(f"places_{index}", (len(experts), 2), np.int64)
+    places[:] = [(matrix.address, matrix.copy_bytes) for matrix in experts]
+    numbers = {"groups": parts.buffers.at("groups"), "places": places.ctypes.data, "n_matrices": len(experts)}
+    yield Entry(kernel("ask"), task("Q", **numbers, page=mmap.PAGESIZE), "route")
+
+
 class Mixture(Kind):
     """Layers with experts."""
 
@@ -157,7 +168,7 @@ class Mixture(Kind):
         balances = ffn.balance or parts.recipe.router.balances
         yield [parts.prepare(index, _norm_before(parts, index))]
         yield [parts.multiply(router, "h", "router", "router", bias=0 if balances else bias)]
-        yield [self._route(parts, index, ffn, bias if balances else 0)]
+        yield [self._route(parts, index, ffn, bias if balances else 0), *_asked(parts, index, experts)]
         yield from parts.select("h", dict(zip((*routed[:-1], *shared[:-1]), (*experts[:-1], *extra[:-1]), strict=True)))
         both = [network(parts, experts, routed, "expert_hidden", "expert_out", "experts", ffn.n_active, biases)]
         if shared:
