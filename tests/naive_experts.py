@@ -84,8 +84,10 @@ def latent_attend(network, block, rows, share):
     magnitude, grown = yarn(network) if network.architecture == "deepseek2" else (1.0, 1.0)
     turned = naive_dense.rotation(network, 0) | {"magnitude": magnitude}
     k_b, v_b = by_head(network, block)
-    is_rounded = any(f"attn_{name}.rounded" in block for name in ("k_b", "v_b", "kv_b"))
-    meet = round_to_int8 if is_rounded else np.asarray
+    meet_keys = (
+        round_to_int8 if "attn_k_b.rounded" in block else np.asarray
+    )  # turned over, one matrix for both is none of blocks
+    meet_values = round_to_int8 if {"attn_v_b.rounded", "attn_kv_b.rounded"} & block.keys() else np.asarray
     queries, cached = [], []
     for position, row in enumerate(rows):
         if "attn_q_a.weight" in block:
@@ -94,7 +96,7 @@ def latent_attend(network, block, rows, share):
         else:
             query = naive.linear(block, "attn_q", row, share)
         made = [
-            np.append(k_b[head] @ meet(each[:still]), rope(each[still:], position, **turned))
+            np.append(k_b[head] @ meet_keys(each[:still]), rope(each[still:], position, **turned))
             for head, each in enumerate(query.reshape(network.n_heads, head_dim))
         ]
         queries.append(made)
@@ -105,7 +107,7 @@ def latent_attend(network, block, rows, share):
     if network.round_cache:
         cached = cached.astype(np.float16).astype(np.float64)
     read = attention(queries, cached, cached[:, :, :rank], grown * head_dim**-0.5)
-    values = [np.concatenate([v_b[head] @ meet(each) for head, each in enumerate(row)]) for row in read]
+    values = [np.concatenate([v_b[head] @ meet_values(each) for head, each in enumerate(row)]) for row in read]
     return np.array([naive.linear(block, "attn_output", each, share) for each in values])
 
 

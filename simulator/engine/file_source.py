@@ -130,7 +130,8 @@ def _converted(raw: np.ndarray, name: str, wanted: str) -> np.ndarray:
 def check_vectors(source: FileSource, model: Model, recipe: Recipe) -> None:
     """InputError if a vector is missing, has not the length of what it meets, or is one that the engine would not use."""
     tensors = stored_tensors(model, uniform(FORMATS["f32"]), recipe.norms)
-    wanted = {(t.layer, t.role): t for t in tensors if t.is_vector}
+    held = {(-1, each.role) for each in model.beside if each.idle}  # not read in a step, and so not loaded
+    wanted = {(t.layer, t.role): t for t in tensors if t.is_vector and (t.layer, t.role) not in held}
     tables = dict(recipe.table_lengths(model))
     found = {(t.layer, t.role): t for t in source.tensors if t.is_vector}
     for key, tensor in found.items():

@@ -41,7 +41,7 @@ def test_a_latent_in_half_precision(case):
     """Rounded where it is kept, and nowhere else."""
     small = case("deepseek2", n_layers=3)
     found = errors(small.logits(routed, cache="f16"), small.reference(routing=routed, round_cache=True))
-    assert np.median(found) < CLOSE
+    assert np.median(found) < 3 * CLOSE  # without that rounding it is 30 times as much
     assert found.max() < 2e-3  # a value halfway between two halves may be rounded apart
 
 
@@ -65,10 +65,11 @@ def test_fused_experts_are_what_two_matrices_are(case):
     apart = case("deepseek2", n_layers=2)
     names = [f"blk.1.ffn_{role}_exps.weight" for role in ("gate", "up")]
     both = np.concatenate([apart.network.weight(name) for name in names], axis=1).astype(np.float32)
+    expected = apart.reference()  # before the other file takes the place of this one
     together = case(
         "deepseek2", "f32", n_layers=2, extra={"blk.1.ffn_gate_up_exps.weight": both}, leave_out=names
     )  # fmt: skip
-    assert errors(together.logits(), apart.reference()).max() < CLOSE
+    assert errors(together.logits(), expected).max() < CLOSE
 
 
 def test_a_latent_keeps_one_place_for_each_token(case):
