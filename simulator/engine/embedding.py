@@ -35,18 +35,18 @@ def unit_vectors(layout: Layout) -> np.ndarray:
 
 
 def embedding_tape(network: Network, matrix: Matrix, target: str) -> Tape:
-    """The tape that writes x: the rows of the tokens in `tokens`."""
+    """The tape that writes x: the rows of the tokens in `ids`."""
     layout, buffers = matrix.layout, network.buffers
     given = unit_vectors(layout)
     ones = buffers.new("unit_vectors", given.shape, given.dtype.type)
     ones[:] = given
     buffers.new("units", (len(ones),), np.int64)[:] = ones.ctypes.data + np.arange(len(ones)) * ones.strides[0]
-    buffers.new("tokens", (network.limits.rows,), np.int64)
+    buffers.new("ids", (network.limits.rows,), np.int64)
     buffers.new("products", (network.n_threads, layout.block * LANES))
     fields = task(
         "E",
         state=buffers.at("state"),
-        tokens=buffers.at("tokens"),
+        tokens=buffers.at("ids"),
         weights=matrix.address,
         panel_bytes=layout.panel_bytes(matrix.columns),
         block_bytes=int(FORMATS[layout.name].block_bytes),

@@ -36,7 +36,9 @@ class Buffers:
         self._held: dict[str, np.ndarray] = {}
 
     def new(self, name: str, shape: tuple[int, ...], kind: type = np.float32) -> np.ndarray:
-        """Zeroed memory under a name."""
+        """Zeroed memory under a name, which is no other piece's: tasks hold the addresses of both. ValueError where it is."""
+        if name in self._held:
+            raise ValueError(f"there is a buffer {name} already")
         nbytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize
         self._held[name] = zeroed(nbytes).view(kind).reshape(shape)
         return self._held[name]

@@ -211,7 +211,7 @@ class Engine:
         positions = self._positions(sequences)
         network, n = self.network, len(tokens)
         self.assembly.place(sequences, positions)
-        network.buffers["tokens"][:n] = tokens
+        network.buffers["ids"][:n] = tokens
         self.team.run(self._embedding_tape)
         if self.recipe.embedding_scale != 1.0:
             network.buffers["x"][:n] *= np.float32(self.recipe.embedding_scale)
