@@ -15,7 +15,7 @@ from simulator.commands.report_folder import check_folder
 from simulator.engine import cpu
 from simulator.errors import InputError, printable
 from simulator.importers.records import Skipped
-from simulator.judge.case_forecast import has_drive
+from simulator.judge.case_forecast import NO_DRIVE, has_drive
 from simulator.judge.compare import Comparison, compare
 from simulator.judge.matrix import Case, lack_of_memory, make_matrix
 from simulator.judge.measure import Sizes, measure_cases
@@ -80,7 +80,7 @@ def _decode(hardware: Hardware, host: Host, quick: bool) -> Comparison:
 def _reason_to_skip(case: Case, hardware: Hardware, host: Host) -> str:
     """Why a case is not run; empty where it is."""
     if case.on_disk and not has_drive(hardware):
-        return f"{printable(hardware.name)} has no measured drive that experts could be read from"
+        return NO_DRIVE
     return lack_of_memory(case, host)
 
 

@@ -24,6 +24,8 @@ from simulator.spec.sparsity import parse_sparsity
 from simulator.spec.storage import find_storage, usual_storage
 from simulator.spec.workload import Workload
 
+NO_DRIVE = "needs a measured drive that experts can be read from"
+
 
 def forecast_case(hardware: Hardware, case: Case, runtime: Runtime) -> Prediction:
     """The forecast from the hardware's file alone; InputError where it cannot be made."""

@@ -20,7 +20,7 @@ from simulator.errors import InputError
 from simulator.forecast import interval
 from simulator.forecast.prediction import Prediction
 from simulator.importers.records import DOES_NOT_FIT, Skipped
-from simulator.judge.case_forecast import forecast_case, other_kind
+from simulator.judge.case_forecast import NO_DRIVE, forecast_case, has_drive, other_kind
 from simulator.judge.matrix import DENSE, MIXED, SHALLOW, Case
 from simulator.judge.measure import OUTSIDE, Look, Measurement, loaded_together
 from simulator.judge.restless import Correction, Flips, find_flips, judge
@@ -181,7 +181,9 @@ class Comparison:
 def compare(hardware: Hardware, measurements: Sequence[Measurement], skipped: Sequence[Skipped] = ()) -> Comparison:
     """Every measurement beside its forecast; those of what should not fit are left out, since they have none."""
     runtime = load_runtime("roofcast")
-    rows = [_row(hardware, each, runtime) for each in measurements]
+    known = has_drive(hardware)
+    rows = [_row(hardware, each, runtime) for each in measurements if known or not each.case.on_disk]
+    driveless = [Skipped(each.case.id, NO_DRIVE) for each in measurements if each.case.on_disk and not known]
     fitting = [row for row in rows if row.forecast.fits]
     if rows and not fitting:
         limit = format_gib(rows[0].forecast.memory_limit_bytes)
@@ -189,7 +191,7 @@ def compare(hardware: Hardware, measurements: Sequence[Measurement], skipped: Se
             f"{hardware.name}: no decode that ran should fit in the {limit} that can be had by its file: correct its capacity"
         )
     unfit = [Skipped(row.case.id, DOES_NOT_FIT) for row in rows if not row.forecast.fits]
-    return Comparison(tuple(fitting), (*skipped, *unfit))
+    return Comparison(tuple(fitting), (*skipped, *driveless, *unfit))
 
 
 def _row(hardware: Hardware, measurement: Measurement, runtime: Runtime) -> Row:

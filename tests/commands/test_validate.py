@@ -33,7 +33,7 @@ def profiled(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(validate_here, "read_host", lambda: hosts.Host(n_threads=2, n_cores=2))
 
-    def decode(cases, _sizes, rounds, progress):
+    def decode(cases, _sizes, rounds, progress, folder):
         progress(1.0, "done")
         return [measured(case, [1.1 * forecast(case)] * rounds, [usual(case.threads)] * rounds) for case in cases[:12]]
 
@@ -104,7 +104,7 @@ def test_kernels_of_other_instructions_are_refused(profiled, monkeypatch, capsys
 
 def test_a_target_that_cannot_be_written_is_refused_before_decoding(profiled, monkeypatch, capsys):
     """No minutes are spent for nothing: a missing folder, a folder, a protected file, and the profile itself by any name."""
-    monkeypatch.setattr(validate_here, "measure_cases", lambda *_: pytest.fail("too late"))
+    monkeypatch.setattr(validate_here, "measure_cases", lambda *_, **__: pytest.fail("too late"))
     assert "--json none/f.json: cannot be written (No such file or directory)" in refused(
         capsys, "--json", "none/f.json"
     )
@@ -163,7 +163,9 @@ def test_json_alone_stands_on_standard_output(profiled, capsys):
     record = json.loads(capsys.readouterr().out)
     assert record["summary"]["raw"]["median_abs_error"] == pytest.approx(0.1)
     assert len(record["rows"]) == record["summary"]["n_rows"] == 12
-    assert record["skipped"] == []
+    # No disk was measured.
+    assert {each["reason"] for each in record["skipped"]} == {"needs a measured drive that experts can be read from"}
+    assert all(each["id"].endswith("experts on disk") for each in record["skipped"])
 
 
 def test_a_profile_is_written_and_read_back_the_same(profiled):
