@@ -137,7 +137,10 @@ def rotation(network, layer):
         return None
     if traits.straight_if_all and has_windows and sees_all:
         return None
-    found = {"base": network.key("rope.freq_base", 10000.0), "adjacent": traits.adjacent}
+    base, alpha = network.key("rope.freq_base", 10000.0), network.key("rope.scaling.alpha", 0.0)
+    if alpha:  # Hunyuan's way to stretch
+        base *= alpha ** (network.head_dim / (network.head_dim - 2))
+    found = {"base": base, "adjacent": traits.adjacent}
     if not sees_all and not traits.scaling_in_windows:
         return found
     return found | {"factors": factors(network)} | scaling(network)

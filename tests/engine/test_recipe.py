@@ -207,6 +207,7 @@ CONV = {"kind": "short_conv", "width": 3, "channels": 64}
         {"ffn": EXPERTS},
         {"ffn": EXPERTS | {"fused": True, "router_bias": True}},
         {"ffn": EXPERTS | {"bias": True}},
+        {"ffn": EXPERTS | {"gated": False}},
         {"ffn": EXPERTS | {"n_shared": 1, "d_shared": 64, "shared_gate": True}},
     ],
 )
@@ -244,7 +245,6 @@ HEAD = "a model without head, or with an embedding or head of another size"
         ({"ffn": EXPERTS | {"latent": 32}}, "experts with latent"),
         ({"ffn": EXPERTS | {"n_zero": 1}}, "experts with n_zero"),
         ({"ffn": EXPERTS | {"fused": True, "bias": True}}, "experts whose gate and up are one matrix with a bias"),
-        ({"ffn": EXPERTS | {"gated": False}}, "experts without gate"),
     ],
 )
 def test_layers_that_are_not_run(layer, reason):
