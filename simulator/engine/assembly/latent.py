@@ -75,7 +75,7 @@ class LatentAttention(Kind):
         network.activations("still", by_head, a.qk_nope_dim)
         new("meeting", (by_head, self._width))
         network.activations("read_latents", by_head, a.kv_rank)
-        network.activations("q", rows, a.n_heads * a.v_dim)
+        network.activations("head_values", rows, a.n_heads * a.v_dim)
         for name in ("latent_cos", "latent_sin"):
             new(name, (rows, a.qk_rope_dim // 2))
         new("latent_chunks", (8,), np.int64)
@@ -154,12 +154,12 @@ class LatentAttention(Kind):
         claims = task("K", **shared, claimed=parts.claim())
         yield [Entry(kernel("latent_attend", self.network.cache.name), claims, "cache")]
         yield [Entry(kernel("latent_merge"), task("K", **shared), "merge")]
-        yield [parts.multiply(for_values, "read_latents", "q", "attention", **heads)]
+        yield [parts.multiply(for_values, "read_latents", "head_values", "attention", **heads)]
         if isinstance(out, ColumnMatrix):
-            yield from parts.select("q", {"attn_output": out})
+            yield from parts.select("head_values", {"attn_output": out})
         elif out.layout.is_quantised:
-            yield [_narrow(parts, "q", out.columns)]
-        yield [parts.multiply(out, "q", "y", "attention", bias=parts.vector(index, "attn_output.bias"))]
+            yield [_narrow(parts, "head_values", out.columns)]
+        yield [parts.multiply(out, "head_values", "y", "attention", bias=parts.vector(index, "attn_output.bias"))]
         parts.pending = {"y": at("y"), "post_norm": parts.vector(index, after)}
 
     def _projections(self, parts: Parts, index: int) -> Iterator[Phase]:
