@@ -144,7 +144,7 @@ class FakeEngine:
     def __init__(self, machine, nbytes, team, batch):
         self.machine, self.nbytes, self.team, self.batch, self.depth = machine, nbytes, team, batch, 0
         self.tape = SimpleNamespace(phases=self.PARTS)
-        self.network = SimpleNamespace(place=lambda *_: None)
+        self.assembly = SimpleNamespace(place=lambda *_: None)
         team.run = self.run
 
     def __enter__(self):

@@ -34,7 +34,7 @@ SWEEP_S = 0.05  # of reading so much that the caches hold nothing else
 TOKENS = (1, 2, 4, 8, 16)  # at once
 MAIN_FORMATS = ("q8_0", "q4_0")
 QUICK_FORMATS = (*MAIN_FORMATS, "q4_k", "q6_k", "f16", "bf16", "f32")
-RARE_FORMATS = ("iq4_xs", "mxfp4", "q5_k", "q4_1", "q5_0", "q5_1")  # all others would leave each too little time
+RARE_FORMATS = ("iq4_xs", "mxfp4", "q5_k", "q4_1", "q5_0")  # all others would leave each too little time
 COLUMN_FORMATS = ("q8_0", "q4_0")  # Q-Sparse
 MOST_ROUNDS = 60
 
