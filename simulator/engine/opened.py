@@ -9,6 +9,7 @@ from simulator.engine.file_source import FileSource, check_vectors
 from simulator.engine.recipes.recipe import Recipe, usual_recipe
 from simulator.engine.recipes.supported import check_runs
 from simulator.engine.recipes.table import recipe_of_file
+from simulator.engine.slow_layers import SlowLayers
 from simulator.engine.team import Team
 from simulator.engine.tensors import Source
 from simulator.errors import InputError
@@ -23,15 +24,17 @@ from simulator.spec.sparsity import Sparsity
 
 
 def check_kinds(
-    model: object, weights: object, texts: dict[str, object], sparsity: object, progress: object, team: object
+    model: object, weights: object, texts: dict[str, object], sparsity: object, progress: object, **others: object
 ) -> None:
-    """InputError unless each argument is of a kind that an engine takes."""
+    """InputError unless each argument is of a kind that an engine takes; *others*: `team`, `slow` and `experts_in`."""
     expect_path("model", model, (Model,), "a name, a path or a Model")
     expect("weights", weights, (str, Weights), "the name of a format or mix, or a Weights")
     for name, text in texts.items():
         expect(name, text, (str, type(None)), "a text")
     expect("sparsity", sparsity, (str, Sparsity, type(None)), "a text, a Sparsity or None")
-    expect("team", team, (Team, type(None)), "a Team or None")
+    expect("team", others["team"], (Team, type(None)), "a Team or None")
+    expect("slow", others["slow"], (SlowLayers, type(None)), "SlowLayers or None")
+    expect("experts_in", others["experts_in"], (str, Path, type(None)), "the path of a folder, or None")
     if progress is not None:
         expect_method("progress", progress, ("__call__",), "a function of two numbers, or None")
 

@@ -130,7 +130,7 @@ class Engine:
         team: Team | None = None,
     ):
         texts = {"cache": cache, "convert": convert, "path": path}
-        check_kinds(model, weights, texts, sparsity, progress, team)
+        check_kinds(model, weights, texts, sparsity, progress, team=team, slow=slow, experts_in=experts_in)
         context = context if context is None else whole("context", context, 1, MAX_CONTEXT)
         batch, seed = whole("batch", batch, 1, MAX_BATCH), whole("seed", seed, 0, MAX_SEED)
         ubatch = whole("ubatch", ubatch, 1, MOST_TOGETHER)

@@ -69,6 +69,9 @@ def main(folder, everything):
         found[f"columns {path.name}"] = step(
             folder / "columns.gguf", path=path.name, cache="f32", sparsity="columns:0.5"
         )
+        found[f"experts on a disk {path.name}"] = step(folder / "experts.gguf", path=path.name, experts_in=folder)
+        for file in sorted(folder.glob("arch-*.gguf")):
+            found[f"{file.stem} {path.name}"] = step(file, path=path.name)
         slow = SlowLayers(1, 1e12)
         found[f"cache in blocks {path.name}"] = step(folder / "columns.gguf", path=path.name, cache="q8_0", slow=slow)
         if not everything:

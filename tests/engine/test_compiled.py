@@ -23,25 +23,13 @@ from places import ROOT
 import simulator.engine
 from simulator.engine import compiled
 from simulator.engine.compiled import FAST, compile_kernel, helper, source_digest
+from simulator.engine.kernels import table
 from simulator.engine.simd import floats_at, integers_at
 from simulator.engine.team import Entry, Tape, Team
 
 WIDE = {"d_model": 128, "n_heads": 4, "n_kv_heads": 2, "head_dim": 32, "d_ff": 192}  # rows that sparse inputs can have
-KINDS = {
-    "pack",
-    "check",
-    "matmul",
-    "gated",
-    "prepare",
-    "store",
-    "attend",
-    "merge",
-    "route",
-    "select",
-    "columns",
-    "begin_slow",
-    "end_slow",
-}
+KINDS = {"pack", *table._MAKERS, *table._PLAIN}  # of kernels that steps and loading run
+OF_EACH_KIND = ("deepseek2", "gemma2", "gpt2", "nemotron_h", "qwen35")  # between them they need all of these
 
 
 # ---- compiled or loaded ----
@@ -64,6 +52,8 @@ def test_compiled_and_loaded_kernels_agree_to_the_bit(tmp_path, request):
     """Everything that steps write, with experts and with sparse inputs; with --thorough in all formats on all paths, and the probes."""
     tiny.write(tmp_path / "experts.gguf", "qwen2moe", "q8_0")
     tiny.write(tmp_path / "columns.gguf", "llama", "q4_0", n_layers=1, **WIDE)
+    for arch in OF_EACH_KIND:
+        tiny.write(tmp_path / f"arch-{arch}.gguf", arch, "f32", n_layers=4)
     arguments = ["all"] if request.config.getoption("--thorough", default=False) else []
     for fmt in tiny.FORMATS if arguments else ():
         tiny.write(

@@ -36,6 +36,9 @@ WRONG = {
     "seed": ("x", None, -1, [1]),
     "progress": (3, "bar"),
     "team": (3, "all"),
+    "experts_in": (3, b"x", ["here"]),
+    "slow": (3, "all", (1, 1e9)),
+    "ubatch": ("16", 0, -1, 1.5),
 }
 
 
