@@ -72,8 +72,8 @@ def test_json_holds_the_same_run_twice(capsys, dense_file):
 
 def test_drafted_tokens_are_told(capsys, dense_file):
     """The same text in fewer steps, what was drafted and given beside it; a prompt's rate stands with its time."""
-    plain = json.loads(run(capsys, dense_file, "--prompt", "b", "--tokens", "60", "--json", "-")[1])
-    arguments = ("--prompt", "b", "--tokens", "60", "--speculate", "ngram:3")
+    plain = json.loads(run(capsys, dense_file, "--prompt", "hello", "--tokens", "60", "--json", "-")[1])
+    arguments = ("--prompt", "hello", "--tokens", "60", "--speculate", "ngram:3")
     drafted = json.loads(run(capsys, dense_file, *arguments, "--json", "-")[1])
     assert drafted["tokens"] == plain["tokens"]
     assert plain["drafted"] == [0] * 59
