@@ -31,7 +31,7 @@ def test_each_token_gets_its_row(fmt, path_name, team, draw):
     x[5] = 7.25
     matrix = packed(team, cpu.PATHS[path_name], raw, fmt, columns)
     tape = embedding_tape(network, matrix, path_name)
-    buffers["tokens"][: len(TOKENS)] = TOKENS
+    buffers["ids"][: len(TOKENS)] = TOKENS
     team.run(tape)
     expected = values_of(raw, fmt)[list(TOKENS)]
     size = np.abs(expected).max()
