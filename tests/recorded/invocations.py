@@ -141,7 +141,7 @@ INVOCATIONS = {
 
 # What `generate` says of this machine, and what its processor decides.
 _OF_THE_MACHINE = {
-    "tokens", "tokens_per_s", "seconds_per_token", "seconds", "bytes_per_s", "read_bytes_per_s", "prompt_seconds",
+    "tokens", "tokens_per_s", "seconds_per_token", "seconds", "bytes_per_s", "read_bytes_per_s", "prompt_seconds", "prompt_tokens_per_s",
     "load_seconds", "cpu", "cpu_path", "distinct_experts",
 }  # fmt: skip
 
