@@ -116,8 +116,8 @@ def multiply_hidden(team, path, matrices, x, biases, activation):
     return held["output"], held["records"] if has_records else None
 
 
-def multiply_columns(team, path, matrix, lists, groups=None):
-    """Float32 [rows, rows of the matrix] and the bytes that the kernel says it read."""
+def multiply_columns(team, path, matrix, lists, groups=None, bias=None):
+    """Float32 [rows, rows of the matrix] and the bytes that the kernel says it read; *bias*: float32 [copies * rows of the matrix]."""
     groups = groups or [(0, range(len(lists)))]
     held = {
         **grouped(groups),
@@ -133,5 +133,6 @@ def multiply_columns(team, path, matrix, lists, groups=None):
     fields |= {f"{name}_stride": held[name].strides[0] for name in ("input", "output", "scratch")}
     fields |= {"weights": matrix.address, "rows": matrix.rows, "columns": matrix.columns, "tile": matrix.tile}
     fields |= {"expert_bytes": matrix.copy_bytes, "panel_bytes": matrix.tile_bytes}
+    fields |= {"bias": 0 if bias is None else bias.ctypes.data}
     team.run(Tape([[Entry(kernel("columns", matrix.format, path.name), task("M", **fields))]]))
     return held["output"], int(held["read"].sum())

@@ -83,6 +83,16 @@ def test_column_products_of_experts(fmt, team, draw):
     assert read == touched_bytes(fmt, exact[[3, 0]] != 0, 192)
 
 
+def test_each_expert_adds_its_own_bias(team, draw):
+    """Rows 3 and 0 get that of matrix 1, row 2 that of matrix 0, in every tile: of inputs of 0 nothing else is left."""
+    matrix = packed(team, cpu.choose(), draw_rows(draw, "f32", 384, 64), "f32", 64, copies=2, by_column=True)
+    bias = np.arange(384, dtype=np.float32)
+    lists = select(team, np.zeros((4, 64), np.float32), 64, is_float=True)
+    out, _ = multiply_columns(team, cpu.choose(), matrix, lists, [(1, [3, 0]), (0, [2])], bias)
+    assert (out[[3, 0]] == bias[192:]).all()
+    assert (out[2] == bias[:192]).all()
+
+
 def int8_list(columns, active):
     """The list of active columns, each with an input of 1, of int8 inputs: blocks, then quads of four columns."""
     place = np.zeros(int(list_bytes(columns)), np.uint8)

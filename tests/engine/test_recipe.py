@@ -82,6 +82,15 @@ def test_windows_turn_with_a_base_of_their_own():
     assert rotation("qwen3", near, rope__freq_base=1e6, rope__freq_base_swa=5e4).base == 1e6
 
 
+@pytest.mark.parametrize(
+    ("sections", "halves"), [(None, False), ([0, 0, 0, 0], False), ([8, 12, 12, 0], True), (8, True)]
+)
+def test_sections_of_what_turns_are_halves(sections, halves):
+    """GLM-4 turns neighbours, but in files whose model also sees, which divide what turns between time, height and width."""
+    keys = {} if sections is None else {"rope__dimension_sections": sections}
+    assert rotation("glm4", model_of({"norms": 4}), **keys).halves is halves
+
+
 def test_linear_scaling_divides_positions():
     """By its factor; with the kind "none" by nothing, and a factor of 0 is none."""
     assert rotation("llama", rope__scaling__type="linear", rope__scaling__factor=8.0).factor == 8
@@ -276,6 +285,14 @@ def test_models_that_are_not_run(changes, reason):
     assert str(raised.value) == (
         f"m.yaml: the engine does not run {reason}; a forecast needs no engine (roofcast simulate)"
     )
+
+
+def test_states_are_of_one_kind():
+    """Layers with Mamba 2 beside layers with short convolutions: each is run, both in one model are not."""
+    layers = [{"attention": mixer, "ffn": GATED} for mixer in (MAMBA, CONV)]
+    model = Model.model_validate({**model_of().model_dump(), "layers": layers})
+    with pytest.raises(InputError, match="does not run a model whose layers have states of several kinds; a forecast"):
+        check_runs("m.yaml", model)
 
 
 def test_a_last_norm_is_needed():

@@ -98,7 +98,7 @@ def columns(format_name: str, target: str):
                         at = row // 64 * 64 + row // 4 % 4 * 16 + row % 64 // 16 * 4 + row % 4
                     place[row] = out[at]
                 if t[M_BIAS]:
-                    bias = floats_at(t[M_BIAS] + 4 * start, tile_rows)
+                    bias = floats_at(t[M_BIAS] + 4 * (expert * t[M_ROWS] + start), tile_rows)
                     for row in range(tile_rows):
                         place[row] += bias[row]
         integers_at(t[M_READ] + 64 * thread, 1)[0] += read

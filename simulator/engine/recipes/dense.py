@@ -175,6 +175,13 @@ class Glm4(Neighbours):
 
     names = ("glm4",)
 
+    @property
+    def halves(self) -> bool:
+        """As in models that also see, whose files divide what turns between time, height and width; of text all three are one."""
+        found = self.keys.value("rope.dimension_sections")
+        sections = found if isinstance(found, list) else [found, found]
+        return all(isinstance(each, int) and each > 0 for each in sections[:2]) and len(sections) > 1
+
 
 class Hunyuan(Architecture):
     """Hunyuan, dense: queries and keys are normed after they are turned."""

@@ -31,6 +31,8 @@ def _reason(model: Model) -> str | None:
     further = [each.role for each in model.beside if not each.idle and each.role not in TABLES]
     if further:
         return f"the further tensor {further[0]}"
+    if len({type(layer.attention) for layer in model.stack} & {GatedDeltaNet, Mamba2, ShortConv}) > 1:
+        return "a model whose layers have states of several kinds"
     for index, layer in enumerate(model.stack):
         if layer.beside:
             return f"the further tensor blk.{index}.{layer.beside[0].role}"
