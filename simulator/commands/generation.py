@@ -66,7 +66,7 @@ class Request:
         if self.json not in (None, "-") and not Path(self.json).parent.is_dir():
             raise InputError(f"--json {self.json}: the folder {Path(self.json).parent} does not exist")
         if self.experts_in is not None and not Path(self.experts_in).is_dir():
-            raise InputError(f"--experts-in {self.experts_in}: there is no such folder")
+            raise InputError(f"--experts-in {self.experts_in}: this is no folder, give one that there is")
         if self.seed < 0:
             raise InputError(f"--seed {self.seed}: a number of at least 0 is needed")
         if not 1 <= self.ubatch <= MOST_TOGETHER:

@@ -92,6 +92,8 @@ def load(
 
     *by_column* says which roles are packed for sparse inputs; *experts_in* names a folder that experts are kept in.
     """
+    if experts_in is not None and not any(map(is_expert, source.tensors)):
+        raise InputError(f"{source.name} has no experts to keep in {printable(str(experts_in))}, leave that out")
     held = [tensor for tensor in source.tensors if experts_in is None or not is_expert(tensor)]
     total = sum(tensor.nbytes for tensor in held)
     check_room(f"{source.name}: its weights need", total)

@@ -57,7 +57,7 @@ def _each(found: Generation) -> str:
     """What a step took, and with drafted tokens what it gave."""
     taken = format_seconds(found.seconds_per_step)
     if not any(found.drafted):
-        return f"{taken} each"
+        return f"{taken} each in the median"
     return (
         f"{found.tokens_per_step:.2f} in a step of {taken}: {found.accepted_share:.0%} of "
         f"{counted(sum(found.drafted), 'drafted token')} right"

@@ -158,7 +158,7 @@ def test_random_weights_of_a_shipped_model(capsys):
             "5 tokens go through the weights together, --ubatch 4 has no",
         ),
         (["{dense}", "--ubatch", "0"], "--ubatch 0: between 1 and 4,096 are possible"),
-        (["{moe}", "--experts-in", "/nowhere"], "--experts-in /nowhere: there is no such folder"),
+        (["{moe}", "--experts-in", "/nowhere"], "--experts-in /nowhere: this is no folder, give one that there is"),
         (["{dense}", "--cache", "q5_0"], "cache format 'q5_0' is not one of the engine's: f16, f32, q8_0, q4_0"),
         (["{dense}", "--weights", "q4_0"], "has weights of its own, leave it out"),
         (["{dense}", "--prompt", "abcdefgh", "--context", "4"], "--context 4: the prompt alone has"),
