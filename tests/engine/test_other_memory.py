@@ -117,12 +117,13 @@ def test_a_folder_that_cannot_hold_them_is_refused(mixture, tmp_path, monkeypatc
     assert list(folder.iterdir()) == []
 
 
-def test_a_model_without_experts_keeps_nothing_there(tmp_path):
-    """And runs as ever."""
+def test_a_model_without_experts_has_none_to_keep(tmp_path):
+    """Said before a file is made."""
     path = tiny.write(tmp_path / "m.gguf", "llama", "q8_0")
     folder = tmp_path / "experts"
     folder.mkdir()
-    assert np.array_equal(logits_of(path, experts_in=folder), logits_of(path))
+    with pytest.raises(InputError, match="has no experts to keep in"):
+        logits_of(path, experts_in=folder)
     assert list(folder.iterdir()) == []
 
 
