@@ -129,7 +129,7 @@ def _converted(raw: np.ndarray, name: str, wanted: str) -> np.ndarray:
 
 def check_vectors(source: FileSource, model: Model, recipe: Recipe) -> None:
     """InputError if a vector is missing, has not the length of what it meets, or is one that the engine would not use."""
-    tensors = stored_tensors(model, uniform(FORMATS["f32"]), recipe.norms)
+    tensors = tuple(stored_tensors(model, uniform(FORMATS["f32"]), recipe.norms))
     held = {(-1, each.role) for each in model.beside if each.idle}  # not read in a step, and so not loaded
     wanted = {(t.layer, t.role): t for t in tensors if t.is_vector and (t.layer, t.role) not in held}
     tables = dict(recipe.table_lengths(model))
@@ -146,5 +146,18 @@ def check_vectors(source: FileSource, model: Model, recipe: Recipe) -> None:
                 f"{source.name}: vector {printable(tensor.place)} has {tensor.columns:,} elements, {length:,} are "
                 "needed"
             )
+    _check_experts(source, tensors)
     for key in wanted.keys() - found.keys():
         raise InputError(f"{source.name}: vector {wanted[key].place} is missing: damaged, or another kind of model")
+
+
+def _check_experts(source: FileSource, tensors: tuple[Stored, ...]) -> None:
+    """InputError where the rows of all experts are as many as they should be, but not those of each."""
+    wanted = {(t.layer, t.role): t for t in tensors if t.copies > 1 and not t.is_vector}
+    for tensor in source.tensors:
+        own = wanted.get((tensor.layer, tensor.role), tensor)
+        if (tensor.rows, tensor.copies) != (own.rows, own.copies):
+            raise InputError(
+                f"{source.name}: tensor {printable(tensor.place)} has {tensor.copies:,} experts of {tensor.rows:,} rows, "
+                f"{own.copies:,} of {own.rows:,} are needed"
+            )

@@ -49,8 +49,8 @@ class ExpertMap:
 
 
 def is_expert(tensor: Stored) -> bool:
-    """Whether a step reads only some copies of a tensor."""
-    return tensor.copies > 1 and not tensor.is_vector
+    """Whether a step reads only some copies of a tensor; heads' matrices of latents are several, too, and all of them are read."""
+    return tensor.copies > 1 and tensor.role.endswith("_exps")
 
 
 def map_experts(folder: str | Path, source: Source, signed: bool, pack: Pack) -> ExpertMap | None:

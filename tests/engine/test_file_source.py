@@ -100,6 +100,16 @@ def test_sizes_that_cannot_be(small, name, dimension, size, message):
     assert refused(overwrite(path, at, struct.pack("<Q", size))).startswith(f"m.gguf: {message}")
 
 
+def test_experts_of_other_shapes(small):
+    """As many rows in all, but twice as many in each of half the experts: those of other numbers would lie outside."""
+    path = small("qwen2moe", "f32", n_experts=8)
+    raw, name = path.read_bytes(), b"blk.0.ffn_gate_exps.weight"
+    at = raw.index(name) + len(name) + 4 + 8
+    n_rows, n_experts = struct.unpack_from("<QQ", raw, at)
+    message = refused(overwrite(path, at, struct.pack("<QQ", 2 * n_rows, n_experts // 2)))
+    assert message == f"m.gguf: tensor blk.0.ffn_gate_exps has 4 experts of {2 * n_rows} rows, 8 of {n_rows} are needed"
+
+
 def test_counts_that_cannot_be(small):
     """Of tensors or of keys: the first words of the header."""
     n_tensors, n_keys = struct.unpack_from("<QQ", small().read_bytes(), 8)

@@ -33,6 +33,15 @@ def mixture(tmp_path):
 # ---- experts on a disk ----
 
 
+def test_matrices_of_heads_are_no_experts(tmp_path):
+    """A file has one for each head, too, but every step reads all of them: the file has 3 matrices of each layer with experts."""
+    path = tiny.write(tmp_path / "m.gguf", "deepseek2", "f32")
+    with Engine(path, threads=1, context=8, experts_in=tmp_path) as engine:
+        roles = {tensor.role for tensor in engine.loaded.mapped.places}
+        assert engine.loaded.matrices[0, "attn_k_b"].copies > 1
+    assert roles == {"ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"}
+
+
 def test_experts_in_a_file_are_the_same_experts(mixture):
     """To the bit; the file has the bytes of 2 layers of 3 matrices of 8 experts, 256 x 256 in q4_k, and is made once."""
     path, folder = mixture
