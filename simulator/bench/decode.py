@@ -205,7 +205,7 @@ _START = """
 import json, resource, sys, time
 begun = time.time()
 from simulator.engine.step import Engine
-from simulator.engine import tape
+from simulator.engine.assembly import tape
 from simulator.engine.text import vocabulary
 from simulator.commands import generation
 import gguf

@@ -62,6 +62,8 @@ def generate_drafted(
     model whose layers cannot take a token back.
     """
     engine.assembly.check_taken_back(1)
+    if n_tokens < 1:
+        return
     found = into if into is not None else Generation()
     text = list(prompt)
     start = time.perf_counter()

@@ -165,6 +165,7 @@ class Engine:
             raise
         self._is_closed = False
         self.lengths = np.zeros(batch, np.int64)  # tokens that each sequence has
+        self._longest = np.zeros(batch, np.int64)  # had, since it began: what came later than now has slots of windows
         self._embedding = self.loaded.matrices[-1, "token_embd"]
         self._embedding_tape = embedding_tape(self.network, self._embedding, self.cpu.name)
         self._has_experts = bool(self.model.experts)
@@ -221,6 +222,7 @@ class Engine:
         tape = self.tape if head else self.assembly.tape_without_head
         seconds = self._run_by_part(clock) if clock else self.team.run(tape)
         self.lengths[sequences] = positions + 1  # of a sequence that stands several times, the last one counts
+        self._longest[sequences] = np.maximum(self._longest[sequences], positions + 1)
         logits = network.buffers["logits"][: n if head else 0].copy()
         counted = network.buffers["read"].copy()
         return Step(logits, lambda: self._read(counted, n), self._chosen(n), seconds)
@@ -269,18 +271,18 @@ class Engine:
                 f"{counted(n_tokens, 'token')} of a sequence of {self.lengths[sequence]:,} cannot be taken back"
             )
         if n_tokens:
-            self.assembly.check_taken_back(n_tokens)
+            self.assembly.check_taken_back(int(self._longest[sequence] - self.lengths[sequence]) + n_tokens)
         self.lengths[sequence] -= n_tokens
 
     def reset(self) -> None:
         """Forgets all sequences."""
-        self.lengths[:] = 0
+        self.lengths[:] = self._longest[:] = 0
 
     def pretend(self, n_tokens: int) -> None:
         """Makes every sequence *n_tokens* long, with whatever the cache holds: for timing at a depth, not for text."""
         if not 0 <= whole("n_tokens", n_tokens, -MAX_CONTEXT, MAX_CONTEXT) < self.context:
             raise InputError(f"a depth of {counted(n_tokens, 'token')} is outside the context of {self.context}")
-        self.lengths[:] = n_tokens
+        self.lengths[:] = self._longest[:] = n_tokens
 
     def fill_cache(self) -> None:
         """Puts something into every slot of the cache, so that memory stands behind it: for timing at a depth."""
@@ -351,7 +353,15 @@ class Engine:
         if not isinstance(routing, tuple):
             expect_method("routing", routing, ("__call__",), "a function, what choose found, or None")
         chosen = routing if isinstance(routing, tuple) else self.choose(routing, n)
-        for (index, _), experts in zip(self.network.expert_layers(), chosen, strict=True):
+        layers = list(self.network.expert_layers())
+        if len(chosen) != len(layers):
+            raise InputError(f"routing: {len(chosen)} layers were chosen for, the model has {len(layers)} with experts")
+        for (index, ffn), experts in zip(layers, chosen, strict=True):
+            if experts.shape != (n * ffn.n_active,) or not 0 <= experts.min() <= experts.max() < ffn.n_experts:
+                raise InputError(
+                    f"routing: {n * ffn.n_active} of the model's {ffn.n_experts:,} experts are needed in layer {index}; "
+                    "take what choose finds"
+                )
             buffers["chosen"][index][: len(experts)] = experts
 
     def _chosen(self, n: int) -> tuple[np.ndarray, ...]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulator.bench import reading, rows, synthetic
+from simulator.bench import decode, reading, rows, synthetic
 from simulator.engine.step import Engine
 from simulator.importers.gguf import load_gguf
 from simulator.importers.open import load_model
@@ -25,6 +25,14 @@ def test_a_synthetic_file_is_a_model_that_decodes(tmp_path, make, weights):
     assert np.isfinite(logits).all()
     assert 0.3 < logits.std() < 3
     assert [each.name for each in tmp_path.iterdir()] == ["a.gguf"]
+
+
+def test_a_start_is_timed_in_processes_of_its_own(tmp_path):
+    """Loading, the first token and memory, of a model of one layer."""
+    path = synthetic.write(synthetic.dense(1, vocab=512), "q8_0", tmp_path / "a.gguf")
+    found = decode._start(path, 1)
+    assert [each["case"] for each in found] == ["load", "first-token", "memory"]
+    assert all(each["value"] > 0 for each in found)
 
 
 def test_a_row_has_the_median_and_the_spread():

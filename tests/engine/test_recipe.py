@@ -73,6 +73,12 @@ def test_numbers_come_from_the_keys():
     assert found == Recipe((LayerRecipe(turning),), epsilon=1e-6, router=RouterRecipe(False, 2.5))
 
 
+def test_epsilon_may_stand_under_the_other_norms_name():
+    """As in files of Nemotron-H, which have it so."""
+    assert recipe("qwen3", attention__layer_norm_epsilon=1e-3).epsilon == 1e-3
+    assert recipe("qwen3", attention__layer_norm_epsilon=1e-3, attention__layer_norm_rms_epsilon=1e-6).epsilon == 1e-6
+
+
 def test_windows_turn_with_a_base_of_their_own():
     """Gemma 3: 10,000 in layers with a window, unless the file says otherwise; others have one base for all."""
     near = model_of({"attention": ATTENTION | {"window": 4}})
@@ -251,6 +257,7 @@ HEAD = "a model without head, or with an embedding or head of another size"
             {"ffn": GATED | {"fused": True, "d_ff": 72}},
             "gate and up in one matrix with a width of 72, which does not divide into 16",
         ),
+        ({"ffn": EXPERTS, "norms": 4}, "a norm of what experts put out"),
         ({"ffn": EXPERTS | {"latent": 32}}, "experts with latent"),
         ({"ffn": EXPERTS | {"n_zero": 1}}, "experts with n_zero"),
         ({"ffn": EXPERTS | {"fused": True, "bias": True}}, "experts whose gate and up are one matrix with a bias"),

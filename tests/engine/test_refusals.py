@@ -4,8 +4,10 @@ import threading
 
 import numpy as np
 import pytest
+import tiny
 from reference import WIDE
 
+from simulator.engine.step import Engine
 from simulator.errors import InputError
 from simulator.spec.sparsity import Sparsity
 
@@ -129,3 +131,16 @@ def test_all_that_no_machine_can_run_is_refused_in_one_sentence(case, wrong):
     """A text, a truth, none and more than any has: what is possible here, whatever was given."""
     with pytest.raises(InputError, match=r"^threads \S+: .* machine"):
         case("llama").engine(threads=wrong)
+
+
+@pytest.mark.parametrize("number", [-1, 8])
+def test_experts_chosen_beforehand_are_the_models(tmp_path, number):
+    """Numbers outside of its 8 would be read outside of its weights; too few would leave the last step's."""
+    path = tiny.write(tmp_path / "m.gguf", "qwen3moe", "f32")
+    with Engine(path, threads=1, context=8) as engine:
+        n_layers = sum(1 for _ in engine.network.expert_layers())
+        fine = tuple(np.array([0, 1, 2]) for _ in range(n_layers))
+        engine.decode([1], routing=fine)
+        for wrong in ((*fine[1:], np.array([0, 1, number])), (*fine[1:], np.array([0, 1])), fine[1:]):
+            with pytest.raises(InputError, match=r"^routing: "):
+                engine.decode([1], routing=wrong)

@@ -55,6 +55,14 @@ def test_bands_worked_by_hand(team):
     assert route(team, logits, 3, renormalise=True, scale=1.0, **form)["chosen"].tolist() == [[2, 3, 4]]
 
 
+def test_shares_next_to_nothing_are_divided_by_no_less_than_llama_cpp_does(team):
+    """Two sigmoids of -20, 2.06e-9 each: over 2**-14, the smallest normal half, not over their sum."""
+    logits = np.full((1, 3), -20, np.float32)
+    form = {"sigmoid": True, "balance": None, "n_bands": 1, "n_bands_used": 1}
+    held = route(team, logits, 2, renormalise=True, scale=1.0, **form)
+    assert held["weights"][0] == pytest.approx([2.0611537e-9 * 2**14] * 2, rel=1e-5)
+
+
 def test_shares_of_a_choice_made_beforehand_are_sigmoids(team):
     """Of logits 0 and ln 3: a half and three quarters."""
     logits = np.array([[0, 7, np.log(3)]], np.float32)

@@ -139,8 +139,14 @@ def test_what_a_window_has_lost_cannot_be_taken_back(tmp_path):
         engine.prompt(list(range(60)))
         with pytest.raises(InputError, match="30 tokens cannot be taken back, a window of 4 tokens keeps room for 29"):
             engine.take_back(30)
-        engine.take_back(29)
+        engine.take_back(20)
+        with pytest.raises(InputError, match="30 tokens cannot be taken back"):
+            engine.take_back(10)  # which are 30 with those before
+        engine.take_back(9)
         assert engine.lengths[0] == 31
+        engine.reset()
+        engine.prompt(list(range(8)))
+        engine.take_back(8)
 
 
 def test_as_many_as_a_window_allows_can_be_taken_back(tmp_path):

@@ -15,6 +15,7 @@ R_STATE, R_LOGITS, R_N_EXPERTS, R_N_ACTIVE, R_RENORMALISE, R_SCALE, R_FORCED, R_
     R_SCORES, R_LENGTH = range(23)  # fmt: skip
 
 _LOWEST = np.float32(-1e30)
+_LEAST_SUM = np.float32(6.103515625e-5)  # that shares are divided by, as in llama.cpp: the smallest normal half
 
 
 @helper
@@ -95,7 +96,7 @@ def _choose_by_shares(t, logits, chosen, weights, forced):
     for slot in range(n_active):
         weights[slot] = logits[chosen[slot]]
         kept += weights[slot]
-    factor = float_of(t[R_SCALE]) / (kept if t[R_RENORMALISE] else np.float32(1.0))
+    factor = float_of(t[R_SCALE]) / (max(kept, _LEAST_SUM) if t[R_RENORMALISE] else np.float32(1.0))
     for slot in range(n_active):
         weights[slot] *= factor
 

@@ -40,7 +40,7 @@ class Architecture:
         epsilon = "attention.layer_norm_rms_epsilon" if self.norm == "rms" else "attention.layer_norm_epsilon"
         return Recipe(
             layers=tuple(self.layer(index, layer) for index, layer in enumerate(self.model.stack)),
-            epsilon=self.keys.number(epsilon, 1e-5),
+            epsilon=self.keys.number(epsilon, self.keys.number("attention.layer_norm_epsilon", 1e-5)),
             embedding_scale=self.embedding_scale(),
             activation=self.activation,
             router=self.router(),

@@ -15,7 +15,7 @@ SOFTMAX, SIGMOID = 1, 2  # of the key expert_gating_func
 
 
 class Balanced(Architecture):
-    """A bias beside the router takes part in the choice only; shares are a softmax or sigmoids, as a key says."""
+    """Ling 2 and Ring 2: a bias beside the router takes part in the choice only; shares are a softmax or sigmoids, as a key says."""
 
     names = ("bailingmoe2",)
     renormalise = False
@@ -46,7 +46,7 @@ class Glm4Moe(Balanced):
 
 
 class Ernie45Moe(Balanced):
-    """Shares of those chosen add up to 1, whatever a key says."""
+    """ERNIE 4.5 with experts: shares of those chosen add up to 1, whatever a key says."""
 
     names = ("ernie4_5-moe",)
     halves = False
@@ -57,7 +57,7 @@ class Ernie45Moe(Balanced):
 
 
 class GptOss(Architecture):
-    """Sinks, biases of the router and of every expert, a clipped SwiGLU, and YaRN in windows as elsewhere."""
+    """gpt-oss: sinks, biases of the router and of every expert, a clipped SwiGLU, and YaRN in windows as elsewhere."""
 
     names = ("gpt-oss",)
     activation = "clipped_swiglu"
@@ -72,13 +72,13 @@ class GptOss(Architecture):
 
 
 class GraniteMoe(Granite):
-    """The scales of the dense ones."""
+    """Granite 3 and 4 with experts: the scales of the dense ones."""
 
     names = ("granitemoe",)
 
 
 class HunyuanMoe(Hunyuan):
-    """Queries and keys are normed after they are turned."""
+    """Hunyuan with experts: queries and keys are normed after they are turned."""
 
     names = ("hunyuan-moe",)
 
@@ -127,7 +127,7 @@ class DeepSeek2(_Latent):
 
 
 class MiniCpm3(_Latent):
-    """Dense, with latents; its scales stand in no key: 12, 1.4 over the root of the layers, and 256 over the width."""
+    """MiniCPM 3: dense, with latents; its scales stand in no key: 12, 1.4 over the root of the layers, and 256 over the width."""
 
     names = ("minicpm3",)
 

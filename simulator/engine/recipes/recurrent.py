@@ -11,35 +11,35 @@ _SECOND_NORM = ("attn_norm", "post_attention_norm", "", "")
 
 
 class Qwen3Next(Architecture):
-    """Three delta nets to one attention with gates, experts and a shared one with a gate."""
+    """Qwen3-Next: three delta nets to one attention with gates, experts and a shared one with a gate."""
 
     names = ("qwen3next",)
     norms = _SECOND_NORM
 
 
 class Qwen35(Qwen3Next):
-    """The same, dense or with experts; its converter orders value heads so that key heads serve them in turn."""
+    """Qwen 3.5: the same, dense or with experts; its converter orders value heads so that key heads serve them in turn."""
 
     names = ("qwen35", "qwen35moe")
     keys_in_turn = True
 
 
 class Mamba2(Architecture):
-    """Nothing but Mamba 2."""
+    """Mamba 2: nothing else in any layer."""
 
     names = ("mamba2",)
     norms = ALONE
 
 
 class Lfm2(Architecture):
-    """Short convolutions and attention."""
+    """LFM2: short convolutions and attention."""
 
     names = ("lfm2",)
     renamed = (("token_embd_norm", "output_norm"),)
 
 
 class Lfm2Moe(Balanced):
-    """The same with experts, chosen by sigmoids and a bias, whose shares add up to 1."""
+    """LFM2 with experts, chosen by sigmoids and a bias, whose shares add up to 1."""
 
     names = ("lfm2moe",)
     renamed = Lfm2.renamed
@@ -48,7 +48,7 @@ class Lfm2Moe(Balanced):
 
 
 class NemotronH(Architecture):
-    """Mamba 2, attention without positions, and networks that square what is positive; each layer is one of them."""
+    """Nemotron-H: Mamba 2, attention without positions, and networks that square what is positive; each layer is one of them."""
 
     names = ("nemotron_h",)
     norms = ALONE
@@ -57,7 +57,7 @@ class NemotronH(Architecture):
 
 
 class NemotronHMoe(Balanced):
-    """The same with experts in place of networks."""
+    """Nemotron-H with experts in place of networks."""
 
     names = ("nemotron_h_moe",)
     norms = ALONE
@@ -67,6 +67,6 @@ class NemotronHMoe(Balanced):
 
 
 class GraniteHybrid(Granite):
-    """Mamba 2 and attention before experts or one network, with the scales of Granite."""
+    """Granite 4, hybrid: Mamba 2 and attention before experts or one network, with the scales of Granite."""
 
     names = ("granitehybrid",)

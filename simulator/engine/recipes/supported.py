@@ -50,6 +50,8 @@ def _reason_of_norms(model: Model, recipe: Recipe) -> str | None:
     for index, layer in enumerate(model.stack):
         if layer.norms not in counts:
             return f"{layer.norms} norms in a layer, {' or '.join(map(str, sorted(counts)))} (layer {index})"
+        if layer.norms == len(NORMS) and isinstance(layer.ffn, Experts):
+            return f"a norm of what experts put out (layer {index})"
     return None
 
 
