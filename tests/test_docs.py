@@ -20,7 +20,7 @@ from simulator.spec.machine import load_hardware
 
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
 LONGEST_LINE = 120
-MOST_WORDS = 750  # of the README: two minutes, numbers in tables and their rules apart
+MOST_WORDS = 850  # of the README: two minutes, numbers in tables and their rules apart
 # One run of each benchmark program, as it writes them.
 BENCH = {
     "build_commit": "9c600bcd4", "build_number": 8590, "cpu_info": "A made-up machine", "gpu_info": "", "backends": "CPU",

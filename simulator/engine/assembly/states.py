@@ -65,7 +65,7 @@ class States(Kind):
             return
         raise InputError(
             f"{self.network.model.name}: {counted(n_tokens, 'token')} cannot be taken back, as layers with a recurrent state keep "
-            "that of the last token alone; decode without drafts, or start the sequence anew"
+            "that of the last token alone; leave out --speculate, or start the sequence anew"
         )
 
     # ---- what kernels are told ----
