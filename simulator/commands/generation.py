@@ -85,7 +85,7 @@ class Request:
         if drafter.n_tokens >= self.ubatch:
             raise InputError(
                 f"--speculate {self.speculate}: {drafter.n_tokens + 1} tokens go through the weights together, "
-                f"--ubatch {self.ubatch} has no room for them"
+                f"--ubatch {self.ubatch} has no room for them, give it more or draft fewer"
             )
 
 
