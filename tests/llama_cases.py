@@ -42,6 +42,7 @@ FURTHER |= {
     "olmo3": ("olmo2", {"n_layers": 5, "window": 4, "keys": _YARN | {"rope.scaling.attn_factor": 1.1}}),
     "exaone4-32b": ("exaone4", {"n_layers": 64, "window": 4, **_SMALL}),
     "granite-straight": ("granite", {"keys": {"rope.scaling.finetuned": False}}),
+    "gemma4-keys-as-values": ("gemma4", {"per_layer": 0, "own_layers": 6, "keys_are_values": True, "rope_linear": 2.0}),
     "gptneox-serial": ("gptneox", {"keys": {"use_parallel_residual": False}}),
 }
 OWN = {  # layers of each kind; Baichuan's small model is known by its 32 layers

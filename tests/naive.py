@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import gguf
 import naive_dense
 import naive_experts
+import naive_gemma4
 import naive_recurrent
 import numpy as np
 from equations import (
@@ -190,7 +191,7 @@ def load_any(path) -> Network:
 def load(path) -> Network:
     """The network in a GGUF file."""
     network = load_any(path)
-    if network.architecture not in (*FAMILIES, *TRAITS, *naive_recurrent.ARCHITECTURES):
+    if network.architecture not in (*FAMILIES, *TRAITS, *naive_recurrent.ARCHITECTURES, *naive_gemma4.ARCHITECTURES):
         raise ValueError(f"architecture {network.architecture} is not known here")
     return network
 
@@ -334,6 +335,8 @@ def decode(
     of the cache, and with q8_0 and q4_0 queries to int8.
     """
     network = replace(network, round_inputs=round_inputs, round_cache=round_cache)
+    if network.architecture in naive_gemma4.ARCHITECTURES:
+        return naive_gemma4.decode(network, sequences, top_k_inputs, head_top_k_inputs)
     if network.architecture in naive_dense.TRAITS:
         return naive_dense.decode(network, sequences, top_k_inputs, head_top_k_inputs)
     if network.architecture in naive_experts.TRAITS:

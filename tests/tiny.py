@@ -14,6 +14,7 @@ import numpy as np
 import tiny_blocks
 import tiny_dense
 import tiny_experts
+import tiny_gemma4
 import tiny_recurrent
 
 FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "mxfp4", *tiny_blocks.FORMATS)
@@ -27,6 +28,7 @@ ARCHITECTURES = (
     *tiny_dense.ARCHITECTURES,
     *tiny_experts.ARCHITECTURES,
     *tiny_recurrent.ARCHITECTURES,
+    *tiny_gemma4.ARCHITECTURES,
 )
 
 _FILE_TYPES = {
@@ -62,6 +64,9 @@ class Shape:
     rope_linear: float = 1.0
     rope_factors: bool = False  # a table of one factor per frequency, as Llama 3.1 has
     epsilon: float = 1e-5
+    per_layer: int = 0  # width of inputs of each layer's own
+    own_layers: int = 1000  # first layers with a cache, whose keys and values later ones read, too
+    keys_are_values: bool = False  # in layers that see everything
     biases: tuple[str, ...] = ()  # of matrices that have none by default, by role
     q_rank: int = 0  # of queries; 0 is no narrow layer before them
     kv_rank: int = 0  # of the latent; 0 is heads of their own
@@ -85,10 +90,11 @@ _OWN = {
 
 def shape_of(arch, fmt, **changes) -> Shape:
     """The sizes of a network of that architecture, wide enough for the format, with changes by name."""
-    own = dict((_OWN | tiny_dense.SHAPES | tiny_experts.SHAPES | tiny_recurrent.OWN).get(arch, {}))
+    own = dict((_OWN | tiny_dense.SHAPES | tiny_experts.SHAPES | tiny_recurrent.OWN | tiny_gemma4.SHAPES).get(arch, {}))
     if fmt in tiny_blocks.FORMATS:
         own |= _WIDE | ({"d_shared": 512} if own.get("d_shared") else {})
         own |= tiny_experts.WIDE_LATENT if own.get("kv_rank") else {}
+        own |= tiny_gemma4.WIDE if arch in tiny_gemma4.ARCHITECTURES else {}
     return replace(Shape(), **(own | changes))
 
 
@@ -103,6 +109,8 @@ def block_tensors(arch, shape: Shape, layer) -> dict[str, tuple[int, ...]]:
         return tiny_experts.block_tensors(arch, shape, layer)
     if arch in tiny_recurrent.ARCHITECTURES:
         return tiny_recurrent.block_tensors(arch, shape, layer)
+    if arch in tiny_gemma4.ARCHITECTURES:
+        return tiny_gemma4.block_tensors(shape, layer)
     queries, shared = shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim
     value_dim = shape.value_dim or shape.head_dim
     found = {
@@ -156,6 +164,8 @@ def all_tensors(arch, shape: Shape, n_layers, vocab, tied) -> dict[str, tuple[in
         found |= tiny_dense.outside_tensors(arch, shape, vocab)
         if not tiny_dense.PARTS[arch].last_norm:
             del found["output_norm.weight"]
+    if arch in tiny_gemma4.ARCHITECTURES:
+        found |= tiny_gemma4.outside_tensors(shape, n_layers, vocab)
     if arch in tiny_experts.ARCHITECTURES:
         found |= tiny_experts.outside_tensors(arch, shape)
     biased = {name: size for name, size in found.items() if name.split(".")[-2] in shape.biases}
@@ -244,7 +254,7 @@ def add_keys(writer, arch, fmt, shape: Shape, n_layers, vocab):
         writer.add_vocab_size(vocab)
         writer.add_rope_dimension_count(shape.rotated or shape.head_dim)
     is_usual = shape.head_dim * shape.n_heads == shape.d_model and not shape.value_dim
-    if arch in ("qwen3", "qwen3moe", "gemma", "gemma3") or not is_usual:
+    if arch in ("qwen3", "qwen3moe", "gemma", "gemma3", "gemma4") or not is_usual:
         writer.add_key_length(shape.head_dim)
         writer.add_value_length(shape.value_dim or shape.head_dim)
     if shape.rope_linear != 1:
@@ -287,6 +297,8 @@ def group_keys(arch, shape: Shape, n_layers) -> dict:
     """Keys of the architecture's group."""
     if arch in tiny_recurrent.ARCHITECTURES:
         return tiny_recurrent.keys(arch, shape, n_layers)
+    if arch in tiny_gemma4.ARCHITECTURES:
+        return tiny_gemma4.keys(shape, n_layers)
     group = next((each for each in (tiny_dense, tiny_experts) if arch in each.ARCHITECTURES), None)
     return group.keys(arch, shape) if group else {}
 
@@ -320,7 +332,8 @@ def write(
     as they should be. With `split` tensors to a part, the parts are `path` with -00001-of-00003 and so on.
     """
     shape = shape_of(arch, fmt, **changes)
-    n_layers = n_layers or max(2, len(tiny_recurrent.KINDS.get(arch, "M*")))
+    own_depth = tiny_gemma4.N_LAYERS if arch in tiny_gemma4.ARCHITECTURES else 2
+    n_layers = n_layers or max(own_depth, len(tiny_recurrent.KINDS.get(arch, "M*")))
     draw = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(path, arch, split_max_tensors=split)
     add_keys(writer, arch, fmt, shape, n_layers, vocab)
@@ -329,7 +342,9 @@ def write(
     is_tied = own_tied(arch) if tied is None else tied
     for name, size in all_tensors(arch, shape, n_layers, vocab, is_tied).items():
         role = name.removesuffix(".weight").split(".")[-1]
-        data, kind = fill(draw, name, size, fmt, (formats or {}).get(role))
+        data, kind = tiny_gemma4.fill(draw, arch, name, size), None
+        if data is None:
+            data, kind = fill(draw, name, size, fmt, (formats or {}).get(role))
         if name not in leave_out:
             writer.add_tensor(name, data, raw_dtype=kind)
     for name, data in (extra or {}).items():

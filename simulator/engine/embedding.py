@@ -34,15 +34,23 @@ def unit_vectors(layout: Layout) -> np.ndarray:
     return records
 
 
-def embedding_tape(network: Network, matrix: Matrix, target: str) -> Tape:
-    """The tape that writes x: the rows of the tokens in `ids`."""
+def embedding_tape(network: Network, matrix: Matrix, target: str, table: Matrix | None = None) -> Tape:
+    """The tape that writes x: the rows of the tokens in `ids`; and those of a table of inputs of all layers."""
+    network.buffers.new("ids", (network.limits.rows,), np.int64)
+    entries = [_look_up(network, matrix, target, "x", "")]
+    if table is not None:
+        entries.append(_look_up(network, table, target, "layer_inputs", "_of_layers"))
+    return Tape([entries])
+
+
+def _look_up(network: Network, matrix: Matrix, target: str, output: str, end: str) -> Entry:
+    """What writes the rows; *end* of its buffers' names."""
     layout, buffers = matrix.layout, network.buffers
     given = unit_vectors(layout)
-    ones = buffers.new("unit_vectors", given.shape, given.dtype.type)
+    ones = buffers.new(f"unit_vectors{end}", given.shape, given.dtype.type)
     ones[:] = given
-    buffers.new("units", (len(ones),), np.int64)[:] = ones.ctypes.data + np.arange(len(ones)) * ones.strides[0]
-    buffers.new("ids", (network.limits.rows,), np.int64)
-    buffers.new("products", (network.n_threads, layout.block * LANES))
+    buffers.new(f"units{end}", (len(ones),), np.int64)[:] = ones.ctypes.data + np.arange(len(ones)) * ones.strides[0]
+    buffers.new(f"products{end}", (network.n_threads, layout.block * LANES))
     fields = task(
         "E",
         state=buffers.at("state"),
@@ -52,9 +60,9 @@ def embedding_tape(network: Network, matrix: Matrix, target: str) -> Tape:
         block_bytes=int(FORMATS[layout.name].block_bytes),
         block=layout.block,
         n_blocks=matrix.columns // layout.block,
-        ones=buffers.at("units"),
-        scratch=buffers.at("products"),
-        scratch_stride=buffers.stride("products"),
-        output=buffers.at("x"),
+        ones=buffers.at(f"units{end}"),
+        scratch=buffers.at(f"products{end}"),
+        scratch_stride=buffers.stride(f"products{end}"),
+        output=buffers.at(output),
     )
-    return Tape([[Entry(kernel("look_up", layout.name, target), fields)]])
+    return Entry(kernel("look_up", layout.name, target), fields)

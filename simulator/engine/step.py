@@ -167,7 +167,8 @@ class Engine:
         self.lengths = np.zeros(batch, np.int64)  # tokens that each sequence has
         self._longest = np.zeros(batch, np.int64)  # had, since it began: what came later than now has slots of windows
         self._embedding = self.loaded.matrices[-1, "token_embd"]
-        self._embedding_tape = embedding_tape(self.network, self._embedding, self.cpu.name)
+        self._layers_table = self.loaded.matrices.get((-1, "per_layer_token_embd"))
+        self._embedding_tape = embedding_tape(self.network, self._embedding, self.cpu.name, self._layers_table)
         self._has_experts = bool(self.model.experts)
         self._positions_table = self.loaded.matrices.get((-1, "position_embd"))
 
@@ -375,7 +376,7 @@ class Engine:
     def _read(self, counted: np.ndarray, n: int) -> Read:
         """What a step of n tokens read; *counted*: int64 [components, threads, 8]."""
         found = {name: int(value) for name, value in zip(COMPONENTS, counted.sum(axis=(1, 2)), strict=True)}
-        tables = [table for table in (self._embedding, self._positions_table) if table]
+        tables = [table for table in (self._embedding, self._positions_table, self._layers_table) if table]
         rows = n * sum(table.layout.row_bytes(table.columns) for table in tables)
         return Read(**found, embedding=rows, vectors=self.loaded.vector_bytes)
 

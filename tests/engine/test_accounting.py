@@ -178,6 +178,23 @@ def test_the_forecast_counts_the_same_weights(name, weights, threads):
         assert getattr(step.read, part) == pytest.approx(counted, rel=1e-12), part
 
 
+def test_what_layers_share_is_counted_once(tmp_path):
+    """Gemma 4, 6 layers of width 64 in f32, windows in every other one: 4 heads of 16 there and of 32 elsewhere, one of keys, which the
+    first four layers have; networks of 96; a gate and a projection of 32 for the inputs of each layer, and the matrix of them all."""
+    path = tiny.write(tmp_path / "m.gguf", "gemma4", "f32")
+    with Engine(path, threads=2, batch=2, context=64, cache="f32", ubatch=2) as engine:
+        read = engine.decode([1, 2]).read
+        assert engine.assembly.kept_bytes == 2 * 2 * (2 * 16 * 16 + 2 * 64 * 32) * 4
+    ops = decode_ops(load_gguf(path).model, Workload(parse_weights("f32"), batch=2, context=0))
+    for part in ("attention", "ffn", "head", "vectors"):
+        counted = total(op for op in ops if op.part == part).weight_bytes
+        assert getattr(read, part) == pytest.approx(counted, rel=1e-12), part
+    assert read.attention == 4 * (3 * 2 * 64 * 64 + 3 * 2 * 64 * 128 + 2 * 2 * 64 * 16 + 2 * 2 * 64 * 32)
+    assert read.ffn == 4 * 6 * (3 * 64 * 96 + 2 * 64 * 32 + 64 * 32)
+    assert read.embedding == 2 * 4 * (64 + 6 * 32)
+    assert read.cache == 2 * 3 * (16 + 1) * (16 + 32) * 4
+
+
 # ---- read: the cache ----
 
 

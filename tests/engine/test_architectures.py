@@ -35,6 +35,8 @@ def test_architectures_in_float32(case, arch):
         ("llama", {"n_experts": 8}),  # Mixtral
         ("llama", {"rope_factors": True, "rope_linear": 4.0}),
         ("gemma3", {"rope_linear": 8.0, "n_layers": 6, "tied": False}),
+        ("gemma4", {"own_layers": 2}),  # of which two layers read each cache beside its own
+        ("gemma4", {"per_layer": 0, "own_layers": 6, "keys_are_values": True, "rope_linear": 2.0}),
         ("llama", {"rotated": 8}),  # half of each head
         ("qwen3", {"value_dim": 48}),
         ("qwen2", {"n_heads": 6, "n_kv_heads": 1, "head_dim": 16, "tied": True}),

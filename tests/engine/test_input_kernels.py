@@ -87,6 +87,13 @@ def test_what_a_block_puts_out_is_scaled_and_added(names, team, draw):
         assert held["x"] == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 
+def test_a_layers_output_is_scaled_after_the_sum(team, draw):
+    """(x + y) * 1.5."""
+    scale = np.array([1.5], np.float32)
+    before, held = prepared(team, draw, ("norm",), layer_scale=scale.ctypes.data)
+    assert held["x"] == pytest.approx(1.5 * (before["x"] + before["y"].astype(np.float64)), rel=1e-5, abs=1e-5)
+
+
 @pytest.mark.parametrize(("scale", "cap"), [(0.25, 0.0), (1.0, 2.0), (0.5, 30.0)])
 def test_logits_are_scaled_and_capped(scale, cap, team, draw):
     """cap * tanh(scale * logits / cap), of rows that do not divide into the threads' shares."""

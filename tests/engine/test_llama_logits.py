@@ -3,6 +3,7 @@
 import llama_cases
 import naive
 import naive_dense
+import naive_gemma4
 import numpy as np
 import pytest
 from reference import SUPPORTED, errors
@@ -19,7 +20,10 @@ RUN = [name for name, (arch, _) in llama_cases.CASES.items() if arch in SUPPORTE
 
 def near(name):
     """How far a case may be from llama.cpp."""
-    return NEAR_BY_TABLE if llama_cases.CASES[name][0] in GELU else NEAR
+    arch = llama_cases.CASES[name][0]
+    if arch in naive_gemma4.ARCHITECTURES:  # up to two in a layer
+        return 2 * NEAR_BY_TABLE
+    return NEAR_BY_TABLE if arch in GELU else NEAR
 
 
 def test_every_architecture_of_the_engine_is_recorded():

@@ -248,7 +248,7 @@ HEAD = "a model without head, or with an embedding or head of another size"
             {"attention": ATTENTION | {"fused_qkv": True, "n_kv_heads": 1, "head_dim": 8, "v_head_dim": 16}},
             "queries, keys and values in one matrix whose widths do not divide into 16",
         ),
-        ({"attention": ATTENTION | {"value_is_key": True}}, "attention with value_is_key"),
+        ({"attention": ATTENTION | {"value_is_key": True}}, "attention with value_is_key, without a file"),
         ({"attention": ATTENTION | {"head_dim": 24}}, "heads of width 24"),
         ({"attention": ATTENTION | {"head_dim": 17, "v_head_dim": 16}}, "heads of width 16"),
         ({"norms": 3}, "3 norms in a layer, 2 or 4"),

@@ -41,10 +41,29 @@ class GroupedAttention(Kind):
     def __init__(self, network: Network, layers: list[int]):
         super().__init__(network, layers)
         self._attention = {index: network.model.stack[index].attention for index in layers}
+        self._sources = {index: self._source_of(index) for index in layers}  # whose cache each reads
+        self._own = [index for index in layers if self._sources[index] == index]
         self.layer_angles = {index: self._angles_of(index) for index in layers}
         self.angles = list(dict.fromkeys(self.layer_angles.values()))
         for attention in self._attention.values():
             _check_cache(network, attention)
+
+    def _source_of(self, index: int) -> int:
+        """The layer whose keys and values a layer reads: its own, or of the earlier ones the last with the same window."""
+        own = self._attention[index]
+        if not own.shares_cache:
+            return index
+        for earlier in range(index - 1, -1, -1):
+            found = self._attention.get(earlier)
+            if found and not found.shares_cache and found.window == own.window:
+                if (found.n_kv_heads, found.head_dim, value_width(found)) == (
+                    own.n_kv_heads, own.head_dim, value_width(own)
+                ):  # fmt: skip
+                    return earlier
+                break
+        raise InputError(
+            f"{self.network.model.name}: layer {index} reads the keys and values of an earlier one, and none has such heads"
+        )
 
     def _angles_of(self, index: int) -> Angles:
         attention, limits = self._attention[index], self.network.limits
@@ -65,7 +84,7 @@ class GroupedAttention(Kind):
     @property
     def kept_bytes(self) -> int:
         """Bytes that the cache has room for."""
-        return sum(sum(self._slot_bytes(index)) for index in self.layers) * self.network.limits.sequences
+        return sum(sum(self._slot_bytes(index)) for index in self._own) * self.network.limits.sequences
 
     def _slot_bytes(self, index: int) -> tuple[int, int]:
         """Bytes of all keys and of all values of a sequence in one layer."""
@@ -100,13 +119,13 @@ class GroupedAttention(Kind):
         chunks = max(-(-angles.capacity // chunk_of(angles.window)) + 1 for angles in self.angles)
         stride = whole_lines(8 + 4 * max(value_width(a) for a in attentions))
         new("partial", (rows * max(a.n_heads for a in attentions) * chunks, stride), np.uint8)
-        for index in self.layers:
+        for index in self._own:
             for name, nbytes in zip(("keys", "values"), self._slot_bytes(index), strict=True):
                 new(f"{name}_{index}", (network.limits.sequences, nbytes), np.uint8)
 
     def fill(self) -> None:
         """Small numbers in every slot, as half and as float."""
-        for index in self.layers:
+        for index in self._own:
             for name in ("keys", "values"):
                 self.network.buffers[f"{name}_{index}"][:] = 0x2C
 
@@ -157,7 +176,8 @@ class GroupedAttention(Kind):
         if gate:
             shared["records"] = 0
             yield [Entry(kernel("take_apart"), self._gate(parts, index, {}), "store")]
-        yield [Entry(kernel("store", self.network.cache.name, parts.target), task("A", **shared), "store")]
+        stored = shared | ({"n_kv": 0} if self._sources[index] != index else {})
+        yield [Entry(kernel("store", self.network.cache.name, parts.target), task("A", **stored), "store")]
         claims = task("A", **shared, claimed=parts.claim())
         yield [Entry(kernel("attend", self.network.cache.name, parts.target), claims, "cache")]
         yield [Entry(kernel("merge"), task("A", **shared), "merge")]
@@ -174,9 +194,10 @@ class GroupedAttention(Kind):
         return task("G", state=at("state"), both=at("both"), **numbers, **records)
 
     def _projections(self, parts: Parts, index: int) -> dict[str, tuple[Matrix | ColumnMatrix, int]]:
-        """The matrices of queries, keys and values, each with the address of its bias or 0."""
+        """The matrices of queries and, where a layer has them, of keys and values, each with the address of its bias or 0."""
         a, roles = self._attention[index], ("attn_q", "attn_k", "attn_v")
         if not a.fused_qkv:
+            roles = roles[:1] if a.shares_cache else roles[:2] if a.value_is_key else roles
             biases = [parts.vector(index, f"{role}.bias") for role in roles]
             return dict(zip(roles, zip(parts.matrices(index, *roles), biases, strict=True), strict=True))
         widths = (a.n_heads * a.head_dim, a.n_kv_heads * a.head_dim, a.n_kv_heads * value_width(a))
@@ -194,7 +215,8 @@ class GroupedAttention(Kind):
             raise InputError(f"heads of width {value_width(a)} are not run with an output matrix in {out.layout.name}")
         number = self.angles.index(angles)
         return {
-            **{name: at(name) for name in ("state", "positions", "sequences", "q", "k", "v", "turned")},
+            **{name: at(name) for name in ("state", "positions", "sequences", "q", "k", "turned")},
+            "v": at("k" if a.value_is_key else "v"),
             **parts.scratch(),
             "n_heads": a.n_heads,
             "n_kv": a.n_kv_heads,
@@ -209,8 +231,8 @@ class GroupedAttention(Kind):
             "rotated": 2 * len(angles.frequencies),
             "halves": bool(own.rotation and own.rotation.halves),
             "scale": bits(own.attention_scale or a.head_dim**-0.5),
-            "keys": at(f"keys_{index}"),
-            "values": at(f"values_{index}"),
+            "keys": at(f"keys_{self._sources[index]}"),
+            "values": at(f"values_{self._sources[index]}"),
             "capacity": angles.capacity,
             "window": angles.window,
             "chunk": chunk_of(angles.window),
@@ -224,6 +246,7 @@ class GroupedAttention(Kind):
             "clamp": bits(recipe.clamp),
             "factors": at("factors") if recipe.temperature else 0,
             "norms_turned": recipe.norms_turned,
+            "values_normed": recipe.values_normed,
             "sinks": parts.vector(index, "attn_sinks"),
         }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import chain
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from simulator.engine.assembly.delta_net import DeltaNet
 from simulator.engine.assembly.feed_forward import DenseFeedForward, Mixture
 from simulator.engine.assembly.kind import Kind
 from simulator.engine.assembly.latent import LatentAttention
+from simulator.engine.assembly.layer_inputs import LayerInputs
 from simulator.engine.assembly.mamba import Mamba
 from simulator.engine.assembly.parts import Parts, Phase, bits
 from simulator.engine.assembly.short_convolution import ShortConvolution
@@ -50,6 +50,8 @@ class Assembly:
             [KINDS[type(part)] for part in (layer.attention, layer.ffn) if part is not None]
             for layer in network.model.stack
         ]
+        if network.model.per_layer_input:
+            self._blocks = [[*blocks, LayerInputs] for blocks in self._blocks]
         numbers = defaultdict(list)
         for index, blocks in enumerate(self._blocks):
             for kind in blocks:
@@ -91,9 +93,18 @@ class Assembly:
 
     def _layers(self, parts: Parts) -> Iterator[Phase]:
         """Layer by layer; what a block put out is added by whichever phase comes next."""
-        for index, blocks in enumerate(self._blocks):
-            layer = chain.from_iterable(self.kinds[kind].phases(parts, index) for kind in blocks)
+        if LayerInputs in self.kinds:
+            yield from self.kinds[LayerInputs].start(parts)
+        for index in range(len(self._blocks)):
+            layer = self._layer(parts, index)
             yield from self._slow.phases(self._network, index, layer) if self._slow else layer
+
+    def _layer(self, parts: Parts, index: int) -> Iterator[Phase]:
+        """One layer, whose output may have a scale."""
+        for kind in self._blocks[index]:
+            yield from self.kinds[kind].phases(parts, index)
+        scale = parts.vector(index, "layer_output_scale")
+        parts.pending |= {"layer_scale": scale} if scale else {}
 
 
 def _head(parts: Parts) -> Iterator[Phase]:

@@ -11,9 +11,10 @@ from simulator.engine.simd import floats_at, integers_at
 RMS, LAYER, NO_NORM = range(3)  # kinds of norms
 
 # Fields of tasks. `P_STATE` is the address of [number of rows], `P_ALSO` of what is added beside `P_Y`, and both times the float32
-# whose bits `P_SCALE` are, which 0 leaves out. Without `P_H` nothing is normed.
+# whose bits `P_SCALE` are, which 0 leaves out. `P_LAYER_SCALE` is the
+# address of what x is multiplied by thereafter, or 0. Without `P_H` nothing is normed.
 P_STATE, P_WIDTH, P_X, P_Y, P_POST_NORM, P_SLOTS, P_N_SLOTS, P_SLOT_WEIGHTS, P_SHARED_SCALE, P_NORM, P_EPSILON, P_H, \
-    P_RECORDS, P_RECORD_STRIDE, P_ALSO, P_SCALE, P_NORM_KIND, P_BIAS, P_LENGTH = range(19)  # fmt: skip
+    P_RECORDS, P_RECORD_STRIDE, P_ALSO, P_SCALE, P_NORM_KIND, P_BIAS, P_LAYER_SCALE, P_LENGTH = range(20)  # fmt: skip
 
 
 @helper
@@ -43,6 +44,10 @@ def _add_output(t, row, x):
         also = floats_at(t[P_ALSO] + row * n * 4, n)
         for i in range(n):
             x[i] += scale * also[i]
+    if t[P_LAYER_SCALE]:
+        whole = floats_at(t[P_LAYER_SCALE], 1)[0]
+        for i in range(n):
+            x[i] *= whole
 
 
 @helper

@@ -38,6 +38,7 @@ from simulator.engine.kernels.attention import (
     A_V,
     A_VALUE,
     A_VALUES,
+    A_VALUES_NORMED,
 )
 from simulator.engine.simd import LANES, bytes_at, floats_at, halves_at, integers_at
 
@@ -135,6 +136,10 @@ def store(cache_name: str, target: str):
             keep_key(keys, slot, out, width)
             v = floats_at(t[A_V] + (row * n_kv + index) * value_width * 4, value_width)
             _clamp(v, value_width, float_of(t[A_CLAMP]))
+            if t[A_VALUES_NORMED]:
+                factor = norm_factor(v, value_width, float_of(t[A_EPSILON]))
+                for i in range(value_width):
+                    v[i] *= factor
             values = t[A_VALUES] + number * capacity * (value_width // block * block_bytes)
             keep_value(values, slot, capacity, v, value_width)
 

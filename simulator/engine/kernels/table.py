@@ -14,6 +14,7 @@ from simulator.engine.kernels import (
     gated_attention,
     inputs,
     latent,
+    layer_inputs,
     logits,
     look_up,
     mamba,
@@ -42,6 +43,8 @@ _PLAIN = {
     "select": sparse_inputs.select,
     "merge": attention.merge,
     "route": router.route,
+    "mix_inputs": layer_inputs.mix_inputs,
+    "gate_inputs": layer_inputs.gate_inputs,
     "narrow": latent.narrow,
     "latent_merge": latent.merge,
     "ask": mapped.ask,
@@ -70,6 +73,7 @@ _FIELDS = {  # of tasks, by the letter before their names
     "H": vars(mamba),
     "G": vars(gated_attention),
     "E": vars(look_up),
+    "I": vars(layer_inputs),
 }
 
 

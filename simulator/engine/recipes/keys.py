@@ -43,12 +43,12 @@ class Keys:
             raise InputError(f"{self.path}: {self.architecture}.{name} is 0, more is needed")
         return value
 
-    def rotated(self, head_dim: int) -> int | None:
+    def rotated(self, head_dim: int, name: str = "rope.dimension_count") -> int | None:
         """Dimensions of a head that turn, in pairs; None is all."""
-        value = self.number("rope.dimension_count", head_dim)
+        value = self.number(name, head_dim)
         if value > head_dim or value % 2:
             raise InputError(
-                f"{self.path}: {self.architecture}.rope.dimension_count is {value:.0f}; heads of {head_dim} turn an even "
+                f"{self.path}: {self.architecture}.{name} is {value:.0f}; heads of {head_dim} turn an even "
                 "number of dimensions, at most all"
             )
         return int(value) if value not in (0, head_dim) else None

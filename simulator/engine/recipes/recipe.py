@@ -120,6 +120,7 @@ class Recipe:
     attention_cap: float = 0.0  # the same of scores
     clamp: float = 0.0  # queries, keys and values are kept within it, before all else; 0 is none
     norms_turned: bool = False  # queries and keys are normed after they are turned
+    values_normed: bool = False  # each head of values is normed, without weights
     temperature: Temperature | None = None
     keys_in_turn: bool = False  # key heads of delta nets serve value heads in turn, otherwise as many side by side each
     renamed: tuple[tuple[str, str], ...] = ()  # what the file calls a tensor, and what it is called elsewhere

@@ -16,30 +16,45 @@ TABLES = ("rope_freqs", "rope_factors_short", "rope_factors_long")  # of factors
 
 def check_runs(name: str, model: Model, recipe: Recipe | None = None) -> None:
     """InputError that names the first thing of a model that the engine does not run; *recipe*: its own, or what is usual."""
-    reason = _reason(model) or _reason_of_norms(model, recipe or usual_recipe(model))
+    reason = _reason(model, is_drawn=recipe is None) or _reason_of_norms(model, recipe or usual_recipe(model))
     if reason:
         raise InputError(f"{name}: the engine does not run {reason}; a forecast needs no engine (roofcast simulate)")
 
 
-def _reason(model: Model) -> str | None:
+def _reason(model: Model, *, is_drawn: bool) -> str | None:
     if model.encoder:
         return "a model with an encoder"
     if not model.has_head or model.n_logits != model.vocab or model.embedding_width != model.d_model:
         return "a model without head, or with an embedding or head of another size"
-    if model.per_layer_input or model.streams:
-        return "a model with inputs of each layer's own, or with several residual streams"
+    if model.per_layer_input and (is_drawn or model.per_layer_input.vocab < model.vocab):
+        return "a model with inputs of each layer's own, without a file of it that has them for all tokens"
+    if model.streams:
+        return "a model with several residual streams"
     further = [each.role for each in model.beside if not each.idle and each.role not in TABLES]
     if further:
         return f"the further tensor {further[0]}"
     if len({type(layer.attention) for layer in model.stack} & {GatedDeltaNet, Mamba2, ShortConv}) > 1:
         return "a model whose layers have states of several kinds"
     for index, layer in enumerate(model.stack):
-        if layer.beside:
-            return f"the further tensor blk.{index}.{layer.beside[0].role}"
-        reason = _reason_of_layer(layer)
+        odd = [each.role for each in layer.beside if is_drawn or each.role not in _further_roles(layer)]
+        if odd:
+            return f"the further tensor blk.{index}.{odd[0]}"
+        reason = _reason_of_layer(layer) or (_reason_of_cache(layer.attention) if is_drawn else None)
         if reason:
             return f"{reason} (layer {index})"
     return None
+
+
+def _further_roles(layer: Layer) -> tuple[str, ...]:
+    """What a layer may have beside its parts: a scale of its output, and a norm of queries alone where it has no keys."""
+    has_keys = not getattr(layer.attention, "shares_cache", False)
+    return ("layer_output_scale",) if has_keys else ("layer_output_scale", "attn_q_norm")
+
+
+def _reason_of_cache(attention: Attention | None) -> str | None:
+    """What only files tell: whose keys and values are read, and what becomes of keys that serve as values."""
+    odd = [name for name in ("value_is_key", "shares_cache") if getattr(attention, name, False)]
+    return f"attention with {odd[0]}, without a file" if odd else None
 
 
 def _reason_of_norms(model: Model, recipe: Recipe) -> str | None:
@@ -69,10 +84,12 @@ def _reason_of_mixer(attention: Attention) -> str | None:
         return _reason_of_latent(attention)
     if not isinstance(attention, GroupedQuery):
         return f"attention of kind {attention.kind}"
-    unusual = ("chunk", "value_is_key", "shares_cache", "listed", "picks")
+    unusual = ("chunk", "listed", "picks")
     odd = [name for name in unusual if getattr(attention, name)]
     if odd:
         return f"attention with {odd[0]}"
+    if attention.value_is_key and (attention.qk_norm == "full" or attention.v_head_dim):
+        return "keys that serve as values beside a norm of all heads together, or of another width"
     width = attention.v_head_dim or attention.head_dim
     if width % 16 or attention.head_dim % 2:
         return f"heads of width {width}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from simulator.engine.recipes.architecture import Architecture
-from simulator.engine.recipes.recipe import Rotation
-from simulator.engine.recipes.scaling import plain_rotation
+from simulator.engine.recipes.recipe import Recipe, Rotation
+from simulator.engine.recipes.scaling import plain_rotation, scaled
 from simulator.spec.layers.layer import Layer
 
 _GEMMA_27B_LAYERS = 62  # its queries are scaled by d_model / n_heads instead of the head's width
@@ -64,3 +66,32 @@ class Gemma3(Gemma):
         if len(self.model.stack) == _GEMMA_27B_LAYERS:
             return (self.model.d_model / layer.attention.n_heads) ** -0.5
         return None
+
+
+class Gemma4(Gemma):
+    """Gemma 4 without experts: inputs of each layer's own, later layers that read an earlier one's cache, keys that serve as values."""
+
+    names = ("gemma4",)
+    read_keys = ("final_logit_softcapping",)
+
+    def recipe(self) -> Recipe:
+        """Values are normed, logits capped where a key says so."""
+        cap = self.keys.number("final_logit_softcapping", 0.0)
+        return replace(super().recipe(), values_normed=True, logit_cap=cap)
+
+    def rotation(self, index: int, layer: Layer) -> Rotation:  # noqa: ARG002
+        """With the table of factors where everything is seen; in a window by a base of its own, never stretched."""
+        kind = self.keys.value("rope.scaling.type")
+        if kind not in (None, "none", "linear"):
+            raise self.keys.wrong("rope.scaling.type", "; the engine runs none or linear in this architecture")
+        in_windows, width = "rope.dimension_count_swa", layer.attention.head_dim
+        if not layer.attention.window:
+            base = self.keys.positive("rope.freq_base", 10_000.0)
+            return scaled(Rotation(base, rotated=self.keys.rotated(width)), self.keys, self.model)
+        name = "rope.dimension_count" if self.keys.value(in_windows) is None else in_windows
+        found = Rotation(rotated=self.keys.rotated(width, name))
+        return plain_rotation(found, self.keys.positive("rope.freq_base_swa", 10_000.0))
+
+    def attention_scale(self, layer: Layer) -> float:  # noqa: ARG002
+        """None: queries and keys are normed."""
+        return 1.0
