@@ -164,7 +164,7 @@ class Engine:
             self.close()
             raise
         self._is_closed = False
-        self.lengths, self._longest = np.zeros((2, batch), np.int64)  # tokens that sequences have, and the most they had
+        self.lengths, self._longest = np.zeros((2, batch), np.int64)  # tokens each sequence has, and has had
         self._embedding = self.loaded.matrices[-1, "token_embd"]
         self._layers_table = self.loaded.matrices.get((-1, "per_layer_token_embd"))
         self._embedding_tape = embedding_tape(self.network, self._embedding, self.cpu.name, self._layers_table)

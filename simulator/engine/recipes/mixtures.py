@@ -57,7 +57,7 @@ class Ernie45Moe(Balanced):
 
 
 class GptOss(Architecture):
-    """gpt-oss: sinks, biases of the router and of every expert, a clipped SwiGLU, and YaRN in windows as elsewhere."""
+    """OpenAI's gpt-oss: sinks, biases of the router and of every expert, a clipped SwiGLU, and YaRN in windows as elsewhere."""
 
     names = ("gpt-oss",)
     activation = "clipped_swiglu"
