@@ -22,7 +22,14 @@ from simulator.probe.compute import peak_probe
 from simulator.probe.read import ReadProbe
 
 TOKENS = ([5, 9, 2], [40, 7, 1], [63, 0, 30])
-NOT_RESULTS = ("scratch", "claims", "second", "slow")  # addresses, how far the work has come, and when
+NOT_RESULTS = (
+    "scratch",
+    "claims",
+    "second",
+    "slow",
+    "units",
+    "places",
+)  # addresses, how far the work has come, and when
 
 
 def shared_functions(kernel):

@@ -29,7 +29,7 @@ from simulator.engine.team import Entry, Tape, Team
 
 WIDE = {"d_model": 128, "n_heads": 4, "n_kv_heads": 2, "head_dim": 32, "d_ff": 192}  # rows that sparse inputs can have
 KINDS = {"pack", *table._MAKERS, *table._PLAIN}  # of kernels that steps and loading run
-OF_EACH_KIND = ("deepseek2", "gemma2", "gpt2", "nemotron_h", "qwen35")  # between them they need all of these
+OF_EACH_KIND = ("deepseek2", "gemma2", "gemma4", "gpt2", "nemotron_h", "qwen35")  # between them they need all of these
 
 
 # ---- compiled or loaded ----

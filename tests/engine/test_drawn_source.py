@@ -116,8 +116,8 @@ SPARSE = {
 
 
 def model_of(**changes):
-    """Two dense layers, and two with experts, a window and four norms, of width 256."""
-    layers = [{**DENSE, "count": 2}, {**SPARSE, "count": 2, "norms": 4}]
+    """Two dense layers with four norms, and two with experts and a window, of width 256."""
+    layers = [{**DENSE, "count": 2, "norms": 4}, {**SPARSE, "count": 2}]
     return Model.model_validate({"name": "small", "d_model": 256, "vocab": 512, "layers": layers, **changes})
 
 
