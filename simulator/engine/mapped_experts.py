@@ -53,8 +53,8 @@ def is_expert(tensor: Stored) -> bool:
     return tensor.copies > 1 and tensor.role.endswith("_exps")
 
 
-def map_experts(folder: str | Path, source: Source, signed: bool, pack: Pack) -> ExpertMap | None:
-    """The experts of a source in a file of the folder, written where it is not there; None for a model without experts.
+def map_experts(folder: str | Path, source: Source, signed: bool, pack: Pack) -> ExpertMap:
+    """The experts of a source, which has some, in a file of the folder, written where it is not there.
 
     *signed*: of the path that the panels are for. InputError where the folder cannot hold it.
     """
@@ -63,8 +63,6 @@ def map_experts(folder: str | Path, source: Source, signed: bool, pack: Pack) ->
         size = LAYOUTS[tensor.format].matrix_bytes(tensor.rows, tensor.columns) * tensor.copies
         places[tensor] = slice(nbytes, nbytes + size)
         nbytes += whole_lines(size)
-    if not places:
-        return None
     made_of = repr((source.identity, list(places), signed, source_digest()))
     path = Path(folder) / f"experts-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.panels"
     try:

@@ -123,7 +123,7 @@ def load(
 
 def _map_experts(
     source: Source, folder: str | FilePath, team: Team, path: Path, by_column: Callable[[str], bool]
-) -> ExpertMap | None:
+) -> ExpertMap:
     """The file of a source's experts, checked and packed where it is new."""
     if any(by_column(tensor.role) for tensor in source.tensors if is_expert(tensor)):
         raise InputError(f"{source.name}: experts on a disk are read whole, leave the sparsity out")
