@@ -103,6 +103,26 @@ def test_logits_are_scaled_and_capped(scale, cap, team, draw):
     assert held["logits"] == pytest.approx(cap * np.tanh(scaled / cap) if cap else scaled, rel=2e-6)
 
 
+def test_inputs_of_each_layers_own_are_mixed_and_gated(team, draw):
+    """(norm(made / 8) + 6 * inputs) / 4 of three rows and five layers, each by itself; of layer 3 the inputs times gelu of its gates."""
+    held = {name: draw.standard_normal((3, 5, 64)).astype(np.float32) for name in ("inputs", "made")}
+    held |= {"norm": draw.standard_normal(64).astype(np.float32), "state": np.array([3])}
+    before = {name: array.astype(np.float64) for name, array in held.items()}
+    scales = {"made_scale": bits(1 / 8), "input_scale": bits(6.0), "scale": bits(1 / 4)}
+    run(team, "mix_inputs", "I", held, width=64, n_layers=5, epsilon=bits(EPSILON), **scales)
+    normed = [equations.rms_norm(each / 8, before["norm"], EPSILON) for each in before["made"].reshape(15, 64)]
+    mixed = (np.array(normed).reshape(3, 5, 64) + 6 * before["inputs"]) / 4
+    assert held["inputs"] == pytest.approx(mixed, rel=1e-5, abs=1e-5)
+    gates = draw.standard_normal((3, 64)).astype(np.float32)
+    held = {"inputs": held["inputs"], "gates": gates.copy(), "output": np.zeros((3, 64), np.float32)}
+    held |= {"records": aligned(3 * record_bytes(64)).reshape(3, -1), "state": np.array([3])}
+    run(team, "gate_inputs", "I", held, width=64, n_layers=5, layer=3, activation=GELU, record_stride=record_bytes(64))
+    assert held["output"] == pytest.approx(
+        equations.gelu_tanh(gates.astype(np.float64)) * mixed[:, 3], rel=1e-4, abs=1e-5
+    )
+    assert_rounded(held["records"], held["output"])
+
+
 @pytest.mark.parametrize("has_gate", [True, False])
 @pytest.mark.parametrize(
     ("fmt", "activation", "rows"), [("f32", GELU, 96), ("q8_0", SILU, 96), ("f32", RELU_SQUARED, 72)]
