@@ -19,6 +19,7 @@ from simulator.interrupts import STATUS, end_interrupted
 # Each is a module of that name in `simulator.commands`, and no other than the one asked for is imported.
 COMMANDS = {
     "simulate": "Forecast tokens per second of MODEL on HARDWARE.",
+    "plan": "Say which machines run MODEL as fast as it has to be, and what a change of one buys.",
     "generate": "Decode real tokens with the engine, and say how fast.",
     "validate": "Decode on this machine, or take somebody's measurements, and set the forecasts beside them.",
     "score": "Set forecasts beside published measurements, and say how far they can be trusted.",

@@ -54,7 +54,7 @@ def test_every_recording_has_its_invocation():
     """None is left of an invocation that is gone, and every command is among them."""
     assert {path.stem for path in invocations.HERE.glob("*.json")} == set(invocations.INVOCATIONS)
     commands = {line.split()[0] for line in invocations.INVOCATIONS.values()}
-    assert commands == {"simulate", "list", "show", "plot", "report", "validate", "generate"}
+    assert commands == {"simulate", "plan", "list", "show", "plot", "report", "validate", "generate"}
 
 
 def test_a_difference_is_seen():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.commands.line import options
+from simulator.commands.line.money import money_options, tariff_of
 from simulator.commands.line.parser import argument, option, subcommand
 from simulator.commands.line.split import is_fit_asked, split_asked, split_options
 from simulator.commands.line.values import gibibytes, number, parse_grid, single_count
@@ -22,6 +23,7 @@ from simulator.spec.machine import load_hardware, refuse_soldered
 from simulator.units import GI
 
 if TYPE_CHECKING:
+    from simulator.forecast.energy import Tariff
     from simulator.forecast.speculation import Speculated
     from simulator.forecast.splits import Split
     from simulator.spec.hardware import Hardware
@@ -63,6 +65,7 @@ BATCHES = "1..32*2"
 @options.parallel
 @split_options
 @option("--ram", type=gibibytes, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
+@money_options
 @options.interval
 @options.json_file
 @options.picture
@@ -94,7 +97,8 @@ def command(
     options.refuse_empty(texts)
     speculation = _speculation(speculate, draft, draft_weights, density)
     _check_each(each, speculation, density)
-    wide, placement, is_fit = options.parse_coverage(interval), split_asked(assumed), is_fit_asked(assumed)
+    wide, tariff = options.parse_coverage(interval), tariff_of(assumed)
+    placement, is_fit = split_asked(assumed), is_fit_asked(assumed)
     if placement and is_fit:
         raise InputError(f"--fit auto finds what {placement.first_name} says: leave one of them out")
     picture = _picture(plot, json)
@@ -108,12 +112,8 @@ def command(
     if request:
         batches, contexts = [1], depths_of(request)
     names = _formats(weights, len(batches) * len(contexts))
-    shared = {
-        **assumed,
-        "placement": placement,
-        "batch": min(batches),
-        "context": max(contexts) if request else min(contexts),
-    }
+    depth = max(contexts) if request else min(contexts)
+    shared = {**assumed, "placement": placement, "batch": min(batches), "context": depth}
     machine = _with_own_memory(hardware, assumed["ram"])
     bases = _each_format_once(scenario(model, machine, weights=name, **shared) for name in names)
     bases = [with_room_for(base, request) for base in bases] if request else bases
@@ -121,7 +121,7 @@ def command(
     requests = forecasts(bases, request) if request else []
     sweeps = [(base, sweep(base, batches, contexts)) for base in bases]
     found = _Splits.of(sweeps, is_fit, [each.load.weights for each in bases] if weights else None)
-    _report(sweeps, density, wide, json, requests, speculation, found, users)
+    _report(sweeps, density, wide, json, requests, speculation, found, users, tariff)
     if plot is not None:
         from simulator.commands.picture import show, simulated_chart
 
@@ -273,6 +273,7 @@ def _report(
     speculation: Speculation | None,
     splits: _Splits,
     users: Sequence[tuple[str, Users]],
+    tariff: Tariff,
 ) -> None:
     """JSON where it is asked for, and the table unless JSON takes the standard output."""
     profile = None
@@ -286,11 +287,12 @@ def _report(
     if json is not None:
         from simulator.report.record import record, write_json
         from simulator.report.request import request_record
+        from simulator.report.spending import with_spending
         from simulator.report.splits import with_options
         from simulator.report.users import users_record
 
         rows = [record(point, found, density, wide) for point, found in zip(points, densities, strict=True)]
-        rows = with_options(sweeps, rows)
+        rows = with_spending(sweeps, with_options(sweeps, rows), tariff)
         remarks = _remarks(sweeps)
         if speculated:
             from simulator.report.speculation import speculation_record
@@ -302,6 +304,7 @@ def _report(
         write_json({"predictions": rows, **asked, **splits.record(), "remarks": remarks}, json)
     if json != "-":
         from simulator.report.screen import print_section
+        from simulator.report.spending import sweep_lines
         from simulator.report.table import density_lines, print_forecast
         from simulator.report.users import users_lines
 
@@ -309,6 +312,7 @@ def _report(
         print_forecast(sweeps, density_lines(found, density) if profile else (), wide, requests)
         splits.show()
         print_section("Users", users_lines(users))
+        print_section("Energy", list(sweep_lines(sweeps, tariff)))
     if speculated and json != "-":
         from simulator.report.speculation import print_speculation
 

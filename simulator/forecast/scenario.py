@@ -175,7 +175,7 @@ def scenario(
 
     InputError says in a sentence what cannot be used, and why.
     """
-    loaded, device = _loaded(model), _device(hardware, ram)
+    loaded, device = loaded_of(model), _device(hardware, ram)
     software = _software(runtime, device)
     why_not_usual = () if runtime else tuple(passed_over(device))
     if runtime is None and weights is None:
@@ -258,7 +258,8 @@ def _with_placement(base: Scenario, smallest: tuple[int, int]) -> Scenario:
     return base
 
 
-def _loaded(model: str | Path | Loaded | Model) -> Loaded:
+def loaded_of(model: str | Path | Loaded | Model) -> Loaded:
+    """A model by name or path, or as it was loaded; InputError for anything else."""
     expect_path("model", model, (Loaded, Model), "a name, a path, a Loaded or a Model")
     if isinstance(model, Model):
         return Loaded(model)

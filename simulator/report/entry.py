@@ -111,6 +111,15 @@ def print_hardware(device: Hardware) -> None:
         print(f"  start of an operation: {_figure(device.launch_us, 'us')}")
     for link in (*device.links, *device.storage):
         print(f"  {link.name}: {_figure(link.gb_per_s, 'GB/s')}")
+    if device.power:
+        power, whose = device.power, " of the whole machine" if device.power.of == "machine" else ""
+        kinds = {"limit": power.limit_w, f"decoding{whose}": power.decode_w, f"reading a prompt{whose}": power.prompt_w}
+        for label, figure in kinds.items():
+            if figure:
+                print(f"  {label}: {_figure(figure, 'W')}")
+    if device.price:
+        told = "; ".join(filter(None, (device.price.date, device.price.how, device.price.source)))
+        print(f"  price: {device.price.value:,.10g}{f' ({told})' if told else ''}")
     _print_more([f"{key}: {source}" for key, source in device.sources.items()], device.notes, ())
 
 

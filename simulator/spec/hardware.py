@@ -17,6 +17,7 @@ from simulator.spec.learned import Learned
 from simulator.spec.links import Link
 from simulator.spec.memory import CurvePoint, DeviceClass, MemoryLevel
 from simulator.spec.names import with_count
+from simulator.spec.power import Power, Price
 from simulator.spec.reserve import MOST, OWN_MEMORY, Reserve, reserve_of
 from simulator.spec.schema import Field, Spec, accepts, rule, rule_for
 from simulator.spec.storage import Storage
@@ -84,8 +85,7 @@ class Hardware(Spec):
     name: str = Field(min_length=1, max_length=200)
     title: str = ""
     aliases: tuple[str, ...] = Field((), max_length=20)  # other names that it is found by
-    # Names that leave open which of several devices is meant, where measurements that give no more are taken to be of this one:
-    # it is the one that most are sold as.
+    # Names that leave open which of several devices is meant: measurements that tell no more are taken to be of this one.
     stands_for: tuple[str, ...] = Field((), max_length=20)
     device_class: DeviceClass = Field(alias="class")
     kind: Literal["cpu", "gpu"]
@@ -105,6 +105,8 @@ class Hardware(Spec):
     curve: tuple[CurvePoint, ...] = Field((), max_length=2_000)  # reading, measured
     traffic: dict[str, Figure] = Field({}, max_length=200)  # GB/s of other patterns: write, copy, triad, random blocks
     engine: EngineSpeeds | None = None
+    power: Power | None = None
+    price: Price | None = None
     learned: dict[str, Learned] = Field({}, max_length=64)  # by runtime: what its owner measured of that
     runs: tuple[Run, ...] = Field((), max_length=1_000)
     notes: str = ""

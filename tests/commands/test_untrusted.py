@@ -311,7 +311,7 @@ LONG = {
 BASES = {
     "simulate": ["none.yaml", "none.yaml"], "generate": ["none.gguf"], "validate": ["none.yaml"], "plot": ["none"],
     "profile": ["-o", "none/none.yaml"], "report": ["none.yaml", "--on", "none.yaml"], "list": ["none"], "show": ["none"],
-    "score": ["none.csv"], "routing": ["none.jsonl"],
+    "score": ["none.csv"], "routing": ["none.jsonl"], "plan": ["none.yaml", "--on", "none.yaml"],
 }  # fmt: skip
 
 

@@ -98,6 +98,11 @@ INVOCATIONS = {
     "simulate-engine": "simulate qwen3-0.6b pi5-8gb --runtime roofcast --batch 1,2 --json -",
     "simulate-plot": "simulate llama-3-8b rtx-3060 --weights q4_k_m --batch 1..8*2 --plot -",
     "simulate-plot-json": "simulate llama-3-8b rtx-3060 --weights q4_k_m --batch 1,2 --json out.json --plot -",
+    # ---- plan ----
+    "plan": "plan qwen3-30b-a3b --at-least 20 --weights int4 --on pi5-16gb rtx-3090=700 m4=600 --json -",
+    "plan-table": "plan qwen3-30b-a3b --at-least 20 --weights int4 --on pi5-16gb rtx-3090=700 m4=600",
+    "plan-any": "plan llama-3-70b --at-least 30 --any --weights int4",
+    "plan-change": "plan qwen3-30b-a3b --at-least 100 --on rtx-3060+ryzen-7950x --ram 32 --change",
     # ---- list and show ----
     "list-models": "list models qwen3",
     "list-models-on": "list models --on pi5-8gb --moe",

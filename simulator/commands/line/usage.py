@@ -16,7 +16,7 @@ _FILE_OPTIONS = ("--json", "--plot", "--output", "-o", "--measured", "--report",
 def readable(arguments: list[str]) -> list[str]:
     """Arguments as the parser can read them; InputError where some can only be a slip."""
     arguments = with_index(arguments)
-    if arguments[:1] and arguments[0] in ("plot", "report"):
+    if arguments[:1] and arguments[0] in ("plot", "report", "plan"):
         arguments = with_every_device(arguments)
     _refuse_what_is_not_shown(arguments)
     _refuse_options_as_files(arguments)

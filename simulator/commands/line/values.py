@@ -9,6 +9,7 @@ import click
 
 from simulator.errors import InputError, printable
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
+from simulator.units import MILLI
 
 MAX_VALUES = 10_000
 MAX_SHOWN = 64  # batches or contexts of a picture
@@ -44,6 +45,22 @@ def gibibytes(text: str) -> float:
     if match is None:
         raise click.BadParameter(f"{printable(text)!r}: GiB are needed, a number, as in --ram 64")
     return float(match[1])
+
+
+def seconds(text: str) -> float:
+    """An option's value as seconds: 2s, 500ms, 2; the parser adds the option's name to the error."""
+    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})\s*(s|ms)?\s*", text, flags=re.IGNORECASE)
+    if match is None:
+        raise click.BadParameter(f"{printable(text)!r}: a time is needed, such as 2s or 500ms")
+    return float(match[1]) * (MILLI if (match[2] or "").lower() == "ms" else 1.0)
+
+
+def percentage(text: str) -> float:
+    """An option's value as a share of 1: 90, 90%; the parser adds the option's name to the error."""
+    match = re.fullmatch(r"\s*(\d{1,2}(?:\.\d{0,9})?)\s*%?\s*", text)
+    if match is None or not 1 <= float(match[1]) <= 99:
+        raise click.BadParameter(f"{printable(text)!r}: a percentage from 1 to 99 is needed, such as 90")
+    return float(match[1]) / 100
 
 
 def single_count(text: str) -> int:

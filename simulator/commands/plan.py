@@ -1,0 +1,167 @@
+"""The command `plan`: which machines, formats and splits reach a goal, and what a change of a machine buys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from simulator.commands.line import options
+from simulator.commands.line.money import money_options, tariff_of
+from simulator.commands.line.parser import argument, flag, option, subcommand
+from simulator.commands.line.values import (
+    gibibytes,
+    number,
+    parse_names,
+    percentage,
+    seconds,
+    single_count,
+    whole_number,
+)
+from simulator.errors import InputError
+from simulator.forecast.planning.changes import plan_changes
+from simulator.forecast.planning.goal import Goal
+from simulator.forecast.planning.plan import ANY, plan
+from simulator.forecast.scenario import DEFAULT_CONTEXT
+from simulator.spec.library import is_file
+from simulator.spec.machine import load_hardware
+from simulator.spec.prices import parse_prices
+
+MOST_SHOWN = 10_000
+
+
+@subcommand("plan")
+@argument("model", "Name (roofcast list models), YAML, GGUF or config.json.")
+@option(
+    "--at-least",
+    type=number,
+    metavar="TOKENS/S",
+    help="Tokens per second that each user has to get. [default: it does not matter]",
+)
+@option("--users", type=whole_number, metavar="INTEGER", default=1, help="Sequences that decode at once.")
+@option("--context", type=single_count, metavar="TOKENS", help="Tokens in the cache of each: 1024, 8k. [default: 1024]")
+@option(
+    "--ttft",
+    type=seconds,
+    metavar="SECONDS",
+    help="The first token of a prompt as long as the context within: 2s, 500ms.",
+)
+@options.on_devices
+@flag("--any", help="All shipped devices, and small numbers of cards, each in the largest format that does.")
+@flag("--change", help="Keep the machine, and rank what changes of it buy.")
+@option("--chance", type=percentage, metavar="PERCENT", help="With which it has to be reached. [default: as forecast]")
+@option("--budget", type=number, metavar="AMOUNT", help="What it may cost, in the currency of the prices.")
+@option(
+    "--prices",
+    metavar="FILE.csv",
+    help="Of devices: a CSV with the columns hardware and price, or rtx-3090=700,pi5-16gb=120; --on rtx-3090=700 does, too.",
+)
+@option("--weights", help="Formats to choose from: q4_k_m,q8_0, fp8, int4. [default: what people use]")
+@option("--cache", help="Format of the cache: f16, q8_0, fp8. [default: the runtime's]")
+@options.runtime
+@options.threads
+@option("--routing", help="How a batch picks experts, as in simulate. [default: uniform]")
+@option("--ram", type=gibibytes, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
+@money_options
+@option("--rows", type=whole_number, metavar="INTEGER", help="Choices that are shown. [default: 24]")
+@options.json_file
+def command(
+    model: str,
+    on: tuple[str, ...],
+    any: bool,
+    change: bool,
+    rows: int | None,
+    json: str | None,
+    prices: str | None,
+    weights: str | None,
+    **given: Any,  # the goal, what it costs, and cache, runtime, threads, routing, ram as `scenario` takes them
+) -> None:
+    """Say which machines run MODEL as fast as it has to be, and what a change of one buys."""
+    texts = {"on": on, "prices": prices, "weights": weights, "json": json}
+    options.refuse_empty(texts | {name: given[name] for name in ("cache", "runtime", "routing")})
+    machines, own_prices = _with_prices(options.device_names(on))
+    _check_machines(machines, any, change)
+    if rows is not None and not 1 <= rows <= MOST_SHOWN:
+        raise InputError(f"--rows {rows:,}: between 1 and {MOST_SHOWN:,} can be shown")
+    tariff = tariff_of(given)
+    goal = _goal(given)
+    more = {name: value for name, value in given.items() if value is not None}
+    more |= {"prices": (parse_prices(prices) if prices else {}) | own_prices}
+    formats = parse_names("--weights", weights)
+    if change:
+        _change(model, machines[0], goal, formats, more, rows, json)
+        return
+    found = plan(model, ANY if any else machines, goal, weights=formats, **more)
+    named = {} if any else _named(machines)
+    if json is not None:
+        from simulator.report.plan_record import plan_record
+        from simulator.report.record import write_json
+
+        write_json(plan_record(found, model, tariff, named, with_users=not any), json)
+    if json != "-":
+        from simulator.report.plan import MOST_ROWS, print_plan
+
+        print_plan(found, model, tariff, named, rows or MOST_ROWS)
+
+
+def _with_prices(given: list[str]) -> tuple[list[str], dict[str, float]]:
+    """Machines as they are named, and prices that stand behind some of them: rtx-3090=700; by their labels."""
+    machines, prices = [], {}
+    for text in given:
+        name, _, price = text.rpartition("=")
+        if name and not is_file(Path(text)):
+            prices[load_hardware(name).label] = parse_prices(f"price={price}")["price"]
+        machines.append(name if name and not is_file(Path(text)) else text)
+    return list(dict.fromkeys(machines)), prices
+
+
+def _goal(given: dict[str, Any]) -> Goal:
+    """What is asked for, which is taken out of a command's other options."""
+    named = {name: given.pop(name) for name in ("at_least", "users", "context", "ttft", "budget", "chance")}
+    named |= {"context": DEFAULT_CONTEXT if named["context"] is None else named["context"]}
+    try:
+        return Goal(**{name: value for name, value in named.items() if value is not None})
+    except InputError as error:
+        name, _, rest = str(error).partition(" ")
+        raise InputError(f"--{name.replace('_', '-')} {rest}") from None
+
+
+def _check_machines(machines: list[str], is_any: bool, is_change: bool) -> None:
+    if is_any and machines:
+        raise InputError("--any takes all shipped devices, --on those that it names: give one of them")
+    if is_change and (is_any or len(machines) != 1):
+        raise InputError("--change keeps one machine: name it with --on, as in --on rtx-3060+ryzen-7950x")
+    if not is_any and not machines:
+        raise InputError(
+            "plan: name machines with --on, as in --on rtx-3060 rtx-3090, or take all shipped ones with --any"
+        )
+
+
+def _change(
+    model: str,
+    machine: str,
+    goal: Goal,
+    formats: tuple[str, ...],
+    more: dict[str, Any],
+    rows: int | None,
+    json: str | None,
+) -> None:
+    if len(formats) > 1:
+        raise InputError(
+            "--change keeps the machine as it is: give one format with --weights, the one that it runs now"
+        )
+    found = plan_changes(model, machine, goal, weights=formats[0] if formats else None, **more)
+    named = _named([machine])
+    if json is not None:
+        from simulator.report.plan_record import changes_record
+        from simulator.report.record import write_json
+
+        write_json(changes_record(found, model, named=named), json)
+    if json != "-":
+        from simulator.report.plan import MOST_CHANGES, print_changes
+
+        print_changes(found, model, named, rows or MOST_CHANGES)
+
+
+def _named(machines: list[str]) -> dict[str, str]:
+    """What the user calls each machine, by its label."""
+    return {load_hardware(each).label: each for each in machines}

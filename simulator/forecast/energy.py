@@ -1,0 +1,248 @@
+"""What decoding and reading a prompt draw and cost: joules for a token, and the price of a million, each with an interval.
+
+Watts are measured while a device decoded, where its file has that; else a share of its limit. A share is known from published
+measurements: of a whole machine with one card, of a card of a server alone by its own sensor.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from simulator.errors import InputError
+from simulator.forecast.interval import Z80
+from simulator.forecast.prediction import Prediction
+from simulator.forecast.request import RequestForecast
+from simulator.spec.arguments import between
+from simulator.spec.figure import Figure
+from simulator.spec.hardware import Hardware
+from simulator.units import MEGA
+
+MOST_WATTS, MOST_PRICE = 1e9, 1e9
+HOUR_S, KWH_J = 3600.0, 3.6e6
+
+# Peak of a whole machine with one card that decodes one sequence, over the card's limit: the median of 15 cards in desktops and on
+# boards (35 rows of geerlingguy/ai-benchmarks), and the standard deviation of its logarithm among the cards.
+_DESKTOP, _DESKTOP_SPREAD = 1.03, 0.44
+_DESKTOP_TOLD = "1.03 of the card's limit, the whole machine, as the median of 15 cards (geerlingguy/ai-benchmarks)"
+# Of a card of a server alone, over its limit, by sequences at once: H200 137 to 300 of 700 W (arXiv 2605.11999), H100 267 W with one
+# sequence, H200 517 W and B200 606 of 1000 W with 128 (api.serialalice.pt/alice-benchmark), H100 480 W with 64 and 520 with 128
+# (gist of lhl, vLLM, bf81a9c7). In between by the logarithm of the batch.
+_SERVER_BATCHES, _SERVER_SHARES, _SERVER_SPREAD = (1, 128), (0.35, 0.7), 0.25
+_SERVER_TOLD = (
+    "0.35 of the card's limit with one sequence to 0.7 with 128, the card alone, as on H100, H200 and B200 (arXiv 2605.11999, "
+    "api.serialalice.pt/alice-benchmark, gist.github.com/lhl/bf81a9c7)"
+)
+# Of reading a prompt: H200 662 of 700 W, H100 680 of 700 W (api.serialalice.pt/alice-benchmark). A desktop has its other parts beside.
+_SERVER_PROMPT, _SERVER_PROMPT_SPREAD = 0.95, 0.1
+_SERVER_PROMPT_TOLD = (
+    "0.95 of the card's limit, the card alone, as H100 and H200 read prompts (api.serialalice.pt/alice-benchmark)"
+)
+_DESKTOP_PROMPT, _DESKTOP_PROMPT_SPREAD = 1.25, 0.25
+_DESKTOP_PROMPT_TOLD = (
+    "1.25 of the card's limit: the card near it, as H100 and H200 read prompts, and the machine around it"
+)
+# A card that waits for others, which have other layers: six RTX 3090 in turns draw 129 of 350 W each (llmgarage.ai, power limits), which
+# is one at 0.9 of its limit and five at this share.
+_WAITING = 0.26
+_MEASURED_SPREAD = 0.2  # of other models, batches and machines around the device than were measured
+_GIVEN_SPREAD = 0.0
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """What somebody pays, in any one currency, and what their machine draws; None: not known, or it does not matter.
+
+    Args:
+        watts: of the whole machine, while it decodes and while it reads prompts.
+        price_per_hour: of the whole machine, rented or written off.
+        price_per_kwh: of electricity.
+    """
+
+    watts: float | None = None
+    price_per_hour: float | None = None
+    price_per_kwh: float | None = None
+
+    def __post_init__(self):
+        for name, most in (("watts", MOST_WATTS), ("price_per_hour", MOST_PRICE), ("price_per_kwh", MOST_PRICE)):
+            if getattr(self, name) is not None:
+                between(name, getattr(self, name), 1e-9, most)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is given."""
+        return all(getattr(self, each.name) is None for each in fields(self))
+
+
+UNTOLD = Tariff()  # nobody says what anything costs
+
+
+@dataclass(frozen=True)
+class Watts:
+    """What a machine draws, with the standard deviation of its logarithm, and how that is known."""
+
+    value: Any  # of a number or an array of batches
+    spread: float
+    told: str
+
+    @property
+    def provenance(self) -> str:
+        """Given, measured or estimated."""
+        return self.told.partition(" ")[0].strip(":,;(")
+
+
+def decode_watts(hardware: Hardware, batch: Any, given: float | None = None) -> Watts | None:
+    """Of a machine that decodes so many sequences at once; None where neither its file nor anybody tells."""
+    return _watts(hardware, batch, given, of_prompt=False)
+
+
+def prompt_watts(hardware: Hardware, given: float | None = None) -> Watts | None:
+    """Of a machine that reads a prompt."""
+    return _watts(hardware, 1, given, of_prompt=True)
+
+
+def _watts(hardware: Hardware, batch: Any, given: float | None, of_prompt: bool) -> Watts | None:
+    if given is not None:
+        return Watts(given, _GIVEN_SPREAD, "given: --watts")
+    if hardware.layout.n_at_once > 1 and hardware.kind == "cpu":
+        return None  # machines of their own, of which one was measured
+    found = [_of_part(part, batch, of_prompt) for part in hardware.parts if part.kind == "gpu" or part is hardware]
+    if None in found:
+        return None
+    working = found[0].value * hardware.layout.n_at_once
+    waiting = sum(_waiting(part, share) for part, share in zip(hardware.parts, _rest(hardware, found), strict=False))
+    return Watts(working + waiting, max(each.spread for each in found), found[0].told)
+
+
+def _rest(hardware: Hardware, found: list[Any]) -> list[int]:
+    """How many of each part wait while one works."""
+    first = hardware.layout.n_devices - hardware.layout.n_at_once
+    return [first, *(part.count for part in hardware.parts[1 : len(found)])]
+
+
+def _waiting(part: Hardware, n: int) -> float:
+    limit = part.power.limit_w if part.power else None
+    return n * _WAITING * limit.value if limit else 0.0
+
+
+def _of_part(part: Hardware, batch: Any, of_prompt: bool) -> Watts | None:
+    power = part.power
+    if power is None:
+        return None
+    measured = power.prompt_w if of_prompt else power.decode_w
+    if measured:
+        whose = "the whole machine" if power.of == "machine" else "the device alone"
+        return Watts(measured.value, _spread_of(measured), f"measured of {whose}: {measured.how or measured.source}")
+    if power.decode_w and power.of == "machine":  # the peak of a run that read a prompt, too
+        return Watts(power.decode_w.value, 2 * _MEASURED_SPREAD, "estimated: as measured while it decodes")
+    if power.limit_w is None or not part.has_own_memory:
+        return None
+    share, spread, told = _share(part.device_class == "datacenter-gpu", batch, of_prompt)
+    return Watts((power.limit_w.value * share)[()], spread, f"estimated: {told}")
+
+
+def _share(is_server: bool, batch: Any, of_prompt: bool) -> tuple[Any, float, str]:
+    """Of a card's limit, with the standard deviation of its logarithm, and in words."""
+    if is_server and of_prompt:
+        return np.float64(_SERVER_PROMPT), _SERVER_PROMPT_SPREAD, _SERVER_PROMPT_TOLD
+    if is_server:
+        share = np.interp(np.log(batch), np.log(_SERVER_BATCHES), _SERVER_SHARES)
+        return share, _SERVER_SPREAD, _SERVER_TOLD
+    if of_prompt:
+        return np.float64(_DESKTOP_PROMPT), _DESKTOP_PROMPT_SPREAD, _DESKTOP_PROMPT_TOLD
+    return np.float64(_DESKTOP), _DESKTOP_SPREAD, _DESKTOP_TOLD
+
+
+def _spread_of(figure: Figure) -> float:
+    return figure.known_spread if figure.known_spread is not None else _MEASURED_SPREAD
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number with its 80 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What a million tokens of one kind take, on one machine at one rate; None: not known.
+
+    Args:
+        tokens_per_s: of all sequences together.
+        slower, faster: by which that may differ with 80 % probability.
+    """
+
+    tokens_per_s: float
+    slower: float
+    faster: float
+    watts: Watts | None
+    tariff: Tariff
+
+    @property
+    def watts_between(self) -> Amount | None:
+        """What the machine draws."""
+        return None if self.watts is None else self._amount(float(self.watts.value), 1.0, 1.0)
+
+    @property
+    def joules_per_token(self) -> Amount | None:
+        """Energy of a token."""
+        if self.watts is None:
+            return None
+        return self._amount(float(self.watts.value) / self.tokens_per_s, self.slower, self.faster)
+
+    @cached_property
+    def cost_per_million(self) -> Amount | None:
+        """Price of a million tokens: of the machine for so long, and of the electricity, as far as prices are given."""
+        parts = [each for each in (self._of_time, self._of_energy) if each]
+        if not parts or (self.tariff.price_per_kwh and not self._of_energy):
+            return None
+        return Amount(*(math.fsum(getattr(each, name) for each in parts) for name in ("value", "low", "high")))
+
+    @property
+    def _of_time(self) -> Amount | None:
+        price = self.tariff.price_per_hour
+        if price is None:
+            return None
+        cost = price / HOUR_S / self.tokens_per_s * MEGA
+        return Amount(cost, cost / self.faster, cost * self.slower)
+
+    @property
+    def _of_energy(self) -> Amount | None:
+        price, joules = self.tariff.price_per_kwh, self.joules_per_token
+        if price is None or joules is None:
+            return None
+        return Amount(*(MEGA * each / KWH_J * price for each in (joules.value, joules.low, joules.high)))
+
+    def _amount(self, value: float, slower: float, faster: float) -> Amount:
+        """Errors of watts and of the rate are independent of each other."""
+        drawn = Z80 * (self.watts.spread if self.watts else 0.0)
+        down, up = (math.exp(math.hypot(math.log(each), drawn)) for each in (faster, slower))
+        return Amount(value, value / down, value * up)
+
+
+def spending(point: Prediction, tariff: Tariff = UNTOLD) -> Spending | None:
+    """Of a generated token, of a forecast at a single point; None where it does not fit."""
+    if np.ndim(point.tokens_per_s):
+        raise InputError("spending: a forecast at one batch and context is needed, not over a grid of points")
+    if not point.fits:
+        return None
+    rate = float(point.tokens_per_s)
+    low, high = (float(each) for each in point.interval())
+    watts = decode_watts(point.hardware, int(point.load.batch), tariff.watts)
+    return Spending(rate, rate / low, high / rate, watts, tariff)
+
+
+def prompt_spending(request: RequestForecast, hardware: Hardware, tariff: Tariff = UNTOLD) -> Spending | None:
+    """Of a token of a prompt that is read on a machine which does nothing else; None where it does not fit."""
+    if not request.reading.fits:
+        return None
+    rate = request.reading.tokens_per_s
+    low, high = request.reading.interval()
+    return Spending(rate, rate / low, high / rate, prompt_watts(hardware, tariff.watts), tariff)

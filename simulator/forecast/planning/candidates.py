@@ -1,0 +1,179 @@
+"""Machines and formats that are looked at for a plan, the cheap way: what cannot reach the goal is found without a forecast.
+
+Memory bounds from below what a model needs, and datasheet bandwidth from above how often its weights can be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from simulator.forecast.fit import memory_limit
+from simulator.forecast.planning.choice import Choice
+from simulator.forecast.planning.goal import Goal
+from simulator.forecast.scenario import scenario
+from simulator.forecast.software import formats_suited, that_loads
+from simulator.importers.dialects import meant
+from simulator.spec.hardware import Hardware
+from simulator.spec.library import names, shelf
+from simulator.spec.machine import load_hardware
+from simulator.spec.mixes import parse_weights
+from simulator.spec.model import Loaded, looked_up_bytes, weight_bytes
+from simulator.spec.quant import Weights
+from simulator.spec.runtime import Runtime, default_runtime, load_runtime
+from simulator.units import GIGA, TERA
+
+# So many of a card are looked at where fewer do not reach the goal: what stands in one machine.
+MULTIPLES = {"datacenter-gpu": (1, 2, 4, 8), "workstation-gpu": (1, 2, 4), "consumer-gpu": (1, 2)}
+OF_NAMED_FORMATS = ("llama.cpp", "vllm")  # what people load a format with that the usual software of a device does not
+BEYOND_CACHES = 2 * GIGA  # bytes of which no cache of a device keeps a part that matters
+LEAST_OF_PROMPT = 0.5  # of the operations of so many single tokens: the head is computed for the last one alone
+LEAST_OF_CACHE = (
+    0.5  # of what one runtime reads of the model's caches, any other reads so much: formats differ, and padding
+)
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A format with the bytes of a whole model in it, and of those that are looked up and not streamed."""
+
+    weights: Weights
+    n_bytes: float
+    looked_up_bytes: float
+
+
+@dataclass(frozen=True)
+class Search:
+    """A model with all that its candidates share, and what was found of it once for all of them."""
+
+    loaded: Loaded
+    goal: Goal
+    weights: tuple[str, ...] = ()  # names of the formats; none: those that people choose among
+    runtime: Runtime | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)  # as `scenario` takes it: cache, routing, threads, ram
+    _sizes: dict[str, Sized | None] = field(default_factory=dict)
+    _reads: dict[str, float] = field(default_factory=dict)  # bytes that a step reads, by format
+    _flops: list[float] = field(default_factory=list)  # of a token, where that was forecast
+
+    def candidates(self, hardware: Hardware, price: float | None) -> list[Candidate]:
+        """A machine in each of the formats, the largest first."""
+        runtime = self._runtime_on(hardware)
+        return [Candidate(self, hardware, runtime, weights, price) for weights in self._formats(hardware, runtime)]
+
+    def _runtime_on(self, hardware: Hardware) -> Runtime:
+        """The one that was asked for, or what people run there, with such a file or such formats."""
+        if self.runtime is not None:
+            return self.runtime
+        usual = load_runtime(default_runtime(hardware))
+        if not self.weights:
+            return that_loads(self.loaded, hardware, usual, ())[0]
+        tried = (usual, *(load_runtime(name) for name in OF_NAMED_FORMATS if name != usual.name))
+        return next((each for each in tried if self._named(hardware, each)), usual)
+
+    def _formats(self, hardware: Hardware, runtime: Runtime) -> list[Weights]:
+        if self.weights:
+            suited = self._named(hardware, runtime)
+        elif self.loaded.weights is not None:
+            return [self.loaded.weights]
+        else:
+            own = runtime.native_weights.get(self.loaded.model.native_weights or "")
+            suited = formats_suited(runtime, hardware, filter(None, (*(runtime.compared or runtime.weights), own)))
+        found = [size for name in dict.fromkeys(suited) if (size := self.size(name))]
+        return [each.weights for each in sorted(found, key=lambda each: -each.n_bytes)]
+
+    def _named(self, hardware: Hardware, runtime: Runtime) -> list[str]:
+        """The formats that somebody named, as the runtime's users mean them, as far as it has kernels for them there."""
+        found = (meant(text, parse_weights(text).name, runtime, self.loaded.model) for text in self.weights)
+        return [name for name in found if not runtime.refusal(hardware, name)]
+
+    def size(self, name: str) -> Sized | None:
+        """A format by name, with its bytes; None where the model's rows do not divide into its blocks."""
+        if name not in self._sizes:
+            model, weights = self.loaded.model, parse_weights(name)
+            try:
+                self._sizes[name] = Sized(weights, weight_bytes(model, weights), looked_up_bytes(model, weights))
+            except ValueError:
+                self._sizes[name] = None
+        return self._sizes[name]
+
+    def read_bytes(self, weights: Weights) -> float:
+        """Bytes of weights and caches that a step reads in a format; 0 where it was not forecast yet."""
+        return self._reads.get(weights.name, 0.0)
+
+    @property
+    def prompt_flops(self) -> float:
+        """Operations that reading the prompt takes at least, whose time matters; 0 where it does not, or nothing was forecast yet."""
+        return LEAST_OF_PROMPT * self._flops[0] * self.goal.context if self.goal.ttft and self._flops else 0.0
+
+    def note(self, choice: Choice) -> Choice:
+        """Keeps what a step reads of a format: on every device the same, but for caches, of which some runtimes read more."""
+        base, cost = choice.base, choice.point.cost
+        if base.hardware.n_devices == 1 and base.placement is None:
+            read = float(cost.weight_bytes + LEAST_OF_CACHE * cost.cache_bytes)
+            self._reads[base.load.weights.name] = min(read, self._reads.get(base.load.weights.name, read))
+        if self.goal.ttft is not None and not self._flops:
+            self._flops.append(float(base.at(1, 0).cost.flops))
+        return choice
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A machine with the model in a format, before anything is forecast."""
+
+    search: Search
+    hardware: Hardware
+    runtime: Runtime
+    weights: Weights
+    price: float | None
+
+    @cached_property
+    def choice(self) -> Choice:
+        """As it is forecast; InputError where it cannot run."""
+        search, goal = self.search, self.search.goal
+        base = scenario(
+            search.loaded, self.hardware, weights=self.weights, runtime=self.runtime, batch=goal.users,
+            context=goal.context, **search.more,
+        )  # fmt: skip
+        return search.note(Choice(base, goal, self.price))
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether it cannot reach the goal: known without a forecast."""
+        if self.hardware.beside or self.hardware.reads_from:
+            return False
+        return self._cannot_fit or self._is_too_slow or self._is_too_late
+
+    @property
+    def _cannot_fit(self) -> bool:
+        """Whether the weights alone are more than all its memory, whatever is looked up elsewhere."""
+        size = self.search.size(self.weights.name)
+        room = self.hardware.count * memory_limit(self.hardware, self.runtime)
+        return size is not None and size.n_bytes - size.looked_up_bytes > room
+
+    @property
+    def _is_too_slow(self) -> bool:
+        """Whether datasheet bandwidth, of all devices at once, reads what a step needs too seldom for the goal."""
+        read, goal = self.search.read_bytes(self.weights), self.search.goal
+        return goal.at_least is not None and read > BEYOND_CACHES and self.bandwidth / read < goal.at_least
+
+    @property
+    def _is_too_late(self) -> bool:
+        """Whether no format that it computes in, on all devices at once, reads the prompt in time."""
+        peaks = [TERA * figure.value for figure in self.hardware.peaks_tflops.values()]
+        flops, ttft = self.search.prompt_flops, self.search.goal.ttft
+        return bool(ttft and flops and peaks) and flops / (max(peaks) * self.hardware.count) > ttft
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes per second of all its devices at once, by their datasheets."""
+        return sum(part.count * (part.main_memory.ceiling_bytes_per_s() or 0.0) for part in self.hardware.parts)
+
+
+def shipped_machines() -> Iterator[list[Hardware]]:
+    """Every shipped device, each with as many of it as stand in one machine, the fewest first."""
+    for name in names(shelf("hardware")):
+        device = load_hardware(name)
+        counts = (1,) if "Laptop" in device.title else MULTIPLES.get(device.device_class, (1,))
+        yield [device if n == 1 else device.model_copy(update={"_asked": n}) for n in counts]

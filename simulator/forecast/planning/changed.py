@@ -1,0 +1,130 @@
+"""A machine as somebody runs a model on it, and the same with something changed, each judged by a goal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from simulator.forecast.interval import PROMISED, WIDE, at_coverage
+from simulator.forecast.planning.chance import chance_of
+from simulator.forecast.planning.choice import Choice
+from simulator.forecast.planning.goal import Goal
+from simulator.forecast.scenario import Scenario, scenario
+from simulator.forecast.speculation import Speculated, Speculating
+from simulator.spec.hardware import Hardware
+from simulator.spec.model import Loaded
+from simulator.spec.prices import price_of
+from simulator.spec.quant import Weights
+from simulator.spec.runtime import Runtime
+from simulator.spec.speculation import Speculation
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What decides a scenario of a model, and what of that can be changed."""
+
+    loaded: Loaded
+    hardware: Hardware
+    goal: Goal
+    weights: str | Weights | None = None
+    cache: str | None = None
+    runtime: Runtime | None = None
+    placement: Any = None  # as `scenario` takes it; None: the fastest that fits
+    speculation: Speculation | None = None
+    prices: Mapping[str, float] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)  # as `scenario` takes it: threads, routing, storage
+
+    @cached_property
+    def base(self) -> Scenario:
+        """The scenario; InputError where it cannot be."""
+        goal = self.goal
+        return scenario(
+            self.loaded, self.hardware, weights=self.weights, cache=self.cache, runtime=self.runtime,
+            placement=self.placement, batch=goal.users, context=goal.context, **self.more,
+        )  # fmt: skip
+
+    @cached_property
+    def choice(self) -> Choice:
+        """As it is forecast, without drafts."""
+        return Choice(self.base, self.goal, price_of(self.hardware, self.prices))
+
+    def changed(self, changes: Mapping[str, Any]) -> Setup:
+        """The same with other values of some fields."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A setup with one change or two, beside the goal."""
+
+    kinds: tuple[str, ...]  # weights, cache, context, split, cards, ram, memory, drafts
+    words: tuple[str, ...]  # what to do, a few words each
+    fields: Mapping[str, Any]  # of the setup, as they are then
+    setup: Setup
+
+    @property
+    def choice(self) -> Choice:
+        """Without drafts."""
+        return self.setup.choice
+
+    @cached_property
+    def drafting(self) -> Speculated | None:
+        """With drafts, where there are any."""
+        speculation, goal = self.setup.speculation, self.setup.goal
+        if speculation is None:
+            return None
+        return Speculating.of(self.setup.base, speculation).at(goal.users, goal.context, plain=self.choice.point)
+
+    @property
+    def fits(self) -> bool:
+        """Whether memory holds it."""
+        return self.choice.fits and (self.drafting is None or self.drafting.fits)
+
+    @property
+    def tokens_per_s_each(self) -> float:
+        """Of each user, with drafts in the mean over kinds of text; NaN where it does not fit."""
+        if self.drafting is None:
+            return self.choice.tokens_per_s_each
+        return self._drafted(lambda each: each.tokens_per_s)
+
+    @property
+    def interval_each(self) -> tuple[float, float]:
+        """The 80 % interval; with drafts from its low end with the text that is drafted worst to its high end with that drafted best."""
+        if self.drafting is None:
+            return self.choice.interval_each
+        low = min(each.tokens_per_s_low for each in self.drafting.outcomes)
+        high = max(each.tokens_per_s_high for each in self.drafting.outcomes)
+        return low / self.setup.goal.users, high / self.setup.goal.users
+
+    @property
+    def chance(self) -> float | None:
+        """That it reaches the goal; with drafts in the mean over kinds of text, of which each is taken as likely."""
+        drafting, rate = self.drafting, self.setup.goal.tokens_per_s
+        if drafting is None or rate is None:
+            return self.choice.chance if self.fits else 0.0
+        if not self.fits:
+            return 0.0
+        timed = drafting.verification.timed
+        factors = tuple(float(at_coverage(each, timed.interval_factor, timed.wide_factor)) for each in (PROMISED, WIDE))
+        chances = [chance_of(each.tokens_per_s / rate, *factors) for each in drafting.outcomes]
+        return math.fsum(chances) / len(chances)
+
+    @property
+    def reaches(self) -> bool:
+        """Whether it does, with the chance that is asked for."""
+        if self.drafting is None:
+            return self.choice.reaches
+        return self.fits and self.choice.is_within_budget and (self.chance or 0.0) >= self.setup.goal.chance
+
+    def gain(self, before: Choice) -> float:
+        """By which factor it is faster than before; NaN where that did not fit."""
+        return self.tokens_per_s_each / before.tokens_per_s_each
+
+    def _drafted(self, rate: Any) -> float:
+        if not self.fits or self.drafting is None:
+            return math.nan
+        outcomes = self.drafting.outcomes
+        return math.fsum(rate(each) for each in outcomes) / len(outcomes) / self.setup.goal.users

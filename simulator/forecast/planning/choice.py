@@ -1,0 +1,155 @@
+"""A machine with a model in a format, beside a goal: whether it reaches it, with what chance, and what it misses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from simulator.forecast.capacity import Users, most_users
+from simulator.forecast.planning.chance import chance_of_first, chance_of_rate
+from simulator.forecast.planning.goal import Goal
+from simulator.forecast.prediction import Prediction
+from simulator.forecast.request import Request, RequestForecast, forecast_request
+from simulator.forecast.scenario import Scenario
+from simulator.units import format_gib, format_number, format_seconds
+
+HALF = 0.5  # the chance with which a goal is reached that the forecast just reaches
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A scenario, judged by a goal."""
+
+    base: Scenario
+    goal: Goal
+    price: float | None = None  # of all its devices; None: nobody told it
+
+    @cached_property
+    def point(self) -> Prediction:
+        """The forecast with all users at once."""
+        return self.base.at(self.goal.users, self.goal.context)
+
+    @cached_property
+    def request(self) -> RequestForecast | None:
+        """One prompt on an idle machine; None where its time does not matter."""
+        return forecast_request(self.base, Request(self.goal.context)) if self.goal.ttft else None
+
+    @property
+    def fits(self) -> bool:
+        """Whether memory holds it with all users."""
+        return bool(self.point.fits)
+
+    @property
+    def tokens_per_s_each(self) -> float:
+        """Of each user; NaN where it does not fit."""
+        return float(self.point.tokens_per_s_per_sequence)
+
+    @property
+    def interval_each(self) -> tuple[float, float]:
+        """The 80 % interval of that."""
+        low, high = self.point.interval()
+        return float(low) / self.goal.users, float(high) / self.goal.users
+
+    @property
+    def seconds_to_first(self) -> float | None:
+        """Of a prompt as long as the context; None where nobody asked."""
+        return self.request.seconds_to_first if self.request else None
+
+    @cached_property
+    def chance(self) -> float | None:
+        """That the goal is reached; None where the forecast is an upper bound.
+
+        Errors of decoding and of reading a prompt are taken as independent, as they are of a whole request.
+        """
+        rate = self._chance_of_rate
+        if rate is None or not self.fits:
+            return rate
+        return rate * (chance_of_first(self.request, self.goal.ttft) if self.request and self.goal.ttft else 1.0)
+
+    @cached_property
+    def _chance_of_rate(self) -> float | None:
+        if self.goal.tokens_per_s is None:
+            return float(self.fits)
+        return chance_of_rate(self.point, self.goal.tokens_per_s)
+
+    @property
+    def is_within_budget(self) -> bool:
+        """Whether its price is known to be within the budget, where there is one."""
+        return self.goal.budget is None or (self.price is not None and self.price <= self.goal.budget)
+
+    @property
+    def is_fast_enough(self) -> bool:
+        """Whether it gives what is asked with the chance that is asked; of an upper bound no chance is known, so the bound counts."""
+        if not self.fits or (self.goal.chance >= HALF and self._lacks_rate):
+            return False
+        if self.goal.chance == HALF:
+            return not self._is_late
+        rate = self._chance_of_rate
+        if rate is not None and rate < self.goal.chance:
+            return False
+        return self.chance is None or self.chance >= self.goal.chance
+
+    @property
+    def reaches(self) -> bool:
+        """Whether it is what somebody wants."""
+        return self.is_fast_enough and self.is_within_budget
+
+    @property
+    def _lacks_rate(self) -> bool:
+        return self.goal.at_least is not None and self.tokens_per_s_each < self.goal.at_least
+
+    @property
+    def _is_late(self) -> bool:
+        return bool(self.request and self.goal.ttft and self.request.seconds_to_first > self.goal.ttft)
+
+    @property
+    def shortfall(self) -> float:
+        """By which factor it is too slow or too late, 1 where neither; infinite where it does not fit."""
+        if not self.fits:
+            return math.inf
+        late = self.request.seconds_to_first / self.goal.ttft if self.request and self.goal.ttft else 1.0
+        return max(self.slowness, late, 1.0)
+
+    @property
+    def slowness(self) -> float:
+        """By which factor it decodes too slowly, below 1 where it is faster than it has to be; infinite where it does not fit."""
+        if not self.fits:
+            return math.inf
+        return self.goal.at_least / self.tokens_per_s_each if self.goal.at_least else 1.0
+
+    @property
+    def memory_left_bytes(self) -> float:
+        """What is free in the fullest of the parts that hold something of it, negative where that is too small."""
+        held = self.base.held(self.goal.users, self.goal.context)
+        return min(float(each.limit_bytes - each.needed_bytes) for each in held)
+
+    @cached_property
+    def users(self) -> Users | None:
+        """How many users get the rate that is asked for, each; None where none is."""
+        if self.goal.at_least is None:
+            return None
+        return most_users(self.base, self.goal.at_least, self.goal.context)
+
+    def misses(self) -> Iterator[str]:
+        """What is lacking, and by how much, in a few words each."""
+        goal = self.goal
+        if not self.fits:
+            yield f"needs {format_gib(-self.memory_left_bytes)} more memory than it has"
+        elif self._lacks_rate:
+            short = 1 - self.tokens_per_s_each / goal.at_least
+            yield f"{format_number(self.tokens_per_s_each)} of {format_number(goal.at_least)} tokens/s each, {short:.0%} too few"
+        if self.fits and self._is_late:
+            late = format_seconds(self.request.seconds_to_first - goal.ttft)
+            yield f"first token after {format_seconds(self.request.seconds_to_first)}, {late} too late"
+        if self.fits and not self.is_fast_enough and self.shortfall == 1.0 and self.chance is not None:
+            yield f"reaches it with a chance of {self.chance:.0%}, {goal.chance:.0%} are asked for"
+        if goal.budget is not None and self.price is None:
+            yield "its price is not known"
+        elif not self.is_within_budget:
+            yield f"{format_number(self.price - goal.budget)} over the budget"
+
+    def priced(self, price: float | None) -> Choice:
+        """The same at another price."""
+        return replace(self, price=price)

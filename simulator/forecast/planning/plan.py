@@ -1,0 +1,232 @@
+"""Machines, formats and splits that reach a goal, the cheapest first, and what those miss that do not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulator.errors import InputError
+from simulator.forecast.planning.candidates import Candidate, Search, shipped_machines
+from simulator.forecast.planning.choice import Choice
+from simulator.forecast.planning.goal import Goal, expect_goal
+from simulator.forecast.scenario import loaded_of
+from simulator.spec.arguments import expect
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import load_hardware, with_ram
+from simulator.spec.model import Loaded, Model
+from simulator.spec.prices import price_of
+from simulator.spec.runtime import Runtime, load_runtime
+from simulator.units import GI
+
+ANY = "any"
+NEAREST = 3  # of the machines that miss the goal, so many are told
+LOOKED_AT = 16  # of those that decode fastest, for what else they miss
+MOST_MACHINES = 1_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What reaches a goal, the cheapest first, or without prices the least machine that does; then what misses it.
+
+    Of each machine all formats that reach it, the largest first; of all shipped devices only the largest.
+    """
+
+    loaded: Loaded
+    goal: Goal
+    choices: tuple[Choice, ...]
+    nearest: tuple[Choice, ...]  # of what misses the goal, one of a machine, the nearest first
+    next_cheaper: Choice | None  # of what misses it, the dearest that is cheaper than the first choice
+    left_out: Mapping[str, str]  # machines by name, and why they were not looked at
+    n_machines: int
+
+    @property
+    def best(self) -> Choice | None:
+        """The first choice; where nothing reaches the goal, what comes nearest to it, None where nothing fits anywhere."""
+        return self.choices[0] if self.choices else next((each for each in self.nearest if each.fits), None)
+
+
+def plan(
+    model: str | Path | Loaded | Model,
+    on: str | Sequence[str | Path | Hardware] = ANY,
+    goal: Goal = Goal(),  # noqa: B008 - frozen
+    *,
+    weights: Sequence[str] = (),
+    runtime: str | Path | Runtime | None = None,
+    prices: Mapping[str, float] | None = None,
+    ram: float | None = None,
+    **more: Any,
+) -> Plan:
+    """What to run a model on, and how, to reach a goal.
+
+    Args:
+        on: machines by name, file or as they were loaded, or "any": all shipped devices, and small numbers of cards.
+        goal: tokens per second of each user, users, context, seconds to the first token, budget.
+        weights: names of the formats; none: those that people choose among on each machine.
+        prices: of machines or of their parts, by name, in any one currency; what is not in it costs what its file says.
+        ram: GiB of the hosts' memory, or of devices that are CPUs; None: as their files have it.
+        more: as `scenario` takes it: cache, routing, threads, sparsity, storage.
+
+    InputError says in a sentence what cannot be used, and why.
+    """
+    expect_goal(goal)
+    loaded = loaded_of(model)
+    software = runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime)
+    search = Search(loaded, goal, tuple(weights), software, more)
+    if on == ANY:
+        machines, is_any = list(shipped_machines()), True
+    else:
+        machines, is_any = [[each] for each in _named(on, ram)], False
+    told = _Found(search, prices or {}, is_any)
+    for row in machines:
+        told.look_at(row)
+    return told.plan(sum(map(len, machines)))
+
+
+def _named(on: Sequence[str | Path | Hardware] | str, ram: float | None) -> list[Hardware]:
+    names = [on] if isinstance(on, str | Path | Hardware) else list(on)
+    if not names or len(names) > MOST_MACHINES:
+        raise InputError(
+            f"plan: name machines with --on, as in --on rtx-3060 rtx-3090, or take all with --any; at most {MOST_MACHINES:,}"
+        )
+    found = [each if isinstance(each, Hardware) else load_hardware(each) for each in names]
+    return [with_host_ram(each, ram) for each in found]
+
+
+def with_host_ram(hardware: Hardware, ram: float | None) -> Hardware:
+    """With so many GiB of its host, or of a CPU; a card that no host is named beside has none."""
+    return hardware if ram is None or (hardware.has_own_memory and not hardware.host) else with_ram(hardware, ram * GI)
+
+
+class _Found:
+    """What is found of one machine after the other."""
+
+    def __init__(self, search: Search, prices: Mapping[str, float], is_any: bool):
+        self._search, self._prices, self._is_any = search, prices, is_any
+        self._reaching: list[Choice] = []
+        self._missing: list[list[Candidate]] = []  # of each machine that misses the goal, its formats
+        self._left_out: dict[str, str] = {}
+        self._is_priced = False
+
+    def look_at(self, row: Sequence[Hardware]) -> None:
+        """One machine, or the same with more devices where fewer do not do."""
+        for hardware in row:
+            price = price_of(hardware, self._prices)
+            self._is_priced |= price is not None
+            budget = self._search.goal.budget
+            if budget is not None and self._is_any and (price is None or price > budget):
+                self._left_out[hardware.label] = "its price is not known" if price is None else "over the budget"
+                continue
+            if self._reaches(hardware, price):
+                return
+
+    def _reaches(self, hardware: Hardware, price: float | None) -> bool:
+        candidates = self._candidates(hardware, price)
+        found: list[Choice] = []
+        for choice in filter(None, map(self._forecast, candidates)):
+            if choice.reaches and not any(_is_beaten(choice, larger) for larger in found):
+                found.append(choice)
+            if found and self._is_any:
+                break
+        self._reaching += found
+        if candidates and not found and hardware.label not in self._left_out:
+            self._missing.append(candidates)
+        return bool(found)
+
+    def _candidates(self, hardware: Hardware, price: float | None) -> list[Candidate]:
+        try:
+            found = self._search.candidates(hardware, price)
+        except InputError as error:
+            self._left_out[hardware.label] = str(error)
+            return []
+        if not found:
+            self._left_out[hardware.label] = "its software loads none of these formats"
+        return found
+
+    def _forecast(self, candidate: Candidate) -> Choice | None:
+        """None where it is known to be of no use, or cannot run."""
+        if self._is_any and candidate.is_hopeless:
+            return None
+        try:
+            return candidate.choice
+        except InputError as error:
+            self._left_out.setdefault(candidate.hardware.label, str(error))
+            return None
+
+    def plan(self, n_machines: int) -> Plan:
+        """All of it in order; InputError where nothing could be looked at."""
+        goal = self._search.goal
+        if goal.budget is not None and not self._is_priced:
+            raise InputError(
+                f"--budget {goal.budget:g}: no price of these machines is known: give --prices FILE.csv with the columns hardware "
+                "and price, --prices rtx-3090=700, or price: in a device's own file"
+            )
+        if not self._reaching and not self._missing and self._left_out and not self._is_any:
+            name, why = next(iter(self._left_out.items()))
+            raise InputError(why if name in why else f"{name}: {why}")
+        choices = tuple(sorted(self._reaching, key=self._order))
+        nearest = self._nearest()
+        return Plan(
+            self._search.loaded, goal, choices, nearest, self._next_cheaper(choices), self._left_out, n_machines
+        )
+
+    def _order(self, choice: Choice) -> tuple:
+        size = -float(choice.point.weight_bytes)
+        if choice.price is not None:
+            return 0, choice.price, size
+        if choice.goal.at_least is None:
+            return 1, -choice.tokens_per_s_each, size
+        return 1, _bandwidth(choice.base.hardware), size
+
+    def _nearest(self) -> tuple[Choice, ...]:
+        """Of the machines that miss the goal those that come nearest, each in the format that does."""
+        known = [best for each in self._missing if (best := _best_known(each))]
+        found = sorted(known, key=lambda each: each.slowness)[:LOOKED_AT]
+        unseen = sorted((each for each in self._missing if not _best_known(each)), key=lambda each: -each[-1].bandwidth)
+        found += filter(None, (self._forecast_anyway(each[-1]) for each in unseen[:NEAREST]))
+        return tuple(sorted(found, key=_shortness)[:NEAREST])
+
+    def _forecast_anyway(self, candidate: Candidate) -> Choice | None:
+        try:
+            return candidate.choice
+        except InputError:
+            return None
+
+    def _next_cheaper(self, choices: Sequence[Choice]) -> Choice | None:
+        """The dearest machine below the first choice's price that misses the goal, in the format that comes nearest to it."""
+        first = choices[0].price if choices else None
+        if first is None:
+            return None
+        cheaper = [each for each in self._missing if each[0].price is not None and each[0].price < first]
+        if not cheaper:
+            return None
+        nearest = max(cheaper, key=lambda each: each[0].price)
+        return min(filter(None, map(self._forecast_anyway, nearest)), key=_shortness, default=None)
+
+
+def _is_beaten(choice: Choice, larger: Choice) -> bool:
+    """Whether a larger format, which loses less of the model, is as fast."""
+    return larger.tokens_per_s_each >= choice.tokens_per_s_each
+
+
+def _best_known(candidates: Iterable[Candidate]) -> Choice | None:
+    """What comes nearest to the goal of those that were forecast."""
+    known = (each.choice for each in candidates if "choice" in vars(each))
+    return min(known, key=lambda each: (each.slowness, each.point.weight_bytes), default=None)
+
+
+def _shortness(choice: Choice) -> tuple:
+    """How far from the goal: those that fit by what they lack of speed, others by what they lack of memory."""
+    lacking = -choice.memory_left_bytes if math.isinf(choice.shortfall) else 0.0
+    return not choice.is_within_budget and choice.is_fast_enough, choice.shortfall, lacking
+
+
+def _bandwidth(hardware: Hardware) -> float:
+    return sum(part.main_memory.ceiling_bytes_per_s() or 0.0 for part in hardware.parts)
+
+
+def expect_plan(found: Plan) -> None:
+    """InputError for anything but a Plan."""
+    expect("plan", found, Plan, "a Plan, as plan(...) makes one")

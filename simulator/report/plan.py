@@ -1,0 +1,266 @@
+"""A plan for somebody at a terminal: the choices in a table, what misses the goal, and what to run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from simulator.forecast.energy import UNTOLD, Spending, Tariff, spending
+from simulator.forecast.planning.chance import DISTRIBUTION
+from simulator.forecast.planning.changed import Changed
+from simulator.forecast.planning.changes import Changes
+from simulator.forecast.planning.choice import Choice
+from simulator.forecast.planning.goal import Goal
+from simulator.forecast.planning.plan import Plan
+from simulator.report import screen, splits
+from simulator.report.check import check_command, no_command
+from simulator.report.spending import missing_line
+from simulator.report.table import print_table
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import AS_ASKED
+from simulator.units import counted, format_count, format_gib, format_number, format_seconds
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+MOST_ROWS = 24
+MOST_CHANGES = 14
+MOST_COUNTED = 16  # choices whose most users are counted, which takes many forecasts
+MOST_LEFT_OUT = 4
+_LEFT = ("machine", "weights", "split", "change")
+_SPARED = ("per million", "J/token", "memory left", "most users", "split")
+
+
+def goal_line(goal: Goal) -> str:
+    """What is wanted, in words."""
+    rate = f"at least {format_number(goal.at_least)} tokens/s" if goal.at_least else "as fast as can be"
+    users = f" for each of {counted(goal.users, 'user')}" if goal.users > 1 else ""
+    first = f", the first token of a prompt as long within {format_seconds(goal.ttft)}" if goal.ttft else ""
+    budget = f", for at most {format_number(goal.budget)}" if goal.budget else ""
+    sure = f", with a chance of {goal.chance:.0%}" if goal.chance != 0.5 else ""
+    return f"{rate}{users} at context {goal.context:,}{first}{budget}{sure}"
+
+
+def print_plan(
+    found: Plan, argument: str, tariff: Tariff, named: Mapping[str, str] = NOTHING, rows: int = MOST_ROWS
+) -> None:
+    """All of it; *argument*: what the user calls the model, *named*: and machines, by their labels."""
+    screen.print_line(f"{found.loaded.model.title or found.loaded.model.name}: {goal_line(found.goal)}")
+    print()
+    shown = found.choices[:rows]
+    if shown:
+        _print_choices(shown, tariff)
+        print()
+    for label, lines in _sections(found, len(shown)):
+        screen.print_section(label, lines)
+    _print_commands(found.best, argument, tariff, named)
+
+
+def _print_choices(shown: Sequence[Choice], tariff: Tariff) -> None:
+    cells = {name: [cell(each, tariff) for each in shown] for name, cell in _CELLS.items()}
+    if len(shown) <= MOST_COUNTED:
+        cells["most users"] = [f"{each.users.most:,}" if each.users else "" for each in shown]
+    names = [name for name, column in cells.items() if any(column)]
+    rows = [[cells[name][number] or "-" for name in names] for number in range(len(shown))]
+    print_table(names, rows, left=_LEFT, spared=_SPARED)
+
+
+def _spent(choice: Choice, tariff: Tariff) -> Spending | None:
+    return spending(choice.point, tariff)
+
+
+def _joules(choice: Choice, tariff: Tariff) -> str:
+    found = _spent(choice, tariff)
+    return format_number(found.joules_per_token.value) if found and found.joules_per_token else ""
+
+
+def _cost(choice: Choice, tariff: Tariff) -> str:
+    found = _spent(choice, tariff)
+    return format_number(found.cost_per_million.value) if found and found.cost_per_million else ""
+
+
+def _interval(choice: Choice, _tariff: Tariff) -> str:
+    low, high = choice.interval_each
+    return "at most that" if choice.point.is_upper_bound else f"{format_number(low)} - {format_number(high)}"
+
+
+def told_chance(chance: float | None) -> str:
+    """In whole percent, and never certain."""
+    if chance is None:
+        return "not known"
+    return "> 99 %" if chance > 0.995 else "< 1 %" if chance < 0.005 else f"{100 * chance:.0f} %"
+
+
+def split_words(choice: Choice) -> str:
+    """How it lies on its machine: options, or how devices share it; empty for one device that holds all."""
+    words = splits.options_of(choice.base)
+    layout = choice.base.hardware.layout
+    shared = str(layout) if layout.n_devices > 1 else ""
+    return " ".join(filter(None, (shared, splits.written(words) if words else "")))
+
+
+_CELLS: dict[str, Callable[[Choice, Tariff], str]] = {
+    "machine": lambda choice, _: machine_words(choice.base.hardware),
+    "weights": lambda choice, _: choice.base.load.weights.name,
+    "split": lambda choice, _: split_words(choice),
+    "each": lambda choice, _: format_number(choice.tokens_per_s_each),
+    "80 % interval": _interval,
+    "chance": lambda choice, _: told_chance(choice.chance) if choice.goal.at_least or choice.goal.ttft else "",
+    "first token": lambda choice, _: format_seconds(choice.seconds_to_first) if choice.seconds_to_first else "",
+    "memory left": lambda choice, _: format_gib(choice.memory_left_bytes),
+    "most users": lambda *_: "",
+    "price": lambda choice, _: "" if choice.price is None else format_number(choice.price),
+    "J/token": _joules,
+    "per million": _cost,
+}
+
+
+def machine_words(hardware: Hardware, named: Mapping[str, str] = NOTHING) -> str:
+    """A machine as the command line takes it, with memory of another size than its file has; *named*: as the user calls it."""
+    part = hardware.host or hardware
+    size = part.main_memory.capacity_gib
+    gib = f" --ram {size.value:g}" if size and size.how == AS_ASKED else ""
+    return f"{named.get(hardware.label, hardware.label)}{gib}"
+
+
+def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
+    if len(found.choices) > n_shown:
+        yield "More", [f"{len(found.choices) - n_shown} further choices: --rows or --json shows them"]
+    if not found.choices:
+        yield "None", [f"none of {counted(found.n_machines, 'machine')} reaches that"]
+        best = found.best
+        yield "Best", [f"{_told(best)}: {'; '.join(best.misses())}"] if best else ["nothing holds the model"]
+    cheaper = found.next_cheaper
+    if cheaper:
+        price = format_number(cheaper.price) if cheaper.price is not None else ""
+        yield "Cheaper", [f"{_told(cheaper)} for {price}: {'; '.join(cheaper.misses())}"]
+    others = [each for each in found.nearest if each is not found.best and each is not cheaper]
+    yield "Misses", [f"{_told(each)}: {'; '.join(each.misses())}" for each in others]
+    left = [f"{name}: {why}" for name, why in found.left_out.items()]
+    more = [f"{len(left) - MOST_LEFT_OUT} further machines"] if len(left) > MOST_LEFT_OUT else []
+    yield "Left out", [*left[:MOST_LEFT_OUT], *more]
+    yield "Assumed", list(_assumed(found.goal, bool(found.choices)))
+
+
+def _assumed(goal: Goal, has_choices: bool) -> Iterator[str]:
+    if has_choices and (goal.at_least or goal.ttft):
+        yield f"chance: {DISTRIBUTION}"
+    if goal.ttft:
+        several = ", of one user while the others wait" if goal.users > 1 else ""
+        yield f"first token: a prompt of {goal.context:,} tokens on a machine that does nothing else{several}"
+    if goal.users > 1:
+        yield f"{goal.users:,} users decode at once, and no prompts come between: roofcast simulate --each counts likewise"
+
+
+def _told(choice: Choice) -> str:
+    return f"{machine_words(choice.base.hardware)} with {choice.base.load.weights.name}"
+
+
+def _print_commands(best: Choice | None, argument: str, tariff: Tariff, named: Mapping[str, str]) -> None:
+    if best is None:
+        return
+    missing = missing_line(spending(best.point, tariff), tariff) if best.fits else ""
+    screen.print_section("", [missing] if missing else [])
+    screen.print_commands("Do it", [simulate_command(best, argument, named), run_command(best)])
+    screen.print_section("", [no_command(best.base, [best.point])])
+
+
+def simulate_command(choice: Choice, argument: str, named: Mapping[str, str] = NOTHING) -> str:
+    """The command that forecasts it again."""
+    base, goal = choice.base, choice.goal
+    words = ["roofcast", "simulate", argument, *machine_words(base.hardware, named).split(" ")]
+    if base.loaded.weights is None or base.load.weights != base.loaded.weights:
+        words += ["--weights", base.load.weights.name]
+    words += ["--batch", str(goal.users), "--context", format_count(goal.context).replace(",", "")]
+    if base.load.cache.name != base.runtime.cache:
+        words += ["--cache", base.load.cache.name]
+    return shlex.join([*words, "--runtime", base.runtime.name])
+
+
+def run_command(choice: Choice) -> str:
+    """The runtime's own command that measures it; empty where it has none."""
+    return check_command(choice.base, [choice.point])
+
+
+# ---- changes of one machine ----
+
+
+def print_changes(found: Changes, argument: str, named: Mapping[str, str] = NOTHING, rows: int = MOST_CHANGES) -> None:
+    """What a machine gives as it is, and what changes of it buy."""
+    before, loaded = found.before, found.before.base.loaded
+    screen.print_line(
+        f"{loaded.model.title or loaded.model.name} on {before.base.hardware.full_title}: {goal_line(found.goal)}"
+    )
+    screen.print_line(before_line(before))
+    print()
+    shown = found.changes[:rows]
+    if shown:
+        _print_changes(shown, before)
+        print()
+    for label, lines in _change_sections(found, len(shown)):
+        screen.print_section(label, lines)
+    _print_commands(before if before.reaches or not found.best else found.best.choice, argument, UNTOLD, named)
+
+
+def before_line(before: Choice) -> str:
+    """What the machine gives without a change."""
+    words = " ".join(filter(None, (before.base.load.weights.name, split_words(before))))
+    if not before.fits:
+        return f"as it is, with {words}: {'; '.join(before.misses())}"
+    low, high = map(format_number, before.interval_each)
+    rate = f"{format_number(before.tokens_per_s_each)} tokens/s each ({low} - {high})"
+    if before.goal.at_least is None and before.goal.ttft is None:
+        return f"as it is, with {words}: {rate}"
+    verdict = "reaches it" if before.reaches else "; ".join(before.misses())
+    return f"as it is, with {words}: {rate}, {verdict}, chance {told_chance(before.chance)}"
+
+
+def change_words(change: Changed) -> str:
+    """What to do, in a few words."""
+    return " and ".join(change.words)
+
+
+def _print_changes(shown: Sequence[Changed], before: Choice) -> None:
+    head = ["change", "each", "80 % interval", "gain", "chance", "memory left"]
+    rows = [_change_row(each, before) for each in shown]
+    if before.goal.at_least is None and before.goal.ttft is None:
+        head, rows = [name for name in head if name != "chance"], [[*row[:4], row[5]] for row in rows]
+    print_table(head, rows, left=_LEFT, spared=("memory left",))
+
+
+def _change_row(change: Changed, before: Choice) -> list[str]:
+    low, high = map(format_number, change.interval_each)
+    gain = f"{change.gain(before):.2f} x" if before.fits else "fits"
+    left = format_gib(change.choice.memory_left_bytes)
+    return [
+        change_words(change),
+        format_number(change.tokens_per_s_each),
+        f"{low} - {high}",
+        gain,
+        told_chance(change.chance),
+        left,
+    ]
+
+
+def _change_sections(found: Changes, n_shown: int) -> Iterator[tuple[str, list[str]]]:
+    if len(found.changes) > n_shown:
+        yield "More", [f"{len(found.changes) - n_shown} further changes: --rows or --json shows them"]
+    best = found.best
+    if found.before.reaches:
+        yield "Enough", ["it reaches that already: changes are told by what they buy beyond"]
+    elif best is None:
+        yield "None", ["no change that is known here makes it faster"]
+    elif not best.reaches:
+        yield "None", [f"no change reaches that, nor two together; the best: {change_words(best)}"]
+    yield "Left out", [f"{words}: {why}" for words, why in list(found.refused.items())[:MOST_LEFT_OUT]]
+    yield "Assumed", list(_assumed_of_changes(found))
+
+
+def _assumed_of_changes(found: Changes) -> Iterator[str]:
+    kinds = {kind for each in found.changes for kind in each.kinds}
+    if "memory" in kinds:
+        yield "faster memory: as if all of its figures were a quarter higher, as of DDR5-6000 beside DDR5-4800"
+    if "weights" in kinds or "cache" in kinds:
+        yield "fewer bits lose something of what the model knows, which is not forecast"
+    if "drafts" in kinds:
+        yield "drafts: the mean over published kinds of text; the interval goes from the worst drafted to the best"
+    yield from _assumed(found.goal, has_choices=True)

@@ -1,0 +1,49 @@
+"""What a device draws and costs: watts with their sources, and the price at which its maker lists it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from simulator.errors import describe
+from simulator.spec.figure import Figure
+from simulator.spec.schema import Field, Spec, accepts, rule_for
+
+
+class Power(Spec):
+    """Watts of a device, or of the whole machine around it, at the wall.
+
+    `limit_w` is what a device may draw at most, as its datasheet has it. `decode_w` and `prompt_w` were measured while it
+    decoded, or read prompts.
+    """
+
+    limit_w: Figure | None = None
+    decode_w: Figure | None = None
+    prompt_w: Figure | None = None
+    of: Literal["device", "machine"] = "device"  # whose watts the measured ones are
+
+
+class Price(Spec):
+    """What its maker asked for a device when it was listed: a price of one day, in US dollars."""
+
+    value: float = Field(gt=0, le=1e9)
+    date: str = Field("", max_length=20)
+    source: str = ""
+    how: str = ""
+
+    @accepts
+    @staticmethod
+    def _accept_bare_number(data: Any) -> Any:
+        if isinstance(data, int | float) and not isinstance(data, bool):
+            return {"value": data}
+        if not isinstance(data, dict | Price):
+            raise ValueError(f"a number is needed, or {{value: ..., date: ..., source: ...}}, got {describe(data)}")  # noqa: TRY004 - pydantic collects ValueErrors
+        return data
+
+    @rule_for("date", before=True)
+    @staticmethod
+    def _check_date(date: Any) -> str:
+        text = str(date)
+        if not re.fullmatch(r"(\d{4}(-\d{2}(-\d{2})?)?)?", text):
+            raise ValueError(f"a date is needed, such as 2025-01, got {describe(date)}")
+        return text

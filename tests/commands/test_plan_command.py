@@ -1,0 +1,183 @@
+"""`plan`: the table, what misses the goal, changes, JSON with the same numbers, and what is refused; what tokens draw in `simulate`."""
+
+import json
+
+import pytest
+
+from simulator import Goal, plan
+from simulator.cli import main
+
+FIVE = ("pi5-16gb", "rtx-3060", "rtx-3090", "m4", "rtx-5090")
+PRICES = "pi5-16gb=120,rtx-3060=280,rtx-3090=700,m4=600,rtx-5090=2000"
+CHEAPEST = ("plan", "qwen3-30b-a3b", "--at-least", "20", "--weights", "int4", "--on", *PRICES.split(","))
+
+
+@pytest.fixture
+def shown(capsys):
+    """A function that runs a command and returns what it prints, in one line."""
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            main(list(words))
+        assert ended.value.code == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    return run
+
+
+def test_the_cheapest_of_five_devices(shown):
+    """An M4 for 600, then dearer ones; the RTX 3060 for 280 has too little memory; and what to run."""
+    out = shown(*CHEAPEST)
+    table, rest = out.split("Cheaper")
+    assert table.index("m4 q4_k_m") < table.index("rtx-3090 q4_k_m") < table.index("rtx-5090 q4_k_m")
+    assert rest.strip().startswith("rtx-3060 with q4_k_m for 280: needs 6.")
+    assert "pi5-16gb with q4_k_m: needs 2." in rest
+    assert "roofcast simulate qwen3-30b-a3b m4 --weights q4_k_m --batch 1 --context 1k --runtime llama.cpp" in rest
+    assert "llama-bench -m qwen3-30b-a3b-q4_k_m.gguf" in rest
+
+
+def test_json_has_the_same_numbers_as_python(shown):
+    """Of every choice, by the same names."""
+    found = json.loads(shown(*CHEAPEST, "--json", "-"))
+    prices = dict(pair.split("=") for pair in PRICES.split(","))
+    same = plan(
+        "qwen3-30b-a3b", FIVE, Goal(20), weights=("int4",), prices={name: float(each) for name, each in prices.items()}
+    )
+    assert found["goal"]["at_least"] == 20
+    assert [each["hardware"] for each in found["choices"]] == [each.base.hardware.label for each in same.choices]
+    for told, choice in zip(found["choices"], same.choices, strict=True):
+        assert (told["tokens_per_s_each"], told["chance"], told["price"]) == (
+            choice.tokens_per_s_each,
+            choice.chance,
+            choice.price,
+        )
+        assert told["memory_left_bytes"] == choice.memory_left_bytes
+        assert told["users"] == choice.users.most
+    assert found["next_cheaper"]["hardware"] == "rtx-3060"
+    assert found["choices"][1]["spending"]["generated"]["joules_per_token"] > 0
+
+
+def test_prices_of_a_table_are_those_behind_names(shown, tmp_path):
+    """A CSV, a row and what stands behind the names say the same."""
+    path = tmp_path / "prices.csv"
+    path.write_text("hardware,price\n" + PRICES.replace(",", "\n").replace("=", ",") + "\n")
+    words = (*CHEAPEST[: CHEAPEST.index("--on")], "--on", *FIVE, "--prices")
+    assert shown(*CHEAPEST) == shown(*words, PRICES) == shown(*words, str(path))
+
+
+def test_the_command_that_is_told_forecasts_the_same(shown):
+    """`simulate`, as it stands there."""
+    (choice,) = json.loads(
+        shown(
+            "plan", "qwen3-30b-a3b", "--weights", "q4_k_m", "--on", "rtx-3060+ryzen-7950x", "--ram", "32", "--json", "-"
+        )
+    )["choices"]
+    assert "--ram 32" in choice["simulate"]
+    (point,) = json.loads(shown(*choice["simulate"].split()[1:], "--json", "-"))["predictions"]
+    assert point["tokens_per_s"] == choice["tokens_per_s_each"]
+
+
+def test_users_of_a_server(shown):
+    """How many get 30 tokens/s each: the same as `simulate --each` counts."""
+    words = ("--context", "8k", "--json", "-")
+    (choice,) = json.loads(shown("plan", "deepseek-v3", "--at-least", "30", "--on", "8xh100-sxm", *words))["choices"]
+    (users,) = json.loads(
+        shown("simulate", "deepseek-v3", "8xh100-sxm", "--weights", "int4-g128", "--each", "30", *words)
+    )["users"]
+    assert choice["users"] == users["users"] > 8
+
+
+def test_a_goal_that_nothing_reaches(shown):
+    """The best, and by how much it misses."""
+    out = shown("plan", "llama-3-70b", "--at-least", "500", "--on", "rtx-5090", "2xrtx-3090")
+    assert "None none of 2 machines reaches that" in out
+    assert "Best rtx-5090 with q2_k: 36.9 of 500 tokens/s each, 93% too few" in out
+
+
+def test_changes_of_a_machine(shown):
+    """As it is, what changes buy, and in JSON the same."""
+    words = ("plan", "qwen3-30b-a3b", "--at-least", "15", "--on", "rtx-3060+ryzen-7950x", "--ram", "32", "--change")
+    out = shown(*words)
+    assert "as it is, with q4_k_m -ngl 99 --n-cpu-moe" in out
+    assert "2xrtx-3060 in place of rtx-3060" in out
+    assert "Enough it reaches that already" in out
+    found = json.loads(shown(*words, "--json", "-"))
+    assert found["before"]["reaches"]
+    assert all(each["gain"] > 1 for each in found["changes"])
+    few = shown(
+        "plan",
+        "qwen3-32b",
+        "--weights",
+        "q4_k_m",
+        "--at-least",
+        "100",
+        "--on",
+        "ryzen-7950x",
+        "--change",
+        "--rows",
+        "1",
+    )
+    assert "further changes: --rows or --json shows them" in few
+    assert "no change reaches that, nor two together; the best:" in few
+
+
+def test_first_tokens_and_prices_of_electricity(shown):
+    """Columns of what is asked for."""
+    out = shown(
+        "plan", "llama-3-8b", "--weights", "q8_0", "--at-least", "20", "--users", "8", "--context", "4k", "--ttft", "900ms", "--on",
+        "rtx-4090", "--price-per-kwh", "0.3",
+    )  # fmt: skip
+    assert "for each of 8 users at context 4,096, the first token of a prompt as long within 900 ms" in out
+    assert "first token memory left most users J/token per million" in out
+
+
+def test_what_tokens_cost_in_simulate(shown):
+    """On an H100 at 2 an hour: by batch, and of prompts; the watts with their source; and in JSON."""
+    words = ("simulate", "llama-3-8b", "h100-sxm", "--batch", "1,64", "--price-per-hour", "2")
+    out = shown(*words).split("Energy")[1]
+    assert "batch 64, context 1,024: a token takes" in out
+    assert "a token of a prompt takes" in out
+    assert "245 to 455 W: estimated: 0.35 of the card's limit" in out
+    one, many = (
+        each["spending"]["generated"]["cost_per_million"]
+        for each in json.loads(shown(*words, "--json", "-"))["predictions"]
+    )
+    assert one > 10 * many > 0
+
+
+def test_missing_watts_are_asked_for(shown):
+    """Where electricity is to be counted of a machine that nobody measured."""
+    words = ("simulate", "llama-3-8b", "m2", "--batch", "1", "--price-per-kwh", "0.3")
+    assert "no watts of this machine are known, give --watts" in shown(*words)
+    assert "20 W: given: --watts" in shown(*words, "--watts", "20")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ((), "name machines with --on"),
+        (("--any", "--on", "m4"), "give one of them"),
+        (("--change",), "--change keeps one machine"),
+        (("--change", "--on", "m4", "m2"), "--change keeps one machine"),
+        (("--change", "--on", "m4", "--weights", "q4_k_m,q8_0"), "give one format with --weights"),
+        (("--any", "--budget", "800"), "--budget 800: no price of these machines is known: give --prices"),
+        (("--on", "m4", "--at-least", "0"), "--at-least must be"),
+        (("--on", "m4", "--users", "0"), "--users must be between 1"),
+        (("--on", "m4", "--ttft", "soon"), "'soon': a time is needed, such as 2s or 500ms"),
+        (("--on", "m4", "--chance", "100"), "'100': a percentage from 1 to 99 is needed"),
+        (("--on", "m4", "--prices", "nowhere.csv"), "nowhere.csv"),
+        (("--on", "m4=cheap"), "a price is needed behind a name, as in rtx-3090=700"),
+        (("--on", "m4", "--prices", "m4=cheap"), "a price is needed behind a name, as in rtx-3090=700"),
+        (("--on", "m4", "--watts", "0"), "--watts must be"),
+        (("--on", "m4", "--weights", "no-format"), "no-format"),
+        (("--on", "no-such-board"), "unknown hardware"),
+        (("--on", "m4", "--rows", "0"), "--rows 0: between 1 and"),
+        (("--on", "m4", "--runtime", "no-such"), "runtime"),
+    ],
+)
+def test_mistakes_are_told(given, told, capsys):
+    """In a sentence, with status 2."""
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "llama-3-8b", *given])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err

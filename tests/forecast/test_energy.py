@@ -1,0 +1,121 @@
+"""Joules and prices of tokens: by hand from watts, seconds and prices, with intervals, and nothing where nothing is known."""
+
+import math
+
+import pytest
+from planned import board, model
+
+from simulator import InputError, Request, Tariff, forecast_request, prompt_spending, scenario, spending
+from simulator.forecast.energy import decode_watts, prompt_watts
+from simulator.spec.library import names, shelf
+from simulator.spec.machine import load_hardware
+
+
+def test_joules_are_watts_over_the_rate(tmp_path):
+    """10 W for 78 tokens/s are 0.128 J each; a million take 0.0356 kWh, at 0.30 each 0.0107, beside 0.5 an hour for 3.57 hours."""
+    point = scenario(model(tmp_path), board("ten", 10), weights="f16", runtime="roofline").at(1, 0)
+    rate = float(point.tokens_per_s)
+    found = spending(point, Tariff(watts=10, price_per_hour=0.5, price_per_kwh=0.3))
+    assert found.joules_per_token.value == pytest.approx(10 / rate)
+    hours, kwh = 1e6 / rate / 3600, 1e6 * 10 / rate / 3.6e6
+    assert hours == pytest.approx(3.58, abs=0.03)
+    assert found.cost_per_million.value == pytest.approx(0.5 * hours + 0.3 * kwh)
+
+
+def test_the_interval_is_that_of_the_rate_where_watts_are_given():
+    """And a price per hour has it alone: a million cost what the hours of the slow end and of the fast end cost."""
+    point = scenario("llama-3-8b", "h100-sxm", weights="bf16").at(1, 1024)
+    low, high = (float(each) for each in point.interval())
+    found = spending(point, Tariff(watts=300, price_per_hour=2))
+    assert found.joules_per_token.low == pytest.approx(300 / high)
+    assert found.joules_per_token.high == pytest.approx(300 / low)
+    assert found.cost_per_million.low == pytest.approx(1e6 / high / 3600 * 2)
+    assert found.cost_per_million.high == pytest.approx(1e6 / low / 3600 * 2)
+
+
+def test_doubt_of_the_watts_is_added_to_that_of_the_rate():
+    """Independent of each other: the squares of their logarithms add up."""
+    point = scenario("llama-3-8b", "h100-sxm", weights="bf16").at(1, 1024)
+    found = spending(point)
+    slower = float(point.tokens_per_s) / float(point.tokens_per_s_low)
+    drawn = found.watts_between.high / found.watts_between.value
+    told = found.joules_per_token.high / found.joules_per_token.value
+    assert math.log(told) == pytest.approx(math.hypot(math.log(slower), math.log(drawn)))
+    assert drawn > 1.2
+
+
+def test_prompts_are_cheaper_than_answers():
+    """A token of a prompt is read with many others: its rate is that of the request's first phase."""
+    base = scenario("llama-3-8b", "h100-sxm", weights="bf16")
+    request = forecast_request(base, Request(2048))
+    found = prompt_spending(request, base.hardware, Tariff(price_per_hour=2))
+    assert found.cost_per_million.value == pytest.approx(2 / 3600 * request.seconds_to_first / 2048 * 1e6)
+    assert (
+        found.cost_per_million.value < 0.1 * spending(base.at(1, 2048), Tariff(price_per_hour=2)).cost_per_million.value
+    )
+
+
+def test_a_server_card_draws_a_share_of_its_limit_that_grows_with_the_batch():
+    """An H100 of 700 W: 0.35 of it alone, 0.7 with 128, half between at the root of 128, and near the limit with prompts."""
+    card = load_hardware("h100-sxm")
+    assert decode_watts(card, 1).value == pytest.approx(245)
+    assert decode_watts(card, 128).value == pytest.approx(490)
+    assert decode_watts(card, 128**0.5).value == pytest.approx(367.5)
+    assert decode_watts(card, 4096).value == pytest.approx(490)
+    assert prompt_watts(card).value == pytest.approx(665)
+
+
+def test_cards_that_work_at_once_draw_all_and_those_in_turns_one_and_what_waits():
+    """Four H100 that share matrices: four times; two RTX 3090 in turns: 1.03 of 350 W, and 0.26 of it."""
+    four = scenario("llama-3-70b", "4xh100-sxm", weights="bf16").hardware
+    assert decode_watts(four, 1).value == pytest.approx(4 * 245)
+    two = scenario("llama-3-70b", "2xrtx-3090", weights="q4_k_m").hardware
+    assert decode_watts(two, 1).value == pytest.approx(350 * 1.03 + 350 * 0.26)
+
+
+def test_measured_watts_go_before_a_share_of_the_limit():
+    """An RTX 3060 was measured, with the machine around it; its limit is less."""
+    card = load_hardware("rtx-3060")
+    assert decode_watts(card, 1).value == card.power.decode_w.value > card.power.limit_w.value
+    assert "whole machine" in decode_watts(card, 1).told
+
+
+def test_where_nothing_is_known_nothing_is_told():
+    """No watts of an M2; then a price of electricity gives no cost, one of an hour does, and given watts give both."""
+    point = scenario("llama-3-8b", "m2", weights="q4_k_m").at(1, 1024)
+    assert spending(point).joules_per_token is None
+    assert spending(point, Tariff(price_per_kwh=0.3)).cost_per_million is None
+    assert spending(point, Tariff(price_per_hour=1)).cost_per_million.value > 0
+    assert spending(point, Tariff(watts=20, price_per_kwh=0.3)).cost_per_million.value > 0
+    assert spending(scenario("llama-3-70b", "m2", weights="f16").at(1, 1024)) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"watts": 0}, "watts must be"),
+        ({"price_per_hour": -1}, "price_per_hour must be"),
+        ({"price_per_kwh": "1"}, "price_per_kwh must be"),
+    ],
+)
+def test_wrong_prices_are_refused(wrong, told):
+    """By name; and a grid, of which no single price can be told."""
+    with pytest.raises(InputError, match=told):
+        Tariff(**wrong)
+
+
+def test_a_grid_is_refused():
+    """Of points: a price is of one."""
+    with pytest.raises(InputError, match="one batch and context"):
+        spending(scenario("llama-3-8b", "m4", weights="q4_k_m").at([1, 2], 0))
+
+
+def test_shipped_watts_have_a_source_and_are_of_that_size():
+    """Measured ones name where they stand; a card's machine draws between a third and four times what the card may."""
+    known = {name: device.power for name in names(shelf("hardware")) if (device := load_hardware(name)).power}
+    assert len(known) > 70
+    for name, power in known.items():
+        for figure in filter(None, (power.limit_w, power.decode_w, power.prompt_w)):
+            assert figure.source in load_hardware(name).sources, name
+        if power.limit_w and power.decode_w:
+            assert 1 / 3 < power.decode_w.value / power.limit_w.value < 4, name

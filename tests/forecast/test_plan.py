@@ -1,0 +1,260 @@
+"""Plans: the chance from the interval, what reaches a goal and in which order, what misses it, and changes of a machine."""
+
+import math
+
+import pytest
+from planned import WEIGHTS, board, model
+
+from simulator import Goal, InputError, plan, plan_changes, scenario
+from simulator.forecast.planning.chance import chance_of, chance_of_first, chance_of_rate
+from simulator.forecast.request import Request, forecast_request
+
+ROOFLINE = {"runtime": "roofline", "weights": ("f16",)}
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    """The model of round numbers."""
+    return model(tmp_path)
+
+
+# ---- chance ----
+
+
+@pytest.mark.parametrize(
+    ("room", "chance"),
+    [
+        (1.0, 0.5),
+        (1.2, 0.9),  # the goal is the slow end of the 80 % interval: one in ten is slower
+        (1 / 1.2, 0.1),
+        (1.5, 0.975),  # that of the 95 % interval
+        (1 / 1.5, 0.025),
+        (1e9, 1.0),
+        (0.0, 0.0),
+    ],
+)
+def test_chances_are_those_of_the_interval(room, chance):
+    """Widths 1.2 with 80 % and 1.5 with 95 %: its ends are left by one in ten, and one in forty, on each side."""
+    assert chance_of(room, 1.2, 1.5) == pytest.approx(chance, abs=1e-4)
+
+
+def test_the_chance_agrees_with_intervals_of_other_probabilities():
+    """A rate at the slow end of an interval that holds with 60, 90 or 99 % is reached with 80, 95 or 99.5 %."""
+    point = scenario("qwen3-30b-a3b", "m4", weights="q4_k_m").at(1, 1024)
+    for coverage in (0.6, 0.8, 0.9, 0.95, 0.99):
+        low, high = point.interval(coverage)
+        assert chance_of_rate(point, float(low)) == pytest.approx((1 + coverage) / 2)
+        assert high == point.tokens_per_s_ceiling or chance_of_rate(point, float(high)) == pytest.approx(
+            (1 - coverage) / 2
+        )
+    assert chance_of_rate(point, float(point.tokens_per_s_ceiling) * 1.001) == 0
+
+
+def test_the_chance_of_a_first_token_falls_with_the_time_that_is_left():
+    """A half at the forecast, 90 % at the late end of its 80 % interval; nothing of what does not fit."""
+    found = forecast_request(scenario("llama-3-8b", "rtx-3060", weights="q4_k_m"), Request(2048))
+    assert chance_of_first(found, found.seconds_to_first) == pytest.approx(0.5)
+    assert chance_of_first(found, found.first_between(0.8)[1]) == pytest.approx(0.9)
+    assert chance_of_first(forecast_request(scenario("llama-3-70b", "rtx-3060", weights="f16"), Request(64)), 1e6) == 0
+
+
+# ---- plan ----
+
+
+def test_the_cheapest_that_reaches_comes_first(loaded):
+    """At 10, 20 and 40 GB/s a step of 2 bytes a weight takes so long, and 0.3 % for activations and norms; two reach 100 tokens/s."""
+    rates = {name: 1e9 * speed / (2 * WEIGHTS) for name, speed in (("slow", 10), ("middle", 20), ("fast", 40))}
+    assert rates["slow"] < 100 < rates["middle"]
+    boards = [board("fast", 40), board("slow", 10), board("middle", 20)]
+    prices = {"fast": 300, "middle": 200, "slow": 150}
+    found = plan(loaded, boards, Goal(100, context=0), prices=prices, **ROOFLINE)
+    assert [each.base.hardware.name for each in found.choices] == ["middle", "fast"]
+    for each in found.choices:
+        assert each.tokens_per_s_each == pytest.approx(rates[each.base.hardware.name], rel=0.004)
+    assert found.next_cheaper.base.hardware.name == "slow"
+    short = 1 - found.next_cheaper.tokens_per_s_each / 100
+    assert list(found.next_cheaper.misses()) == [
+        f"{found.next_cheaper.tokens_per_s_each:.1f} of 100 tokens/s each, {short:.0%} too few"
+    ]
+    assert found.best is found.choices[0]
+
+
+def test_a_budget_leaves_out_what_is_dearer_and_what_has_no_price(loaded):
+    """200 is within 200, 300 is not, and of a price that nobody tells nothing is known."""
+    boards = [board("fast", 40), board("middle", 20), board("other", 30)]
+    found = plan(loaded, boards, Goal(50, budget=200), prices={"fast": 300, "middle": 200}, **ROOFLINE)
+    assert [each.base.hardware.name for each in found.choices] == ["middle"]
+    told = {each.base.hardware.name: list(each.misses()) for each in found.nearest}
+    assert told == {"fast": ["100 over the budget"], "other": ["its price is not known"]}
+    with pytest.raises(InputError, match="no price of these machines is known: give --prices"):
+        plan(loaded, boards, Goal(50, budget=200), **ROOFLINE)
+
+
+def test_a_goal_that_nothing_reaches_is_told_with_the_best(loaded):
+    """The fastest of two, and how far it is from a million tokens/s."""
+    found = plan(loaded, [board("slow", 10), board("middle", 20)], Goal(1_000_000), **ROOFLINE)
+    assert not found.choices
+    assert found.best.base.hardware.name == "middle"
+    assert next(found.best.misses()).endswith("of 1,000,000 tokens/s each, 100% too few")
+
+
+def test_users_share_the_weights_and_memory_counts_their_caches(loaded):
+    """A cache takes 2 x 2 layers x 4 heads x 128 x 2 bytes a token, 4 KiB, of 4,096 tokens and the one that is decoded."""
+    (small,) = plan(loaded, [board("small", 20, gib=1.0)], Goal(1, context=4096), **ROOFLINE).choices
+    left = [
+        each.memory_left_bytes
+        for each in (small, *plan(loaded, [board("large", 20)], Goal(1, context=4096), **ROOFLINE).choices)
+    ]
+    assert left[1] - left[0] == pytest.approx(3 * 2**30)
+    several = plan(loaded, [board("small", 20, gib=1.0)], Goal(1, users=64, context=4096), **ROOFLINE)
+    assert not several.choices
+    missing = several.nearest[0].memory_left_bytes
+    assert missing == pytest.approx(left[0] - 63 * 4097 * 4096)
+    assert list(several.nearest[0].misses()) == [f"needs {-missing / 2**30:.1f} GiB more memory than it has"]
+
+
+def test_a_chance_that_is_asked_for_has_to_be_there():
+    """What the forecast just reaches it reaches with a half: not enough where 90 % are asked for, at the slow end it is."""
+    goal = {"weights": ("q4_k_m",)}
+    (one,) = plan("qwen3-30b-a3b", ["m4"], Goal(), **goal).choices
+    rate, low = one.tokens_per_s_each, one.interval_each[0]
+    for at_least, chance, reaches in (
+        (rate, 0.5, True),
+        (rate, 0.9, False),
+        (low, 0.9, True),
+        (low * 1.01, 0.9, False),
+    ):
+        assert bool(plan("qwen3-30b-a3b", ["m4"], Goal(at_least * 0.9999, chance=chance), **goal).choices) == reaches
+
+
+def test_the_first_token_counts_where_its_time_is_asked_for():
+    """A prompt of 8k takes the same on the machine for 8 users; half of its time is too little, twice enough."""
+    base = scenario("llama-3-8b", "rtx-3060", weights="q4_k_m", context=8192)
+    takes = forecast_request(base, Request(8192)).seconds_to_first
+    early = plan("llama-3-8b", ["rtx-3060"], Goal(10, context=8192, ttft=takes / 2), weights=("q4_k_m",))
+    assert not early.choices
+    assert "too late" in next(early.nearest[0].misses())
+    (late,) = plan("llama-3-8b", ["rtx-3060"], Goal(10, context=8192, ttft=2 * takes), weights=("q4_k_m",)).choices
+    assert late.seconds_to_first == pytest.approx(takes)
+    assert late.chance < chance_of_rate(late.point, 10)
+
+
+def test_a_smaller_format_is_told_only_where_it_is_faster():
+    """Of those that reach the goal no larger one is as fast."""
+    found = plan("llama-3-70b", ["2xrtx-3090"], Goal(5))
+    sizes = [each.point.weight_bytes for each in found.choices]
+    rates = [each.tokens_per_s_each for each in found.choices]
+    assert sizes == sorted(sizes, reverse=True)
+    assert rates == sorted(rates)
+
+
+def test_all_shipped_devices_are_looked_at_as_if_each_were_forecast():
+    """What is left out by its ceilings or its memory would not have reached the goal: the same as machine by machine."""
+    goal = Goal(60, context=8192)
+    found = plan("qwen3-30b-a3b", "any", goal, weights=("q4_k_m",))
+    single = {each.base.hardware.name for each in found.choices if each.base.hardware.n_devices == 1}
+    names = [
+        "pi5-16gb",
+        "m4",
+        "m2-pro",
+        "rtx-3060",
+        "rtx-4090",
+        "r9700",
+        "strix-halo-128gb",
+        "epyc-9654",
+        "dgx-spark",
+        "l40s",
+    ]
+    alone = plan("qwen3-30b-a3b", names, goal, weights=("q4_k_m",))
+    assert {each.base.hardware.name for each in alone.choices} == single & set(names)
+    assert {"rtx-4090", "l40s"} <= single
+    assert "pi5-16gb" not in single
+
+
+def test_more_of_a_card_are_taken_only_where_fewer_do_not_do():
+    """DeepSeek-V3 fits on no single card, and never on two of a consumer's."""
+    found = plan("deepseek-v3", "any", Goal(30, context=8192), weights=("int4",))
+    assert found.choices
+    counts = {each.base.hardware.label for each in found.choices}
+    assert "8xh100-sxm" in counts
+    assert "8xh200" not in counts  # four do
+    assert all(each.base.hardware.n_devices > 1 for each in found.choices)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"at_least": 0}, "at_least must be"),
+        ({"users": 0}, "users must be between 1"),
+        ({"context": -1}, "context must be between 0"),
+        ({"ttft": -1}, "ttft must be"),
+        ({"ttft": 1, "context": 0}, "a prompt of no tokens has no first token"),
+        ({"budget": math.nan}, "budget must be"),
+        ({"chance": 1.0}, "chance must be between 0.01 and 0.99"),
+    ],
+)
+def test_wrong_goals_are_refused(wrong, told):
+    """By name."""
+    with pytest.raises(InputError, match=told):
+        Goal(**wrong)
+
+
+def test_machines_are_needed():
+    """None, and what is no machine."""
+    with pytest.raises(InputError, match="name machines with --on"):
+        plan("llama-3-8b", [], Goal(1))
+    with pytest.raises(InputError, match="unknown hardware"):
+        plan("llama-3-8b", ["no-such-board"], Goal(1))
+    with pytest.raises(InputError, match="goal must be a Goal"):
+        plan("llama-3-8b", ["m4"], 20)
+
+
+# ---- changes ----
+
+
+def test_memory_that_is_faster_by_a_quarter_makes_a_step_bound_by_it_faster_by_a_quarter(loaded):
+    """On hardware alone; soldered memory cannot be changed."""
+    computer = board("computer", 20).model_copy(update={"device_class": "desktop-cpu"})
+    found = plan_changes(loaded, computer, Goal(1000, context=0), runtime="roofline", weights="f16")
+    faster = next(each for each in found.changes if each.kinds == ("memory",))
+    assert faster.gain(found.before) == pytest.approx(1.25, rel=1e-3)
+    soldered = plan_changes(loaded, board("soldered", 20), Goal(1000, context=0), runtime="roofline", weights="f16")
+    assert not any("memory" in each.kinds for each in soldered.changes)
+
+
+def test_changes_are_ranked_by_what_they_buy_and_agree_with_simulate():
+    """The fastest first; a format's rate is that of the same scenario, placed anew."""
+    found = plan_changes("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", Goal(80, context=8192), weights="q4_k_m", ram=32)
+    rates = [each.tokens_per_s_each for each in found.changes]
+    assert rates == sorted(rates, reverse=True)
+    assert min(rates) > found.before.tokens_per_s_each
+    one = next(each for each in found.changes if each.words == ("--weights q2_k",))
+    base = scenario("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", weights="q2_k", ram=32, context=8192)
+    assert one.tokens_per_s_each == pytest.approx(float(base.at(1, 8192).tokens_per_s))
+    assert {"cards", "weights", "cache", "context", "memory"} <= {kind for each in found.changes for kind in each.kinds}
+
+
+def test_two_changes_are_tried_where_none_is_enough():
+    """Neither a second card nor drafts give 15 tokens/s of a dense model, both do."""
+    found = plan_changes("qwen3-32b", "rtx-3060+ryzen-7950x", Goal(15), weights="q4_k_m", ram=32)
+    assert not any(each.reaches for each in found.changes if len(each.kinds) == 1)
+    assert found.best.reaches
+    assert set(found.best.kinds) == {"cards", "drafts"}
+
+
+def test_what_makes_a_model_fit_is_told():
+    """30 B in 4 bits on 12 GiB: fewer bits, a second card, or the memory of a host, as little as will do."""
+    found = plan_changes("qwen3-30b-a3b", "rtx-3060", Goal(15), weights="q4_k_m")
+    assert not found.before.fits
+    assert {"weights", "cards", "ram"} <= {kind for each in found.changes for kind in each.kinds}
+    assert all(each.fits for each in found.changes)
+
+
+def test_a_model_of_its_own_blocks_drafts_with_them():
+    """The rate is the mean over kinds of text, and lies in the interval from the worst to the best."""
+    found = plan_changes("qwen3.5-35b-a3b", "rtx-3060+ryzen-7950x", Goal(200), weights="q4_k_m", ram=32)
+    drafts = next(each for each in found.changes if each.words == ("--speculate mtp:2",))
+    low, high = drafts.interval_each
+    assert low < drafts.tokens_per_s_each < high
+    rates = [each.tokens_per_s for each in drafts.drafting.outcomes]
+    assert drafts.tokens_per_s_each == pytest.approx(sum(rates) / len(rates))

@@ -1,0 +1,69 @@
+"""Prices: a table of somebody's own, a row on the command line, a device's own file; and what a machine costs."""
+
+import pytest
+from planned import board
+
+from simulator.errors import InputError
+from simulator.spec.machine import load_hardware
+from simulator.spec.prices import parse_prices, price_of
+
+
+def test_a_table_and_a_row_say_the_same(tmp_path):
+    """By name; other columns are no matter."""
+    path = tmp_path / "prices.csv"
+    path.write_text("hardware,price,shop\nrtx-3090,700,second hand\npi5-16gb,120.5,\n")
+    assert (
+        parse_prices(str(path)) == parse_prices("rtx-3090=700, pi5-16gb=120.5") == {"rtx-3090": 700, "pi5-16gb": 120.5}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name,price\na,1\n", "column hardware must be there"),
+        ("hardware,cost\na,1\n", "column price must be there"),
+        ("hardware,price\na,cheap\n", ":2: price is 'cheap', a number is needed"),
+        ("hardware,price\n,5\n", ":2: hardware: a device's name is missing"),
+        ("hardware,price\na,-5\n", ":2: price: from 0 to"),
+        ("hardware,price\na,nan\n", ":2: price: from 0 to"),
+        ("hardware,price\na,5\na,6\n", ":3: hardware a has two prices, keep one"),
+    ],
+)
+def test_mistakes_in_a_table_are_told_by_line(tmp_path, text, told):
+    """With what is needed."""
+    path = tmp_path / "prices.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=told):
+        parse_prices(str(path))
+
+
+@pytest.mark.parametrize("text", ["a=", "=5", "a=b", "a=-1", "a=1,b", "a=1e400"])
+def test_mistakes_in_a_row_are_told(text):
+    """With an example."""
+    with pytest.raises(InputError, match="a price is needed behind a name, as in rtx-3090=700"):
+        parse_prices(text)
+
+
+def test_a_machine_costs_what_its_parts_do():
+    """Two cards twice one; a host that has no price leaves it unknown, one that is there already costs 0."""
+    prices = {"RTX 3090": 700, "ryzen-7950x": 0}
+    assert price_of(load_hardware("2xrtx-3090"), prices) == 1400
+    assert price_of(load_hardware("2xrtx-3090+ryzen-7950x"), prices) == 1400
+    assert price_of(load_hardware("rtx-3090+i9-14900"), prices) is None
+    assert price_of(load_hardware("rtx-3090+i9-14900"), {**prices, "rtx-3090+i9-14900": 1500}) == 1500
+    assert price_of(load_hardware("2xrtx-3090"), {"2xrtx-3090": 1300, "rtx-3090": 700}) == 1300
+
+
+def test_a_device_file_has_a_price_of_its_own():
+    """With a date, or bare; a table goes before it."""
+    told = board("own", 10, price={"value": 80, "date": "2026-11", "source": "the shop"})
+    assert price_of(told, {}) == 80
+    assert price_of(told, {"own": 75}) == 75
+    assert price_of(board("own", 10, price=80), {}) == 80
+    for wrong, message in (
+        (0, "price"),
+        ("cheap", "price: a number is needed"),
+        ({"value": 1, "date": "May"}, "a date is needed"),
+    ):
+        with pytest.raises(InputError, match=message):
+            board("own", 10, price=wrong)
