@@ -222,26 +222,30 @@ def _of_experts(mapped: ExpertMap | None) -> Iterator[str]:
 @contextmanager
 def _loading() -> Iterator[Callable[[int, int], None]]:
     """Takes bytes done and bytes in all, for a bar on a terminal; it, or a line elsewhere, says what takes so long the first time."""
-    share = 0.0
+    share, notices = 0.0, []
 
-    def tell() -> None:
+    def later(tell: Callable[[], None]) -> None:
+        notices.append(threading.Timer(COMPILING_S, tell))
+        notices[-1].daemon = True
+        notices[-1].start()
+
+    def told_without_bar() -> None:
         if not is_screen(sys.stderr):
-            print_line(COMPILING_LINE, stream=sys.stderr)
+            later(lambda: print_line(COMPILING_LINE, stream=sys.stderr))
 
-    with progress_bar("loading") as progress, when_compiling(tell):
+    with progress_bar("loading") as progress, when_compiling(told_without_bar):
 
         def told(done: int, total: int) -> None:
             nonlocal share
             share = done / total if total else 1.0
             progress(share, "")
 
-        notice = threading.Timer(COMPILING_S, lambda: progress(share, COMPILING))
-        notice.daemon = True
-        notice.start()
+        later(lambda: progress(share, COMPILING))
         try:
             yield told
         finally:
-            notice.cancel()
+            for notice in notices:
+                notice.cancel()
 
 
 def _stream(steps: Iterator[int], tokenizer: Tokenizer | None, quiet: bool) -> bool:
