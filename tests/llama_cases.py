@@ -43,6 +43,23 @@ FURTHER |= {
     "exaone4-32b": ("exaone4", {"n_layers": 64, "window": 4, **_SMALL}),
     "granite-straight": ("granite", {"keys": {"rope.scaling.finetuned": False}}),
     "gemma4-keys-as-values": ("gemma4", {"per_layer": 0, "own_layers": 6, "keys_are_values": True, "rope_linear": 2.0}),
+    "qwen3moe-other-router": (
+        "qwen3moe",
+        {"keys": {"expert_weights_norm": False, "expert_weights_scale": 3.0, "expert_gating_func": 2}},
+    ),
+    "qwen3moe-groups": ("qwen3moe", {"n_experts": 16, "keys": {"expert_group_count": 4, "expert_group_used_count": 2}}),
+    "nemotron_h_moe-softmax": ("nemotron_h_moe", {"keys": {"expert_gating_func": 1}}),
+    "qwen3-yarn-betas": (
+        "qwen3",
+        {
+            "keys": _YARN
+            | {
+                "rope.scaling.yarn_beta_fast": 1.5,
+                "rope.scaling.yarn_beta_slow": 0.25,
+                "rope.scaling.yarn_log_multiplier": 1.0,
+            }
+        },
+    ),
     "gptneox-serial": ("gptneox", {"keys": {"use_parallel_residual": False}}),
 }
 OWN = {  # layers of each kind; Baichuan's small model is known by its 32 layers

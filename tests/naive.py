@@ -19,6 +19,7 @@ import naive_recurrent
 import numpy as np
 from equations import (
     attention,
+    choose_experts,
     gelu_tanh,
     keep_largest,
     matvec,
@@ -29,6 +30,7 @@ from equations import (
     route,
     sigmoid,
     silu,
+    softmax,
 )
 
 HEAD_ROWS = 8192  # rows of the output matrix held in float64 at a time
@@ -259,10 +261,13 @@ def gated(network, block, suffix, x, share):
 
 def own_choice(network, block, x, experts=None):
     """The experts that the layer's router picks for x, or those given, and their weights."""
-    # Only deepseek's files say expert_weights_scale; it is 1 in all that were released.
-    scale = network.key("expert_weights_scale", 0) or 1.0
+    # Of deepseek's files alone llama.cpp reads expert_weights_scale; it is 1 in all that were released.
+    scale = (network.key("expert_weights_scale", 0) or 1.0) if network.architecture == "deepseek" else 1.0
     logits = linear(block, "ffn_gate_inp", x)
     n_active, renormalise = network.key("expert_used_count"), network.family.renormalise
+    n_groups, n_used = network.key("expert_group_count", 1), network.key("expert_group_used_count", 1)
+    if experts is None and n_groups > 1:
+        experts = choose_experts(softmax(logits), n_active, n_groups, n_used)
     return route(logits, n_active, renormalise=renormalise, scale=scale, experts=experts)
 
 

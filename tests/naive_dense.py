@@ -105,14 +105,16 @@ def scaling(network) -> dict:
         return {"linear": 1.0, "magnitude": magnitude}
     if kind != "yarn":
         return {"linear": factor, "magnitude": magnitude}
+    # llama.cpp reads the other three keys in this architecture's files only.
+    own = network.key if network.architecture == "mistral3" else lambda _, default: default
     kept = yarn_kept(
         network.n_rotated,
         network.key("rope.freq_base", 10000.0),
         network.key("rope.scaling.original_context_length", network.key("context_length")),
-        fast=network.key("rope.scaling.yarn_beta_fast", 32.0),
-        slow=network.key("rope.scaling.yarn_beta_slow", 1.0),
+        fast=own("rope.scaling.yarn_beta_fast", 32.0),
+        slow=own("rope.scaling.yarn_beta_slow", 1.0),
     )
-    magnitude *= yarn_magnitude(factor, network.key("rope.scaling.yarn_log_multiplier", 0.0))
+    magnitude *= yarn_magnitude(factor, own("rope.scaling.yarn_log_multiplier", 0.0))
     return {"linear": factor, "magnitude": magnitude, "kept": kept}
 
 

@@ -33,7 +33,11 @@ from simulator.commands.line.values import number, whole_number
     default=16,
     help="Tokens of the prompt that go through the weights together.",
 )
-@option("--speculate", metavar="ngram:K", help="Verify K drafted tokens a step: what followed these tokens before.")
+@option(
+    "--speculate",
+    metavar="ngram:K",
+    help="Verify K drafted tokens a step, fewer than --ubatch: what followed these tokens before.",
+)
 @option(
     "--experts-in", "experts_in", metavar="DIR", help="Keep experts in a file there, and read them as they are chosen."
 )

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.commands.recording import check_recording, write_record
+from simulator.engine.compiled import when_compiling
 from simulator.engine.generate import Generation, generate
+from simulator.engine.mapped_experts import ExpertMap
 from simulator.engine.routing import choose_experts
 from simulator.engine.speculate import generate_drafted, parse_draft
 from simulator.engine.step import MOST_TOGETHER, Engine
@@ -25,12 +27,14 @@ from simulator.probe.read import reading_speed
 from simulator.report.generated import Generated, generated_record, print_generated
 from simulator.report.progress import progress_bar
 from simulator.report.record import write_json
-from simulator.units import counted
+from simulator.report.screen import is_screen, print_line
+from simulator.units import counted, format_bytes
 
 MAX_TOKENS = 1_000_000
 N_LOOKS = 3  # at the memory's speed, right after generating
 COMPILING_S = 2.0  # a start that takes longer is explained
 COMPILING = "compiling, only once"  # short: it stands beside the bar
+COMPILING_LINE = "compiling kernels, once on this processor, up to a minute"  # where there is no bar
 
 
 @dataclass(frozen=True)
@@ -201,28 +205,47 @@ def _engine(request: Request, context: int) -> Iterator[Engine]:
             seed=request.seed,
             progress=progress,
         )
+    for note in (*engine.recipe.notes, *_of_experts(engine.loaded.mapped)):
+        print_line(f"note: {note}", stream=sys.stderr)
     with engine:
         yield engine
 
 
+def _of_experts(mapped: ExpertMap | None) -> Iterator[str]:
+    """Where experts take room on a disk."""
+    if mapped:
+        yield f"experts are kept in {mapped.path} ({format_bytes(mapped.nbytes)}), which a later start reads as it is"
+        if mapped.removed_bytes:
+            yield f"one that was made of an earlier file, or by another roofcast, is removed ({format_bytes(mapped.removed_bytes)})"
+
+
 @contextmanager
 def _loading() -> Iterator[Callable[[int, int], None]]:
-    """Takes bytes done and bytes in all, for a bar on a terminal, which also says what takes so long the first time."""
-    share = 0.0
-    with progress_bar("loading") as progress:
+    """Takes bytes done and bytes in all, for a bar on a terminal; it, or a line elsewhere, says what takes so long the first time."""
+    share, notices = 0.0, []
+
+    def later(tell: Callable[[], None]) -> None:
+        notices.append(threading.Timer(COMPILING_S, tell))
+        notices[-1].daemon = True
+        notices[-1].start()
+
+    def told_without_bar() -> None:
+        if not is_screen(sys.stderr):
+            later(lambda: print_line(COMPILING_LINE, stream=sys.stderr))
+
+    with progress_bar("loading") as progress, when_compiling(told_without_bar):
 
         def told(done: int, total: int) -> None:
             nonlocal share
             share = done / total if total else 1.0
             progress(share, "")
 
-        notice = threading.Timer(COMPILING_S, lambda: progress(share, COMPILING))
-        notice.daemon = True
-        notice.start()
+        later(lambda: progress(share, COMPILING))
         try:
             yield told
         finally:
-            notice.cancel()
+            for notice in notices:
+                notice.cancel()
 
 
 def _stream(steps: Iterator[int], tokenizer: Tokenizer | None, quiet: bool) -> bool:

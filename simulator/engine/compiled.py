@@ -19,6 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 import llvmlite
@@ -92,8 +93,8 @@ def _written(function: Callable) -> tuple:
 
 @lru_cache(maxsize=1)
 def source_digest() -> str:
-    """A digest of everything that kernels are written from."""
-    digest = hashlib.sha256()
+    """A digest of everything that kernels, and what is packed for them, are written from: sources, and gguf's tables and rounding."""
+    digest = hashlib.sha256(version("gguf").encode())
     for pattern in _SOURCES:
         for file in sorted(_PACKAGE.glob(pattern)):
             digest.update(file.read_bytes())

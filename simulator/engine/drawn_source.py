@@ -35,9 +35,14 @@ class DrawnSource:
         self.tensors = tuple(stored_tensors(model, weights))
 
     @property
-    def identity(self) -> tuple:
-        """Shapes, formats and the seed say all that is drawn."""
+    def place(self) -> tuple:
+        """Nowhere but in what draws them: shapes, formats and the seed."""
         return ("drawn", self._seed, self.tensors)
+
+    @property
+    def identity(self) -> tuple:
+        """Nothing else says what is drawn."""
+        return self.place
 
     def raw(self, tensor: Stored) -> np.ndarray:
         """The tensor's bytes: uint8 [copies * rows, bytes of a row]."""

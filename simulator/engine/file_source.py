@@ -86,11 +86,15 @@ class FileSource:
         return wanted
 
     @property
+    def place(self) -> tuple[str, ...]:
+        """Where the file's parts are."""
+        return tuple(dict.fromkeys(str(Path(there.path or self.path).resolve()) for there in self._where.values()))
+
+    @property
     def identity(self) -> tuple:
         """Where the file's parts are, how large, and when they were last written."""
-        paths = dict.fromkeys(there.path or self.path for there in self._where.values())
-        stats = [(path.resolve(), path.stat()) for path in map(Path, paths)]
-        return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+        stats = [(path, Path(path).stat()) for path in self.place]
+        return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)
 
     def raw(self, tensor: Stored) -> np.ndarray:
         """The tensor's bytes: uint8 [copies * rows, bytes of a row]."""

@@ -1,7 +1,8 @@
 """Experts kept on a disk: packed once into a file, which is mapped read-only, so that memory holds what is in use.
 
-A file of panels stands in a folder that the caller names, under a name that says what it was made of; a later start maps it as it
-is. The system reads its pages when a step first needs them, and may forget them again at any time.
+A file of panels stands in a folder that the caller names, under a name that says whose tensors it holds and what it was made of; a
+later start maps it as it is. One made of the same tensors when their file was another, or roofcast, is of no more use and is removed.
+The system reads a file's pages when a step first needs them, and may forget them again at any time.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ class ExpertMap:
     path: Path
     view: mmap.mmap
     places: dict[Stored, slice]
+    removed_bytes: int = 0  # of files that this one superseded
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the file."""
+        return len(self.view)
 
     def data(self, tensor: Stored) -> np.ndarray:
         """A tensor's panels: uint8, which cannot be written."""
@@ -63,9 +70,10 @@ def map_experts(folder: str | Path, source: Source, signed: bool, pack: Pack) ->
         size = LAYOUTS[tensor.format].matrix_bytes(tensor.rows, tensor.columns) * tensor.copies
         places[tensor] = slice(nbytes, nbytes + size)
         nbytes += whole_lines(size)
-    made_of = repr((source.identity, list(places), signed, source_digest()))
-    path = Path(folder) / f"experts-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.panels"
+    whose = _digest(source.place, list(places), signed)
+    path = Path(folder) / f"experts-{whose}-{_digest(source.identity, source_digest())}.panels"
     try:
+        removed_bytes = sum(map(_remove, _superseded(path, whose)))
         if not path.exists() or path.stat().st_size != nbytes:
             with _new_file(path, nbytes) as memory:
                 for tensor, place in places.items():
@@ -75,7 +83,26 @@ def map_experts(folder: str | Path, source: Source, signed: bool, pack: Pack) ->
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"experts in {printable(str(folder))}: {path.name} cannot be kept there ({reason})") from None
-    return ExpertMap(path, view, places)
+    return ExpertMap(path, view, places, removed_bytes)
+
+
+def _digest(*made_of: object) -> str:
+    return hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
+
+
+def _superseded(path: Path, whose: str) -> list[Path]:
+    """Files of the same tensors, made of what is no more."""
+    return [each for each in path.parent.glob(f"experts-{whose}-*.panels") if each != path]
+
+
+def _remove(path: Path) -> int:
+    """Bytes that were in a file, which is gone; whoever has it mapped keeps what it holds."""
+    try:
+        nbytes = path.stat().st_size
+        path.unlink()
+    except OSError:  # gone already, or in use on a system that keeps it then
+        return 0
+    return nbytes
 
 
 @contextlib.contextmanager

@@ -57,7 +57,7 @@ def _of_file(path: Path, convert: str | None) -> tuple[Model, Recipe, Source]:
     header = read_header(path)
     missing = [note for note in header.notes if "not to run" in note]
     if missing:
-        raise InputError(f"{path}: {missing[0]}; fetch the rest of it")
+        raise InputError(f"{path.parent / missing[0]}; fetch the rest of it")  # which begins with the name of the part
     model = load_gguf(path).model
     recipe = recipe_of_file(str(path), header.keys, model)
     tensors = tuple(tensor for tensor in header.tensors if not _predicts(tensor.name, model))

@@ -46,6 +46,10 @@ class Source(Protocol):
     tensors: tuple[Stored, ...]
 
     @property
+    def place(self) -> object:
+        """Where they are, whatever stands there now."""
+
+    @property
     def identity(self) -> tuple:
         """What no source of other weights has in common with it."""
 

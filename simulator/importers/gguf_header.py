@@ -257,7 +257,7 @@ def _with_cursor(path: Path, use: Callable[[_Cursor, int], Any]) -> Any:
 def _start(path: Path, cursor: _Cursor) -> tuple[int, int]:
     """Past the magic and the version: how many tensors and keys there are."""
     if cursor.data[:4] != b"GGUF":
-        raise InputError(f"{path}: not a GGUF file, which starts with the letters GGUF")
+        raise InputError(f"{path}: not a GGUF file, which starts with the letters GGUF; fetch or convert it anew")
     cursor.at = 4
     version = cursor.take("I")
     if int.from_bytes(version.to_bytes(4, "little"), "big") in (2, 3):

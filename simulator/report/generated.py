@@ -33,14 +33,15 @@ def print_generated(run: Generated) -> None:
     if found.tokens_per_s is None:
         print_line(f"{counted(len(found.tokens), 'token')}: too few to time", stream=out)
         return
-    parts = {name: size for name, size in (found.bytes_per_token or {}).items() if size >= 1e4}
+    parts = {name: size for name, size in (found.bytes_per_token or {}).items() if size}
     print_line(
         f"{found.tokens_per_s:.1f} tokens/s over {counted(sum(found.given), 'token')}, {_each(found)} "
         f"({counted(run.engine.n_threads, 'thread')}, {run.engine.cpu.name})",
         stream=out,
     )
     print_line(f"{found.bytes_per_s / 1e9:.1f} GB/s{_beside(found, run.read_bytes_per_s)}", stream=out)
-    print_line(f"per token: {', '.join(f'{name} {format_bytes(size)}' for name, size in parts.items())}", stream=out)
+    each = ", ".join(f"{name} {format_bytes(size)}" for name, size in parts.items())
+    print_line(f"{format_bytes(sum(parts.values()))} per token: {each}", stream=out)
     if found.experts:
         means = [sum(layers) / len(layers) for layers in found.experts if layers]
         if means:

@@ -281,9 +281,27 @@ def told_without_peak(bases: Iterable[Scenario]) -> str:
     return f"no compute peak is known for {', '.join(names)}: batches may be forecast too fast"
 
 
+def _not_profiled(point: Prediction) -> Iterator[str]:
+    """Formats of weights whose kernels the profile that a forecast rests on did not measure."""
+    speeds = point.backend.speeds
+    if not speeds:
+        return
+    measured = {name for by_format in speeds.kernels.values() for name in by_format}
+    products = (
+        timed.op for timed in point.ops if timed.op.part not in ("cache", "vectors") and np.any(timed.op.cost.flops)
+    )
+    missing = [name for name in dict.fromkeys(op.format.name for op in products) if name not in measured]
+    if missing and measured:
+        yield (
+            f"{point.hardware.name}'s profile did not measure {', '.join(missing)}, only {', '.join(sorted(measured))}: what kernels reach "
+            "there is the runtime's estimate for any processor, and the interval does not allow for it"
+        )
+
+
 def _unknown(points: list[Prediction], hardware: Hardware) -> Iterator[str]:
     point = points[-1]
     backend = point.backend
+    yield from _not_profiled(point)
     blind = formats_without_peak(point)
     if blind:
         yield (

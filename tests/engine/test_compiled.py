@@ -207,6 +207,12 @@ def test_a_change_of_a_source_changes_what_every_entry_is_made_of(tmp_path, monk
     assert source_digest.__wrapped__() != source_digest()
 
 
+def test_another_gguf_changes_what_every_entry_is_made_of(monkeypatch):
+    """Kernels hold its codebooks, and packed experts what it rounded."""
+    monkeypatch.setattr(compiled, "version", {"gguf": "99"}.__getitem__)
+    assert source_digest.__wrapped__() != source_digest()
+
+
 @pytest.mark.parametrize("changed", ["source_digest", "versions", "FAST"])
 def test_an_entry_made_of_something_else_is_stale(cache, monkeypatch, changed):
     """Other sources, another numba or other options: compiled anew into the same file, so that nothing piles up."""

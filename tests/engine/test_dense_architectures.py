@@ -50,17 +50,18 @@ def test_long_contexts_have_factors_of_their_own(case):
 
 
 @pytest.mark.parametrize(
-    ("keys", "magnitude"),
+    ("arch", "keys", "magnitude"),
     [
-        ({}, 1 + math.log(4) / 10),
-        ({"rope.scaling.yarn_log_multiplier": 1.0}, 1.0),
-        ({"rope.scaling.attn_factor": 2.0}, 2 * (1 + math.log(4) / 10)),
-        ({"rope.scaling.factor": 1.0}, 1.0),
+        ("llama", {}, 1 + math.log(4) / 10),
+        ("llama", {"rope.scaling.yarn_log_multiplier": 1.0}, 1 + math.log(4) / 10),
+        ("mistral3", {"rope.scaling.yarn_log_multiplier": 1.0}, 1.0),
+        ("llama", {"rope.scaling.attn_factor": 2.0}, 2 * (1 + math.log(4) / 10)),
+        ("llama", {"rope.scaling.factor": 1.0}, 1.0),
     ],
 )
-def test_yarn_raises_what_it_turns(case, keys, magnitude):
-    """By a tenth of the factor's logarithm, unless a multiplier takes that back; and by the file's own factor."""
-    rotation = recipe_of(case("llama", keys=YARN | keys)).layers[0].rotation
+def test_yarn_raises_what_it_turns(case, arch, keys, magnitude):
+    """By a tenth of the factor's logarithm, unless a multiplier that is read takes that back; and by the file's own factor."""
+    rotation = recipe_of(case(arch, keys=YARN | keys)).layers[0].rotation
     assert rotation.magnitude == pytest.approx(magnitude)
 
 
@@ -86,7 +87,11 @@ def test_scales_come_from_the_keys(case):
     assert cohere.logit_scale == 0.5
     silent = {"embedding_scale": 0.0, "residual_scale": 0.0, "logit_scale": 0.0}
     assert recipe_of(case("granite", keys=silent)).residual_scale == 1
-    header = {"general.architecture": "minicpm", "minicpm.context_length": 64}
+    header = {
+        "general.architecture": "minicpm",
+        "minicpm.context_length": 64,
+        "minicpm.attention.layer_norm_rms_epsilon": 1e-5,
+    }
     minicpm = recipe_of_file("m.gguf", header, load_gguf(case("minicpm").path).model)
     assert minicpm.embedding_scale == 12
     assert minicpm.residual_scale == pytest.approx(1.4 / math.sqrt(2))
@@ -96,7 +101,9 @@ def test_scales_come_from_the_keys(case):
 def test_caps_have_defaults(case):
     """Gemma 2's are 50 and 30 where a file gives none."""
     model = load_gguf(case("gemma2").path).model
-    found = recipe_of_file("m.gguf", {"general.architecture": "gemma2"}, model)
+    found = recipe_of_file(
+        "m.gguf", {"general.architecture": "gemma2", "gemma2.attention.layer_norm_rms_epsilon": 1e-6}, model
+    )
     assert (found.attention_cap, found.logit_cap) == (50, 30)
     assert (recipe_of(case("gemma2")).attention_cap, recipe_of(case("gemma2")).logit_cap) == (2, 3)
 

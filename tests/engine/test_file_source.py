@@ -26,8 +26,8 @@ def test_a_file_that_was_not_fetched_whole(small):
         path = small()
         path.write_bytes(whole[:size])
         assert refused(path) == (
-            f"m.gguf: m.gguf holds {size / 1e6:.2f} MB of {len(whole) / 1e6:.2f} MB: enough to forecast from its header, "
-            "not to run; fetch the rest of it"
+            f"m.gguf holds {size / 1e6:.2f} MB of {len(whole) / 1e6:.2f} MB: enough to forecast from its header, not to run; "
+            "fetch the rest of it"
         )
 
 
@@ -47,7 +47,9 @@ def test_a_header_that_was_not_fetched_whole(small, size, message):
 
 def test_a_file_of_another_kind(small):
     """An older format of the same family starts with other letters."""
-    assert refused(overwrite(small(), 0, b"GGML")) == "m.gguf: not a GGUF file, which starts with the letters GGUF"
+    assert refused(overwrite(small(), 0, b"GGML")) == (
+        "m.gguf: not a GGUF file, which starts with the letters GGUF; fetch or convert it anew"
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import tiny
 
 from simulator.cli import main
 from simulator.commands import generation
+from simulator.engine import compiled
 from simulator.engine.generate import Generation, generate, sample
 from simulator.engine.routing import choose_experts
 from simulator.engine.step import Engine
@@ -43,6 +45,19 @@ def run(capsys, *arguments):
     return caught.value.code, out, err
 
 
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    """No start is so long that it is explained, as those are that find no kernels from before."""
+    monkeypatch.setattr(generation, "COMPILING_S", 1000.0)
+
+
+class AtOnce:
+    """A timer that does not wait."""
+
+    def __init__(self, _seconds, tell):
+        self.start, self.cancel = tell, lambda: None
+
+
 def test_text_goes_to_standard_output_and_figures_to_standard_error(capsys, dense_file):
     """A pipe gets the text alone; who watches also gets tokens/s, GB/s and the share of the memory's speed."""
     status, out, err = run(capsys, dense_file, "--prompt", "ab", "--tokens", "8", "--threads", "1")
@@ -68,6 +83,59 @@ def test_json_holds_the_same_run_twice(capsys, dense_file):
     assert len(found[0]["seconds"]) == 5  # the prompt's step puts out the first
     assert found[0]["bytes_per_token"]["ffn"] > 0
     assert found[0]["interrupted"] is False
+
+
+def test_bytes_of_a_token_add_up(capsys, dense_file):
+    """Each part of them is told, however small: a row of the embedding, too."""
+    status, _, err = run(capsys, dense_file, "--prompt", "ab", "--tokens", "8", "--threads", "1")
+    (line,) = (line for line in err.splitlines() if " per token: " in line)
+    total, _, parts = line.partition(" per token: ")
+    sizes = [_bytes_of(" ".join(part.split()[-2:])) for part in parts.split(", ")]
+    assert status == 0
+    assert "embedding" in parts
+    assert sum(sizes) == pytest.approx(_bytes_of(total), rel=1e-2)
+
+
+def _bytes_of(text):
+    number, unit = text.split()
+    return float(number) * {"B": 1, "kB": 1e3, "MB": 1e6}[unit]
+
+
+def test_a_start_that_compiles_is_explained_without_a_terminal(capsys, dense_file, monkeypatch):
+    """One line on standard error where kernels are being compiled for a while; none where all is kept."""
+    monkeypatch.setattr(generation, "threading", SimpleNamespace(Timer=AtOnce))
+
+    class Compiling(Engine):
+        def __init__(self, *args, **kwargs):
+            compiled._announce()
+            super().__init__(*args, **kwargs)
+
+    line = "compiling kernels, once on this processor, up to a minute"
+    run(capsys, dense_file, "--tokens", "2", "--threads", "1")  # from here on all is kept
+    for engine, count in ((Engine, 0), (Compiling, 1)):
+        monkeypatch.setattr(generation, "Engine", engine)
+        status, _, err = run(capsys, dense_file, "--tokens", "2", "--threads", "1")
+        assert status == 0
+        assert err.splitlines().count(line) == count
+
+
+def test_where_experts_take_room_is_told(capsys, moe_file, tmp_path):
+    """The file, its size, and what became of the one before."""
+    (tmp_path / "kept").mkdir()
+    arguments = moe_file, "--tokens", "2", "--threads", "1", "--experts-in", tmp_path / "kept"
+    assert f"note: experts are kept in {tmp_path / 'kept'}/experts-" in run(capsys, *arguments)[2]
+    os.utime(moe_file)
+    err = run(capsys, *arguments)[2]
+    assert "note: one that was made of an earlier file, or by another roofcast, is removed (" in err
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
+def test_what_llama_cpp_leaves_unread_is_told(capsys, tmp_path):
+    """A file may say of its router what nobody obeys."""
+    path = tiny.write(tmp_path / "a.gguf", "qwen3moe", "f32", keys={"expert_weights_norm": False})
+    status, _, err = run(capsys, path, "--tokens", "2", "--threads", "1")
+    assert status == 0
+    assert f"note: {path}: qwen3moe.expert_weights_norm is false and is left unread, as llama.cpp leaves it" in err
 
 
 def test_drafted_tokens_are_told(capsys, dense_file):
@@ -159,7 +227,10 @@ def test_random_weights_of_a_shipped_model(capsys):
         ),
         (["{dense}", "--ubatch", "0"], "--ubatch 0: between 1 and 4,096 are possible"),
         (["{moe}", "--experts-in", "/nowhere"], "--experts-in /nowhere: this is no folder, give one that there is"),
-        (["{dense}", "--cache", "q5_0"], "cache format 'q5_0' is not one of the engine's: f16, f32, q8_0, q4_0"),
+        (
+            ["{dense}", "--cache", "q5_0"],
+            "--cache 'q5_0': this is not one of the engine's formats: f16, f32, q8_0, q4_0",
+        ),
         (["{dense}", "--weights", "q4_0"], "has weights of its own, leave it out"),
         (["{dense}", "--prompt", "abcdefgh", "--context", "4"], "--context 4: the prompt alone has"),
         (["{dense}", "--routing", "uniform"], "has no experts to choose from"),

@@ -83,7 +83,7 @@ def test_a_latent_keeps_one_place_for_each_token(case):
 
 def test_a_latent_is_kept_in_no_blocks(case):
     """Caches in q8_0 are for heads with keys of their own."""
-    with pytest.raises(InputError, match="keeps latents in f16 or f32, not in q8_0"):
+    with pytest.raises(InputError, match="keeps latents in f16 or f32, not in q8_0; give --cache f16"):
         Engine(case("deepseek2").path, cache="q8_0")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
-from simulator.engine import memory
+from simulator.engine import mapped_experts, memory
 from simulator.engine.slow_layers import SlowLayers
 from simulator.engine.step import Engine
 from simulator.errors import InputError
@@ -55,13 +55,31 @@ def test_experts_in_a_file_are_the_same_experts(mixture):
 
 
 def test_other_weights_have_a_file_of_their_own(mixture):
-    """A path with signed weights packs otherwise, and a file that has changed is another one."""
+    """A path with signed weights packs otherwise, and another model's experts are others."""
     path, folder = mixture
     logits_of(path, experts_in=folder)
-    tiny.write(path, "qwen2moe", "q4_k", seed=1)
-    assert np.array_equal(logits_of(path, experts_in=folder), logits_of(path))
     logits_of(path, experts_in=folder, path="portable")
+    logits_of(tiny.write(path.with_name("n.gguf"), "qwen2moe", "q4_k", seed=1), experts_in=folder)
     assert len(list(folder.iterdir())) == 3
+
+
+@pytest.mark.parametrize("changed", ["file", "roofcast"])
+def test_a_file_that_is_superseded_is_removed(mixture, monkeypatch, changed):
+    """Of weights that have changed since, or packed by another roofcast; how much that gives back is told, and others' files stay."""
+    path, folder = mixture
+    logits_of(path, experts_in=folder)
+    (before,) = folder.iterdir()
+    (folder / "experts-of-mine.panels").write_bytes(b"mine")
+    nbytes = before.stat().st_size
+    if changed == "file":
+        tiny.write(path, "qwen2moe", "q4_k", seed=1)
+    else:
+        monkeypatch.setattr(mapped_experts, "source_digest", lambda: "another")
+    with Engine(path, threads=1, context=8, experts_in=folder) as engine:
+        assert engine.loaded.mapped.removed_bytes == engine.loaded.mapped.nbytes == nbytes
+    assert np.array_equal(logits_of(path, experts_in=folder), logits_of(path))
+    assert {each.name for each in folder.iterdir()} == {engine.loaded.mapped.path.name, "experts-of-mine.panels"}
+    assert not before.exists()
 
 
 def test_a_file_cut_short_is_made_anew(mixture):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from file_recipes import ATTENTION, EXPERTS, GATED, model_of, recipe
 
 from simulator.engine.recipes.recipe import LayerRecipe, Recipe, Rotation, RouterRecipe
 from simulator.engine.recipes.supported import check_runs
@@ -10,23 +11,6 @@ from simulator.engine.recipes.table import recipe_of_file
 from simulator.errors import InputError
 from simulator.importers.open import load_model
 from simulator.spec.model import Model
-
-ATTENTION = {"kind": "grouped_query", "n_heads": 4, "n_kv_heads": 2, "head_dim": 16}
-GATED = {"kind": "gated", "d_ff": 64}
-EXPERTS = {"kind": "experts", "n_experts": 4, "n_active": 2, "d_expert": 32}
-
-
-def model_of(layer=None, n_layers=1, **changes):
-    """A small model whose layers are alike."""
-    layers = [{"attention": ATTENTION, "ffn": GATED, "count": n_layers} | (layer or {})]
-    return Model.model_validate({"name": "small", "d_model": 64, "vocab": 32, "layers": layers, **changes})
-
-
-def recipe(architecture, model=None, **keys):
-    """The arithmetic of a file with these keys; two underscores stand for a dot."""
-    named = {f"{architecture}.{name.replace('__', '.')}": value for name, value in keys.items()}
-    return recipe_of_file("m.gguf", {"general.architecture": architecture, **named}, model or model_of())
-
 
 # ---- keys ----
 
@@ -71,12 +55,6 @@ def test_numbers_come_from_the_keys():
     )
     turning = Rotation(500_000.0, rotated=8, halves=False)
     assert found == Recipe((LayerRecipe(turning),), epsilon=1e-6, router=RouterRecipe(False, 2.5))
-
-
-def test_epsilon_may_stand_under_the_other_norms_name():
-    """As in files of Nemotron-H, which have it so."""
-    assert recipe("qwen3", attention__layer_norm_epsilon=1e-3).epsilon == 1e-3
-    assert recipe("qwen3", attention__layer_norm_epsilon=1e-3, attention__layer_norm_rms_epsilon=1e-6).epsilon == 1e-6
 
 
 def test_windows_turn_with_a_base_of_their_own():
@@ -124,13 +102,6 @@ def test_a_base_is_more_than_0(key):
     """Angles are its powers, with negative exponents."""
     with pytest.raises(InputError, match=f"gemma3.rope.{key} is 0"):
         recipe("gemma3", model_of({"attention": ATTENTION | {"window": 4}}), **{f"rope__{key}": 0.0})
-
-
-@pytest.mark.parametrize(("key", "expected"), [(True, True), (False, False), (None, False)])
-def test_a_file_may_say_whether_shares_are_renormalised(key, expected):
-    """Qwen2-MoE keeps them as they are, unless its file says so."""
-    keys = {} if key is None else {"expert_weights_norm": key}
-    assert recipe("qwen2moe", **keys).router.renormalise is expected
 
 
 def test_an_experts_scale_of_0_is_none():

@@ -88,12 +88,12 @@ def test_prompts_and_depths_have_bounds(case):
 @pytest.mark.parametrize(
     ("fmt", "sizes", "options", "message"),
     [
-        ("f32", {}, {"cache": "q5_0"}, "cache format 'q5_0' is not one of the engine's: f16, f32, q8_0, q4_0"),
+        ("f32", {}, {"cache": "q5_0"}, "--cache 'q5_0': this is not one of the engine's formats: f16, f32, q8_0, q4_0"),
         (
             "f32",
             {},
             {"cache": "q8_0"},
-            "a cache in q8_0 has blocks of 32, which heads of width 16 do not fill; take f16",
+            "a cache in q8_0 has blocks of 32, which heads of width 16 do not fill; give --cache f16",
         ),
         ("f32", {}, {"path": "mmx"}, "CPU path 'mmx' is unknown"),
         ("f32", {}, {"sparsity": "columns:half"}, "a share of zeros between 0 and 1"),

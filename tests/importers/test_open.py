@@ -63,7 +63,9 @@ def test_what_is_called_gguf_is_read_as_one(folder, name):
     (folder / name).write_text(MODEL)
     with pytest.raises(InputError) as refused:
         load_model(name)
-    assert str(refused.value) == f"{name}: not a GGUF file, which starts with the letters GGUF"
+    assert (
+        str(refused.value) == f"{name}: not a GGUF file, which starts with the letters GGUF; fetch or convert it anew"
+    )
 
 
 def test_a_name_cannot_command_the_terminal(folder):

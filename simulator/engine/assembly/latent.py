@@ -41,7 +41,8 @@ class LatentAttention(Kind):
         self._turned: dict[int, Matrix] = {}  # of files that have one matrix for keys and values
         if network.cache.name not in _CACHES:
             raise InputError(
-                f"{network.model.name}: the engine keeps latents in {' or '.join(_CACHES)}, not in {network.cache.name}"
+                f"{network.model.name}: the engine keeps latents in {' or '.join(_CACHES)}, not in {network.cache.name}; "
+                "give --cache f16"
             )
         self._capacity = -(-network.limits.context // LANES) * LANES
         table = network.loaded.vectors.get((-1, self._rotation.table_for(network.limits.context)))

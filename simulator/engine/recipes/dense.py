@@ -7,6 +7,7 @@ from dataclasses import replace
 from simulator.engine.recipes.architecture import Architecture
 from simulator.engine.recipes.recipe import NORMS, Recipe, Rotation, Temperature
 from simulator.engine.recipes.scaling import original_context, plain_rotation
+from simulator.engine.recipes.unread import YARN_KEYS
 from simulator.engine.recipes.usual import Gemma
 from simulator.errors import InputError
 from simulator.spec.layers.layer import Layer
@@ -48,6 +49,7 @@ class Gemma2(Gemma):
 
     names = ("gemma2",)
     read_keys = ("attn_logit_softcapping", "final_logit_softcapping")
+    windows_have_base = True
     _27B_LAYERS = 46  # queries of that model are scaled by d_model / n_heads instead of the head's width
 
     def recipe(self) -> Recipe:
@@ -57,13 +59,6 @@ class Gemma2(Gemma):
             attention_cap=self.keys.number("attn_logit_softcapping", 50.0),
             logit_cap=self.keys.number("final_logit_softcapping", 30.0),
         )
-
-    def rotation(self, index: int, layer: Layer) -> Rotation | None:
-        """One base for all, unless the file has another for windows."""
-        found = super().rotation(index, layer)
-        if layer.attention.window:
-            return replace(found, base=self.keys.positive("rope.freq_base_swa", found.base))
-        return found
 
     def attention_scale(self, layer: Layer) -> float | None:
         """By the head's width, but for the model of 27B."""
@@ -82,7 +77,7 @@ class Mistral3(Neighbours):
     """Mistral 3: YaRN, and queries that grow with every full length that the model was first trained with."""
 
     names = ("mistral3",)
-    read_keys = ("attention.temperature_scale",)
+    read_keys = ("attention.temperature_scale", *YARN_KEYS)
 
     def recipe(self) -> Recipe:
         """With the temperature that the keys give."""
@@ -97,6 +92,7 @@ class Granite(Neighbours):
 
     names = ("granite",)
     read_keys = ("attention.scale", "logit_scale", "residual_scale", "embedding_scale")
+    required: tuple[str, ...] = ("logit_scale",)
     default_scales = (1.0, 1.0, 1.0)  # of the embedding, of blocks and of logits, which are divided by theirs
 
     def recipe(self) -> Recipe:
@@ -125,6 +121,7 @@ class MiniCpm(Granite):
     """MiniCPM 1 and 2: Granite's scales, which older files leave out."""
 
     names = ("minicpm",)
+    required = ()
 
     @property
     def default_scales(self) -> tuple[float, float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from simulator.errors import InputError, describe
@@ -13,6 +13,13 @@ class Keys:
 
     def __init__(self, path: str, keys: Mapping[str, Any], architecture: str):
         self.path, self.architecture, self._keys = path, architecture, keys
+
+    def without(self, names: Iterable[str]) -> Keys:
+        """The same, as if the file had none of these."""
+        left_out = {f"{self.architecture}.{name}" for name in names}
+        return Keys(
+            self.path, {name: value for name, value in self._keys.items() if name not in left_out}, self.architecture
+        )
 
     def value(self, name: str) -> Any:
         """Whatever stands there; None where nothing does."""
@@ -30,6 +37,15 @@ class Keys:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
             raise self.wrong(name, ", a number is needed")
         return float(value)
+
+    def require(self, *names: str) -> None:
+        """InputError unless the file has them all."""
+        for name in names:
+            if self.value(name) is None:
+                raise InputError(
+                    f"{self.path}: {self.architecture}.{name} is missing, without which the arithmetic is not known (llama.cpp "
+                    "does not load such a file either); convert the model anew"
+                )
 
     def flag(self, name: str, default: bool) -> bool:
         """True or false."""

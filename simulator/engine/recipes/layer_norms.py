@@ -81,6 +81,7 @@ class GptNeox(Coders):
     """GPT-NeoX, Pythia: both blocks read the residual stream as it was before the layer, each through a norm of its own."""
 
     names = ("gptneox",)
+    required = ("use_parallel_residual",)
 
     def recipe(self) -> Recipe:
         """As the key says."""
@@ -105,6 +106,7 @@ class Cohere2(CommandR):
     """Command R7B and A: the same blocks; layers that see everything do not turn their heads."""
 
     names = ("cohere2",)
+    required = ("logit_scale",)
 
     def rotation(self, index: int, layer: Layer) -> Rotation | None:
         """Only in windows."""

@@ -9,32 +9,19 @@ from simulator.engine.recipes.architecture import Architecture
 from simulator.engine.recipes.dense import Granite, Hunyuan
 from simulator.engine.recipes.recipe import Recipe, Rotation, RouterRecipe
 from simulator.engine.recipes.scaling import scaled
+from simulator.engine.recipes.unread import GATING, MULTIPLIER, ROUTER_KEYS, SIGMOID, SOFTMAX
 from simulator.spec.layers.layer import Layer
-
-SOFTMAX, SIGMOID = 1, 2  # of the key expert_gating_func
 
 
 class Balanced(Architecture):
     """Ling 2 and Ring 2: a bias beside the router takes part in the choice only; shares are a softmax or sigmoids, as a key says."""
 
     names = ("bailingmoe2",)
+    balances = True
     renormalise = False
-    gating = SOFTMAX
-
-    def router(self) -> RouterRecipe:
-        """As the keys say."""
-        gating = self.keys.number("expert_gating_func", self.gating) or self.gating
-        if gating not in (SOFTMAX, SIGMOID):
-            raise self.keys.wrong(
-                "expert_gating_func", f"; the engine runs {SOFTMAX} (softmax) and {SIGMOID} (sigmoid)"
-            )
-        return replace(
-            super().router(),
-            sigmoid=gating == SIGMOID,
-            balances=True,
-            n_bands=max(1, int(self.keys.number("expert_group_count", 1))),
-            n_bands_used=max(1, int(self.keys.number("expert_group_used_count", 1))),
-        )
+    gating = 0
+    read_keys = ROUTER_KEYS
+    required = (GATING,)
 
 
 class Glm4Moe(Balanced):
@@ -42,39 +29,46 @@ class Glm4Moe(Balanced):
 
     names = ("glm4moe",)
     gating = SIGMOID
+    required = ()
     norms = ("attn_norm", "post_attention_norm", "", "")
 
 
-class Ernie45Moe(Balanced):
-    """ERNIE 4.5 with experts: shares of those chosen add up to 1, whatever a key says."""
+class Ernie45Moe(Architecture):
+    """ERNIE 4.5 with experts: the softmax of those chosen, with a bias of the choice."""
 
     names = ("ernie4_5-moe",)
+    balances = True
     halves = False
-
-    def router(self) -> RouterRecipe:
-        """The softmax of those chosen."""
-        return replace(super().router(), sigmoid=False, renormalise=True)
 
 
 class GptOss(Architecture):
     """OpenAI's gpt-oss: sinks, biases of the router and of every expert, a clipped SwiGLU, and YaRN in windows as elsewhere."""
 
     names = ("gpt-oss",)
+    windows_have_base = True
     activation = "clipped_swiglu"
     norms = ("attn_norm", "post_attention_norm", "", "")
 
-    def rotation(self, index: int, layer: Layer) -> Rotation | None:
-        """One base for all, unless the file has another for windows."""
-        found = super().rotation(index, layer)
-        if layer.attention.window:
-            return replace(found, base=self.keys.positive("rope.freq_base_swa", found.base))
+    def router(self) -> RouterRecipe:
+        """The softmax of those chosen; InputError for groups of experts, which llama.cpp here weighs by logits, not by shares."""
+        found = super().router()
+        if found.n_bands > 1:
+            raise self.keys.wrong("expert_group_count", ", groups that the engine does not run in this architecture")
         return found
 
 
 class GraniteMoe(Granite):
-    """Granite 3 and 4 with experts: the scales of the dense ones."""
+    """Granite 3 and 4 with experts: the scales of the dense ones; heads always turn."""
 
     names = ("granitemoe",)
+
+    def rotation(self, index: int, layer: Layer) -> Rotation | None:
+        """Always, as in llama.cpp; InputError for a file that says that positions were not trained."""
+        if not self.keys.flag("rope.scaling.finetuned", default=True):
+            raise self.keys.wrong(
+                "rope.scaling.finetuned", "; heads turn in all files of this architecture, in llama.cpp, too"
+            )
+        return super().rotation(index, layer)
 
 
 class HunyuanMoe(Hunyuan):
@@ -83,10 +77,8 @@ class HunyuanMoe(Hunyuan):
     names = ("hunyuan-moe",)
 
 
-class _Latent(Balanced):
+class _Latent(Architecture):
     """Heads of which only the last part turns."""
-
-    names = ()
 
     def rotation(self, index: int, layer: Layer) -> Rotation | None:  # noqa: ARG002
         """Of the part that turns."""
@@ -99,6 +91,9 @@ class DeepSeek2(_Latent):
 
     names = ("deepseek2",)
     halves = False
+    balances = True
+    renormalise = False
+    read_keys = (*ROUTER_KEYS, MULTIPLIER)
 
     @property
     def gating(self) -> int:
@@ -111,7 +106,7 @@ class DeepSeek2(_Latent):
         if not rotation.yarn:
             return rotation.magnitude, 1.0
         grown = math.log(max(rotation.factor, 1.0)) / 10
-        multiplier = self.keys.number("rope.scaling.yarn_log_multiplier", 0.0) * 10
+        multiplier = self.keys.number(MULTIPLIER, 0.0) * 10
         turned = self.keys.positive("rope.scaling.attn_factor", 1.0) * (1.0 if multiplier else 1 + grown)
         return turned, (turned * (1 + multiplier * grown)) ** 2
 

@@ -124,6 +124,7 @@ class Recipe:
     temperature: Temperature | None = None
     keys_in_turn: bool = False  # key heads of delta nets serve value heads in turn, otherwise as many side by side each
     renamed: tuple[tuple[str, str], ...] = ()  # what the file calls a tensor, and what it is called elsewhere
+    notes: tuple[str, ...] = ()  # what a user should know of how the file was read
 
     def table_lengths(self, model: Model) -> Iterator[tuple[str, int]]:
         """The tables of factors that its rotations use, and how many factors each has."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from simulator.engine.recipes.architecture import Architecture
+from simulator.engine.recipes.architecture import EPSILON, RMS_EPSILON, Architecture
 from simulator.engine.recipes.dense import Granite
-from simulator.engine.recipes.mixtures import SIGMOID, Balanced
+from simulator.engine.recipes.mixtures import Balanced
 from simulator.engine.recipes.recipe import ALONE
+from simulator.engine.recipes.unread import GATING, NORM, SCALE, SIGMOID
 
 _SECOND_NORM = ("attn_norm", "post_attention_norm", "", "")
 
@@ -39,12 +40,12 @@ class Lfm2(Architecture):
 
 
 class Lfm2Moe(Balanced):
-    """LFM2 with experts, chosen by sigmoids and a bias, whose shares add up to 1."""
+    """LFM2 with experts, chosen with a bias, by sigmoids or as a key says; shares add up to 1."""
 
     names = ("lfm2moe",)
     renamed = Lfm2.renamed
     renormalise = True
-    gating = SIGMOID
+    read_keys = (GATING,)
 
 
 class NemotronH(Architecture):
@@ -55,18 +56,24 @@ class NemotronH(Architecture):
     activation = "relu_squared"
     turns = False
 
+    def epsilon(self) -> float:
+        """Each of two keys may have it; the one of LayerNorm stands in all files."""
+        self.keys.require(EPSILON)
+        return self.keys.number(RMS_EPSILON, self.keys.number(EPSILON, 0.0))
 
-class NemotronHMoe(Balanced):
-    """Nemotron-H with experts in place of networks."""
+
+class NemotronHMoe(NemotronH):
+    """Nemotron-H with experts in place of networks: sigmoids, and a bias of the choice."""
 
     names = ("nemotron_h_moe",)
-    norms = ALONE
-    activation = "relu_squared"
-    turns = False
+    balances = True
+    renormalise = False
     gating = SIGMOID
+    read_keys = (NORM, SCALE)
 
 
 class GraniteHybrid(Granite):
     """Granite 4, hybrid: Mamba 2 and attention before experts or one network, with the scales of Granite."""
 
     names = ("granitehybrid",)
+    required = ()

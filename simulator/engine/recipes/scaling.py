@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from simulator.engine.recipes.keys import Keys
 from simulator.engine.recipes.recipe import Rotation, Yarn
+from simulator.engine.recipes.unread import FAST, MULTIPLIER, SLOW
 from simulator.spec.model import Model
 
 KINDS = ("none", "linear", "yarn", "longrope")
@@ -45,7 +46,7 @@ def original_context(keys: Keys, model: Model) -> float:
 def _yarn(rotation: Rotation, keys: Keys) -> Rotation:
     if not rotation.original:
         raise keys.wrong("rope.scaling.original_context_length", ", which YaRN needs")
-    fast, slow = keys.positive("rope.scaling.yarn_beta_fast", 32.0), keys.positive("rope.scaling.yarn_beta_slow", 1.0)
-    grown, multiplier = math.log(max(rotation.factor, 1.0)) / 10, keys.number("rope.scaling.yarn_log_multiplier", 0.0)
+    fast, slow = keys.positive(FAST, Yarn.fast), keys.positive(SLOW, Yarn.slow)
+    grown, multiplier = math.log(max(rotation.factor, 1.0)) / 10, keys.number(MULTIPLIER, 0.0)
     magnitude = rotation.magnitude * (1 + grown) / (1 + multiplier * grown)
     return replace(rotation, yarn=Yarn(rotation.original, fast, slow), magnitude=magnitude, original=0.0)

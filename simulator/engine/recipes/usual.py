@@ -7,6 +7,7 @@ from dataclasses import replace
 from simulator.engine.recipes.architecture import Architecture
 from simulator.engine.recipes.recipe import Recipe, Rotation
 from simulator.engine.recipes.scaling import plain_rotation, scaled
+from simulator.engine.recipes.unread import SCALE
 from simulator.spec.layers.layer import Layer
 
 _GEMMA_27B_LAYERS = 62  # its queries are scaled by d_model / n_heads instead of the head's width
@@ -24,6 +25,7 @@ class DeepSeek(Llama):
 
     names = ("deepseek",)
     renormalise = False
+    read_keys = (SCALE,)
 
 
 class Qwen(Architecture):
