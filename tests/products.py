@@ -68,7 +68,7 @@ def multiply(team, path, matrix, x, groups=None, bias=None):
         **grouped(groups),
         "input": records(x) if matrix.layout.is_quantised else np.ascontiguousarray(x),
         "output": np.full((len(x), matrix.rows + 16), GUARD, np.float32),
-        "claimed": np.zeros(8, np.int64),
+        "claimed": np.zeros((team.n_threads, 8), np.int64),
         "read": np.zeros((team.n_threads, 8), np.int64),
         "scratch": aligned(team.n_threads * (64 * (len(x) + 1) + 64 * len(x))).reshape(team.n_threads, -1),
     }
@@ -94,7 +94,7 @@ def multiply_hidden(team, path, matrices, x, biases, activation):
         "input": records(x) if first.layout.is_quantised else np.ascontiguousarray(x),
         "output": np.zeros((len(x), first.rows), np.float32),
         "records": aligned(len(x) * record_bytes(first.rows)).reshape(len(x), -1),
-        "claimed": np.zeros(8, np.int64),
+        "claimed": np.zeros((team.n_threads, 8), np.int64),
         "read": np.zeros((team.n_threads, 8), np.int64),
         "scratch": aligned(team.n_threads * (64 + 128 * len(x))).reshape(team.n_threads, -1),
         "bias": biases[0],
@@ -123,7 +123,7 @@ def multiply_columns(team, path, matrix, lists, groups=None, bias=None):
         **grouped(groups),
         "input": lists,
         "output": np.full((len(lists), matrix.rows), GUARD, np.float32),
-        "claimed": np.zeros(8, np.int64),
+        "claimed": np.zeros((team.n_threads, 8), np.int64),
         "read": np.zeros((team.n_threads, 8), np.int64),
         "scratch": aligned(team.n_threads * (128 + 64 * len(lists) + 1024 + matrix.columns)).reshape(
             team.n_threads, -1

@@ -10,7 +10,7 @@ import numpy as np
 from simulator.engine.cache_formats import cache_format
 from simulator.engine.kernels.active_inputs import list_bytes
 from simulator.engine.layout import record_bytes
-from simulator.engine.memory import whole_lines, zeroed
+from simulator.engine.memory import LINE, whole_lines, zeroed
 from simulator.engine.recipes.recipe import Recipe
 from simulator.engine.weights import Loaded
 from simulator.spec.layers.ffn import Experts
@@ -78,6 +78,7 @@ class Network:
         self.n_threads, self.cache = n_threads, cache_format(cache)
         self.buffers = Buffers()
         self._is_sparse = is_sparse
+        self._n_claims = 0
         self._allocate()
 
     def activations(self, name: str, rows: int, width: int) -> None:
@@ -97,7 +98,7 @@ class Network:
         new("each", (rows,), np.int64)[:] = np.arange(rows)
         new("all", (4,), np.int64)[0] = 1  # one group: matrix 0, from row 0, all rows
         new("read", (len(COMPONENTS), self.n_threads, 8), np.int64)
-        new("claims", (_CLAIMS_PER_LAYER * (len(model.stack) + 1), 8), np.int64)
+        new("claims", (_CLAIMS_PER_LAYER * (len(model.stack) + 1), self.n_threads, LINE // 8), np.int64)
         self.activations("h", rows, model.d_model)
         new("x", (rows, model.d_model))
         new("y", (rows, model.d_model))
@@ -110,12 +111,17 @@ class Network:
         sparse = 8 * rows + 64 + 1024 + 64 + 8 * widest + record_bytes(widest) if self._is_sparse else 0
         self.buffers.new("scratch", (self.n_threads, whole_lines(max(matrices, sparse, nbytes))), np.uint8)
 
+    def claim(self) -> int:
+        """The address of what counts how far a kernel's work is claimed, a cache line for each thread; 0 when a step starts."""
+        self._n_claims += 1
+        return self.buffers["claims"][self._n_claims - 1].ctypes.data
+
     def place(self, sequences: np.ndarray, positions: np.ndarray) -> None:
         """Says which token stands where in which sequence, and starts the counters anew."""
         n, buffers = len(positions), self.buffers
         buffers["state"][0] = buffers["all"][3] = n
         buffers["positions"][:n], buffers["sequences"][:n] = positions, sequences
-        buffers["claims"][:] = 0
+        buffers["claims"][: self._n_claims] = 0
         buffers["read"][:] = 0
 
     def expert_layers(self) -> Iterator[tuple[int, Experts]]:

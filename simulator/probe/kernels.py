@@ -50,7 +50,7 @@ class MatrixWork:
         scratch_stride = -(-(8 * n_tokens + 64 + 64 * n_tokens) // 64) * 64
         scratch = aligned(scratch_stride * team.n_threads)
         counters = _on_a_line(np.zeros((team.n_threads + 1, 8)))
-        self._claims = _on_a_line(np.zeros((n_matrices, 8)))
+        self._claims = _on_a_line(np.zeros((n_matrices, team.n_threads, LINE // 8)))
         self._held = (weights, inputs, output, sources, targets, table, scratch, counters)
         fields = {
             "groups": table.ctypes.data,

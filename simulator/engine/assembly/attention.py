@@ -178,7 +178,7 @@ class GroupedAttention(Kind):
             yield [Entry(kernel("take_apart"), self._gate(parts, index, {}), "store")]
         stored = shared | ({"n_kv": 0} if self._sources[index] != index else {})
         yield [Entry(kernel("store", self.network.cache.name, parts.target), task("A", **stored), "store")]
-        claims = task("A", **shared, claimed=parts.claim())
+        claims = task("A", **shared, claimed=self.network.claim())
         yield [Entry(kernel("attend", self.network.cache.name, parts.target), claims, "cache")]
         yield [Entry(kernel("merge"), task("A", **shared), "merge")]
         if gate:

@@ -152,7 +152,7 @@ class LatentAttention(Kind):
         yield [Entry(kernel("latent_store", self.network.cache.name), task("K", **shared), "store")]
         heads = {"groups": at("heads"), "sources": at("by_head"), "targets": at("by_head")}
         yield [parts.multiply(for_keys, "still", "meeting", "attention", **heads, output_stride=4 * self._width)]
-        claims = task("K", **shared, claimed=parts.claim())
+        claims = task("K", **shared, claimed=self.network.claim())
         yield [Entry(kernel("latent_attend", self.network.cache.name), claims, "cache")]
         yield [Entry(kernel("latent_merge"), task("K", **shared), "merge")]
         yield [parts.multiply(for_values, "read_latents", "head_values", "attention", **heads)]

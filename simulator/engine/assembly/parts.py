@@ -31,7 +31,6 @@ class Parts:
     def __init__(self, network: Network, target: str, sparsity: Sparsity | None = None):
         self.network, self.target, self._sparsity = network, target, sparsity
         self.buffers, self.model, self.recipe = network.buffers, network.model, network.recipe
-        self._n_claims = 0
         self.pending: dict[str, int] = {}  # what the last block put out, still to be added to x
 
     # ---- where things are ----
@@ -43,10 +42,6 @@ class Parts:
         """The address of a vector; 0 if the model has none of that role."""
         found = self.network.loaded.vectors.get((index, role))
         return 0 if found is None else found.ctypes.data
-
-    def claim(self) -> int:
-        self._n_claims += 1
-        return self.buffers["claims"][self._n_claims - 1].ctypes.data
 
     def counter(self, component: str) -> int:
         return self.buffers["read"][COMPONENTS.index(component)].ctypes.data
@@ -105,7 +100,7 @@ class Parts:
             "rows": matrix.rows,
             "columns": matrix.columns,
             "expert_bytes": matrix.copy_bytes,
-            "claimed": self.claim(),
+            "claimed": self.network.claim(),
             "read": self.counter(component),
             **self.scratch(),
         }

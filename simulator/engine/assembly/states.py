@@ -78,7 +78,7 @@ class States(Kind):
             "states": at(f"states_{index}"),
             "state_stride": parts.buffers.stride(f"states_{index}"),
             "read": parts.counter("state"),
-            "claimed": parts.claim(),
+            "claimed": self.network.claim(),
         }
 
     def add_convolution(self, index: int, role: str, channels: int, width: int) -> None:
