@@ -97,6 +97,24 @@ def machine() -> str:
     return read_host().cpu or platform.machine()
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """How far before its use memory is asked for, and into which level of the caches."""
+
+    nbytes: int
+    level: int
+
+
+@lru_cache(maxsize=1)
+def looks_ahead() -> Ahead:
+    """What suits this processor's maker.
+
+    Measured on two threads with one token: Zen 5, shares of a pure read, 4 KiB into the first level q4_k 0.88, q6_k 0.80, q4_0 1.00,
+    8 KiB into it 0.86, 0.77, 0.96, into the second q4_k 0.75, q6_k 0.72; Emerald Rapids, into the second, 4 to 16 KiB about as good.
+    """
+    return Ahead(4 * 1024, 1) if prefetches_well() else Ahead(8 * 1024, 2)
+
+
 def prefetches_well() -> bool:
     """Whether this processor fetches what is read in one stream better of its own accord than when it is asked to: AMD's do."""
     return "AMD" in machine()

@@ -8,11 +8,12 @@ from math import gcd
 
 from llvmlite import ir
 
+from simulator.engine.cpu import looks_ahead
 from simulator.engine.layout import QUANTISED_BLOCK, Layout
 from simulator.engine.memory import LINE
 from simulator.engine.simd import F32, I16, I32, I64, LANES, Emitter, lanes
 
-AHEAD = 8 * 1024  # bytes: so far before its use memory is asked for, where that pays; 4 or 16 KiB are about as good
+TOGETHER = 8  # cache lines that are asked for at a time
 
 
 class Panel:
@@ -31,7 +32,8 @@ class Panel:
             start += LANES * plane.nbytes
         self.block_bytes = start
         self.totals = [emitter.variable(emitter.constant(0.0, F32)) for _ in inputs]
-        self._unasked: set[int] = set()  # cache lines of the block that nobody has asked for the like of 8 KiB ahead
+        self._unread: set[int] = set()  # cache lines of a block, where reading asks ahead
+        self._unasked: list[int] = []  # of those of a later block the ones that nobody has asked for
 
     # Weights
 
@@ -46,22 +48,37 @@ class Panel:
     def ahead(self, block: ir.Value, count: int) -> None:
         """Asks for what will be needed a little later; past the panel that is the next one."""
         start = self.v.add(self.address, self.v.times(block, self.block_bytes))
-        for line in range(0, count * self.block_bytes, LINE):
-            self.v.prefetch(self.v.add(start, AHEAD + line))
+        for line in range(-(-count * self.block_bytes // LINE)):
+            self._prefetch(start, line)
+
+    def _prefetch(self, start: ir.Value, line: int) -> None:
+        """Asks for what stands further on than a cache line after an address."""
+        ahead = looks_ahead()
+        self.v.prefetch(self.v.add(start, ahead.nbytes + line * LINE), ahead.level)
 
     @contextmanager
     def looking_ahead(self, block: ir.Value) -> Iterator[None]:
-        """Within it, what is read of a block asks for what stands 8 KiB further on, each line once."""
-        self._unasked = set(range(-(-self.block_bytes // LINE)))
+        """Within it, what is read of a block asks for what stands further on, each line once and from the first to the last."""
+        self._unasked = list(range(-(-self.block_bytes // LINE)))
+        self._unread = set(self._unasked)
         yield
         start = self.v.add(self.address, self.v.times(block, self.block_bytes))
-        for line in sorted(self._unasked):  # of planes that are read in loops
-            self._ask(start, line)
+        self._ask_for(start, len(self._unasked))  # of planes that are read in loops
+        self._unread = set()
 
     def _ask(self, start: ir.Value, line: int) -> None:
-        if line in self._unasked:
-            self._unasked.remove(line)
-            self.v.prefetch(self.v.add(start, AHEAD + line * LINE))
+        """When so many lines have been read as were asked for, asks for some more."""
+        if line in self._unread:
+            if len(self._unread) == len(self._unasked):
+                self._ask_for(start, TOGETHER)
+            self._unread.remove(line)
+
+    def _ask_for(self, start: ir.Value, count: int) -> None:
+        if self._unasked:
+            self.v.stay_in_order()  # the compiler would gather all of a block's at its start
+        for line in self._unasked[:count]:
+            self._prefetch(start, line)
+        del self._unasked[:count]
 
     def words(self, name: str, block: ir.Value, unit: int) -> ir.Value:
         """Four bytes of each row as 16 words."""

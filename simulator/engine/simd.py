@@ -63,12 +63,16 @@ class Emitter:
         """A count times a constant."""
         return self.at.mul(value, ir.Constant(I64, factor))
 
-    def prefetch(self, address: ir.Value) -> None:
-        """Asks for the cache line at an address, into the second level."""
+    def prefetch(self, address: ir.Value, level: int = 2) -> None:
+        """Asks for the cache line at an address, into a level of the caches."""
         kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
         call = self.declare("llvm.prefetch.p0", kind)
         place = self.at.inttoptr(address, I8.as_pointer())
-        self.at.call(call, [place, ir.Constant(I32, 0), ir.Constant(I32, 2), ir.Constant(I32, 1)])
+        self.at.call(call, [place, ir.Constant(I32, 0), ir.Constant(I32, 4 - level), ir.Constant(I32, 1)])
+
+    def stay_in_order(self) -> None:
+        """Keeps what reads or writes memory before this from moving behind it, and the other way round."""
+        self.at.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], side_effect=True)
 
     # Values
 

@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 
 from simulator.engine.cpu import Path, has_short_runs, path_of, prefetches_well
 from simulator.engine.formats.table import LAYOUTS
-from simulator.engine.layout import QUANTISED_BLOCK, Layout
+from simulator.engine.layout import Layout
 from simulator.engine.panel import Panel
 from simulator.engine.simd import F32, I64, Emitter
 
@@ -82,11 +82,11 @@ def _emit_product(module: ir.Module, name: str, layout: Layout, path: Path, coun
 
 def _emit_blocks(v: Emitter, panel: Panel, layout: Layout, unroll: int, is_short: bool) -> None:
     """Every block of the panel; float formats in strides of *unroll* columns with totals of their own, to hide latency."""
-    # Computing leaves gaps between the loads, so each load asks for what stands 8 KiB further on, which keeps the second level
-    # filled. All at once before a block is worse. Measured, GB/s without, at once, and spread over the loads: two cores of
-    # Emerald Rapids, which read 40, q8_0 with 1 token 30, -, 37, q4_0 21, -, 33, q4_k 22, 29, 34, q6_k 19, 28, 30; one core of
-    # Zen 4 q8_0 with 8 tokens 12, 22, -, q6_k with 1 7, 11, -; but q8_0 with 1 30, 22, -: its own prefetching does better there.
-    is_plain = layout.block == QUANTISED_BLOCK and len(panel.inputs) == 1
+    # Computing leaves gaps between the loads, so they ask for what stands further on (`cpu.looks_ahead`), some lines at a time. Measured
+    # with 1 token on two threads of Zen 5, shares of a pure read without it, with all of a block at once, and so: q4_0 0.94, 0.94,
+    # 1.00, mxfp4 0.90, 0.97, 0.99, iq4_xs 0.72, 0.75, 0.90, q4_k 0.70, 0.78, 0.88, q6_k -, 0.67, 0.80; but q8_0 1.07, 0.98, 0.96: its
+    # own prefetching does better there. Two cores of Emerald Rapids without it and so, in GB/s of 40: q8_0 30, 37, q4_0 21, 33.
+    is_plain = layout.name == "q8_0" and len(panel.inputs) == 1
     looks_ahead = not (is_short or (is_plain and prefetches_well()))
     if unroll == 1:
         with v.loop(panel.n_blocks) as block, panel.looking_ahead(block) if looks_ahead else nullcontext():
