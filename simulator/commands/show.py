@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from simulator.commands.line import options
-from simulator.commands.line.parser import argument, option, subcommand
+from simulator.commands.line.parser import argument, flag, option, subcommand
 from simulator.errors import InputError, hint, printable
 from simulator.importers.open import is_kept_here, load_model
 from simulator.report.entry import print_format, print_hardware, print_model, print_runtime
@@ -25,22 +25,25 @@ from simulator.spec.yamlfiles import read_yaml
 @argument("name", "A model, device, runtime or format: name or file; or engine.")
 @option("--weights", help="For a model: count its bytes in this format.")
 @option("--plot", metavar="FILE", help="For a device: draw its roofline, as .png, .svg or .pdf.")
-def command(name: str, weights: str | None, plot: str | None) -> None:
+@flag("--measure", help="For engine: measure which kernels are the fastest here.")
+def command(name: str, weights: str | None, plot: str | None, measure: bool) -> None:
     """Show one entry, with sources."""
     options.refuse_empty({"plot": plot})
-    show(name, weights, plot)
+    show(name, weights, plot, measure=measure)
 
 
-def show(name: str, weights: str | None, plot: str | None = None) -> None:
+def show(name: str, weights: str | None, plot: str | None = None, *, measure: bool = False) -> None:
     """One entry by name or file, whatever it is; of a device a picture, too, in the file *plot*. Long lines are folded."""
     kind = "engine" if name == "engine" else _kind_of(name)
     if plot is not None and kind != "hardware":
         raise InputError(f"--plot: {printable(name)!r} is no device, and only a device has a roofline; leave it out")
     if weights is not None and kind != "model":
         raise InputError(f"--weights: {name!r} is no model, leave it out")
+    if measure and kind != "engine":
+        raise InputError(f"--measure: {printable(name)!r} is not the engine, leave it out")
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
-        _show(kind, name, weights)
+        _show(kind, name, weights, measure)
     drawn = _draw(name, plot) if plot is not None else ""
     for line in text.getvalue().splitlines():
         indent = " " * (len(line) - len(line.lstrip()) + 4)
@@ -49,7 +52,7 @@ def show(name: str, weights: str | None, plot: str | None = None) -> None:
         print_line(drawn)
 
 
-def _show(kind: str, name: str, weights: str | None) -> None:
+def _show(kind: str, name: str, weights: str | None, measure: bool) -> None:
     if kind == "model":
         print_model(load_model(name), parse_weights(weights) if weights is not None else None)
     elif kind == "hardware":
@@ -60,7 +63,7 @@ def _show(kind: str, name: str, weights: str | None) -> None:
     elif kind == "engine":
         from simulator.commands.engine import print_engine  # with it comes numba
 
-        print_engine()
+        print_engine(anew=measure)
     else:
         print_format(name)
 

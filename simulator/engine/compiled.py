@@ -150,7 +150,7 @@ class _KernelCache(_Cache):
         key = self._key(signature, result.codegen)
         content = dumps(self._storage.reduce(result))
         try:
-            _write(self._file(key), self._digest(key, content) + content)
+            write_or_leave_none(self._file(key), self._digest(key, content) + content)
         except OSError as error:
             _say_once(f"{printable(self.cache_path, 200)} cannot be written ({error.strerror or error})")
 
@@ -181,7 +181,12 @@ class _KernelCache(_Cache):
         """Entries are written at once."""
 
 
-def _write(file: Path, content: bytes) -> None:
+def folder_of_code() -> str | None:
+    """The folder that the code of this file's functions is kept in; None where none can be written."""
+    return _KernelCache(folder_of_code, "folder").cache_path
+
+
+def write_or_leave_none(file: Path, content: bytes) -> None:
     """Writes a file, or leaves none. There is no need to hide it until it is whole: readers check its digest."""
     file.parent.mkdir(parents=True, exist_ok=True)
     try:

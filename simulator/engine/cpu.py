@@ -7,8 +7,13 @@ import platform
 from dataclasses import dataclass
 from functools import lru_cache
 
-from simulator.errors import InputError, hint
+from simulator.engine.remembered import recall, remember
+from simulator.errors import InputError, hint, printable
 from simulator.machine.read import read_host
+
+VARIABLE = "ROOFCAST_CPU_PATH"  # of the environment, names a path
+LEAST_GAIN = 0.03  # by which a path is faster than the usual one to be taken in its stead
+_NAME = "cpu-path"  # of what is remembered
 
 
 @dataclass(frozen=True)
@@ -61,20 +66,62 @@ def reachable() -> tuple[Path, ...]:
 
 
 def choose(name: str | None = None) -> Path:
-    """The best path of this processor, or the one called *name*; InputError if it does not run here.
+    """The path called *name*, or the one that was measured to be the fastest here, or else the first of `reachable`.
 
-    The environment variable ROOFCAST_CPU_PATH stands in for a missing *name*.
+    The environment variable ROOFCAST_CPU_PATH stands in for a missing *name*. InputError if what is asked for does not run here.
     """
-    name = name or os.environ.get("ROOFCAST_CPU_PATH")
+    named = os.environ.get(VARIABLE) if not name else None
+    where, name = (f"{VARIABLE}: " if named else ""), name or named
     runs = {path.name: path for path in reachable()}
     if not name:
-        return next(iter(runs.values()))
+        found = measured()
+        return runs[found.path] if found else next(iter(runs.values()))
     if name not in PATHS:
-        raise InputError(f"CPU path {name[:40]!r} is unknown, {hint(name, PATHS)}")
+        raise InputError(f"{where}CPU path {printable(name, 40)!r} is unknown, {hint(name, PATHS)}")
     if name not in runs:
         missing = ", ".join(sorted(PATHS[name].needs - features()))
-        raise InputError(f"CPU path {name} does not run on this processor, which lacks {missing}; {', '.join(runs)} do")
+        raise InputError(
+            f"{where}CPU path {name} does not run on this processor, which lacks {missing}; {', '.join(runs)} do"
+        )
     return runs[name]
+
+
+# ---- what was measured ----
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The path that was measured to be the fastest, and all that were, with their speeds as shares of the first one's."""
+
+    path: str
+    speeds: dict[str, float]
+
+
+def fastest(speeds: dict[str, float]) -> str:
+    """The fastest path; the first one unless another is faster by more than measuring scatters."""
+    first, best = next(iter(speeds)), max(speeds, key=speeds.get)
+    return best if speeds[best] > (1 + LEAST_GAIN) * speeds[first] else first
+
+
+def measured() -> Measured | None:
+    """What is remembered of this processor; None where nothing is."""
+    found = recall(_NAME, _processor())
+    speeds = found and found.get("speeds")
+    names = {path.name for path in reachable()}
+    if not (isinstance(speeds, dict) and speeds and names.issuperset(speeds)):
+        return None
+    if not all(isinstance(speed, float) and speed > 0 for speed in speeds.values()):
+        return None
+    return Measured(fastest(speeds), speeds)
+
+
+def keep_measured(speeds: dict[str, float]) -> bool:
+    """Remembers speeds of paths, the first of `reachable` first; whether there is a place for it."""
+    return remember(_NAME, _processor(), {"speeds": speeds}) is not None
+
+
+def _processor() -> tuple:
+    return machine(), sorted(features())
 
 
 def for_short_runs(target: str) -> str:
