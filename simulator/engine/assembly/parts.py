@@ -105,6 +105,7 @@ class Parts:
             "rows": matrix.rows,
             "columns": matrix.columns,
             "expert_bytes": matrix.copy_bytes,
+            "scales": _scales_of(matrix),
             "claimed": self.claim(),
             "read": self.counter(component),
             **self.scratch(),
@@ -127,8 +128,8 @@ class Parts:
         """output = act(gate * h (+ bias)) * (up * h (+ bias)), in one go, as the matrix after it wants it."""
         if gate.layout.is_quantised != up.layout.is_quantised:
             raise InputError(f"a gate in {gate.layout.name} beside an up matrix in {up.layout.name} is not run")
-        second = self.buffers.new(f"second_{gate.address}", (4,), np.int64)
-        second[:] = up.address, up.layout.panel_bytes(up.columns), up.copy_bytes, biases[1]
+        second = self.buffers.new(f"second_{gate.address}", (5,), np.int64)
+        second[:] = up.address, up.layout.panel_bytes(up.columns), up.copy_bytes, biases[1], _scales_of(up)
         fields = self._hidden(gate, down, output, component, n_active) | {
             "second": second.ctypes.data,
             "bias": biases[0],
@@ -206,6 +207,11 @@ class Parts:
         )
         self.pending = {}
         return Entry(kernel("prepare"), numbers, "vectors")
+
+
+def _scales_of(matrix: Matrix | ColumnMatrix) -> int:
+    """The address of what results of a matrix are multiplied by; 0 where there is nothing."""
+    return 0 if matrix.scales is None else matrix.scales.ctypes.data
 
 
 def list_stride(buffers, name: str) -> int:

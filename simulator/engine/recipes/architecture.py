@@ -15,6 +15,12 @@ UNUSUAL = (
     "attention.temperature_scale", "attention.scale", "logit_scale", "residual_scale", "embedding_scale", "rope.scaling.alpha",
 )  # fmt: skip
 
+# Those whose matrices' results llama.cpp b11549 multiplies by the scales that files may have (of nvfp4), every one of them; in others
+# it leaves some out.
+WITH_SCALES = frozenset(
+    ("llama", "qwen3", "qwen3moe", "mistral3", "cohere2", "qwen35", "qwen35moe", "mamba2", "nemotron_h", "nemotron_h_moe", "gemma4")
+)  # fmt: skip
+
 
 class Architecture:
     """One architecture's arithmetic, out of the keys of a file and the shapes of its model."""
@@ -51,6 +57,7 @@ class Architecture:
             norms_turned=self.norms_turned,
             keys_in_turn=self.keys_in_turn,
             renamed=self.renamed,
+            scaled=self.keys.architecture in WITH_SCALES,
         )
 
     def layer(self, index: int, layer: Layer) -> LayerRecipe:

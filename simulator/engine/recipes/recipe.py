@@ -123,6 +123,7 @@ class Recipe:
     values_normed: bool = False  # each head of values is normed, without weights
     temperature: Temperature | None = None
     keys_in_turn: bool = False  # key heads of delta nets serve value heads in turn, otherwise as many side by side each
+    scaled: bool = False  # matrices may have scales of their results
     renamed: tuple[tuple[str, str], ...] = ()  # what the file calls a tensor, and what it is called elsewhere
 
     def table_lengths(self, model: Model) -> Iterator[tuple[str, int]]:
