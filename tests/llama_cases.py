@@ -43,6 +43,11 @@ FURTHER |= {
     "exaone4-32b": ("exaone4", {"n_layers": 64, "window": 4, **_SMALL}),
     "granite-straight": ("granite", {"keys": {"rope.scaling.finetuned": False}}),
     "gemma4-keys-as-values": ("gemma4", {"per_layer": 0, "own_layers": 6, "keys_are_values": True, "rope_linear": 2.0}),
+    "gemma4-experts": (
+        "gemma4",
+        {"n_experts": 8, "n_active": 3, "per_layer": 0, "own_layers": 6, "keys_are_values": True},
+    ),
+    "gemma4-experts-scales": ("gemma4", {"n_experts": 8, "scaled": True}),
     "gptneox-serial": ("gptneox", {"keys": {"use_parallel_residual": False}}),
 }
 OWN = {  # layers of each kind; Baichuan's small model is known by its 32 layers

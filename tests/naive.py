@@ -338,7 +338,7 @@ def decode(
     """
     network = replace(network, round_inputs=round_inputs, round_cache=round_cache)
     if network.architecture in naive_gemma4.ARCHITECTURES:
-        return naive_gemma4.decode(network, sequences, top_k_inputs, head_top_k_inputs)
+        return naive_gemma4.decode(network, sequences, routing, top_k_inputs, head_top_k_inputs)
     if network.architecture in naive_dense.TRAITS:
         return naive_dense.decode(network, sequences, top_k_inputs, head_top_k_inputs)
     if network.architecture in naive_experts.TRAITS:

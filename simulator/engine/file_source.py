@@ -132,7 +132,7 @@ def _converted(raw: np.ndarray, name: str, wanted: str) -> np.ndarray:
 
 def check_vectors(source: FileSource, model: Model, recipe: Recipe) -> None:
     """InputError if a vector is missing, has not the length of what it meets, or is one that the engine would not use."""
-    tensors = tuple(stored_tensors(model, uniform(FORMATS["f32"]), recipe.norms))
+    tensors = tuple(stored_tensors(model, uniform(FORMATS["f32"]), (*recipe.norms, *recipe.expert_norms)))
     held = {(-1, each.role) for each in model.beside if each.idle}  # not read in a step, and so not loaded
     vectors = {(t.layer, t.role): t for t in tensors if t.is_vector and not t.role.endswith(UNREAD)}
     wanted = {key: t for key, t in vectors.items() if key not in held}

@@ -124,12 +124,11 @@ def load(
 
 
 def _attach_scales(source: Source, matrices: dict, vectors: Mapping[tuple[int, str], np.ndarray]) -> None:
-    """Gives matrices the scales of their results; of gate and up in one they have the name of up, as llama.cpp has it."""
+    """Gives matrices the scales of their results."""
     for (layer, role), scales in vectors.items():
-        name = role.removesuffix(SCALE)
-        if name not in SCALED or not role.endswith(SCALE):
+        key = (layer, role.removesuffix(SCALE))
+        if key[1] not in SCALED or not role.endswith(SCALE):
             continue
-        key = (layer, name if (layer, name) in matrices else "ffn_gate_up_exps")
         if len(scales) != matrices[key].copies:
             raise InputError(
                 f"{source.name}: tensor blk.{layer}.{role} has {len(scales):,} numbers, {matrices[key].copies:,} are needed"

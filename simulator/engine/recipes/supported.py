@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.engine.recipes.recipe import NORMS, Recipe, usual_recipe
+from simulator.engine.recipes.recipe import NORMS, ROUTER_SCALE, Recipe, usual_recipe
 from simulator.engine.simd import LANES
 from simulator.engine.tensors import SCALE, SCALED, UNREAD
 from simulator.errors import InputError
@@ -58,17 +58,16 @@ def _reason_of_tensor(index: int, role: str) -> str:
 
 
 def _further_roles(model: Model, layer: Layer, recipe: Recipe) -> set[str]:
-    """What a layer may have beside its parts: a scale of its output, scales of matrices' results, of inputs (which nobody reads), and
-    a norm of queries alone where it has no keys."""
+    """What a layer may have beside its parts: a scale of its output, scales of matrices' results, of inputs (which nobody reads),
+    of what a router reads, and    a norm of queries alone where it has no keys."""
     tensors = layer.tensors(model.d_model, model.norm_bias)
     biased = {tensor.role.removesuffix(".bias") for tensor in tensors if tensor.role.endswith(".bias")}
     matrices = {tensor.role for tensor in tensors if not tensor.is_vector}
-    if "ffn_gate_up_exps" in matrices:
-        matrices.add("ffn_up_exps")
     # Of dense networks llama.cpp adds the bias before the scale, and refuses both together where weights are nvfp4.
     beside_bias = {role for role in biased if role.startswith("ffn") and not role.endswith("_exps")}
     scaled = (matrices & SCALED) - beside_bias if recipe.scaled else set()
     found = {"layer_output_scale", *(role + SCALE for role in scaled), *(role + UNREAD for role in matrices)}
+    found |= {ROUTER_SCALE} if recipe.expert_norms else set()
     return found | ({"attn_q_norm"} if getattr(layer.attention, "shares_cache", False) else set())
 
 
@@ -82,7 +81,8 @@ def _reason_of_norms(model: Model, recipe: Recipe) -> str | None:
     """Of the usual norms a model may leave out the last two; those of other recipes are all there."""
     if not model.final_norm and not recipe.bare_norms:
         return "a model without last norm"
-    counts = {2, 4} if recipe.norms == NORMS else {len(list(filter(None, recipe.norms)))}
+    named = len(list(filter(None, (*recipe.norms, *recipe.expert_norms))))
+    counts = {2, 4} if recipe.norms == NORMS and not recipe.expert_norms else {named}
     for index, layer in enumerate(model.stack):
         if layer.norms not in counts:
             return f"{layer.norms} norms in a layer, {' or '.join(map(str, sorted(counts)))} (layer {index})"
