@@ -93,7 +93,7 @@ def test_prompts_and_depths_have_bounds(case):
             "f32",
             {},
             {"cache": "q8_0"},
-            "a cache in q8_0 has blocks of 32, which heads of width 16 do not fill; take f16",
+            "a cache in q8_0 has blocks of 32, which heads of width 16 do not fill; take --cache f16",
         ),
         ("f32", {}, {"path": "mmx"}, "CPU path 'mmx' is unknown"),
         ("f32", {}, {"sparsity": "columns:half"}, "a share of zeros between 0 and 1"),

@@ -257,7 +257,7 @@ def _check_cache(network: Network, attention: GroupedQuery) -> None:
         if width % network.cache.block:
             raise InputError(
                 f"{network.model.name}: a cache in {network.cache.name} has blocks of {network.cache.block}, which heads of "
-                f"width {width} do not fill; take f16"
+                f"width {width} do not fill; take --cache f16"
             )
 
 
