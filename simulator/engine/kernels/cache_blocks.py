@@ -43,4 +43,5 @@ def nibble_of(value, inverse):
 
 @helper
 def inverse_of(scale):
+    """What elements are multiplied by: 1 / scale, or 0 where all are 0."""
     return np.float32(1.0) / scale if scale != np.float32(0.0) else np.float32(0.0)
