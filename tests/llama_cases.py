@@ -60,6 +60,11 @@ FURTHER |= {
             }
         },
     ),
+    "gemma4-experts": (
+        "gemma4",
+        {"n_experts": 8, "n_active": 3, "per_layer": 0, "own_layers": 6, "keys_are_values": True},
+    ),
+    "gemma4-experts-scales": ("gemma4", {"n_experts": 8, "scaled": True}),
     "gptneox-serial": ("gptneox", {"keys": {"use_parallel_residual": False}}),
 }
 OWN = {  # layers of each kind; Baichuan's small model is known by its 32 layers
@@ -73,6 +78,14 @@ OWN = {  # layers of each kind; Baichuan's small model is known by its 32 layers
     "baichuan": {"n_layers": 32},
 }
 CASES = {**{arch: (arch, OWN.get(arch, {})) for arch in tiny.ARCHITECTURES}, **FURTHER}
+
+
+# Those whose matrices' scales llama.cpp applies, every one of them; in others it leaves some out.
+WITH_SCALES = (
+    "llama", "qwen3", "qwen3moe", "mistral3", "cohere2", "qwen35", "qwen35moe", "mamba2", "nemotron_h", "nemotron_h_moe", "gemma4",
+)  # fmt: skip
+CASES |= {f"{arch}-scales": (arch, {"scaled": True}) for arch in WITH_SCALES}
+CASES |= {"mixtral-scales": ("llama", {"n_experts": 8, "scaled": True})}
 
 
 def write(name, folder) -> Path:

@@ -202,9 +202,10 @@ def load(path) -> Network:
 
 
 def linear(block, role, x, share=None):
-    """What one matrix makes of x, with its bias if it has one; only the largest entries of x enter if a share is given."""
+    """What one matrix makes of x, with its scale and its bias if it has one; only the largest entries of x enter if a share is given."""
     x = keep_largest(x, share)
     out = matvec(block[f"{role}.weight"], round_to_int8(x) if np.any(block.get(f"{role}.rounded")) else x)
+    out = out * block.get(f"{role}.scale", 1.0)
     return out + block[f"{role}.bias"] if f"{role}.bias" in block else out
 
 
@@ -318,7 +319,8 @@ def head(network, hidden, share):
         for sequence, vectors in enumerate(inputs):
             for position, x in enumerate(vectors):
                 logits[sequence][position, rows] = matvec(matrix, x)
-    return [each + bias for each in logits]
+    scale = network.weight("output.scale") if "output.scale" in network.tensors else 1
+    return [each * scale + bias for each in logits]
 
 
 def decode(
@@ -341,7 +343,7 @@ def decode(
     """
     network = replace(network, round_inputs=round_inputs, round_cache=round_cache)
     if network.architecture in naive_gemma4.ARCHITECTURES:
-        return naive_gemma4.decode(network, sequences, top_k_inputs, head_top_k_inputs)
+        return naive_gemma4.decode(network, sequences, routing, top_k_inputs, head_top_k_inputs)
     if network.architecture in naive_dense.TRAITS:
         return naive_dense.decode(network, sequences, top_k_inputs, head_top_k_inputs)
     if network.architecture in naive_experts.TRAITS:

@@ -17,6 +17,7 @@ from equations import (
     choose_experts,
     clipped_swiglu,
     rope,
+    round_to_cache,
     round_to_int8,
     sigmoid,
     silu,
@@ -105,7 +106,7 @@ def latent_attend(network, block, rows, share):
         cached.append([np.append(latent, rope(both[rank:], position, **turned))])
     queries, cached = np.array(queries), np.array(cached)
     if network.round_cache:
-        cached = cached.astype(np.float16).astype(np.float64)
+        cached = round_to_cache(cached, network.round_cache)
     read = attention(queries, cached, cached[:, :, :rank], grown * head_dim**-0.5)
     values = [np.concatenate([v_b[head] @ meet_values(each) for head, each in enumerate(row)]) for row in read]
     return np.array([naive.linear(block, "attn_output", each, share) for each in values])

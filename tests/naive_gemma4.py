@@ -7,7 +7,7 @@ import math
 import naive
 import naive_dense
 import numpy as np
-from equations import attention, gelu_tanh, rms_norm, rope, round_to_cache
+from equations import attention, gelu_tanh, rms_norm, rope, round_to_cache, route
 
 ARCHITECTURES = ("gemma4",)
 
@@ -89,36 +89,73 @@ def projection(network) -> dict:
     return {"weight": network.weight(name)} | ({"rounded": np.ones(1, bool)} if network.rounds(name) else {})
 
 
-def run_block(network, layer, block, rows, inputs, cache, share):
-    """One layer for all positions of one sequence."""
+def gated(network, block, suffix, x, share):
+    """down(gelu(gate) * up), of matrices called so plus the suffix; of experts gate and up may be one."""
+    if "ffn_gate_up_exps.weight" in block and suffix:
+        gate, up = np.split(naive.linear(block, "ffn_gate_up_exps", x, share), 2)
+    else:
+        gate, up = (naive.linear(block, f"ffn_{role}{suffix}", x, share) for role in ("gate", "up"))
+    return naive.linear(block, f"ffn_down{suffix}", gelu_tanh(gate) * up, share)
+
+
+def choose(network, block, x, experts=None):
+    """The experts of a token, best first, or those given, and their shares, which sum to 1; its router has a norm of its own."""
+    scale = block["ffn_gate_inp.scale"] / math.sqrt(network.d_model)
+    logits = block["ffn_gate_inp.weight"] @ rms_norm(x, scale, network.epsilon)
+    return route(logits, network.key("expert_used_count"), renormalise=True, experts=experts)
+
+
+def mix_experts(network, block, x, choice, share):
+    """The dense network and the chosen experts, each normed before and after."""
+
+    def norm(role, each):
+        return rms_norm(each, block[f"{role}.weight"], network.epsilon)
+
+    mixed = np.zeros(len(x))
+    for expert, weight in zip(*choice, strict=True):
+        own = {name: tensor[expert] for name, tensor in block.items() if "_exps." in name}
+        mixed += weight * gated(network, own, "_exps", norm("pre_ffw_norm_2", x), share)
+    dense = gated(network, block, "", norm("ffn_norm", x), share)
+    return norm("post_ffw_norm_1", dense) + norm("post_ffw_norm_2", mixed)
+
+
+def run_block(network, layer, block, rows, inputs, cache, share, chosen):
+    """One layer for all positions of one sequence; `chosen` gives the experts of a position."""
 
     def norm(role, each):
         return np.array([rms_norm(row, block[f"{role}.weight"], network.epsilon) for row in each])
 
     read = attend(network, block, layer, norm("attn_norm", rows), cache, share)
     rows = rows + norm("post_attention_norm", read)
-    act = [
-        gelu_tanh(naive.linear(block, "ffn_gate", x, share)) * naive.linear(block, "ffn_up", x, share)
-        for x in norm("ffn_norm", rows)
-    ]
-    rows = rows + norm("post_ffw_norm", np.array([naive.linear(block, "ffn_down", inner, share) for inner in act]))
+    if "ffn_gate_inp.weight" in block:
+        out = [mix_experts(network, block, x, chosen(position, x), share) for position, x in enumerate(rows)]
+    else:
+        out = [gated(network, block, "", x, share) for x in norm("ffn_norm", rows)]
+    rows = rows + norm("post_ffw_norm", np.array(out))
     if inputs is not None:
-        gated = [
-            gelu_tanh(naive.linear(block, "inp_gate", x, share)) * own for x, own in zip(rows, inputs, strict=True)
-        ]
-        rows = rows + norm("post_norm", np.array([naive.linear(block, "proj", x, share) for x in gated]))
+        made = [gelu_tanh(naive.linear(block, "inp_gate", x, share)) * own for x, own in zip(rows, inputs, strict=True)]
+        rows = rows + norm("post_norm", np.array([naive.linear(block, "proj", x, share) for x in made]))
     return rows * block.get("layer_output_scale.weight", 1.0)
 
 
-def decode(network, sequences, share=None, head_share=None):
+def decode(network, sequences, routing=None, share=None, head_share=None):
     """Logits [n_tokens, vocab] at every position of every sequence, as `naive.decode` gives them."""
     hidden = []
-    for tokens in sequences:
+    for number, tokens in enumerate(sequences):
         rows = network.weight("token_embd.weight", np.asarray(tokens, dtype=np.int64)) * math.sqrt(network.d_model)
         inputs, cache = per_layer_inputs(network, tokens, rows), {}
         for layer in range(network.n_layers):
             own = None if inputs is None else inputs[:, layer]
-            rows = run_block(network, layer, network.block(layer), rows, own, cache, share)
+            block = network.block(layer)
+
+            def chosen(position, x, layer=layer, block=block, number=number):
+                """The experts of one position, given or the router's."""
+                if routing is None:
+                    return choose(network, block, x)
+                experts, weights = routing(layer, number, position)
+                return choose(network, block, x, experts) if weights is None else (experts, weights)
+
+            rows = run_block(network, layer, block, rows, own, cache, share, chosen)
         hidden.append(np.array([rms_norm(row, network.weight("output_norm.weight"), network.epsilon) for row in rows]))
     cap = network.key("final_logit_softcapping")
     logits = naive.head(network, hidden, head_share)

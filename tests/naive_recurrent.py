@@ -278,4 +278,6 @@ def logits(network, rows, share):
     if network.rounds(name):
         inputs = [round_to_int8(x) for x in inputs]
     matrix = network.weight(name)
+    if "output.scale" in network.tensors:
+        matrix = matrix * network.weight("output.scale")
     return np.array([matvec(matrix, x) for x in inputs]) / network.key("logit_scale", 1.0)

@@ -68,6 +68,7 @@ class Shape:
     own_layers: int = 1000  # first layers with a cache, whose keys and values later ones read, too
     keys_are_values: bool = False  # in layers that see everything
     biases: tuple[str, ...] = ()  # of matrices that have none by default, by role
+    scaled: bool = False  # results of matrices have scales, and inputs, which nobody reads
     q_rank: int = 0  # of queries; 0 is no narrow layer before them
     kv_rank: int = 0  # of the latent; 0 is heads of their own
     joined_latent: bool = (
@@ -75,6 +76,10 @@ class Shape:
     )
 
 
+SCALED = (
+    "attn_q", "attn_k", "attn_v", "attn_output", "attn_qkv", "ssm_in", "ssm_out",
+    *(f"ffn_{role}{end}" for role in ("gate", "up", "down") for end in ("", "_shexp", "_exps")),
+)  # fmt: skip
 _WIDE = {"d_model": 256, "n_heads": 4, "head_dim": 64, "d_ff": 512, "d_expert": 256}
 _EXPERTS = {"n_experts": 8, "n_active": 3}
 _OWN = {
@@ -169,7 +174,19 @@ def all_tensors(arch, shape: Shape, n_layers, vocab, tied) -> dict[str, tuple[in
     if arch in tiny_experts.ARCHITECTURES:
         found |= tiny_experts.outside_tensors(arch, shape)
     biased = {name: size for name, size in found.items() if name.split(".")[-2] in shape.biases}
-    return found | {name.replace(".weight", ".bias"): size[:1] for name, size in biased.items()}
+    found |= {name.replace(".weight", ".bias"): size[:1] for name, size in biased.items()}
+    return found | (scale_tensors(found) if shape.scaled else {})
+
+
+def scale_tensors(tensors) -> dict[str, tuple[int, ...]]:
+    """A number for each matrix, or for each expert's, of those that llama.cpp knows to have one; both kinds."""
+    scaled = {name: size for name, size in tensors.items() if name.split(".")[-2] in SCALED and name.startswith("blk.")}
+    return {
+        name.replace(".weight", end): (size[0] if len(size) > 2 else 1,)
+        for name, size in scaled.items()
+        for end in (".scale", ".input_scale")
+        if name.endswith(".weight")
+    }
 
 
 # ---- what is in them ----
@@ -183,6 +200,8 @@ def quantised(values, fmt):
 
 def fill_vector(draw, name, size):
     """Float32 values of a vector."""
+    if name.endswith("scale"):
+        return draw.uniform(0.5, 1.5, size).astype(np.float32)
     if name.startswith("rope_f"):
         return draw.uniform(1, 8, size).astype(np.float32)
     if name.endswith("norm.weight"):

@@ -71,6 +71,7 @@ def block_tensors(shape, layer) -> dict[str, tuple[int, ...]]:
             found["attn_v.weight"] = (shared, d_model)
     norms = ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")
     found |= {f"{norm}.weight": (d_model,) for norm in norms}
+    found |= expert_tensors(shape) if shape.n_experts else {}
     found |= {"ffn_gate.weight": (shape.d_ff, d_model), "ffn_up.weight": (shape.d_ff, d_model)}
     found |= {"ffn_down.weight": (d_model, shape.d_ff), "layer_output_scale.weight": (1,)}
     if shape.per_layer:
@@ -79,10 +80,26 @@ def block_tensors(shape, layer) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def expert_tensors(shape) -> dict[str, tuple[int, ...]]:
+    """Router, experts and norms that stand beside the dense network; gate and up are one, as the converter writes them, unless scaled."""
+    n, d_model, d_expert = shape.n_experts, shape.d_model, shape.d_expert
+    found = {f"{norm}.weight": (d_model,) for norm in ("pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2")}
+    found |= {"ffn_gate_inp.weight": (n, d_model), "ffn_gate_inp.scale": (d_model,), "ffn_down_exps.scale": (n,)}
+    if shape.scaled:
+        found |= {f"ffn_{role}_exps.weight": (n, d_expert, d_model) for role in ("gate", "up")}
+    else:
+        found["ffn_gate_up_exps.weight"] = (n, 2 * d_expert, d_model)
+    return found | {"ffn_down_exps.weight": (n, d_model, d_expert)}
+
+
 def fill(draw, arch, name, size):
     """Values of vectors that are not as elsewhere, else None: scores have no scale but what the norm of queries gives them, and with
     weights around 1 they would be so large that rounding of the last bits changes what is attended to; outputs are scaled by about 1.
     """
+    if arch in ARCHITECTURES and name.endswith(
+        "ffn_gate_inp.scale"
+    ):  # what it meets is divided by the root of the width
+        return (draw.uniform(0.5, 1.5, size) * size[0] ** 0.5).astype(np.float32)
     if arch not in ARCHITECTURES or not name.endswith(("attn_q_norm.weight", "layer_output_scale.weight")):
         return None
     values = (1 + 0.2 * draw.standard_normal(size)).astype(np.float32)

@@ -37,6 +37,7 @@ class ColumnMatrix:
     columns: int
     copies: int
     data: np.ndarray  # uint8
+    scales: np.ndarray | None = None  # float32 [copies]: what results are multiplied by
 
     @property
     def address(self) -> int:

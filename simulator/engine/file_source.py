@@ -13,7 +13,7 @@ import numpy as np
 
 from simulator.engine.formats.table import LAYOUTS
 from simulator.engine.recipes.recipe import Recipe
-from simulator.engine.tensors import Stored, dequantise, stored_tensors
+from simulator.engine.tensors import UNREAD, Stored, dequantise, stored_tensors
 from simulator.errors import InputError, printable
 from simulator.importers.gguf_header import FileTensor
 from simulator.spec.model import Model
@@ -22,6 +22,7 @@ from simulator.spec.textfiles import open_file
 
 CONVERTIBLE = ("q8_0", "f16", "bf16", "f32", "q4_0", "q4_1", "q5_0", "q5_1")
 _FLAT = ("ssm_conv1d", "ssm_a", "ssm_d", "ssm_norm", "shortconv.conv")  # vectors that files write as tables
+_ENDS = (".bias", ".scale")  # of what stands beside a matrix and is renamed with it
 _BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)")
 _OTHERWISE = {"exp_probs_b.bias": "ffn_gate_inp.bias"}  # as a model's description has it: a router has one bias
 
@@ -48,7 +49,8 @@ class FileSource:
         self._where: dict[Stored, FileTensor] = {}
         self._convert, self._renamed = convert, renamed
         for tensor in tensors:
-            self._add(tensor)
+            if not tensor.name.endswith(UNREAD):
+                self._add(tensor)
         self.tensors = tuple(self._where)
 
     def _add(self, tensor: FileTensor) -> None:
@@ -56,7 +58,8 @@ class FileSource:
         if not match and tensor.name.startswith("blk."):
             raise InputError(f"{self.path}: tensor {printable(tensor.name)} belongs to no layer: damaged")
         name = (match[2] if match else tensor.name).removesuffix(".weight")
-        name = self._renamed.get(name, name)
+        stem, dot, what = name.rpartition(".") if name.endswith(_ENDS) else (name, "", "")
+        name = self._renamed.get(stem, stem) + dot + what
         is_vector = len(tensor.shape) < 2 or name in _FLAT or name.endswith(".bias")
         stored = Stored(
             role=_OTHERWISE.get(name, name),
@@ -133,9 +136,10 @@ def _converted(raw: np.ndarray, name: str, wanted: str) -> np.ndarray:
 
 def check_vectors(source: FileSource, model: Model, recipe: Recipe) -> None:
     """InputError if a vector is missing, has not the length of what it meets, or is one that the engine would not use."""
-    tensors = tuple(stored_tensors(model, uniform(FORMATS["f32"]), recipe.norms))
+    tensors = tuple(stored_tensors(model, uniform(FORMATS["f32"]), (*recipe.norms, *recipe.expert_norms)))
     held = {(-1, each.role) for each in model.beside if each.idle}  # not read in a step, and so not loaded
-    wanted = {(t.layer, t.role): t for t in tensors if t.is_vector and (t.layer, t.role) not in held}
+    vectors = {(t.layer, t.role): t for t in tensors if t.is_vector and not t.role.endswith(UNREAD)}
+    wanted = {key: t for key, t in vectors.items() if key not in held}
     tables = dict(recipe.table_lengths(model))
     found = {(t.layer, t.role): t for t in source.tensors if t.is_vector}
     for key, tensor in found.items():

@@ -15,6 +15,14 @@ from simulator.errors import InputError
 from simulator.spec.model import Model
 from simulator.spec.quant import FORMATS, Weights
 
+SCALE = ".scale"  # after a matrix's role: what its results are multiplied by, one number for each copy
+# What may have one, as llama.cpp b11549 has it (the end of load_tensors in src/llama-model.cpp).
+SCALED = frozenset(
+    ("attn_q", "attn_k", "attn_v", "attn_output", "attn_qkv", "attn_gate", "ssm_in", "ssm_out", "ssm_alpha", "ssm_beta", "output",
+     *(f"ffn_{each}{end}" for each in ("gate", "up", "down") for end in ("", "_shexp", "_exps")))
+)  # fmt: skip
+UNREAD = ".input_scale"  # what others round inputs of a matrix by; llama.cpp b11549 loads it and reads it nowhere
+
 
 @dataclass(frozen=True)
 class Stored:

@@ -17,7 +17,7 @@ from simulator.engine.mapped_experts import ExpertMap, is_expert, map_experts
 from simulator.engine.memory import Pool, check_room, whole_lines
 from simulator.engine.simd import LANES
 from simulator.engine.team import Team
-from simulator.engine.tensors import Source, Stored, dequantise
+from simulator.engine.tensors import SCALE, SCALED, Source, Stored, dequantise
 from simulator.errors import InputError, printable
 from simulator.spec.quant import FORMATS
 
@@ -35,6 +35,7 @@ class Matrix:
     data: np.ndarray  # uint8, on a cache line
     signed: bool
     step: int = 0  # bytes from one copy to the next, where each is part of a larger one
+    scales: np.ndarray | None = None  # float32 [copies]: what is multiplied by it, where the file has such
 
     @property
     def address(self) -> int:
@@ -118,7 +119,21 @@ def load(
         matrices[tensor.layer, tensor.role] = Matrix(
             layout, tensor.rows, tensor.columns, tensor.copies, mapped.data(tensor), path.signed
         )
+    _attach_scales(source, matrices, vectors)
     return Loaded(matrices, vectors, mapped)
+
+
+def _attach_scales(source: Source, matrices: dict, vectors: Mapping[tuple[int, str], np.ndarray]) -> None:
+    """Gives matrices the scales of their results."""
+    for (layer, role), scales in vectors.items():
+        key = (layer, role.removesuffix(SCALE))
+        if key[1] not in SCALED or not role.endswith(SCALE):
+            continue
+        if len(scales) != matrices[key].copies:
+            raise InputError(
+                f"{source.name}: tensor blk.{layer}.{role} has {len(scales):,} numbers, {matrices[key].copies:,} are needed"
+            )
+        matrices[key] = replace(matrices[key], scales=scales)
 
 
 def _map_experts(

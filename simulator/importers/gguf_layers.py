@@ -23,8 +23,8 @@ _INNER_NORMS = frozenset(
     ("attn_q_norm", "attn_k_norm", "attn_q_a_norm", "attn_kv_a_norm", "attn_kv_norm", "ssm_norm", "attn_sub_norm", "ffn_sub_norm",
      "post_norm", "laurel_post_norm", "altup_router_norm", "ssm_dt_norm", "ssm_b_norm", "ssm_c_norm")
 )  # fmt: skip
-# Looked up, for pictures, or of no use where a file has it twice: held, not read in a step.
-_IDLE = re.compile(r"ffn_gate_tid2eid|vis_.*|attn_rot_embd|exp_probs_b_vl.*")
+# Looked up, for pictures, of no use where a file has it twice, or read by nobody (llama.cpp b11549: `_in_s`): held, not read in a step.
+_IDLE = re.compile(r".*\.input_scale|ffn_gate_tid2eid|vis_.*|attn_rot_embd|exp_probs_b_vl.*")
 # Norms of the residual stream, which are as wide as it.
 _WIDE = frozenset(
     (

@@ -16,8 +16,8 @@ from simulator.spec.schema import check
 from simulator.units import format_bytes
 
 _MOST_ROWS = 9_000_000  # of one tensor of a model
-# Heads for something else than the next token.
-_IDLE = re.compile(r"cls.*|dense_\d.*|token_types.*|d2t|per_layer_token_embd")
+# Heads for something else than the next token, and what nobody reads.
+_IDLE = re.compile(r".*\.input_scale|cls.*|dense_\d.*|token_types.*|d2t|per_layer_token_embd")
 
 
 def streams_and_inputs(file: GgufFile, d_model: int) -> dict[str, Any]:

@@ -203,7 +203,6 @@ ODD = {
     "a bias that is not added": {"blk.0.ffn_up.bias": 96},
     "a norm that is not used": {"blk.0.attn_sub_norm.weight": 64},
     "a table that is too short": {"rope_freqs.weight": 3},
-    "a scale of a whole matrix, as nvfp4 files may have": {"blk.0.attn_q.scale": 1},
 }
 
 

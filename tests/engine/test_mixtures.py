@@ -3,10 +3,16 @@
 import naive
 import numpy as np
 import pytest
-from reference import CLOSE, FLIPPED, Case, errors
+from reference import CLOSE, FLIPPED, Case, decode_together, errors
 
 from simulator.engine.step import Engine
 from simulator.errors import InputError
+from simulator.forecast.decode import decode_ops
+from simulator.forecast.ops import total
+from simulator.importers.gguf import load_gguf
+from simulator.spec.mixes import parse_weights
+from simulator.spec.quant import FORMATS
+from simulator.spec.workload import Workload
 
 
 def routed(_layer, sequence, position):
@@ -40,7 +46,7 @@ def test_formats_round_their_inputs_and_nothing_else(case, arch, fmt, changes):
 def test_a_latent_in_half_precision(case):
     """Rounded where it is kept, and nowhere else."""
     small = case("deepseek2", n_layers=3)
-    found = errors(small.logits(routed, cache="f16"), small.reference(routing=routed, round_cache=True))
+    found = errors(small.logits(routed, cache="f16"), small.reference(routing=routed, round_cache="f16"))
     assert np.median(found) < 3 * CLOSE  # without that rounding it is 30 times as much
     assert found.max() < 2e-3  # a value halfway between two halves may be rounded apart
 
@@ -81,9 +87,49 @@ def test_a_latent_keeps_one_place_for_each_token(case):
             assert step.read.cache == 2 * 2 * (position + 1) * 80 * 2
 
 
-def test_a_latent_is_kept_in_no_blocks(case):
-    """Caches in q8_0 are for heads with keys of their own."""
-    with pytest.raises(InputError, match="keeps latents in f16 or f32, not in q8_0; give --cache f16"):
+@pytest.mark.parametrize(("cache", "block_bytes"), [("q8_0", 34), ("q4_0", 18)])
+@pytest.mark.parametrize(("arch", "n_layers"), [("deepseek2", 2), ("minicpm3", 2)])
+def test_a_latent_in_blocks(case, arch, n_layers, cache, block_bytes):
+    """64 + 32 numbers in three blocks for each token and layer, rounded as ggml rounds them where they are kept, and nowhere else."""
+    small = case(arch, n_layers=n_layers, head_dim=64, rotated=32)
+    routing = routed if arch == "deepseek2" else None
+    found = errors(small.logits(routing, cache=cache), small.reference(routing=routing, round_cache=cache))
+    assert np.median(found) < 3 * CLOSE
+    assert found.max() < FLIPPED
+    with small.engine(cache=cache, context=48) as engine:
+        assert engine.assembly.kept_bytes == n_layers * len(small.sequences) * 48 * 3 * block_bytes
+        for position in range(3):
+            assert engine.decode([5, 9]).read.cache == 2 * n_layers * (position + 1) * 3 * block_bytes
+
+
+def test_the_forecast_reads_the_same_latents_in_blocks(case):
+    """Of 20 tokens before the new one, and that itself."""
+    path = case("deepseek2", head_dim=64, rotated=32).path
+    with Engine(path, threads=2, context=32, cache="q8_0") as engine:
+        engine.pretend(20)
+        read = engine.decode([5]).read.cache
+    load = Workload(parse_weights("f32"), batch=1, context=20, cache=FORMATS["q8_0"])
+    assert read == total(decode_ops(load_gguf(path).model, load)).cache_read_bytes
+
+
+@pytest.mark.parametrize("cache", ["q8_0", "q4_0"])
+def test_latents_in_blocks_do_not_depend_on_their_company(case, cache):
+    """The same bits alone, among other sequences, in a prompt, and with another number of threads."""
+    small = case("deepseek2", "q8_0", head_dim=64, rotated=32, sequences=([5, 9, 2, 40, 7, 63], [8, 44, 21]))
+    with small.engine(threads=1, cache=cache) as engine:
+        together = decode_together(engine, small.sequences)
+    for number, tokens in enumerate(small.sequences):
+        with small.engine(threads=2, batch=1, cache=cache) as engine:
+            alone = np.concatenate([engine.decode([token]).logits for token in tokens])
+            engine.reset()
+            prompted = engine.prompt(tokens).logits[-1]
+        assert np.array_equal(together[number], alone)
+        assert np.array_equal(prompted, alone[-1])
+
+
+def test_latents_that_fill_no_blocks(case):
+    """64 + 16 numbers are two blocks and a half."""
+    with pytest.raises(InputError, match="blocks of 32, which latents of width 80 do not fill; give --cache f16"):
         Engine(case("deepseek2").path, cache="q8_0")
 
 

@@ -29,8 +29,9 @@ def _gated_network(
     component: str,
     n_active: int = 0,
     biases: tuple[int, int, int] = (0, 0, 0),
+    source: str = "h",
 ) -> Iterator[Phase]:
-    """output = down * (act(gate * h) * (up * h)), each with its bias where it has one, of one network or of the chosen experts."""
+    """output = down * (act(gate * source) * (up * source)), with biases where there are any, of one network or of the chosen experts."""
     gate, up, down = matrices
     is_sparse = [isinstance(matrix, ColumnMatrix) for matrix in matrices]
     if is_sparse[0] != is_sparse[1] or (is_sparse[0] and not is_sparse[2]):
@@ -38,12 +39,12 @@ def _gated_network(
     select = {"per_row": max(1, n_active)}
     if is_sparse[0]:
         yield [
-            parts.multiply(gate, "h", f"{hidden}_gate", component, n_active=n_active, bias=biases[0]),
-            parts.multiply(up, "h", hidden, component, n_active=n_active, bias=biases[1]),
+            parts.multiply(gate, source, f"{hidden}_gate", component, n_active=n_active, bias=biases[0]),
+            parts.multiply(up, source, hidden, component, n_active=n_active, bias=biases[1]),
         ]
         select["gate"] = parts.buffers.at(f"{hidden}_gate")
     else:
-        yield [parts.gated(gate, up, down, hidden, component, n_active=n_active, biases=biases[:2])]
+        yield [parts.gated(gate, up, down, hidden, component, source=source, n_active=n_active, biases=biases[:2])]
     yield from parts.select(hidden, {roles[2]: down}, **select)
     yield [parts.multiply(down, hidden, output, component, n_active=n_active, from_slots=True, bias=biases[2])]
 
@@ -158,7 +159,16 @@ class Mixture(Kind):
 
     def phases(self, parts: Parts, index: int) -> Iterator[Phase]:
         """From the norm before it to what is still to be added to the residual stream."""
+        yield [parts.prepare(index, _norm_before(parts, index))]
+        yield from self.mixed(parts, index)
         ffn, at = self._experts[index], parts.buffers.at
+        parts.pending = {"slots": at("expert_out"), "n_slots": ffn.n_active, "slot_weights": at("slot_weights")}
+        if ffn.d_shared:
+            parts.pending |= {"y": at("y"), "shared_scale": at("shared_scale") if ffn.shared_gate else 0}
+
+    def mixed(self, parts: Parts, index: int, to_router: str = "h", to_experts: str = "h") -> Iterator[Phase]:
+        """From what a router and experts read to what each expert puts out (`expert_out`) and shared ones, which read h (`y`)."""
+        ffn = self._experts[index]
         (router,) = parts.matrices(index, "ffn_gate_inp")
         network, roles = (_gated_network, _ROLES) if ffn.gated else (_plain_network, _ROLES[1:])
         routed = tuple(f"{role}_exps" for role in roles)
@@ -166,18 +176,18 @@ class Mixture(Kind):
         (experts, biases), extra = self._routed(parts, index, routed), parts.matrices(index, *shared)
         bias = parts.vector(index, "ffn_gate_inp.bias")
         balances = ffn.balance or parts.recipe.router.balances
-        yield [parts.prepare(index, _norm_before(parts, index))]
-        yield [parts.multiply(router, "h", "router", "router", bias=0 if balances else bias)]
+        yield [parts.multiply(router, to_router, "router", "router", bias=0 if balances else bias)]
         yield [self._route(parts, index, ffn, bias if balances else 0), *_asked(parts, index, experts)]
-        yield from parts.select("h", dict(zip((*routed[:-1], *shared[:-1]), (*experts[:-1], *extra[:-1]), strict=True)))
-        both = [network(parts, experts, routed, "expert_hidden", "expert_out", "experts", ffn.n_active, biases)]
+        read = {to_experts: dict(zip(routed[:-1], experts[:-1], strict=True))}
+        read["h"] = read.get("h", {}) | dict(zip(shared[:-1], extra[:-1], strict=True))
+        for source, consumers in read.items():
+            yield from parts.select(source, consumers)
+        more = {} if to_experts == "h" else {"source": to_experts}
+        both = [network(parts, experts, routed, "expert_hidden", "expert_out", "experts", ffn.n_active, biases, **more)]
         if shared:
             both.append(network(parts, extra, shared, "shared_hidden", "y", "shared"))
         for phases in zip_longest(*both, fillvalue=[]):  # experts and shared ones side by side
             yield [entry for phase in phases for entry in phase]
-        parts.pending = {"slots": at("expert_out"), "n_slots": ffn.n_active, "slot_weights": at("slot_weights")}
-        if shared:
-            parts.pending |= {"y": at("y"), "shared_scale": at("shared_scale") if ffn.shared_gate else 0}
 
     def _routed(
         self, parts: Parts, index: int, roles: tuple[str, ...]

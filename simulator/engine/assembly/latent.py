@@ -24,8 +24,6 @@ from simulator.engine.weights import Matrix
 from simulator.errors import InputError
 from simulator.spec.layers.attention import Latent
 
-_CACHES = {"f16": np.uint16, "f32": np.float32}
-
 
 class LatentAttention(Kind):
     """Layers that keep one latent of each token for all heads; their shapes are the same in all of them."""
@@ -39,10 +37,10 @@ class LatentAttention(Kind):
         self._a: Latent = found.pop()
         self._rotation: Rotation = rotations.pop()
         self._turned: dict[int, Matrix] = {}  # of files that have one matrix for keys and values
-        if network.cache.name not in _CACHES:
+        if self._width % network.cache.block:
             raise InputError(
-                f"{network.model.name}: the engine keeps latents in {' or '.join(_CACHES)}, not in {network.cache.name}; "
-                "give --cache f16"
+                f"{network.model.name}: a cache in {network.cache.name} has blocks of {network.cache.block}, which latents of width "
+                f"{self._width} do not fill; give --cache f16"
             )
         self._capacity = -(-network.limits.context // LANES) * LANES
         table = network.loaded.vectors.get((-1, self._rotation.table_for(network.limits.context)))
@@ -58,7 +56,7 @@ class LatentAttention(Kind):
     def kept_bytes(self) -> int:
         """Bytes that the cache has room for."""
         places = len(self.layers) * self.network.limits.sequences * self._capacity
-        return places * self._width * np.dtype(_CACHES[self.network.cache.name]).itemsize
+        return int(self.network.cache.nbytes(places, self._width))
 
     @property
     def scratch_bytes(self) -> int:
@@ -85,8 +83,8 @@ class LatentAttention(Kind):
         new("heads", (1 + 3 * a.n_heads,), np.int64)
         new("by_head", (by_head,), np.int64)
         for index in self.layers:
-            shape = (network.limits.sequences, self._capacity, self._width)
-            new(f"latents_{index}", shape, _CACHES[network.cache.name])
+            nbytes = int(network.cache.nbytes(self._capacity, self._width))
+            new(f"latents_{index}", (network.limits.sequences, nbytes), np.uint8)
             if not a.split_kv_b:
                 self._turn_over(index)
 
@@ -122,9 +120,9 @@ class LatentAttention(Kind):
         return self._turned[index], heads.part(a.qk_nope_dim, a.v_dim)
 
     def fill(self) -> None:
-        """Small numbers in every place, as half and as float."""
+        """Small numbers in every place, in any format."""
         for index in self.layers:
-            self.network.buffers[f"latents_{index}"].view(np.uint8)[:] = 0x2C
+            self.network.buffers[f"latents_{index}"][:] = 0x2C
 
     def place(self, sequences: np.ndarray, positions: np.ndarray) -> None:  # noqa: ARG002
         """Angles of each token, which rows are whose, and how many runs of places there are to attend to."""

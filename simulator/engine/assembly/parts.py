@@ -100,6 +100,7 @@ class Parts:
             "rows": matrix.rows,
             "columns": matrix.columns,
             "expert_bytes": matrix.copy_bytes,
+            "scales": _scales_of(matrix),
             "claimed": self.network.claim(),
             "read": self.counter(component),
             **self.scratch(),
@@ -116,15 +117,16 @@ class Parts:
         output: str,
         component: str,
         *,
+        source: str = "h",
         n_active: int = 0,
         biases: tuple[int, int] = (0, 0),
     ) -> Entry:
-        """output = act(gate * h (+ bias)) * (up * h (+ bias)), in one go, as the matrix after it wants it."""
+        """output = act(gate * source (+ bias)) * (up * source (+ bias)), in one go, as the matrix after it wants it."""
         if gate.layout.is_quantised != up.layout.is_quantised:
             raise InputError(f"a gate in {gate.layout.name} beside an up matrix in {up.layout.name} is not run")
-        second = self.buffers.new(f"second_{gate.address}", (4,), np.int64)
-        second[:] = up.address, up.layout.panel_bytes(up.columns), up.copy_bytes, biases[1]
-        fields = self._hidden(gate, down, output, component, n_active) | {
+        second = self.buffers.new(f"second_{gate.address}", (5,), np.int64)
+        second[:] = up.address, up.layout.panel_bytes(up.columns), up.copy_bytes, biases[1], _scales_of(up)
+        fields = self._hidden(gate, down, source, output, component, n_active) | {
             "second": second.ctypes.data,
             "bias": biases[0],
         }
@@ -134,18 +136,18 @@ class Parts:
         self, up: Matrix, down: Matrix | ColumnMatrix, output: str, component: str, *, n_active: int = 0, bias: int = 0
     ) -> Entry:
         """output = act(up * h (+ bias)), as the matrix after it wants it."""
-        fields = self._hidden(up, down, output, component, n_active) | {"bias": bias}
+        fields = self._hidden(up, down, "h", output, component, n_active) | {"bias": bias}
         return Entry(kernel("activated", up.layout.name, self.target), task("M", **fields), component)
 
     def _hidden(
-        self, first: Matrix, down: Matrix | ColumnMatrix, output: str, component: str, n_active: int
+        self, first: Matrix, down: Matrix | ColumnMatrix, source: str, output: str, component: str, n_active: int
     ) -> dict[str, int]:
         """What the kernels need that activate what a matrix puts out."""
         wants_records = isinstance(down, Matrix) and down.layout.is_quantised
         return {
             **self._rows(n_active, from_slots=False),
             **self._work(first, component),
-            **self._input(first, "h"),
+            **self._input(first, source),
             "output": self.buffers.at(output),
             "output_stride": 4 * first.rows,
             "records": self.buffers.at(f"{output}_records") if wants_records else 0,
@@ -179,10 +181,11 @@ class Parts:
         )
         yield [Entry(kernel("select"), numbers, "select")]
 
-    def prepare(self, index: int, role: str) -> Entry:
-        """x += what the last block put out; h = norm(x), by the norm of that role, or x as it is where there is none."""
+    def prepare(self, index: int, role: str, output: str = "h", norm: int = 0) -> Entry:
+        """x += what the last block put out; output = norm(x), by the norm of that role (or at that address), or x as it is where there
+        is none."""
         at, recipe = self.buffers.at, self.recipe
-        norm = self.vector(index, role)
+        norm = norm or self.vector(index, role)
         kind = LAYER if recipe.norm == "layer" else RMS
         numbers = task(
             "P",
@@ -194,13 +197,18 @@ class Parts:
             norm_kind=kind if norm or recipe.bare_norms else NO_NORM,
             epsilon=bits(recipe.epsilon),
             scale=bits(recipe.residual_scale),
-            h=at("h"),
-            records=at("h_records") if self.model.d_model % QUANTISED_BLOCK == 0 else 0,
+            h=at(output),
+            records=at(f"{output}_records") if self.model.d_model % QUANTISED_BLOCK == 0 else 0,
             record_stride=record_bytes(self.model.d_model),
             **self.pending,
         )
         self.pending = {}
         return Entry(kernel("prepare"), numbers, "vectors")
+
+
+def _scales_of(matrix: Matrix | ColumnMatrix) -> int:
+    """The address of what results of a matrix are multiplied by; 0 where there is nothing."""
+    return 0 if matrix.scales is None else matrix.scales.ctypes.data
 
 
 def list_stride(buffers, name: str) -> int:

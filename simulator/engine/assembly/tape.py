@@ -9,6 +9,7 @@ import numpy as np
 
 from simulator.engine.assembly.attention import GroupedAttention
 from simulator.engine.assembly.delta_net import DeltaNet
+from simulator.engine.assembly.experts_beside import ExpertsBeside
 from simulator.engine.assembly.feed_forward import DenseFeedForward, Mixture
 from simulator.engine.assembly.kind import Kind
 from simulator.engine.assembly.latent import LatentAttention
@@ -23,6 +24,7 @@ from simulator.engine.slow_layers import SlowLayers, check_slow
 from simulator.engine.team import Entry, Tape
 from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layers.ffn import Experts, Gated, Plain
+from simulator.spec.layers.layer import Attention, FeedForward
 from simulator.spec.layers.recurrent import GatedDeltaNet, Mamba2, ShortConv
 from simulator.spec.sparsity import Sparsity
 from simulator.units import counted
@@ -39,6 +41,11 @@ KINDS: dict[type, type[Kind]] = {  # which of ours computes what a layer's descr
 }
 
 
+def _kind_of(part: Attention | FeedForward, network: Network) -> type[Kind]:
+    """Which of ours computes a part of a layer."""
+    return ExpertsBeside if isinstance(part, Experts) and network.recipe.expert_norms else KINDS[type(part)]
+
+
 class Assembly:
     """A network's blocks, by kind, with their memory; and the tape that decodes one token of each row."""
 
@@ -47,7 +54,7 @@ class Assembly:
         self._network, self._slow = network, slow
         check_slow(slow, network.model.name, len(network.model.stack))
         self._blocks = [
-            [KINDS[type(part)] for part in (layer.attention, layer.ffn) if part is not None]
+            [_kind_of(part, network) for part in (layer.attention, layer.ffn) if part is not None]
             for layer in network.model.stack
         ]
         if network.model.per_layer_input:

@@ -1,17 +1,27 @@
 """Latent attention: a cache of one latent for each token, which serves all heads as their keys and as their values.
 
 A token's place in the cache holds `rank` values that every head reads as they are, after them the part of the keys that turns; keys
-are both, values the first. A head's query that does not turn is made to meet latents by a matrix of that head, and what it reads
-becomes its values by another; both are products of `matrices.py`, a head in place of an expert.
+are both, values the first. In blocks of 32, a place is a row of blocks as ggml has them: scale, then quants. A head's query that does
+not turn is made to meet latents by a matrix of that head, and what it reads becomes its values by another; both are products of
+`matrices.py`, a head in place of an expert.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from simulator.engine.cache_formats import cache_format
 from simulator.engine.compiled import helper
 from simulator.engine.kernels.arithmetic import as_float, bits_of, exp, float_of, half_of, norm_factor, quantise
-from simulator.engine.simd import fetch_add, floats_at, halves_at, integers_at
+from simulator.engine.kernels.cache_blocks import (
+    BLOCK,
+    byte_of,
+    inverse_of,
+    nibble_of,
+    scale_of_bytes,
+    scale_of_nibbles,
+)
+from simulator.engine.simd import bytes_at, fetch_add, floats_at, halves_at, integers_at
 
 CHUNK = 256  # positions that are attended to at a time
 HEADS = 8  # and heads
@@ -72,8 +82,8 @@ def _store_query(t, row, head, cosine, sine):
 
 def store(cache_name: str):
     """Queries made ready, and each token's latent, normed, with its turned part put into the cache."""
-    is_half = cache_name == "f16"
-    size = 2 if is_half else 4
+    kept = cache_format(cache_name)
+    block, block_bytes, keep = kept.block, int(kept.block_bytes), _keep(cache_name)
 
     def store(task, thread, n_threads):
         t = integers_at(task, K_LENGTH)
@@ -93,26 +103,77 @@ def store(cache_name: str):
                 out[i] = values[i] * factor * norm[i]
             _turn(made + 4 * rank, kept + 4 * rank, turning, cosine, sine, t[K_HALVES], np.float32(1.0))
             position, sequence = integers_at(t[K_POSITIONS], row + 1)[row], integers_at(t[K_SEQUENCES], row + 1)[row]
-            place = t[K_CACHE] + (sequence * t[K_CAPACITY] + position) * width * size
-            if is_half:
-                halves = halves_at(place, width)
-                for i in range(width):
-                    halves[i] = half_of(out[i])
-            else:
-                whole = floats_at(place, width)
-                for i in range(width):
-                    whole[i] = out[i]
+            keep(t[K_CACHE] + (sequence * t[K_CAPACITY] + position) * (width // block * block_bytes), out, width)
 
     return store
+
+
+def _keep(cache_name: str):
+    """Writes a latent of some width to its place."""
+    is_half, is_small, size = cache_name == "f16", cache_name == "q4_0", int(cache_format(cache_name).block_bytes)
+
+    @helper
+    def keep_floats(place, latent, width):
+        if is_half:
+            halves = halves_at(place, width)
+            for i in range(width):
+                halves[i] = half_of(latent[i])
+        else:
+            whole = floats_at(place, width)
+            for i in range(width):
+                whole[i] = latent[i]
+
+    @helper
+    def keep_blocks(place, latent, width):
+        for number in range(width // BLOCK):
+            first, block = BLOCK * number, place + number * size
+            scale = scale_of_nibbles(latent, first) if is_small else scale_of_bytes(latent, first)
+            inverse = inverse_of(scale)
+            halves_at(block, 1)[0] = half_of(scale)
+            quants = bytes_at(block + 2, size - 2)
+            for i in range(size - 2):
+                if is_small:
+                    high = nibble_of(latent[first + 16 + i], inverse)
+                    quants[i] = np.int8(nibble_of(latent[first + i], inverse) | high << np.int32(4))
+                else:
+                    quants[i] = np.int8(byte_of(latent[first + i], inverse))
+
+    return keep_blocks if cache_format(cache_name).block > 1 else keep_floats
+
+
+@helper
+def _float_of_half(half):
+    """A half that is finite as float32."""
+    value = as_float((half & np.int32(0x7FFF)) << np.int32(13)) * np.float32(5.192296858534828e33)  # 2**112
+    return as_float(bits_of(value) | ((half & np.int32(0x8000)) << np.int32(16)))
 
 
 @helper
 def _widen(source, out, n):
     """Halves as float32; there are none that are infinite."""
     for i in range(n):
-        half = np.int32(source[i])
-        value = as_float((half & np.int32(0x7FFF)) << np.int32(13)) * np.float32(5.192296858534828e33)  # 2**112
-        out[i] = as_float(bits_of(value) | ((half & np.int32(0x8000)) << np.int32(16)))
+        out[i] = _float_of_half(np.int32(source[i]))
+
+
+def _widen_blocks(cache_name: str):
+    """Blocks as float32."""
+    is_small, size = cache_name == "q4_0", int(cache_format(cache_name).block_bytes)
+
+    @helper
+    def widen(place, out, n):
+        for number in range(n // BLOCK):
+            block, first = place + number * size, BLOCK * number
+            scale = _float_of_half(np.int32(halves_at(block, 1)[0]))
+            quants = bytes_at(block + 2, size - 2)
+            for i in range(size - 2):
+                code = np.int32(quants[i])
+                if is_small:
+                    out[first + i] = scale * np.float32((code & np.int32(15)) - np.int32(8))
+                    out[first + 16 + i] = scale * np.float32(((code >> np.int32(4)) & np.int32(15)) - np.int32(8))
+                else:
+                    out[first + i] = scale * np.float32(code)
+
+    return widen
 
 
 @helper
@@ -191,12 +252,16 @@ def _weigh_heads(read, stride, keys, width, rank, first, last, scores, count, sp
 
 def attend(cache_name: str):
     """For each row, some heads and a run of positions: the largest score, the sum of weights and the weighted latents."""
-    is_half = cache_name == "f16"
-    size = 2 if is_half else 4
+    kept, is_half = cache_format(cache_name), cache_name == "f16"
+    elements, element_bytes = kept.block, int(kept.block_bytes)  # of a block
+    is_blocks, widen_blocks = elements > 1, _widen_blocks(cache_name)
 
     @helper
     def keys_of(place, width, converted):
         """The address of a few positions as float32."""
+        if is_blocks:
+            widen_blocks(place, floats_at(converted, _PLACES * width), _PLACES * width)
+            return converted
         if is_half:
             _widen(halves_at(place, _PLACES * width), floats_at(converted, _PLACES * width), _PLACES * width)
             return converted
@@ -208,6 +273,7 @@ def attend(cache_name: str):
         positions, sequences = integers_at(t[K_POSITIONS], n_rows), integers_at(t[K_SEQUENCES], n_rows)
         n_heads, rank = t[K_N_HEADS], t[K_RANK]
         width, n_bands = rank + t[K_TURNING], (n_heads + HEADS - 1) // HEADS
+        place_bytes = width // elements * element_bytes
         n_chunks = integers_at(t[K_CHUNKS], 1)[0]
         scores = t[K_SCRATCH] + thread * t[K_SCRATCH_STRIDE]
         converted = scores + HEADS * CHUNK * 4
@@ -223,11 +289,11 @@ def attend(cache_name: str):
                 continue
             count, first = min(CHUNK, end - start), band * HEADS
             last = min(first + HEADS, n_heads)
-            cache = t[K_CACHE] + (sequences[row] * t[K_CAPACITY] + start) * width * size
+            cache = t[K_CACHE] + (sequences[row] * t[K_CAPACITY] + start) * place_bytes
             met = t[K_MEETING] + row * n_heads * width * 4
             partial = t[K_PARTIAL] + (row * n_heads * n_chunks + chunk) * t[K_PARTIAL_STRIDE]
             for place in range(0, count, _PLACES):
-                held = keys_of(cache + place * width * size, width, converted)
+                held = keys_of(cache + place * place_bytes, width, converted)
                 _score_heads(met, held, width, first, last, scores + 4 * place)
             for head in range(first, last):
                 own = floats_at(partial + head * stride, 2 + rank)
@@ -235,10 +301,10 @@ def attend(cache_name: str):
                 for i in range(2, 2 + rank):
                     own[i] = np.float32(0.0)
             for place in range(0, count, _PLACES):
-                held, some = keys_of(cache + place * width * size, width, converted), min(_PLACES, count - place)
+                held, some = keys_of(cache + place * place_bytes, width, converted), min(_PLACES, count - place)
                 _weigh_heads(partial + 8, stride, held, width, rank, first, last, scores + 4 * place, some, spare)
             if band == 0:
-                read += count * width * size
+                read += count * place_bytes
         integers_at(t[K_READ] + 64 * thread, 1)[0] += read
 
     return attend

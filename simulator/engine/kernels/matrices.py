@@ -10,10 +10,10 @@ from simulator.engine.kernels.panel_product import multiply_panel
 from simulator.engine.memory import LINE
 from simulator.engine.simd import LANES, fetch_add, floats_at, integers_at, load_acquire
 
-# Fields of tasks.
+# Fields of tasks. `M_SCALES` is the address of what results of each expert are multiplied by before a bias is added; 0 where nothing.
 M_GROUPS, M_WEIGHTS, M_ROWS, M_COLUMNS, M_PANEL_BYTES, M_EXPERT_BYTES, M_INPUT, M_INPUT_STRIDE, M_OUTPUT, M_OUTPUT_STRIDE, \
     M_SOURCES, M_TARGETS, M_BIAS, M_CLAIMED, M_TILE, M_READ, M_SCRATCH, M_SCRATCH_STRIDE, M_SECOND, M_RECORDS, \
-    M_RECORD_STRIDE, M_ACTIVATION, M_LENGTH = range(23)  # fmt: skip
+    M_RECORD_STRIDE, M_ACTIVATION, M_SCALES, M_LENGTH = range(24)  # fmt: skip
 
 
 @helper
@@ -35,6 +35,15 @@ def _claim(claimed, total, thread, n_threads):
             if first < end:
                 return first, min(first + size, end)
     return total, total
+
+
+@helper
+def _scale(values, address, expert, n):
+    """A panel's results times the scale of its expert, where the matrix has one."""
+    if address:
+        scale = floats_at(address + 4 * expert, 1)[0]
+        for lane in range(n):
+            values[lane] *= scale
 
 
 def matmul(format_name: str, target: str):
@@ -71,6 +80,7 @@ def matmul(format_name: str, target: str):
                     n = min(LANES, rows - panel * LANES)
                     for i in range(count):
                         result = floats_at(out + 64 * i, LANES)
+                        _scale(result, t[M_SCALES], expert, n)
                         place = floats_at(t[M_OUTPUT] + targets[i] * stride + panel * LANES * 4, LANES)
                         if t[M_BIAS]:
                             bias = floats_at(t[M_BIAS] + 4 * (expert * rows + panel * LANES), n)
@@ -109,7 +119,7 @@ def _hidden(format_name: str, second_name: str, target: str, *, has_gate: bool):
         t = integers_at(task, M_LENGTH)
         groups = integers_at(t[M_GROUPS], 1)
         rows, columns, stride = t[M_ROWS], t[M_COLUMNS], t[M_OUTPUT_STRIDE]
-        second = integers_at(t[M_SECOND], 4)  # of the up matrix: address, bytes of a panel, bytes of an expert, bias
+        second = integers_at(t[M_SECOND], 5)  # of up: address, bytes of a panel, bytes of an expert, bias, scales
         n_panels, n_pairs = (rows + LANES - 1) // LANES, (rows + 2 * LANES - 1) // (2 * LANES)
         total = groups[0] * n_pairs
         table = t[M_SCRATCH] + thread * t[M_SCRATCH_STRIDE]
@@ -144,8 +154,10 @@ def _hidden(format_name: str, second_name: str, target: str, *, has_gate: bool):
                         for i in range(count):
                             first_values, up = floats_at(gates + 64 * i, LANES), floats_at(ups + 64 * i, LANES)
                             start_row = expert * rows + panel * LANES
+                            _scale(first_values, t[M_SCALES], expert, n)
                             _add_bias(first_values, t[M_BIAS], start_row, n)
                             if has_gate:
+                                _scale(up, second[4], expert, n)
                                 _add_bias(up, second[3], start_row, n)
                             else:
                                 for lane in range(LANES):

@@ -18,6 +18,7 @@ from simulator.engine.kernels.matrices import (
     M_PANEL_BYTES,
     M_READ,
     M_ROWS,
+    M_SCALES,
     M_SCRATCH,
     M_SCRATCH_STRIDE,
     M_SOURCES,
@@ -97,6 +98,10 @@ def columns(format_name: str, target: str):
                     if not is_float:  # where the interleaving put it
                         at = row // 64 * 64 + row // 4 % 4 * 16 + row % 64 // 16 * 4 + row % 4
                     place[row] = out[at]
+                if t[M_SCALES]:
+                    scale = floats_at(t[M_SCALES] + 4 * expert, 1)[0]
+                    for row in range(tile_rows):
+                        place[row] *= scale
                 if t[M_BIAS]:
                     bias = floats_at(t[M_BIAS] + 4 * (expert * t[M_ROWS] + start), tile_rows)
                     for row in range(tile_rows):

@@ -40,12 +40,18 @@ from simulator.engine.kernels.attention import (
     A_VALUES,
     A_VALUES_NORMED,
 )
+from simulator.engine.kernels.cache_blocks import (
+    BLOCK,
+    byte_of,
+    inverse_of,
+    nibble_of,
+    scale_of_bytes,
+    scale_of_nibbles,
+)
 from simulator.engine.simd import LANES, bytes_at, floats_at, halves_at, integers_at
 
 # A head's keys lie as a matrix of panels of 16 positions; its values as one of panels of 16 dimensions, or, in blocks of 32, as
 # `value_product.py` says. Position p of a sequence stands in slot p modulo the capacity, so that a sliding window needs few slots.
-
-BLOCK = 32  # elements of a head that share a scale
 
 
 @helper
@@ -183,43 +189,6 @@ def _keep_value(cache_name: str):
 # ---- blocks of 32, rounded as ggml rounds them ----
 
 
-@helper
-def _scale_of_bytes(head, first):
-    """What 32 elements are divided by for the largest to be 127."""
-    largest = np.float32(0.0)
-    for i in range(BLOCK):
-        largest = max(largest, abs(head[first + i]))
-    return largest / np.float32(127.0)
-
-
-@helper
-def _scale_of_nibbles(head, first):
-    """What 32 elements are divided by for the one farthest from 0, the first of equal ones, to be -8."""
-    farthest = np.float32(0.0)
-    for i in range(BLOCK):
-        if abs(head[first + i]) > abs(farthest):
-            farthest = head[first + i]
-    return farthest / np.float32(-8.0)
-
-
-@helper
-def _byte_of(value, inverse):
-    """The nearest whole number of steps."""
-    scaled = value * inverse
-    return np.int32(scaled + (np.float32(0.5) if scaled >= np.float32(0.0) else np.float32(-0.5)))
-
-
-@helper
-def _nibble_of(value, inverse):
-    """The same plus 8, between 0 and 15."""
-    return min(np.int32(15), np.int32(value * inverse + np.float32(8.5)))
-
-
-@helper
-def _inverse_of(scale):
-    return np.float32(1.0) / scale if scale != np.float32(0.0) else np.float32(0.0)
-
-
 def _keep_key_block(cache_name: str, target: str):
     """Panels of 16 positions as a matrix in that format has them: per block of 32, quants by four bytes, then scales."""
     is_small, size = cache_name == "q4_0", int(cache_format(cache_name).block_bytes)
@@ -232,14 +201,14 @@ def _keep_key_block(cache_name: str, target: str):
             first = BLOCK * number
             panel = keys + (slot - lane) * (width // BLOCK * size) + number * LANES * size
             quants = bytes_at(panel, LANES * (size - 2))
-            scale = _scale_of_nibbles(head, first) if is_small else _scale_of_bytes(head, first)
-            inverse = _inverse_of(scale)
+            scale = scale_of_nibbles(head, first) if is_small else scale_of_bytes(head, first)
+            inverse = inverse_of(scale)
             for i in range(size - 2):
                 if is_small:
-                    high = _nibble_of(head[first + 16 + i], inverse)
-                    byte = _nibble_of(head[first + i], inverse) | high << np.int32(4)
+                    high = nibble_of(head[first + 16 + i], inverse)
+                    byte = nibble_of(head[first + i], inverse) | high << np.int32(4)
                 else:
-                    byte = _byte_of(head[first + i], inverse) ^ np.int32(flip)
+                    byte = byte_of(head[first + i], inverse) ^ np.int32(flip)
                 quants[i // 4 * 64 + 4 * lane + i % 4] = np.int8(byte)
             halves_at(panel + LANES * (size - 2), LANES)[lane] = half_of(scale)
 
@@ -256,15 +225,15 @@ def _keep_value_block(cache_name: str):
         for number in range(width // BLOCK):
             first = BLOCK * number
             group = values + (number * capacity + slot - lane) * size
-            scale = _scale_of_nibbles(head, first) if is_small else _scale_of_bytes(head, first)
-            inverse = _inverse_of(scale)
+            scale = scale_of_nibbles(head, first) if is_small else scale_of_bytes(head, first)
+            inverse = inverse_of(scale)
             halves_at(group, LANES)[lane] = half_of(scale)
             quants = bytes_at(group + 2 * LANES + lane * (size - 2), size - 2)
             for i in range(size - 2):
                 if is_small:
-                    high = _nibble_of(head[first + 16 + i], inverse)
-                    quants[i] = np.int8(_nibble_of(head[first + i], inverse) | high << np.int32(4))
+                    high = nibble_of(head[first + 16 + i], inverse)
+                    quants[i] = np.int8(nibble_of(head[first + i], inverse) | high << np.int32(4))
                 else:
-                    quants[i] = np.int8(_byte_of(head[first + i], inverse))
+                    quants[i] = np.int8(byte_of(head[first + i], inverse))
 
     return keep

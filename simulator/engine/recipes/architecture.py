@@ -17,6 +17,12 @@ UNUSUAL = (
 )  # fmt: skip
 RMS_EPSILON, EPSILON = "attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"
 
+# Those whose matrices' results llama.cpp b11549 multiplies by the scales that files may have (of nvfp4), every one of them; in others
+# it leaves some out.
+WITH_SCALES = frozenset(
+    ("llama", "qwen3", "qwen3moe", "mistral3", "cohere2", "qwen35", "qwen35moe", "mamba2", "nemotron_h", "nemotron_h_moe", "gemma4")
+)  # fmt: skip
+
 
 class Architecture:
     """One architecture's arithmetic, out of the keys of a file and the shapes of its model."""
@@ -62,6 +68,7 @@ class Architecture:
             keys_in_turn=self.keys_in_turn,
             renamed=self.renamed,
             notes=notes_on_unread(self._all_keys, self.read_keys, self.model, router),
+            scaled=self.keys.architecture in WITH_SCALES,
         )
 
     def epsilon(self) -> float:

@@ -17,6 +17,8 @@ ACTIVATIONS = ("silu", "gelu", "relu_squared", "clipped_swiglu")
 # What most files call the norms of a layer: those before attention and feed-forward network, and those of what these put out.
 NORMS = ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")
 
+ROUTER_SCALE = "ffn_gate_inp.scale"  # of what a router reads, which is normed by it (Gemma 4)
+
 ALONE = ("attn_norm", "", "", "")  # where a layer is one block
 
 
@@ -111,6 +113,9 @@ class Recipe:
     norms: tuple[str, ...] = (
         NORMS  # what the file calls those of a layer, by their place as in NORMS; "" where there is none
     )
+    expert_norms: tuple[
+        str, ...
+    ] = ()  # where experts stand beside a dense network: before them, of its output, of theirs
     norm: str = "rms"  # "layer" takes the mean out, too
     bare_norms: bool = False  # norms before the blocks have no weights
     is_parallel: bool = False  # attention and feed-forward network read the same state of the residual stream
@@ -123,6 +128,7 @@ class Recipe:
     values_normed: bool = False  # each head of values is normed, without weights
     temperature: Temperature | None = None
     keys_in_turn: bool = False  # key heads of delta nets serve value heads in turn, otherwise as many side by side each
+    scaled: bool = field(default=False, compare=False)  # whether a file may have scales of matrices' results
     renamed: tuple[tuple[str, str], ...] = ()  # what the file calls a tensor, and what it is called elsewhere
     notes: tuple[str, ...] = ()  # what a user should know of how the file was read
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from simulator.engine.recipes.recipe import NORMS, Recipe, usual_recipe
+from simulator.engine.recipes.recipe import NORMS, ROUTER_SCALE, Recipe, usual_recipe
 from simulator.engine.simd import LANES
+from simulator.engine.tensors import SCALE, SCALED, UNREAD
 from simulator.errors import InputError
 from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layers.ffn import Experts, Gated, Plain
@@ -16,12 +17,13 @@ TABLES = ("rope_freqs", "rope_factors_short", "rope_factors_long")  # of factors
 
 def check_runs(name: str, model: Model, recipe: Recipe | None = None) -> None:
     """InputError that names the first thing of a model that the engine does not run; *recipe*: its own, or what is usual."""
-    reason = _reason(model, is_drawn=recipe is None) or _reason_of_norms(model, recipe or usual_recipe(model))
+    reason = _reason(model, recipe) or _reason_of_norms(model, recipe or usual_recipe(model))
     if reason:
         raise InputError(f"{name}: the engine does not run {reason}; a forecast needs no engine (roofcast simulate)")
 
 
-def _reason(model: Model, *, is_drawn: bool) -> str | None:
+def _reason(model: Model, recipe: Recipe | None) -> str | None:
+    is_drawn = recipe is None
     if model.encoder:
         return "a model with an encoder"
     if not model.has_head or model.n_logits != model.vocab or model.embedding_width != model.d_model:
@@ -30,25 +32,43 @@ def _reason(model: Model, *, is_drawn: bool) -> str | None:
         return "a model with inputs of each layer's own, without a file of it that has them for all tokens"
     if model.streams:
         return "a model with several residual streams"
-    further = [each.role for each in model.beside if not each.idle and each.role not in TABLES]
+    known = TABLES if is_drawn or model.tied_head or not recipe.scaled else (*TABLES, "output.scale")
+    further = [each.role for each in model.beside if not each.idle and each.role not in known]
     if further:
         return f"the further tensor {further[0]}"
     if len({type(layer.attention) for layer in model.stack} & {GatedDeltaNet, Mamba2, ShortConv}) > 1:
         return "a model whose layers have states of several kinds"
     for index, layer in enumerate(model.stack):
-        odd = [each.role for each in layer.beside if is_drawn or each.role not in _further_roles(layer)]
+        known = set() if is_drawn else _further_roles(model, layer, recipe)
+        odd = [each.role for each in layer.beside if each.role not in known]
         if odd:
-            return f"the further tensor blk.{index}.{odd[0]}"
+            return _reason_of_tensor(index, odd[0])
         reason = _reason_of_layer(layer) or (_reason_of_cache(layer.attention) if is_drawn else None)
         if reason:
             return f"{reason} (layer {index})"
     return None
 
 
-def _further_roles(layer: Layer) -> tuple[str, ...]:
-    """What a layer may have beside its parts: a scale of its output, and a norm of queries alone where it has no keys."""
-    has_keys = not getattr(layer.attention, "shares_cache", False)
-    return ("layer_output_scale",) if has_keys else ("layer_output_scale", "attn_q_norm")
+def _reason_of_tensor(index: int, role: str) -> str:
+    if role.endswith(SCALE) and role.removesuffix(SCALE) in SCALED:
+        return (
+            f"the scale blk.{index}.{role}, as llama.cpp leaves such scales out in this architecture or beside a bias"
+        )
+    return f"the further tensor blk.{index}.{role}"
+
+
+def _further_roles(model: Model, layer: Layer, recipe: Recipe) -> set[str]:
+    """What a layer may have beside its parts: a scale of its output, scales of matrices' results, of inputs (which nobody reads),
+    of what a router reads, and    a norm of queries alone where it has no keys."""
+    tensors = layer.tensors(model.d_model, model.norm_bias)
+    biased = {tensor.role.removesuffix(".bias") for tensor in tensors if tensor.role.endswith(".bias")}
+    matrices = {tensor.role for tensor in tensors if not tensor.is_vector}
+    # Of dense networks llama.cpp adds the bias before the scale, and refuses both together where weights are nvfp4.
+    beside_bias = {role for role in biased if role.startswith("ffn") and not role.endswith("_exps")}
+    scaled = (matrices & SCALED) - beside_bias if recipe.scaled else set()
+    found = {"layer_output_scale", *(role + SCALE for role in scaled), *(role + UNREAD for role in matrices)}
+    found |= {ROUTER_SCALE} if recipe.expert_norms else set()
+    return found | ({"attn_q_norm"} if getattr(layer.attention, "shares_cache", False) else set())
 
 
 def _reason_of_cache(attention: Attention | None) -> str | None:
@@ -61,7 +81,8 @@ def _reason_of_norms(model: Model, recipe: Recipe) -> str | None:
     """Of the usual norms a model may leave out the last two; those of other recipes are all there."""
     if not model.final_norm and not recipe.bare_norms:
         return "a model without last norm"
-    counts = {2, 4} if recipe.norms == NORMS else {len(list(filter(None, recipe.norms)))}
+    named = len(list(filter(None, (*recipe.norms, *recipe.expert_norms))))
+    counts = {2, 4} if recipe.norms == NORMS and not recipe.expert_norms else {named}
     for index, layer in enumerate(model.stack):
         if layer.norms not in counts:
             return f"{layer.norms} norms in a layer, {' or '.join(map(str, sorted(counts)))} (layer {index})"

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simulator.engine.recipes.architecture import Architecture
-from simulator.engine.recipes.recipe import Recipe, Rotation
+from simulator.engine.recipes.recipe import ROUTER_SCALE, Recipe, Rotation
 from simulator.engine.recipes.scaling import plain_rotation, scaled
 from simulator.engine.recipes.unread import SCALE
+from simulator.errors import InputError
+from simulator.spec.layers.ffn import Experts
 from simulator.spec.layers.layer import Layer
 
+# Gemma 4's norms around experts, and its dense network, which stands in the place of shared experts.
+_EXPERT_NORMS = ("pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2")
+_BESIDE_EXPERTS = tuple((f"ffn_{each}", f"ffn_{each}_shexp") for each in ("gate", "up", "down"))
 _GEMMA_27B_LAYERS = 62  # its queries are scaled by d_model / n_heads instead of the head's width
 
 
@@ -71,7 +76,8 @@ class Gemma3(Gemma):
 
 
 class Gemma4(Gemma):
-    """Gemma 4 without experts: inputs of each layer's own, later layers that read an earlier one's cache, keys that serve as values."""
+    """Gemma 4: inputs of each layer's own, later layers that read an earlier one's cache, keys that serve as values; experts beside
+    a dense network, each with norms of its own, whose router reads the residual stream."""
 
     names = ("gemma4",)
     read_keys = ("final_logit_softcapping",)
@@ -79,7 +85,29 @@ class Gemma4(Gemma):
     def recipe(self) -> Recipe:
         """Values are normed, logits capped where a key says so."""
         cap = self.keys.number("final_logit_softcapping", 0.0)
-        return replace(super().recipe(), values_normed=True, logit_cap=cap)
+        found = replace(super().recipe(), values_normed=True, logit_cap=cap)
+        return replace(found, expert_norms=_EXPERT_NORMS, renamed=_BESIDE_EXPERTS) if self._has_experts else found
+
+    @property
+    def _has_experts(self) -> bool:
+        """Whether all layers have them; InputError if some only, or without what belongs to them."""
+        numbers = [index for index, layer in enumerate(self.model.stack) if isinstance(layer.ffn, Experts)]
+        if len(numbers) not in (0, len(self.model.stack)):
+            raise InputError(
+                f"{self.keys.path}: only {len(numbers)} of {len(self.model.stack)} layers have experts; all must"
+            )
+        for index in numbers:
+            layer = self.model.stack[index]
+            if not layer.ffn.d_shared:
+                raise InputError(
+                    f"{self.keys.path}: layer {index} has experts and no dense network beside them: damaged"
+                )
+            widths = [each.columns for each in layer.beside if each.role == ROUTER_SCALE]
+            if widths != [self.model.d_model]:
+                raise InputError(
+                    f"{self.keys.path}: blk.{index}.{ROUTER_SCALE} is missing or has not {self.model.d_model:,} numbers: damaged"
+                )
+        return bool(numbers)
 
     def rotation(self, index: int, layer: Layer) -> Rotation:  # noqa: ARG002
         """With the table of factors where everything is seen; in a window by a base of its own, never stretched."""
