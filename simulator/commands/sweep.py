@@ -9,6 +9,7 @@ from simulator.commands.line import options
 from simulator.commands.line.parser import argument, option, subcommand
 from simulator.commands.line.values import whole_number
 from simulator.errors import InputError, printable
+from simulator.report.charts.swept import MOST_LINES
 from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_json
 from simulator.report.screen import print_line, print_next, print_section
@@ -46,7 +47,7 @@ def command(file: str, output: str | None, processes: int | None, scheduler: str
     if json is not None:
         write_json(found.record(), json)
     if json != "-":
-        _show(found, output)
+        _show(sweep, found, output)
 
 
 def _told(sweep: Sweep) -> str:
@@ -58,7 +59,7 @@ def _told(sweep: Sweep) -> str:
     return f"{counted(sweep.n_points, 'point')}: {' x '.join(factors) or 'one of each list'}"
 
 
-def _show(found: Swept, output: str) -> None:
+def _show(sweep: Sweep, found: Swept, output: str) -> None:
     shown = printable(output, 100)
     before = f", {found.n_found:,} of them there before" if found.n_found else ""
     parts = ", ".join(f"{n:,} {words}" for n, words in _statuses(found))
@@ -68,7 +69,21 @@ def _show(found: Swept, output: str) -> None:
     if len(reasons) > MOST_TOLD:
         print_line(f"          and for {len(reasons) - MOST_TOLD:,} other reasons, which stand in the column reason")
     if found.by_status["ok"]:
-        print_next([f"roofcast plot batch {shown}", f"roofcast plot context {shown}"])
+        chosen = _few(sweep)
+        print_next([f"roofcast plot {kind} {shown}{chosen}" for kind in ("batch", "context")])
+
+
+def _few(sweep: Sweep) -> str:
+    """What chooses few enough combinations for a picture: the first of one list after another."""
+    told, n = "", len(sweep.models) * sweep.parts.n_combinations
+    _, *others = sweep.settings
+    lists = {"": [each.model.name for each in sweep.models]}
+    lists |= dict(zip(("--runtime", "--weights", "--cache", "--routing"), others, strict=False))
+    for name, values in lists.items():
+        if n > MOST_LINES and len(values) > 1:
+            n //= len(values)
+            told += f" {name} {values[0] if isinstance(values[0], str) else values[0].name}".replace("  ", " ")
+    return told
 
 
 def _statuses(found: Swept) -> Iterator[tuple[int, str]]:
