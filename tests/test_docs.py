@@ -86,6 +86,8 @@ def test_every_command_runs(command, folder, capsys, request, monkeypatch):
             Path(name).symlink_to(model)
     if "-" in command[1:] and "--against" in command:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps([BENCH]).encode())))
+    if "OUT/" in command:
+        pytest.importorskip("pyarrow")
     if command[0] == "plot" and "OUT/" in command:
         assert run("sweep", "sweep.yaml", "-o", "OUT/", "--processes", "1") == 0
     assert run(*command) == 0
@@ -117,6 +119,8 @@ def test_every_script_runs(page, text, tmp_path, request, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     if "model.gguf" in text:
         Path("model.gguf").symlink_to(request.getfixturevalue("smollm2_file"))
+    for name in ("pyarrow", "duckdb") if page == "sweep.md" else ():
+        pytest.importorskip(name)
     exec(compile(text, page, "exec"), {})
     assert capsys.readouterr().out
 

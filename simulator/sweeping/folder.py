@@ -55,6 +55,8 @@ class SweepFolder:
 
         What killed runs were about to write is removed, before and after.
         """
+        if "\0" in str(self.folder):
+            raise InputError(f"{printable(self.folder, 100)}: cannot be written (embedded null byte)")
         try:
             self._claim()
             with (self.folder / MANIFEST).open("rb") as manifest:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from simulator.errors import InputError
+from simulator.errors import InputError, describe
 from simulator.machine.threads import threads_here
 from simulator.progress import Progress
 from simulator.spec.arguments import expect, expect_path
@@ -70,6 +70,8 @@ def run_sweep(
     expect(
         "scheduler", scheduler, (str, type(None)), "the address of a Dask scheduler, such as tcp://host:8786, or None"
     )
+    if not callable(progress):
+        raise InputError(f"progress must be a function of a share and a text, got {describe(progress)}")
     n_processes = threads_here(processes, "processes")
     sweep = given if isinstance(given, Sweep) else load_sweep(given)
     begun = time.monotonic()

@@ -128,13 +128,28 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         ({"processes": 0}, r"^processes 0: "),
         ({"scheduler": 8786}, r"^scheduler must be the address of a Dask scheduler"),
         ({"folder": 7}, r"^folder must be a name or a path"),
+        ({"folder": "a\0b"}, r"cannot be written \(embedded null byte\)"),
+        ({"progress": 7}, r"^progress must be a function of a share and a text, got 7"),
+        ({"given": 7}, r"^sweep must be the path of a YAML file, or a mapping of lists, got 7"),
     ],
 )
 def test_arguments_are_checked(tmp_path, more, told):
     """Before anything is done."""
     with pytest.raises(InputError, match=told):
-        run_sweep(ASKED, **{"folder": tmp_path / "out", **more})
+        run_sweep(**{"given": ASKED, "folder": tmp_path / "out", **more})
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("parameter", ["given", "folder", "scheduler", "processes", "progress"])
+def test_wrong_arguments_are_told_in_a_sentence(parameter, tmp_path, monkeypatch):
+    """Whatever is passed: taken where it has a meaning, else refused."""
+    monkeypatch.chdir(tmp_path)
+    right = {"given": {"models": "llama-3-8b", "devices": "pi5-16gb"}, "folder": "out"}
+    for wrong in (object(), None, True, b"x", -1, float("nan"), 10**5000, [], [1], {}):
+        try:
+            run_sweep(**right | {parameter: wrong})
+        except InputError as told:
+            assert len(str(told)) < 500  # noqa: PT017 - some of the values are fine
 
 
 def test_a_helper_that_dies_leaves_its_parts_to_others(tmp_path, monkeypatch):
