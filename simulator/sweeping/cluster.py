@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import logging
 import pickle
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
@@ -24,44 +26,54 @@ if TYPE_CHECKING:
 
 AHEAD = 2  # parts at the cluster for each thread of a worker: what waits here takes memory here
 TRIALS = 10  # of a part whose workers die; Dask itself tries each of them three times
-WAIT_S = 10  # for the scheduler to answer
+ANSWER_S = 10  # for the scheduler to answer
+LOOK_S = 5  # between two looks whether anybody is there, while nothing comes
+MOST_LOOKS = 12  # at a cluster without workers
+
+Encoded = tuple[dict[str, Any], bytes]  # a part's tally, and its rows as a Parquet file
 
 
 def finished_there(place: SweepFolder, numbers: list[int], scheduler: str) -> Iterator[Done]:
     """Parts as they are finished, in any order, by the workers of a cluster."""
     if not numbers:
         return
-    with _client(scheduler) as client:
-        from distributed import as_completed
-
-        left, trials = iter(numbers), dict.fromkeys(numbers, 1)
+    with _client(scheduler) as client, _lost_in_words():
+        left, trials = deque(numbers), dict.fromkeys(numbers, 1)
         # A task of the cluster's, not data that is sent to it: what a worker takes with it when it dies is made anew.
         job = client.submit(bytes, pickle.dumps(place, protocol=5), key=f"roofcast-{place.digest}")
-        running = as_completed(loop=client.loop)
-        asked: dict[str, int] = {}
-
-        def ask(number: int) -> None:
-            name = f"roofcast-{place.digest}-{number}-{trials[number]}"
-            future = client.submit(part_of_job, job, code_digest(), number, key=name, pure=False)
-            asked[name] = number
-            running.add(future)
-
-        for number in _first(left, AHEAD * max(1, sum(client.nthreads().values()))):
-            ask(number)
-        for future in running:
-            number = asked.pop(future.key)
-            found = _result(future, number, trials)
-            if found is None:
-                ask(number)
-                continue
-            tally, content = found
-            place.write(number, content)
-            yield number, tally
-            for following in _first(left, 1):
-                ask(following)
+        asked: dict[Future, int] = {}
+        while left or asked:
+            while left and len(asked) < AHEAD * max(1, sum(client.nthreads().values())):
+                number = left.popleft()
+                key = f"roofcast-{place.digest}-{number}-{trials[number]}"
+                asked[client.submit(part_of_job, job, code_digest(), number, key=key, pure=False)] = number
+            for future in _done(client, list(asked)):
+                number = asked.pop(future)
+                found = _result(future, number, trials)
+                if found is None:
+                    left.appendleft(number)
+                    continue
+                place.write(number, found[1])
+                yield number, found[0]
 
 
-def part_of_job(job: bytes, code: str, number: int) -> tuple[dict[str, Any], bytes]:
+def _done(client: Client, asked: list[Future]) -> list[Future]:
+    """Those that are finished, at least one; InputError where nobody is left to finish any."""
+    from distributed import wait
+
+    for _ in range(MOST_LOOKS):
+        while True:
+            try:
+                return list(wait(asked, timeout=LOOK_S, return_when="FIRST_COMPLETED").done)
+            except TimeoutError:
+                if not client.nthreads():
+                    break
+    raise InputError(
+        f"the cluster has had no workers for {MOST_LOOKS * LOOK_S} s: start some, and run the same again to go on"
+    )
+
+
+def part_of_job(job: bytes, code: str, number: int) -> Encoded:
     """What a worker does: a part's tally, and its rows as a Parquet file's bytes."""
     if code != code_digest():
         raise InputError("a worker of the cluster has another build of roofcast: install the same on all of them")
@@ -76,7 +88,7 @@ def _unpacked(job: bytes) -> SweepFolder:
     return pickle.loads(job)
 
 
-def _result(future: Future, number: int, trials: dict[int, int]) -> tuple[dict[str, Any], bytes] | None:
+def _result(future: Future, number: int, trials: dict[int, int]) -> Encoded | None:
     """What came of a part; None where it is to be tried again."""
     from distributed import KilledWorker
 
@@ -86,37 +98,50 @@ def _result(future: Future, number: int, trials: dict[int, int]) -> tuple[dict[s
         trials[number] += 1
         if trials[number] > TRIALS:
             raise InputError(
-                f"part {number} ended every worker of the cluster that it was given to: have they memory enough? A part takes 0.5 GB"
+                f"part {number} ended every worker of the cluster that it was given to: a part takes 0.5 GB of memory"
             ) from None
         return None
     except ModuleNotFoundError as error:
         raise InputError(f"a worker of the cluster lacks {error.name}: pip install 'roofcast[sweep]' there") from None
-    except (TimeoutError, OSError) as error:
-        raise InputError(f"the cluster is lost ({printable(error)}); run the same again to go on") from None
 
 
-def _first(numbers: Iterator[int], n: int) -> Iterator[int]:
-    for _, number in zip(range(n), numbers, strict=False):
-        yield number
+@contextmanager
+def _lost_in_words() -> Iterator[None]:
+    """InputError where the scheduler no longer answers."""
+    try:
+        yield
+    except (CancelledError, TimeoutError, ConnectionError):
+        raise InputError("the cluster's scheduler no longer answers; run the same again to go on") from None
 
 
 @contextmanager
 def _client(scheduler: str) -> Iterator[Client]:
-    """A connection to a scheduler, whose own messages of lost workers nobody needs; InputError where there is none."""
+    """A connection to a scheduler; InputError where there is none, or it has nobody to do the work."""
     if find_spec("distributed") is None:
         raise InputError("--scheduler needs Dask: pip install 'roofcast[sweep]'")
     from distributed import Client
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    shown = printable(scheduler)
+    with _quietly():
+        try:
+            client = Client(scheduler, timeout=ANSWER_S)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise InputError(f"--scheduler {shown}: no Dask scheduler answers there ({printable(error)})") from None
+        with client:
+            if not client.nthreads():
+                raise InputError(f"--scheduler {shown}: has no workers yet; start some: dask worker {shown}")
+            yield client
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without Dask's own messages of lost connections, which it prints with tracebacks."""
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
-        client = Client(scheduler, timeout=WAIT_S, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise InputError(
-            f"--scheduler {printable(scheduler)}: no Dask scheduler answers there ({printable(error)})"
-        ) from None
-    with client:
-        if not client.nthreads():
-            raise InputError(
-                f"--scheduler {printable(scheduler)}: has no workers yet; start some: dask worker {printable(scheduler)}"
-            )
-        yield client
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
