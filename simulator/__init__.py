@@ -37,6 +37,9 @@ _PUBLIC = {
     "forecast.speculation": ("speculate",),
     "spec.speculation": ("Speculation", "parse_draft", "parse_speculation"),
     "spec.workload": ("Workload",),
+    "sweeping.axes": ("load_sweep",),
+    "sweeping.reading": ("open_sweep",),
+    "sweeping.run": ("run_sweep",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "score": "Set forecasts beside published measurements, and say how far they can be trusted.",
     "profile": "Measure this machine, and write it down as a hardware file.",
     "routing": "Say how a router picks experts: skew, reuse, batches, caches.",
+    "sweep": "Forecast every combination of the lists in FILE, into a folder of Parquet files.",
     "plot": "Draw one kind of picture, in a file or in the terminal.",
     "report": "Write a page that answers what readers ask about MODELs on HARDWARE, with pictures and data beside it.",
     "list": "List what roofcast knows by name.",

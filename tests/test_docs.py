@@ -17,6 +17,7 @@ from simulator.commands.hardware_file import to_yaml
 from simulator.importers.open import load_model
 from simulator.spec.library import names, shelf
 from simulator.spec.machine import load_hardware
+from simulator.sweeping.axes import load_sweep
 
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
 LONGEST_LINE = 120
@@ -72,6 +73,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "path" / "to" / "llama-bench.json").write_text(json.dumps([BENCH]))
     (tmp_path / "path" / "to" / "batched.jsonl").write_text(json.dumps(BATCHED) + "\n")
     (tmp_path / "latencies.txt").write_text(VLLM_LATENCIES)
+    (tmp_path / "sweep.yaml").write_text((ROOT / "examples" / "sweep.yaml").read_text())
     return tmp_path
 
 
@@ -84,6 +86,10 @@ def test_every_command_runs(command, folder, capsys, request, monkeypatch):
             Path(name).symlink_to(model)
     if "-" in command[1:] and "--against" in command:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps([BENCH]).encode())))
+    if "OUT/" in command:
+        pytest.importorskip("pyarrow")
+    if command[0] == "plot" and "OUT/" in command:
+        assert run("sweep", "sweep.yaml", "-o", "OUT/", "--processes", "1") == 0
     assert run(*command) == 0
     assert capsys.readouterr().out
 
@@ -93,8 +99,18 @@ def test_every_file_loads(page, text, tmp_path):
     """What a reader copies works."""
     path = tmp_path / "mine.yaml"
     path.write_text(text)
+    if "models:" in text:
+        assert load_sweep(path).n_points
+        return
     loaded = load_model(path).model if "layers:" in text else load_hardware(path)
     assert loaded.name
+
+
+def test_the_sweep_is_the_example():
+    """To the letter, and with as many points as the page says."""
+    path = ROOT / "examples" / "sweep.yaml"
+    assert f"```yaml\n{path.read_text(encoding='utf-8')}```" in PAGES["sweep.md"]
+    assert f"is {load_sweep(path).n_points:,} points" in PAGES["sweep.md"]
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("python"))
@@ -103,6 +119,8 @@ def test_every_script_runs(page, text, tmp_path, request, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     if "model.gguf" in text:
         Path("model.gguf").symlink_to(request.getfixturevalue("smollm2_file"))
+    for name in ("pyarrow", "duckdb") if page == "sweep.md" else ():
+        pytest.importorskip(name)
     exec(compile(text, page, "exec"), {})
     assert capsys.readouterr().out
 

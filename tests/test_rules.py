@@ -18,7 +18,7 @@ LEVELS = (
     {"families"},
     {"importers", "machine"},
     {"engine", "forecast"},
-    {"probe"},
+    {"probe", "sweeping"},
     {"judge"},
     {"report"},
     {"commands"},

@@ -33,6 +33,7 @@ from simulator.spec.hardware import Hardware
 from simulator.spec.machine import load_hardware, refuse_several
 from simulator.spec.model import Loaded
 from simulator.spec.speculation import Speculation, asked_for
+from simulator.sweeping.folder import is_sweep
 
 CONTEXTS = (128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 MAX_SCENARIOS, MAX_BARS = 24, 96  # of a picture
@@ -155,7 +156,26 @@ def run(request: Request, target: str | None) -> None:
     if request.kind == "routing" and len(request.models) == 1 and request.models[0].endswith(SUFFIX):
         show(_recorded(request), path)
         return
+    if request.models and is_sweep(request.models[0]):
+        show(_of_sweep(request), path)
+        return
     show(_chart(request), path)
+
+
+def _of_sweep(request: Request) -> Chart:
+    """What a folder of a sweep holds, of it what the names and options behind it choose."""
+    from simulator.report.charts.swept import KINDS as OF_SWEEPS
+    from simulator.report.charts.swept import swept_chart
+    from simulator.sweeping.reading import open_sweep
+
+    folder, *models = request.models
+    if request.kind not in OF_SWEEPS:
+        raise InputError(f"plot {request.kind}: of a sweep there are pictures of {', '.join(OF_SWEEPS)}")
+    more = request.more or {}
+    given = {"model": models, "hardware": request.devices, "weights": request.weights, "routing": request.routings,
+             "cache": more.get("cache"), "runtime": more.get("runtime")}  # fmt: skip
+    sweep = open_sweep(folder)
+    return swept_chart(request.kind, sweep, request.batches, request.contexts, **{k: v for k, v in given.items() if v})
 
 
 def _chart(request: Request) -> Chart:

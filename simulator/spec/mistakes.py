@@ -72,7 +72,7 @@ def _sentence(error: dict, data: Any, where: str, node: yaml.Node | None, kind_o
         problem = str(context.get("error", error["msg"]))
     else:
         problem = f"{_NEEDED.get(kind) or _plain(kind, error['msg'], context)}, got {describe(error['input'])}"
-    line = _line_of(node, path)
+    line = line_of(node, path)
     field = _join(path)
     return f"{where}{f':{line}' if line else ''}: {field + ': ' if field else ''}{problem}"
 
@@ -147,7 +147,8 @@ def _join(path: list) -> str:
     return text
 
 
-def _line_of(node: yaml.Node | None, path: list) -> int | None:
+def line_of(node: yaml.Node | None, path: list) -> int | None:
+    """The line in its file of the field at *path*, or of what is there on the way to it; None without nodes."""
     if node is None:
         return None
     line = node.start_mark.line + 1

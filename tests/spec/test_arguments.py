@@ -33,6 +33,8 @@ CALLS = {
     "largest_context": {"base": BASE, "batch": 1},
     "load_hardware": {"given": "pi5-16gb"},
     "load_model": {"given": "qwen3-0.6b"},
+    "load_sweep": {"given": {"models": "qwen3-0.6b", "devices": "pi5-16gb"}},
+    "open_sweep": {"folder": "none"},
     "load_runtime": {"given": "llama.cpp"},
     "scenario": {"model": "qwen3-0.6b", "hardware": "pi5-16gb"},
     "Speculation": {"kind": "ngram", "tokens": 3},
@@ -65,8 +67,8 @@ SWEEP = [pytest.param(*each[1:], id=f"{each[0]}-{each[3]}") for each in calls()]
 
 
 def test_the_sweep_calls_everything_that_is_public():
-    """A new public name has to say here how it is called; the engine has a sweep of its own."""
-    assert CALLS.keys() | {"Engine", "InputError", "Prediction"} == set(simulator.__all__)
+    """A new public name has to say here how it is called; the engine and sweeps into folders are called in tests of their own."""
+    assert CALLS.keys() | {"Engine", "InputError", "Prediction", "run_sweep"} == set(simulator.__all__)
 
 
 @pytest.mark.parametrize(("function", "arguments", "parameter"), [each for each in SWEEP if each.values[2] not in FREE])
@@ -74,7 +76,7 @@ def test_an_object_of_another_kind_is_refused_by_the_name_of_its_parameter(funct
     """One sentence with the parameter's name, whichever parameter of whichever public function it is."""
     with pytest.raises(InputError) as told:
         function(**arguments | {parameter: object()})
-    kinds = {"given": ("model", "hardware", "runtime")}  # `find` says what sort of name it looked for
+    kinds = {"given": ("model", "hardware", "runtime", "sweep")}  # `find` says what sort of name it looked for
     assert any(name in str(told.value) for name in kinds.get(parameter, (parameter,)))
     assert "\n" not in str(told.value)
     assert len(str(told.value)) < 250

@@ -1,0 +1,206 @@
+"""The folder of a sweep: what was asked, beside a file of rows for each part that is finished, in folders by model.
+
+A file has its name only when it is whole, and the sweep that it is of in its metadata: so a run that is killed leaves
+finished parts alone, and the next one goes on with those that are missing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from simulator import __version__
+from simulator.errors import InputError, printable
+from simulator.interrupts import at_end
+from simulator.spec.library import is_file
+from simulator.sweeping.axes import Sweep
+from simulator.sweeping.rows import MARK, TALLY, mark_of
+
+MANIFEST = "_sweep.json"  # readers of Parquet folders leave names with such a beginning out
+UNFINISHED = "_unfinished-"
+_PACKAGE = Path(__file__).parent.parent
+_SOURCES = ("spec", "families", "importers", "forecast", "runtimes", "sweeping")  # what rows depend on
+AXES = ("models", "devices", "runtimes", "formats", "caches", "routings", "placements", "batches", "contexts")
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """Where the parts of a sweep go."""
+
+    folder: Path
+    sweep: Sweep
+    digest: str  # of the sweep, and of the code that forecasts it
+
+    @classmethod
+    def of(cls, folder: Path, sweep: Sweep) -> SweepFolder:
+        """The folder of a sweep, whether there already or not."""
+        return cls(folder, sweep, hashlib.sha256(f"{sweep.digest()}{code_digest()}".encode()).hexdigest())
+
+    def path(self, number: int) -> Path:
+        """The file of a part."""
+        return part_path(self.folder, self.sweep.models[self.sweep.parts[number].model].model.name, number)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The folder, made where it is missing, for one process alone; InputError where it is another sweep's or in use.
+
+        What killed runs were about to write is removed, before and after.
+        """
+        if "\0" in str(self.folder):
+            raise InputError(f"{printable(self.folder, 100)}: cannot be written (embedded null byte)")
+        try:
+            self._claim()
+            with (self.folder / MANIFEST).open("rb") as manifest:
+                _lock(manifest, self.folder)
+                self._clear()
+                with at_end(self._clear):
+                    yield
+        except OSError as error:
+            raise InputError(f"{printable(self.folder, 100)}: cannot be written ({error.strerror or error})") from None
+
+    def finished(self) -> dict[int, dict[str, Any]]:
+        """The tally of each part that is there and whole; what is neither is removed."""
+        found = {}
+        for number in range(len(self.sweep.parts)):
+            path = self.path(number)
+            if path.exists():
+                tally = self._tally(path, number)
+                if tally is None:
+                    path.unlink()
+                else:
+                    found[number] = tally
+        return found
+
+    def write(self, number: int, content: bytes) -> None:
+        """A part whose bytes came from elsewhere."""
+        with self.unfinished(number) as path:
+            path.write_bytes(content)
+
+    @contextmanager
+    def unfinished(self, number: int) -> Iterator[Path]:
+        """A path to write a part to, which gets its name behind the block."""
+        target = self.path(number)
+        target.parent.mkdir(exist_ok=True)
+        part = target.with_name(f"{UNFINISHED}{os.getpid()}-{target.name}")
+        yield part
+        part.replace(target)
+
+    def _tally(self, path: Path, number: int) -> dict[str, Any] | None:
+        """What a file says of its rows; None for one that is cut off, or of other rows."""
+        import pyarrow.parquet as pq
+
+        try:
+            told = pq.read_metadata(path)
+            metadata = told.metadata or {}
+            is_ours = (
+                metadata.get(MARK) == mark_of(self.digest, number) and told.num_rows == self.sweep.parts[number].n_rows
+            )
+            return json.loads(metadata[TALLY]) if is_ours else None
+        except (OSError, ValueError, KeyError):  # Arrow's own errors are such, too
+            return None
+
+    def _claim(self) -> None:
+        path = self.folder / MANIFEST
+        if path.exists():
+            _refuse_other(read_manifest(self.folder), self._manifest(), self.folder)
+            return
+        if self.folder.exists():
+            strange = next((each.name for each in self.folder.iterdir() if not each.name.startswith(UNFINISHED)), None)
+            if strange is not None:
+                raise InputError(
+                    f"{printable(self.folder, 100)}: holds {printable(strange)}, which is of no sweep; give a new or empty folder"
+                )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f"{UNFINISHED}{os.getpid()}-{MANIFEST}"
+        part.write_text(json.dumps(self._manifest(), indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+
+    def _manifest(self) -> dict[str, Any]:
+        sweep = self.sweep
+        return {
+            "roofcast": __version__,
+            "code": code_digest(),
+            "sweep": sweep.digest(),
+            "digest": self.digest,
+            "points": sweep.n_points,
+            "parts": len(sweep.parts),
+            **sweep.named(),
+        }
+
+    def _clear(self) -> None:
+        """Removes what nobody finishes any more."""
+        for path in (*self.folder.glob(f"{UNFINISHED}*"), *self.folder.glob(f"*/{UNFINISHED}*")):
+            with suppress(FileNotFoundError):
+                path.unlink()
+
+
+def part_path(folder: Path, model: str, number: int) -> Path:
+    """The file of a part, in a folder that tells its column `model` as Hive, Arrow and DuckDB read it."""
+    return folder / f"model={quote(model, safe='')}" / f"part-{number:06}.parquet"
+
+
+def is_sweep(given: str) -> bool:
+    """Whether a text names the folder of a sweep."""
+    return is_file(Path(given) / MANIFEST)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What a sweep's folder says of it; InputError where it is none."""
+    path = folder / MANIFEST
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{printable(folder, 100)}: no folder of a sweep ({MANIFEST} is missing): roofcast sweep FILE.yaml -o OUT/ makes one"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({printable(error)})") from None
+    if not isinstance(found, dict) or not {"digest", "points", "parts", "code", *AXES} <= found.keys():
+        raise InputError(f"{path}: is no manifest of a sweep; give another folder")
+    return found
+
+
+def _refuse_other(there: Mapping[str, Any], asked: Mapping[str, Any], folder: Path) -> None:
+    """InputError where a folder holds another sweep than the one that is asked for."""
+    if there["digest"] == asked["digest"]:
+        return
+    shown = printable(folder, 100)
+    other = next((axis for axis in AXES if there[axis] != asked[axis]), None)
+    if other is not None:
+        raise InputError(f"{shown}: holds a sweep of other {other}; give another folder, or remove this one")
+    if there["code"] != asked["code"]:
+        raise InputError(
+            f"{shown}: was begun by another build of roofcast ({printable(there.get('roofcast'))}), whose forecasts may "
+            "differ; give another folder, or remove this one"
+        )
+    raise InputError(
+        f"{shown}: holds a sweep of the same names, but a file of a model, device, runtime or routing has changed since; "
+        "give another folder, or remove this one"
+    )
+
+
+def _lock(file: Any, folder: Path) -> None:
+    """Holds a file until it is closed or the process ends; InputError where another process does."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"{printable(folder, 100)}: another run is writing there; wait for it, or end it") from None
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """What tells this code from other that may forecast otherwise: its version, and all that stands in its files."""
+    digest = hashlib.sha256(__version__.encode())
+    files = [*_PACKAGE.glob("*.py"), *(path for room in _SOURCES for path in (_PACKAGE / room).rglob("*.*"))]
+    for path in sorted(path for path in files if path.suffix in (".py", ".yaml", ".json", ".csv")):
+        digest.update(f"{path.relative_to(_PACKAGE)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()

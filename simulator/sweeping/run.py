@@ -1,0 +1,120 @@
+"""Running a sweep: what is asked is checked, what is finished is left, and the rest goes to this machine's cores or to a cluster."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from simulator.errors import InputError, describe
+from simulator.machine.threads import threads_here
+from simulator.progress import Progress
+from simulator.spec.arguments import expect, expect_path
+from simulator.sweeping.axes import Sweep, load_sweep
+from simulator.sweeping.folder import SweepFolder
+from simulator.sweeping.helpers import Done, finished_here
+from simulator.sweeping.rows import STATUSES
+
+MOST_REASONS = 100  # that are kept of refused points
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep came to."""
+
+    folder: Path
+    n_points: int
+    n_parts: int
+    n_found: int  # parts that an earlier run had finished
+    by_status: dict[str, int]  # points that are ok, do_not_fit or are refused
+    refused: dict[str, int]  # points by the reason, the most frequent first
+    seconds: float
+
+    def record(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return {
+            "folder": str(self.folder),
+            "points": self.n_points,
+            "parts": self.n_parts,
+            "parts_found": self.n_found,
+            "by_status": self.by_status,
+            "refused": [{"reason": reason, "points": n} for reason, n in self.refused.items()],
+            "seconds": self.seconds,
+        }
+
+
+def run_sweep(
+    given: str | Path | Mapping[str, Any] | Sweep,
+    folder: str | Path,
+    *,
+    scheduler: str | None = None,
+    processes: int | None = None,
+    progress: Progress = lambda _share, _what: None,
+) -> Swept:
+    """Forecasts every point of a sweep into Parquet files in a folder, or those that an earlier run left.
+
+    Args:
+        given: the sweep's file, a mapping of the same lists, or what `load_sweep` makes of one.
+        scheduler: address of a Dask scheduler whose workers do the work; None: processes of this machine do.
+        processes: of this machine that work, this one among them; None: one for each core.
+
+    InputError says what of the sweep cannot be used, before anything is forecast, and where the folder is another sweep's.
+    """
+    refuse_without_arrow()
+    expect_path("folder", folder)
+    expect(
+        "scheduler", scheduler, (str, type(None)), "the address of a Dask scheduler, such as tcp://host:8786, or None"
+    )
+    if not callable(progress):
+        raise InputError(f"progress must be a function of a share and a text, got {describe(progress)}")
+    n_processes = threads_here(processes, "processes")
+    sweep = given if isinstance(given, Sweep) else load_sweep(given)
+    begun = time.monotonic()
+    place = SweepFolder.of(Path(folder), sweep)
+    with place.held():
+        found = place.finished()
+        missing = [number for number in range(len(place.sweep.parts)) if number not in found]
+        tally = _Tally()
+        for each in found.values():
+            tally.add(each)
+        with closing(_finished(place, missing, scheduler, n_processes)) as arriving:
+            for _, each in arriving:
+                tally.add(each)
+                n_done = sum(tally.by_status)
+                progress(n_done / sweep.n_points, f"{n_done:,} of {sweep.n_points:,} points")
+    return Swept(
+        place.folder, sweep.n_points, len(place.sweep.parts), len(found), dict(zip(STATUSES, tally.by_status, strict=True)),
+        dict(tally.refused.most_common(MOST_REASONS)), time.monotonic() - begun,
+    )  # fmt: skip
+
+
+def _finished(place: SweepFolder, missing: list[int], scheduler: str | None, n_processes: int) -> Iterator[Done]:
+    if scheduler is None:
+        return finished_here(place, missing, n_processes)
+    from simulator.sweeping.cluster import finished_there
+
+    return finished_there(place, missing, scheduler)
+
+
+class _Tally:
+    """Points by what came of them."""
+
+    def __init__(self) -> None:
+        self.by_status = [0] * len(STATUSES)
+        self.refused: Counter[str] = Counter()
+
+    def add(self, part: Mapping[str, Any]) -> None:
+        """Those of one more part."""
+        self.by_status = [sum(pair) for pair in zip(self.by_status, part["status"], strict=True)]
+        self.refused.update(part["refused"])
+
+
+def refuse_without_arrow() -> None:
+    """InputError where there is nothing to write Parquet with."""
+    if find_spec("pyarrow") is None:
+        raise InputError("a sweep is written with pyarrow: pip install 'roofcast[sweep]'")
