@@ -169,7 +169,9 @@ class Slowing:
         parts = {"ffn": 0.6 * self.step_s, "vectors": 0.1 * self.step_s}
         self.step_s *= 1.1
         return SimpleNamespace(
-            seconds=parts if clock else None, read=SimpleNamespace(weights=1, cache=1, state=0), distinct_experts=()
+            seconds=parts if clock else None,
+            count_read=lambda: SimpleNamespace(weights=1, cache=1, state=0),
+            experts=(),
         )
 
 
