@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,6 +58,10 @@ class Bench:
     clock: Clock = time.perf_counter
     deadline: Deadline = FOREVER
 
+    def for_share(self, part: float) -> Bench:
+        """The same for a part of the time that is left."""
+        return replace(self, deadline=self.deadline.share(part))
+
 
 @dataclass(frozen=True)
 class Cold:
@@ -72,16 +76,15 @@ def measure_columns(fmt: str, nbytes: int, tokens: tuple[int, ...], bench: Bench
     """What there is time for, with all of *nbytes* weights in memory; at one token at least in the largest tiles."""
     row = MATRICES * FORMATS[fmt].bits / 8
     n_small = max(2, int(nbytes / (row * LARGE_TILES.d_model * SMALL)))
-    large, n_large = _hidden(LARGE_TILES, nbytes / row), 1
-    cached = _cached(fmt, LARGE_TILES, tokens, bench)
-    whole = _cold(fmt, LARGE_TILES.d_model, large, n_large, tokens, bench)
-    pieces = {} if bench.deadline.is_over else _cold(fmt, LARGE_TILES.d_model, SMALL, n_small, tokens, bench)
-    starts = {n: _starts(whole[n], n_large, pieces[n], n_small) for n in pieces}
+    large = _hidden(LARGE_TILES, nbytes / row)
+    cached, whole = _in_both(fmt, LARGE_TILES, large, tokens, bench.for_share(1 / 3))
+    mine = bench.for_share(1 / 2)
+    pieces = {} if bench.deadline.is_over else _cold(fmt, LARGE_TILES.d_model, SMALL, n_small, tokens, mine)
+    starts = {n: _starts(whole[n], pieces[n], n_small) for n in pieces if n in whole}
     in_large = _speeds(LARGE_TILES, cached, whole, starts, bench.read)
     if bench.deadline.is_over:
         return Columns(in_large, {})
-    cached = _cached(fmt, SMALL_TILES, tokens, bench)
-    whole = _cold(fmt, SMALL_TILES.d_model, _hidden(SMALL_TILES, nbytes / row), 1, tokens, bench)
+    cached, whole = _in_both(fmt, SMALL_TILES, _hidden(SMALL_TILES, nbytes / row), tokens, bench)
     return Columns(in_large, _speeds(SMALL_TILES, cached, whole, starts, bench.read))
 
 
@@ -98,6 +101,13 @@ def columns_engine(fmt: str, team: Team, d_model: int, d_ff: int, batch: int, n_
     data = {"name": "columns", "d_model": d_model, "vocab": 512, "tied_head": True, "layers": [layer]}
     model = Model.model_validate(data)
     return Engine(model, team=team, batch=batch, context=64, weights=fmt, sparsity=f"columns:{ZEROS}")
+
+
+def _in_both(
+    fmt: str, shape: Shape, d_ff: int, tokens: tuple[int, ...], bench: Bench
+) -> tuple[dict[int, list[float]], dict[int, list[Cold]]]:
+    """A network of a shape in each core's own cache, and one in memory."""
+    return _cached(fmt, shape, tokens, bench), _cold(fmt, shape.d_model, d_ff, 1, tokens, bench)
 
 
 def _cached(fmt: str, shape: Shape, tokens: tuple[int, ...], bench: Bench) -> dict[int, list[float]]:
@@ -144,12 +154,12 @@ def _ffn(engine: Engine, n_tokens: int, clock: Clock) -> tuple[float, int]:
     return max(1e-9, step.seconds["ffn"]), step.read.ffn
 
 
-def _starts(large: list[Cold], n_large: int, small: list[Cold], n_small: int) -> Sample:
-    """Seconds that each matrix takes beside its bytes: differences, below 0 where noise is larger."""
+def _starts(large: list[Cold], small: list[Cold], n_small: int) -> Sample:
+    """Seconds that each matrix takes beside its bytes, of one layer and of *n_small*: differences, below 0 where noise is larger."""
     found = []
     for one, other in zip(large, small, strict=False):  # there may have been time for fewer
         part = other.bytes / one.bytes
-        found.append((other.seconds - part * one.seconds) / (MATRICES * (n_small - part * n_large)))
+        found.append((other.seconds - part * one.seconds) / (MATRICES * (n_small - part)))
     return Sample(tuple(found))
 
 

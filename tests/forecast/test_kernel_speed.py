@@ -294,6 +294,14 @@ def test_each_matrix_by_column_has_a_start_of_its_own(n_matrices):
         assert found == pytest.approx(nbytes * 4 / 20e9 + n_matrices * 3e-6)
 
 
+@pytest.mark.parametrize(("beside", "reached"), [(20, 5), (40, 10)])
+def test_columns_come_as_they_came_however_fast_memory_was_read_then(beside, reached):
+    """A quarter of the read beside them, also where memory gives 20 GB/s by all other figures."""
+    speeds = tiles(start_us=figure(3), memory_gb_per_s=figure(beside))
+    op = matrix(by_column=True, in_small_tiles=True)
+    assert seconds(op, 20, speeds=speeds) == pytest.approx(WEIGHTS / (reached * 1e9) + 3e-6)
+
+
 # ---- small work ----
 
 
