@@ -113,7 +113,7 @@ class FakeMachine:
             ("Ring", lambda memory: SimpleNamespace(memory=Sized(memory.nbytes)), (device,)),
             ("check_room", lambda *_: None, (device,)),
             ("measure_storage", self.storage, (device,)),
-            ("stream_probe", self.stream, (device, groups, attention)),
+            ("stream_probe", self.stream, (device, groups, passes, attention)),
             ("passing_probe", self.passing, (device, groups, passes, attention)),
             ("random_probe", self.random, (groups,)),
             ("peak_probe", self.peak, (groups,)),
@@ -165,7 +165,7 @@ class FakeEngine:
         """Takes as long as writing it does."""
         self.machine.now += self.batch * 4160 * 1024 / 1e9
 
-    def decode(self, tokens, clock=None):
+    def decode(self, tokens, _sequences=None, clock=None):
         """A step; with a clock, by part."""
         n, machine = len(tokens), self.machine
         cache_bytes = n * self.depth * 1024

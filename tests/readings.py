@@ -6,12 +6,13 @@ from datetime import datetime
 from simulator.machine.host import Cache, Host
 from simulator.probe.attention import QUERIES, Attention
 from simulator.probe.clock import Sample
+from simulator.probe.columns import Columns
 from simulator.probe.describe import hardware_fields
 from simulator.probe.groups import BLOCKS, RANDOM_BYTES
 from simulator.probe.items import small_models
 from simulator.probe.kernels import matrix_sizes
 from simulator.probe.part_speed import PartSpeed
-from simulator.probe.plan import QUICK_SECONDS, SECONDS, Plan, kernel_threads, make_plan
+from simulator.probe.plan import MAIN_FORMATS, QUICK_SECONDS, SECONDS, Plan, kernel_threads, make_plan
 from simulator.probe.readings import Readings
 from simulator.units import GI, KI, MI
 
@@ -126,6 +127,7 @@ def readings_of(host, quick=True, threads=None, plan=None, noise=0.02, seen=None
 
 
 def _add_kernels(samples, plan, felt, count, faster, noise):
+    everyone = plan.threads[-1]
     sets = {"cached": plan.cached_bytes, "shared": plan.shared_bytes, "memory": plan.buffer_bytes}
     for where, matrix in matrix_sizes(plan.shared_bytes).items():
         if where != "cached":
@@ -136,7 +138,8 @@ def _add_kernels(samples, plan, felt, count, faster, noise):
         for where, size in sets.items():
             pure = size / bytes_per_s(felt, count, size) / faster
             samples[f"pair {count} {fmt} {where}"] = timed(pure, noise, bytes=size)
-            for n in plan.tokens:
+            many = [plan.many_tokens] if fmt in MAIN_FORMATS or count == everyone else []
+            for n in (*plan.tokens, *many):
                 flops = 2.0 * size * n
                 seconds = max(pure / 0.9, flops / (40e9 * count * min(n, 4) * faster))
                 samples[f"{where} {count} {fmt} {n}"] = timed(seconds, noise, bytes=size, flops=flops)
@@ -146,18 +149,31 @@ def _add_kernels(samples, plan, felt, count, faster, noise):
 
 def _overheads(count, faster, noise):
     seconds = {"phase": 1e-6 * count, "step": 1e-4, "token": 1e-6, "cold step": 3e-4, "cold token": 4e-6}
+    seconds |= {"shared step": 2e-4, "shared token": 2e-6}
     return {name: timed(each / faster, noise) for name, each in seconds.items()}
 
 
 def _columns(plan, count, faster, noise):
     read = timed(plan.buffer_bytes / 15e9 / faster, noise, bytes=plan.buffer_bytes)
-    return {n: PartSpeed(timed(1e-3 / faster, noise, flops=2e7 * n * count), (0.5,) * 5, read) for n in plan.tokens}
+    start = timed(5e-6 / faster, noise)
+    speeds = {
+        n: PartSpeed(timed(1e-3 / faster, noise, flops=2e7 * n * count), (0.5,) * 5, read, start=start)
+        for n in plan.tokens
+    }
+    return Columns(speeds, speeds)
 
 
 def _attention(plan, count, faster, noise):
     read = timed(plan.buffer_bytes / 15e9 / faster, noise, bytes=plan.buffer_bytes)
     speeds = {
-        n: PartSpeed(timed(1e-4 / faster, noise, flops=1e6 * n * count), (0.4,) * 5, read, (0.5,) * 5) for n in QUERIES
+        n: PartSpeed(
+            timed(1e-4 / faster, noise, flops=1e6 * n * count),
+            (0.4,) * 5,
+            read,
+            (0.5,) * 5,
+            again=timed(8e-5 / faster, noise, flops=1e6 * n * count),
+        )
+        for n in QUERIES
     }
     return Attention(speeds, timed(1e-6 / faster, noise))
 
@@ -184,5 +200,13 @@ def tiny_plan(**changes) -> Plan:
     """What can be measured in two seconds: two threads, a MiB of memory, two formats."""
     small = {"threads": (1, 2), "sizes": (16 * KI, 64 * KI, 256 * KI, MI), "buffer_bytes": MI, "cache_bytes": 256 * KI}
     small |= {"cached_bytes": 128 * KI, "shared_bytes": 512 * KI, "formats": ("f32", "q8_0"), "columns": ("q8_0",)}
-    small |= {"tokens": (1, 2), "budget_s": 120.0, "rounds": 3, "passes": 1, "small_rounds": 1, "part_rounds": 1}
+    small |= {
+        "tokens": (1, 2),
+        "many_tokens": 4,
+        "budget_s": 120.0,
+        "rounds": 3,
+        "passes": 1,
+        "small_rounds": 1,
+        "part_rounds": 1,
+    }
     return Plan(**{**small, "storage_bytes": 16 * MI, **changes})

@@ -14,18 +14,18 @@ import numpy as np
 from simulator.engine.tensors import dequantise
 from simulator.errors import InputError
 from simulator.spec.quant import FORMATS
+from simulator.spec.sparsity import column_tile
 
 FORMATS_BY_COLUMN = ("q8_0", "q4_0", "f32", "f16", "bf16")
 SUB = 64  # rows whose four columns are interleaved at a time
-_TILES = (256, 128, 64)
 
 
 def tile_rows(rows: int) -> int:
     """Rows of a tile: the most that divide a matrix of so many; InputError if none does."""
-    for size in _TILES:
-        if rows % size == 0:
-            return size
-    raise InputError(f"sparse inputs need matrices whose rows divide by {SUB}; one has {rows}")
+    size = column_tile(rows)
+    if size is None:
+        raise InputError(f"sparse inputs need matrices whose rows divide by {SUB}; one has {rows}")
+    return size
 
 
 @dataclass(frozen=True)

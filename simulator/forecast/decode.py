@@ -26,11 +26,13 @@ from simulator.spec.model import Model, StoredTensor, store, store_of
 from simulator.spec.placement import Group, Placement, whole
 from simulator.spec.quant import FORMATS, Format, cache_bytes
 from simulator.spec.routing import mean_read, mean_used
+from simulator.spec.sparsity import COLUMN_TILES, column_tile
 from simulator.spec.workload import Workload
 
 ACTIVATION_VALUE_BYTES = 4  # llama.cpp keeps activations in float32
 FLOPS_PER_NORM_VALUE = 8  # square, sum, scale, weight; rotary embedding and residual are of that order
 ACTIVATION = "activation function"
+FINAL_NORM = "final norm"
 SAMPLES = 64  # depths at which attention is looked at, of the many tokens of a prompt
 LAUNCHES_PER_NORM = 2  # the norm and the residual sum before it
 # Matrices between the layers' halves and around them count with the feed-forward networks.
@@ -140,6 +142,8 @@ def _tensor_op(load: Workload, copies: _Copies | None, stored: StoredTensor, whe
         sharers=sharers,
         touched=read_copies / tensor.copies,
         by_column=bool(load.sparsity and load.sparsity.zeros(tensor.role)),
+        in_small_tiles=column_tile(tensor.rows) != COLUMN_TILES[0],
+        matrices=read_copies,
         pieces=pieces,
         experts=copies.ffn if copies and tensor.copies > 1 else None,
     )
@@ -183,11 +187,10 @@ def _vectors_op(model: Model, load: Workload, layer: Layer, vector_bytes: float,
     extra = 0 if layer.ffn is None else _launches_of_experts(layer.ffn) if isinstance(layer.ffn, Experts) else 1
     launches = LAUNCHES_PER_NORM * layer.norms + extra + model.launches_beside
     name, tokens = "norms, biases, residuals", load.new_tokens
-    summed = (
-        layer.ffn.n_active * model.d_model * tokens if isinstance(layer.ffn, Experts) else 0
-    )  # what experts put out
-    work = Work("norm", values + summed, tokens)
-    return Op(where, "vectors", name, FORMATS["f32"], count, cost, launches, work=(work,), pieces=1)
+    work: tuple[Work, ...] = (Work("norm", values, tokens),)
+    if isinstance(layer.ffn, Experts):
+        work = (*work, Work("sum", layer.ffn.n_active * model.d_model * tokens, tokens))
+    return Op(where, "vectors", name, FORMATS["f32"], count, cost, launches, work=work, pieces=1)
 
 
 def _launches_of_experts(ffn: Experts) -> int:
@@ -240,7 +243,9 @@ def _cache_op(load: Workload, rules: CacheRules, attention: Mixer, count: int, w
     heads, sharers = getattr(attention, "n_heads", 0), attention.queries_per_kv * load.tokens
     work = (Work("head", heads * new), Work("run", getattr(attention, "n_kv_heads", 0) * new))
     whole = _store_cost(load, rules, [each for each in attention.cached if each.pieces == 1 != pieces], last)
-    return Op(where, "cache", name, load.cache, count, cost, launches, sharers, work=work, pieces=pieces, whole=whole)
+    passes = float(load.tokens) if attention.cached else 1.0
+    more = {"passes": passes, "sequences": load.batch, "work": work, "pieces": pieces, "whole": whole}
+    return Op(where, "cache", name, load.cache, count, cost, launches, sharers, **more)
 
 
 def _attended_flops(load: Workload, rules: CacheRules, attention: Mixer) -> Any:
@@ -305,7 +310,7 @@ def _head_ops(model: Model, load: Workload, outside: list[StoredTensor]) -> list
     if vector_bytes:
         values = model.d_model * tokens
         cost = Cost(FLOPS_PER_NORM_VALUE * values, vector_bytes, activation_bytes=2 * ACTIVATION_VALUE_BYTES * values)
-        ops.append(Op("model", "vectors", "final norm", FORMATS["f32"], 1, cost, pieces=1))
+        ops.append(Op("model", "vectors", FINAL_NORM, FORMATS["f32"], 1, cost, pieces=1))
     return ops
 
 

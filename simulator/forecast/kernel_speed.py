@@ -11,28 +11,37 @@ many than for a token of few. Such figures are held to what can be (see `spec.do
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from simulator.forecast.ops import Op, Work
+from simulator.forecast.ops import Cost, Op, Work
 from simulator.spec.engine_speeds import EngineSpeeds, KernelSpeed
 from simulator.spec.figure import Figure
 from simulator.units import GIGA, MI, MICRO, NANO
 
+_STANDS_FOR = {"sum": ("norm",)}  # where a file has no figure of its own for some work
+
 
 def time_kernel(
-    op: Op, speeds: EngineSpeeds, threads: int, s_per_byte, phases: float
+    op: Op,
+    speeds: EngineSpeeds,
+    threads: int,
+    s_per_byte,
+    phases: float,
+    read_s: Callable[[Any], Any] | None = None,
 ) -> tuple[Figure, Any, Any] | None:
     """What the time rests on, seconds that the operation would take in a cache, and that it takes; None if not measured.
 
     Args:
         s_per_byte: of a pure read of the working set with *threads* threads.
         phases: how often all threads begin something new for it.
+        read_s: the same of any working set, in bytes; None: each is read from a core's own cache.
     """
-    table = speeds.attention if op.part == "cache" else speeds.columns if op.by_column else speeds.kernels
+    table = _table(op, speeds)
     measured = sorted(count for count, by_format in table.items() if op.format.name in by_format)
     if not measured or not all(count in speeds.read_gb_per_s for count in measured):
         return None
@@ -40,7 +49,10 @@ def time_kernel(
     upper = min((count for count in measured if count >= threads), default=measured[-1])
     near = table[lower][op.format.name]
     figure = near[max(near)].cached_gop_per_s.times(GIGA)
-    found = [_at(op, table[count][op.format.name], speeds, count, s_per_byte, phases) for count in (lower, upper)]
+    found = [
+        _passes_at(op, table[count][op.format.name], speeds, count, s_per_byte, phases, read_s)
+        for count in (lower, upper)
+    ]
     if lower == upper:
         return figure, *found[0]
     # Between two measured counts of threads speeds grow in a straight line.
@@ -49,28 +61,81 @@ def time_kernel(
     return figure, *mixed
 
 
+def _table(op: Op, speeds: EngineSpeeds) -> dict[int, dict[str, dict[int, KernelSpeed]]]:
+    """By threads, format, and tokens at once or queries of a key."""
+    if op.part == "cache":
+        return speeds.attention
+    if not op.by_column:
+        return speeds.kernels
+    is_known = any(op.format.name in by_format for by_format in speeds.small_tiles.values())
+    return speeds.small_tiles if op.in_small_tiles and is_known else speeds.columns
+
+
 def work_seconds(work: Work, speeds: EngineSpeeds | None, threads: int | None):
     """Seconds of small work that *threads* threads share, as far as it comes in pieces; 0 where it was not measured."""
-    measured = sorted(count for count, items in speeds.item_ns.items() if work.kind in items) if speeds else []
+    kind, measured = _measured_as(work.kind, speeds) if speeds else (work.kind, [])
     if not measured:
         return 0.0
     sharers = np.minimum(threads or 1, work.pieces)
     # Results passed from core to core take longer: a figure of as many threads as share the work, or the next fewer.
     at = np.clip(np.searchsorted(measured, sharers, side="right") - 1, 0, None)
-    seconds = np.array([speeds.item_ns[count][work.kind].value * NANO for count in measured])[at]
+    seconds = np.array([speeds.item_ns[count][kind].value * NANO for count in measured])[at]
     return seconds * work.items / sharers
 
 
-def step_seconds(speeds: EngineSpeeds, tokens, cold):
-    """Seconds of a step outside its kernels; *cold*: share of the last cache that the step's own bytes have swept."""
+def _measured_as(kind: str, speeds: EngineSpeeds) -> tuple[str, list[int]]:
+    """The kind of work that stands for one, and the counts of threads that it was measured with."""
+    for each in (kind, *_STANDS_FOR.get(kind, ())):
+        measured = sorted(count for count, items in speeds.item_ns.items() if each in items)
+        if measured:
+            return each, measured
+    return kind, []
+
+
+def step_seconds(speeds: EngineSpeeds, tokens, cold, shared=0.0):
+    """Seconds of a step outside its kernels; *cold*: share of the last cache that the step's own bytes have swept, *shared*: of
+    each core's own caches."""
 
     def of(step: Figure | None, kind: str):
         once = step.value * MICRO if step else 0.0
         return once + work_seconds(Work(kind, tokens, 1), speeds, 1)
 
-    if speeds.cold_step_us is None:
-        return of(speeds.step_us, "token")
-    return cold * of(speeds.cold_step_us, "cold token") + (1 - cold) * of(speeds.step_us, "token")
+    found = of(speeds.step_us, "token")
+    if speeds.shared_step_us is not None:
+        found = shared * of(speeds.shared_step_us, "shared token") + (1 - shared) * found
+    if speeds.cold_step_us is not None:
+        found = cold * of(speeds.cold_step_us, "cold token") + (1 - cold) * found
+    return found
+
+
+def _passes_at(
+    op: Op,
+    kernel: dict[int, KernelSpeed],
+    speeds: EngineSpeeds,
+    threads: int,
+    s_per_byte,
+    phases: float,
+    read_s: Callable[[Any], Any] | None,
+) -> tuple[Any, Any]:
+    """Seconds in cache, and at a pure read's *s_per_byte*, of the first token of each sequence and of further ones.
+
+    The engine goes through a sequence's cache for each token of its own. The first finds it where the working set lies, the next
+    ones where one layer's cache of one sequence does: mostly in a core's own. A file of before that was timed counts one pass.
+    """
+    if op.part != "cache" or op.passes <= 1 or not all(speed.again_gop_per_s for speed in kernel.values()):
+        return _at(op, kernel, speeds, threads, s_per_byte, phases)
+    passes, cost = op.passes, op.cost
+    first = replace(op, cost=replace(cost, flops=cost.flops / passes), sharers=op.sharers / passes,
+                    work=tuple(replace(work, items=work.items / passes) for work in op.work))  # fmt: skip
+    more = Cost(flops=first.cost.flops, cache_read_bytes=cost.cache_read_bytes)
+    again_s = read_s(cost.cache_read_bytes / op.sequences) if read_s else 0.0
+    speeds_again = {
+        n: speed.model_copy(update={"cached_gop_per_s": speed.again_gop_per_s}) for n, speed in kernel.items()
+    }
+    once = _at(first, kernel, speeds, threads, s_per_byte, phases)
+    again = _at(replace(first, cost=more, work=()), speeds_again, speeds, threads, again_s, phases)
+    cached_s, seconds = (one + (passes - 1) * two for one, two in zip(once, again, strict=True))
+    return cached_s, seconds
 
 
 def _at(
@@ -92,9 +157,15 @@ def _at(
     start_s = _start_s(op, speeds.start_us.get(threads))
     start_per_byte = start_s / (speeds.matrix_mib * MI)
     starts_s = _starts_s(start_s * phases - streamed * start_per_byte, passes)
+    starts = {n: speed.start_us.value * MICRO for n, speed in kernel.items() if speed.start_us}
+    is_apart = op.by_column and len(starts) == len(kernel)
+    if is_apart:
+        start_per_byte, starts_s = 0.0, op.launches * op.matrices * _between(op.sharers, starts)
     if op.part == "cache":
         starts_s = sum((work_seconds(work, speeds, threads) for work in op.work if work.kind == "run"), 0.0)
-    knots.append((*_beside_reads(op, found, reads[2], start_per_byte), starts_s))
+    beside, kernel_s = _beside_reads(op, found, reads[2], start_per_byte)
+    # Columns lie apart and come one by one: beside reads of 45 and of 80 GB/s on one machine they came at 35 of it either time.
+    knots.append((reads[2] if is_apart else beside, kernel_s, starts_s))
     # Where sharing a machine made a kernel seem to read faster than reading alone does, it is not.
     return cached_s, np.maximum(_along(knots, s_per_byte), streamed * s_per_byte)
 

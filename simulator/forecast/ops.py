@@ -52,11 +52,13 @@ class Cost:
 # Small work that is neither a matrix nor streaming, and in what it is counted.
 WORK = {
     "norm": "values of norms and residual sums",
+    "sum": "values that experts put out, weighed and added up",
     "activation": "hidden values through the activation function",
     "head": "query heads of a token, turned, stored and merged",
     "route": "experts that the router weighs for a token",
     "token": "tokens looked up, placed and handed out",
     "cold token": "the same where the weights have left nothing else in the caches",
+    "shared token": "the same where they have left nothing else in each core's own caches",
     "run": "key heads whose cache is begun to be read, from memory",
     "select": "inputs among which a token's largest are chosen",
 }
@@ -96,7 +98,13 @@ class Op:
     launches: float = 1.0  # separate kernels, in a runtime that fuses nothing
     sharers: Any = 1.0  # tokens that are multiplied with each weight read
     touched: Any = 1.0  # share of the stored weights that one step reads
+    passes: float = (
+        1.0  # new tokens of a sequence, by each of which its cache is gone through where kernels do so row by row
+    )
+    sequences: Any = 1.0  # whose caches are read
     by_column: bool = False  # whether weights of zero inputs are left out
+    in_small_tiles: bool = False  # whether, packed by column, few rows lie side by side
+    matrices: Any = 1.0  # that the weights read are of: one, or those of as many experts
     work: tuple[Work, ...] = ()
     pieces: int | None = (
         None  # equal parts in which devices can share what it reads, 1: whole on each; None: any number

@@ -90,7 +90,8 @@ def time_ops(
     for op in ops:
         s_per_byte = of_cache if op.part == "cache" else _of_weights(op, curve, working_set, seconds_per_byte)
         rates = rates_of(op.format, op.part == "experts")
-        found.append(_time(op, hardware, backend, threads, s_per_byte, activation_s_per_byte, launch, rates))
+        args = (op, hardware, backend, threads, s_per_byte, activation_s_per_byte, launch, rates)
+        found.append(_time(*args, curve.seconds_per_byte))
     return tuple(found)
 
 
@@ -228,11 +229,12 @@ def _time(
     activation_s_per_byte,
     launch: Figure | None,
     rates: _Rates,
+    read_s: Callable[[Any], Any],
 ) -> TimedOp:
     overhead_s = (launch.value * op.launches if launch else 0.0) + _work_seconds(op, backend, threads)
     phases = op.launches * backend.launch_share.value if backend.launch_share else op.launches
     if backend.speeds and np.any(op.cost.flops) and op.part != "vectors":
-        timed = time_kernel(op, backend.speeds, threads or hardware.threads or 1, s_per_byte, phases)
+        timed = time_kernel(op, backend.speeds, threads or hardware.threads or 1, s_per_byte, phases, read_s)
         if timed is not None:
             figure, compute_s, seconds = timed
             memory_s = op.cost.streamed_bytes * s_per_byte

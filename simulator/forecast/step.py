@@ -66,14 +66,17 @@ class Step:
         """Seconds per step that no operation accounts for."""
         speeds = self.backend.speeds
         if speeds is not None:
-            cache = self.hardware.last_cache_bytes(self.load.threads)
-            # What a step leaves in the last cache of anything else fades as its bytes pass through twice that size.
-            swept = 1 - np.exp(-self.cost.streamed_bytes / (2 * cache)) if cache else 1.0
-            return step_seconds(speeds, self.load.new_tokens, swept)
+            levels = [level.bytes_for(self.load.threads) for level in self.hardware.memory[:-1]]
+            cold = self._swept(max(levels, default=0.0))
+            return step_seconds(speeds, self.load.new_tokens, cold, self._swept(max(levels[:-1], default=0.0)))
         if self.backend.kernels:
             return self.backend.kernels.overhead_s(self.load.batch) + self._submit_s
         figure = self.backend.step_us
         return figure.value * MICRO if figure else 0.0
+
+    def _swept(self, cache: float) -> Any:
+        """Share of a cache that nothing else is left in: what was fades as the step's bytes pass through twice its size."""
+        return 1 - np.exp(-self.cost.streamed_bytes / (2 * cache)) if cache else 1.0
 
     @property
     def _submit_s(self) -> float:

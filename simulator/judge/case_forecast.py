@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from simulator.errors import InputError
+from simulator.forecast.decode import FINAL_NORM
 from simulator.forecast.interval import Z80, expected_spread
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
@@ -47,7 +48,8 @@ def forecast_case(hardware: Hardware, case: Case, runtime: Runtime) -> Predictio
         raise
     except ValueError as error:
         raise InputError(f"{case.id}: {error}") from None
-    return _with_experts_on_disk(found) if case.on_disk else found
+    found = _with_experts_on_disk(found) if case.on_disk else found
+    return found if case.wants_logits else _without_head(found)
 
 
 def other_kind(case: Case) -> str:
@@ -76,6 +78,12 @@ def _split(hardware: Hardware, case: Case) -> tuple[Hardware, Placement]:
     slow = hardware.model_copy(update=update)
     n_fast = len(case.model.stack) - case.slow_layers
     return hardware.joined((slow,)), Placement((*[1] * case.slow_layers, *[0] * n_fast))
+
+
+def _without_head(found: Prediction) -> Prediction:
+    """The same step, which ends with the last layer."""
+    ops = tuple(timed for timed in found.ops if timed.op.part != "head" and timed.op.name != FINAL_NORM)
+    return replace(found, timed=replace(found.timed, ops=ops))
 
 
 def _with_experts_on_disk(found: Prediction) -> Prediction:

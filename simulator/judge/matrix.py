@@ -47,6 +47,11 @@ class Case:
         return (self.tokens, self.on_disk, self.slow_layers) == (1, False, 0)
 
     @property
+    def wants_logits(self) -> bool:
+        """Whether the step ends with the head: of a chunk of a prompt nobody wants logits."""
+        return self.tokens == 1 or self.verifies
+
+    @property
     def ubatch(self) -> int:
         """Tokens that go through the weights together."""
         return self.batch * self.tokens

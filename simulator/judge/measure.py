@@ -193,7 +193,7 @@ class Burst:
         """One step; of a prompt's chunk nobody wants logits."""
         case, engine = self.case, self._engine
         if case.tokens > 1:
-            more |= {"sequences": np.repeat(np.arange(case.batch), case.tokens), "head": case.verifies}
+            more |= {"sequences": np.repeat(np.arange(case.batch), case.tokens), "head": case.wants_logits}
         return engine.decode(tokens, routing=experts, **more)
 
     def _go_back(self) -> float:
@@ -208,7 +208,7 @@ class Burst:
     def seconds(self) -> float:
         """Of one step, on average over the burst."""
         drawn = [self._draw() for _ in range(self._n_steps)]  # before the clock starts
-        steps, away_s = [], 0.0
+        kept, away_s = [], 0.0
         if self.case.is_plain:  # what a look leaves in the caches is not what one step leaves to the next
             self._go_back()
             self._decode(*drawn[0])
@@ -216,11 +216,13 @@ class Burst:
         for number, (tokens, experts) in enumerate(drawn):
             if number % (STEPS_AT_DEPTH if self.case.is_plain else 1) == 0:
                 away_s += self._go_back()
-            steps.append(self._decode(tokens, experts))
+            step = self._decode(tokens, experts)
+            # Not the logits: were they kept, each step would have to be given new memory for its own.
+            kept.append((step.count_read, step.experts))
         taken = (self._clock() - start - away_s) / self._n_steps
-        for step in steps:
-            distinct = np.mean(step.distinct_experts) if step.distinct_experts else 0.0
-            self._read.append((step.read.weights, step.read.cache + step.read.state, float(distinct)))
+        for count_read, experts in kept:
+            read, distinct = count_read(), [len(np.unique(chosen)) for chosen in experts]
+            self._read.append((read.weights, read.cache + read.state, float(np.mean(distinct)) if distinct else 0.0))
         return taken
 
     def measurement(self, seconds: Sequence[float], looks: Sequence[Look]) -> Measurement:
@@ -260,5 +262,6 @@ class Burst:
         together: dict[str, float] = defaultdict(float)
         tokens, experts = self._draw()
         for part, seconds in self._decode(tokens, experts, clock=self._clock).seconds.items():
-            together[_PARTS.get(part, part)] += seconds
+            if part != "head" or self.case.wants_logits:  # with a clock the engine runs all of its parts
+                together[_PARTS.get(part, part)] += seconds
         return together

@@ -18,7 +18,8 @@ from simulator.probe.memory import Ring
 from simulator.probe.part_speed import PartSpeed
 from simulator.spec.model import Model
 
-QUERIES = (4, 1, 8)  # heads that share one key, what is most common first
+# Heads that share one key, what is most common first. Kernels take 4, 2 or 1 at a time, so 3 take longer than a line from 1 to 4.
+QUERIES = (4, 1, 8, 3)
 _SHALLOW, _MIDDLE, _DEEP = 16, 256, 4096  # tokens in the cache
 _START_DEPTH = 128
 _SLOT_BYTES = 4 * 64 * 2 * 2  # of a token in the cache: 4 heads of 64 halves, key and value
@@ -44,6 +45,7 @@ def join_attention(found: Sequence[Attention]) -> Attention:
             join([speed.read for speed in each]),
             tuple(share for speed in each for share in speed.cache_share),
             join([speed.cache_read for speed in each]),
+            again=join([speed.again for speed in each]),
         )
     return Attention(speeds, join([one.run for one in found]))
 
@@ -102,6 +104,7 @@ def _attention_of(
     n_threads, team, few = engine.team.n_threads, engine.team, min(4, sequences)
     _deeper(engine, few, _MIDDLE, clock)
     near = [_deeper(engine, few, _MIDDLE, clock)[0] for _ in range(rounds)]
+    again = [_deeper_rows(engine, clock) for _ in range(rounds)]
     middle = min(_DEEP, max(_MIDDLE, sizes.shared_bytes // (sequences * _SLOT_BYTES)))
     beside = stream_probe("read", "read", team, memory, sizes.shared_bytes)
     read = passing_probe("read", "read", team, ring, sizes.part_bytes)
@@ -123,6 +126,7 @@ def _attention_of(
         Sample(tuple(taken for _, taken, _ in far), bytes=read.bytes),
         tuple(share for share, _, _ in shared),
         Sample(tuple(taken for _, taken, _ in shared), bytes=beside.bytes),
+        again=Sample(tuple(again), flops=4 * 4 * queries * 64 * (_MIDDLE - _SHALLOW) * ROWS),
     )
     return Attention({queries: speed}, Sample(tuple(starts)))
 
@@ -161,12 +165,22 @@ def _after(read: Probe, engine: Engine, n_sequences: int, clock: Clock) -> float
 
 def _deeper(engine: Engine, n_sequences: int, depth: int, clock: Clock) -> tuple[float, int]:
     """Seconds and bytes that a cache of *depth* tokens takes more than a shallow one."""
+    return _more(engine, np.arange(n_sequences), depth, clock)
+
+
+def _deeper_rows(engine: Engine, clock: Clock) -> float:
+    """The same seconds of many tokens of one sequence at once: each goes through what a core's own cache holds by then."""
+    return _more(engine, np.zeros(ROWS, np.int64), _MIDDLE, clock)[0]
+
+
+def _more(engine: Engine, sequences: np.ndarray, depth: int, clock: Clock) -> tuple[float, int]:
+    """Seconds and bytes that tokens of these sequences take more at a *depth* than in a shallow cache."""
     found = []
     for tokens in (_SHALLOW, depth):
         runs = []
         for _ in range(3):
             engine.pretend(tokens)
-            step = engine.decode(np.zeros(n_sequences, np.int64), clock=clock)
+            step = engine.decode(np.zeros_like(sequences), sequences, clock=clock)
             runs.append((step.seconds["cache"], step.read.cache))
         found.append(sorted(runs)[1])
     (short, few), (long, many) = found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from simulator.probe.clock import Sample
+from simulator.probe.columns import Columns
 from simulator.probe.figures import difference_in, rate, ratio, seconds_in
 from simulator.probe.kernels import LOOK_FORMAT, MATRIX_BYTES, matrix_sizes, start_seconds, whole_panels
 from simulator.probe.part_speed import PartSpeed
@@ -12,21 +14,20 @@ from simulator.probe.plan import kernel_threads
 from simulator.probe.readings import Readings
 from simulator.units import GIGA, MI, format_capacity
 
+_TOKENS = ("token", "cold token", "shared token")
+
 
 def engine_fields(readings: Readings) -> dict[str, Any]:
     """What a file says of the engine; what there was no time for is left out."""
     overheads, plan = readings.overheads, readings.plan
     counts = [count for count in kernel_threads(plan) if _formats(readings, count)]
     attention = {count: {"f16": _parts(found.speeds)} for count, found in readings.attention.items()}
-    columns = {
-        count: {fmt: _parts(speeds) for fmt, speeds in by_format.items()}
-        for count, by_format in readings.columns.items()
-    }
     looked = [count for count in kernel_threads(plan) if f"reference {count} large 1" in readings.samples]
     every = overheads.get(plan.threads[-1], {})
     outside = {
         "step_us": ("step", "a step of a model of width 64, outside its kernels"),
         "cold_step_us": ("cold step", "the same after all of memory was read"),
+        "shared_step_us": ("shared step", "the same after what fits into the cache that all share was read"),
     }
     found = {
         "path": readings.path,
@@ -34,7 +35,8 @@ def engine_fields(readings: Readings) -> dict[str, Any]:
         "kernels": {
             count: {fmt: _kernel(readings, count, fmt) for fmt in _formats(readings, count)} for count in counts
         },
-        "columns": columns,
+        "columns": _columns(readings, lambda found: found.large_tiles),
+        "small_tiles": _columns(readings, lambda found: found.small_tiles),
         "attention": attention,
         "start_us": {count: _start(readings, count, "memory", "pieces") for count in counts},
         "matrix_mib": MATRIX_BYTES / MI,
@@ -78,7 +80,7 @@ def _items(readings: Readings, threads: int) -> dict[str, Any]:
         differences["run"] = readings.attention[threads].run
     if threads == 1:
         outside = readings.overheads.get(threads, {})
-        differences |= {name: outside[name] for name in ("token", "cold token") if name in outside}
+        differences |= {name: outside[name] for name in _TOKENS if name in outside}
     found = {work: seconds_in(sample, 1e-9) for work, sample in items.items()}
     return found | {work: difference_in(sample, 1e-9) for work, sample in differences.items()}
 
@@ -95,7 +97,9 @@ def _reads(readings: Readings, threads: int) -> list[dict[str, Any]]:
 
 def _kernel(readings: Readings, threads: int, fmt: str) -> dict[int, Any]:
     samples, found = readings.samples, {}
-    for n in readings.plan.tokens:
+    for n in (*readings.plan.tokens, readings.plan.many_tokens):
+        if f"cached {threads} {fmt} {n}" not in samples:
+            continue
         cached = samples[f"cached {threads} {fmt} {n}"]
         found[n] = {"cached_gop_per_s": rate(cached, GIGA, amount=cached.flops)}
         for where, key in (("shared", "cache_share"), ("memory", "memory_share")):
@@ -110,12 +114,24 @@ def _paired(kernel: Sample, read: Sample) -> tuple[float, ...]:
     return tuple(kernel.bytes / mine / (read.bytes / theirs) for mine, theirs in pairs)
 
 
+def _columns(readings: Readings, which: Callable[[Columns], dict[int, PartSpeed]]) -> dict[int, Any]:
+    found = {
+        count: {fmt: _parts(which(each)) for fmt, each in by_format.items() if which(each)}
+        for count, by_format in readings.columns.items()
+    }
+    return {count: by_format for count, by_format in found.items() if by_format}
+
+
 def _parts(speeds: dict[int, PartSpeed]) -> dict[int, Any]:
     return {n: _part(speed) for n, speed in speeds.items()}
 
 
 def _part(speed: PartSpeed) -> dict[str, Any]:
     found = {"cached_gop_per_s": rate(speed.cached, GIGA)}
+    if speed.start:
+        found["start_us"] = difference_in(speed.start, 1e-6)
+    if speed.again:
+        found["again_gop_per_s"] = rate(speed.again, GIGA)
     if speed.cache_share:
         found["cache_share"] = ratio(speed.cache_share)
     if speed.cache_read:

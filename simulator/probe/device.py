@@ -17,12 +17,11 @@ from simulator.engine.team import Team
 from simulator.machine.host import Host
 from simulator.probe.bandwidth import passing_probe, stream_probe
 from simulator.probe.clock import Clock, Deadline, Sample, in_seconds, time_once
-from simulator.probe.columns import measure_columns
+from simulator.probe.columns import Bench, Columns, measure_columns
 from simulator.probe.groups import Rig
 from simulator.probe.kernels import MATRIX_BYTES
 from simulator.probe.knee import Knee, find_knee
 from simulator.probe.memory import Memory, Ring
-from simulator.probe.part_speed import PartSpeed
 from simulator.probe.passes import measure_passes
 from simulator.probe.plan import LEAST_PART, Plan, columns_bytes, found_plan, room_for
 from simulator.probe.readings import Readings
@@ -33,6 +32,7 @@ from simulator.units import MI, format_capacity
 KNEE_UNTIL, ROUNDS_UNTIL, COLUMNS_UNTIL, DISK_UNTIL = 0.12, 0.78, 0.86, 0.94  # shares of the budget
 LEAST_DISK_S = 0.5
 PART_S = 4e-3  # of reading a part of the memory
+COLUMN_ROUNDS = 5  # of each network with zero inputs
 
 
 def read_device(
@@ -139,8 +139,8 @@ def _with_parts(plan: Plan, ring: Ring, teams: dict[int, Team], clock: Clock) ->
 
 def _measure_zero_inputs(
     rig: Rig, deadline: Deadline, tell: Progress
-) -> tuple[dict[int, dict[str, dict[int, PartSpeed]]], tuple[str, ...]]:
-    """By threads (all of them), format and tokens; and what there is no time for."""
+) -> tuple[dict[int, dict[str, Columns]], tuple[str, ...]]:
+    """By threads (all of them) and format; and what there is no time for."""
     plan, team, found, left_out = rig.plan, rig.everyone, {}, []
     for number, fmt in enumerate(plan.columns):
         what = f"{fmt} with zero inputs"
@@ -149,10 +149,10 @@ def _measure_zero_inputs(
             left_out.append(what)
             continue
         read = passing_probe("read", "read", team, rig.ring, plan.part(team.n_threads))
+        sweep = passing_probe("sweep", "read", team, rig.ring, plan.sweep_bytes)
         mine = deadline.share(1 / (len(plan.columns) - number))
-        found[fmt] = measure_columns(
-            fmt, read, team, columns_bytes(plan), plan.tokens, plan.part_rounds, deadline.clock, mine
-        )
+        bench = Bench(team, read, sweep, COLUMN_ROUNDS, deadline.clock, mine)
+        found[fmt] = measure_columns(fmt, columns_bytes(plan), plan.tokens, bench)
     return ({team.n_threads: found} if found else {}), tuple(left_out)
 
 

@@ -13,7 +13,7 @@ from simulator.engine.team import Team
 from simulator.probe.bandwidth import KINDS, passing_probe, random_probe, stream_probe
 from simulator.probe.clock import Group, Probe
 from simulator.probe.compute import peak_probe
-from simulator.probe.kernels import LOOK_FORMAT, kernel_probe, passing_kernel_probe
+from simulator.probe.kernels import LOOK_FORMAT, MATRIX_BYTES, kernel_probe, passing_kernel_probe
 from simulator.probe.memory import Ring
 from simulator.probe.plan import MAIN_FORMATS, QUICK_FORMATS, Plan, by_importance, kernel_threads
 from simulator.probe.reference import References
@@ -57,12 +57,15 @@ def groups_of(rig: Rig, references: References) -> list[Group]:
     groups = _first_groups(rig, references, main)
     for count in fewer[:1]:
         groups += begin(count)
+    groups += [_many(rig, most, fmt) for fmt in main]
     groups += [_kernels(rig, most, fmt) for fmt in usual]
     groups.append(Group("writing, copying and adding", lambda: list(_writing(rig))))
     for count in fewer[1:]:
         groups += begin(count)
     groups += [_kernels(rig, count, fmt) for count in fewer for fmt in usual]
+    groups += [_many(rig, most, fmt) for fmt in usual] + [_many(rig, count, fmt) for count in fewer for fmt in main]
     groups += [_kernels(rig, count, fmt) for count in (most, *fewer) for fmt in rare]
+    groups += [_many(rig, most, fmt) for fmt in rare]
     return [*groups, Group("blocks in random order", lambda: _blocks(rig)), *_large_sets(rig)]
 
 
@@ -92,6 +95,23 @@ def _caches_peaks_and_references(rig: Rig, references: References, count: int) -
 def _kernels(rig: Rig, count: int, fmt: str) -> Group:
     what = f"the kernels of {fmt} with {counted(count, 'thread')}"
     return Group(what, lambda: list(_kernel_probes(rig, rig.teams[count], fmt)))
+
+
+def _many(rig: Rig, count: int, fmt: str) -> Group:
+    plan, team, path = rig.plan, rig.teams[count], rig.path
+    n, part = plan.many_tokens, min(plan.part(count), MATRIX_BYTES)  # it computes: what it reads need not be much
+
+    def build() -> list[Probe]:
+        places = (("cached", plan.cached_bytes), ("shared", plan.shared_bytes))
+        return [
+            *(
+                kernel_probe(f"{where} {count} {fmt} {n}", fmt, n, team, path, rig.memory[:nbytes], where)
+                for where, nbytes in places
+            ),
+            passing_kernel_probe(f"memory {count} {fmt} {n}", fmt, n, team, path, rig.ring, part, "memory"),
+        ]
+
+    return Group(f"the kernels of {fmt} for {n} tokens with {counted(count, 'thread')}", build)
 
 
 def _large_sets(rig: Rig) -> list[Group]:

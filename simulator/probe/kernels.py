@@ -20,6 +20,7 @@ LOOK_FORMAT = "q8_0"  # whose kernel stands for all where a machine is only look
 MATRIX_BYTES = 4 * 2**20  # of one matrix in memory: such as a model of a billion weights has
 PIECE_BYTES = 2**19  # of a small matrix
 _GROUPS = 16  # times that a matrix in cache is multiplied in a phase
+_MOST_OUTPUTS = 256  # rows put out in such a phase: more of them would take the cache from the weights
 
 
 class MatrixWork:
@@ -104,7 +105,7 @@ def kernel_probe(name: str, fmt: str, n_tokens: int, team: Team, path: Path, wei
     *where* says what *weights* fit into: in a core's own cache ("cached") all threads read all of them, again and again; in
     the "shared" one each thread reads some, as in a decode step. Its "pieces" are the same in small matrices.
     """
-    groups = _GROUPS if where == "cached" else 1
+    groups = min(_GROUPS, max(1, _MOST_OUTPUTS // n_tokens)) if where == "cached" else 1
     matrix_bytes = matrix_sizes(len(weights))[where]
     work = MatrixWork(fmt, weights, n_tokens, team, path, matrix_bytes, groups)
     return Probe(name, work.run, work.bytes, work.flops)

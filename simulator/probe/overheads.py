@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -58,20 +58,26 @@ class Tiny:
 
 
 def measure_overheads(
-    team: Team, sweep: Callable[[], object], rounds: int, clock: Clock = time.perf_counter, deadline: Deadline = FOREVER
+    team: Team,
+    sweeps: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Clock = time.perf_counter,
+    deadline: Deadline = FOREVER,
 ) -> dict[str, Sample]:
     """Seconds of what a step takes beside the work of its kernels.
 
     "phase": starting a kernel on all threads, and waiting for the last; "step" and "token": what a step and each of its
-    tokens take outside the kernels; "cold step" and "cold token": the same after *sweep*, which leaves nothing
-    else in the caches. Those of tokens are differences, and below 0 where noise is larger. What there is no time for is left out.
+    tokens take outside the kernels; "cold step" and "cold token": the same after the sweep called cold, and so for each of the
+    *sweeps*, which leave nothing else in some caches. Those of tokens are differences, and below 0 where noise is larger. What
+    there is no time for is left out.
     """
     found = defaultdict(list)
     tiny = Tiny(team, clock)
 
     def once() -> None:
         found["phase"].append(tiny.kernels_s(1) / tiny.n_phases)
-        for name, before, n_runs in (("", lambda: None, _TINY_RUNS), ("cold ", sweep, _COLD_RUNS)):
+        after = [(f"{name} ", sweep, _COLD_RUNS) for name, sweep in sweeps.items()]
+        for name, before, n_runs in (("", lambda: None, _TINY_RUNS), *after):
             if found[f"{name}step"] and deadline.is_over:
                 return
             one, many = (tiny.outside_s(n, before, n_runs) for n in (1, ROWS))

@@ -16,3 +16,5 @@ class PartSpeed:
     read: Sample  # that pure read
     cache_share: tuple[float, ...] = ()  # the same as memory_share, in the cache that all share
     cache_read: Sample | None = None
+    start: Sample | None = None  # seconds that each matrix takes beside, of which the shares hold nothing: differences
+    again: Sample | None = None  # what further rows of a sequence read again, with `flops` as of `cached`

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from simulator.probe.attention import QUERIES, Attention, AttentionSizes, join_attention, measure_attention
-from simulator.probe.bandwidth import passing_probe
+from simulator.probe.bandwidth import passing_probe, stream_probe
 from simulator.probe.clock import Admitted, Deadline, Sample, admit, in_seconds, join, measure
 from simulator.probe.groups import Rig, groups_of
 from simulator.probe.items import measure_items, small_models
@@ -76,7 +76,9 @@ def _measure_small(rig: Rig, count: int, deadline: Deadline, items: dict, overhe
         return
     plan, team, clock = rig.plan, rig.teams[count], deadline.clock
     sweep = passing_probe("sweep", "read", team, rig.ring, plan.sweep_bytes)
-    overheads[count] = measure_overheads(team, lambda: sweep.run(1), plan.small_rounds, clock, deadline.share(0.5))
+    shared = stream_probe("shared", "read", team, rig.memory, plan.shared_bytes)
+    sweeps = {"cold": lambda: sweep.run(1), "shared": lambda: shared.run(2)}
+    overheads[count] = measure_overheads(team, sweeps, plan.small_rounds, clock, deadline.share(0.5))
     items[count] = measure_items(team, plan.small_rounds, clock, deadline)
 
 

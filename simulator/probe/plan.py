@@ -28,10 +28,11 @@ UNKNOWN_CACHE = 32 * MI  # where the system does not tell
 UNKNOWN_MEMORY = 512 * MI
 LEAST_CACHED, MOST_CACHED = 128 * KI, MI  # weights: 16 rows of float32
 MOST_SHARED = 32 * MI
-MOST_COLUMNS = 96 * MI
+MOST_COLUMNS = 32 * MI
 LEAST_PART = 16 * MI
 SWEEP_S = 0.05  # of reading so much that the caches hold nothing else
 TOKENS = (1, 2, 4, 8, 16)  # at once
+MANY_TOKENS = 64  # of a prompt: each weight that was read serves all of them from a core's own cache
 MAIN_FORMATS = ("q8_0", "q4_0")
 QUICK_FORMATS = (*MAIN_FORMATS, "q4_k", "q6_k", "f16", "bf16", "f32")
 RARE_FORMATS = ("iq4_xs", "mxfp4", "q5_k", "q4_1", "q5_0")  # all others would leave each too little time
@@ -52,6 +53,7 @@ class Plan:
     formats: tuple[str, ...]
     columns: tuple[str, ...]
     tokens: tuple[int, ...] = TOKENS
+    many_tokens: int = MANY_TOKENS
     budget_s: float = SECONDS
     rounds: int = MOST_ROUNDS
     passes: int = 3  # so often everything is begun anew, so that no figure rests on one moment
@@ -162,5 +164,5 @@ def room_for(plan: Plan) -> int:
 
 
 def columns_bytes(plan: Plan) -> int:
-    """Weights of which zero inputs leave out half, such that no cache holds the others."""
-    return min(plan.buffer_bytes // 2, max(2 * plan.cache_bytes, LEAST_PART), MOST_COLUMNS)
+    """Weights of which zero inputs leave out half."""
+    return min(plan.buffer_bytes // 2, max(plan.cache_bytes, LEAST_PART), MOST_COLUMNS)

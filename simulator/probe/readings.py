@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from simulator.machine.host import Host
 from simulator.probe.attention import Attention
 from simulator.probe.clock import Sample
-from simulator.probe.part_speed import PartSpeed
+from simulator.probe.columns import Columns
 from simulator.probe.plan import Plan
 
 
@@ -22,7 +22,7 @@ class Readings:
     samples: dict[str, Sample]
     items: dict[int, dict[str, Sample]] = field(default_factory=dict)  # seconds of one, by threads and kind of work
     overheads: dict[int, dict[str, Sample]] = field(default_factory=dict)
-    columns: dict[int, dict[str, dict[int, PartSpeed]]] = field(default_factory=dict)  # threads, format, tokens
+    columns: dict[int, dict[str, Columns]] = field(default_factory=dict)  # by threads and format
     attention: dict[int, Attention] = field(default_factory=dict)  # by threads
     storage: Sample | None = None
     storage_how: str = ""

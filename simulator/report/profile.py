@@ -75,12 +75,13 @@ def _print_kernels(hardware: Hardware) -> None:
         return
     kernels = engine.kernels[max(engine.kernels)]
     tokens = sorted({n for speeds in kernels.values() for n in speeds})
+    most = min(max(speeds) for speeds in kernels.values())  # of tokens, that all were timed with
     rows = [
         [name, *(format_number(speeds[n].cached_gop_per_s.value) if n in speeds else "" for n in tokens),
-         *(f"{speeds[n].memory_share.value:.2f}" for n in (1, tokens[-1]) if n in speeds)]
+         *(f"{speeds[n].memory_share.value:.2f}" for n in (1, most) if n in speeds)]
         for name, speeds in kernels.items()
     ]  # fmt: skip
-    head = [f"engine ({engine.path})", *(f"{n} tok" for n in tokens), "share 1", f"share {tokens[-1]}"]
+    head = [f"engine ({engine.path})", *(f"{n} tok" for n in tokens), "share 1", f"share {most}"]
     print_table(head, rows, left=(head[0],))
     print_line(
         "(Gop/s with the weights in cache, by tokens at once; share of a pure read's speed with the weights in memory)"

@@ -16,6 +16,10 @@ class KernelSpeed(Spec):
     # Of the pure reads beside it, where those were not the ones of `read_gb_per_s`.
     cache_gb_per_s: Figure | None = None
     memory_gb_per_s: Figure | None = None
+    start_us: Figure | None = (
+        None  # by column: what each matrix takes beside its bytes, of which the shares then hold nothing
+    )
+    again_gop_per_s: Figure | None = None  # attention by further tokens of one sequence, in a core's own cache
 
 
 class EngineSpeeds(Spec):
@@ -28,6 +32,8 @@ class EngineSpeeds(Spec):
     columns: dict[ThreadCount, dict[str, dict[ThreadCount, KernelSpeed]]] = Field(
         {}, max_length=16
     )  # zero inputs left out
+    # The same in tiles of fewer rows than kernels take at once; as above where none were measured.
+    small_tiles: dict[ThreadCount, dict[str, dict[ThreadCount, KernelSpeed]]] = Field({}, max_length=16)
     attention: dict[ThreadCount, dict[str, dict[ThreadCount, KernelSpeed]]] = Field(
         {}, max_length=16
     )  # queries of a key
@@ -47,9 +53,10 @@ class EngineSpeeds(Spec):
     buffer_mib: float | None = Field(None, gt=0, le=1e6)
     step_us: Figure | None = None  # once a step, outside the kernels
     cold_step_us: Figure | None = None  # the same where the weights have left nothing else in the caches
+    shared_step_us: Figure | None = None  # the same where they have left nothing else in each core's own caches
     item_ns: dict[ThreadCount, dict[str, Figure]] = Field({}, max_length=16)  # of one thread; keys as in ops.WORK
 
-    @rule_for("kernels", "columns", "attention")
+    @rule_for("kernels", "columns", "small_tiles", "attention")
     @staticmethod
     def _check_formats(kernels: dict[int, dict[str, dict]]) -> dict[int, dict[str, dict]]:
         for by_format in kernels.values():

@@ -28,6 +28,15 @@ _GROUP_OF = {
 }  # fmt: skip
 
 
+# Rows that lie side by side in a matrix packed by column: the more, the fewer pieces of memory a column is read in.
+COLUMN_TILES = (256, 128, 64)
+
+
+def column_tile(rows: int) -> int | None:
+    """Rows of a tile of a matrix packed by column: the most that divide its rows; None if none does, and it cannot be packed."""
+    return next((size for size in COLUMN_TILES if rows % size == 0), None)
+
+
 class Sparsity(Spec):
     """The share of zero inputs of each group of matrices, 0 where a group is dense.
 

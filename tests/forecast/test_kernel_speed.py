@@ -1,5 +1,7 @@
 """Kernels timed from what was measured on the device: exact where it was measured, straight lines between."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from profiled import figure, kernel
@@ -211,6 +213,95 @@ def test_a_grid_of_unequal_reads_equals_its_points(of_eight):
     assert (np.diff(grid) <= 0).all()
 
 
+# ---- many tokens of a sequence ----
+
+
+def again(one, eight):
+    """The same machine, whose further tokens of a sequence attend at so many Gop/s with one query and with eight."""
+    data = SPEEDS.model_dump(exclude_none=True)
+    for threads in (1, 2):
+        for queries, rate in ((1, one), (8, eight)):
+            data["attention"][threads]["f16"][queries]["again_gop_per_s"] = figure(rate)
+    return EngineSpeeds.model_validate(data)
+
+
+def chunk(tokens, queries=1.0, runs=0.0):
+    """So many tokens of one sequence, each of which goes through a MiB of its cache."""
+    op = attention(queries * tokens, runs * tokens)
+    return replace(op, passes=float(tokens))
+
+
+def test_further_tokens_of_a_sequence_find_its_cache_in_a_core():
+    """The first token reads a MiB at 0.4 of 20 GB/s, seven more make 2 operations a byte at 160 Gop/s, not at the 60 of the first."""
+    found = seconds(chunk(8), 20, speeds=again(160, 160))
+    assert found * GIGA / MI == pytest.approx(1 / 8 + 7 * 2 / 160)
+    eight = seconds(chunk(4, queries=8.0), 20, speeds=again(160, 320))
+    assert eight * GIGA / MI == pytest.approx(16 / 80 + 3 * 16 / 320)
+
+
+def test_further_tokens_begin_with_no_cache_anew():
+    """Ten heads' caches are begun once, with 1.5 us by one of two threads."""
+    more = seconds(chunk(8, runs=10), 20, speeds=again(160, 160)) - seconds(chunk(8), 20, speeds=again(160, 160))
+    assert more == pytest.approx(10 * 1.5e-6 / 2)
+
+
+def test_a_cache_that_no_core_holds_is_read_again_from_where_it_lies():
+    """A layer's MiB of a sequence that is read at 20 GB/s takes each of eight tokens as long as the first."""
+    speeds, places = again(160, 160), []
+
+    def read_s(nbytes):
+        places.append(nbytes)
+        return 1 / 20e9
+
+    _, _, found = time_kernel(replace(chunk(8), sequences=2.0), speeds, 2, 1 / 20e9, 1.0, read_s)
+    assert found * GIGA / MI == pytest.approx(8 / 8)
+    assert set(places) == {MI / 2}  # of one of the two sequences
+
+
+def test_a_file_without_further_tokens_counts_passes_as_before():
+    """Eight tokens are eight queries there, and 16 are two passes over the cache: 0.3 of 20 GB/s each, or 80 Gop/s."""
+    for tokens, expected in ((8, 16 / 80), (16, 32 / 80)):
+        assert seconds(chunk(tokens), 20) * GIGA / MI == pytest.approx(expected)
+        assert seconds(chunk(tokens), 20) == seconds(attention(float(tokens)), 20)
+
+
+# ---- zero inputs left out ----
+
+
+def tiles(**small):
+    """The same machine with figures of matrices in small tiles, by tokens."""
+    data = SPEEDS.model_dump(exclude_none=True)
+    data["small_tiles"] = {2: {"q8_0": {1: kernel(100, None, 0.25) | small}}}
+    return EngineSpeeds.model_validate(data)
+
+
+def test_matrices_in_small_tiles_have_their_own_figures():
+    """A quarter of a read where those in large tiles reach half; where nothing was measured of them, as those."""
+    op = matrix(by_column=True)
+    small = replace(op, in_small_tiles=True)
+    assert seconds(small, 20, speeds=tiles()) * GIGA / WEIGHTS == pytest.approx(4 / 20)
+    assert seconds(op, 20, speeds=tiles()) * GIGA / WEIGHTS == pytest.approx(2 / 20)
+    assert seconds(small, 20) == seconds(op, 20)
+    assert seconds(replace(matrix(), in_small_tiles=True), 20, speeds=tiles()) == seconds(matrix(), 20)
+
+
+@pytest.mark.parametrize("n_matrices", [1.0, 5.5])
+def test_each_matrix_by_column_has_a_start_of_its_own(n_matrices):
+    """3 us each, whatever its size, beside a quarter of a read; and none of the 4 us of others against 4 MiB."""
+    for nbytes in (MI, WEIGHTS):
+        op = matrix(nbytes=nbytes, by_column=True, in_small_tiles=True, matrices=n_matrices)
+        found = seconds(op, 20, phases=7.0, speeds=tiles(start_us=figure(3)))
+        assert found == pytest.approx(nbytes * 4 / 20e9 + n_matrices * 3e-6)
+
+
+@pytest.mark.parametrize(("beside", "reached"), [(20, 5), (40, 10)])
+def test_columns_come_as_they_came_however_fast_memory_was_read_then(beside, reached):
+    """A quarter of the read beside them, also where memory gives 20 GB/s by all other figures."""
+    speeds = tiles(start_us=figure(3), memory_gb_per_s=figure(beside))
+    op = matrix(by_column=True, in_small_tiles=True)
+    assert seconds(op, 20, speeds=speeds) == pytest.approx(WEIGHTS / (reached * 1e9) + 3e-6)
+
+
 # ---- small work ----
 
 
@@ -225,6 +316,13 @@ def test_small_work_is_shared_as_far_as_it_comes_in_pieces():
     assert work_seconds(Work("activation", 1000), None, 2) == 0
 
 
+def test_sums_of_experts_take_as_long_as_norms_where_no_figure_says_otherwise():
+    """A ns a value of norms, and half of one of sums."""
+    halved = speeds_of(item_ns={1: {"norm": figure(1), "sum": figure(0.5)}})
+    assert work_seconds(Work("sum", 1000), speeds_of(item_ns={1: {"norm": figure(1)}}), 1) == pytest.approx(1e-6)
+    assert work_seconds(Work("sum", 1000), halved, 1) == pytest.approx(0.5e-6)
+
+
 def test_small_work_has_the_figure_of_those_who_share_it():
     """8 ns with one thread, 2 with four: two and three threads are counted as one is, and those beyond four as four are."""
     speeds = speeds_of(item_ns={1: {"norm": figure(8)}, 4: {"norm": figure(2)}})
@@ -237,6 +335,18 @@ def test_small_work_has_the_figure_of_those_who_share_it():
 def test_a_step_outside_its_kernels_depends_on_what_the_caches_hold(cold, microseconds):
     """100 us and one for each of 3 tokens; 400 and 4 where the weights have swept the caches."""
     assert step_seconds(SPEEDS, 3, cold) * 1e6 == pytest.approx(microseconds)
+
+
+@pytest.mark.parametrize(
+    ("cold", "shared", "microseconds"),
+    [(0.0, 1.0, 200 + 6), (0.0, 0.5, 103 / 2 + 206 / 2), (0.5, 1.0, 206 / 2 + 412 / 2)],
+)
+def test_a_step_whose_bytes_have_swept_only_each_cores_own_caches(cold, shared, microseconds):
+    """200 us and two for each of 3 tokens where the shared cache still holds what is outside the kernels."""
+    data = SPEEDS.model_dump(exclude_none=True) | {"shared_step_us": figure(200)}
+    data["item_ns"][1]["shared token"] = figure(2000)
+    assert step_seconds(EngineSpeeds.model_validate(data), 3, cold, shared) * 1e6 == pytest.approx(microseconds)
+    assert step_seconds(SPEEDS, 3, cold, shared) == step_seconds(SPEEDS, 3, cold)
 
 
 def test_without_a_cold_figure_a_step_is_as_warm():

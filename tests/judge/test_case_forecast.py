@@ -18,12 +18,24 @@ def forecast(case, **changes):
 
 
 def test_a_chunk_of_a_prompt_gives_all_its_tokens():
-    """64 tokens of one sequence: kernels of 16 tokens at once pass over the weights four times; logits of one are made."""
+    """64 tokens of one sequence: kernels of 16 tokens at once pass over the weights four times; nobody wants logits."""
     plain, chunk = (forecast(Case(DENSE, "q8_0", threads=2, tokens=tokens)) for tokens in (1, 64))
     assert float(chunk.tokens_per_s * chunk.seconds_per_step) == pytest.approx(64)
     assert chunk.load.is_prompt
     assert float(chunk.load.logit_rows) == 1
     assert 2 < float(chunk.seconds_per_step / plain.seconds_per_step) < 64
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_there"), [({"tokens": 64}, False), ({"tokens": 5, "verifies": True}, True), ({}, True)]
+)
+def test_a_chunk_of_a_prompt_ends_with_the_last_layer(changes, is_there):
+    """The head and the norm before it, which drafted tokens and plain decoding have; no other operation is left out."""
+    timed = forecast(Case(DENSE, "q8_0", threads=2, **changes)).ops
+    last = {each.op.name for each in timed if each.op.layer == "model"}
+    assert ({"output", "final norm"} <= last or {"token_embd", "final norm"} <= last) == is_there
+    assert any(each.op.part == "head" for each in timed) == is_there
+    assert {"attention", "cache", "ffn", "vectors"} <= {each.op.part for each in timed}
 
 
 def test_drafted_tokens_are_a_step_of_so_many():

@@ -1,6 +1,7 @@
 """Decodes in interleaved rounds, on tiny models and a clock that is made up."""
 
 import itertools
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -169,7 +170,9 @@ class Slowing:
         parts = {"ffn": 0.6 * self.step_s, "vectors": 0.1 * self.step_s}
         self.step_s *= 1.1
         return SimpleNamespace(
-            seconds=parts if clock else None, read=SimpleNamespace(weights=1, cache=1, state=0), distinct_experts=()
+            seconds=parts if clock else None,
+            count_read=lambda: SimpleNamespace(weights=1, cache=1, state=0),
+            experts=(),
         )
 
 
@@ -181,6 +184,24 @@ def test_what_is_left_of_a_step_is_timed_beside_its_parts():
     assert set(parts) == {"ffn", "vectors", OUTSIDE}
     assert parts["vectors"] / parts["ffn"] == pytest.approx(1 / 6)
     assert parts[OUTSIDE] / parts["ffn"] == pytest.approx((1 - 0.77) / 0.66)
+
+
+def test_a_burst_keeps_no_logits():
+    """Once the next step is there, nothing of the last one's logits is: each engine's step may use that memory again."""
+    alive, engine = [], Slowing()
+    burst = Burst(engine, Case(DENSE, "q8_0"), lambda: engine.now)
+    decode = engine.decode
+
+    def watched(*arguments, **more):
+        assert sum(logits() is not None for logits in alive) <= 1
+        step = decode(*arguments, **more)
+        step.logits = np.zeros(4)
+        alive.append(weakref.ref(step.logits))
+        return step
+
+    engine.decode = watched
+    burst.seconds()
+    assert len(alive) > 3
 
 
 def test_looks_find_all_reference_models(found):

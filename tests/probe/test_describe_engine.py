@@ -26,7 +26,10 @@ def test_kernels_are_shares_of_the_reads_beside_them():
     assert many["cached_gop_per_s"]["value"] == pytest.approx(40 * 4 * 4)
     assert many["memory_share"]["value"] == pytest.approx(640e9 / 32 / 16e9 if 640 / 32 < 16 * 0.9 else 0.9, rel=1e-3)
     assert set(engine["kernels"]) == set(engine["attention"]) == set(engine["phase_us"]) == {1, 2, 4}
-    assert set(engine["columns"]) == {4}
+    assert set(engine["columns"]) == set(engine["small_tiles"]) == {4}
+    assert engine["columns"][4]["q8_0"][1]["start_us"]["value"] == 5
+    assert engine["attention"][4]["f16"][4]["again_gop_per_s"]["value"] == pytest.approx(4e6 * 4 / 8e-5 / 1e9)
+    assert engine["kernels"][4]["q8_0"][64]["memory_share"]["value"] == pytest.approx(640e9 / 128 / 16e9, rel=1e-3)
     assert set(engine["attention"][1]["f16"]) == set(QUERIES)
     assert [figure["value"] for figure in engine["read_gb_per_s"][4]] == pytest.approx([400, 240, 16], rel=1e-3)
 
@@ -80,12 +83,13 @@ def test_tokens_and_runs_are_seen_through_noise():
 
 
 def test_work_is_that_which_forecasts_ask_for():
-    """One thread's items include a token, warm and cold, and all counts what it takes to begin with a head's cache."""
+    """One thread's items include a token, warm and cold in either cache, and all counts what it takes to begin with a head's cache."""
     engine = described(PI5)["engine"]
     assert set(engine["item_ns"][1]) == set(WORK)
-    assert set(engine["item_ns"][4]) == set(WORK) - {"token", "cold token"}
+    assert set(engine["item_ns"][4]) == set(WORK) - {"token", "cold token", "shared token"}
     assert engine["item_ns"][4]["norm"]["value"] == 5
     assert engine["item_ns"][1]["token"]["value"] == 1000
     assert engine["step_us"]["value"] == 100
     assert engine["cold_step_us"]["value"] == 300
+    assert engine["shared_step_us"]["value"] == 200
     assert engine["phase_us"][2]["value"] == 2

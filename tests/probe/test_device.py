@@ -53,11 +53,15 @@ def test_the_rest_is_timed_in_each_pass(found):
             count: set(each) for count, each in theirs.items()
         }
         assert all(sample.count == 2 for each in mine.values() for sample in each.values())
-    assert {count: list(each.speeds) for count, each in readings.attention.items()} == {2: [1, 4, 8], 1: [1, 4, 8]}
-    assert all(speed.cached.count == 2 for each in readings.attention.values() for speed in each.speeds.values())
-    assert {count: {fmt: list(each) for fmt, each in by.items()} for count, by in readings.columns.items()} == {
-        2: {"q8_0": [1, 2]}
+    assert {count: list(each.speeds) for count, each in readings.attention.items()} == {
+        2: [1, 3, 4, 8],
+        1: [1, 3, 4, 8],
     }
+    assert all(speed.cached.count == 2 for each in readings.attention.values() for speed in each.speeds.values())
+    (columns,) = readings.columns[2].values()
+    assert list(readings.columns) == [2]
+    assert list(readings.columns[2]) == ["q8_0"]
+    assert list(columns.large_tiles) == list(columns.small_tiles) == [1, 2]
     assert readings.storage.count == 3
     assert readings.storage.bytes == 16 * MI
 
