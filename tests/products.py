@@ -98,12 +98,12 @@ def multiply_hidden(team, path, matrices, x, biases, activation):
         "read": np.zeros((team.n_threads, 8), np.int64),
         "scratch": aligned(team.n_threads * (64 + 128 * len(x))).reshape(team.n_threads, -1),
         "bias": biases[0],
-        "second": np.zeros(4, np.int64),
+        "second": np.zeros(5, np.int64),
     }
     names = [first.layout.name]
     if second:
         (up,) = second
-        held["second"][:] = up.address, up.layout.panel_bytes(up.columns), up.copy_bytes, biases[1].ctypes.data
+        held["second"][:4] = up.address, up.layout.panel_bytes(up.columns), up.copy_bytes, biases[1].ctypes.data
         names.append(up.layout.name)
     fields = {name: array.ctypes.data for name, array in held.items()}
     fields |= {f"{name}_stride": held[name].strides[0] for name in ("input", "output", "scratch")}

@@ -136,7 +136,8 @@ def test_alpha_raises_the_base(case):
 def test_variants_in_float32(case, arch, changes):
     """What files may say beside what the small ones do."""
     small = case(arch, **changes)
-    assert errors(small.logits(), small.reference()).max() < CLOSE
+    layers = changes.get("n_layers", 0)  # each adds its roundings, which differ from processor to processor
+    assert errors(small.logits(), small.reference()).max() < CLOSE * (2 if layers > 40 else 1)
 
 
 def test_long_factors_in_float32(case):
