@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simulator import scenario
-from simulator.sweeping import parts
+from simulator.sweeping import combined, parts
 from simulator.sweeping.axes import load_sweep
 from simulator.sweeping.file import AskedPlacement
 from simulator.sweeping.rows import COLUMNS, table_of
@@ -96,3 +96,26 @@ def test_tiles_change_no_row(monkeypatch):
         assert {name: one[name] for name in one if name not in rates} == {
             name: other[name] for name in other if name not in rates
         }
+
+
+@pytest.mark.parametrize("turned", [(1, 1), (-1, 1), (1, -1)])
+def test_what_fits_lies_in_boxes(turned, monkeypatch):
+    """Of a staircase, whichever way it goes: no box meets another, and little is in them that does not fit."""
+    monkeypatch.setattr(combined, "WORTH", 20)
+    fits = (np.arange(1, 33)[:, None] * np.arange(1, 101)[None, :] <= 100)[:: turned[0], :: turned[1]]
+    boxes = combined.boxes_of(fits)
+    covered = np.zeros(fits.shape, int)
+    for box in boxes:
+        covered[box] += 1
+    assert covered.max() == 1
+    assert covered[fits].min() == 1
+    assert len(boxes) > 3
+    assert covered.sum() < 1.3 * fits.sum()
+
+
+def test_boxes_of_all_and_of_nothing():
+    """The whole grid, a hole within it, and one point where nothing fits."""
+    assert combined.boxes_of(np.ones((2, 3), bool)) == [(slice(0, 2), slice(0, 3))]
+    fits = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0], [1, 1, 0], [0, 0, 0]], bool)
+    assert combined.boxes_of(fits) == [(slice(1, 4), slice(0, 2))]
+    assert combined.boxes_of(np.zeros((2, 3), bool)) == [(slice(0, 1), slice(0, 1))]
