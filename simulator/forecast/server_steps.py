@@ -86,11 +86,18 @@ class Server:
 
     def most_requests(self, tokens: np.ndarray) -> np.ndarray:
         """So many requests' caches of *tokens* each fit beside the weights."""
+        return np.minimum(self.room_bytes // self.held_bytes(tokens), MAX_BATCH).astype(np.int64)
+
+    def held_bytes(self, tokens: Any) -> Any:
+        """Bytes of one request's cache of so many tokens, at least 1."""
         one = replace(self.load, batch=1, context=tokens, tokens=1)
-        held = np.maximum(cache_bytes_held(self.model, one, self._rules, self.layout.tensor), 1.0)
+        return np.maximum(cache_bytes_held(self.model, one, self._rules, self.layout.tensor), 1.0)
+
+    @cached_property
+    def room_bytes(self) -> float:
+        """What memory leaves for caches beside the weights."""
         fixed = fixed_bytes(self.model, self.load, self.runtime, self.hardware) + self._repeated_bytes
-        room = max(0.0, memory_limit(self.hardware, self.runtime) - fixed)
-        return np.minimum(room // held, MAX_BATCH).astype(np.int64)
+        return max(0.0, memory_limit(self.hardware, self.runtime) - fixed)
 
     @cached_property
     def weights(self) -> str:
