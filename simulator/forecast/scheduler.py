@@ -18,7 +18,7 @@ class Asked(Protocol):
 class Scheduler:
     """What was sent and what waits, and how many steps there were; whoever uses it keeps the time, and those that decode.
 
-    A cache that can be full is none of these rules: a class with one says in `has_room` and `hold` for what it has room.
+    A cache that can be full is none of these rules: a class with one says in `look_up`, `has_room` and `hold` what it has and has room for.
     """
 
     def __init__(self, rules: Scheduling):
@@ -45,6 +45,9 @@ class Scheduler:
     def is_open(self) -> bool:
         """Whether it takes one more request."""
         return self.rules.max_requests is None or self.n_decoding < self.rules.max_requests
+
+    def look_up(self, _request: Any) -> None:
+        """Finds out what of a prompt need not be read."""
 
     def has_room(self, _request: Any) -> bool:
         """Whether the cache has room for what the next step would read of a request."""
@@ -86,6 +89,7 @@ class Scheduler:
         taken: list[tuple[Any, int]] = []
         while self.waiting and places:
             first = self.waiting[0]
+            self.look_up(first)
             if taken and (room < 1 or (first.unread > room and not self.rules.splits_prompts)):
                 break
             n_tokens = self.wanted(first, room)

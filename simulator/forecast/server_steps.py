@@ -71,7 +71,14 @@ class Server:
 
     def took(self, *loads: Workload) -> Took:
         """Such a step, at each point of the grid of *loads*."""
-        timed, backend = self.timed(*loads), self.runtime.backend(self.hardware)
+        return self._sum(self.timed(*loads), loads)
+
+    def took_without_caches(self, *loads: Workload) -> Took:
+        """The same without what reads and writes caches."""
+        return self._sum([each for each in self.timed(*loads) if each.op.part != "cache"], loads)
+
+    def _sum(self, timed: Sequence[TimedOp], loads: Sequence[Workload]) -> Took:
+        backend = self.runtime.backend(self.hardware)
         whole_s = sum(each.op.count * each.seconds for each in timed)
         beside_s = sum(each.op.count * (each.overhead_s + each.link_s) for each in timed)
         step_s = backend.step_us.value * MICRO if backend.step_us else 0.0
@@ -155,13 +162,10 @@ class StepParts:
 
     def _reading_s(self, took: Took, n_tokens: int, plain: Took, serving: Serving, graph_tokens: int) -> float:
         """Seconds of a step of so many tokens in all; *plain*: the part of it that decodes, and takes no longer than by itself."""
-        scale = serving.prompt_scales[self.weights].value if self.weights in serving.prompt_scales else 1.0
-        device_s = plain.device_s + scale * (took.device_s - plain.device_s) + took.beside_s
+        device_s = plain.device_s + serving.prompt_scale(self.weights) * (took.device_s - plain.device_s) + took.beside_s
         if n_tokens <= graph_tokens:
             return float(device_s)
-        host_us = serving.eager_us.value * took.n_operations if serving.eager_us else 0.0
-        host_us += serving.eager_experts_us.value * self.n_expert_layers if serving.eager_experts_us else 0.0
-        return float(device_s + host_us * MICRO)
+        return float(device_s + serving.host_s(took.n_operations, self.n_expert_layers))
 
 
 def step_parts(server: Server, ruled: Mapping[Traffic, Scheduling]) -> dict[Traffic, StepParts]:
