@@ -73,9 +73,10 @@ class Server:
         """Such a step, at each point of the grid of *loads*."""
         return self._sum(self.timed(*loads), loads)
 
-    def took_without_caches(self, *loads: Workload) -> Took:
-        """The same without what reads and writes caches."""
-        return self._sum([each for each in self.timed(*loads) if each.op.part != "cache"], loads)
+    def took_with_and_without_caches(self, *loads: Workload) -> tuple[Took, Took]:
+        """The same, and without what reads and writes caches."""
+        timed = self.timed(*loads)
+        return self._sum(timed, loads), self._sum([each for each in timed if each.op.part != "cache"], loads)
 
     def _sum(self, timed: Sequence[TimedOp], loads: Sequence[Workload]) -> Took:
         backend = self.runtime.backend(self.hardware)
@@ -176,7 +177,7 @@ def step_parts(server: Server, ruled: Mapping[Traffic, Scheduling]) -> dict[Traf
     n_input = traffics[0].mean_input
     most = [min(each.concurrency, rules.max_requests or each.concurrency) for each, rules in ruled.items()]
     decode = _decode_tables(server, n_input, [each.mean_output for each in traffics], most)
-    tokens = _token_counts(n_input, max(each.chunk_tokens * each.groups for each in ruled.values()), max(most))
+    tokens = token_counts(n_input, max(each.chunk_tokens * each.groups for each in ruled.values()), max(most))
     depths = np.array([n_input + each.mean_output // 2 for each in traffics])
     beside, prompts = (
         replace(server.load, batch=np.array(most), context=depths, tokens=1),
@@ -200,7 +201,7 @@ def step_parts(server: Server, ruled: Mapping[Traffic, Scheduling]) -> dict[Traf
     }
 
 
-def _token_counts(n_input: int, room: int, users: int) -> list[int]:
+def token_counts(n_input: int, room: int, users: int) -> list[int]:
     """Tokens of prompts in a step, from a single one to as many as a step has room for."""
     counts = [1, *(max(1, n_input // part) for part in PARTS)]
     while counts[-1] < min(room, n_input * users):

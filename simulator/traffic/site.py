@@ -39,6 +39,7 @@ class Site:
     reserves: bool  # whether a request is let in only where the cache has room for its whole answer
     request_s: float  # of each request, outside the steps
     base: Scenario | None = None
+    is_server: bool = True  # whose steps are fitted to measurements, with prompts and decoding in one
 
     def run(self, demand: Demand, progress: Progress = silent, *, one_by_one: bool = False) -> Outcome:
         """What comes of it; InputError where a request is longer than the cache, or there is too much to do."""
@@ -128,7 +129,7 @@ def site_of(
         return replace(site_of_server(server, rules, demand, most), base=base)
     room = room_of_scenario(base, _deepest(demand))
     extent = _extent(room, rules, demand, most)
-    return Site(tables_of_scenario(base, extent), room, rules, True, base.runtime.serving.request_s, base)
+    return Site(tables_of_scenario(base, extent), room, rules, True, base.runtime.serving.request_s, base, False)
 
 
 def site_of_server(server: Server, rules: Scheduling, demand: Demand, most: int | None = None) -> Site:
@@ -136,7 +137,7 @@ def site_of_server(server: Server, rules: Scheduling, demand: Demand, most: int 
     room = room_of_server(server, _deepest(demand))
     extent = _extent(room, rules, demand, most)
     serving = server.runtime.serving
-    return Site(tables_of_server(server, extent, rules.mixes_prompts), room, rules, serving.reserves_answers, serving.request_s)
+    return Site(tables_of_server(server, extent, rules), room, rules, serving.reserves_answers, serving.request_s)
 
 
 def _refuse_unfit(base: Scenario) -> None:
@@ -166,6 +167,7 @@ def _extent(room: Room, rules: Scheduling, demand: Demand, most: int | None) -> 
         deep=_deepest(demand),
         chunk=chunk if rules.splits_prompts else max(chunk, *demand.prompts),
         longest=_deepest(demand),
+        usual=round(sum(demand.prompts) / len(demand)),
         also=tuple(sorted(often)),
     )
 

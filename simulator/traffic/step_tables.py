@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from simulator.forecast.request import Request, forecast_request
 from simulator.forecast.scenario import Scenario
-from simulator.forecast.server_steps import Server
+from simulator.forecast.server_steps import Server, token_counts
 from simulator.forecast.step import time_step
+from simulator.spec.serving import Scheduling
 from simulator.spec.workload import MAX_CONTEXT
 
 NODES_TO_TWICE = 2  # of a grid, from a number to twice as much: between them it is linear
@@ -33,8 +35,8 @@ class StepTables:
     linear_s: np.ndarray  # (tokens, 1 + counts) without caches, with nobody and with so many that decode beside
     starts: np.ndarray  # (starts,) tokens of a prompt that were read before, ascending from 0
     attention_s: np.ndarray  # (tokens, starts) what so many tokens of one prompt add
-    graph_tokens: int = 0  # of a step with more tokens the host begins each operation:
-    host_s: tuple[float, float] = (0.0, 0.0)  # what that adds, with nobody and with somebody who decodes beside
+    host_tokens: np.ndarray  # (host,) of prompts in a step, ascending
+    host_s: np.ndarray  # (2, host) what the host adds, with nobody and with the most that decode beside
 
     def scaled(self, decode: float, prompt: float) -> StepTables:
         """The same where steps take so many times as long."""
@@ -44,7 +46,7 @@ class StepTables:
             rest_s=decode * self.rest_s,
             linear_s=prompt * self.linear_s,
             attention_s=prompt * self.attention_s,
-            host_s=(prompt * self.host_s[0], prompt * self.host_s[1]),
+            host_s=prompt * self.host_s,
         )
 
 
@@ -57,6 +59,7 @@ class Extent:
     deep: int
     chunk: int  # tokens of prompts in a step
     longest: int  # tokens of a prompt, what a cache gives back is read again with
+    usual: int = 1  # tokens of a prompt, in the mean
     also: tuple[int, ...] = ()  # tokens of prompts that steps often read
 
     def counts(self) -> np.ndarray:
@@ -89,30 +92,44 @@ def between(low: int, high: int) -> np.ndarray:
     return np.union1d(grid[grid < high], [low, high]).astype(np.int64)
 
 
-def tables_of_server(server: Server, extent: Extent, mixes: bool) -> StepTables:
-    """Of a server whose steps beside operations are known; *mixes*: whether prompts are read in steps that decode."""
+def tables_of_server(server: Server, extent: Extent, rules: Scheduling) -> StepTables:
+    """Of a server of which it is known what steps take beside operations."""
     counts, depths, tokens, starts = extent.counts(), extent.depths(), extent.tokens(), extent.starts()
     serving, load = server.runtime.serving, server.load
     scale = serving.prompt_scale(server.weights)
     beside = replace(load, batch=counts, context=0, tokens=1)
-    plain = server.took_without_caches(beside)
+    _, plain = server.took_with_and_without_caches(beside)
     grid = replace(load, batch=counts[:, None], context=depths, tokens=1)
     linear_s, attention_s, operations = [], [], (0.0, 0.0)
     for n in tokens.tolist():
         prompt = replace(load, batch=1, context=0, tokens=n)
-        alone, whole = server.took_without_caches(prompt), server.took(replace(prompt, context=starts))
-        attention = scale * (whole.device_s - alone.device_s) + (whole.beside_s - alone.beside_s)
-        attention_s.append(np.broadcast_to(attention, starts.shape))
-        row = [scale * alone.device_s + alone.beside_s]
-        both = server.took_without_caches(beside, prompt) if mixes else plain
+        whole, without = server.took_with_and_without_caches(replace(prompt, context=starts))
+        alone = without.at(0)
+        attention_s.append(np.broadcast_to(scale * (whole.device_s - alone.device_s), starts.shape))
+        begun_s = float(np.max(whole.beside_s - alone.beside_s))  # attention, of all prompts of a step at once
+        _, both = server.took_with_and_without_caches(beside, prompt) if rules.mixes_prompts else (plain, plain)
         mixed = plain.device_s + scale * (both.device_s - plain.device_s) + both.beside_s
-        linear_s.append(np.concatenate([row, np.broadcast_to(mixed, counts.shape)]))
+        row = np.broadcast_to(mixed, counts.shape)
+        linear_s.append(np.concatenate([[scale * alone.device_s + alone.beside_s], row]) + begun_s)
         operations = (float(np.max(whole.n_operations)), float(np.max(both.n_operations)))
     return StepTables(
         counts, depths, np.broadcast_to(server.step_seconds(grid), (len(counts), len(depths))),
         np.broadcast_to(plain.device_s + plain.beside_s, counts.shape), tokens, np.array(linear_s), starts, np.array(attention_s),
-        serving.graph_tokens, tuple(serving.host_s(each, server.n_expert_layers) for each in operations),
+        *_host(server, rules, extent, operations),
     )  # fmt: skip
+
+
+def _host(server: Server, rules: Scheduling, extent: Extent, operations: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """What the host adds to steps that are no CUDA graph, with nobody and with the most beside.
+
+    At the points at which steady servers are forecast, and between them in proportion: with those it was fitted to measurements.
+    """
+    tokens = np.array(token_counts(extent.usual, extent.chunk, extent.most_requests))
+    rows = []
+    for beside, n_operations in zip((0, extent.most_requests * rules.mixes_prompts), operations, strict=True):
+        added_s = server.runtime.serving.host_s(n_operations, server.n_expert_layers)
+        rows.append(np.where(tokens + beside > rules.graph_tokens, added_s, 0.0))
+    return tokens, np.array(rows)
 
 
 def tables_of_scenario(base: Scenario, extent: Extent) -> StepTables:
@@ -120,15 +137,17 @@ def tables_of_scenario(base: Scenario, extent: Extent) -> StepTables:
     counts, depths, tokens, starts = extent.counts(), extent.depths(), extent.tokens(), extent.starts()
     decode_s, _ = _seconds(base, counts[:, None], depths, 1)
     _, rest_s = _seconds(base, counts, 0, 1)
+    # Of passes that overlap on several GPUs each takes a part of what it takes alone.
+    part = forecast_request(base, Request(extent.usual, ubatch=extent.chunk)).reading.stretches[0].repeats
     linear_s, attention_s = [], []
     for n in tokens.tolist():
         _, rest = _seconds(base, 1, 0, n)
         whole, _ = _seconds(base, 1, starts, n)
-        attention_s.append(np.broadcast_to(whole - rest, starts.shape))
-        linear_s.append(np.concatenate([[float(np.max(rest))], rest + np.broadcast_to(rest_s, counts.shape)]))
+        attention_s.append(part * np.broadcast_to(whole - rest, starts.shape))
+        linear_s.append(np.concatenate([[float(np.max(part * rest))], part * rest + np.broadcast_to(rest_s, counts.shape)]))
     return StepTables(
         counts, depths, np.broadcast_to(decode_s, (len(counts), len(depths))), np.broadcast_to(rest_s, counts.shape),
-        tokens, np.array(linear_s), starts, np.array(attention_s),
+        tokens, np.array(linear_s), starts, np.array(attention_s), np.array([1]), np.zeros((2, 1)),
     )  # fmt: skip
 
 

@@ -35,7 +35,9 @@ class StepTicks:
         self._tokens, self._starts = tables.tokens.tolist(), tables.starts.tolist()
         self._attention = _ticks(tables.attention_s)
         self._alone = _ticks(tables.linear_s[:, 0])
-        self._host = _ticks(tables.host_s)
+        self._host_tokens, (self._host, host_beside) = tables.host_tokens.tolist(), _ticks(tables.host_s)
+        self._host_more = [full - alone for alone, full in zip(self._host, host_beside, strict=True)]
+        self._most = int(tables.counts[-1])
 
     def piece(self, n_requests: int, cached: int) -> Piece:
         """For steps of so many requests that decode, with *cached* tokens in all their caches."""
@@ -51,9 +53,8 @@ class StepTicks:
             ticks += piece.together(n_beside, cached, 1) - rest + _at(self._tokens, linear, n_tokens)
         else:
             ticks += _at(self._tokens, self._alone, n_tokens)
-        if n_tokens + n_beside > self.tables.graph_tokens:
-            ticks += self._host[n_beside > 0]
-        return max(ticks, 1)
+        host = _at(self._host_tokens, self._host, n_tokens) + n_beside * _at(self._host_tokens, self._host_more, n_tokens) // self._most
+        return max(ticks + max(host, 0), 1)
 
     def _attending(self, n_tokens: int, start: int) -> int:
         low, high, part, whole = _place(self._tokens, n_tokens)

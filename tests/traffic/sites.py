@@ -20,7 +20,8 @@ def tables(step_s=1.0, cached_s=0.0, token_s=0.5, most=64, deep=100_000):
     prompt = token_s * tokens
     linear = np.stack([prompt, prompt, prompt], axis=1)
     rest = np.full(2, step_s)
-    return StepTables(counts, depths, decode, rest, tokens, linear, np.array([0]), np.zeros((2, 1)))
+    nothing = np.zeros((2, 1))
+    return StepTables(counts, depths, decode, rest, tokens, linear, np.array([0]), nothing, np.array([1]), nothing)
 
 
 def site(rules=Scheduling(chunk_tokens=100), room=MANY, reserves=False, request_s=0.0, **times):
