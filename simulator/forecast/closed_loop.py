@@ -1,7 +1,8 @@
 """A server's steps one after the other, while users ask, wait for the answer and ask again: when the first and the last token come.
 
 Between two events (a request ends, prompts are read, the scheduler looks what was sent) steps differ only by the tokens that caches
-grow by, so they are taken together: a benchmark of a thousand requests is a few thousand events. By which rules steps do what: `scheduler.py`.
+grow by, so they are taken together: a benchmark of a thousand requests is a few thousand events.
+By which rules steps do what: `scheduler.py`.
 """
 
 from __future__ import annotations

@@ -163,7 +163,9 @@ class StepParts:
 
     def _reading_s(self, took: Took, n_tokens: int, plain: Took, serving: Serving, graph_tokens: int) -> float:
         """Seconds of a step of so many tokens in all; *plain*: the part of it that decodes, and takes no longer than by itself."""
-        device_s = plain.device_s + serving.prompt_scale(self.weights) * (took.device_s - plain.device_s) + took.beside_s
+        device_s = (
+            plain.device_s + serving.prompt_scale(self.weights) * (took.device_s - plain.device_s) + took.beside_s
+        )
         if n_tokens <= graph_tokens:
             return float(device_s)
         return float(device_s + serving.host_s(took.n_operations, self.n_expert_layers))

@@ -64,7 +64,9 @@ class Serving(Spec):
     prompt_scales: dict[str, Figure] = Field(
         {}, max_length=32
     )  # by format of the weights: by which prompts take longer
-    reserves_answers: bool = False  # a request is let in where its cache has room for the whole answer; else some are put back
+    reserves_answers: bool = (
+        False  # a request is let in where its cache has room for the whole answer; else some are put back
+    )
     source: str = ""
     how: str = ""
 

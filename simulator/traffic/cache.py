@@ -27,6 +27,16 @@ class Room:
     page_tokens: int = 1
     request_pages: int = 0  # of every request, whatever its depth
 
+    @property
+    def is_growing(self) -> bool:
+        """Whether a request's cache grows with its tokens."""
+        return self.page_tokens < NO_GROWTH
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a single request that it holds, if that has nothing besides."""
+        return self.pages * self.page_tokens
+
     def pages_of(self, n_tokens: int) -> int:
         """Of one request with so many tokens in the cache."""
         return self.request_pages - (-n_tokens // self.page_tokens)
@@ -50,11 +60,13 @@ class Cache:
     idle: int = 0  # of beginnings that nobody uses just now, which give way to whoever needs their pages
     peak: int = 0
     prefixes: OrderedDict[str, Prefix] = field(default_factory=OrderedDict)  # the one unused for longest first
-    growing: list[int] = field(default_factory=list)  # of requests that decode: how many need a page in which of the next steps
+    growing: list[int] = field(
+        default_factory=list
+    )  # of requests that decode: how many need a page in which of the next steps
 
     def __post_init__(self):
         self.free = self.room.pages
-        self.is_growing &= self.room.page_tokens < NO_GROWTH
+        self.is_growing &= self.room.is_growing
         self.growing = [0] * (self.room.page_tokens if self.is_growing else 1)
 
     @property

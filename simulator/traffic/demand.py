@@ -33,10 +33,17 @@ class Demand:
     answers: tuple[int, ...]
     asked: tuple[int, ...] | None = None  # ticks of a clock, ascending
     users: int = 0
-    prefixes: tuple[tuple[str, int], ...] | None = None  # whose beginning a prompt shares, and so many of its tokens; "": nobody's
+    prefixes: tuple[tuple[str, int], ...] | None = (
+        None  # whose beginning a prompt shares, and so many of its tokens; "": nobody's
+    )
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of prompt and answer of the longest request."""
+        return max(map(sum, zip(self.prompts, self.answers, strict=True)))
 
     @property
     def rate(self) -> float | None:
@@ -68,7 +75,9 @@ def at_random(
     gaps = np.random.default_rng(whole("seed", seed, 0, MAX_SEED)).exponential(1.0, n)
     times = np.cumsum(gaps) / rate
     if times[-1] > MAX_SECONDS:
-        raise InputError(f"{n:,} requests at {rate:g} per second take {times[-1]:.3g} seconds, at most {MAX_SECONDS:.0e} are simulated")
+        raise InputError(
+            f"{n:,} requests at {rate:g} per second take {times[-1]:.3g} seconds, at most {MAX_SECONDS:.0e} are simulated"
+        )
     asked = tuple(int(each * TICKS_PER_S) for each in times.tolist())
     return Demand(*_lengths(n, prompt, generate), asked, prefixes=_shared(n, prompt, prefix))
 
@@ -114,9 +123,13 @@ def _traced(record: Record) -> tuple[float, int, int, str, int]:
     prefix = record.text("prefix")
     shared = record.count("prefix_tokens", 0, MAX_CONTEXT, default=0)
     if shared > prompt:
-        raise InputError(f"{record.where}: prefix_tokens is {shared:,}, the whole prompt has {prompt:,} tokens; correct the row")
+        raise InputError(
+            f"{record.where}: prefix_tokens is {shared:,}, the whole prompt has {prompt:,} tokens; correct the row"
+        )
     if shared and not prefix:
-        raise InputError(f"{record.where}: prefix_tokens is {shared:,} and prefix is missing: name what they are shared with")
+        raise InputError(
+            f"{record.where}: prefix_tokens is {shared:,} and prefix is missing: name what they are shared with"
+        )
     return record.number("time", 0, MAX_SECONDS), prompt, record.count("generate", 1, MAX_CONTEXT), prefix, shared
 
 

@@ -32,7 +32,9 @@ class Goal:
             raise InputError("a goal needs at least one of ttft, tpot and e2e, as in ttft=2s,tpot=50ms")
         for each in given:
             if not LEAST_GOAL_S <= each <= MOST_GOAL_S:
-                raise InputError(f"a goal of {each:g} seconds: between {LEAST_GOAL_S:g} and {MOST_GOAL_S:g} can be asked for")
+                raise InputError(
+                    f"a goal of {each:g} seconds: between {LEAST_GOAL_S:g} and {MOST_GOAL_S:g} can be asked for"
+                )
         if not 0 < self.share <= 1:
             raise InputError(f"share must be above 0 and at most 1, got {self.share:g}")
 
@@ -50,7 +52,7 @@ _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
 
 
 def _seconds_text(seconds: float) -> str:
-    return f"{seconds:g}s" if seconds >= 1 else f"{seconds * 1e3:g}ms"
+    return f"{seconds:.4g}s" if seconds >= 1 else f"{seconds * 1e3:.4g}ms"
 
 
 def parse_goal(text: str, share: float = USUAL_SHARE) -> Goal:
@@ -113,7 +115,9 @@ class Outcome:
     users: int  # 0: requests came by themselves
     sums: Sums
     line: np.ndarray  # (3, times) seconds, requests that run, share of the cache
-    bound: str  # what takes most of a step that decodes as many as there were in the mean: memory, compute, overhead ...
+    bound: (
+        str  # what takes most of a step that decodes as many as there were in the mean: memory, compute, overhead ...
+    )
 
     def waiting_at(self, seconds: np.ndarray) -> np.ndarray:
         """Requests that have come and of which nothing is read, at some times."""

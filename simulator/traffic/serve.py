@@ -31,7 +31,9 @@ class Served:
     slow: Outcome | None  # by steps that take as long as the 80 % interval lets them; None: not gone through
     fast: Outcome | None
     capacity: float  # requests per second, at most
-    steady: serving.Served | None  # with always as many requests as there were in the mean; None where that is not forecast
+    steady: (
+        serving.Served | None
+    )  # with always as many requests as there were in the mean; None where that is not forecast
 
     @property
     def is_unstable(self) -> bool:
@@ -78,23 +80,23 @@ def serve(
         return part_of(progress, run / n_runs, (run + 1) / n_runs)
 
     outcome = site.run(demand, told(0))
-    capacity = capacity_of(site, demand, outcome, told(1))
+    capacity = capacity_of(site, demand, told(1))
     slow = fast = None
     if is_short and with_interval:
-        decode, prompt = spreads(base, demand, outcome)
+        decode, prompt = spreads(base, outcome)
         slow = site.slower(decode, prompt).run(demand, told(2))
         fast = site.slower(1 / decode, 1 / prompt).run(demand, told(3))
-    return Served(base, site, demand, outcome, slow, fast, capacity, _steady(site, demand, outcome, max_requests, chunk))
+    return Served(
+        base, site, demand, outcome, slow, fast, capacity, _steady(site, demand, outcome, max_requests, chunk)
+    )
 
 
-def capacity_of(site: Site, demand: Demand, outcome: Outcome | None = None, progress: Progress = silent) -> float:
+def capacity_of(site: Site, demand: Demand, progress: Progress = silent) -> float:
     """Requests that the server answers per second at most: as fast as it does where all are there from the beginning."""
-    if demand.asked is None and outcome is not None and demand.users >= site.most_at_once(demand):
-        return outcome.settled_rate
     return site.run(demand.at_once(MOST_TWICE), progress).settled_rate
 
 
-def spreads(base: Scenario, demand: Demand, outcome: Outcome) -> tuple[float, float]:
+def spreads(base: Scenario, outcome: Outcome) -> tuple[float, float]:
     """By which factors steps that decode, and those that read prompts, may take longer or less by their 80 % intervals."""
     batch = min(max(1, round(outcome.sums.mean_batch)), MAX_BATCH)
     depth, prompt = int((outcome.prompts + outcome.answers / 2).mean()), int(outcome.prompts.mean())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
@@ -88,9 +89,24 @@ class Tally:
 class Server(Scheduler):
     """The server, a process; `arrivals` is the other one."""
 
-    def __init__(self, env: Any, demand: Demand, ticks: StepTicks, room: Room, rules: Scheduling, reserves: bool, progress: Progress):
+    def __init__(
+        self,
+        env: Any,
+        demand: Demand,
+        ticks: StepTicks,
+        room: Room,
+        rules: Scheduling,
+        reserves: bool,
+        progress: Progress,
+    ):
         super().__init__(rules)
-        self.env, self.ticks, self.cache, self.reserves, self.progress = env, ticks, Cache(room, not reserves), reserves, progress
+        self.env, self.ticks, self.cache, self.reserves, self.progress = (
+            env,
+            ticks,
+            Cache(room, not reserves),
+            reserves,
+            progress,
+        )
         self.requests = [_request(demand, number) for number in range(len(demand))]
         self.coming = deque(self.requests)
         self.decoding: list[tuple[int, int, int, Request]] = []  # the step in which each ends, its number and epoch
@@ -140,10 +156,8 @@ class Server(Scheduler):
         from simpy import Interrupt
 
         self.is_waiting = True
-        try:
+        with suppress(Interrupt):
             yield self.env.timeout(ticks)
-        except Interrupt:
-            pass
         self.is_waiting = False
 
     # Which prompts have room: `Scheduler` asks.

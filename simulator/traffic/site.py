@@ -52,6 +52,15 @@ class Site:
         env.run(until=process.process)
         return self._outcome(process, demand)
 
+    def step_s(self, n_requests: int, depth: int) -> float:
+        """Seconds of a step in which so many decode, each with so many tokens in its cache."""
+        cached = n_requests * depth
+        return StepTicks(self.tables).piece(n_requests, cached).together(n_requests, cached, 1) / TICKS_PER_S
+
+    def prompt_s(self, n_tokens: int) -> float:
+        """Seconds of a step that reads a prompt, and nothing else."""
+        return StepTicks(self.tables).reading(0, 0, [(n_tokens, 0)]) / TICKS_PER_S
+
     def slower(self, decode: float, prompt: float) -> Site:
         """Where steps take so many times as long."""
         return replace(self, tables=self.tables.scaled(decode, prompt))
@@ -70,7 +79,7 @@ class Site:
         prompt, answer = max(pairs, key=sum)
         if self.room.pages_of(prompt + answer) > self.room.pages:
             most = (self.room.pages - self.room.request_pages) * self.room.page_tokens
-            holds = f"holds {max(0, most):,} tokens" if self.room.page_tokens < 1 << 40 else "holds no request"
+            holds = f"holds {max(0, most):,} tokens" if self.room.is_growing else "holds no request"
             raise InputError(
                 f"a request of {prompt:,} + {answer:,} tokens does not fit in the cache, which {holds} beside the weights: take a "
                 "smaller format, a shorter request or more memory"
@@ -99,12 +108,28 @@ class Site:
             depth = int(np.mean(prompts + answers / 2))
             bound = str(self.base.at(max(1, round(sums.mean_batch / max(_busy(sums), 1e-9))), depth).bound)
         return Outcome(
-            asked_s, let_in_s, first_s + self.request_s, ended_s + self.request_s, prompts, answers, hits, put_back, demand.users, sums, line, bound
+            asked_s,
+            let_in_s,
+            first_s + self.request_s,
+            ended_s + self.request_s,
+            prompts,
+            answers,
+            hits,
+            put_back,
+            demand.users,
+            sums,
+            line,
+            bound,
         )
 
 
 def site_of(
-    base: Scenario, demand: Demand, *, max_requests: int | None = None, chunk: int | None = None, most: int | None = None
+    base: Scenario,
+    demand: Demand,
+    *,
+    max_requests: int | None = None,
+    chunk: int | None = None,
+    most: int | None = None,
 ) -> Site:
     """A server of a scenario, for a demand.
 
@@ -127,14 +152,14 @@ def site_of(
     if is_server:
         server = Server(base.loaded.model, base.hardware, base.runtime, base.load, base.hardware.layout)
         return replace(site_of_server(server, rules, demand, most), base=base)
-    room = room_of_scenario(base, _deepest(demand))
+    room = room_of_scenario(base, demand.longest)
     extent = _extent(room, rules, demand, most)
     return Site(tables_of_scenario(base, extent), room, rules, True, base.runtime.serving.request_s, base, False)
 
 
 def site_of_server(server: Server, rules: Scheduling, demand: Demand, most: int | None = None) -> Site:
     """A server whose steps are fitted to measurements."""
-    room = room_of_server(server, _deepest(demand))
+    room = room_of_server(server, demand.longest)
     extent = _extent(room, rules, demand, most)
     serving = server.runtime.serving
     return Site(tables_of_server(server, extent, rules), room, rules, serving.reserves_answers, serving.request_s)
@@ -145,10 +170,6 @@ def _refuse_unfit(base: Scenario) -> None:
         return
     held, limit = format_gib(float(base.memory_bytes(1, 1))), format_gib(base.memory_limit_bytes)
     raise InputError(f"{base.loaded.model.name} in {base.load.weights.name} does not fit: it needs {held} of {limit}")
-
-
-def _deepest(demand: Demand) -> int:
-    return max(map(sum, zip(demand.prompts, demand.answers, strict=True)))
 
 
 def _most(room: Room, rules: Scheduling, demand: Demand) -> int:
@@ -164,9 +185,9 @@ def _extent(room: Room, rules: Scheduling, demand: Demand, most: int | None) -> 
     return Extent(
         most_requests=max(_most(room, rules, demand), min(most or 1, room.pages)),
         shallow=min(demand.prompts),
-        deep=_deepest(demand),
-        chunk=chunk if rules.splits_prompts else max(chunk, *demand.prompts),
-        longest=_deepest(demand),
+        deep=demand.longest,
+        chunk=chunk if rules.splits_prompts else max(chunk, max(demand.prompts)),
+        longest=demand.longest,
         usual=round(sum(demand.prompts) / len(demand)),
         also=tuple(sorted(often)),
     )

@@ -119,7 +119,9 @@ def tables_of_server(server: Server, extent: Extent, rules: Scheduling) -> StepT
     )  # fmt: skip
 
 
-def _host(server: Server, rules: Scheduling, extent: Extent, operations: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+def _host(
+    server: Server, rules: Scheduling, extent: Extent, operations: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """What the host adds to steps that are no CUDA graph, with nobody and with the most beside.
 
     At the points at which steady servers are forecast, and between them in proportion: with those it was fitted to measurements.
@@ -144,7 +146,9 @@ def tables_of_scenario(base: Scenario, extent: Extent) -> StepTables:
         _, rest = _seconds(base, 1, 0, n)
         whole, _ = _seconds(base, 1, starts, n)
         attention_s.append(part * np.broadcast_to(whole - rest, starts.shape))
-        linear_s.append(np.concatenate([[float(np.max(part * rest))], part * rest + np.broadcast_to(rest_s, counts.shape)]))
+        linear_s.append(
+            np.concatenate([[float(np.max(part * rest))], part * rest + np.broadcast_to(rest_s, counts.shape)])
+        )
     return StepTables(
         counts, depths, np.broadcast_to(decode_s, (len(counts), len(depths))), np.broadcast_to(rest_s, counts.shape),
         tokens, np.array(linear_s), starts, np.array(attention_s), np.array([1]), np.zeros((2, 1)),

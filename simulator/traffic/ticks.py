@@ -53,7 +53,10 @@ class StepTicks:
             ticks += piece.together(n_beside, cached, 1) - rest + _at(self._tokens, linear, n_tokens)
         else:
             ticks += _at(self._tokens, self._alone, n_tokens)
-        host = _at(self._host_tokens, self._host, n_tokens) + n_beside * _at(self._host_tokens, self._host_more, n_tokens) // self._most
+        host = (
+            _at(self._host_tokens, self._host, n_tokens)
+            + n_beside * _at(self._host_tokens, self._host_more, n_tokens) // self._most
+        )
         return max(ticks + max(host, 0), 1)
 
     def _attending(self, n_tokens: int, start: int) -> int:

@@ -7,6 +7,7 @@ from simulator.traffic.cache import MOST_PAGES, Room
 from simulator.traffic.site import Site
 from simulator.traffic.step_tables import StepTables
 
+PLAIN = Scheduling(chunk_tokens=100)
 MANY = Room(MOST_PAGES)
 
 
@@ -24,6 +25,6 @@ def tables(step_s=1.0, cached_s=0.0, token_s=0.5, most=64, deep=100_000):
     return StepTables(counts, depths, decode, rest, tokens, linear, np.array([0]), nothing, np.array([1]), nothing)
 
 
-def site(rules=Scheduling(chunk_tokens=100), room=MANY, reserves=False, request_s=0.0, **times):
+def site(rules=PLAIN, room=MANY, reserves=False, request_s=0.0, **times):
     """A server of such steps."""
     return Site(tables(**times), room, rules, reserves, request_s)

@@ -173,7 +173,9 @@ def traced(n, seed, rate, prefixes=False):
 @pytest.mark.parametrize("room", [MANY, Room(40, page_tokens=4), Room(130), Room(12, page_tokens=16, request_pages=1)])
 @pytest.mark.parametrize("reserves", [False, True])
 @pytest.mark.parametrize("prefixes", [False, True])
-@pytest.mark.parametrize("rules", [Scheduling(chunk_tokens=32), Scheduling(chunk_tokens=32, max_requests=3, mixes_prompts=False)])
+@pytest.mark.parametrize(
+    "rules", [Scheduling(chunk_tokens=32), Scheduling(chunk_tokens=32, max_requests=3, mixes_prompts=False)]
+)
 def test_many_steps_at_once_are_the_same_as_one_by_one(room, reserves, prefixes, rules):
     """To the last digit: each time, who was put back and how often, and how many steps there were."""
     here = site(rules, room, reserves, cached_s=0.00137, step_s=0.731, token_s=0.0617)
