@@ -40,7 +40,7 @@ _PUBLIC = {
     "sweeping.axes": ("load_sweep",),
     "sweeping.reading": ("open_sweep",),
     "sweeping.run": ("run_sweep",),
-    "traffic.demand": ("Demand", "at_random", "by_users", "of_trace"),
+    "traffic.demand": ("at_random", "by_users", "of_trace"),
     "traffic.largest": ("largest_concurrency", "largest_rate"),
     "traffic.outcome": ("Goal", "parse_goal"),
     "traffic.serve": ("serve",),

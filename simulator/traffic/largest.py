@@ -12,7 +12,7 @@ from simulator.spec.serving import MAX_USERS
 from simulator.traffic.demand import Demand, at_random, by_users
 from simulator.traffic.outcome import Goal, Outcome
 from simulator.traffic.serve import capacity_of
-from simulator.traffic.site import Site, silent, site_of
+from simulator.traffic.site import Site, expect_limits, silent, site_of
 
 NEAR = 1.02  # the rate is found to so much
 LEAST_LOAD = 1e-4  # of the capacity: a goal that is missed below that is missed at any rate
@@ -66,6 +66,7 @@ def largest_rate(
     All rates are tried with the same arrivals, faster or slower. Arguments as `at_random` and `serve` take them.
     """
     expect("goal", goal, Goal, "a Goal, as Goal(ttft_s=2, tpot_s=0.05)")
+    expect_limits(max_requests, chunk, progress)
     demand = at_random(1.0, prompt, generate, requests=requests, prefix=prefix, seed=seed)
     site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
     return largest_rate_at(site, demand, goal, progress)
@@ -120,6 +121,7 @@ def largest_concurrency(
     since all of them come together.
     """
     expect("goal", goal, Goal, "a Goal, as Goal(ttft_s=2, tpot_s=0.05)")
+    expect_limits(max_requests, chunk, progress)
     most = whole("most_users", MAX_USERS if most_users is None else most_users, 1, MAX_USERS)
     demand = by_users(most, prompt, generate, requests=most, prefix=prefix)
     site = site_of(base, demand, max_requests=max_requests, chunk=chunk)

@@ -9,11 +9,12 @@ from functools import cached_property
 import numpy as np
 
 from simulator.errors import InputError, printable
+from simulator.spec.arguments import between, expect
 
 PERCENTS = (50, 90, 95, 99)
 MEASURES = ("ttft", "tpot", "e2e")  # as people call them: time to first token, per output token, from end to end
 MOST_GOAL_S, LEAST_GOAL_S = 1e7, 1e-6
-USUAL_SHARE = 0.99
+USUAL_SHARE, LEAST_SHARE = 0.99, 0.01
 CROWDED = 0.1  # of the time, from which on what requests wait for is what holds the server back
 
 
@@ -27,16 +28,11 @@ class Goal:
     share: float = USUAL_SHARE
 
     def __post_init__(self):
-        given = [each for each in (self.ttft_s, self.tpot_s, self.e2e_s) if each is not None]
-        if not given:
+        if all(each is None for each in (self.ttft_s, self.tpot_s, self.e2e_s)):
             raise InputError("a goal needs at least one of ttft, tpot and e2e, as in ttft=2s,tpot=50ms")
-        for each in given:
-            if not LEAST_GOAL_S <= each <= MOST_GOAL_S:
-                raise InputError(
-                    f"a goal of {each:g} seconds: between {LEAST_GOAL_S:g} and {MOST_GOAL_S:g} can be asked for"
-                )
-        if not 0 < self.share <= 1:
-            raise InputError(f"share must be above 0 and at most 1, got {self.share:g}")
+        for name, seconds in self.parts.items():
+            between(f"{name}_s", seconds, LEAST_GOAL_S, MOST_GOAL_S)
+        between("share", self.share, LEAST_SHARE, 1)
 
     @property
     def parts(self) -> dict[str, float]:
@@ -57,6 +53,7 @@ def _seconds_text(seconds: float) -> str:
 
 def parse_goal(text: str, share: float = USUAL_SHARE) -> Goal:
     """`ttft=2s,tpot=50ms,e2e=1min`; InputError says what of it cannot be read."""
+    expect("text", text, str, "a text, such as ttft=2s,tpot=50ms")
     found: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = (each.strip().lower() for each in part.partition("="))
@@ -76,8 +73,12 @@ def parse_seconds(text: str, what: str) -> float:
                 value = float(text.removesuffix(unit))
             except ValueError:
                 break
-            if math.isfinite(value) and value > 0:
-                return value * _UNITS[unit]
+            seconds = value * _UNITS[unit]
+            if LEAST_GOAL_S <= seconds <= MOST_GOAL_S:
+                return seconds
+            if seconds > 0:
+                ends = f"between {LEAST_GOAL_S:g} and {MOST_GOAL_S:g} seconds can be asked for"
+                raise InputError(f"{what} {printable(text, 30)!r}: {ends}")
     raise InputError(f"{what} {printable(text, 30)!r}: a time with its unit is needed, such as 50ms, 2s or 1min")
 
 

@@ -11,11 +11,12 @@ from simulator.forecast.request import Request, forecast_request
 from simulator.forecast.scenario import Scenario
 from simulator.forecast.server_steps import Server
 from simulator.progress import Progress, part_of
+from simulator.spec.arguments import expect
 from simulator.spec.serving import Told, Traffic
 from simulator.spec.workload import MAX_BATCH
 from simulator.traffic.demand import Demand
 from simulator.traffic.outcome import Outcome
-from simulator.traffic.site import Site, silent, site_of
+from simulator.traffic.site import Site, expect_limits, silent, site_of
 
 MOST_TWICE = 20_000  # requests that are gone through again, by slower and by faster steps and all at once
 
@@ -72,6 +73,8 @@ def serve(
 
     InputError where the model or a request does not fit, or there is more to do than is done.
     """
+    expect_limits(max_requests, chunk, progress)
+    expect("with_interval", with_interval, bool, "True or False")
     site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
     is_short = len(demand) <= MOST_TWICE
     n_runs = 2 + 2 * (is_short and with_interval)

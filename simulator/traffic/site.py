@@ -29,6 +29,16 @@ def silent(_share: float, _what: str) -> None:
     """Nobody waits at a terminal."""
 
 
+def expect_limits(max_requests: int | None, chunk: int | None, progress: Progress) -> None:
+    """InputError for what a server cannot be told, before anything is worked out."""
+    if max_requests is not None:
+        whole("max_requests", max_requests, 1, MAX_USERS)
+    if chunk is not None:
+        whole("chunk", chunk, 1, MAX_CHUNK)
+    if isinstance(progress, type) or not callable(progress):
+        raise InputError("progress must be a function of the share that is done and of what is being done")
+
+
 @dataclass(frozen=True)
 class Site:
     """What a run needs beside the demand."""

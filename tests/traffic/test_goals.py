@@ -27,7 +27,7 @@ def test_goals_are_read():
         ("speed=2s", "write ttft, tpot or e2e with a time"),
         ("ttft", "write ttft, tpot or e2e with a time"),
         ("ttft=2s,ttft=3s", "ttft is there twice"),
-        ("ttft=1e30s", "between 1e-06 and 1e\\+07 can be asked for"),
+        ("ttft=1e30s", "between 1e-06 and 1e\\+07 seconds can be asked for"),
     ],
 )
 def test_what_is_no_goal_is_refused(text, told):
@@ -40,7 +40,7 @@ def test_a_goal_needs_something_to_keep():
     """And a share of the requests."""
     with pytest.raises(InputError, match="at least one of ttft, tpot and e2e"):
         Goal()
-    with pytest.raises(InputError, match="share must be above 0"):
+    with pytest.raises(InputError, match="share must be a number above 0"):
         Goal(1.0, share=0)
 
 
