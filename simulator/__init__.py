@@ -40,6 +40,10 @@ _PUBLIC = {
     "sweeping.axes": ("load_sweep",),
     "sweeping.reading": ("open_sweep",),
     "sweeping.run": ("run_sweep",),
+    "traffic.demand": ("at_random", "by_users", "of_trace"),
+    "traffic.largest": ("largest_concurrency", "largest_rate"),
+    "traffic.outcome": ("Goal", "parse_goal"),
+    "traffic.serve": ("serve",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

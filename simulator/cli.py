@@ -20,6 +20,7 @@ from simulator.interrupts import STATUS, end_interrupted
 COMMANDS = {
     "simulate": "Forecast tokens per second of MODEL on HARDWARE.",
     "plan": "Say which machines run MODEL as fast as it has to be, and what a change of one buys.",
+    "serve": "Simulate users of a server over time: what they wait for, and how many it carries.",
     "generate": "Decode real tokens with the engine, and say how fast.",
     "validate": "Decode on this machine, or take somebody's measurements, and set the forecasts beside them.",
     "score": "Set forecasts beside published measurements, and say how far they can be trusted.",

@@ -18,7 +18,7 @@ LEVELS = (
     {"families"},
     {"importers", "machine"},
     {"engine", "forecast"},
-    {"probe", "sweeping"},
+    {"probe", "sweeping", "traffic"},
     {"judge"},
     {"report"},
     {"commands"},

@@ -64,7 +64,7 @@ class Case:
         serving = with_values(self.serving, values)
         seconds = self.parts.seconds(serving, self.rules.graph_tokens)
         seen = observe(self.asked, self.traffic.concurrency, seconds, self.rules)
-        return np.log((seen.first_s + serving.request_ms.value * 1e-3) / np.array(self.measured_s))
+        return np.log((seen.first_s + serving.request_s) / np.array(self.measured_s))
 
 
 def main() -> int:

@@ -46,6 +46,7 @@ class Request:
     csv: str | None = None
     json: str | None = None
     plot: str | None = None
+    simulates: bool = False
 
     @property
     def basis(self) -> str:
@@ -67,6 +68,7 @@ class Request:
 @several("--only", metavar="FIELD=VALUE", help="Of these alone: device_class=apple, runtime=vllm, batch=1.")
 @flag("--rows", help="Show every row, not only the worst.")
 @option("--worst", type=whole_number, metavar="INTEGER", default=10, help="So many rows that are furthest off.")
+@flag("--simulate", help="Go through servers' requests one by one, too, as serve does; takes minutes.")
 @flag("--in-sample", help="Forecast the shipped set by the parameters that were fitted to all of it.")
 @option(
     "--csv",
@@ -81,6 +83,7 @@ def command(
     rows: bool,
     worst: int,
     in_sample: bool,
+    simulate: bool,
     csv: str | None,
     json: str | None,
     plot: str | None,
@@ -93,9 +96,9 @@ def command(
     if in_sample and file is not None:
         raise InputError("--in-sample: a file of your own is always forecast by the shipped parameters, leave it out")
     if file is not None and is_paged(Path(file)):
-        _run_paged(file, {"--only": only, "--csv": csv, "--plot": plot}, json)
+        _run_paged(file, {"--only": only, "--csv": csv, "--plot": plot, "--simulate": simulate}, json)
         return
-    run(Request(file, tuple(map(parse_only, only)), in_sample, worst, rows, csv, json, plot))
+    run(Request(file, tuple(map(parse_only, only)), in_sample, worst, rows, csv, json, plot, simulate))
 
 
 def run(request: Request) -> None:
@@ -148,7 +151,7 @@ def _run_paged(file: str, others: dict[str, Any], json: str | None) -> None:
 def scored(request: Request, progress: Progress = lambda _share, _what: None) -> Scored:
     """Every measurement with its forecast, the shipped ones left out of what they are forecast by."""
     path = None if request.file is None else Path(request.file)
-    return score_file(path, request.only, runtime_for if request.is_left_out else None, progress)
+    return score_file(path, request.only, runtime_for if request.is_left_out else None, progress, request.simulates)
 
 
 def _refuse_nothing(found: Scored, source: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.commands.line import options
+from simulator.commands.line.memory import with_own_memory
 from simulator.commands.line.money import money_options, tariff_of
 from simulator.commands.line.parser import argument, option, subcommand
 from simulator.commands.line.split import is_fit_asked, split_asked, split_options
@@ -19,14 +20,11 @@ from simulator.forecast.density import with_density
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import RequestForecast, with_room_for
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario, scenario, sweep
-from simulator.spec.machine import load_hardware, refuse_soldered
-from simulator.units import GI
 
 if TYPE_CHECKING:
     from simulator.forecast.energy import Tariff
     from simulator.forecast.speculation import Speculated
     from simulator.forecast.splits import Split
-    from simulator.spec.hardware import Hardware
     from simulator.spec.quant import Weights
     from simulator.spec.speculation import Speculation
 
@@ -114,7 +112,7 @@ def command(
     names = _formats(weights, len(batches) * len(contexts))
     depth = max(contexts) if request else min(contexts)
     shared = {**assumed, "placement": placement, "batch": min(batches), "context": depth}
-    machine = _with_own_memory(hardware, assumed["ram"])
+    machine = with_own_memory(hardware, assumed["ram"])
     bases = _each_format_once(scenario(model, machine, weights=name, **shared) for name in names)
     bases = [with_room_for(base, request) for base in bases] if request else bases
     users = [(base.load.weights.name, most_users(base, each, depth)) for base in bases for depth in contexts if each]
@@ -232,15 +230,6 @@ def _picture(plot: str | None, json: str | None) -> Path | None:
     from simulator.commands.picture import check_path
 
     return check_path(plot, "--plot")
-
-
-def _with_own_memory(name: str, ram: float | None) -> str | Hardware:
-    """The device or machine of a name; InputError where *ram*, in GiB, is not what is soldered on."""
-    if ram is None:
-        return name  # so that a mistake in the model's name is told first
-    hardware = load_hardware(name)
-    refuse_soldered(hardware, ram * GI, "--ram")
-    return hardware
 
 
 def _formats(weights: str | None, n_points: int) -> list[str | None]:

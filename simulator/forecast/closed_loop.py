@@ -2,16 +2,17 @@
 
 Between two events (a request ends, prompts are read, the scheduler looks what was sent) steps differ only by the tokens that caches
 grow by, so they are taken together: a benchmark of a thousand requests is a few thousand events.
+By which rules steps do what: `scheduler.py`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
+from simulator.forecast.scheduler import Scheduler
 from simulator.spec.serving import Scheduling
 
 
@@ -65,21 +66,20 @@ class _Request:
     n_prompt: int
     n_answer: int
     unread: int
+    begun: bool = False
     first_s: float = 0.0
 
 
-class _Loop:
-    """One benchmark. Times are seconds since its start; `steps` counts those that decode."""
+class _Loop(Scheduler):
+    """One benchmark. Times are seconds since its start."""
 
     def __init__(self, asked: Sequence[tuple[int, int]], users: int, seconds: StepSeconds, rules: Scheduling):
-        self.asked, self.seconds, self.rules = iter(asked), seconds, rules
-        self.now_s, self.steps, self.looked_at, self.held_steps = 0.0, 0, 0, 0
+        super().__init__(rules)
+        self.asked, self.seconds, self.now_s = iter(asked), seconds, 0.0
         self.decoding: list[
             tuple[int, int, _Request]
         ] = []  # the step in which each ends, and in which order they began
         self.cached = 0  # tokens of all of them
-        self.sent: deque[_Request] = deque()  # at which the scheduler has not looked
-        self.waiting: deque[_Request] = deque()
         self.first_s: list[float] = []
         self.token_s: list[float] = []
         self.decoding_s = 0.0  # summed over requests
@@ -89,8 +89,8 @@ class _Loop:
     def run(self) -> Observed:
         """Until every request has ended."""
         while self.decoding or self.waiting or self.sent:
-            self._look()
-            if self._reads():
+            self.look()
+            if self.reads():
                 self._read()
             elif self.decoding:
                 self._decode()
@@ -102,87 +102,41 @@ class _Loop:
         if lengths is not None:
             self.sent.append(_Request(self.now_s, *lengths, unread=lengths[0]))
 
-    def _look(self) -> None:
-        if not self.decoding or self.steps - self.looked_at >= self.rules.poll_steps:
-            self.waiting.extend(self.sent)
-            self.sent.clear()
-            self.looked_at = self.steps
-
-    def _has_place(self) -> bool:
-        if not self.waiting:
-            return False
-        is_begun = self.waiting[0].unread < self.waiting[0].n_prompt
-        return is_begun or self.rules.max_requests is None or len(self.decoding) < self.rules.max_requests
-
-    def _reads(self) -> bool:
-        """Whether the next step reads prompts."""
-        if not self._has_place():
-            return False
-        return not self.decoding or self.held_steps >= self.rules.wait_steps or self._are_enough()
-
-    def _are_enough(self) -> bool:
-        """Whether so much waits that none of it is held back any longer."""
-        n_tokens = len(self.decoding) + sum(each.unread for each in self.waiting)
-        return len(self.waiting) >= self.rules.groups and n_tokens >= self.rules.wait_share * self.rules.chunk_tokens
-
     def _read(self) -> None:
         """One step with prompts, in which those that decode get a token, too, or wait."""
-        beside = len(self.decoding) if self.rules.mixes_prompts else 0
-        n_tokens, read = self._take(self.rules.chunk_tokens * self.rules.groups - beside)
-        self._pass(self.seconds.reading(beside, n_tokens))
-        self.held_steps = 0
-        if beside:
-            self.steps += 1
-            self.cached += beside
-        for each in read:
-            self._begin(each)
+        beside = self.n_beside
+        taken = self.take()
+        self._pass(self.seconds.reading(beside, sum(n_tokens for _, n_tokens in taken)))
+        self.cached += beside
+        self.has_read()
+        for each, _ in taken:
+            if not each.unread:
+                self._begin(each)
         self._end()
-        self.looked_at = self.steps - self.rules.poll_steps  # it looks after each of these
-
-    def _take(self, room: int) -> tuple[int, list[_Request]]:
-        """Tokens of the prompts that have room in a step, in the order in which they came, and those that it reads to their end."""
-        most, splits = self.rules.max_requests, self.rules.splits_prompts
-        places = len(self.waiting) if most is None else max(most - len(self.decoding), 1)
-        n_tokens, read = 0, []
-        while self.waiting and places > len(read):
-            first = self.waiting[0]
-            if n_tokens and (room < 1 or (first.unread > room and not splits)):
-                break
-            taken = min(first.unread, max(room, 1)) if splits else first.unread
-            first.unread -= taken
-            n_tokens, room = n_tokens + taken, room - taken
-            if first.unread:
-                break
-            read.append(self.waiting.popleft())
-        return n_tokens, read
 
     def _begin(self, request: _Request) -> None:
         request.first_s = self.now_s
         self.first_s.append(self.now_s - request.asked_s)
         self.cached += request.n_prompt
+        self.n_decoding += 1
         heappush(self.decoding, (self.steps + request.n_answer - 1, len(self.first_s), request))
 
     def _decode(self) -> None:
         """Steps without prompts, until something changes."""
-        n_steps = self.decoding[0][0] - self.steps
-        if self.sent:
-            n_steps = min(n_steps, self.looked_at + self.rules.poll_steps - self.steps)
-        if self._has_place():  # and is held back
-            n_steps = min(n_steps, self.rules.wait_steps - self.held_steps)
-            self.held_steps += n_steps
-        n_decoding = len(self.decoding)
-        self._pass(self.seconds.decoding(n_decoding, self.cached, n_steps))
-        self.steps += n_steps
-        self.cached += n_decoding * n_steps
+        n_steps = self.steps_alike(self.decoding[0][0] - self.steps)
+        self._pass(self.seconds.decoding(self.n_decoding, self.cached, n_steps))
+        self.has_decoded(n_steps)
+        self.cached += self.n_decoding * n_steps
         self._end()
 
     def _pass(self, seconds: float) -> None:
-        self.decoding_s += len(self.decoding) * seconds
+        self.decoding_s += self.n_decoding * seconds
         self.now_s += seconds
 
     def _end(self) -> None:
         while self.decoding and self.decoding[0][0] <= self.steps:
             _, _, request = heappop(self.decoding)
+            self.n_decoding -= 1
             self.cached -= request.n_prompt + request.n_answer - 1
             self.token_s.append((self.now_s - request.first_s) / (request.n_answer - 1))
             self._ask()

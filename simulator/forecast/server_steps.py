@@ -71,7 +71,15 @@ class Server:
 
     def took(self, *loads: Workload) -> Took:
         """Such a step, at each point of the grid of *loads*."""
-        timed, backend = self.timed(*loads), self.runtime.backend(self.hardware)
+        return self._sum(self.timed(*loads), loads)
+
+    def took_with_and_without_caches(self, *loads: Workload) -> tuple[Took, Took]:
+        """The same, and without what reads and writes caches."""
+        timed = self.timed(*loads)
+        return self._sum(timed, loads), self._sum([each for each in timed if each.op.part != "cache"], loads)
+
+    def _sum(self, timed: Sequence[TimedOp], loads: Sequence[Workload]) -> Took:
+        backend = self.runtime.backend(self.hardware)
         whole_s = sum(each.op.count * each.seconds for each in timed)
         beside_s = sum(each.op.count * (each.overhead_s + each.link_s) for each in timed)
         step_s = backend.step_us.value * MICRO if backend.step_us else 0.0
@@ -86,11 +94,18 @@ class Server:
 
     def most_requests(self, tokens: np.ndarray) -> np.ndarray:
         """So many requests' caches of *tokens* each fit beside the weights."""
+        return np.minimum(self.room_bytes // self.held_bytes(tokens), MAX_BATCH).astype(np.int64)
+
+    def held_bytes(self, tokens: Any) -> Any:
+        """Bytes of one request's cache of so many tokens, at least 1."""
         one = replace(self.load, batch=1, context=tokens, tokens=1)
-        held = np.maximum(cache_bytes_held(self.model, one, self._rules, self.layout.tensor), 1.0)
+        return np.maximum(cache_bytes_held(self.model, one, self._rules, self.layout.tensor), 1.0)
+
+    @cached_property
+    def room_bytes(self) -> float:
+        """What memory leaves for caches beside the weights."""
         fixed = fixed_bytes(self.model, self.load, self.runtime, self.hardware) + self._repeated_bytes
-        room = max(0.0, memory_limit(self.hardware, self.runtime) - fixed)
-        return np.minimum(room // held, MAX_BATCH).astype(np.int64)
+        return max(0.0, memory_limit(self.hardware, self.runtime) - fixed)
 
     @cached_property
     def weights(self) -> str:
@@ -148,13 +163,12 @@ class StepParts:
 
     def _reading_s(self, took: Took, n_tokens: int, plain: Took, serving: Serving, graph_tokens: int) -> float:
         """Seconds of a step of so many tokens in all; *plain*: the part of it that decodes, and takes no longer than by itself."""
-        scale = serving.prompt_scales[self.weights].value if self.weights in serving.prompt_scales else 1.0
-        device_s = plain.device_s + scale * (took.device_s - plain.device_s) + took.beside_s
+        device_s = (
+            plain.device_s + serving.prompt_scale(self.weights) * (took.device_s - plain.device_s) + took.beside_s
+        )
         if n_tokens <= graph_tokens:
             return float(device_s)
-        host_us = serving.eager_us.value * took.n_operations if serving.eager_us else 0.0
-        host_us += serving.eager_experts_us.value * self.n_expert_layers if serving.eager_experts_us else 0.0
-        return float(device_s + host_us * MICRO)
+        return float(device_s + serving.host_s(took.n_operations, self.n_expert_layers))
 
 
 def step_parts(server: Server, ruled: Mapping[Traffic, Scheduling]) -> dict[Traffic, StepParts]:
@@ -165,7 +179,7 @@ def step_parts(server: Server, ruled: Mapping[Traffic, Scheduling]) -> dict[Traf
     n_input = traffics[0].mean_input
     most = [min(each.concurrency, rules.max_requests or each.concurrency) for each, rules in ruled.items()]
     decode = _decode_tables(server, n_input, [each.mean_output for each in traffics], most)
-    tokens = _token_counts(n_input, max(each.chunk_tokens * each.groups for each in ruled.values()), max(most))
+    tokens = token_counts(n_input, max(each.chunk_tokens * each.groups for each in ruled.values()), max(most))
     depths = np.array([n_input + each.mean_output // 2 for each in traffics])
     beside, prompts = (
         replace(server.load, batch=np.array(most), context=depths, tokens=1),
@@ -189,7 +203,7 @@ def step_parts(server: Server, ruled: Mapping[Traffic, Scheduling]) -> dict[Traf
     }
 
 
-def _token_counts(n_input: int, room: int, users: int) -> list[int]:
+def token_counts(n_input: int, room: int, users: int) -> list[int]:
     """Tokens of prompts in a step, from a single one to as many as a step has room for."""
     counts = [1, *(max(1, n_input // part) for part in PARTS)]
     while counts[-1] < min(room, n_input * users):

@@ -16,7 +16,6 @@ import numpy as np
 from simulator.forecast.closed_loop import StepSeconds, observe
 from simulator.forecast.server_steps import Server, step_parts
 from simulator.spec.serving import REQUESTS_EACH, Scheduling, Traffic
-from simulator.units import MILLI
 
 MOST_REQUESTS = 20_000  # that are gone through, but for at least one of each user
 MOST_CHUNKS = 64
@@ -72,13 +71,12 @@ def _serve(server: Server, traffic: Traffic, rules: Scheduling, seconds: StepSec
     users, serving = traffic.concurrency, server.runtime.serving
     at_once = min(users, rules.max_requests)
     seen = observe(lengths(traffic), users, seconds, rules)
-    request_s = serving.request_ms.value * MILLI if serving.request_ms else 0.0
     return Served(
         batch=max(1, round(seen.n_decoding)),
         step_s=seconds.decoding(at_once, at_once * (traffic.mean_input + traffic.mean_output / 2), 1),
         prompt_s=seconds.reading(0, traffic.mean_input),
         seconds_per_token=seen.token_s,
-        seconds_to_first=seen.first_s + request_s,
+        seconds_to_first=seen.first_s + serving.request_s,
         is_full=users > rules.max_requests,
     )
 

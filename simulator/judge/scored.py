@@ -15,7 +15,7 @@ from simulator.importers.split import SplitMeasurements, is_split, load_split
 from simulator.judge.only import Only, matches, refuse_no_match
 from simulator.judge.prompts import prompt_score
 from simulator.judge.score import Fitted, Score, score
-from simulator.judge.serving import ServingScore, serving_score
+from simulator.judge.serving import ServingScore, serving_score, simulated_score
 from simulator.judge.serving_left_out import server_runtime_for
 from simulator.judge.speculation import SpeculationScore, speculation_score
 from simulator.judge.split import SplitScore, split_score
@@ -34,6 +34,7 @@ class Scored:
     split: SplitScore = field(default_factory=lambda: SplitScore(()))
     prompts: Score = field(default_factory=lambda: Score(()))
     speculated: SpeculationScore = field(default_factory=lambda: SpeculationScore(()))
+    simulated: ServingScore = field(default_factory=lambda: ServingScore(()))  # servers again, request by request
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -47,10 +48,12 @@ def score_file(
     only: Sequence[Only] = (),
     fitted: Fitted | None = None,
     progress: Progress = lambda _share, _what: None,
+    simulates: bool = False,
 ) -> Scored:
     """A file's measurements, for None the shipped ones, each with its forecast; those alone for which *only* holds.
 
-    *fitted* changes a runtime for the device and the model that are judged. InputError says what cannot be read.
+    *fitted* changes a runtime for the device and the model that are judged. With *simulates* servers are gone through request by
+    request, too, which takes minutes. InputError says what cannot be read.
     """
     progress(0.0, "reading")
     measured, served, split, prompts, speculated = _read(path)
@@ -63,7 +66,9 @@ def score_file(
         progress=part_of(progress, READ_SHARE, READ_SHARE + DECODE_SHARE),
     )
     progress(READ_SHARE + DECODE_SHARE, "servers")
-    servers = serving_score(_fitted([each for each in served.published if matches(each, only)], fitted))
+    of_servers = _fitted([each for each in served.published if matches(each, only)], fitted)
+    servers = serving_score(of_servers)
+    simulated = simulated_score(of_servers, part_of(progress, 0.0, 1.0)) if simulates else ServingScore(())
     progress(READ_SHARE + DECODE_SHARE + SERVED_SHARE, "split weights")
     splits = split_score([each for each in split.published if matches(each, only)], fitted)
     progress(READ_SHARE + DECODE_SHARE + SERVED_SHARE + SPLIT_SHARE, "prompts")
@@ -75,6 +80,7 @@ def score_file(
         _with(splits, split.skipped, only),
         _with(reading, prompts.skipped, only),
         _with(drafts, speculated.skipped, only),
+        simulated,
     )
 
 

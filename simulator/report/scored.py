@@ -74,6 +74,9 @@ def headline_table(found: Scored) -> tuple[list[str], list[list[str]]]:
     if found.served.rows:
         rows.append(_served_row("servers, time per token", found.served, "token"))
         rows.append(_served_row("servers, time to the first token", found.served, "first"))
+    if found.simulated.rows:
+        rows.append(_served_row("request by request, time per token", found.simulated, "token"))
+        rows.append(_served_row("request by request, to the first", found.simulated, "first"))
     split = found.split.where(lambda row: row.is_split)
     rows += [_split_row(f"{TITLE}, {what}s", split, what) for what in WHATS if split.rows]
     rows += [_split_row(f"{TITLE}, {SKEWED}", split, "skewed")] if split.rows else []
@@ -168,6 +171,9 @@ def print_scored(found: Scored, told: Told) -> None:
     _print_groups("reading prompts", groups_by(found.prompts, device_kind))
     print_prompts(found.prompts, told.n_worst)
     print_servers(found.served, told.n_worst)
+    if found.simulated.rows:
+        print_line("The same servers, gone through request by request:")
+        print_servers(found.simulated, 0)
     print_split(found.split, told.n_worst)
     print_speculations(found.speculated, told.n_worst)
     _print_rows(usable, told)

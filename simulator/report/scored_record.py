@@ -26,6 +26,7 @@ def scored_record(scored: Scored, basis: str) -> dict[str, Any]:
         "by": {label: {group.label: _figures(group) for group in groups_by(usable, of)} for label, of in BY},
         "unusable": {group.label: _figures(group) for group in unusable(found)},
         "serving": serving_record(scored.served),
+        **({"simulated": serving_record(scored.simulated)} if scored.simulated.rows else {}),
         "split": split_record(scored.split),
         "prompts": prompt_record(scored.prompts),
         "speculation": speculation_score_record(scored.speculated),

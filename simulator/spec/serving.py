@@ -8,6 +8,7 @@ from simulator.spec.arguments import between, whole
 from simulator.spec.figure import Figure
 from simulator.spec.schema import Field, Spec
 from simulator.spec.workload import MAX_CONTEXT
+from simulator.units import MICRO, MILLI
 
 MAX_USERS = 100_000
 MAX_CHUNK = 10_000_000
@@ -63,8 +64,31 @@ class Serving(Spec):
     prompt_scales: dict[str, Figure] = Field(
         {}, max_length=32
     )  # by format of the weights: by which prompts take longer
+    reserves_answers: bool = (
+        False  # a request is let in where its cache has room for the whole answer; else some are put back
+    )
     source: str = ""
     how: str = ""
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it is known from measured servers what steps take beside operations."""
+        return self.eager_us is not None
+
+    @property
+    def request_s(self) -> float:
+        """Seconds of a request outside the steps."""
+        return self.request_ms.value * MILLI if self.request_ms else 0.0
+
+    def prompt_scale(self, weights: str) -> float:
+        """By which prompts take longer with weights of such a format."""
+        return self.prompt_scales[weights].value if weights in self.prompt_scales else 1.0
+
+    def host_s(self, n_operations: float, n_expert_layers: int) -> float:
+        """Seconds that the host adds to a step that is no CUDA graph."""
+        host_us = self.eager_us.value * n_operations if self.eager_us else 0.0
+        host_us += self.eager_experts_us.value * n_expert_layers if self.eager_experts_us else 0.0
+        return host_us * MICRO
 
     def scheduling(self, told: Told, groups: int = 1) -> Scheduling:
         """By itself, but for what it was told; with so many *groups* of devices that have requests of their own."""

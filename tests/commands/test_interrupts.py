@@ -30,6 +30,7 @@ COMMANDS = {
     "plot": (["simulator", "plot", "batch", "llama-3-8b", "--on", "rtx-4090", "-o", "made.png"], 2.0),
     "list": (["simulator", "list", "models"], 1.0),
     "show": (["simulator", "show", "pi5-16gb"], 0.7),
+    "serve": (["simulator", "serve", "llama-3-8b", "rtx-4090", "--rate", "2/s", "--json", "made.json"], 2.0),
     "bench": (["simulator.bench", "forecast", "--rounds", "1"], 2.5),
 }
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes as Linux shows them")

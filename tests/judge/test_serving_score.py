@@ -9,7 +9,7 @@ from asking import answer, refusal
 
 import simulator
 from simulator.importers.serving import load_serving
-from simulator.judge.serving import ServingScore, serving_score
+from simulator.judge.serving import ServingScore, serving_score, simulated_score
 
 SHIPPED = Path(simulator.__file__).parent / "measured" / "serving.csv"
 
@@ -54,6 +54,22 @@ def test_rows_that_differ_with_equal_settings_are_known(scored):
     assert serving_score([one, one]).settled().rows
 
 
+def test_servers_gone_through_request_by_request_come_near_their_steady_state(scored):
+    """By the same steps and rules, lengths and beginning; whatever is told of progress ends at 1."""
+    few = [each for each in load_serving(SHIPPED).published if each.id in {row.id for row in scored.rows}]
+    few = [each for each in few if each.traffic.concurrency <= 16 and each.hardware.name == "h100-sxm"][:6]
+    told = []
+    found = simulated_score(few, lambda share, _what: told.append(share))
+    assert told == sorted(told)
+    assert told[-1] == 1
+    steady = serving_score(few)
+    assert len(found.rows) == len(steady.rows) > 3
+    for one, other in zip(found.rows, steady.rows, strict=True):
+        assert one.token_s == pytest.approx(other.token_s, rel=0.1)
+        assert one.first_s == pytest.approx(other.first_s, rel=0.35)
+    assert any(one.token_s != other.token_s for one, other in zip(found.rows, steady.rows, strict=True))
+
+
 def test_nothing_is_known_of_no_rows():
     """None, not an exception."""
     assert ServingScore(()).median_abs_error() is None
@@ -74,4 +90,9 @@ def test_the_command_prints_writes_and_refuses(capsys, tmp_path):
     record = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     assert record["serving"]["all"]["n_rows"] == len(record["served_rows"]) == 45
     assert len((tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()) == 46
+    few.write_text("\n".join(few.read_text(encoding="utf-8").splitlines()[:3]), encoding="utf-8")
+    told = answer(capsys, "score", str(few), "--simulate", "--json", str(tmp_path / "b.json"))
+    assert "The same servers, gone through request by request:" in told
+    record = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
+    assert record["simulated"]["all"]["n_rows"] == record["serving"]["all"]["n_rows"] == 2
     assert "--plot: not for" in refusal(capsys, "score", str(few), "--plot", str(tmp_path / "a.png"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import simulator
-from simulator import InputError, Request, load_hardware, load_model, load_runtime, scenario
+from simulator import Goal, InputError, Request, at_random, load_hardware, load_model, load_runtime, scenario
 from simulator.forecast.scenario import Scenario
 from simulator.spec.density import Density
 from simulator.spec.mixes import parse_weights
@@ -41,6 +41,14 @@ CALLS = {
     "parse_draft": {"text": "qwen3-0.6b:4@0.6"},
     "parse_speculation": {"text": "mtp:3@0.7"},
     "speculate": {"base": BASE, "speculation": Speculation("ngram", 3, 0.5)},
+    "Goal": {"ttft_s": 1.0},
+    "parse_goal": {"text": "ttft=2s"},
+    "at_random": {"rate": 1.0, "prompt": 8, "generate": 2, "requests": 4},
+    "by_users": {"users": 2, "prompt": 8, "generate": 2, "requests": 4},
+    "of_trace": {"path": "none.csv"},
+    "serve": {"base": BASE, "demand": at_random(1.0, 8, 2, requests=4)},
+    "largest_rate": {"base": BASE, "prompt": 8, "generate": 2, "goal": Goal(1.0), "requests": 4},
+    "largest_concurrency": {"base": BASE, "prompt": 8, "generate": 2, "goal": Goal(1.0), "most_users": 2},
     "sweep": {"base": BASE, "batches": [1], "contexts": [128]},
     "with_density": {"full": BASE.at(1, 128), "density": Density(kind="fixed", value=0.5)},
 }

@@ -1,0 +1,243 @@
+"""Users of a server over time, for somebody at a terminal, and as plain values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from simulator.forecast.scenario import Scenario
+from simulator.report.remarks import left_out
+from simulator.report.screen import print_line, print_section
+from simulator.report.table import print_table
+from simulator.traffic.largest import Largest
+from simulator.traffic.outcome import MEASURES, PERCENTS, Goal
+from simulator.traffic.serve import Served
+from simulator.units import counted, format_number, format_seconds
+
+NAMES = {"ttft": "to the first token", "tpot": "for each further one", "e2e": "whole request"}
+BACK = {
+    "cache full": "the cache is full: requests wait for room; fewer bits (--cache), a shorter context or more memory let more in",
+    "server full": "as many run at once as --max-requests lets in: the others wait for a place",
+    "prompts": "reading prompts takes most of the time: a faster unit or a common beginning (--prefix) helps",
+}
+HEAD = ("", *(f"{each} %" for each in PERCENTS), "80 % interval of 99 %")
+
+
+def print_served(base: Scenario, served: Served | None, largest: Largest | None, goal: Goal | None) -> None:
+    """What requests wait for, what the server does, what holds it back, and the most that keeps a goal."""
+    model, hardware = base.loaded.model, base.hardware
+    print_line(f"{model.title or model.name}, weights {base.load.weights.name}, cache {base.load.cache.name}")
+    print_line(f"on {hardware.full_title}, with {base.runtime.title or base.runtime.name}")
+    if served is not None:
+        print_line(_demand_told(served))
+        print()
+        print_table(list(HEAD), [_row(served, measure) for measure in MEASURES], left=("",))
+        print()
+        print_section("Server", list(_server_lines(served)))
+        print_section("Cache", list(_cache_lines(served)))
+        print_section("Held back", [held_back(served)])
+        print_section("Steady", list(_steady_lines(served)))
+    if goal is not None:
+        print_section("Goal", list(_goal_lines(served, largest, goal)))
+    if served is not None:
+        print_section("Assumed", list(assumptions(served)))
+    print_section("Left out", [f"{left_out(base, True)}, networks, several servers behind one door"])
+
+
+def _demand_told(served: Served) -> str:
+    demand, outcome = served.demand, served.outcome
+    lengths = f"prompts of {_span(outcome.prompts)} tokens, answers of {_span(outcome.answers)}"
+    if demand.users:
+        how = f"{counted(demand.users, 'user')}, each asking again when answered"
+    else:
+        rate = demand.rate
+        how = f"{format_number(rate)} requests/s" if rate else "all at once"
+    return f"{how}: {counted(len(demand), 'request')} in {format_seconds(outcome.sums.seconds)}, {lengths}"
+
+
+def _span(values: Any) -> str:
+    low, high = int(values.min()), int(values.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _row(served: Served, measure: str) -> list[str]:
+    cells = [_time(served.outcome.percentile(measure, each)) for each in PERCENTS]
+    ends = served.between(measure, PERCENTS[-1])
+    return [NAMES[measure], *cells, f"{_time(ends[0])} - {_time(ends[1])}" if ends else "-"]
+
+
+def _time(seconds: float) -> str:
+    return format_seconds(seconds) if math.isfinite(seconds) else "-"
+
+
+def _server_lines(served: Served) -> Iterator[str]:
+    outcome, sums = served.outcome, served.outcome.sums
+    yield (
+        f"{format_number(outcome.requests_per_s)} requests/s, {format_number(outcome.tokens_per_s)} tokens/s of answers and "
+        f"{format_number(outcome.prompt_tokens_per_s)} of prompts; busy {outcome.busy_share:.0%} of the time"
+    )
+    yield (
+        f"{format_number(sums.mean_batch)} requests run at once in the mean, {sums.peak_batch:,} at most; "
+        f"{format_number(sums.mean_queue)} wait, {sums.peak_queue:,} at most"
+    )
+    if served.is_unstable:
+        yield (
+            f"unstable: {format_number(served.demand.rate or 0)} requests/s come and {format_number(served.capacity)} are answered; the "
+            f"queue grows by {format_number(served.growth)} each second, so that times depend on how long this goes on"
+        )
+    else:
+        yield f"at most {format_number(served.capacity)} requests/s, if all were there from the beginning"
+
+
+def _cache_lines(served: Served) -> Iterator[str]:
+    outcome, sums, room = served.outcome, served.outcome.sums, served.site.room
+    size = (
+        f"room for {counted(room.tokens, 'token')}" if room.is_growing else f"room for {counted(room.pages, 'request')}"
+    )
+    yield f"{size}: {sums.mean_cache:.0%} used in the mean, {sums.peak_cache:.0%} at most"
+    if sums.put_back:
+        yield f"{counted(sums.put_back, 'time')} a request gave up its cache for others and was read again"
+    if outcome.hits.any():
+        yield f"{outcome.hit_share:.0%} of the tokens of prompts were in the cache already"
+
+
+def held_back(served: Served) -> str:
+    """What would have to be more, in a sentence."""
+    outcome = served.outcome
+    reason = outcome.held_back_by
+    share = outcome.sums.reading_s / max(outcome.sums.reading_s + outcome.sums.decoding_s, 1e-30)
+    steps = f"{share:.0%} of the busy time in steps that read prompts"
+    if reason in BACK:
+        return f"{BACK[reason]} ({steps})"
+    rest = "" if outcome.busy_share > 0.9 or served.demand.users else ", and nobody waits while it is idle"
+    return f"steps that only decode take most of the time, by {outcome.bound}{rest} ({steps})"
+
+
+def _steady_lines(served: Served) -> Iterator[str]:
+    steady = served.steady
+    if steady is None:
+        return
+    users = served.demand.users or max(1, round(served.outcome.sums.mean_batch))
+    yield (
+        f"with always {counted(users, 'request')}: {format_seconds(steady.seconds_to_first)} to the first token and "
+        f"{format_seconds(steady.seconds_per_token)} for each further one, in the mean, the start with all at once in it"
+    )
+
+
+def _goal_lines(served: Served | None, largest: Largest | None, goal: Goal) -> Iterator[str]:
+    if served is not None:
+        yield f"{served.outcome.kept(goal):.1%} of the requests keep {goal}"
+    if largest is None:
+        return
+    unit = "users" if isinstance(largest.value, int) else "requests/s"
+    share = f"{100 * goal.share:g} %"
+    if not largest.value:
+        yield (
+            f"out of reach: even of requests that come one by one less than {share} keep it, {NAMES[largest.missed_first]} is what is "
+            f"missed; the best that can be kept is {largest.best}"
+        )
+        return
+    value = f"{largest.value:,}" if unit == "users" else format_number(largest.value)
+    beyond = (
+        f"more miss {NAMES[largest.missed_first]}"
+        if largest.over is not None
+        else "which is all that it takes, whatever the goal"
+    )
+    yield f"{share} of the requests keep it up to {value} {unit}, {beyond}"
+
+
+def assumptions(served: Served) -> Iterator[str]:
+    """What was taken for granted."""
+    site, base = served.site, served.base
+    rules = site.rules
+    how = "shared by prompts and decoding" if rules.mixes_prompts else "of prompts alone, while decoding waits"
+    yield f"steps of up to {rules.chunk_tokens * rules.groups:,} tokens, {how}, as {base.runtime.title or base.runtime.name} does it"
+    if not site.is_server:
+        yield "passes of prompts are steps of their own, as long as by simulate --prompt; their cache is taken for the whole answer"
+    if site.request_s:
+        yield f"{format_seconds(site.request_s)} of each request outside the steps (HTTP, tokenizing), as fitted to measured servers"
+    if served.demand.users and len(served.demand) > served.demand.users:
+        yield "the first request of each user is left out of the times, since all of them come at once"
+    if served.slow is None:
+        yield "no interval: of more than 20,000 requests (--requests) only the forecast itself is gone through"
+    else:
+        yield "the interval is what comes of steps that all take as long, or as short, as the 80 % intervals of decoding and of prompts"
+    if not base.load.routing.name.startswith("uniform") and base.loaded.model.experts:
+        yield f"routing {base.load.routing.name}"
+
+
+def served_record(served: Served, goal: Goal | None) -> dict[str, Any]:
+    """As JSON has it: seconds, counts and shares."""
+    outcome, sums, base, demand = served.outcome, served.outcome.sums, served.base, served.demand
+    row: dict[str, Any] = {
+        "model": base.loaded.model.name,
+        "hardware": base.hardware.label,
+        "runtime": base.runtime.name,
+        "weights": base.load.weights.name,
+        "cache": base.load.cache.name,
+        "requests": len(demand),
+        "users": demand.users or None,
+        "rate": demand.rate,
+        "prompt": int(outcome.prompts.max()),
+        "generate": int(outcome.answers.max()),
+        **{measure: _times(served, measure) for measure in MEASURES},
+        "requests_per_s": outcome.requests_per_s,
+        "tokens_per_s": outcome.tokens_per_s,
+        "prompt_tokens_per_s": outcome.prompt_tokens_per_s,
+        "capacity_requests_per_s": served.capacity,
+        "unstable": served.is_unstable,
+        "busy_share": outcome.busy_share,
+        "reading_seconds": sums.reading_s,
+        "decoding_seconds": sums.decoding_s,
+        "batch_mean": sums.mean_batch,
+        "batch_peak": sums.peak_batch,
+        "queue_mean": sums.mean_queue,
+        "queue_peak": sums.peak_queue,
+        "cache_tokens": served.site.room.tokens if served.site.room.is_growing else None,
+        "cache_mean": sums.mean_cache,
+        "cache_peak": sums.peak_cache,
+        "preemptions": sums.put_back,
+        "prefix_hit_share": outcome.hit_share,
+        "held_back_by": outcome.held_back_by,
+        "steady": _steady_record(served),
+        "remarks": list(assumptions(served)),
+    }
+    if goal is not None:
+        row["kept"] = outcome.kept(goal)
+    return row
+
+
+def _times(served: Served, measure: str) -> dict[str, float | None]:
+    found = {f"p{percent}": _known(served.outcome.percentile(measure, percent)) for percent in PERCENTS}
+    for percent in PERCENTS:
+        low, high = served.between(measure, percent) or (math.nan, math.nan)
+        found |= {f"p{percent}_low": _known(low), f"p{percent}_high": _known(high)}
+    return found
+
+
+def _steady_record(served: Served) -> dict[str, float] | None:
+    steady = served.steady
+    if steady is None:
+        return None
+    return {"seconds_to_first": steady.seconds_to_first, "seconds_per_token": steady.seconds_per_token}
+
+
+def largest_record(largest: Largest) -> dict[str, Any]:
+    """The most that keeps a goal, as plain values."""
+    goal, is_users = largest.goal, isinstance(largest.value, int)
+    return {
+        "goal": goal.parts,
+        "share": goal.share,
+        "users" if is_users else "rate": largest.value,
+        "most": largest.most,
+        "kept": None if largest.outcome is None else largest.outcome.kept(goal),
+        "missed_first": largest.missed_first or None,
+        "held_back_by": None if largest.over is None else largest.over.held_back_by,
+        "best": largest.best.parts,
+        "tokens_per_s": None if largest.outcome is None else largest.outcome.tokens_per_s,
+    }
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

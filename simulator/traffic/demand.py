@@ -1,0 +1,148 @@
+"""What is asked of a server, and when: at random, by so many users who each wait for their answer, or as a trace has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simulator.errors import InputError
+from simulator.importers.records import Record
+from simulator.spec.arguments import between, expect, expect_path, whole
+from simulator.spec.serving import MAX_USERS
+from simulator.spec.textfiles import parse_csv, read_text
+from simulator.spec.workload import MAX_CONTEXT
+from simulator.traffic.ticks import TICKS_PER_S
+
+MAX_REQUESTS = 1_000_000
+USUAL_REQUESTS = 2_000
+ROUNDS = 10  # of each user, where more than the usual requests are needed for that
+LEAST_RATE, MOST_RATE = 1e-6, 1e6  # requests per second
+MAX_SECONDS = 1e8  # three years
+MAX_SEED = 2**63 - 1
+COLUMNS = ("time", "prompt", "generate")
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Requests in the order in which they come. Without `asked` times, *users* ask: all at first, and each again with its answer."""
+
+    prompts: tuple[int, ...]  # tokens
+    answers: tuple[int, ...]
+    asked: tuple[int, ...] | None = None  # ticks of a clock, ascending
+    users: int = 0
+    prefixes: tuple[tuple[str, int], ...] | None = (
+        None  # whose beginning a prompt shares, and so many of its tokens; "": nobody's
+    )
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of prompt and answer of the longest request."""
+        return max(map(sum, zip(self.prompts, self.answers, strict=True)))
+
+    @property
+    def rate(self) -> float | None:
+        """Requests per second; None where users wait for their answers, or all ask at once."""
+        return len(self) * TICKS_PER_S / self.asked[-1] if self.asked and self.asked[-1] else None
+
+    def faster(self, times: float) -> Demand:
+        """The same requests, coming so many times as fast."""
+        assert self.asked is not None  # nobody else asks for it
+        return Demand(self.prompts, self.answers, tuple(int(each / times) for each in self.asked), 0, self.prefixes)
+
+    def at_once(self, most: int) -> Demand:
+        """The first of them, all at the beginning."""
+        n = min(most, len(self))
+        return Demand(self.prompts[:n], self.answers[:n], (0,) * n, 0, self.prefixes and self.prefixes[:n])
+
+
+def at_random(
+    rate: float, prompt: int, generate: int, *, requests: int | None = None, prefix: int = 0, seed: int = 0
+) -> Demand:
+    """Requests that come independently of each other (a Poisson process), *rate* of them per second in the mean.
+
+    Args:
+        prefix: tokens with which every prompt begins alike.
+        seed: the same one gives the same times.
+    """
+    rate = between("rate", rate, LEAST_RATE, MOST_RATE)
+    n = whole("requests", USUAL_REQUESTS if requests is None else requests, 1, MAX_REQUESTS)
+    gaps = np.random.default_rng(whole("seed", seed, 0, MAX_SEED)).exponential(1.0, n)
+    times = np.cumsum(gaps) / rate
+    if times[-1] > MAX_SECONDS:
+        raise InputError(
+            f"{n:,} requests at {rate:g} per second take {times[-1]:.3g} seconds, at most {MAX_SECONDS:.0e} are simulated"
+        )
+    asked = tuple(int(each * TICKS_PER_S) for each in times.tolist())
+    return Demand(*_lengths(n, prompt, generate), asked, prefixes=_shared(n, prompt, prefix))
+
+
+def by_users(users: int, prompt: int, generate: int, *, requests: int | None = None, prefix: int = 0) -> Demand:
+    """So many *users* who ask at once, and each again as soon as it has its answer."""
+    users = whole("concurrency", users, 1, MAX_USERS)
+    usual = min(max(USUAL_REQUESTS, ROUNDS * users), MAX_REQUESTS)
+    n = max(users, whole("requests", usual if requests is None else requests, 1, MAX_REQUESTS))
+    return Demand(*_lengths(n, prompt, generate), users=users, prefixes=_shared(n, prompt, prefix))
+
+
+def of_lengths(pairs: Sequence[tuple[int, int]], users: int) -> Demand:
+    """The same with a length of its own for each prompt and answer."""
+    return Demand(*map(tuple, zip(*pairs, strict=True)), users=users)
+
+
+def of_trace(path: str | Path) -> Demand:
+    """A CSV with a row for each request: `time` in seconds, tokens of `prompt` and `generate`; perhaps `prefix` and `prefix_tokens`.
+
+    Rows that share a `prefix`, a name, begin with the same `prefix_tokens`. InputError says what is missing or wrong, by line.
+    """
+    expect_path("trace", path)
+    path = Path(path)
+    columns, rows = parse_csv(read_text(path), path, MAX_REQUESTS)
+    missing = [name for name in COLUMNS if name not in columns]
+    if missing:
+        raise InputError(f"{path}: the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there, too: a trace has "
+                         f"{', '.join(COLUMNS)}, and where prompts begin alike prefix and prefix_tokens")  # fmt: skip
+    found = [_traced(Record(f"{path}:{line}", "", row)) for line, row in rows]
+    if not found:
+        raise InputError(f"{path}: no request is in it")
+    found.sort(key=lambda each: each[0])
+    first = found[0][0]
+    asked = tuple(round((time - first) * TICKS_PER_S) for time, *_ in found)
+    prefixes = tuple((name, n) for *_, name, n in found)
+    return Demand(tuple(each[1] for each in found), tuple(each[2] for each in found), asked, 0,
+                  prefixes if any(n for _, n in prefixes) else None)  # fmt: skip
+
+
+def _traced(record: Record) -> tuple[float, int, int, str, int]:
+    prompt = record.count("prompt", 1, MAX_CONTEXT)
+    prefix = record.text("prefix")
+    shared = record.count("prefix_tokens", 0, MAX_CONTEXT, default=0)
+    if shared > prompt:
+        raise InputError(
+            f"{record.where}: prefix_tokens is {shared:,}, the whole prompt has {prompt:,} tokens; correct the row"
+        )
+    if shared and not prefix:
+        raise InputError(
+            f"{record.where}: prefix_tokens is {shared:,} and prefix is missing: name what they are shared with"
+        )
+    return record.number("time", 0, MAX_SECONDS), prompt, record.count("generate", 1, MAX_CONTEXT), prefix, shared
+
+
+def _lengths(n: int, prompt: int, generate: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return (whole("prompt", prompt, 1, MAX_CONTEXT),) * n, (whole("generate", generate, 1, MAX_CONTEXT),) * n
+
+
+def _shared(n: int, prompt: int, prefix: int) -> tuple[tuple[str, int], ...] | None:
+    if whole("prefix", prefix, 0, MAX_CONTEXT) > prompt:
+        raise InputError(f"prefix is {prefix:,}, the whole prompt has {prompt:,} tokens")
+    return (("all", prefix),) * n if prefix else None
+
+
+def expect_demand(demand: Demand) -> None:
+    """InputError for anything but a Demand."""
+    expect("demand", demand, Demand, "a Demand, as at_random, by_users or of_trace make one")

@@ -1,0 +1,166 @@
+"""The most that a server carries so that requests keep a goal: requests per second, or users at once; by halves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from simulator.forecast.scenario import Scenario
+from simulator.progress import Progress
+from simulator.spec.arguments import expect, whole
+from simulator.spec.serving import MAX_USERS
+from simulator.traffic.demand import Demand, at_random, by_users
+from simulator.traffic.outcome import Goal, Outcome
+from simulator.traffic.serve import capacity_of
+from simulator.traffic.site import Site, expect_limits, silent, site_of
+
+NEAR = 1.02  # the rate is found to so much
+LEAST_LOAD = 1e-4  # of the capacity: a goal that is missed below that is missed at any rate
+ALONE = 20  # requests, one after the other
+FEW = 400  # requests of users that are tried, and so many rounds of each:
+ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Largest:
+    """The most that keeps a goal, and what is on both sides of it."""
+
+    goal: Goal
+    value: float  # requests per second, or users; 0 where even one request alone misses it
+    outcome: Outcome | None  # at that
+    alone: Outcome  # one request after the other: the best that can be had
+    over: Outcome | None  # at somewhat more, where the goal is missed; None: nothing more was tried
+    most: float  # that the server takes whatever the goal: its capacity, or the users that memory holds
+
+    @property
+    def best(self) -> Goal:
+        """The tightest goal of the same measures that requests keep which are alone."""
+        found = {f"{name}_s": self.alone.percentile(name, 100 * self.goal.share) for name in self.goal.parts}
+        return Goal(**found, share=self.goal.share)
+
+    @property
+    def missed_first(self) -> str:
+        """Which measure is missed beyond it: ttft, tpot or e2e; empty where nothing more was tried."""
+        found = self.over if self.value else self.alone
+        if found is None:
+            return ""
+        parts = self.goal.parts.items()
+        return max(parts, key=lambda each: found.percentile(each[0], 100 * self.goal.share) / each[1])[0]
+
+
+def largest_rate(
+    base: Scenario,
+    prompt: int,
+    generate: int,
+    goal: Goal,
+    *,
+    requests: int | None = None,
+    prefix: int = 0,
+    seed: int = 0,
+    max_requests: int | None = None,
+    chunk: int | None = None,
+    progress: Progress = silent,
+) -> Largest:
+    """The most requests per second, coming at random, of which a goal's share keeps it.
+
+    All rates are tried with the same arrivals, faster or slower. Arguments as `at_random` and `serve` take them.
+    """
+    expect("goal", goal, Goal, "a Goal, as Goal(ttft_s=2, tpot_s=0.05)")
+    expect_limits(max_requests, chunk, progress)
+    demand = at_random(1.0, prompt, generate, requests=requests, prefix=prefix, seed=seed)
+    site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
+    return largest_rate_at(site, demand, goal, progress)
+
+
+def largest_rate_at(site: Site, demand: Demand, goal: Goal, progress: Progress = silent) -> Largest:
+    """The same of a server made ready and requests that come at some rate."""
+    alone = site.run(_one_by_one(demand))
+    capacity = capacity_of(site, demand)
+    if alone.kept(goal) < goal.share:
+        return Largest(goal, 0.0, None, alone, None, capacity)
+
+    def tried(rate: float) -> Outcome:
+        assert demand.rate is not None  # requests that come by themselves
+        return site.run(demand.faster(rate / demand.rate))
+
+    low, high = LEAST_LOAD * capacity, capacity
+    best, over = tried(low), tried(high)
+    if best.kept(goal) < goal.share:
+        return Largest(goal, 0.0, None, alone, best, capacity)
+    if over.kept(goal) >= goal.share:
+        return Largest(goal, capacity, over, alone, None, capacity)
+    steps = 0
+    while high / low > NEAR:
+        # From far away by the ratio, near the capacity by the difference: there times grow fast.
+        middle = (low * high) ** 0.5 if high / low > 4 else (low + high) / 2
+        found = tried(middle)
+        if found.kept(goal) >= goal.share:
+            low, best = middle, found
+        else:
+            high, over = middle, found
+        steps += 1
+        progress(min(steps / 14, 0.99), f"{middle:.3g} requests/s")
+    return Largest(goal, low, best, alone, over, capacity)
+
+
+def largest_concurrency(
+    base: Scenario,
+    prompt: int,
+    generate: int,
+    goal: Goal,
+    *,
+    most_users: int | None = None,
+    prefix: int = 0,
+    max_requests: int | None = None,
+    chunk: int | None = None,
+    progress: Progress = silent,
+) -> Largest:
+    """The most users at once, each asking again when it has its answer, of whose requests a goal's share keeps it.
+
+    At most *most_users*, and at most as many as memory holds at once: those beyond only wait. A first request of each is not counted,
+    since all of them come together.
+    """
+    expect("goal", goal, Goal, "a Goal, as Goal(ttft_s=2, tpot_s=0.05)")
+    expect_limits(max_requests, chunk, progress)
+    most = whole("most_users", MAX_USERS if most_users is None else most_users, 1, MAX_USERS)
+    demand = by_users(most, prompt, generate, requests=most, prefix=prefix)
+    site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
+    most = min(most, site.most_at_once(demand))
+
+    def tried(users: int) -> Outcome:
+        progress(min(users / most, 0.99), f"{users:,} users")
+        return site.run(by_users(users, prompt, generate, requests=max(FEW, ROUNDS * users), prefix=prefix))
+
+    alone = site.run(by_users(1, prompt, generate, requests=ALONE, prefix=prefix))
+    if alone.kept(goal) < goal.share:
+        return Largest(goal, 0, None, alone, None, most)
+    low, best, over = _doubled(tried, goal, most)
+    if over is None:
+        return Largest(goal, low, best, alone, None, most)
+    high = min(2 * low, most)
+    while high - low > max(1, low // 64):
+        middle = (low + high) // 2
+        found = tried(middle)
+        if found.kept(goal) >= goal.share:
+            low, best = middle, found
+        else:
+            high, over = middle, found
+    return Largest(goal, low, best, alone, over, most)
+
+
+def _doubled(tried: Callable[[int], Outcome], goal: Goal, most: int) -> tuple[int, Outcome, Outcome | None]:
+    """Twice as many each time, until the goal is missed: the last that kept it, and the first that did not."""
+    users, best = 1, tried(1)
+    while users < most:
+        more = min(2 * users, most)
+        found = tried(more)
+        if found.kept(goal) < goal.share:
+            return users, best, found
+        users, best = more, found
+    return users, best, None
+
+
+def _one_by_one(demand: Demand) -> Demand:
+    """Its first requests, each when the one before has its answer."""
+    n = min(ALONE, len(demand))
+    return Demand(demand.prompts[:n], demand.answers[:n], users=1, prefixes=demand.prefixes and demand.prefixes[:n])

@@ -1,0 +1,228 @@
+"""A server made ready for some demand: its step times worked out, its cache measured, its rules known; then as many runs as wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simulator.errors import InputError
+from simulator.forecast.request import micro_batch_of
+from simulator.forecast.scenario import Scenario, expect_scenario
+from simulator.forecast.server_steps import Server
+from simulator.progress import Progress
+from simulator.spec.arguments import whole
+from simulator.spec.serving import MAX_CHUNK, MAX_USERS, Scheduling, Told
+from simulator.traffic.cache import Room, endless, room_of_scenario, room_of_server
+from simulator.traffic.demand import Demand, expect_demand
+from simulator.traffic.outcome import Outcome, Sums
+from simulator.traffic.simulation import Server as Process
+from simulator.traffic.simulation import Tally
+from simulator.traffic.step_tables import Extent, StepTables, tables_of_scenario, tables_of_server
+from simulator.traffic.ticks import TICKS_PER_S, StepTicks
+from simulator.units import format_gib
+
+MOST_READS = 5_000_000  # steps that read prompts, in one run
+
+
+def silent(_share: float, _what: str) -> None:
+    """Nobody waits at a terminal."""
+
+
+def expect_limits(max_requests: int | None, chunk: int | None, progress: Progress) -> None:
+    """InputError for what a server cannot be told, before anything is worked out."""
+    if max_requests is not None:
+        whole("max_requests", max_requests, 1, MAX_USERS)
+    if chunk is not None:
+        whole("chunk", chunk, 1, MAX_CHUNK)
+    if isinstance(progress, type) or not callable(progress):
+        raise InputError("progress must be a function of the share that is done and of what is being done")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a run needs beside the demand."""
+
+    tables: StepTables
+    room: Room
+    rules: Scheduling
+    reserves: bool  # whether a request is let in only where the cache has room for its whole answer
+    request_s: float  # of each request, outside the steps
+    base: Scenario | None = None
+    is_server: bool = True  # whose steps are fitted to measurements, with prompts and decoding in one
+
+    def run(self, demand: Demand, progress: Progress = silent, *, one_by_one: bool = False) -> Outcome:
+        """What comes of it; InputError where a request is longer than the cache, or there is too much to do."""
+        self._check(demand)
+        import simpy  # which nobody waits for who asks for a forecast
+
+        env = simpy.Environment(initial_time=0)
+        process = Process(env, demand, StepTicks(self.tables), self.room, self.rules, self.reserves, progress)
+        process.one_by_one = one_by_one
+        env.run(until=process.process)
+        return self._outcome(process, demand)
+
+    def step_s(self, n_requests: int, depth: int) -> float:
+        """Seconds of a step in which so many decode, each with so many tokens in its cache."""
+        cached = n_requests * depth
+        return StepTicks(self.tables).piece(n_requests, cached).together(n_requests, cached, 1) / TICKS_PER_S
+
+    def prompt_s(self, n_tokens: int) -> float:
+        """Seconds of a step that reads a prompt, and nothing else."""
+        return StepTicks(self.tables).reading(0, 0, [(n_tokens, 0)]) / TICKS_PER_S
+
+    def slower(self, decode: float, prompt: float) -> Site:
+        """Where steps take so many times as long."""
+        return replace(self, tables=self.tables.scaled(decode, prompt))
+
+    def with_endless_memory(self) -> Site:
+        """With a cache that is never full."""
+        return replace(self, room=endless(self.room))
+
+    def most_at_once(self, demand: Demand) -> int:
+        """Requests that run together at most."""
+        return _most(self.room, self.rules, demand)
+
+    def _check(self, demand: Demand) -> None:
+        expect_demand(demand)
+        pairs = set(zip(demand.prompts, demand.answers, strict=True))
+        prompt, answer = max(pairs, key=sum)
+        if self.room.pages_of(prompt + answer) > self.room.pages:
+            most = (self.room.pages - self.room.request_pages) * self.room.page_tokens
+            holds = f"holds {max(0, most):,} tokens" if self.room.is_growing else "holds no request"
+            raise InputError(
+                f"a request of {prompt:,} + {answer:,} tokens does not fit in the cache, which {holds} beside the weights: take a "
+                "smaller format, a shorter request or more memory"
+            )
+        n_reads = sum(-(-each // self.rules.chunk_tokens) for each in demand.prompts)
+        if n_reads > MOST_READS:
+            raise InputError(
+                f"{len(demand):,} prompts are read in {n_reads:,} steps, at most {MOST_READS:,} are simulated: ask for fewer requests"
+            )
+
+    def _outcome(self, process: Process, demand: Demand) -> Outcome:
+        requests, tally = process.requests, process.tally
+        columns = np.array(
+            [
+                (each.asked, each.let_in, each.first, each.ended, each.n_prompt, each.n_answer, each.hit, each.put_back)
+                for each in requests
+            ],
+            dtype=object,
+        ).T
+        asked_s, let_in_s, first_s, ended_s = ((each / TICKS_PER_S).astype(float) for each in columns[:4])
+        prompts, answers, hits, put_back = (each.astype(np.int64) for each in columns[4:])
+        line = np.array(tally.line, dtype=float).T / np.array([[TICKS_PER_S], [1], [self.room.pages]])
+        sums = _sums(tally, self.room, process.cache.peak, asked_s, let_in_s)
+        bound = ""
+        if self.base is not None:
+            depth = int(np.mean(prompts + answers / 2))
+            bound = str(self.base.at(max(1, round(sums.mean_batch / max(_busy(sums), 1e-9))), depth).bound)
+        return Outcome(
+            asked_s,
+            let_in_s,
+            first_s + self.request_s,
+            ended_s + self.request_s,
+            prompts,
+            answers,
+            hits,
+            put_back,
+            demand.users,
+            sums,
+            line,
+            bound,
+        )
+
+
+def site_of(
+    base: Scenario,
+    demand: Demand,
+    *,
+    max_requests: int | None = None,
+    chunk: int | None = None,
+    most: int | None = None,
+) -> Site:
+    """A server of a scenario, for a demand.
+
+    Args:
+        max_requests: that it runs at once; None: as many as its memory holds, or its runtime takes.
+        chunk: tokens of prompts in a step; None: the runtime's own.
+        most: requests at once for which step times are needed, where another demand will be run; None: as this one has.
+
+    InputError where the weights leave no memory for a cache, or an argument is wrong.
+    """
+    expect_scenario(base)
+    expect_demand(demand)
+    told = Told(
+        chunk_tokens=micro_batch_of(base.runtime) if chunk is None else whole("chunk", chunk, 1, MAX_CHUNK),
+        max_requests=None if max_requests is None else whole("max_requests", max_requests, 1, MAX_USERS),
+    )
+    _refuse_unfit(base)
+    is_server = base.runtime.serving.is_fitted and base.placement is None and base.hardware.reads_from is None
+    rules = base.runtime.serving.scheduling(told, base.hardware.layout.data)
+    if is_server:
+        server = Server(base.loaded.model, base.hardware, base.runtime, base.load, base.hardware.layout)
+        return replace(site_of_server(server, rules, demand, most), base=base)
+    room = room_of_scenario(base, demand.longest)
+    extent = _extent(room, rules, demand, most)
+    return Site(tables_of_scenario(base, extent), room, rules, True, base.runtime.serving.request_s, base, False)
+
+
+def site_of_server(server: Server, rules: Scheduling, demand: Demand, most: int | None = None) -> Site:
+    """A server whose steps are fitted to measurements."""
+    room = room_of_server(server, demand.longest)
+    extent = _extent(room, rules, demand, most)
+    serving = server.runtime.serving
+    return Site(tables_of_server(server, extent, rules), room, rules, serving.reserves_answers, serving.request_s)
+
+
+def _refuse_unfit(base: Scenario) -> None:
+    if base.fits(1, 1):
+        return
+    held, limit = format_gib(float(base.memory_bytes(1, 1))), format_gib(base.memory_limit_bytes)
+    raise InputError(f"{base.loaded.model.name} in {base.load.weights.name} does not fit: it needs {held} of {limit}")
+
+
+def _most(room: Room, rules: Scheduling, demand: Demand) -> int:
+    smallest = min(map(sum, zip(demand.prompts, demand.answers, strict=True)))
+    by_memory = room.pages // max(1, room.pages_of(min(smallest, min(demand.prompts) + 1)))
+    return max(1, min(by_memory, rules.max_requests or by_memory, demand.users or len(demand), len(demand)))
+
+
+def _extent(room: Room, rules: Scheduling, demand: Demand, most: int | None) -> Extent:
+    lengths = {each for each in set(demand.prompts) if len(set(demand.prompts)) <= 4}
+    chunk = rules.chunk_tokens * rules.groups
+    often = {part for each in lengths for part in (min(each, chunk), each % chunk)}
+    return Extent(
+        most_requests=max(_most(room, rules, demand), min(most or 1, room.pages)),
+        shallow=min(demand.prompts),
+        deep=demand.longest,
+        chunk=chunk if rules.splits_prompts else max(chunk, max(demand.prompts)),
+        longest=demand.longest,
+        usual=round(sum(demand.prompts) / len(demand)),
+        also=tuple(sorted(often)),
+    )
+
+
+def _busy(sums: Sums) -> float:
+    return (sums.reading_s + sums.decoding_s) / sums.seconds
+
+
+def _sums(tally: Tally, room: Room, peak_pages: int, asked_s: np.ndarray, let_in_s: np.ndarray) -> Sums:
+    whole_ticks = max(tally.now[0], 1)
+    changes = np.concatenate([let_in_s, asked_s])
+    counts = np.repeat([-1, 1], len(asked_s))[np.argsort(changes, kind="stable")]  # who is let in at once never waits
+    return Sums(
+        seconds=whole_ticks / TICKS_PER_S,
+        reading_s=tally.reading / TICKS_PER_S,
+        decoding_s=tally.decoding / TICKS_PER_S,
+        no_page_s=tally.no_page / TICKS_PER_S,
+        no_place_s=tally.no_place / TICKS_PER_S,
+        mean_batch=tally.batch / whole_ticks,
+        peak_batch=tally.peak_batch,
+        mean_queue=float(np.sum(let_in_s - asked_s)) * TICKS_PER_S / whole_ticks,
+        peak_queue=max(0, int(np.max(np.cumsum(counts)))),
+        mean_cache=tally.cache / whole_ticks / room.pages,
+        peak_cache=peak_pages / room.pages,
+        n_steps=tally.n_steps,
+        put_back=tally.put_back,
+    )

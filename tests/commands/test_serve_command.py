@@ -1,0 +1,115 @@
+"""`roofcast serve`: tables, JSON, pictures, and what is refused."""
+
+import json
+
+import pytest
+
+from simulator.cli import main
+
+LLAMA = ("serve", "llama-3-8b", "rtx-4090", "--weights", "q4_k_m", "--prompt", "200", "--generate", "20")
+
+
+def run(*words):
+    """The status with which the command ends."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    return ended.value.code
+
+
+def test_a_rate_is_served(capsys):
+    """Times, what the server does, and what was assumed."""
+    assert run(*LLAMA, "--rate", "60/min", "--requests", "60", "--goal", "ttft=2s,tpot=50ms") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for each in (
+        "to the first token", "for each further one", "whole request", "requests/s, 60 requests in", "Server", "Cache room for",
+        "Held back", "of the requests keep ttft=2s,tpot=50ms", "99 % of the requests keep it up to", "Assumed",
+    ):  # fmt: skip
+        assert each in told or each == "requests/s, 60 requests in", each
+    assert "unstable" not in told
+
+
+def test_json_has_what_is_shown(capsys):
+    """Percentiles in order, between their ends; shares; the most that keeps the goal."""
+    assert (
+        run(*LLAMA, "--concurrency", "4", "--requests", "40", "--goal", "tpot=50ms", "--share", "90", "--json", "-")
+        == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    served, largest = found["served"], found["largest"]
+    assert (served["users"], served["rate"], served["requests"]) == (4, None, 40)
+    for measure in ("ttft", "tpot", "e2e"):
+        times = [served[measure][f"p{each}"] for each in (50, 90, 95, 99)]
+        assert times == sorted(times)
+        assert served[measure]["p99_low"] < times[-1] < served[measure]["p99_high"]
+    assert served["tokens_per_s"] == pytest.approx(20 * served["requests_per_s"])
+    assert served["kept"] == 1
+    assert largest["share"] == 0.9
+    assert largest["users"] >= 4
+    assert largest["goal"] == {"tpot": 0.05}
+
+
+def test_the_same_seed_prints_the_same(capsys):
+    """And another one other times."""
+    shown = []
+    for seed in ("1", "1", "2"):
+        assert run(*LLAMA, "--rate", "2/s", "--requests", "50", "--seed", seed, "--json", "-") == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] != shown[2]
+
+
+def test_too_many_requests_are_told_as_unstable(capsys):
+    """With how fast the queue grows; and it ends."""
+    assert run(*LLAMA, "--rate", "100k/s", "--requests", "300") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "unstable:" in told
+    assert "the queue grows by" in told
+
+
+def test_a_goal_out_of_reach_names_the_best(capsys):
+    """With status 0: it is an answer."""
+    assert run(*LLAMA, "--goal", "ttft=1ms", "--requests", "50") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Goal out of reach" in told
+    assert "the best that can be kept is ttft=" in told
+
+
+def test_pictures_are_drawn(tmp_path, capsys):
+    """Over time, and against the rate or the users."""
+    assert run(*LLAMA, "--rate", "2/s", "--requests", "50", "--plot", str(tmp_path / "a.svg")) == 0
+    assert run(*LLAMA, "--concurrency", "2", "--requests", "20", "--plot", str(tmp_path / "b.svg")) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"a.svg", "a-rates.svg", "b.svg", "b-users.svg"}
+    assert "what requests wait for, against the load" in capsys.readouterr().out
+
+
+def test_a_trace_is_served(tmp_path, capsys):
+    """Its own lengths and times."""
+    (tmp_path / "trace.csv").write_text("time,prompt,generate\n0,100,5\n1,300,9\n")
+    assert run(*LLAMA[:5], "--trace", str(tmp_path / "trace.csv")) == 0
+    assert "prompts of 100 to 300 tokens, answers of 5 to 9" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ((), "say how requests come"),
+        (("--rate", "2/s", "--concurrency", "3"), "--rate and --concurrency both say how requests come"),
+        (("--rate", "2/fortnight"), "such as 2/s or 100k/day"),
+        (("--rate", "0"), "such as 2/s or 100k/day"),
+        (("--rate", "999999999999/s"), "such as 2/s or 100k/day"),
+        (("--concurrency", "0"), "concurrency must be between 1 and"),
+        (("--concurrency", "many"), "a whole number is needed"),
+        (("--rate", "2/s", "--share", "90"), "--share: of which goal?"),
+        (("--rate", "2/s", "--goal", "ttft=2s", "--share", "900"), "--share 900"),
+        (("--rate", "2/s", "--goal", "ttft=2"), "--goal ttft '2': a time with its unit is needed"),
+        (("--rate", "2/s", "--prefix", "300"), "prefix is 300, the whole prompt has 200 tokens"),
+        (("--rate", "2/s", "--requests", "100000000"), "requests must be between"),
+        (("--trace", "none.csv"), "--prompt: a trace has its own, leave it out"),
+        (("--rate", "2/s", "--plot", "-", "--json", "-"), "both want the standard output"),
+        (("--rate", "2/s", "--fit", "auto"), "--fit"),
+        (("--rate", "2/s", "--max-requests", "0"), "max_requests must be between"),
+    ],
+)
+def test_wrong_values_are_refused(given, told, capsys):
+    """In a sentence, with status 2."""
+    assert run(*LLAMA, *given) == 2
+    assert told in capsys.readouterr().err

@@ -1,0 +1,118 @@
+"""Goals: how they are written, what keeps them, and the most that does; what is out of reach."""
+
+import pytest
+from traffic.sites import site
+
+from simulator.errors import InputError
+from simulator.forecast.scenario import scenario
+from simulator.spec.serving import Scheduling
+from simulator.traffic.demand import Demand, at_random, by_users
+from simulator.traffic.largest import largest_concurrency, largest_rate, largest_rate_at
+from simulator.traffic.outcome import Goal, parse_goal
+
+
+def test_goals_are_read():
+    """With their units, in any order."""
+    assert parse_goal("ttft=2s,tpot=50ms") == Goal(2.0, 0.05)
+    assert parse_goal(" e2e = 1.5min ", 0.9) == Goal(e2e_s=90.0, share=0.9)
+    assert str(Goal(2.0, 0.05)) == "ttft=2s,tpot=50ms"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ttft=2", "a time with its unit is needed"),
+        ("ttft=fasts", "a time with its unit is needed"),
+        ("ttft=0s", "a time with its unit is needed"),
+        ("speed=2s", "write ttft, tpot or e2e with a time"),
+        ("ttft", "write ttft, tpot or e2e with a time"),
+        ("ttft=2s,ttft=3s", "ttft is there twice"),
+        ("ttft=1e30s", "between 1e-06 and 1e\\+07 seconds can be asked for"),
+    ],
+)
+def test_what_is_no_goal_is_refused(text, told):
+    """In a sentence that says how one is written."""
+    with pytest.raises(InputError, match=told):
+        parse_goal(text)
+
+
+def test_a_goal_needs_something_to_keep():
+    """And a share of the requests."""
+    with pytest.raises(InputError, match="at least one of ttft, tpot and e2e"):
+        Goal()
+    with pytest.raises(InputError, match="share must be a number above 0"):
+        Goal(1.0, share=0)
+
+
+def test_the_share_that_keeps_a_goal_is_counted():
+    """One at a time, 10 tokens of prompt at half a second: first tokens after 5 s, 10 s, 15 s and 20 s; a half keeps 10 s."""
+    asked = Demand((10,) * 4, (1,) * 4, (0,) * 4)
+    found = site(Scheduling(chunk_tokens=10)).run(asked)
+    assert found.ttft.tolist() == pytest.approx([5, 10, 15, 20])
+    assert found.kept(Goal(10.0)) == 0.5
+    assert found.kept(Goal(10.0, 1e-3)) == 0.5  # a single token has no time per further one
+    assert found.kept(Goal(10.0, e2e_s=5.0)) == 0.25
+
+
+def test_the_largest_rate_lies_between_keeping_and_missing():
+    """One request after the other takes 1 s each: at random, as many may wait for 10 s as a queue of its kind lets wait.
+
+    Of such a queue (M/D/1, service of 1 s) requests wait rho / (2 (1 - rho)) in the mean; one that keeps 10 s for 99 per cent is
+    nearly full, and beyond its capacity of 1 a second none keeps it.
+    """
+    here, demand = site(Scheduling(chunk_tokens=2)), at_random(1.0, 2, 1, requests=2000)
+    found = largest_rate_at(here, demand, Goal(10.0))
+    assert found.most == pytest.approx(1.0, rel=0.01)
+    assert 0.6 < found.value < 0.95
+    assert found.outcome.kept(found.goal) >= 0.99 > found.over.kept(found.goal)
+    wait_s = here.run(demand.faster(0.5 / demand.rate)).ttft.mean() - 1
+    assert wait_s == pytest.approx(0.5 / (2 * (1 - 0.5)), rel=0.1)
+
+
+def test_a_goal_that_nobody_misses_is_kept_up_to_the_capacity():
+    """An hour for all."""
+    here, demand = site(Scheduling(chunk_tokens=2)), at_random(1.0, 2, 1, requests=200)
+    found = largest_rate_at(here, demand, Goal(3600.0))
+    assert found.value == found.most
+    assert found.over is None
+    assert found.missed_first == ""
+
+
+def test_a_goal_out_of_reach_is_told_with_the_best_that_can_be_kept():
+    """Alone a prompt takes 1 s: half a second cannot be, and 1 s is the best."""
+    here, demand = site(Scheduling(chunk_tokens=2)), at_random(1.0, 2, 3, requests=200)
+    found = largest_rate_at(here, demand, Goal(0.5, 5.0))
+    assert found.value == 0
+    assert found.outcome is None
+    assert found.missed_first == "ttft"
+    assert (found.best.ttft_s, found.best.tpot_s) == (pytest.approx(1.0), pytest.approx(1.0))
+
+
+@pytest.mark.parametrize("goal", [Goal(tpot_s=0.02), Goal(ttft_s=2.0, tpot_s=0.05)])
+def test_the_most_users_lie_between_keeping_and_missing(goal):
+    """Of a real server, and no more than memory holds."""
+    base = scenario("llama-3-8b", "rtx-4090", weights="q4_k_m")
+    found = largest_concurrency(base, 512, 64, goal)
+    assert 1 < found.value < found.most
+    assert found.outcome.users == found.value
+    assert found.outcome.kept(goal) >= 0.99 > found.over.kept(goal)
+    assert largest_concurrency(base, 512, 64, goal, most_users=2).value == 2
+    assert largest_concurrency(base, 512, 64, Goal(tpot_s=1e-5)).value == 0
+
+
+def test_rates_of_a_real_server_rise_with_what_is_allowed():
+    """More time, more requests."""
+    base = scenario("llama-3-8b", "rtx-4090", weights="q4_k_m")
+    rates = [largest_rate(base, 512, 64, Goal(e2e_s=each), requests=300).value for each in (0.7, 1.0, 4.0)]
+    assert rates == sorted(rates)
+    assert rates[0] < rates[-1]
+
+
+def test_what_is_no_demand_is_refused():
+    """In a sentence."""
+    for wrong in (
+        lambda: at_random(0, 1, 1), lambda: at_random(1e9, 1, 1), lambda: at_random(1, 0, 1), lambda: by_users(0, 1, 1),
+        lambda: at_random(1, 1, 1, requests=10**9), lambda: at_random(1e-6, 1, 1, requests=1000), lambda: by_users(1, 5, 1, prefix=6),
+    ):  # fmt: skip
+        with pytest.raises(InputError):
+            wrong()

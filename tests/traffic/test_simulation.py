@@ -1,0 +1,222 @@
+"""Requests and a server: timelines worked on paper, limits, and that many steps at once are the same as one by one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from traffic.sites import MANY, site
+
+from simulator.errors import InputError
+from simulator.forecast.closed_loop import StepSeconds, observe
+from simulator.spec.serving import Scheduling
+from simulator.traffic.cache import Room
+from simulator.traffic.demand import Demand, at_random, by_users, of_lengths
+from simulator.traffic.ticks import TICKS_PER_S
+
+
+def demand(*requests, prefixes=None):
+    """Requests of a second, tokens of prompt and tokens of answer."""
+    asked, prompts, answers = zip(*requests, strict=True)
+    return Demand(prompts, answers, tuple(round(each * TICKS_PER_S) for each in asked), 0, prefixes)
+
+
+def times(found):
+    """When first tokens and last ones came, to a microsecond."""
+    return [tuple(np.round(each, 6).tolist()) for each in (found.first_s, found.ended_s)]
+
+
+def test_two_users_whose_timeline_fits_on_paper():
+    """A at 0 s: 10 tokens are read until 5 s, then a token a second: the next at 6 and 7 s.
+
+    B comes at 6.5 s, in the step that ends at 7 s. Its 10 tokens take until 12 s with A's fourth token; A's fifth comes with B's second
+    at 13 s, when A ends; B's third comes at 14 s.
+    """
+    found = site().run(demand((0, 10, 5), (6.5, 10, 3)))
+    assert times(found) == [(5, 12), (13, 14)]
+    assert found.ttft.tolist() == pytest.approx([5, 5.5])
+    assert found.tpot.tolist() == pytest.approx([(13 - 5) / 4, (14 - 12) / 2])
+    assert found.sums.seconds == pytest.approx(14)
+    assert found.busy_share == pytest.approx(1)
+    assert (found.sums.reading_s, found.sums.decoding_s) == pytest.approx((10, 4))
+    # One prompt for 5 s, one that decodes for 2 s, that and a prompt for 5 s, two for 1 s and one for the last.
+    assert found.sums.mean_batch == pytest.approx((5 * 1 + 2 * 1 + 5 * 2 + 1 * 2 + 1 * 1) / 14)
+    assert found.sums.peak_batch == 2
+
+
+def test_nobody_is_served_before_coming():
+    """A ends at 6 s; the server is idle until B comes at 20 s, and 12 of 26 s busy."""
+    found = site().run(demand((0, 10, 2), (20, 10, 2)))
+    assert times(found) == [(5, 25), (6, 26)]
+    assert found.busy_share == pytest.approx(12 / 26)
+
+
+def test_a_prompt_is_read_in_chunks():
+    """25 tokens in chunks of 10: 5 s, 5 s and 2.5 s; a single answer's token comes with the last."""
+    found = site(Scheduling(chunk_tokens=10)).run(demand((0, 25, 1)))
+    assert times(found) == [(12.5,), (12.5,)]
+    assert np.isnan(found.tpot[0])
+    assert found.sums.n_steps == 3
+
+
+def test_who_comes_at_the_end_of_a_step_is_seen():
+    """At 6 s sharp: read until 11 s."""
+    found = site().run(demand((0, 10, 9), (6, 10, 1)))
+    assert found.first_s.tolist() == pytest.approx([5, 11])
+
+
+def test_caches_make_steps_longer():
+    """10 tokens and 1 s, 0.1 s each: 2 s, 2.1 s."""
+    found = site(cached_s=0.1).run(demand((0, 10, 3)))
+    assert found.ended_s.tolist() == pytest.approx([5 + 2 + 2.1])
+
+
+def test_a_full_cache_puts_back_who_came_last():
+    """12 pages of a token. A and B have 4 tokens of prompt each, read until 4 s; both get a token at 5 and at 6 s: 12 pages.
+
+    For the next step B's 6 pages are given back. A goes on to 8 s, its fifth token. B's 4 tokens and the 3 it has given are 7: they do
+    not fit beside A's 7 pages, so it waits until A has left at 8 s, and is read again by 11.5 s with its fourth token; the fifth comes
+    at 12.5 s.
+    """
+    found = site(room=Room(12)).run(demand((0, 4, 5), (0, 4, 5)))
+    assert times(found) == [(4, 4), (8, 12.5)]
+    assert found.put_back.tolist() == [0, 1]
+    assert found.sums.put_back == 1
+    assert found.sums.peak_cache == 1
+    assert found.sums.no_page_s == pytest.approx(2)
+
+
+def test_with_endless_memory_nobody_is_put_back():
+    """The same two in 8 s."""
+    found = site(room=Room(12)).with_endless_memory().run(demand((0, 4, 5), (0, 4, 5)))
+    assert times(found) == [(4, 4), (8, 8)]
+    assert found.sums.put_back == 0
+    assert found.sums.no_page_s == 0
+
+
+def test_who_reserves_lets_in_what_will_fit_to_its_end():
+    """4 + 5 tokens of 12: the second waits for the first to leave at 6 s, and nobody is put back."""
+    found = site(room=Room(12), reserves=True).run(demand((0, 4, 5), (0, 4, 5)))
+    assert times(found) == [(2, 8), (6, 12)]
+    assert found.sums.put_back == 0
+
+
+def test_places_are_taken_in_turn():
+    """One at a time: B waits from 5 s, when A begins to decode, to its end at 7 s."""
+    found = site(Scheduling(chunk_tokens=100, max_requests=1)).run(demand((0, 10, 3), (1, 10, 3)))
+    assert times(found) == [(5, 12), (7, 14)]
+    assert found.sums.no_place_s == pytest.approx(2)
+    assert found.held_back_by == "server full"
+
+
+def test_a_common_beginning_is_read_once():
+    """Pages of 4 tokens. A reads its 10 in 5 s; 8 of them are B's, too, which reads 2 in 1 s; C shares nothing and takes 5 s."""
+    asked = demand((0, 10, 1), (20, 10, 1), (40, 10, 1), prefixes=(("s", 9), ("s", 9), ("", 0)))
+    found = site(room=Room(100, page_tokens=4)).run(asked)
+    assert found.ttft.tolist() == pytest.approx([5, 1, 5])
+    assert found.hits.tolist() == [0, 8, 0]
+    assert found.hit_share == pytest.approx(8 / 30)
+
+
+def test_of_a_prompt_that_is_all_there_the_last_token_is_read():
+    """8 tokens of 8: one, in half a second."""
+    found = site(room=Room(100, page_tokens=4)).run(demand((0, 8, 1), (20, 8, 1), prefixes=(("s", 8), ("s", 8))))
+    assert found.ttft.tolist() == pytest.approx([4, 0.5])
+
+
+def test_beginnings_that_nobody_uses_give_way():
+    """Of 3 pages of 4 tokens s keeps 2; t needs 3 and s is gone when it comes again."""
+    asked = demand((0, 8, 1), (20, 10, 1), (40, 8, 1), prefixes=(("s", 8), ("t", 8), ("s", 8)))
+    found = site(room=Room(3, page_tokens=4)).run(asked)
+    assert found.hits.tolist() == [0, 0, 0]
+    assert found.ttft.tolist() == pytest.approx([4, 5, 4])
+
+
+def test_time_outside_the_steps_is_added_once():
+    """A tenth of a second before the first token, none between."""
+    plain, slow = (site(request_s=each).run(demand((0, 10, 3))) for each in (0, 0.1))
+    assert (slow.ttft - plain.ttft).tolist() == pytest.approx([0.1])
+    assert (slow.e2e - plain.e2e).tolist() == pytest.approx([0.1])
+    assert slow.tpot.tolist() == plain.tpot.tolist()
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Scheduling(chunk_tokens=100),
+        Scheduling(chunk_tokens=10),
+        Scheduling(chunk_tokens=10, mixes_prompts=False),
+        Scheduling(chunk_tokens=12, splits_prompts=False),
+        Scheduling(chunk_tokens=100, max_requests=1),
+        Scheduling(chunk_tokens=100, poll_steps=5),
+        Scheduling(chunk_tokens=100, wait_steps=3, wait_share=0.5),
+    ],
+)
+def test_users_see_what_a_closed_loop_of_them_sees(rules):
+    """By the same rules with the same steps: the same times in the mean."""
+    asked = [(10, 3), (7, 30), (23, 5), (10, 2), (9, 14), (30, 3)] * 3
+    seconds = StepSeconds([0, 1, 1, 1, 1], [0, 0, 0, 0, 0], [1, 20], [0.5, 10], [0.5, 10])
+    seen = observe(asked, 3, seconds, rules)
+    found = site(rules).run(of_lengths(asked, 3))
+    assert found.ttft.mean() == pytest.approx(seen.first_s)
+    assert found.tpot.mean() == pytest.approx(seen.token_s)
+
+
+def traced(n, seed, rate, prefixes=False):
+    """Requests of many lengths, some of which begin alike."""
+    drawn = np.random.default_rng(seed)
+    asked = np.cumsum(drawn.exponential(1 / rate, n))
+    prompts, answers = drawn.integers(1, 60, n).tolist(), drawn.integers(1, 40, n).tolist()
+    named = tuple((str(drawn.integers(3)), int(drawn.integers(each + 1))) for each in prompts) if prefixes else None
+    return demand(*zip(asked.tolist(), prompts, answers, strict=True), prefixes=named)
+
+
+@pytest.mark.parametrize("room", [MANY, Room(40, page_tokens=4), Room(130), Room(12, page_tokens=16, request_pages=1)])
+@pytest.mark.parametrize("reserves", [False, True])
+@pytest.mark.parametrize("prefixes", [False, True])
+@pytest.mark.parametrize(
+    "rules", [Scheduling(chunk_tokens=32), Scheduling(chunk_tokens=32, max_requests=3, mixes_prompts=False)]
+)
+def test_many_steps_at_once_are_the_same_as_one_by_one(room, reserves, prefixes, rules):
+    """To the last digit: each time, who was put back and how often, and how many steps there were."""
+    here = site(rules, room, reserves, cached_s=0.00137, step_s=0.731, token_s=0.0617)
+    asked = traced(300, 7, 0.08, prefixes)
+    together, each = here.run(asked), here.run(asked, one_by_one=True)
+    for name in ("first_s", "ended_s", "put_back", "hits"):
+        assert getattr(together, name).tolist() == getattr(each, name).tolist(), name
+    same = ("seconds", "reading_s", "decoding_s", "n_steps", "put_back", "peak_batch", "peak_cache", "peak_queue")
+    assert [getattr(together.sums, name) for name in same] == [getattr(each.sums, name) for name in same]
+    if room.pages <= 40 and not reserves and not prefixes:
+        assert together.sums.put_back > 0
+    assert np.all(together.ended_s >= together.first_s)
+    assert np.all(together.first_s > together.asked_s)
+
+
+def test_the_same_seed_gives_the_same_times():
+    """And another one others; the mean rate is what was asked for, within a few of its standard deviations."""
+    first, again, other = (at_random(2.0, 10, 3, requests=4000, seed=each) for each in (1, 1, 2))
+    assert first == again
+    assert first.asked != other.asked
+    assert first.rate == pytest.approx(2.0, rel=5 / 4000**0.5)
+    one, two = (site(step_s=0.01, token_s=0.001).run(each) for each in (first, again))
+    assert one.ended_s.tolist() == two.ended_s.tolist()
+
+
+def test_first_requests_of_users_are_not_counted():
+    """Four at once wait for each other's prompts: 20 s; of their later ones, one by one, none does so."""
+    found = site(Scheduling(chunk_tokens=1000)).run(by_users(4, 10, 50, requests=40))
+    assert found.ttft[:4].tolist() == pytest.approx([20] * 4)
+    assert found.counted.sum() == 36
+    assert replace(found, users=40).counted.sum() == 40
+
+
+@pytest.mark.parametrize("room", [Room(12), Room(12, page_tokens=1, request_pages=3)])
+def test_a_request_that_never_fits_is_refused(room):
+    """13 tokens of 12, or of 9 beside the pages of each request."""
+    with pytest.raises(InputError, match="9 \\+ 4 tokens does not fit in the cache, which holds"):
+        site(room=room).run(demand((0, 9, 4)))
+
+
+def test_endless_reading_is_refused():
+    """A million prompts in chunks of a token."""
+    with pytest.raises(InputError, match="steps, at most 5,000,000 are simulated"):
+        site(Scheduling(chunk_tokens=1)).run(by_users(1, 1000, 1, requests=10_000))
