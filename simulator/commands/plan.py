@@ -8,6 +8,7 @@ from typing import Any
 from simulator.commands.line import options
 from simulator.commands.line.money import money_options, tariff_of
 from simulator.commands.line.parser import argument, flag, option, subcommand
+from simulator.commands.line.split import is_fit_asked, split_asked, split_options
 from simulator.commands.line.values import (
     gibibytes,
     number,
@@ -61,6 +62,7 @@ MOST_SHOWN = 10_000
 @options.threads
 @option("--routing", help="How a batch picks experts, as in simulate. [default: uniform]")
 @option("--ram", type=gibibytes, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
+@split_options
 @money_options
 @option("--rows", type=whole_number, metavar="INTEGER", help="Choices that are shown. [default: 24]")
 @options.json_file
@@ -82,9 +84,12 @@ def command(
     _check_machines(machines, any, change)
     if rows is not None and not 1 <= rows <= MOST_SHOWN:
         raise InputError(f"--rows {rows:,}: between 1 and {MOST_SHOWN:,} can be shown")
-    tariff = tariff_of(given)
+    tariff, placement = tariff_of(given), split_asked(given)
+    if is_fit_asked(given):
+        raise InputError("--fit auto: a plan takes the fastest split by itself, leave it out")
     goal = _goal(given)
     more = {name: value for name, value in given.items() if value is not None}
+    more |= {"placement": placement} if placement else {}
     more |= {"prices": (parse_prices(prices) if prices else {}) | own_prices}
     formats = parse_names("--weights", weights)
     if change:
@@ -107,10 +112,11 @@ def _with_prices(given: list[str]) -> tuple[list[str], dict[str, float]]:
     """Machines as they are named, and prices that stand behind some of them: rtx-3090=700; by their labels."""
     machines, prices = [], {}
     for text in given:
-        name, _, price = text.rpartition("=")
-        if name and not is_file(Path(text)):
-            prices[load_hardware(name).label] = parse_prices(f"price={price}")["price"]
-        machines.append(name if name and not is_file(Path(text)) else text)
+        name, equals, price = text.rpartition("=")
+        is_priced = bool(equals) and not is_file(Path(text))
+        if is_priced:
+            (prices[load_hardware(name).label],) = parse_prices(f"{name}={price}").values()
+        machines.append(name if is_priced else text)
     return list(dict.fromkeys(machines)), prices
 
 

@@ -15,14 +15,16 @@ import numpy as np
 
 from simulator.commands.line import options
 from simulator.commands.line.parser import option, subcommand
-from simulator.commands.line.values import parse_names, parse_shown_grid
+from simulator.commands.line.values import number, parse_names, parse_shown_grid, whole_number
 from simulator.commands.report_folder import FILES, PAGE, check_folder
 from simulator.errors import InputError
+from simulator.forecast.planning.goal import Goal
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.importers.open import load_model
 from simulator.progress import part_of
 from simulator.report.accuracy import accuracy
 from simulator.report.charts.rates import BATCHES
+from simulator.report.decision import decision
 from simulator.report.grid import CONTEXTS, Grids, build_grids, device_argument, model_argument
 from simulator.report.measured import Measured, load_measured, usual_context
 from simulator.report.page import page
@@ -56,6 +58,8 @@ class Request:
     left_out: tuple[str, ...] = ()  # of what was measured
     remarks: tuple[str, ...] = ()  # on the machine, while that was measured
     wide: int | None = None  # percentage of a second interval
+    at_least: float | None = None  # tokens per second that each user has to get
+    users: int = 1
 
 
 @subcommand("report")
@@ -71,6 +75,8 @@ class Request:
 @option("--routing", help="Routings of experts to choose from. [default: uniform,zipf:1.2,worst]")
 @option("--sparsity", help="Zero inputs of the linear layers: q-sparse:0.5.")
 @options.n_devices
+@option("--at-least", type=number, metavar="TOKENS/S", help="What each user has to get, for what should be done.")
+@option("--users", type=whole_number, metavar="INTEGER", default=1, help="So many at once.")
 @options.interval
 @options.measured
 def command(
@@ -83,6 +89,8 @@ def command(
     routing: str | None,
     measured: str | None,
     devices: int | None,
+    at_least: float | None,
+    users: int,
     interval: int | None,
     **assumed: Any,  # cache, runtime, threads, sparsity: as `build_grids` takes them
 ) -> None:
@@ -104,6 +112,8 @@ def command(
             measured=measured,
             more={**assumed, "n_devices": devices, **routings},
             wide=options.parse_coverage(interval),
+            at_least=at_least,
+            users=users,
         )
     )
 
@@ -116,6 +126,7 @@ def run(request: Request) -> None:
         )
     if not request.devices:
         raise InputError("report: name devices with --on, as in: --on pi5-16gb rtx-4090 (roofcast list hardware)")
+    Goal(request.at_least, request.users)  # a mistake in it is told before anything is done
     n_pairs = len(request.models) * len(request.devices)
     if n_pairs > MAX_PAIRS:
         raise InputError(
@@ -159,7 +170,10 @@ def write_report(
         told = accuracy([base.hardware.device_class for base in bases])
         titles = [(f"{chart.kind}.png", chart.title) for chart in charts]
         files = [(name, FILES[name]) for name in data]
-        text = page(grids, measured, request.command or _command(request), titles, told, files, request.remarks)
+        goal = Goal(request.at_least, request.users, grids.shown_context)
+        decided = decision(request.models, request.devices, goal, request.weights, request.more)
+        command = request.command or _command(request)
+        text = page(grids, measured, command, titles, told, files, request.remarks, decided)
         write_together({**pictures, **data, **more, PAGE: text}, folder)
     several = len(grids.models), len(grids.devices), len(charts)
     return (
@@ -246,6 +260,8 @@ def _command(request: Request) -> str:
         **{name: more.get(name) for name in ("cache", "runtime", "threads", "sparsity")},
         "routing": ",".join(more.get("routings", ())),
         "interval": request.wide,
+        "at-least": f"{request.at_least:g}" if request.at_least else None,
+        "users": request.users if request.users > 1 else None,
         "devices": more["n_devices"] if (more.get("n_devices") or 1) > 1 else None,
     }
     options = [part for name, value in given.items() if value for part in (f"--{name}", str(value))]

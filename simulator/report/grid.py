@@ -11,12 +11,14 @@ import numpy as np
 
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.scenario import DEFAULT_CONTEXT, Scenario
+from simulator.forecast.splits import by_way
 from simulator.importers.open import load_model
 from simulator.progress import Progress
 from simulator.report.charts.rates import BATCHES
 from simulator.report.charts.sparsity import with_zeros
 from simulator.report.crossings import Crossings, crossings_at
 from simulator.report.extent import Extent, Job, depths_of, extent_of, formats_of, job_of, routings_of, thinned
+from simulator.report.splits import options_of
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import load_hardware
 from simulator.spec.model import Loaded
@@ -45,6 +47,7 @@ class InFormat:
     surfaces: tuple[Surface, ...]  # one for each routing
     # For each batch the longest context that fits; None where memory does not grow with it.
     deepest: tuple[int | None, ...]
+    placements: tuple[InFormat, ...] = ()  # the same placed otherwise on the parts of a machine, the fastest first
 
     @property
     def base(self) -> Scenario:
@@ -167,11 +170,22 @@ def _pair(job: Job, extent: Extent, batches: tuple[int, ...], shown: int) -> Pai
     for place, weights in enumerate(formats_of(job, extent.most_formats)):
         base = job.base.in_weights(weights)
         kinds = routings_of(job, extent, place)
-        formats.append(_in_format(base, kinds, np.array(batches), np.array(extent.contexts)))
+        found = _in_format(base, kinds, np.array(batches), np.array(extent.contexts))
+        others = _placed_otherwise(base, shown) if place == 0 else ()
+        placed = (_in_format(each, kinds[:1], np.array(batches), np.array(extent.contexts)) for each in others)
+        formats.append(replace(found, placements=tuple(placed)))
     first = formats[0]
     formats.sort(key=lambda each: float(each.surfaces[0].point.weight_bytes))
     sparse = tuple(with_zeros(first.base, share).at(np.array(batches)[:, None], shown) for share in ZERO_SHARES)
     return Pair(job.model, job.device, tuple(formats), formats.index(first), sparse)
+
+
+def _placed_otherwise(base: Scenario, context: int) -> list[Scenario]:
+    """The best of each other way to place it for one sequence, of those that options make."""
+    if base.placement is None or base.hardware.host is None:
+        return []
+    ways = (each.base for each in by_way(base, 1, context))
+    return [each for each in ways if each.placement != base.placement and options_of(each)]
 
 
 def _in_format(base: Scenario, routings: Sequence[Routing], batches: np.ndarray, contexts: np.ndarray) -> InFormat:

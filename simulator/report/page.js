@@ -54,12 +54,13 @@ function at(place, batch, context = 0) {
   return decoded[place][(rows > 1 ? batch : 0) * columns + (columns > 1 ? context : 0)];
 }
 
-/** One model on one device in one format with one routing. */
-function forecast(model, device, format, routing) {
+/** One model on one device in one format with one routing, where it is usually placed, or in another placement of its format. */
+function forecast(model, device, format, routing, placement = "") {
   const pair = data.pairs.find((each) => each.model === model && each.device === device);
-  const inFormat = pair.formats.find((each) => each.name === format) || pair.formats[pair.default];
+  const usual = pair.formats.find((each) => each.name === format) || pair.formats[pair.default];
+  const inFormat = usual.placements.find((each) => each.placed === placement) || usual;
   const surface = inFormat.routings.find((each) => each.name === routing) || inFormat.routings[0];
-  return { pair, format: inFormat, surface, model: data.models[model], device: data.devices[device] };
+  return { pair, usual, format: inFormat, surface, model: data.models[model], device: data.devices[device] };
 }
 
 function rate(shown, batch, context, surface = shown.surface) {
@@ -83,14 +84,20 @@ function measuredOf(shown) {
 
 // ---- the selection ----
 
-const chosen = { model: 0, device: 0, format: "", batch: 0, context: data.contexts.indexOf(data.context), routing: "" };
-const CONTROLS = ["model", "device", "format", "batch", "context", "routing"];
-const current = () => forecast(chosen.model, chosen.device, chosen.format, chosen.routing);
+const chosen = {
+  model: 0, device: 0, format: "", batch: 0, context: data.contexts.indexOf(data.context), routing: "", placement: "", users: 0,
+};
+const CONTROLS = ["model", "device", "format", "batch", "context", "routing", "placement", "users"];
+const NAMED = ["format", "routing", "placement"];
+const RATES = [0, 1, 2, 5, 10, 20, 30, 50, 100];
+const current = () => forecast(chosen.model, chosen.device, chosen.format, chosen.routing, chosen.placement);
 
 function choicesOf(control, shown) {
   if (control === "model" || control === "device") return data[`${control}s`].map((each) => each.title);
   if (control === "batch") return data.batches.map(whole);
   if (control === "context") return data.contexts.map(tokens);
+  if (control === "users") return RATES.map((each) => (each ? `${each} tokens/s` : "any rate"));
+  if (control === "placement") return [shown.usual, ...shown.usual.placements].map((each) => each.placed);
   return (control === "format" ? shown.pair.formats : shown.format.routings).map((each) => each.name);
 }
 
@@ -99,15 +106,14 @@ function fillControls(shown) {
     const select = find(control), choices = choicesOf(control, shown);
     select.replaceChildren(...choices.map((text, place) => new Option(text, String(place))));
     select.disabled = choices.length < 2;
-    const named = { format: shown.format.name, routing: shown.surface.name }[control];
+    const named = { format: shown.format.name, routing: shown.surface.name, placement: shown.format.placed }[control];
     select.selectedIndex = named === undefined ? chosen[control] : choices.indexOf(named);
   }
 }
 
 function choose(control) {
   const select = find(control);
-  const isNamed = control === "format" || control === "routing";
-  chosen[control] = isNamed ? select.selectedOptions[0].text : select.selectedIndex;
+  chosen[control] = NAMED.includes(control) ? select.selectedOptions[0].text : select.selectedIndex;
   history.replaceState(null, "", `#${new URLSearchParams(asWords())}`);
   redraw();
 }
@@ -116,6 +122,7 @@ function asWords() {
   return {
     model: data.models[chosen.model].argument, device: data.devices[chosen.device].argument, format: chosen.format,
     batch: data.batches[chosen.batch], context: data.contexts[chosen.context], routing: chosen.routing,
+    placement: chosen.placement, users: RATES[chosen.users],
   };
 }
 
@@ -123,13 +130,13 @@ function readHash() {
   const words = new URLSearchParams(location.hash.slice(1));
   const known = {
     model: data.models.map((each) => each.argument), device: data.devices.map((each) => each.argument),
-    batch: data.batches.map(String), context: data.contexts.map(String),
+    batch: data.batches.map(String), context: data.contexts.map(String), users: RATES.map(String),
   };
   for (const [control, choices] of Object.entries(known)) {
     const place = choices.indexOf(words.get(control));
     if (place >= 0) chosen[control] = place;
   }
-  for (const control of ["format", "routing"]) if (words.has(control)) chosen[control] = words.get(control);
+  for (const control of NAMED) if (words.has(control)) chosen[control] = words.get(control);
 }
 
 // ---- elements ----
@@ -590,7 +597,8 @@ function lineLegend(lines, measured) {
 
 function commandOf({ model, device, format, surface }) {
   const point = `--batch ${theBatch()} --context ${theContext()}`;
-  const options = `${format.option}${model.experts ? surface.option : ""}${data.options}`;
+  const each = chosen.users ? ` --each ${RATES[chosen.users]}` : "";
+  const options = `${format.option}${model.experts ? surface.option : ""}${data.options}${each}`;
   return `roofcast simulate ${model.argument} ${device.argument} ${point}${options}`;
 }
 
@@ -602,6 +610,7 @@ function readOut(shown) {
     const touched = `${count(at(shown.surface.distinct, chosen.batch))} of ${whole(shown.model.experts)}`;
     rows.push(["Experts that a step touches", touched, "in each layer, on average"]);
   }
+  if (chosen.users) rows.push(["Users", usersAt(shown, RATES[chosen.users]), `at ${RATES[chosen.users]} tokens/s each`]);
   const told = ([term, value, detail]) => [make("dt", {}, term), make("dd", {}, value, make("small", {}, detail))];
   find("readout").firstElementChild.replaceChildren(...rows.map((row) => make("div", {}, ...told(row))));
   find("short").textContent = found.fits
@@ -609,6 +618,21 @@ function readOut(shown) {
     : upper(misfit(found));
   find("command").textContent = commandOf(shown);
   find("remark").textContent = remarkOf(shown);
+}
+
+/** How many users get so many tokens per second each: the seconds of a step are in proportion between batches of the page. */
+function usersAt(shown, each) {
+  const { surface } = shown;
+  const steps = data.batches.map((_, batch) => sum(surface.limits.map((place) => at(place, batch, chosen.context))));
+  const room = surface.crossings[chosen.context][2] ?? Infinity;
+  const place = steps.findLastIndex((step) => step <= 1 / each);
+  if (place < 0 || !rate(shown, 0, chosen.context).fits) return "none";
+  const [batch, next] = [data.batches[place], data.batches[place + 1]];
+  if (batch >= room) return `${whole(room)}, as memory holds`;
+  if (next === undefined) return `${whole(batch)} or more`;
+  const share = (1 / each - steps[place]) / (steps[place + 1] - steps[place]);
+  const found = Math.floor(batch + share * (next - batch));
+  return found >= room ? `${whole(room)}, as memory holds` : `about ${whole(found)}`;
 }
 
 function speedRows(found, source) {

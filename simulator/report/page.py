@@ -45,10 +45,11 @@ def page(
     accuracy: Sequence[str] = (),
     data_files: Sequence[tuple[str, str]] = (),
     remarks: Sequence[str] = (),
+    decision: str = "",
 ) -> str:
     """The whole page; *pictures* and *data_files* are file names beside it, each with what it shows.
 
-    *remarks*: on the machine while *measured* was measured.
+    *remarks*: on the machine while *measured* was measured. *decision*: a section of HTML.
     """
     script = _resource("page.js")
     shown = measured[:MOST_MEASURED]
@@ -66,6 +67,7 @@ def page(
         speed_table=_speed_table(grids, points, rates),
         roof_note=_roof_note(grids),
         speed_note=escape(_speed_note(grids, rates)),
+        decision=decision,
         measured=_measured_section(shown, len(measured)) if measured else "",
         trust=_trust(grids, command, pictures, data_files, accuracy),
         footer=escape(f"Made by roofcast {__version__}, a forecast and no measurement unless it says so."),

@@ -16,6 +16,7 @@ from simulator.forecast.scenario import Scenario
 from simulator.forecast.step import BOUNDS
 from simulator.report.grid import Grids, InFormat, Pair, Surface
 from simulator.report.roofline_data import ceilings_of
+from simulator.report.splits import options_of, written
 
 BOUND_LETTERS = {
     "memory": "m",
@@ -115,7 +116,8 @@ def _pair_data(pair: Pair, grids: Grids, pool: Pool) -> dict[str, Any]:
     }
 
 
-def _format_data(each: InFormat, pool: Pool, shape: tuple[int, int]) -> dict[str, Any]:
+def _format_data(each: InFormat, pool: Pool, shape: tuple[int, int], is_other: bool = False) -> dict[str, Any]:
+    """*is_other*: placed otherwise than it is by itself, as options of a command say."""
     base, point = each.base, each.surfaces[0].point
     # A file's own mix has no name that a command takes: it is what is left out.
     is_own = base.loaded.weights is not None and base.load.weights == base.loaded.weights
@@ -125,9 +127,13 @@ def _format_data(each: InFormat, pool: Pool, shape: tuple[int, int]) -> dict[str
         if base.placement
         else {"fixed": float(point.held[0].weight_bytes + point.held[0].scratch_bytes)}
     )
+    words = options_of(base)
     return {
         "name": each.name,
-        "option": "" if is_own else f" --weights {shlex.quote(each.name)}",
+        "option": ("" if is_own else f" --weights {shlex.quote(each.name)}")
+        + (f" {written(words)}" if is_other else ""),
+        "placed": written(words) if words else "all on it",
+        "placements": [_format_data(other, pool, shape, is_other=True) for other in each.placements],
         **memory,
         "deepest": each.deepest,
         "routings": [_surface_data(surface, pool, shape) for surface in each.surfaces],

@@ -58,10 +58,19 @@ def print_plan(
 def _print_choices(shown: Sequence[Choice], tariff: Tariff) -> None:
     cells = {name: [cell(each, tariff) for each in shown] for name, cell in _CELLS.items()}
     if len(shown) <= MOST_COUNTED:
-        cells["most users"] = [f"{each.users.most:,}" if each.users else "" for each in shown]
+        cells["most users"] = [_users(each) for each in shown]
     names = [name for name, column in cells.items() if any(column)]
     rows = [[cells[name][number] or "-" for name in names] for number in range(len(shown))]
     print_table(names, rows, left=_LEFT, spared=_SPARED)
+
+
+def _users(choice: Choice) -> str:
+    """How many get the rate that is asked for, with the ends of the interval."""
+    found = choice.users
+    if found is None:
+        return ""
+    low = "" if found.low is None else f"{found.low:,} - "
+    return f"{found.most:,} ({low}{found.high:,})"
 
 
 def _spent(choice: Choice, tariff: Tariff) -> Spending | None:
@@ -135,10 +144,20 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
         yield "Cheaper", [f"{_told(cheaper)} for {price}: {'; '.join(cheaper.misses())}"]
     others = [each for each in found.nearest if each is not found.best and each is not cheaper]
     yield "Misses", [f"{_told(each)}: {'; '.join(each.misses())}" for each in others]
-    left = [f"{name}: {why}" for name, why in found.left_out.items()]
-    more = [f"{len(left) - MOST_LEFT_OUT} further machines"] if len(left) > MOST_LEFT_OUT else []
-    yield "Left out", [*left[:MOST_LEFT_OUT], *more]
+    yield "Left out", list(_left_out(found.left_out))
     yield "Assumed", list(_assumed(found.goal, bool(found.choices)))
+
+
+def _left_out(reasons: Mapping[str, str]) -> Iterator[str]:
+    """Machines by the reason for which they were not looked at; of very many the first few, and how many more."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        by_reason.setdefault(why.removeprefix(f"{name}: "), []).append(name)
+    for why, names in list(by_reason.items())[:MOST_LEFT_OUT]:
+        more = f" and {len(names) - MOST_LEFT_OUT:,} more" if len(names) > MOST_LEFT_OUT else ""
+        yield f"{', '.join(names[:MOST_LEFT_OUT])}{more}: {why}"
+    if len(by_reason) > MOST_LEFT_OUT:
+        yield f"{sum(map(len, list(by_reason.values())[MOST_LEFT_OUT:])):,} further machines for other reasons"
 
 
 def _assumed(goal: Goal, has_choices: bool) -> Iterator[str]:
@@ -156,9 +175,9 @@ def _told(choice: Choice) -> str:
 
 
 def _print_commands(best: Choice | None, argument: str, tariff: Tariff, named: Mapping[str, str]) -> None:
-    if best is None:
+    if best is None or not best.fits:
         return
-    missing = missing_line(spending(best.point, tariff), tariff) if best.fits else ""
+    missing = missing_line(spending(best.point, tariff), tariff)
     screen.print_section("", [missing] if missing else [])
     screen.print_commands("Do it", [simulate_command(best, argument, named), run_command(best)])
     screen.print_section("", [no_command(best.base, [best.point])])
@@ -211,7 +230,7 @@ def before_line(before: Choice) -> str:
     if before.goal.at_least is None and before.goal.ttft is None:
         return f"as it is, with {words}: {rate}"
     verdict = "reaches it" if before.reaches else "; ".join(before.misses())
-    return f"as it is, with {words}: {rate}, {verdict}, chance {told_chance(before.chance)}"
+    return f"as it is, with {words}: {verdict}; {rate}, chance {told_chance(before.chance)}"
 
 
 def change_words(change: Changed) -> str:
@@ -248,7 +267,7 @@ def _change_sections(found: Changes, n_shown: int) -> Iterator[tuple[str, list[s
     if found.before.reaches:
         yield "Enough", ["it reaches that already: changes are told by what they buy beyond"]
     elif best is None:
-        yield "None", ["no change that is known here makes it faster"]
+        yield "None", [f"no change that is known here makes it {'faster' if found.before.fits else 'fit'}"]
     elif not best.reaches:
         yield "None", [f"no change reaches that, nor two together; the best: {change_words(best)}"]
     yield "Left out", [f"{words}: {why}" for words, why in list(found.refused.items())[:MOST_LEFT_OUT]]

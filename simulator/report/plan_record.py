@@ -69,6 +69,8 @@ def choice_record(
         "memory_left_bytes": choice.memory_left_bytes,
         "price": choice.price,
         "users": users.most if users else None,
+        "users_low": users.low if users else None,
+        "users_high": users.high if users else None,
         "misses": list(choice.misses()),
         "spending": spending_record(spending(choice.point, tariff), _of_prompt(choice, tariff)),
         "simulate": simulate_command(choice, argument, named),

@@ -84,7 +84,9 @@ def test_users_of_a_server(shown):
     (users,) = json.loads(
         shown("simulate", "deepseek-v3", "8xh100-sxm", "--weights", "int4-g128", "--each", "30", *words)
     )["users"]
-    assert choice["users"] == users["users"] > 8
+    for name in ("users", "users_low", "users_high"):
+        assert choice[name] == users[name]
+    assert choice["users_low"] < choice["users"] < choice["users_high"]
 
 
 def test_a_goal_that_nothing_reaches(shown):
@@ -119,6 +121,45 @@ def test_changes_of_a_machine(shown):
     )
     assert "further changes: --rows or --json shows them" in few
     assert "no change reaches that, nor two together; the best:" in few
+
+
+def test_a_split_that_is_named_is_compared_with_the_fastest(shown):
+    """All experts in RAM are slower than as many as need be."""
+    words = (
+        "plan",
+        "qwen3-30b-a3b",
+        "--weights",
+        "q4_k_m",
+        "--on",
+        "rtx-3060+ryzen-7950x",
+        "--ram",
+        "32",
+        "--change",
+        "--cpu-moe",
+        "--json",
+        "-",
+    )
+    found = json.loads(shown(*words))
+    assert found["before"]["split"] == "-ngl 99 --cpu-moe"
+    split = next(each for each in found["changes"] if each["kinds"] == ["split"])
+    assert split["gain"] > 1.1
+    assert "--n-cpu-moe" in split["split"]
+
+
+def test_machines_that_are_left_out_are_told_by_the_reason(shown):
+    """Those without a price in one line."""
+    out = shown(
+        "plan", "llama-3-8b", "--any", "--budget", "700", "--prices", "m4=600,rtx-5090=2000", "--weights", "q4_k_m"
+    )
+    assert "more: its price is not known" in out
+    assert "over the budget" in out
+
+
+def test_what_no_change_makes_fit_is_said(shown):
+    """And no command for it."""
+    out = shown("plan", "deepseek-v3", "--on", "pi5-16gb", "--change")
+    assert "no change that is known here makes it fit" in out
+    assert "Do it" not in out
 
 
 def test_first_tokens_and_prices_of_electricity(shown):
@@ -166,6 +207,7 @@ def test_missing_watts_are_asked_for(shown):
         (("--on", "m4", "--ttft", "soon"), "'soon': a time is needed, such as 2s or 500ms"),
         (("--on", "m4", "--chance", "100"), "'100': a percentage from 1 to 99 is needed"),
         (("--on", "m4", "--prices", "nowhere.csv"), "nowhere.csv"),
+        (("--on", "m4", "--fit", "auto"), "a plan takes the fastest split by itself"),
         (("--on", "m4=cheap"), "a price is needed behind a name, as in rtx-3090=700"),
         (("--on", "m4", "--prices", "m4=cheap"), "a price is needed behind a name, as in rtx-3090=700"),
         (("--on", "m4", "--watts", "0"), "--watts must be"),

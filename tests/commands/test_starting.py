@@ -36,7 +36,14 @@ def test_the_help_loads_no_command():
     assert "numpy" not in modules
 
 
-@pytest.mark.parametrize("arguments", [("simulate", "llama-3-8b", "pi5-16gb", "--json", "-"), ("list", "formats")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("simulate", "llama-3-8b", "pi5-16gb", "--json", "-"),
+        ("list", "formats"),
+        ("plan", "llama-3-8b", "--any", "--at-least", "50"),
+    ],
+)
 def test_a_command_loads_no_other(arguments):
     """Nor what draws, writes pages or sits on a terminal."""
     modules = loaded(*arguments)

@@ -127,6 +127,15 @@ def test_a_chance_that_is_asked_for_has_to_be_there():
         assert bool(plan("qwen3-30b-a3b", ["m4"], Goal(at_least * 0.9999, chance=chance), **goal).choices) == reaches
 
 
+def test_an_upper_bound_has_no_chance():
+    """It counts where the forecast is enough, and not where a chance is asked for: links of several GH200 are not known."""
+    (bound,) = plan("llama-3-8b", ["2xgh200"], Goal(5), weights=("bf16",)).choices
+    assert bound.chance is None
+    sure = plan("llama-3-8b", ["2xgh200"], Goal(5, chance=0.9), weights=("bf16",))
+    assert not sure.choices
+    assert list(sure.nearest[0].misses()) == ["its chance is not known: what its devices tell each other is left out"]
+
+
 def test_the_first_token_counts_where_its_time_is_asked_for():
     """A prompt of 8k takes the same on the machine for 8 users; half of its time is too little, twice enough."""
     base = scenario("llama-3-8b", "rtx-3060", weights="q4_k_m", context=8192)

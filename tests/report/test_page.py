@@ -1,17 +1,13 @@
 """The page of a report: whole and safe as a file, and in a browser the same numbers as the command that it shows."""
 
-import contextlib
-import io
 import json
 import re
-import shlex
-import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from shown_pages import agrees, readout
 
-from simulator.cli import main
 from simulator.forecast.scenario import scenario
 from simulator.importers.open import load_model
 from simulator.report.grid import build_grids
@@ -23,7 +19,6 @@ from simulator.units import format_gib, format_number
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028"
 SMALL = {"batches": (1, 4, 16), "contexts": (128, 1024, 8192)}
-BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 VOID = {"meta", "link", "br", "img", "input"}
 
 
@@ -200,19 +195,6 @@ def test_a_page_of_many_stays_small():
 # ---- in a browser ----
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    """A browser without a window; skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no Chromium is installed")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=path, args=BROWSER)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def opened(chromium, text, tmp_path):
     """The page from disk on a wide screen; what it complains of and asks the network for is collected."""
@@ -229,46 +211,6 @@ def opened(chromium, text, tmp_path):
     complaints = [each for each in tab.complaints if not each.startswith("data:")]
     context.close()
     assert complaints == []
-
-
-def forecast_of(command):
-    """What the command that the page shows says itself."""
-    program, *arguments = shlex.split(command)
-    assert program == "roofcast"
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as end:
-        main([*arguments, "--json", "-"])
-    assert not end.value.code
-    (found,) = json.loads(out.getvalue())["predictions"]
-    return found
-
-
-def readout(tab):
-    """The shown values by their names."""
-    rows = tab.locator("#readout dl > div").all()
-    return {row.locator("dt").inner_text(): row.locator("dd").inner_text().split("\n") for row in rows}
-
-
-def agrees(tab):
-    """Whether all that is shown is what the shown command says; returns that."""
-    shown, told = readout(tab), forecast_of(tab.locator("#command").inner_text())
-    need, limit = format_gib(told["memory_bytes"]), format_gib(told["memory_limit_bytes"])
-    assert shown["Memory"] == [f"{need} needed", f"{limit} can be had"]
-    if told["distinct_experts"]:
-        count = told["distinct_experts"]
-        experts = shown["Experts that a step touches"][0].split()[0]
-        assert experts == (str(int(count)) if count == int(count) else format_number(count))
-    if not told["fits"]:
-        assert shown["Tokens per second"][0] == "does not fit"
-        return told
-    ends = " to ".join(format_number(told[f"tokens_per_s_{end}"]) for end in ("low", "high"))
-    assert shown["Tokens per second"][0] == format_number(told["tokens_per_s"])
-    assert shown["80 % interval"][0] == ends
-    assert shown["Ceiling"][0] == format_number(told["tokens_per_s_ceiling"])
-    assert shown["Limited by"][0] == told["bound"]
-    if told["batch"] > 1:
-        assert shown["Tokens per second"][1].startswith(format_number(told["tokens_per_s"] / told["batch"]))
-    return told
 
 
 def test_every_control_shows_what_its_command_says(opened):

@@ -1,11 +1,18 @@
 """A page's data of machines of several parts."""
 
 import base64
+import contextlib
+import io
 import json
+import shlex
 
 import numpy as np
+import pytest
+from shown_pages import agrees, readout
 
+from simulator.cli import main
 from simulator.report.grid import build_grids
+from simulator.report.page import page
 from simulator.report.page_data import as_data
 
 
@@ -19,3 +26,51 @@ def test_a_mixture_on_the_parts_of_a_machine():
         assert each["fixed"] == 0
         assert n_rows == 2
         assert memory[0] == np.float32(np.asarray(shown.surfaces[0].point.memory_bytes).flat[0])
+
+
+def test_other_placements_of_the_first_format_are_in_the_page():
+    """Each by the options that make it, slower than the usual one; of a single device there is none."""
+    grids = build_grids(
+        ["qwen3-30b-a3b"], ["rtx-3060+ryzen-5600x", "rtx-4090"], batches=(1,), weights=("q4_k_m", "q3_k_m")
+    )
+    split, whole = (pair["formats"] for pair in json.loads(json.dumps(as_data(grids)))["pairs"])
+    default = next(each for each in split if each["name"] == "q4_k_m")
+    assert default["placed"].startswith("-ngl 99 --n-cpu-moe ")
+    others = [each["placed"] for each in default["placements"]]
+    assert others
+    assert default["placed"] not in others
+    assert all(each["option"].endswith(f" {each['placed']}") for each in default["placements"])
+    assert not any(each["placements"] for each in whole)
+    assert {each["placed"] for each in whole} == {"all on it"}
+    (pair, _) = grids.pairs
+    usual = pair.formats[pair.default]
+    rates = [float(each.surfaces[0].point.tokens_per_s.flat[0]) for each in (usual, *usual.placements)]
+    assert rates[0] >= max(rates) * 0.97
+
+
+def test_users_and_placement_are_chosen_on_the_page_of_a_machine(chromium, tmp_path):
+    """Another placement is what its options forecast; users are about those that `simulate --each` counts."""
+    grids = build_grids(
+        ["qwen3-30b-a3b"], ["rtx-3060+ryzen-7950x"], weights=("q4_k_m",), batches=(1, 2, 4, 8), contexts=(1024,)
+    )
+    (tmp_path / "index.html").write_text(page(grids), encoding="utf-8")
+    tab = chromium.new_page()
+    tab.goto((tmp_path / "index.html").as_uri())
+    names = tab.locator("#placement option").all_inner_texts()
+    assert len(names) > 1
+    usual = readout(tab)["Tokens per second"]
+    tab.select_option("#placement", index=len(names) - 1)
+    assert tab.locator("#command").inner_text().endswith(names[-1])
+    assert "placement=" in tab.url
+    assert agrees(tab)["tokens_per_s"] < float(usual[0])
+    tab.select_option("#placement", index=0)
+    tab.select_option("#users", label="20 tokens/s")
+    told, command = readout(tab)["Users"], tab.locator("#command").inner_text()
+    assert "--each 20" in command
+    counted = int("".join(letter for letter in told[0] if letter.isdigit()))
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), pytest.raises(SystemExit):
+        main([*shlex.split(command)[1:], "--json", "-"])
+    (users,) = json.loads(out.getvalue())["users"]
+    assert counted == pytest.approx(users["users"], abs=1)
+    tab.close()

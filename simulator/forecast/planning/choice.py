@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from simulator.forecast.capacity import Users, most_users
@@ -13,6 +13,7 @@ from simulator.forecast.planning.goal import Goal
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import Request, RequestForecast, forecast_request
 from simulator.forecast.scenario import Scenario
+from simulator.forecast.splits import USUAL_HOST, USUAL_SERVER
 from simulator.units import format_gib, format_number, format_seconds
 
 HALF = 0.5  # the chance with which a goal is reached that the forecast just reaches
@@ -81,15 +82,13 @@ class Choice:
 
     @property
     def is_fast_enough(self) -> bool:
-        """Whether it gives what is asked with the chance that is asked; of an upper bound no chance is known, so the bound counts."""
+        """Whether it gives what is asked with the chance that is asked; an upper bound, of which none is known, only as forecast."""
         if not self.fits or (self.goal.chance >= HALF and self._lacks_rate):
             return False
         if self.goal.chance == HALF:
             return not self._is_late
         rate = self._chance_of_rate
-        if rate is not None and rate < self.goal.chance:
-            return False
-        return self.chance is None or self.chance >= self.goal.chance
+        return rate is not None and rate >= self.goal.chance and (self.chance or 0.0) >= self.goal.chance
 
     @property
     def reaches(self) -> bool:
@@ -136,20 +135,29 @@ class Choice:
         """What is lacking, and by how much, in a few words each."""
         goal = self.goal
         if not self.fits:
-            yield f"needs {format_gib(-self.memory_left_bytes)} more memory than it has"
+            yield f"needs {format_gib(-self.memory_left_bytes)} more memory than it has{self._told_host()}"
         elif self._lacks_rate:
             short = 1 - self.tokens_per_s_each / goal.at_least
             yield f"{format_number(self.tokens_per_s_each)} of {format_number(goal.at_least)} tokens/s each, {short:.0%} too few"
         if self.fits and self._is_late:
             late = format_seconds(self.request.seconds_to_first - goal.ttft)
             yield f"first token after {format_seconds(self.request.seconds_to_first)}, {late} too late"
-        if self.fits and not self.is_fast_enough and self.shortfall == 1.0 and self.chance is not None:
-            yield f"reaches it with a chance of {self.chance:.0%}, {goal.chance:.0%} are asked for"
+        if self.fits and not self.is_fast_enough and self.shortfall == 1.0:
+            yield self._told_chance()
         if goal.budget is not None and self.price is None:
             yield "its price is not known"
         elif not self.is_within_budget:
             yield f"{format_number(self.price - goal.budget)} over the budget"
 
-    def priced(self, price: float | None) -> Choice:
-        """The same at another price."""
-        return replace(self, price=price)
+    def _told_host(self) -> str:
+        """That a host's memory beside cards may do; empty where one is there, or the runtime cannot use it."""
+        hardware, runtime = self.base.hardware, self.base.runtime
+        if not (hardware.has_own_memory and runtime.uses_host) or hardware.host or hardware.beside:
+            return ""
+        host = USUAL_SERVER if hardware.device_class == "datacenter-gpu" else USUAL_HOST
+        return f", unless a host's is beside it: {hardware.label}+{host}"
+
+    def _told_chance(self) -> str:
+        if self.chance is None:
+            return "its chance is not known: what its devices tell each other is left out"
+        return f"reaches it with a chance of {self.chance:.0%}, {self.goal.chance:.0%} are asked for"

@@ -1,0 +1,41 @@
+"""What a report says one should do: the choices of a plan in a table, changes of the only machine, and texts that stay texts."""
+
+from simulator import Goal, plan
+from simulator.report.decision import decision
+
+
+def test_the_choices_of_a_plan_are_in_the_section():
+    """In their order, with the chance where a rate is asked for; no changes of several machines."""
+    machines = ["rtx-3090", "m4"]
+    text = decision(["qwen3-30b-a3b"], machines, Goal(20), ("q4_k_m",))
+    found = plan("qwen3-30b-a3b", machines, Goal(20), weights=("q4_k_m",))
+    places = [text.index(f"<td>{each.base.hardware.name}</td>") for each in found.choices]
+    assert places == sorted(places)
+    assert text.startswith('<section id="decision">')
+    assert '<th scope="col">Chance</th>' in text
+    assert "What would a change buy?" not in text
+    assert "Chance" not in decision(["qwen3-30b-a3b"], machines, Goal(), ("q4_k_m",))
+
+
+def test_changes_of_the_only_machine_are_told():
+    """As it is, and what buys most; fast enough is said to be so."""
+    text = decision(["qwen3-30b-a3b"], ["rtx-3060+ryzen-7950x"], Goal(15), ("q4_k_m",))
+    assert "As it is, with q4_k_m -ngl 99 --n-cpu-moe" in text
+    assert "reaches it" in text
+    assert "<td>2xrtx-3060 in place of rtx-3060</td>" in text
+
+
+def test_what_cannot_be_reached_or_held_is_said():
+    """With the nearest; and nothing of what cannot be planned at all."""
+    assert "none of these gives at least 5,000 tokens/s" in decision(["llama-3-8b"], ["m4", "rtx-4090"], Goal(5000))
+    assert "none of these machines holds it" in decision(["deepseek-v3"], ["pi5-16gb", "rtx-3060"], Goal(), ("q4_k_m",))
+    assert decision(["llama-3-8b"], ["rtx-4090"], Goal(), ("q4_k_m",), {"runtime": "mlx"}) == ""
+
+
+def test_names_cannot_leave_their_place():
+    """A model's title is escaped."""
+    found = plan("llama-3-8b", ["rtx-4090"], Goal(), weights=("q4_k_m",)).loaded
+    evil = type(found)(found.model.model_copy(update={"title": "<script>alert(1)</script>"}))
+    text = decision([evil], ["rtx-4090", "m4"], Goal(), ("q4_k_m",))
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
