@@ -84,7 +84,7 @@ def at_random(
 
 def by_users(users: int, prompt: int, generate: int, *, requests: int | None = None, prefix: int = 0) -> Demand:
     """So many *users* who ask at once, and each again as soon as it has its answer."""
-    users = whole("concurrency", users, 1, MAX_USERS)
+    users = whole("users", users, 1, MAX_USERS)
     usual = min(max(USUAL_REQUESTS, ROUNDS * users), MAX_REQUESTS)
     n = max(users, whole("requests", usual if requests is None else requests, 1, MAX_REQUESTS))
     return Demand(*_lengths(n, prompt, generate), users=users, prefixes=_shared(n, prompt, prefix))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from inspect import signature
 
 import numpy as np
 
@@ -35,8 +36,10 @@ def expect_limits(max_requests: int | None, chunk: int | None, progress: Progres
         whole("max_requests", max_requests, 1, MAX_USERS)
     if chunk is not None:
         whole("chunk", chunk, 1, MAX_CHUNK)
-    if isinstance(progress, type) or not callable(progress):
-        raise InputError("progress must be a function of the share that is done and of what is being done")
+    try:
+        signature(progress).bind(0.0, "")
+    except (TypeError, ValueError):
+        raise InputError("progress must be a function of the share that is done and of what is being done") from None
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def test_a_trace_is_served(tmp_path, capsys):
         (("--rate", "2/fortnight"), "such as 2/s or 100k/day"),
         (("--rate", "0"), "such as 2/s or 100k/day"),
         (("--rate", "999999999999/s"), "such as 2/s or 100k/day"),
-        (("--concurrency", "0"), "concurrency must be between 1 and"),
+        (("--concurrency", "0"), "users must be between 1 and"),
         (("--concurrency", "many"), "a whole number is needed"),
         (("--rate", "2/s", "--share", "90"), "--share: of which goal?"),
         (("--rate", "2/s", "--goal", "ttft=2s", "--share", "900"), "--share 900"),
