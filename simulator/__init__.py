@@ -42,7 +42,7 @@ _PUBLIC = {
     "sweeping.run": ("run_sweep",),
     "traffic.demand": ("at_random", "by_users", "of_trace"),
     "traffic.largest": ("largest_concurrency", "largest_rate"),
-    "traffic.outcome": ("Goal", "parse_goal"),
+    "traffic.outcome": ("ServiceGoal", "parse_goal"),
     "traffic.serve": ("serve",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}

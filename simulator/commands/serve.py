@@ -23,7 +23,7 @@ from simulator.report.serve import largest_record, print_served, served_record
 from simulator.spec.workload import MAX_CONTEXT
 from simulator.traffic.demand import LEAST_RATE, MOST_RATE, Demand, at_random, by_users, of_trace
 from simulator.traffic.largest import Largest, largest_concurrency, largest_rate, largest_rate_at
-from simulator.traffic.outcome import USUAL_SHARE, Goal, parse_goal
+from simulator.traffic.outcome import USUAL_SHARE, ServiceGoal, parse_goal
 from simulator.traffic.serve import Served, serve
 from simulator.traffic.site import site_of
 
@@ -57,7 +57,7 @@ class Asked:
     prefix: int | None
     requests: int | None
     seed: int
-    goal: Goal | None
+    goal: ServiceGoal | None
 
     def __post_init__(self):
         ways = [name for name in ("rate", "concurrency", "trace") if getattr(self, name) is not None]
@@ -195,7 +195,7 @@ def command(
         _draw(served, picture, json == "-")
 
 
-def _goal(text: str | None, share: float | None) -> Goal | None:
+def _goal(text: str | None, share: float | None) -> ServiceGoal | None:
     if text is None:
         return None
     if share is not None and not 1 <= share <= 100:
@@ -216,7 +216,7 @@ def _picture(plot: str | None) -> Path | None:
 
 
 def _report(
-    base: Scenario, served: Served | None, largest: Largest | None, goal: Goal | None, json: str | None
+    base: Scenario, served: Served | None, largest: Largest | None, goal: ServiceGoal | None, json: str | None
 ) -> None:
     if json is not None:
         rows = {} if served is None else {"served": served_record(served, goal)}

@@ -17,7 +17,7 @@ from simulator.errors import InputError
 from simulator.forecast.interval import Z80
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import RequestForecast
-from simulator.spec.arguments import between
+from simulator.spec.arguments import between, expect
 from simulator.spec.figure import Figure
 from simulator.spec.hardware import Hardware
 from simulator.units import MEGA
@@ -229,6 +229,8 @@ class Spending:
 
 def spending(point: Prediction, tariff: Tariff = UNTOLD) -> Spending | None:
     """Of a generated token, of a forecast at a single point; None where it does not fit."""
+    expect("point", point, Prediction, "a forecast, as Scenario.at makes one")
+    expect("tariff", tariff, Tariff, "a Tariff, as Tariff(price_per_hour=2) makes one")
     if np.ndim(point.tokens_per_s):
         raise InputError("spending: a forecast at one batch and context is needed, not over a grid of points")
     if not point.fits:
@@ -241,6 +243,9 @@ def spending(point: Prediction, tariff: Tariff = UNTOLD) -> Spending | None:
 
 def prompt_spending(request: RequestForecast, hardware: Hardware, tariff: Tariff = UNTOLD) -> Spending | None:
     """Of a token of a prompt that is read on a machine which does nothing else; None where it does not fit."""
+    expect("request", request, RequestForecast, "a forecast of a request, as forecast_request makes one")
+    expect("hardware", hardware, Hardware, "a Hardware, as load_hardware makes one")
+    expect("tariff", tariff, Tariff, "a Tariff, as Tariff(price_per_hour=2) makes one")
     if not request.reading.fits:
         return None
     rate = request.reading.tokens_per_s

@@ -11,7 +11,7 @@ from simulator.report.remarks import left_out
 from simulator.report.screen import print_line, print_section
 from simulator.report.table import print_table
 from simulator.traffic.largest import Largest
-from simulator.traffic.outcome import MEASURES, PERCENTS, Goal
+from simulator.traffic.outcome import MEASURES, PERCENTS, ServiceGoal
 from simulator.traffic.serve import Served
 from simulator.units import counted, format_number, format_seconds
 
@@ -24,7 +24,7 @@ BACK = {
 HEAD = ("", *(f"{each} %" for each in PERCENTS), "80 % interval of 99 %")
 
 
-def print_served(base: Scenario, served: Served | None, largest: Largest | None, goal: Goal | None) -> None:
+def print_served(base: Scenario, served: Served | None, largest: Largest | None, goal: ServiceGoal | None) -> None:
     """What requests wait for, what the server does, what holds it back, and the most that keeps a goal."""
     model, hardware = base.loaded.model, base.hardware
     print_line(f"{model.title or model.name}, weights {base.load.weights.name}, cache {base.load.cache.name}")
@@ -125,7 +125,7 @@ def _steady_lines(served: Served) -> Iterator[str]:
     )
 
 
-def _goal_lines(served: Served | None, largest: Largest | None, goal: Goal) -> Iterator[str]:
+def _goal_lines(served: Served | None, largest: Largest | None, goal: ServiceGoal) -> Iterator[str]:
     if served is not None:
         yield f"{served.outcome.kept(goal):.1%} of the requests keep {goal}"
     if largest is None:
@@ -167,7 +167,7 @@ def assumptions(served: Served) -> Iterator[str]:
         yield f"routing {base.load.routing.name}"
 
 
-def served_record(served: Served, goal: Goal | None) -> dict[str, Any]:
+def served_record(served: Served, goal: ServiceGoal | None) -> dict[str, Any]:
     """As JSON has it: seconds, counts and shares."""
     outcome, sums, base, demand = served.outcome, served.outcome.sums, served.base, served.demand
     row: dict[str, Any] = {

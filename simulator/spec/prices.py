@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from simulator.errors import InputError, printable
+from simulator.spec.arguments import between, expect
 from simulator.spec.hardware import Hardware
 from simulator.spec.names import words
 from simulator.spec.textfiles import csv_number, parse_csv, read_text
@@ -36,6 +37,18 @@ def parse_prices(text: str) -> dict[str, float]:
             raise InputError(f"{path}:{line}: hardware {printable(name)} has two prices, keep one")
         found[name] = price
     return found
+
+
+def checked_prices(prices: Mapping[str, float] | None) -> Mapping[str, float]:
+    """Prices by name as a caller in Python gives them; InputError for anything else."""
+    if prices is None:
+        return {}
+    expect("prices", prices, Mapping, "prices by a device's name, as {'rtx-3090': 700}")
+    for name, price in prices.items():
+        expect("prices", name, str, "prices by a device's name, as {'rtx-3090': 700}")
+        if price != 0:  # what somebody has already
+            between(f"prices of {printable(name)}", price, 1e-9, MAX_PRICE)
+    return prices
 
 
 def _pair(each: str, text: str) -> tuple[str, float]:

@@ -10,7 +10,7 @@ from simulator.progress import Progress
 from simulator.spec.arguments import expect, whole
 from simulator.spec.serving import MAX_USERS
 from simulator.traffic.demand import Demand, at_random, by_users
-from simulator.traffic.outcome import Goal, Outcome
+from simulator.traffic.outcome import Outcome, ServiceGoal
 from simulator.traffic.serve import capacity_of
 from simulator.traffic.site import Site, expect_limits, silent, site_of
 
@@ -25,7 +25,7 @@ ROUNDS = 4
 class Largest:
     """The most that keeps a goal, and what is on both sides of it."""
 
-    goal: Goal
+    goal: ServiceGoal
     value: float  # requests per second, or users; 0 where even one request alone misses it
     outcome: Outcome | None  # at that
     alone: Outcome  # one request after the other: the best that can be had
@@ -33,10 +33,10 @@ class Largest:
     most: float  # that the server takes whatever the goal: its capacity, or the users that memory holds
 
     @property
-    def best(self) -> Goal:
+    def best(self) -> ServiceGoal:
         """The tightest goal of the same measures that requests keep which are alone."""
         found = {f"{name}_s": self.alone.percentile(name, 100 * self.goal.share) for name in self.goal.parts}
-        return Goal(**found, share=self.goal.share)
+        return ServiceGoal(**found, share=self.goal.share)
 
     @property
     def missed_first(self) -> str:
@@ -52,7 +52,7 @@ def largest_rate(
     base: Scenario,
     prompt: int,
     generate: int,
-    goal: Goal,
+    goal: ServiceGoal,
     *,
     requests: int | None = None,
     prefix: int = 0,
@@ -65,14 +65,14 @@ def largest_rate(
 
     All rates are tried with the same arrivals, faster or slower. Arguments as `at_random` and `serve` take them.
     """
-    expect("goal", goal, Goal, "a Goal, as Goal(ttft_s=2, tpot_s=0.05)")
+    expect("goal", goal, ServiceGoal, "a ServiceGoal, as ServiceGoal(ttft_s=2, tpot_s=0.05)")
     expect_limits(max_requests, chunk, progress)
     demand = at_random(1.0, prompt, generate, requests=requests, prefix=prefix, seed=seed)
     site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
     return largest_rate_at(site, demand, goal, progress)
 
 
-def largest_rate_at(site: Site, demand: Demand, goal: Goal, progress: Progress = silent) -> Largest:
+def largest_rate_at(site: Site, demand: Demand, goal: ServiceGoal, progress: Progress = silent) -> Largest:
     """The same of a server made ready and requests that come at some rate."""
     alone = site.run(_one_by_one(demand))
     capacity = capacity_of(site, demand)
@@ -107,7 +107,7 @@ def largest_concurrency(
     base: Scenario,
     prompt: int,
     generate: int,
-    goal: Goal,
+    goal: ServiceGoal,
     *,
     most_users: int | None = None,
     prefix: int = 0,
@@ -120,7 +120,7 @@ def largest_concurrency(
     At most *most_users*, and at most as many as memory holds at once: those beyond only wait. A first request of each is not counted,
     since all of them come together.
     """
-    expect("goal", goal, Goal, "a Goal, as Goal(ttft_s=2, tpot_s=0.05)")
+    expect("goal", goal, ServiceGoal, "a ServiceGoal, as ServiceGoal(ttft_s=2, tpot_s=0.05)")
     expect_limits(max_requests, chunk, progress)
     most = whole("most_users", MAX_USERS if most_users is None else most_users, 1, MAX_USERS)
     demand = by_users(most, prompt, generate, requests=most, prefix=prefix)
@@ -148,7 +148,7 @@ def largest_concurrency(
     return Largest(goal, low, best, alone, over, most)
 
 
-def _doubled(tried: Callable[[int], Outcome], goal: Goal, most: int) -> tuple[int, Outcome, Outcome | None]:
+def _doubled(tried: Callable[[int], Outcome], goal: ServiceGoal, most: int) -> tuple[int, Outcome, Outcome | None]:
     """Twice as many each time, until the goal is missed: the last that kept it, and the first that did not."""
     users, best = 1, tried(1)
     while users < most:

@@ -19,7 +19,7 @@ CROWDED = 0.1  # of the time, from which on what requests wait for is what holds
 
 
 @dataclass(frozen=True)
-class Goal:
+class ServiceGoal:
     """What requests are to keep, in seconds, and the share of them that has to; None: whatever it takes."""
 
     ttft_s: float | None = None  # to the first token
@@ -51,7 +51,7 @@ def _seconds_text(seconds: float) -> str:
     return f"{seconds:.4g}s" if seconds >= 1 else f"{seconds * 1e3:.4g}ms"
 
 
-def parse_goal(text: str, share: float = USUAL_SHARE) -> Goal:
+def parse_goal(text: str, share: float = USUAL_SHARE) -> ServiceGoal:
     """`ttft=2s,tpot=50ms,e2e=1min`; InputError says what of it cannot be read."""
     expect("text", text, str, "a text, such as ttft=2s,tpot=50ms")
     found: dict[str, float] = {}
@@ -62,7 +62,7 @@ def parse_goal(text: str, share: float = USUAL_SHARE) -> Goal:
         if name in found:
             raise InputError(f"goal {printable(text)!r}: {name} is there twice")
         found[name] = parse_seconds(value, f"goal {name}")
-    return Goal(*(found.get(name) for name in MEASURES), share=share)
+    return ServiceGoal(*(found.get(name) for name in MEASURES), share=share)
 
 
 def parse_seconds(text: str, what: str) -> float:
@@ -156,7 +156,7 @@ class Outcome:
         values = values[np.isfinite(values)]
         return float(np.percentile(values, percent)) if values.size else math.nan
 
-    def kept(self, goal: Goal) -> float:
+    def kept(self, goal: ServiceGoal) -> float:
         """The share of the counted requests that keep all of a goal."""
         keep = np.ones(len(self), bool)
         for name, seconds in goal.parts.items():

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 import simulator
-from simulator import Goal, InputError, Request, at_random, load_hardware, load_model, load_runtime, scenario
+from simulator import (
+    Goal,
+    InputError,
+    Request,
+    ServiceGoal,
+    at_random,
+    forecast_request,
+    load_hardware,
+    load_model,
+    load_runtime,
+    scenario,
+)
 from simulator.forecast.scenario import Scenario
 from simulator.spec.density import Density
 from simulator.spec.mixes import parse_weights
@@ -41,14 +52,20 @@ CALLS = {
     "parse_draft": {"text": "qwen3-0.6b:4@0.6"},
     "parse_speculation": {"text": "mtp:3@0.7"},
     "speculate": {"base": BASE, "speculation": Speculation("ngram", 3, 0.5)},
-    "Goal": {"ttft_s": 1.0},
+    "ServiceGoal": {"ttft_s": 1.0},
     "parse_goal": {"text": "ttft=2s"},
     "at_random": {"rate": 1.0, "prompt": 8, "generate": 2, "requests": 4},
     "by_users": {"users": 2, "prompt": 8, "generate": 2, "requests": 4},
     "of_trace": {"path": "none.csv"},
     "serve": {"base": BASE, "demand": at_random(1.0, 8, 2, requests=4)},
-    "largest_rate": {"base": BASE, "prompt": 8, "generate": 2, "goal": Goal(1.0), "requests": 4},
-    "largest_concurrency": {"base": BASE, "prompt": 8, "generate": 2, "goal": Goal(1.0), "most_users": 2},
+    "largest_rate": {"base": BASE, "prompt": 8, "generate": 2, "goal": ServiceGoal(1.0), "requests": 4},
+    "largest_concurrency": {"base": BASE, "prompt": 8, "generate": 2, "goal": ServiceGoal(1.0), "most_users": 2},
+    "Goal": {"at_least": 20},
+    "plan": {"model": "qwen3-0.6b", "on": ["pi5-16gb"], "goal": Goal(1), "weights": ["q4_0"]},
+    "plan_changes": {"model": "qwen3-0.6b", "machine": "pi5-16gb", "goal": Goal(1), "weights": "q4_0"},
+    "Tariff": {"watts": 10.0},
+    "spending": {"point": BASE.at(1, 128)},
+    "prompt_spending": {"request": forecast_request(BASE, Request(8, 2)), "hardware": BASE.hardware},
     "sweep": {"base": BASE, "batches": [1], "contexts": [128]},
     "with_density": {"full": BASE.at(1, 128), "density": Density(kind="fixed", value=0.5)},
 }
@@ -65,13 +82,19 @@ def calls():
     found = {name: (getattr(simulator, name), arguments) for name, arguments in CALLS.items()} | METHODS
     for name, (function, arguments) in found.items():
         fields = getattr(function, "model_fields", None)
-        names = (
-            [field.alias or key for key, field in fields.items()] if fields else inspect.signature(function).parameters
-        )
+        signature = inspect.signature(function).parameters
+        named = [each for each, parameter in signature.items() if parameter.kind is not parameter.VAR_KEYWORD]
+        names = [field.alias or key for key, field in fields.items()] if fields else named
         yield from ((name, function, arguments, parameter) for parameter in names)
 
 
 SWEEP = [pytest.param(*each[1:], id=f"{each[0]}-{each[3]}") for each in calls()]
+
+
+def test_each_public_name_is_one_thing():
+    """No two modules give the same name."""
+    names = [name for names in simulator._PUBLIC.values() for name in names]
+    assert sorted(set(names)) == sorted(names)
 
 
 def test_the_sweep_calls_everything_that_is_public():

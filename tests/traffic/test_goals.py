@@ -8,14 +8,14 @@ from simulator.forecast.scenario import scenario
 from simulator.spec.serving import Scheduling
 from simulator.traffic.demand import Demand, at_random, by_users
 from simulator.traffic.largest import largest_concurrency, largest_rate, largest_rate_at
-from simulator.traffic.outcome import Goal, parse_goal
+from simulator.traffic.outcome import ServiceGoal, parse_goal
 
 
 def test_goals_are_read():
     """With their units, in any order."""
-    assert parse_goal("ttft=2s,tpot=50ms") == Goal(2.0, 0.05)
-    assert parse_goal(" e2e = 1.5min ", 0.9) == Goal(e2e_s=90.0, share=0.9)
-    assert str(Goal(2.0, 0.05)) == "ttft=2s,tpot=50ms"
+    assert parse_goal("ttft=2s,tpot=50ms") == ServiceGoal(2.0, 0.05)
+    assert parse_goal(" e2e = 1.5min ", 0.9) == ServiceGoal(e2e_s=90.0, share=0.9)
+    assert str(ServiceGoal(2.0, 0.05)) == "ttft=2s,tpot=50ms"
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def test_what_is_no_goal_is_refused(text, told):
 def test_a_goal_needs_something_to_keep():
     """And a share of the requests."""
     with pytest.raises(InputError, match="at least one of ttft, tpot and e2e"):
-        Goal()
+        ServiceGoal()
     with pytest.raises(InputError, match="share must be a number above 0"):
-        Goal(1.0, share=0)
+        ServiceGoal(1.0, share=0)
 
 
 def test_the_share_that_keeps_a_goal_is_counted():
@@ -49,9 +49,9 @@ def test_the_share_that_keeps_a_goal_is_counted():
     asked = Demand((10,) * 4, (1,) * 4, (0,) * 4)
     found = site(Scheduling(chunk_tokens=10)).run(asked)
     assert found.ttft.tolist() == pytest.approx([5, 10, 15, 20])
-    assert found.kept(Goal(10.0)) == 0.5
-    assert found.kept(Goal(10.0, 1e-3)) == 0.5  # a single token has no time per further one
-    assert found.kept(Goal(10.0, e2e_s=5.0)) == 0.25
+    assert found.kept(ServiceGoal(10.0)) == 0.5
+    assert found.kept(ServiceGoal(10.0, 1e-3)) == 0.5  # a single token has no time per further one
+    assert found.kept(ServiceGoal(10.0, e2e_s=5.0)) == 0.25
 
 
 def test_the_largest_rate_lies_between_keeping_and_missing():
@@ -61,7 +61,7 @@ def test_the_largest_rate_lies_between_keeping_and_missing():
     nearly full, and beyond its capacity of 1 a second none keeps it.
     """
     here, demand = site(Scheduling(chunk_tokens=2)), at_random(1.0, 2, 1, requests=2000)
-    found = largest_rate_at(here, demand, Goal(10.0))
+    found = largest_rate_at(here, demand, ServiceGoal(10.0))
     assert found.most == pytest.approx(1.0, rel=0.01)
     assert 0.6 < found.value < 0.95
     assert found.outcome.kept(found.goal) >= 0.99 > found.over.kept(found.goal)
@@ -72,7 +72,7 @@ def test_the_largest_rate_lies_between_keeping_and_missing():
 def test_a_goal_that_nobody_misses_is_kept_up_to_the_capacity():
     """An hour for all."""
     here, demand = site(Scheduling(chunk_tokens=2)), at_random(1.0, 2, 1, requests=200)
-    found = largest_rate_at(here, demand, Goal(3600.0))
+    found = largest_rate_at(here, demand, ServiceGoal(3600.0))
     assert found.value == found.most
     assert found.over is None
     assert found.missed_first == ""
@@ -81,14 +81,14 @@ def test_a_goal_that_nobody_misses_is_kept_up_to_the_capacity():
 def test_a_goal_out_of_reach_is_told_with_the_best_that_can_be_kept():
     """Alone a prompt takes 1 s: half a second cannot be, and 1 s is the best."""
     here, demand = site(Scheduling(chunk_tokens=2)), at_random(1.0, 2, 3, requests=200)
-    found = largest_rate_at(here, demand, Goal(0.5, 5.0))
+    found = largest_rate_at(here, demand, ServiceGoal(0.5, 5.0))
     assert found.value == 0
     assert found.outcome is None
     assert found.missed_first == "ttft"
     assert (found.best.ttft_s, found.best.tpot_s) == (pytest.approx(1.0), pytest.approx(1.0))
 
 
-@pytest.mark.parametrize("goal", [Goal(tpot_s=0.02), Goal(ttft_s=2.0, tpot_s=0.05)])
+@pytest.mark.parametrize("goal", [ServiceGoal(tpot_s=0.02), ServiceGoal(ttft_s=2.0, tpot_s=0.05)])
 def test_the_most_users_lie_between_keeping_and_missing(goal):
     """Of a real server, and no more than memory holds."""
     base = scenario("llama-3-8b", "rtx-4090", weights="q4_k_m")
@@ -97,13 +97,13 @@ def test_the_most_users_lie_between_keeping_and_missing(goal):
     assert found.outcome.users == found.value
     assert found.outcome.kept(goal) >= 0.99 > found.over.kept(goal)
     assert largest_concurrency(base, 512, 64, goal, most_users=2).value == 2
-    assert largest_concurrency(base, 512, 64, Goal(tpot_s=1e-5)).value == 0
+    assert largest_concurrency(base, 512, 64, ServiceGoal(tpot_s=1e-5)).value == 0
 
 
 def test_rates_of_a_real_server_rise_with_what_is_allowed():
     """More time, more requests."""
     base = scenario("llama-3-8b", "rtx-4090", weights="q4_k_m")
-    rates = [largest_rate(base, 512, 64, Goal(e2e_s=each), requests=300).value for each in (0.7, 1.0, 4.0)]
+    rates = [largest_rate(base, 512, 64, ServiceGoal(e2e_s=each), requests=300).value for each in (0.7, 1.0, 4.0)]
     assert rates == sorted(rates)
     assert rates[0] < rates[-1]
 

@@ -24,6 +24,7 @@ from simulator.spec.memory import MemoryLevel
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, weight_bytes
 from simulator.spec.names import with_count
+from simulator.spec.prices import checked_prices
 from simulator.spec.quant import Weights
 from simulator.spec.runtime import Runtime, load_runtime
 from simulator.spec.speculation import DRAFT, MTP, NGRAM, Speculation
@@ -90,7 +91,7 @@ def plan_changes(
         software,
         placement,
         None,
-        prices or {},
+        checked_prices(prices),
         more,
     )
     setup = replace(setup, weights=setup.base.load.weights)  # as it is, not as it would be chosen after each change

@@ -13,11 +13,11 @@ from simulator.forecast.planning.candidates import Candidate, Search, shipped_ma
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
 from simulator.forecast.scenario import loaded_of
-from simulator.spec.arguments import expect
+from simulator.spec.arguments import expect, positive
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import load_hardware, with_ram
 from simulator.spec.model import Loaded, Model
-from simulator.spec.prices import price_of
+from simulator.spec.prices import checked_prices, price_of
 from simulator.spec.runtime import Runtime, load_runtime
 from simulator.units import GI
 
@@ -72,6 +72,9 @@ def plan(
     InputError says in a sentence what cannot be used, and why.
     """
     expect_goal(goal)
+    expect("weights", weights, (list, tuple), "a list of formats, as ['q4_k_m', 'q8_0']")
+    for each in weights:
+        expect("weights", each, str, "a list of formats, as ['q4_k_m', 'q8_0']")
     loaded = loaded_of(model)
     software = runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime)
     search = Search(loaded, goal, tuple(weights), software, more)
@@ -79,14 +82,18 @@ def plan(
         machines, is_any = list(shipped_machines()), True
     else:
         machines, is_any = [[each] for each in _named(on, ram)], False
-    told = _Found(search, prices or {}, is_any)
+    told = _Found(search, checked_prices(prices), is_any)
     for row in machines:
         told.look_at(row)
     return told.plan(sum(map(len, machines)))
 
 
 def _named(on: Sequence[str | Path | Hardware] | str, ram: float | None) -> list[Hardware]:
-    names = [on] if isinstance(on, str | Path | Hardware) else list(on)
+    needed = "a name, a path, a Hardware or a list of them"
+    expect("on", on, (str, Path, Hardware, list, tuple), needed)
+    names = list(on) if isinstance(on, list | tuple) else [on]
+    for each in names:
+        expect("on", each, (str, Path, Hardware), needed)
     if not names or len(names) > MOST_MACHINES:
         raise InputError(
             f"plan: name machines with --on, as in --on rtx-3060 rtx-3090, or take all with --any; at most {MOST_MACHINES:,}"
@@ -97,6 +104,8 @@ def _named(on: Sequence[str | Path | Hardware] | str, ram: float | None) -> list
 
 def with_host_ram(hardware: Hardware, ram: float | None) -> Hardware:
     """With so many GiB of its host, or of a CPU; a card that no host is named beside has none."""
+    if ram is not None:
+        positive("ram", ram)
     return hardware if ram is None or (hardware.has_own_memory and not hardware.host) else with_ram(hardware, ram * GI)
 
 
