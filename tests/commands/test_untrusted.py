@@ -312,7 +312,7 @@ BASES = {
     "simulate": ["none.yaml", "none.yaml"], "generate": ["none.gguf"], "validate": ["none.yaml"], "plot": ["none"],
     "profile": ["-o", "none/none.yaml"], "report": ["none.yaml", "--on", "none.yaml"], "list": ["none"], "show": ["none"],
     "score": ["none.csv"], "routing": ["none.jsonl"], "plan": ["none.yaml", "--on", "none.yaml"],
-    "serve": ["none.yaml", "none.yaml", "--rate", "2/s"],
+    "serve": ["none.yaml", "none.yaml", "--rate", "2/s"], "sweep": ["none.yaml", "-o", "none"],
 }  # fmt: skip
 
 
