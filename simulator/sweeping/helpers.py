@@ -57,7 +57,8 @@ class _Helper:
 
     def give(self, left: deque[int]) -> None:
         """Parts, as many as it should have before it."""
-        while left and len(self.at_work) < AHEAD and self.deaths < TRIALS:
+        ahead = AHEAD if len(left) > AHEAD else 1  # the last ones go to whoever is free
+        while left and len(self.at_work) < ahead and self.deaths < TRIALS:
             number = left.popleft()
             self.at_work.append(number)
             try:
