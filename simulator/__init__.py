@@ -38,6 +38,7 @@ _PUBLIC = {
     "spec.speculation": ("Speculation", "parse_draft", "parse_speculation"),
     "spec.workload": ("Workload",),
     "sweeping.axes": ("load_sweep",),
+    "sweeping.planning": ("plan_from",),
     "sweeping.reading": ("open_sweep",),
     "sweeping.run": ("run_sweep",),
     "traffic.demand": ("at_random", "by_users", "of_trace"),

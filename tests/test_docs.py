@@ -88,7 +88,7 @@ def test_every_command_runs(command, folder, capsys, request, monkeypatch):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps([BENCH]).encode())))
     if "OUT/" in command:
         pytest.importorskip("pyarrow")
-    if command[0] == "plot" and "OUT/" in command:
+    if command[0] in ("plot", "plan") and "OUT/" in command:
         assert run("sweep", "sweep.yaml", "-o", "OUT/", "--processes", "1") == 0
     assert run(*command) == 0
     assert capsys.readouterr().out

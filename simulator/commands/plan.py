@@ -21,17 +21,24 @@ from simulator.commands.line.values import (
 from simulator.errors import InputError
 from simulator.forecast.planning.changes import plan_changes
 from simulator.forecast.planning.goal import Goal
-from simulator.forecast.planning.plan import ANY, plan
+from simulator.forecast.planning.plan import ANY, Plan, plan
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
 from simulator.spec.prices import parse_prices
 
 MOST_SHOWN = 10_000
+NOT_OF_ROWS = (
+    "ttft", "threads", "ram", "gpu_layers", "cpu_moe", "n_cpu_moe", "n_cpu_ffn", "override_tensor", "fit", "tensor_split",
+)  # fmt: skip
 
 
 @subcommand("plan")
-@argument("model", "Name (roofcast list models), YAML, GGUF or config.json.")
+@argument(
+    "model",
+    "Name (roofcast list models), YAML, GGUF or config.json. [with --from: the sweep's only one]",
+    required=False,
+)
 @option(
     "--at-least",
     type=number,
@@ -48,6 +55,7 @@ MOST_SHOWN = 10_000
 )
 @options.on_devices
 @flag("--any", help="All shipped devices, and small numbers of cards, each in the largest format that does.")
+@option("--from", "folder", metavar="OUT/", help="Choose among the rows of a sweep, instead of forecasting.")
 @flag("--change", help="Keep the machine, and rank what changes of it buy.")
 @option("--chance", type=percentage, metavar="PERCENT", help="With which it has to be reached. [default: as forecast]")
 @option("--budget", type=number, metavar="AMOUNT", help="What it may cost, in the currency of the prices.")
@@ -67,8 +75,9 @@ MOST_SHOWN = 10_000
 @option("--rows", type=whole_number, metavar="INTEGER", help="Choices that are shown. [default: 24]")
 @options.json_file
 def command(
-    model: str,
+    model: str | None,
     on: tuple[str, ...],
+    folder: str | None,
     any: bool,
     change: bool,
     rows: int | None,
@@ -78,10 +87,15 @@ def command(
     **given: Any,  # the goal, what it costs, and cache, runtime, threads, routing, ram as `scenario` takes them
 ) -> None:
     """Say which machines run MODEL as fast as it has to be, and what a change of one buys."""
-    texts = {"on": on, "prices": prices, "weights": weights, "json": json}
+    texts = {"on": on, "from": folder, "prices": prices, "weights": weights, "json": json}
     options.refuse_empty(texts | {name: given[name] for name in ("cache", "runtime", "routing")})
     machines, own_prices = _with_prices(options.device_names(on))
-    _check_machines(machines, any, change)
+    if folder is not None:
+        _refuse_of_rows(any, change, given)
+    elif model is None:
+        raise InputError("plan: name a model, as in roofcast plan qwen3-30b-a3b --any, or a sweep's folder with --from")
+    else:
+        _check_machines(machines, any, change)
     if rows is not None and not 1 <= rows <= MOST_SHOWN:
         raise InputError(f"--rows {rows:,}: between 1 and {MOST_SHOWN:,} can be shown")
     tariff, placement = tariff_of(given), split_asked(given)
@@ -95,13 +109,19 @@ def command(
     if change:
         _change(model, machines[0], goal, formats, more, rows, json)
         return
-    found = plan(model, ANY if any else machines, goal, weights=formats, **more)
+    if folder is None:
+        found = plan(model, ANY if any else machines, goal, weights=formats, **more)
+    else:
+        found = _from_sweep(folder, model, machines, goal, weights=formats, **more)
+        model = model or found.loaded.model.name
     named = {} if any else _named(machines)
     if json is not None:
+        from simulator.report.plan import MOST_COUNTED
         from simulator.report.plan_record import plan_record
         from simulator.report.record import write_json
 
-        write_json(plan_record(found, model, tariff, named, with_users=not any), json)
+        is_counted = not any and (folder is None or len(found.choices) <= MOST_COUNTED)
+        write_json(plan_record(found, model, tariff, named, is_counted), json)
     if json != "-":
         from simulator.report.plan import MOST_ROWS, print_plan
 
@@ -129,6 +149,22 @@ def _goal(given: dict[str, Any]) -> Goal:
     except InputError as error:
         name, _, rest = str(error).partition(" ")
         raise InputError(f"--{name.replace('_', '-')} {rest}") from None
+
+
+def _refuse_of_rows(is_any: bool, is_change: bool, given: dict[str, Any]) -> None:
+    """InputError for what the rows of a sweep do not answer."""
+    asked = {"any": is_any, "change": is_change} | {name: given[name] for name in NOT_OF_ROWS}
+    name = next((name for name, value in asked.items() if not (value is None or value is False or value == ())), None)
+    if name is not None:
+        raise InputError(
+            f"--{name.replace('_', '-')}: the rows of a sweep do not answer that: leave it out, or plan without --from"
+        )
+
+
+def _from_sweep(folder: str, model: str | None, machines: list[str], goal: Goal, **more: Any) -> Plan:
+    from simulator.sweeping.planning import plan_from
+
+    return plan_from(folder, goal, model=model, on=machines or None, **more)
 
 
 def _check_machines(machines: list[str], is_any: bool, is_change: bool) -> None:

@@ -7,18 +7,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from simulator.forecast.energy import UNTOLD, Spending, Tariff, spending
+from simulator.forecast.layouts import layout_of
 from simulator.forecast.planning.chance import DISTRIBUTION
 from simulator.forecast.planning.changed import Changed
 from simulator.forecast.planning.changes import Changes
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.planning.plan import Plan
+from simulator.forecast.scenario import Scenario
+from simulator.forecast.software import cache_of
 from simulator.report import screen, splits
 from simulator.report.check import check_command, no_command
 from simulator.report.spending import missing_line
 from simulator.report.table import print_table
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import AS_ASKED
+from simulator.spec.quant import parse_cache_format
+from simulator.spec.routing import Uniform
+from simulator.spec.runtime import default_runtime
 from simulator.units import counted, format_count, format_gib, format_number, format_seconds
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -26,7 +32,7 @@ MOST_ROWS = 24
 MOST_CHANGES = 14
 MOST_COUNTED = 16  # choices whose most users are counted, which takes many forecasts
 MOST_LEFT_OUT = 4
-_LEFT = ("machine", "weights", "split", "change")
+_LEFT = ("machine", "weights", "runtime", "cache", "split", "change")
 _SPARED = ("per million", "J/token", "memory left", "most users", "split")
 
 
@@ -59,6 +65,9 @@ def _print_choices(shown: Sequence[Choice], tariff: Tariff) -> None:
     cells = {name: [cell(each, tariff) for each in shown] for name, cell in _CELLS.items()}
     if len(shown) <= MOST_COUNTED:
         cells["most users"] = [_users(each) for each in shown]
+    for name, (value, usual) in _UNUSUAL.items():
+        is_told = any(value(each) != usual(each) for each in shown)
+        cells[name] = [value(each) for each in shown] if is_told else []
     names = [name for name, column in cells.items() if any(column)]
     rows = [[cells[name][number] or "-" for name in names] for number in range(len(shown))]
     print_table(names, rows, left=_LEFT, spared=_SPARED)
@@ -110,6 +119,8 @@ def split_words(choice: Choice) -> str:
 _CELLS: dict[str, Callable[[Choice, Tariff], str]] = {
     "machine": lambda choice, _: machine_words(choice.base.hardware),
     "weights": lambda choice, _: choice.base.load.weights.name,
+    "runtime": lambda *_: "",
+    "cache": lambda *_: "",
     "split": lambda choice, _: split_words(choice),
     "each": lambda choice, _: format_number(choice.tokens_per_s_each),
     "80 % interval": _interval,
@@ -121,6 +132,17 @@ _CELLS: dict[str, Callable[[Choice, Tariff], str]] = {
     "J/token": _joules,
     "per million": _cost,
 }
+
+
+# What is told where it is another than people would have there: its value, and theirs.
+_UNUSUAL: dict[str, tuple[Callable[[Choice], str], Callable[[Choice], str]]] = {
+    "runtime": (lambda choice: choice.base.runtime.name, lambda choice: default_runtime(choice.base.hardware)),
+    "cache": (lambda choice: choice.base.load.cache.name, lambda choice: _usual_cache(choice.base)),
+}
+
+
+def _usual_cache(base: Scenario) -> str:
+    return parse_cache_format(cache_of(base.loaded, base.runtime, base.hardware)).name
 
 
 def machine_words(hardware: Hardware, named: Mapping[str, str] = NOTHING) -> str:
@@ -192,7 +214,21 @@ def simulate_command(choice: Choice, argument: str, named: Mapping[str, str] = N
     words += ["--batch", str(goal.users), "--context", format_count(goal.context).replace(",", "")]
     if base.load.cache.name != base.runtime.cache:
         words += ["--cache", base.load.cache.name]
-    return shlex.join([*words, "--runtime", base.runtime.name])
+    if base.load.routing.name != Uniform().name:
+        words += ["--routing", base.load.routing.name]
+    return shlex.join([*words, "--runtime", base.runtime.name, *_placed_words(choice)])
+
+
+def _placed_words(choice: Choice) -> Iterator[str]:
+    """How it lies on its machine, where that is another than it would have for the goal's users and context."""
+    base, goal = choice.base, choice.goal
+    hardware, n_devices = base.hardware, base.hardware.layout.n_devices
+    if base.placed_for != (goal.users, goal.context) and base.runtime.uses_host == "computes":
+        yield from splits.options_of(base) or ()
+    if n_devices > 1 and hardware.layout != layout_of(None, n_devices, base.runtime, base.loaded.model):
+        yield from ("--parallel", str(hardware.layout))
+    if hardware.reads_from is not None:
+        yield from ("--storage", hardware.reads_from.name)
 
 
 def run_command(choice: Choice) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.errors import InputError, describe
+from simulator.errors import InputError, describe, printable
 from simulator.forecast.split_options import SplitOptions
 from simulator.spec.arguments import expect
 from simulator.spec.layers.layer import MAX_LAYERS
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import yaml
 
 MAX_NAMES = 10_000  # of a list
+_COUNTS = ("gpu_layers", "n_cpu_moe", "n_cpu_ffn")
 USUAL = "auto"  # a placement that nobody names: the usual, and the fastest where there are several
 
 
@@ -64,6 +66,27 @@ class AskedPlacement(Spec):
             elif value is not None:
                 words.append(f"{option} {value}")
         return " ".join(words) or USUAL
+
+    @classmethod
+    def written(cls, text: str) -> AskedPlacement:
+        """The same from what it is written as; InputError for any other text."""
+        found: dict[str, Any] = {}
+        for word in re.split(r"(?:^| )(?=--)", "" if text == USUAL else text)[1:]:
+            option, _, value = word.partition(" ")
+            name = option.removeprefix("--").replace("-", "_")
+            if name == "override_tensor":
+                found[name] = (*found.get(name, ()), value)
+            else:
+                found[name] = _number(value) if name in _COUNTS else value or True
+        placed = check(found, cls, "placement")
+        if str(placed) != text:
+            raise InputError(f"placement {printable(text)!r}: options such as --n-cpu-moe 20 are needed, or {USUAL}")
+        return placed
+
+
+def _number(text: str) -> int | str:
+    """A count; what is none as it is, to be told by the field's own rule."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
 
 
 class SweepFile(Spec):

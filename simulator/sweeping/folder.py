@@ -162,11 +162,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{printable(folder, 100)}: no folder of a sweep ({MANIFEST} is missing): roofcast sweep FILE.yaml -o OUT/ makes one"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({printable(error)})") from None
     if not isinstance(found, dict) or not {"digest", "points", "parts", "code", *AXES} <= found.keys():
         raise InputError(f"{path}: is no manifest of a sweep; give another folder")
+    for name in AXES:
+        if not _is_axis(name, found[name]):
+            raise InputError(f"{path}: {name}: a list of {_ENTRIES.get(name, 'names')} is needed; give another folder")
+    if type(found["points"]) is not int:
+        raise InputError(f"{path}: points: a whole number is needed; give another folder")
     return found
+
+
+_ENTRIES = {"batches": "numbers", "contexts": "numbers"}
+
+
+def _is_axis(name: str, given: Any) -> bool:
+    """Whether it is a list such as `Sweep.named` has it."""
+    if not isinstance(given, list) or not given:
+        return False
+    if name in _ENTRIES:
+        return all(type(each) is int for each in given)
+    is_named = name in ("models", "devices", "placements")
+    return all(isinstance(each, str) or (each is None and not is_named) for each in given)
 
 
 def _refuse_other(there: Mapping[str, Any], asked: Mapping[str, Any], folder: Path) -> None:

@@ -5,7 +5,7 @@ Read with pyarrow, or with DuckDB where only that is installed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -18,9 +18,11 @@ from simulator.errors import InputError, describe, hint, printable
 from simulator.spec.arguments import expect_path
 from simulator.sweeping.folder import AXES, part_path, read_manifest
 from simulator.sweeping.parts import Part, Parts
-from simulator.sweeping.rows import COLUMNS
+from simulator.sweeping.rows import COLUMNS, NAMES
 
 Columns = dict[str, np.ndarray]
+TEXTS = {"model", *NAMES, "status", "reason", "bound"}
+MOST_LISTED = 8  # of what a sweep has, in a sentence
 SETTINGS = AXES[1:7]  # that make a combination, in the order of `Sweep.settings`
 
 
@@ -74,9 +76,12 @@ class SweptFolder:
             found = read(path, own)
         except FileNotFoundError:
             raise InputError(f"{path}: is missing; run roofcast sweep again, which makes it anew") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path}: cannot be read ({printable(error)}); run roofcast sweep again") from None
-        kept = np.ones(len(found[own[0]]), bool)
+        for name, values in found.items():
+            if (values.dtype == object) != (name in TEXTS) or len(values) != part.n_rows:
+                raise InputError(f"{path}: {name}: other values than a sweep's; run roofcast sweep again")
+        kept = np.ones(part.n_rows, bool)
         for name in asked.keys() - {"model"}:
             kept &= _is_one_of(name, found[name], asked[name])
         found = {name: values[kept] for name, values in found.items()}
@@ -110,6 +115,31 @@ def open_sweep(folder: str | Path) -> SweptFolder:
             f"{printable(folder, 100)}: {n_there:,} of {len(found.parts):,} parts are there; the same roofcast sweep again makes the rest"
         )
     return found
+
+
+def refuse_unknown(name: str, asked: Iterable[str], there: Sequence[str]) -> None:
+    """InputError for a model or machine that a sweep has none of."""
+    for each in asked:
+        if each not in there:
+            raise InputError(
+                f"{name} {printable(each)!r} is none of the sweep's, {hint(each, there)}".removesuffix(", ")
+            )
+
+
+def refuse_missing(option: str, asked: Iterable[int], there: Sequence[int]) -> None:
+    """InputError for a batch or context that a sweep lacks, with those that it has."""
+    missing = sorted(set(asked) - set(there))
+    if missing:
+        near = min(there, key=lambda each: abs(each - missing[0]))
+        shown = listed([f"{each:,}" for each in sorted(there)])
+        more = f"; it has {shown}" if len(there) > 1 else ""
+        raise InputError(f"{option} {missing[0]:,}: the sweep has none such, the nearest is {near:,}{more}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few of what a sweep has, and how many more."""
+    shown = ", ".join(printable(each) for each in names[:MOST_LISTED])
+    return shown if len(names) <= MOST_LISTED else f"{shown} and {len(names) - MOST_LISTED:,} more"
 
 
 Reader = Callable[[Path, list[str]], Columns]

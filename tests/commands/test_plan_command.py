@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from simulator import Goal, plan
+from simulator import Goal, plan, run_sweep
 from simulator.cli import main
 
 FIVE = ("pi5-16gb", "rtx-3060", "rtx-3090", "m4", "rtx-5090")
@@ -155,6 +155,31 @@ def test_machines_that_are_left_out_are_told_by_the_reason(shown):
     assert "over the budget" in out
 
 
+def test_rows_of_a_sweep_are_shown_as_forecasts_are(shown, tmp_path):
+    """The same page and JSON as of new forecasts of the same machines and formats, without a word for the model."""
+    pytest.importorskip("pyarrow")
+    lists = {"models": "qwen3-30b-a3b", "devices": list(FIVE), "formats": "int4"}
+    run_sweep(lists, tmp_path / "out", processes=1)
+    words = ("plan", "--from", str(tmp_path / "out"), "--at-least", "20", "--prices", PRICES)
+    assert shown(*words) == shown(*CHEAPEST)
+    assert json.loads(shown(*words, "--json", "-")) == json.loads(shown(*CHEAPEST, "--json", "-"))
+    few = shown(*words, "--on", "rtx-3090=650", "rtx-5090", "--rows", "1")
+    assert "rtx-3090 q4_k_m" in few
+    assert " 650 " in few
+    assert "1 further choices: --rows or --json shows them" in few
+
+
+def test_a_model_or_a_sweep_is_needed(capsys):
+    """Without either, both are named."""
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "--at-least", "20"])
+    assert ended.value.code == 2
+    assert (
+        "plan: name a model, as in roofcast plan qwen3-30b-a3b --any, or a sweep's folder with --from"
+        in capsys.readouterr().err
+    )
+
+
 def test_what_no_change_makes_fit_is_said(shown):
     """And no command for it."""
     out = shown("plan", "deepseek-v3", "--on", "pi5-16gb", "--change")
@@ -197,6 +222,14 @@ def test_missing_watts_are_asked_for(shown):
     ("given", "told"),
     [
         ((), "name machines with --on"),
+        (("--from", "nowhere"), "nowhere: no folder of a sweep"),
+        (("--from", "nowhere", "--any"), "--any: the rows of a sweep do not answer that: leave it out"),
+        (("--from", "nowhere", "--change"), "--change: the rows of a sweep do not answer that"),
+        (("--from", "nowhere", "--ttft", "2s"), "--ttft: the rows of a sweep do not answer that"),
+        (("--from", "nowhere", "--ram", "32"), "--ram: the rows of a sweep do not answer that"),
+        (("--from", "nowhere", "--n-cpu-moe", "0"), "--n-cpu-moe: the rows of a sweep do not answer that"),
+        (("--from", "nowhere", "-ot", "exps=CPU"), "--override-tensor: the rows of a sweep do not answer that"),
+        (("--from", "nowhere", "--fit", "auto"), "--fit: the rows of a sweep do not answer that"),
         (("--any", "--on", "m4"), "give one of them"),
         (("--change",), "--change keeps one machine"),
         (("--change", "--on", "m4", "m2"), "--change keeps one machine"),

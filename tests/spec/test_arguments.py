@@ -62,6 +62,7 @@ CALLS = {
     "largest_concurrency": {"base": BASE, "prompt": 8, "generate": 2, "goal": ServiceGoal(1.0), "most_users": 2},
     "Goal": {"at_least": 20},
     "plan": {"model": "qwen3-0.6b", "on": ["pi5-16gb"], "goal": Goal(1), "weights": ["q4_0"]},
+    "plan_from": {"folder": "none", "goal": Goal(1), "model": "qwen3-0.6b", "on": ["pi5-16gb"], "weights": ["q4_0"]},
     "plan_changes": {"model": "qwen3-0.6b", "machine": "pi5-16gb", "goal": Goal(1), "weights": "q4_0"},
     "Tariff": {"watts": 10.0},
     "spending": {"point": BASE.at(1, 128)},

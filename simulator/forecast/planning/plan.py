@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from simulator.errors import InputError
 from simulator.forecast.planning.candidates import Candidate, Search, shipped_machines
@@ -72,23 +72,30 @@ def plan(
     InputError says in a sentence what cannot be used, and why.
     """
     expect_goal(goal)
-    expect("weights", weights, (list, tuple), "a list of formats, as ['q4_k_m', 'q8_0']")
-    for each in weights:
-        expect("weights", each, str, "a list of formats, as ['q4_k_m', 'q8_0']")
+    expect_formats(weights)
     loaded = loaded_of(model)
     software = runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime)
     search = Search(loaded, goal, tuple(weights), software, more)
     if on == ANY:
         machines, is_any = list(shipped_machines()), True
     else:
-        machines, is_any = [[each] for each in _named(on, ram)], False
-    told = _Found(search, checked_prices(prices), is_any)
+        machines, is_any = [[each] for each in named_machines(on, ram)], False
+    told = Found(search, checked_prices(prices), is_any)
     for row in machines:
         told.look_at(row)
     return told.plan(sum(map(len, machines)))
 
 
-def _named(on: Sequence[str | Path | Hardware] | str, ram: float | None) -> list[Hardware]:
+def expect_formats(weights: Sequence[str]) -> None:
+    """InputError for anything but a list of names."""
+    needed = "a list of formats, as ['q4_k_m', 'q8_0']"
+    expect("weights", weights, (list, tuple), needed)
+    for each in weights:
+        expect("weights", each, str, needed)
+
+
+def named_machines(on: Sequence[str | Path | Hardware] | str | Path | Hardware, ram: float | None) -> list[Hardware]:
+    """Machines that somebody names, one or a list of them; InputError for anything else."""
     needed = "a name, a path, a Hardware or a list of them"
     expect("on", on, (str, Path, Hardware, list, tuple), needed)
     names = list(on) if isinstance(on, list | tuple) else [on]
@@ -109,15 +116,30 @@ def with_host_ram(hardware: Hardware, ram: float | None) -> Hardware:
     return hardware if ram is None or (hardware.has_own_memory and not hardware.host) else with_ram(hardware, ram * GI)
 
 
-class _Found:
+class Candidates(Protocol):
+    """Whatever knows in which formats, and how, a machine may run the model."""
+
+    loaded: Loaded
+    goal: Goal
+
+    def candidates(self, hardware: Hardware, price: float | None) -> Sequence[Candidate]:
+        """Those of a machine, the largest first; InputError says why there are none."""
+        ...
+
+
+class Found:
     """What is found of one machine after the other."""
 
-    def __init__(self, search: Search, prices: Mapping[str, float], is_any: bool):
+    def __init__(self, search: Candidates, prices: Mapping[str, float], is_any: bool):
         self._search, self._prices, self._is_any = search, prices, is_any
         self._reaching: list[Choice] = []
-        self._missing: list[list[Candidate]] = []  # of each machine that misses the goal, its formats
+        self._missing: list[Sequence[Candidate]] = []  # of each machine that misses the goal, its formats
         self._left_out: dict[str, str] = {}
         self._is_priced = False
+
+    def leave_out(self, label: str, why: str) -> None:
+        """A machine that cannot be looked at."""
+        self._left_out[label] = why
 
     def look_at(self, row: Sequence[Hardware]) -> None:
         """One machine, or the same with more devices where fewer do not do."""
@@ -144,7 +166,7 @@ class _Found:
             self._missing.append(candidates)
         return bool(found)
 
-    def _candidates(self, hardware: Hardware, price: float | None) -> list[Candidate]:
+    def _candidates(self, hardware: Hardware, price: float | None) -> Sequence[Candidate]:
         try:
             found = self._search.candidates(hardware, price)
         except InputError as error:

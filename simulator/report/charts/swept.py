@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from simulator.errors import InputError, hint, printable
+from simulator.errors import InputError
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.report.charts.chart import BAND, BATCH, Chart, Panel, Series
 from simulator.report.charts.naming import colours_of, grouped
-from simulator.sweeping.reading import Columns, SweptFolder
+from simulator.sweeping.reading import Columns, SweptFolder, refuse_missing, refuse_unknown
 from simulator.sweeping.rows import NAMES, RATES
 from simulator.units import counted
 
@@ -46,7 +46,7 @@ def swept_chart(
     InputError where nothing of the sweep is chosen, or too much for one picture.
     """
     for name, axis in (("model", "models"), ("hardware", "devices")):
-        _refuse_unknown(name, where.get(name, ()), sweep.axes[axis])
+        refuse_unknown(name, where.get(name, ()), sweep.axes[axis])
     batches = _chosen("--batch", sweep.axes["batches"], batches)
     contexts = _chosen("--context", sweep.axes["contexts"], contexts)
     if kind != "batch":
@@ -151,19 +151,8 @@ def _lines(sweep: SweptFolder, along: str, where: dict[str, Any], kind: str) -> 
         yield _Line(names, joined[along].astype(int), joined["status"] == "ok", rates, is_upper_bound, bound)
 
 
-def _refuse_unknown(name: str, asked: Iterable[str], there: Sequence[str]) -> None:
-    for each in asked:
-        if each not in there:
-            raise InputError(
-                f"{name} {printable(each)!r} is none of the sweep's, {hint(each, there)}".removesuffix(", ")
-            )
-
-
 def _chosen(option: str, there: Sequence[int], asked: Sequence[int] | None) -> list[int]:
-    missing = sorted(set(asked or ()) - set(there))
-    if missing:
-        near = min(there, key=lambda each: abs(each - missing[0]))
-        raise InputError(f"{option} {missing[0]:,}: the sweep has none such, the nearest is {near:,}")
+    refuse_missing(option, asked or (), there)
     return sorted(asked or there)
 
 
