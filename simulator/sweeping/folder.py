@@ -26,6 +26,7 @@ from simulator.sweeping.axes import Sweep
 from simulator.sweeping.rows import MARK, TALLY, mark_of
 
 MANIFEST = "_sweep.json"  # readers of Parquet folders leave names with such a beginning out
+LOCK = "_sweep.lock"  # is never replaced or removed, so that all runs lock the same file
 UNFINISHED = "_unfinished-"
 _PACKAGE = Path(__file__).parent.parent
 _SOURCES = ("spec", "families", "importers", "forecast", "runtimes", "sweeping")  # what rows depend on
@@ -58,9 +59,12 @@ class SweepFolder:
         if "\0" in str(self.folder):
             raise InputError(f"{printable(self.folder, 100)}: cannot be written (embedded null byte)")
         try:
-            self._claim()
-            with (self.folder / MANIFEST).open("rb") as manifest:
-                _lock(manifest, self.folder)
+            self._is_begun()  # before anything is made in a folder of something else
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / LOCK).open("ab") as lock:  # NFS locks only what is open for writing
+                _lock(lock, self.folder)
+                if not self._is_begun():  # another run may have come first
+                    self._begin()
                 self._clear()
                 with at_end(self._clear):
                     yield
@@ -108,21 +112,25 @@ class SweepFolder:
         except (OSError, ValueError, KeyError):  # Arrow's own errors are such, too
             return None
 
-    def _claim(self) -> None:
-        path = self.folder / MANIFEST
-        if path.exists():
+    def _is_begun(self) -> bool:
+        """Whether this sweep's manifest is there; InputError where the folder holds anything else."""
+        # Looked at before the manifest is, which comes first of all that another run may make meanwhile.
+        there = [each.name for each in self.folder.iterdir()] if self.folder.exists() else []
+        if (self.folder / MANIFEST).exists():
             _refuse_other(read_manifest(self.folder), self._manifest(), self.folder)
-            return
-        if self.folder.exists():
-            strange = next((each.name for each in self.folder.iterdir() if not each.name.startswith(UNFINISHED)), None)
-            if strange is not None:
-                raise InputError(
-                    f"{printable(self.folder, 100)}: holds {printable(strange)}, which is of no sweep; give a new or empty folder"
-                )
-        self.folder.mkdir(parents=True, exist_ok=True)
+            return True
+        strange = next((name for name in there if name != LOCK and not name.startswith(UNFINISHED)), None)
+        if strange is not None:
+            raise InputError(
+                f"{printable(self.folder, 100)}: holds {printable(strange)}, which is of no sweep; give a new or empty folder"
+            )
+        return False
+
+    def _begin(self) -> None:
+        """Says what sweep this is, which makes the folder its own."""
         part = self.folder / f"{UNFINISHED}{os.getpid()}-{MANIFEST}"
         part.write_text(json.dumps(self._manifest(), indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        part.replace(self.folder / MANIFEST)
 
     def _manifest(self) -> dict[str, Any]:
         sweep = self.sweep

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from simulator import InputError, open_sweep, run_sweep
 from simulator.sweeping import folder as folders
 from simulator.sweeping import helpers
 from simulator.sweeping.axes import load_sweep
-from simulator.sweeping.folder import MANIFEST, SweepFolder
+from simulator.sweeping.folder import LOCK, MANIFEST, SweepFolder
 from simulator.sweeping.helpers import finished_here
 
 ASKED = {
@@ -113,6 +114,42 @@ def test_one_run_at_a_time(tmp_path):
     with place.held(), pytest.raises(InputError, match=r"out: another run is writing there; wait for it, or end it"):
         run_sweep(ASKED, tmp_path / "out", processes=1)
     assert run_sweep(ASKED, tmp_path / "out", processes=1).n_found == 0
+
+
+@pytest.mark.parametrize(
+    ("batches", "is_ended", "told"),
+    [
+        ("1..4", False, "another run is writing there"),
+        ("1..5", False, "another run is writing there"),
+        ("1..5", True, "holds a sweep of other batches"),
+    ],
+)
+def test_two_first_runs_at_once(tmp_path, monkeypatch, batches, is_ended, told):
+    """One makes the folder just when another has seen that there is none: that one leaves it alone."""
+    out, make = tmp_path / "out", Path.mkdir
+    first = SweepFolder.of(out, load_sweep(ASKED))
+    second = SweepFolder.of(out, load_sweep({**ASKED, "batches": batches}))
+    with ExitStack() as stack:
+
+        def slowly(path, **options):
+            monkeypatch.setattr(Path, "mkdir", make)
+            make(path, **options)
+            stack.enter_context(first.held())
+            if is_ended:
+                stack.close()
+
+        monkeypatch.setattr(Path, "mkdir", slowly)
+        with pytest.raises(InputError, match=told), second.held():
+            pass
+        assert json.loads((out / MANIFEST).read_text())["digest"] == first.digest
+
+
+def test_a_run_that_ends_before_it_begins_leaves_an_empty_folder(tmp_path):
+    """Killed between the lock and the manifest: any sweep may go there."""
+    (tmp_path / LOCK).touch()
+    (tmp_path / f"_unfinished-7-{MANIFEST}").write_text("{")
+    assert run_sweep(ASKED, tmp_path, processes=1).n_found == 0
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {MANIFEST, LOCK}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
