@@ -38,6 +38,12 @@ def test_chances_are_those_of_the_interval(room, chance):
     assert chance_of(room, 1.2, 1.5) == pytest.approx(chance, abs=1e-4)
 
 
+@pytest.mark.parametrize(("room", "chance"), [(1.0, 0.5), (1.01, 1.0), (0.99, 0.0)])
+def test_what_cannot_differ_is_certain(room, chance):
+    """Intervals of no width: what is faster than the goal reaches it, what is slower does not, and at the goal it is even."""
+    assert chance_of(room, 1.0, 1.0) == chance
+
+
 def test_the_chance_agrees_with_intervals_of_other_probabilities():
     """A rate at the slow end of an interval that holds with 60, 90 or 99 % is reached with 80, 95 or 99.5 %."""
     point = scenario("qwen3-30b-a3b", "m4", weights="q4_k_m").at(1, 1024)
