@@ -85,6 +85,13 @@ def test_the_cheapest_that_reaches_comes_first(loaded):
     assert found.best is found.choices[0]
 
 
+def test_without_prices_the_machine_whose_memory_is_read_slowest_comes_first():
+    """Datasheets: 936 GB/s of an RTX 3090, 960 of an RX 7900 XTX, 1,008 of an RTX 4090; so two RTX 3090 (1,872) come last."""
+    machines = ["2xrtx-3090", "rtx-4090", "rx-7900-xtx", "rtx-3090"]
+    found = plan("qwen3-30b-a3b", machines, Goal(20), weights=("q4_k_m",))
+    assert [each.base.hardware.label for each in found.choices] == machines[::-1]
+
+
 def test_a_budget_leaves_out_what_is_dearer_and_what_has_no_price(loaded):
     """200 is within 200, 300 is not, and of a price that nobody tells nothing is known."""
     boards = [board("fast", 40), board("middle", 20), board("other", 30)]
