@@ -38,6 +38,12 @@ def test_chances_are_those_of_the_interval(room, chance):
     assert chance_of(room, 1.2, 1.5) == pytest.approx(chance, abs=1e-4)
 
 
+@pytest.mark.parametrize(("room", "chance"), [(1.0, 0.5), (1.01, 1.0), (0.99, 0.0)])
+def test_what_cannot_differ_is_certain(room, chance):
+    """Intervals of no width: what is faster than the goal reaches it, what is slower does not, and at the goal it is even."""
+    assert chance_of(room, 1.0, 1.0) == chance
+
+
 def test_the_chance_agrees_with_intervals_of_other_probabilities():
     """A rate at the slow end of an interval that holds with 60, 90 or 99 % is reached with 80, 95 or 99.5 %."""
     point = scenario("qwen3-30b-a3b", "m4", weights="q4_k_m").at(1, 1024)
@@ -77,6 +83,13 @@ def test_the_cheapest_that_reaches_comes_first(loaded):
         f"{found.next_cheaper.tokens_per_s_each:.1f} of 100 tokens/s each, {short:.0%} too few"
     ]
     assert found.best is found.choices[0]
+
+
+def test_without_prices_the_machine_whose_memory_is_read_slowest_comes_first():
+    """Datasheets: 936 GB/s of an RTX 3090, 960 of an RX 7900 XTX, 1,008 of an RTX 4090; so two RTX 3090 (1,872) come last."""
+    machines = ["2xrtx-3090", "rtx-4090", "rx-7900-xtx", "rtx-3090"]
+    found = plan("qwen3-30b-a3b", machines, Goal(20), weights=("q4_k_m",))
+    assert [each.base.hardware.label for each in found.choices] == machines[::-1]
 
 
 def test_a_budget_leaves_out_what_is_dearer_and_what_has_no_price(loaded):

@@ -168,7 +168,12 @@ class Candidate:
     @property
     def bandwidth(self) -> float:
         """Bytes per second of all its devices at once, by their datasheets."""
-        return sum(part.count * (part.main_memory.ceiling_bytes_per_s() or 0.0) for part in self.hardware.parts)
+        return ceiling_bytes_per_s(self.hardware)
+
+
+def ceiling_bytes_per_s(hardware: Hardware) -> float:
+    """Bytes per second that the memories of all devices of a machine give at once, by their datasheets."""
+    return sum(part.count * (part.main_memory.ceiling_bytes_per_s() or 0.0) for part in hardware.parts)
 
 
 def shipped_machines() -> Iterator[list[Hardware]]:

@@ -33,10 +33,12 @@ def chance_of(room: float, factor_80: float, factor_95: float) -> float:
 
 def _z_of(distance: float, width_80: float, width_95: float) -> float:
     """Standard deviations for a distance between logarithms: piecewise linear between the widths of both intervals."""
+    if not distance:
+        return 0.0
     if distance <= width_80:
         return _Z80 * distance / width_80
     if distance > width_95 or width_95 <= width_80:
-        return _Z95 * distance / width_95
+        return _Z95 * distance / width_95 if width_95 else math.inf
     return _Z80 + (_Z95 - _Z80) * (distance - width_80) / (width_95 - width_80)
 
 

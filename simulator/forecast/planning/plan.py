@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from simulator.errors import InputError
-from simulator.forecast.planning.candidates import Candidate, Search, shipped_machines
+from simulator.forecast.planning.candidates import Candidate, Search, ceiling_bytes_per_s, shipped_machines
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
 from simulator.forecast.scenario import loaded_of
@@ -209,7 +209,7 @@ class Found:
             return 0, choice.price, size
         if choice.goal.at_least is None:
             return 1, -choice.tokens_per_s_each, size
-        return 1, _bandwidth(choice.base.hardware), size
+        return 1, ceiling_bytes_per_s(choice.base.hardware), size
 
     def _nearest(self) -> tuple[Choice, ...]:
         """Of the machines that miss the goal those that come nearest, each in the format that does."""
@@ -252,10 +252,6 @@ def _shortness(choice: Choice) -> tuple:
     """How far from the goal: those that fit by what they lack of speed, others by what they lack of memory."""
     lacking = -choice.memory_left_bytes if math.isinf(choice.shortfall) else 0.0
     return not choice.is_within_budget and choice.is_fast_enough, choice.shortfall, lacking
-
-
-def _bandwidth(hardware: Hardware) -> float:
-    return sum(part.main_memory.ceiling_bytes_per_s() or 0.0 for part in hardware.parts)
 
 
 def expect_plan(found: Plan) -> None:
