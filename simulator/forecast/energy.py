@@ -163,11 +163,11 @@ def _spread_of(figure: Figure) -> float:
 
 @dataclass(frozen=True)
 class Amount:
-    """A number with its 80 % interval."""
+    """A number with its 80 % interval; no upper end, None: at least the number."""
 
     value: float
     low: float
-    high: float
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -176,11 +176,11 @@ class Spending:
 
     Args:
         tokens_per_s: of all sequences together.
-        slower, faster: by which that may differ with 80 % probability.
+        slower, faster: by which that may differ with 80 % probability; slower is None of a rate that is an upper bound.
     """
 
     tokens_per_s: float
-    slower: float
+    slower: float | None
     faster: float
     watts: Watts | None
     tariff: Tariff
@@ -199,11 +199,17 @@ class Spending:
 
     @cached_property
     def cost_per_million(self) -> Amount | None:
-        """Price of a million tokens: of the machine for so long, and of the electricity, as far as prices are given."""
+        """Price of a million tokens: of the machine for so long, and of the electricity, as far as prices and watts are known."""
         parts = [each for each in (self._of_time, self._of_energy) if each]
-        if not parts or (self.tariff.price_per_kwh and not self._of_energy):
+        if not parts:
             return None
-        return Amount(*(math.fsum(getattr(each, name) for each in parts) for name in ("value", "low", "high")))
+        ends = [[getattr(each, name) for each in parts] for name in ("value", "low", "high")]
+        return Amount(*(None if None in each else math.fsum(each) for each in ends))
+
+    @property
+    def leaves_out_electricity(self) -> bool:
+        """Whether it has a price, and the watts are not known."""
+        return self.tariff.price_per_kwh is not None and self.watts is None
 
     @property
     def _of_time(self) -> Amount | None:
@@ -211,20 +217,21 @@ class Spending:
         if price is None:
             return None
         cost = price / HOUR_S / self.tokens_per_s * MEGA
-        return Amount(cost, cost / self.faster, cost * self.slower)
+        return Amount(cost, cost / self.faster, None if self.slower is None else cost * self.slower)
 
     @property
     def _of_energy(self) -> Amount | None:
         price, joules = self.tariff.price_per_kwh, self.joules_per_token
         if price is None or joules is None:
             return None
-        return Amount(*(MEGA * each / KWH_J * price for each in (joules.value, joules.low, joules.high)))
+        ends = (joules.value, joules.low, joules.high)
+        return Amount(*(None if each is None else MEGA * each / KWH_J * price for each in ends))
 
-    def _amount(self, value: float, slower: float, faster: float) -> Amount:
+    def _amount(self, value: float, slower: float | None, faster: float) -> Amount:
         """Errors of watts and of the rate are independent of each other."""
         drawn = Z80 * (self.watts.spread if self.watts else 0.0)
-        down, up = (math.exp(math.hypot(math.log(each), drawn)) for each in (faster, slower))
-        return Amount(value, value / down, value * up)
+        down, up = (each and math.exp(math.hypot(math.log(each), drawn)) for each in (faster, slower))
+        return Amount(value, value / down, up and value * up)
 
 
 def spending(point: Prediction, tariff: Tariff = UNTOLD) -> Spending | None:
@@ -237,8 +244,9 @@ def spending(point: Prediction, tariff: Tariff = UNTOLD) -> Spending | None:
         return None
     rate = float(point.tokens_per_s)
     low, high = (float(each) for each in point.interval())
+    slower = None if point.is_upper_bound else rate / low
     watts = decode_watts(point.hardware, int(point.load.batch), tariff.watts)
-    return Spending(rate, rate / low, high / rate, watts, tariff)
+    return Spending(rate, slower, high / rate, watts, tariff)
 
 
 def prompt_spending(request: RequestForecast, hardware: Hardware, tariff: Tariff = UNTOLD) -> Spending | None:
@@ -250,4 +258,5 @@ def prompt_spending(request: RequestForecast, hardware: Hardware, tariff: Tariff
         return None
     rate = request.reading.tokens_per_s
     low, high = request.reading.interval()
-    return Spending(rate, rate / low, high / rate, prompt_watts(hardware, tariff.watts), tariff)
+    slower = None if any(each.point.is_upper_bound for each in request.reading.stretches) else rate / low
+    return Spending(rate, slower, high / rate, prompt_watts(hardware, tariff.watts), tariff)

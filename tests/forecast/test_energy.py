@@ -7,8 +7,10 @@ from planned import board, model
 
 from simulator import InputError, Request, Tariff, forecast_request, prompt_spending, scenario, spending
 from simulator.forecast.energy import decode_watts, prompt_watts
+from simulator.report.spending import cost_cell, sweep_lines
 from simulator.spec.library import names, shelf
 from simulator.spec.machine import load_hardware
+from simulator.units import format_number
 
 
 def test_joules_are_watts_over_the_rate(tmp_path):
@@ -119,3 +121,32 @@ def test_shipped_watts_have_a_source_and_are_of_that_size():
             assert figure.source in load_hardware(name).sources, name
         if power.limit_w and power.decode_w:
             assert 1 / 3 < power.decode_w.value / power.limit_w.value < 4, name
+
+
+def test_of_a_rate_that_is_an_upper_bound_the_cost_is_a_lower_one():
+    """Two machines whose link nobody knows are at best so fast: joules and costs are at least so high, of a prompt too."""
+    base, tariff = scenario("llama-3-8b", "2xgh200", weights="bf16"), Tariff(watts=900, price_per_hour=3)
+    point = base.at(1, 1024)
+    assert point.is_upper_bound
+    for found in (
+        spending(point, tariff),
+        prompt_spending(forecast_request(base, Request(2048)), base.hardware, tariff),
+    ):
+        assert found.joules_per_token.high is found.cost_per_million.high is None
+        assert 0 < found.cost_per_million.low <= found.cost_per_million.value
+    told = list(sweep_lines([(base, [point])], tariff))
+    cost = format_number(spending(point, tariff).cost_per_million.value)
+    assert f"a million cost at least {cost}" in told[0]
+    assert all("at least" in line for line in told[:2])
+
+
+def test_without_watts_a_cost_is_of_the_hours_and_says_so():
+    """Both prices and no watts: what the hours cost is told, and that electricity is not in it."""
+    base, both = scenario("llama-3-8b", "m2", weights="q4_k_m"), Tariff(price_per_hour=2, price_per_kwh=0.3)
+    point = base.at(1, 1024)
+    found = spending(point, both)
+    assert found.cost_per_million == spending(point, Tariff(price_per_hour=2)).cost_per_million
+    assert cost_cell(found) == f"{format_number(found.cost_per_million.value)} without electricity"
+    told = list(sweep_lines([(base, [point])], both))
+    assert "without electricity" in told[0]
+    assert told[-1].startswith("electricity is not counted")
