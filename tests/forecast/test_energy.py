@@ -68,11 +68,48 @@ def test_a_server_card_draws_a_share_of_its_limit_that_grows_with_the_batch():
 
 
 def test_cards_that_work_at_once_draw_all_and_those_in_turns_one_and_what_waits():
-    """Four H100 that share matrices: four times; two RTX 3090 in turns: 1.03 of 350 W, and 0.26 of it."""
+    """Four H100 that share matrices: four times; two RTX 3090 in turns: 1.03 of 350 W, and 0.26 of it; at once, 0.9 of it."""
     four = scenario("llama-3-70b", "4xh100-sxm", weights="bf16").hardware
     assert decode_watts(four, 1).value == pytest.approx(4 * 245)
     two = scenario("llama-3-70b", "2xrtx-3090", weights="q4_k_m").hardware
     assert decode_watts(two, 1).value == pytest.approx(350 * 1.03 + 350 * 0.26)
+    both = scenario("llama-3-70b", "2xrtx-3090", weights="int4-g128", runtime="vllm").hardware
+    assert decode_watts(both, 1).value == pytest.approx(350 * 1.03 + 350 * 0.9)
+
+
+def test_passes_of_a_prompt_that_overlap_have_several_cards_at_work():
+    """Four RTX 3090 of which passes keep n in the mean: a machine with one of 1.25, n - 1 of 0.95, the others of 0.26 of 350 W."""
+    base = scenario("llama-3-8b", "4xrtx-3090", weights="q4_k_m")
+    request = forecast_request(base, Request(8192))
+    n = 1 / request.reading.stretches[0].repeats
+    assert 2 < n < 4
+    found = prompt_spending(request, base.hardware)
+    assert found.watts.value == pytest.approx(350 * (1.25 + (n - 1) * 0.95 + (4 - n) * 0.26))
+
+
+def test_what_nobody_measured_is_estimated_with_a_larger_spread():
+    """One RTX 3060 was, in somebody's machine: two of it, or one beside another host, were not; nor were two boards."""
+    one = decode_watts(load_hardware("rtx-3060"), 1)
+    assert one.provenance == "measured"
+    for name in ("2xrtx-3060", "rtx-3060+ryzen-7950x"):
+        found = decode_watts(scenario("llama-3-8b", name, weights="q4_k_m").hardware, 1)
+        assert found.provenance == "estimated"
+        assert found.spread > one.spread
+    assert decode_watts(scenario("llama-3-8b", "2xpi5-8gb", weights="q4_k_m").hardware, 1) is None
+
+
+def test_a_measured_machine_is_not_multiplied_by_its_cards():
+    """Two RTX 3060 at once: the machine of 221.7 W with one, and a card at 0.9 of 170 W."""
+    both = scenario("llama-3-8b", "2xrtx-3060", weights="int4-g128", runtime="vllm").hardware
+    assert both.layout.n_at_once == 2
+    assert decode_watts(both, 1).value == pytest.approx(221.7 + 0.9 * 170)
+
+
+def test_groups_of_data_share_the_batch():
+    """128 sequences of 8 groups are 16 a card: 8 times what one H100 draws with 16."""
+    eight = scenario("deepseek-v3", "8xh100-sxm", weights="fp8", runtime="vllm", parallel="data8xexpert8").hardware
+    assert eight.layout.data == 8
+    assert decode_watts(eight, 128).value == pytest.approx(8 * decode_watts(load_hardware("h100-sxm"), 16).value)
 
 
 def test_measured_watts_go_before_a_share_of_the_limit():
