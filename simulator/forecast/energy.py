@@ -7,7 +7,7 @@ measurements: of a whole machine with one card, of a card of a server alone by i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -46,9 +46,9 @@ _DESKTOP_PROMPT, _DESKTOP_PROMPT_SPREAD = 1.25, 0.25
 _DESKTOP_PROMPT_TOLD = (
     "1.25 of the card's limit: the card near it, as H100 and H200 read prompts, and the machine around it"
 )
-# A card that waits for others, which have other layers: six RTX 3090 in turns draw 129 of 350 W each (llmgarage.ai, power limits), which
-# is one at 0.9 of its limit and five at this share.
-_WAITING = 0.26
+# Of a card alone that works, and of one that waits for others, which have other layers: six RTX 3090 in turns draw 129 of 350 W each
+# (llmgarage.ai, power limits), which is one at 0.9 of its limit and five at this share.
+_WORKING, _WAITING = 0.9, 0.26
 _MEASURED_SPREAD = 0.2  # of other models, batches and machines around the device than were measured
 _GIVEN_SPREAD = 0.0
 
@@ -97,36 +97,63 @@ class Watts:
 
 def decode_watts(hardware: Hardware, batch: Any, given: float | None = None) -> Watts | None:
     """Of a machine that decodes so many sequences at once; None where neither its file nor anybody tells."""
-    return _watts(hardware, batch, given, of_prompt=False)
+    return _watts(hardware, np.asarray(batch) / hardware.layout.data, given, of_prompt=False)
 
 
-def prompt_watts(hardware: Hardware, given: float | None = None) -> Watts | None:
-    """Of a machine that reads a prompt."""
-    return _watts(hardware, 1, given, of_prompt=True)
+def prompt_watts(hardware: Hardware, given: float | None = None, stages_at_once: float = 1.0) -> Watts | None:
+    """Of a machine that reads a prompt, whose passes overlap on so many stages in the mean."""
+    return _watts(hardware, 1, given, of_prompt=True, stages_at_once=stages_at_once)
 
 
-def _watts(hardware: Hardware, batch: Any, given: float | None, of_prompt: bool) -> Watts | None:
+def _watts(
+    hardware: Hardware, batch: Any, given: float | None, of_prompt: bool, stages_at_once: float = 1.0
+) -> Watts | None:
+    """*batch*: sequences of each device."""
     if given is not None:
         return Watts(given, _GIVEN_SPREAD, "given: --watts")
-    if hardware.layout.n_at_once > 1 and hardware.kind == "cpu":
+    if hardware.layout.n_devices > 1 and hardware.kind == "cpu":
         return None  # machines of their own, of which one was measured
-    found = [_of_part(part, batch, of_prompt) for part in hardware.parts if part.kind == "gpu" or part is hardware]
+    cards = [part for part in hardware.parts if part.kind == "gpu" or part is hardware]
+    found = [_of_part(part, batch, of_prompt) for part in cards]
     if None in found:
         return None
-    working = found[0].value * hardware.layout.n_at_once
-    waiting = sum(_waiting(part, share) for part, share in zip(hardware.parts, _rest(hardware, found), strict=False))
-    return Watts(working + waiting, max(each.spread for each in found), found[0].told)
+    if len(hardware.parts) == hardware.layout.n_devices == 1:
+        return found[0]
+    counts = [part.count - (part is hardware) for part in cards]
+    n_working = hardware.layout.n_at_once * stages_at_once - 1
+    share = min(1.0, n_working / sum(counts)) if sum(counts) else 1.0
+    further = [_further(part, one, share, of_prompt) for part, one in zip(cards, found, strict=True)]
+    if any(each is None and count for each, count in zip(further, counts, strict=True)):
+        return None
+    total = found[0].value + sum(each * count for each, count in zip(further, counts, strict=True) if count)
+    return _estimated(found[0], total, max(each.spread for each in found), hardware)
 
 
-def _rest(hardware: Hardware, found: list[Any]) -> list[int]:
-    """How many of each part wait while one works."""
-    first = hardware.layout.n_devices - hardware.layout.n_at_once
-    return [first, *(part.count for part in hardware.parts[1 : len(found)])]
+def _estimated(first: Watts, total: Any, spread: float, hardware: Hardware) -> Watts:
+    """Of a machine that is not the one that was measured, or that shares were published of."""
+    if first.provenance != "measured":
+        return replace(first, value=total, spread=spread)
+    told = f"estimated for {hardware.label} from one {hardware.name}, {first.told}"
+    return Watts(total, max(spread, _DESKTOP_SPREAD), told)
 
 
-def _waiting(part: Hardware, n: int) -> float:
-    limit = part.power.limit_w if part.power else None
-    return n * _WAITING * limit.value if limit else 0.0
+def _further(part: Hardware, alone: Watts, share: float, of_prompt: bool) -> Any:
+    """What one more such card adds to a machine, while it works *share* of the time; None where nobody knows what it waits with."""
+    limit = part.power.limit_w.value if part.power.limit_w else None
+    working = alone.value
+    if limit is not None and _is_of_machine(part, of_prompt):
+        working = np.minimum(working, limit * (_SERVER_PROMPT if of_prompt else _WORKING))
+    if share == 1:
+        return working
+    return None if limit is None else share * working + (1 - share) * _WAITING * limit
+
+
+def _is_of_machine(part: Hardware, of_prompt: bool) -> bool:
+    """Whether the watts of a card are those of a machine with one of it, rather than its own."""
+    power = part.power
+    if power.prompt_w if of_prompt else power.decode_w:
+        return power.of == "machine"
+    return part.device_class != "datacenter-gpu"
 
 
 def _of_part(part: Hardware, batch: Any, of_prompt: bool) -> Watts | None:
@@ -163,11 +190,11 @@ def _spread_of(figure: Figure) -> float:
 
 @dataclass(frozen=True)
 class Amount:
-    """A number with its 80 % interval."""
+    """A number with its 80 % interval; no upper end, None: at least the number."""
 
     value: float
     low: float
-    high: float
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -176,11 +203,11 @@ class Spending:
 
     Args:
         tokens_per_s: of all sequences together.
-        slower, faster: by which that may differ with 80 % probability.
+        slower, faster: by which that may differ with 80 % probability; slower is None of a rate that is an upper bound.
     """
 
     tokens_per_s: float
-    slower: float
+    slower: float | None
     faster: float
     watts: Watts | None
     tariff: Tariff
@@ -199,11 +226,17 @@ class Spending:
 
     @cached_property
     def cost_per_million(self) -> Amount | None:
-        """Price of a million tokens: of the machine for so long, and of the electricity, as far as prices are given."""
+        """Price of a million tokens: of the machine for so long, and of the electricity, as far as prices and watts are known."""
         parts = [each for each in (self._of_time, self._of_energy) if each]
-        if not parts or (self.tariff.price_per_kwh and not self._of_energy):
+        if not parts:
             return None
-        return Amount(*(math.fsum(getattr(each, name) for each in parts) for name in ("value", "low", "high")))
+        ends = [[getattr(each, name) for each in parts] for name in ("value", "low", "high")]
+        return Amount(*(None if None in each else math.fsum(each) for each in ends))
+
+    @property
+    def leaves_out_electricity(self) -> bool:
+        """Whether it has a price, and the watts are not known."""
+        return self.tariff.price_per_kwh is not None and self.watts is None
 
     @property
     def _of_time(self) -> Amount | None:
@@ -211,20 +244,21 @@ class Spending:
         if price is None:
             return None
         cost = price / HOUR_S / self.tokens_per_s * MEGA
-        return Amount(cost, cost / self.faster, cost * self.slower)
+        return Amount(cost, cost / self.faster, None if self.slower is None else cost * self.slower)
 
     @property
     def _of_energy(self) -> Amount | None:
         price, joules = self.tariff.price_per_kwh, self.joules_per_token
         if price is None or joules is None:
             return None
-        return Amount(*(MEGA * each / KWH_J * price for each in (joules.value, joules.low, joules.high)))
+        ends = (joules.value, joules.low, joules.high)
+        return Amount(*(None if each is None else MEGA * each / KWH_J * price for each in ends))
 
-    def _amount(self, value: float, slower: float, faster: float) -> Amount:
+    def _amount(self, value: float, slower: float | None, faster: float) -> Amount:
         """Errors of watts and of the rate are independent of each other."""
         drawn = Z80 * (self.watts.spread if self.watts else 0.0)
-        down, up = (math.exp(math.hypot(math.log(each), drawn)) for each in (faster, slower))
-        return Amount(value, value / down, value * up)
+        down, up = (each and math.exp(math.hypot(math.log(each), drawn)) for each in (faster, slower))
+        return Amount(value, value / down, up and value * up)
 
 
 def spending(point: Prediction, tariff: Tariff = UNTOLD) -> Spending | None:
@@ -237,8 +271,9 @@ def spending(point: Prediction, tariff: Tariff = UNTOLD) -> Spending | None:
         return None
     rate = float(point.tokens_per_s)
     low, high = (float(each) for each in point.interval())
+    slower = None if point.is_upper_bound else rate / low
     watts = decode_watts(point.hardware, int(point.load.batch), tariff.watts)
-    return Spending(rate, rate / low, high / rate, watts, tariff)
+    return Spending(rate, slower, high / rate, watts, tariff)
 
 
 def prompt_spending(request: RequestForecast, hardware: Hardware, tariff: Tariff = UNTOLD) -> Spending | None:
@@ -250,4 +285,7 @@ def prompt_spending(request: RequestForecast, hardware: Hardware, tariff: Tariff
         return None
     rate = request.reading.tokens_per_s
     low, high = request.reading.interval()
-    return Spending(rate, rate / low, high / rate, prompt_watts(hardware, tariff.watts), tariff)
+    stretches = request.reading.stretches
+    slower = None if any(each.point.is_upper_bound for each in stretches) else rate / low
+    watts = prompt_watts(hardware, tariff.watts, 1 / stretches[0].repeats)
+    return Spending(rate, slower, high / rate, watts, tariff)

@@ -15,6 +15,7 @@ from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.planning.plan import Plan, plan
 from simulator.report.plan import before_line, change_words, goal_line, machine_words, split_words, told_chance
+from simulator.report.spending import amount_cell
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Loaded
 from simulator.units import format_gib, format_number
@@ -104,7 +105,7 @@ def _table(found: Plan, is_named: bool) -> str:
 def _row(choice: Choice) -> list[str]:
     low, high = map(format_number, choice.interval_each)
     spent = spending(choice.point, UNTOLD)
-    joules = format_number(spent.joules_per_token.value) if spent and spent.joules_per_token else ""
+    joules = amount_cell(spent.joules_per_token) if spent else ""
     return [
         machine_words(choice.base.hardware),
         choice.base.load.weights.name,

@@ -18,7 +18,7 @@ from simulator.forecast.scenario import Scenario
 from simulator.forecast.software import cache_of
 from simulator.report import screen, splits
 from simulator.report.check import check_command, no_command
-from simulator.report.spending import missing_line
+from simulator.report.spending import amount_cell, cost_cell, missing_line
 from simulator.report.table import print_table
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import AS_ASKED
@@ -88,12 +88,12 @@ def _spent(choice: Choice, tariff: Tariff) -> Spending | None:
 
 def _joules(choice: Choice, tariff: Tariff) -> str:
     found = _spent(choice, tariff)
-    return format_number(found.joules_per_token.value) if found and found.joules_per_token else ""
+    return amount_cell(found.joules_per_token) if found else ""
 
 
 def _cost(choice: Choice, tariff: Tariff) -> str:
     found = _spent(choice, tariff)
-    return format_number(found.cost_per_million.value) if found and found.cost_per_million else ""
+    return cost_cell(found) if found else ""
 
 
 def _interval(choice: Choice, _tariff: Tariff) -> str:
@@ -199,7 +199,7 @@ def _told(choice: Choice) -> str:
 def _print_commands(best: Choice | None, argument: str, tariff: Tariff, named: Mapping[str, str]) -> None:
     if best is None or not best.fits:
         return
-    missing = missing_line(spending(best.point, tariff), tariff)
+    missing = missing_line(spending(best.point, tariff))
     screen.print_section("", [missing] if missing else [])
     screen.print_commands("Do it", [simulate_command(best, argument, named), run_command(best)])
     screen.print_section("", [no_command(best.base, [best.point])])

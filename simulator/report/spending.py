@@ -34,7 +34,7 @@ def sweep_lines(sweeps: Sequence[Sweep], tariff: Tariff) -> Iterator[str]:
             yield from _line(found, what)
             if found and found.watts:
                 watts.setdefault(found.watts.told, []).append(float(found.watts.value))
-            missing |= {missing_line(found, tariff): None}
+            missing |= {missing_line(found): None}
     yield from (told_watts(values, how) for how, values in watts.items())
     yield from missing
 
@@ -55,7 +55,8 @@ def _line(found: Spending | None, what: str) -> Iterator[str]:
         return
     energy, cost = found.joules_per_token, found.cost_per_million
     parts = [f"{what} takes {_told(energy)} J"] if energy else []
-    parts += [f"a million cost {_told(cost)}" if energy else f"{what}: a million cost {_told(cost)}"] if cost else []
+    told = f"a million cost {_told(cost)}{_without(found)}" if cost else ""
+    parts += [told if energy else f"{what}: {told}"] if cost else []
     yield "; ".join(parts)
 
 
@@ -80,16 +81,33 @@ def with_spending(sweeps: Sequence[Sweep], rows: Sequence[dict[str, Any]], tarif
     return [row | each for row, each in zip(rows, told, strict=True)]
 
 
-def missing_line(found: Spending | None, tariff: Tariff) -> str:
+def missing_line(found: Spending | None) -> str:
     """That watts are needed for what was asked for; empty where nothing is missing."""
-    if found is None or found.watts is not None or not tariff.price_per_kwh:
+    if found is None or not found.leaves_out_electricity:
         return ""
     return "electricity is not counted: no watts of this machine are known, give --watts, or power: in a device file"
 
 
-def _told(amount: Amount | None) -> str:
+def _without(found: Spending) -> str:
+    return " without electricity" if found.leaves_out_electricity else ""
+
+
+def cost_cell(found: Spending) -> str:
+    """Of a million tokens, and what is not in it; empty where it is not known."""
+    cost = amount_cell(found.cost_per_million)
+    return cost and f"{cost}{_without(found)}"
+
+
+def amount_cell(amount: Amount | None) -> str:
+    """Without its interval, which a table has no room for; empty where nothing is known."""
     if amount is None:
         return ""
+    return f"{'at least ' if amount.high is None else ''}{format_number(amount.value)}"
+
+
+def _told(amount: Amount) -> str:
+    if amount.high is None:
+        return amount_cell(amount)
     return f"{format_number(amount.value)} ({format_number(amount.low)} - {format_number(amount.high)})"
 
 

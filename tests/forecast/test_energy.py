@@ -7,8 +7,10 @@ from planned import board, model
 
 from simulator import InputError, Request, Tariff, forecast_request, prompt_spending, scenario, spending
 from simulator.forecast.energy import decode_watts, prompt_watts
+from simulator.report.spending import cost_cell, sweep_lines
 from simulator.spec.library import names, shelf
 from simulator.spec.machine import load_hardware
+from simulator.units import format_number
 
 
 def test_joules_are_watts_over_the_rate(tmp_path):
@@ -66,11 +68,48 @@ def test_a_server_card_draws_a_share_of_its_limit_that_grows_with_the_batch():
 
 
 def test_cards_that_work_at_once_draw_all_and_those_in_turns_one_and_what_waits():
-    """Four H100 that share matrices: four times; two RTX 3090 in turns: 1.03 of 350 W, and 0.26 of it."""
+    """Four H100 that share matrices: four times; two RTX 3090 in turns: 1.03 of 350 W, and 0.26 of it; at once, 0.9 of it."""
     four = scenario("llama-3-70b", "4xh100-sxm", weights="bf16").hardware
     assert decode_watts(four, 1).value == pytest.approx(4 * 245)
     two = scenario("llama-3-70b", "2xrtx-3090", weights="q4_k_m").hardware
     assert decode_watts(two, 1).value == pytest.approx(350 * 1.03 + 350 * 0.26)
+    both = scenario("llama-3-70b", "2xrtx-3090", weights="int4-g128", runtime="vllm").hardware
+    assert decode_watts(both, 1).value == pytest.approx(350 * 1.03 + 350 * 0.9)
+
+
+def test_passes_of_a_prompt_that_overlap_have_several_cards_at_work():
+    """Four RTX 3090 of which passes keep n in the mean: a machine with one of 1.25, n - 1 of 0.95, the others of 0.26 of 350 W."""
+    base = scenario("llama-3-8b", "4xrtx-3090", weights="q4_k_m")
+    request = forecast_request(base, Request(8192))
+    n = 1 / request.reading.stretches[0].repeats
+    assert 2 < n < 4
+    found = prompt_spending(request, base.hardware)
+    assert found.watts.value == pytest.approx(350 * (1.25 + (n - 1) * 0.95 + (4 - n) * 0.26))
+
+
+def test_what_nobody_measured_is_estimated_with_a_larger_spread():
+    """One RTX 3060 was, in somebody's machine: two of it, or one beside another host, were not; nor were two boards."""
+    one = decode_watts(load_hardware("rtx-3060"), 1)
+    assert one.provenance == "measured"
+    for name in ("2xrtx-3060", "rtx-3060+ryzen-7950x"):
+        found = decode_watts(scenario("llama-3-8b", name, weights="q4_k_m").hardware, 1)
+        assert found.provenance == "estimated"
+        assert found.spread > one.spread
+    assert decode_watts(scenario("llama-3-8b", "2xpi5-8gb", weights="q4_k_m").hardware, 1) is None
+
+
+def test_a_measured_machine_is_not_multiplied_by_its_cards():
+    """Two RTX 3060 at once: the machine of 221.7 W with one, and a card at 0.9 of 170 W."""
+    both = scenario("llama-3-8b", "2xrtx-3060", weights="int4-g128", runtime="vllm").hardware
+    assert both.layout.n_at_once == 2
+    assert decode_watts(both, 1).value == pytest.approx(221.7 + 0.9 * 170)
+
+
+def test_groups_of_data_share_the_batch():
+    """128 sequences of 8 groups are 16 a card: 8 times what one H100 draws with 16."""
+    eight = scenario("deepseek-v3", "8xh100-sxm", weights="fp8", runtime="vllm", parallel="data8xexpert8").hardware
+    assert eight.layout.data == 8
+    assert decode_watts(eight, 128).value == pytest.approx(8 * decode_watts(load_hardware("h100-sxm"), 16).value)
 
 
 def test_measured_watts_go_before_a_share_of_the_limit():
@@ -119,3 +158,32 @@ def test_shipped_watts_have_a_source_and_are_of_that_size():
             assert figure.source in load_hardware(name).sources, name
         if power.limit_w and power.decode_w:
             assert 1 / 3 < power.decode_w.value / power.limit_w.value < 4, name
+
+
+def test_of_a_rate_that_is_an_upper_bound_the_cost_is_a_lower_one():
+    """Two machines whose link nobody knows are at best so fast: joules and costs are at least so high, of a prompt too."""
+    base, tariff = scenario("llama-3-8b", "2xgh200", weights="bf16"), Tariff(watts=900, price_per_hour=3)
+    point = base.at(1, 1024)
+    assert point.is_upper_bound
+    for found in (
+        spending(point, tariff),
+        prompt_spending(forecast_request(base, Request(2048)), base.hardware, tariff),
+    ):
+        assert found.joules_per_token.high is found.cost_per_million.high is None
+        assert 0 < found.cost_per_million.low <= found.cost_per_million.value
+    told = list(sweep_lines([(base, [point])], tariff))
+    cost = format_number(spending(point, tariff).cost_per_million.value)
+    assert f"a million cost at least {cost}" in told[0]
+    assert all("at least" in line for line in told[:2])
+
+
+def test_without_watts_a_cost_is_of_the_hours_and_says_so():
+    """Both prices and no watts: what the hours cost is told, and that electricity is not in it."""
+    base, both = scenario("llama-3-8b", "m2", weights="q4_k_m"), Tariff(price_per_hour=2, price_per_kwh=0.3)
+    point = base.at(1, 1024)
+    found = spending(point, both)
+    assert found.cost_per_million == spending(point, Tariff(price_per_hour=2)).cost_per_million
+    assert cost_cell(found) == f"{format_number(found.cost_per_million.value)} without electricity"
+    told = list(sweep_lines([(base, [point])], both))
+    assert "without electricity" in told[0]
+    assert told[-1].startswith("electricity is not counted")
