@@ -6,6 +6,8 @@ is refused.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.errors import InputError, describe, printable
@@ -63,6 +65,31 @@ def _check_writes(file: GgufFile) -> None:
         raise file.wrong(
             "a model with a head for decisions writes no text, so there is no speed of writing to forecast"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Chooser:
+    """The format in which a file has a tensor of the model; other processes can be sent it, without the file."""
+
+    outside: Mapping[str, Format]  # by the file's names, as those of each stored layer
+    layers: tuple[Mapping[str, Format], ...]
+    norms: tuple[tuple[str, ...], ...]  # of each stored layer
+    other: Format
+
+    def __call__(self, slot: Slot) -> Format:
+        there, role = self.layers[slot.layer], self.in_file(slot)
+        return self.outside.get(role) or there.get(role) or there.get(role.removesuffix(".idle")) or self.other
+
+    def in_file(self, slot: Slot) -> str:
+        """The file's name of a tensor: norms of a layer have numbers in a model."""
+        number, _, part = slot.role.removeprefix("norm_").partition(".")
+        if number == slot.role or not number.isdecimal():
+            return slot.role
+        return ".".join(filter(None, [self.norms[slot.layer][int(number)], part]))
+
+
+def _formats_of(tensors: Mapping[str, FileTensor]) -> dict[str, Format]:
+    return {name: tensor.format for name, tensor in tensors.items()}
 
 
 class _Reader:
@@ -135,22 +162,11 @@ class _Reader:
     def _block(self, number: int) -> dict[str, FileTensor]:
         return self.file.blocks.get(number, {})
 
-    def _in_file(self, slot: Slot) -> str:
-        """The file's name of a tensor: norms of a layer have numbers in a model."""
-        number, _, part = slot.role.removeprefix("norm_").partition(".")
-        if number == slot.role or not number.isdecimal():
-            return slot.role
-        return ".".join(filter(None, [self.norms[slot.layer][int(number)], part]))
-
     def _weights(self) -> Weights:
+        blocks = {number: _formats_of(self._block(number)) for number in self.stored}
+        layers = tuple(blocks[number] for number in self.stored)
         norm = self.outside["output_norm"].format if "output_norm" in self.outside else FORMATS["f32"]
-
-        def choose(slot: Slot) -> Format:
-            place = self._block(self.stored[slot.layer])
-            role = self._in_file(slot)
-            tensor = self.outside.get(role) or place.get(role) or place.get(role.removesuffix(".idle"))
-            return tensor.format if tensor else norm
-
+        choose = _Chooser(_formats_of(self.outside), layers, tuple(self.norms), norm)
         kinds: dict[str, float] = {}
         for tensor in self.file.header.tensors:
             kinds[tensor.format.name] = kinds.get(tensor.format.name, 0.0) + tensor.nbytes

@@ -21,7 +21,7 @@ from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
 from simulator.spec.mistakes import MAX_SHOWN, line_of
 from simulator.spec.mixes import parse_weights
-from simulator.spec.model import Loaded
+from simulator.spec.model import Loaded, store
 from simulator.spec.quant import parse_cache_format
 from simulator.spec.routing import Routing
 from simulator.spec.runtime import Runtime, load_runtime
@@ -90,7 +90,12 @@ class Sweep:
 
     def digest(self) -> str:
         """Of all that the files say that it was read from: two sweeps of one digest have the same rows."""
-        told = (self.models, self.devices, self.runtimes, self.named(), self.contents)
+        formats = [
+            [(each.format.name, each.total_bytes) for each in store(loaded.model, loaded.weights)]
+            for loaded in self.models
+            if loaded.weights is not None  # of a file, whose name tells but what most of it is in
+        ]
+        told = (self.models, self.devices, self.runtimes, self.named(), self.contents, formats)
         return hashlib.sha256("\0".join(map(repr, told)).encode()).hexdigest()
 
 

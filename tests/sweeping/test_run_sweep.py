@@ -10,13 +10,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from gguf_files import write
 from places import ROOT
 
 pytest.importorskip("pyarrow")
 
 from pyarrow import parquet
 
-from simulator import InputError, open_sweep, run_sweep
+from simulator import InputError, open_sweep, run_sweep, scenario
+from simulator.spec.model import store
 from simulator.sweeping import folder as folders
 from simulator.sweeping import helpers
 from simulator.sweeping.axes import load_sweep
@@ -231,6 +233,31 @@ def test_helpers_get_what_the_sweep_is(tmp_path):
     place = SweepFolder.of(tmp_path, load_sweep(asked))
     sent = pickle.loads(pickle.dumps(place))
     assert sent.digest == place.digest == SweepFolder.of(tmp_path, sent.sweep).digest
+
+
+def test_models_that_are_files_are_swept(tmp_path):
+    """A GGUF file and a quantised checkpoint, each tensor in a format of its own, by helpers too: rows are what one forecast says."""
+    checkpoint = next((ROOT / "tests" / "importers" / "quantised" / "checkpoints").glob("*gptq*"))
+    given = [write(tmp_path / "own.gguf", quantised=("ffn_down", "attn_v")), checkpoint]
+    lists = {"models": [str(each) for each in given], "devices": ["pi5-16gb", "h100-sxm"]}
+    sweep = load_sweep(lists)
+    sent = pickle.loads(pickle.dumps(sweep))
+    for there, here in zip(sent.models, sweep.models, strict=True):
+        assert store(there.model, there.weights) == store(here.model, here.weights)
+    run_sweep(lists, tmp_path / "out", processes=1)
+    rows = open_sweep(tmp_path / "out").read(status="ok")
+    named = {loaded.model.name: loaded for loaded in sweep.models}
+    assert set(rows["model"]) == set(named)
+    for model, hardware, rate in zip(rows["model"], rows["hardware"], rows["tokens_per_s"], strict=True):
+        assert rate == pytest.approx(float(scenario(named[model], hardware).at(1, 1024).tokens_per_s), rel=1e-9)
+
+
+def test_a_file_of_other_formats_is_another_sweep(tmp_path):
+    """Though its name, its shapes and what it is called in rows stay."""
+    path = tmp_path / "own.gguf"
+    lists = {"models": str(path), "devices": "pi5-16gb"}
+    digests = {load_sweep(lists).digest() for kinds in (("ffn_up",), ("ffn_gate",)) if write(path, quantised=kinds)}
+    assert len(digests) == 2
 
 
 def test_names_in_folders_are_safe(tmp_path):

@@ -17,7 +17,7 @@ from simulator.importers.quantised.files import Files, find_files
 from simulator.importers.quantised.methods.table import rules_of
 from simulator.importers.quantised.modules import place_of
 from simulator.importers.quantised.planes import exact
-from simulator.importers.quantised.stated import Key, Table, by_rules, chooser, slots
+from simulator.importers.quantised.stated import Chooser, Key, Table, by_rules, slots
 from simulator.importers.quantised.statement import Rules, Statement, find_statement, stated_beside, stated_dtype
 from simulator.importers.quantised.stored import PLAIN, Held, formats_of, held_by
 from simulator.spec.model import Loaded, Model, tensor_bytes
@@ -114,7 +114,7 @@ def checkpoint(file: Path, config: dict[str, Any], model: Model, numbers: Sequen
     table = by_rules(model, source.rules, source.wide, source.numbers)
     if source.is_of_nothing(table):
         return _refused(model, source.notes, source.of_nothing)
-    weights = Weights(source.name, chooser(table, source.wide), kernels=_kernels(model, table))
+    weights = Weights(source.name, Chooser(table, source.wide), kernels=_kernels(model, table))
     notes = (*source.notes, *source.left_wide(model, table))
     return Loaded(model, weights, notes, cache=source.cache, choice=AS_STATED)
 
@@ -174,7 +174,7 @@ def _from_files(source: _Source, files: Files, model: Model) -> Loaded:
     notes += else_than_stated or source.left_wide(model, table)
     weights = Weights(
         _name(source, model, table, bool(else_than_stated)),
-        chooser(table, source.wide),
+        Chooser(table, source.wide),
         held_bytes=held.predicting + held.unknown,
         kernels=_kernels(model, table),
     )
@@ -211,7 +211,7 @@ def _from_index(source: _Source, files: Files, model: Model) -> Loaded:
             if refusal
             else f"{what}; {source.name} would be {format_bytes(stated)}: counted by the index"
         )
-    weights = Weights(name, chooser(table, source.wide), kernels=_kernels(model, table))
+    weights = Weights(name, Chooser(table, source.wide), kernels=_kernels(model, table))
     return Loaded(model, weights, tuple(notes), cache=source.cache, choice=choice)
 
 
@@ -298,7 +298,7 @@ def _without_names(source: _Source, files: Files, model: Model, notes: list[str]
             f"the files hold {format_bytes(total)}, {format_bytes(counted_bytes)} are counted: parts of the model are elsewhere or extra"
         )
     name = source.name if source.rules else wide.name
-    weights = Weights(name, chooser(table, wide), kernels=_kernels(model, table))
+    weights = Weights(name, Chooser(table, wide), kernels=_kernels(model, table))
     return Loaded(model, weights, tuple(notes), cache=source.cache, choice=AS_STORED)
 
 

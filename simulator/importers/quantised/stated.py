@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from simulator.importers.quantised.modules import Module, module
 from simulator.importers.quantised.statement import Rules
@@ -55,10 +56,12 @@ def by_rules(model: Model, rules: Rules | None, wide: Format, numbers: Sequence[
     return found
 
 
-def chooser(table: Table, wide: Format) -> Callable[[Slot], Format]:
-    """What `Weights` asks for."""
+@dataclass(frozen=True, eq=False)
+class Chooser:
+    """What `Weights` asks for; other processes can be sent it."""
 
-    def choose(slot: Slot) -> Format:
-        return table.get((slot.layer, slot.role), wide)
+    table: Table
+    wide: Format  # of what the table leaves out
 
-    return choose
+    def __call__(self, slot: Slot) -> Format:
+        return self.table.get((slot.layer, slot.role), self.wide)
