@@ -29,8 +29,10 @@ class Scheduler:
         self.waiting: deque[Any] = deque()
 
     def look(self) -> None:
-        """What was sent waits from now on, if it is time to look."""
-        if not self.n_decoding or self.steps - self.looked_at >= self.rules.poll_steps:
+        """What was sent waits from now on, if it is time to look; of steps that were taken together it had looked between them, too."""
+        passed = self.steps - self.looked_at
+        self.looked_at += passed - passed % self.rules.poll_steps
+        if not self.n_decoding or (passed and self.looked_at == self.steps):
             self.waiting.extend(self.sent)
             self.sent.clear()
             self.looked_at = self.steps

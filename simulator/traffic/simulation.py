@@ -242,7 +242,8 @@ class Server(Scheduler):
         n_steps = 1 if self.one_by_one else self._alike(n, piece.end)
         ticks = piece.together(n, self.cached, n_steps)
         begun = self.env.now
-        if n_steps > 1 and (not self.waiting or self.has_place()):
+        # One that comes changes them where it may be let in, or where the scheduler has to look for it in time.
+        if n_steps > 1 and (not self.waiting or self.rules.poll_steps > 1 or self.has_place()):
             yield from self._wait(ticks)
             if self.env.now < begun + ticks:
                 n_steps = self._steps_within(piece, n, self.env.now - begun, n_steps)

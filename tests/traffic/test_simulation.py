@@ -147,7 +147,6 @@ def test_time_outside_the_steps_is_added_once():
         Scheduling(chunk_tokens=10, mixes_prompts=False),
         Scheduling(chunk_tokens=12, splits_prompts=False),
         Scheduling(chunk_tokens=100, max_requests=1),
-        Scheduling(chunk_tokens=100, poll_steps=5),
         Scheduling(chunk_tokens=100, wait_steps=3, wait_share=0.5),
     ],
 )
@@ -159,6 +158,22 @@ def test_users_see_what_a_closed_loop_of_them_sees(rules):
     found = site(rules).run(of_lengths(asked, 3))
     assert found.ttft.mean() == pytest.approx(seen.first_s)
     assert found.tpot.mean() == pytest.approx(seen.token_s)
+
+
+def test_who_comes_after_a_quiet_stretch_is_seen_at_the_next_look():
+    """A is read until 5 s, then the server looks at 15, 25 and 35 s. B comes at 21.5 s, is seen at 25 s and read by 30 s."""
+    found = site(Scheduling(chunk_tokens=100, poll_steps=10)).run(demand((0, 10, 60), (21.5, 10, 1)))
+    assert found.first_s.tolist() == pytest.approx([5, 30])
+
+
+def test_who_comes_while_another_waits_for_a_place_is_seen_in_time():
+    """Three places, looks after each 10 steps. A and two more are read until 15 s; those two end at 33 s, after 18 steps of 1 s.
+
+    D has waited for a place from the beginning, E comes at 17 s and is seen at 25 s: both are read together, until 43 s.
+    """
+    rules = Scheduling(chunk_tokens=100, poll_steps=10, max_requests=3)
+    found = site(rules).run(demand((0, 10, 60), (0, 10, 19), (0, 10, 19), (1, 10, 1), (17, 10, 1)))
+    assert found.first_s.tolist() == pytest.approx([15, 15, 15, 43, 43])
 
 
 def traced(n, seed, rate, prefixes=False):
@@ -174,7 +189,13 @@ def traced(n, seed, rate, prefixes=False):
 @pytest.mark.parametrize("reserves", [False, True])
 @pytest.mark.parametrize("prefixes", [False, True])
 @pytest.mark.parametrize(
-    "rules", [Scheduling(chunk_tokens=32), Scheduling(chunk_tokens=32, max_requests=3, mixes_prompts=False)]
+    "rules",
+    [
+        Scheduling(chunk_tokens=32),
+        Scheduling(chunk_tokens=32, max_requests=3, mixes_prompts=False),
+        Scheduling(chunk_tokens=32, max_requests=3, poll_steps=10),
+        Scheduling(chunk_tokens=32, max_requests=3, poll_steps=3, wait_steps=7, wait_share=0.5),
+    ],
 )
 def test_many_steps_at_once_are_the_same_as_one_by_one(room, reserves, prefixes, rules):
     """To the last digit: each time, who was put back and how often, and how many steps there were."""
