@@ -97,8 +97,12 @@ def _cost(choice: Choice, tariff: Tariff) -> str:
 
 
 def _interval(choice: Choice, _tariff: Tariff) -> str:
-    low, high = choice.interval_each
-    return "at most that" if choice.point.is_upper_bound else f"{format_number(low)} - {format_number(high)}"
+    return told_interval(choice.interval_each, choice.point.is_upper_bound)
+
+
+def told_interval(interval: tuple[float, float], is_upper_bound: bool) -> str:
+    """Its ends; of an upper bound, which has none, that it is one."""
+    return "at most that" if is_upper_bound else " - ".join(map(format_number, interval))
 
 
 def told_chance(chance: float | None) -> str:
@@ -261,8 +265,8 @@ def before_line(before: Choice) -> str:
     words = " ".join(filter(None, (before.base.load.weights.name, split_words(before))))
     if not before.fits:
         return f"as it is, with {words}: {'; '.join(before.misses())}"
-    low, high = map(format_number, before.interval_each)
-    rate = f"{format_number(before.tokens_per_s_each)} tokens/s each ({low} - {high})"
+    interval = told_interval(before.interval_each, before.point.is_upper_bound)
+    rate = f"{format_number(before.tokens_per_s_each)} tokens/s each ({interval})"
     if before.goal.at_least is None and before.goal.ttft is None:
         return f"as it is, with {words}: {rate}"
     verdict = "reaches it" if before.reaches else "; ".join(before.misses())
@@ -275,25 +279,23 @@ def change_words(change: Changed) -> str:
 
 
 def _print_changes(shown: Sequence[Changed], before: Choice) -> None:
-    head = ["change", "each", "80 % interval", "gain", "chance", "memory left"]
     rows = [_change_row(each, before) for each in shown]
-    if before.goal.at_least is None and before.goal.ttft is None:
-        head, rows = [name for name in head if name != "chance"], [[*row[:4], row[5]] for row in rows]
-    print_table(head, rows, left=_LEFT, spared=("memory left",))
+    names = [name for name in rows[0] if any(row[name] for row in rows)]
+    print_table(names, [[row[name] or "-" for name in names] for row in rows], left=_LEFT, spared=("memory left",))
 
 
-def _change_row(change: Changed, before: Choice) -> list[str]:
-    low, high = map(format_number, change.interval_each)
-    gain = f"{change.gain(before):.2f} x" if before.fits else "fits"
-    left = format_gib(change.choice.memory_left_bytes)
-    return [
-        change_words(change),
-        format_number(change.tokens_per_s_each),
-        f"{low} - {high}",
-        gain,
-        told_chance(change.chance),
-        left,
-    ]
+def _change_row(change: Changed, before: Choice) -> dict[str, str]:
+    """Cells by column; a column that is empty in all rows is left out."""
+    goal, first = before.goal, change.reading.seconds_to_first
+    return {
+        "change": change_words(change),
+        "each": format_number(change.tokens_per_s_each),
+        "80 % interval": told_interval(change.interval_each, change.is_upper_bound),
+        "gain": f"{change.gain(before):.2f} x" if before.fits else "fits",
+        "chance": told_chance(change.chance) if goal.at_least or goal.ttft else "",
+        "first token": format_seconds(first) if first else "",
+        "memory left": format_gib(change.choice.memory_left_bytes),
+    }
 
 
 def _change_sections(found: Changes, n_shown: int) -> Iterator[tuple[str, list[str]]]:

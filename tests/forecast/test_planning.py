@@ -272,6 +272,37 @@ def test_what_makes_a_model_fit_is_told():
     assert all(each.fits for each in found.changes)
 
 
+def _drafted(goal):
+    found = plan_changes("llama-3.3-70b", "h100-sxm", goal, weights="int4-g128")
+    return next(each for each in found.changes if each.kinds == ("drafts",))
+
+
+def test_a_first_token_that_comes_too_late_is_late_with_drafts_too():
+    """A prompt of 8k takes seconds whoever drafts: 50 ms are out of reach; at its forecast the chance is half that of the rate."""
+    late = _drafted(Goal(30, context=8192, ttft=0.05))
+    assert late.chance < 1e-4
+    assert not late.reaches
+    plain = _drafted(Goal(30, context=8192))
+    takes = late.reading.seconds_to_first
+    assert plain.reaches
+    assert 1 < takes < 5
+    for ttft, chance in ((takes, 0.5), (100 * takes, 1.0)):
+        drafted = _drafted(Goal(30, context=8192, ttft=ttft * (1 + 1e-9)))
+        assert drafted.chance == pytest.approx(plain.chance * chance)
+        assert drafted.reaches
+    assert not _drafted(Goal(30, context=8192, ttft=takes * 1.0001, chance=0.9)).reaches
+
+
+def test_drafts_on_an_upper_bound_have_no_chance():
+    """Links of several GH200 are not known: with drafts their rate is a bound as well, which reaches a goal only as forecast."""
+    found = plan_changes("llama-3-8b", "2xgh200", Goal(5), weights="bf16")
+    drafts = [each for each in found.changes if each.kinds == ("drafts",)]
+    assert drafts
+    assert all(each.reaches and each.chance is None for each in drafts)
+    sure = plan_changes("llama-3-8b", "2xgh200", Goal(5, chance=0.9), weights="bf16")
+    assert not any(each.reaches for each in sure.changes if "drafts" in each.kinds)
+
+
 def test_a_model_of_its_own_blocks_drafts_with_them():
     """The rate is the mean over kinds of text, and lies in the interval from the worst to the best."""
     found = plan_changes("qwen3.5-35b-a3b", "rtx-3060+ryzen-7950x", Goal(200), weights="q4_k_m", ram=32)
