@@ -96,6 +96,10 @@ def _cost(choice: Choice, tariff: Tariff) -> str:
     return cost_cell(found) if found else ""
 
 
+def _price(choice: Choice) -> str:
+    return "" if choice.price is None else format_number(choice.price)
+
+
 def _interval(choice: Choice, _tariff: Tariff) -> str:
     return told_interval(choice.interval_each, choice.point.is_upper_bound)
 
@@ -132,7 +136,7 @@ _CELLS: dict[str, Callable[[Choice, Tariff], str]] = {
     "first token": lambda choice, _: format_seconds(choice.seconds_to_first) if choice.seconds_to_first else "",
     "memory left": lambda choice, _: format_gib(choice.memory_left_bytes),
     "most users": lambda *_: "",
-    "price": lambda choice, _: "" if choice.price is None else format_number(choice.price),
+    "price": lambda choice, _: _price(choice),
     "J/token": _joules,
     "per million": _cost,
 }
@@ -295,6 +299,7 @@ def _change_row(change: Changed, before: Choice) -> dict[str, str]:
         "chance": told_chance(change.chance) if goal.at_least or goal.ttft else "",
         "first token": format_seconds(first) if first else "",
         "memory left": format_gib(change.choice.memory_left_bytes),
+        "price": _price(change.choice),
     }
 
 
@@ -316,6 +321,9 @@ def _assumed_of_changes(found: Changes) -> Iterator[str]:
     kinds = {kind for each in found.changes for kind in each.kinds}
     if "memory" in kinds:
         yield "faster memory: as if all of its figures were a quarter higher, as of DDR5-6000 beside DDR5-4800"
+    if found.before.price is not None and not kinds.isdisjoint(("memory", "ram")):
+        within = ", so none of it counts as within the budget" if found.goal.budget is not None else ""
+        yield f"price: of the whole machine with the change; what memory costs is not known{within}"
     if "weights" in kinds or "cache" in kinds:
         yield "fewer bits lose something of what the model knows, which is not forecast"
     if "drafts" in kinds:

@@ -244,6 +244,23 @@ def test_memory_that_is_faster_by_a_quarter_makes_a_step_bound_by_it_faster_by_a
     assert not any("memory" in each.kinds for each in soldered.changes)
 
 
+def test_what_memory_costs_is_not_known():
+    """Faster memory, or more, has no price and is in no budget; two cards cost twice as much as one, fewer bits nothing."""
+    prices = {"rtx-3060": 300, "ryzen-7950x": 500}
+    machine = ("qwen3-30b-a3b", "rtx-3060+ryzen-7950x")
+    found = plan_changes(*machine, Goal(20, budget=900), weights="q4_k_m", ram=32, prices=prices)
+    costs = {each.kinds: each.choice.price for each in found.changes}
+    assert (found.before.price, costs["weights",], costs["memory",], costs["cards",]) == (800, 800, None, 1100)
+    reached = {each.kinds: each.reaches for each in found.changes}
+    assert (reached["weights",], reached["memory",], reached["cards",]) == (True, False, False)
+    more = plan_changes("qwen3-32b", "ryzen-7950x", Goal(budget=900), weights="bf16", ram=32, prices=prices)
+    ram = next(each for each in more.changes if each.kinds == ("ram",))
+    assert ram.choice.price is None
+    assert not ram.reaches
+    with pytest.raises(InputError, match="--budget 900: no price of these machines is known"):
+        plan_changes(*machine, Goal(20, budget=900), weights="q4_k_m", ram=32)
+
+
 def test_changes_are_ranked_by_what_they_buy_and_agree_with_simulate():
     """The fastest first; a format's rate is that of the same scenario, placed anew."""
     found = plan_changes("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", Goal(80, context=8192), weights="q4_k_m", ram=32)

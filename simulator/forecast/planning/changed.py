@@ -36,6 +36,7 @@ class Setup:
     speculation: Speculation | None = None
     prices: Mapping[str, float] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)  # as `scenario` takes it: threads, routing, storage
+    buys_memory: bool = False  # more of it or faster, of which no price is known
 
     @cached_property
     def base(self) -> Scenario:
@@ -49,7 +50,7 @@ class Setup:
     @cached_property
     def choice(self) -> Choice:
         """As it is forecast, without drafts."""
-        return Choice(self.base, self.goal, price_of(self.hardware, self.prices))
+        return Choice(self.base, self.goal, None if self.buys_memory else price_of(self.hardware, self.prices))
 
     def changed(self, changes: Mapping[str, Any]) -> Setup:
         """The same with other values of some fields."""
