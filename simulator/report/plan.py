@@ -9,7 +9,7 @@ from types import MappingProxyType
 from simulator.forecast.energy import UNTOLD, Spending, Tariff, spending
 from simulator.forecast.layouts import layout_of
 from simulator.forecast.planning.chance import DISTRIBUTION
-from simulator.forecast.planning.changed import Changed
+from simulator.forecast.planning.changed import BOUGHT, Changed
 from simulator.forecast.planning.changes import Changes
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
@@ -82,17 +82,11 @@ def _users(choice: Choice) -> str:
     return f"{found.most:,} ({low}{found.high:,})"
 
 
-def _spent(choice: Choice, tariff: Tariff) -> Spending | None:
-    return spending(choice.point, tariff)
-
-
-def _joules(choice: Choice, tariff: Tariff) -> str:
-    found = _spent(choice, tariff)
+def _joules(found: Spending | None) -> str:
     return amount_cell(found.joules_per_token) if found else ""
 
 
-def _cost(choice: Choice, tariff: Tariff) -> str:
-    found = _spent(choice, tariff)
+def _cost(found: Spending | None) -> str:
     return cost_cell(found) if found else ""
 
 
@@ -137,8 +131,8 @@ _CELLS: dict[str, Callable[[Choice, Tariff], str]] = {
     "memory left": lambda choice, _: format_gib(choice.memory_left_bytes),
     "most users": lambda *_: "",
     "price": lambda choice, _: _price(choice),
-    "J/token": _joules,
-    "per million": _cost,
+    "J/token": lambda choice, tariff: _joules(spending(choice.point, tariff)),
+    "per million": lambda choice, tariff: _cost(spending(choice.point, tariff)),
 }
 
 
@@ -247,8 +241,10 @@ def run_command(choice: Choice) -> str:
 # ---- changes of one machine ----
 
 
-def print_changes(found: Changes, argument: str, named: Mapping[str, str] = NOTHING, rows: int = MOST_CHANGES) -> None:
-    """What a machine gives as it is, and what changes of it buy."""
+def print_changes(
+    found: Changes, argument: str, tariff: Tariff = UNTOLD, named: Mapping[str, str] = NOTHING, rows: int = MOST_CHANGES
+) -> None:
+    """What a machine gives as it is, and what changes of it buy; *tariff*: of the machine as it is."""
     before, loaded = found.before, found.before.base.loaded
     screen.print_line(
         f"{loaded.model.title or loaded.model.name} on {before.base.hardware.full_title}: {goal_line(found.goal)}"
@@ -257,11 +253,11 @@ def print_changes(found: Changes, argument: str, named: Mapping[str, str] = NOTH
     print()
     shown = found.changes[:rows]
     if shown:
-        _print_changes(shown, before)
+        _print_changes(shown, before, tariff)
         print()
-    for label, lines in _change_sections(found, len(shown)):
+    for label, lines in _change_sections(found, len(shown), tariff):
         screen.print_section(label, lines)
-    _print_commands(before if before.reaches or not found.best else found.best.choice, argument, UNTOLD, named)
+    _print_commands(before if before.reaches or not found.best else found.best.choice, argument, tariff, named)
 
 
 def before_line(before: Choice) -> str:
@@ -282,15 +278,16 @@ def change_words(change: Changed) -> str:
     return " and ".join(change.words)
 
 
-def _print_changes(shown: Sequence[Changed], before: Choice) -> None:
-    rows = [_change_row(each, before) for each in shown]
+def _print_changes(shown: Sequence[Changed], before: Choice, tariff: Tariff) -> None:
+    rows = [_change_row(each, before, tariff) for each in shown]
     names = [name for name in rows[0] if any(row[name] for row in rows)]
-    print_table(names, [[row[name] or "-" for name in names] for row in rows], left=_LEFT, spared=("memory left",))
+    print_table(names, [[row[name] or "-" for name in names] for row in rows], left=_LEFT, spared=_SPARED)
 
 
-def _change_row(change: Changed, before: Choice) -> dict[str, str]:
+def _change_row(change: Changed, before: Choice, tariff: Tariff) -> dict[str, str]:
     """Cells by column; a column that is empty in all rows is left out."""
     goal, first = before.goal, change.reading.seconds_to_first
+    spent = None if tariff.is_empty else change.spending(tariff)
     return {
         "change": change_words(change),
         "each": format_number(change.tokens_per_s_each),
@@ -300,10 +297,12 @@ def _change_row(change: Changed, before: Choice) -> dict[str, str]:
         "first token": format_seconds(first) if first else "",
         "memory left": format_gib(change.choice.memory_left_bytes),
         "price": _price(change.choice),
+        "J/token": _joules(spent),
+        "per million": _cost(spent),
     }
 
 
-def _change_sections(found: Changes, n_shown: int) -> Iterator[tuple[str, list[str]]]:
+def _change_sections(found: Changes, n_shown: int, tariff: Tariff) -> Iterator[tuple[str, list[str]]]:
     if len(found.changes) > n_shown:
         yield "More", [f"{len(found.changes) - n_shown} further changes: --rows or --json shows them"]
     best = found.best
@@ -314,16 +313,24 @@ def _change_sections(found: Changes, n_shown: int) -> Iterator[tuple[str, list[s
     elif not best.reaches:
         yield "None", [f"no change reaches that, nor two together; the best: {change_words(best)}"]
     yield "Left out", [f"{words}: {why}" for words, why in list(found.refused.items())[:MOST_LEFT_OUT]]
-    yield "Assumed", list(_assumed_of_changes(found))
+    if not tariff.is_empty:
+        spent = spending(found.before.point, tariff)
+        told = {"J a token": _joules(spent), "a million": _cost(spent)}
+        yield "As it is", [", ".join(f"{cell} {what}" for what, cell in told.items() if cell)]
+    yield "Assumed", list(_assumed_of_changes(found, tariff))
 
 
-def _assumed_of_changes(found: Changes) -> Iterator[str]:
+def _assumed_of_changes(found: Changes, tariff: Tariff) -> Iterator[str]:
     kinds = {kind for each in found.changes for kind in each.kinds}
     if "memory" in kinds:
         yield "faster memory: as if all of its figures were a quarter higher, as of DDR5-6000 beside DDR5-4800"
     if found.before.price is not None and not kinds.isdisjoint(("memory", "ram")):
         within = ", so none of it counts as within the budget" if found.goal.budget is not None else ""
         yield f"price: of the whole machine with the change; what memory costs is not known{within}"
+    if (tariff.price_per_hour or tariff.watts) and not kinds.isdisjoint(BOUGHT):
+        yield "--price-per-hour and --watts are of the machine as it is: with what is bought they are not known"
+    if "drafts" in kinds and not tariff.is_empty:
+        yield "energy with drafts: a token that is verified draws what a sequence does"
     if "weights" in kinds or "cache" in kinds:
         yield "fewer bits lose something of what the model knows, which is not forecast"
     if "drafts" in kinds:

@@ -94,12 +94,12 @@ def changes_record(
         "goal": asdict(found.goal),
         "chance_is": DISTRIBUTION,
         "before": choice_record(found.before, argument, tariff, named),
-        "changes": [_change_record(each, found.before) for each in found.changes],
+        "changes": [_change_record(each, found.before, tariff) for each in found.changes],
         "refused": dict(found.refused),
     }
 
 
-def _change_record(change: Changed, before: Choice) -> dict[str, Any]:
+def _change_record(change: Changed, before: Choice, tariff: Tariff) -> dict[str, Any]:
     low, high = change.interval_each
     return {
         "change": list(change.words),
@@ -118,6 +118,7 @@ def _change_record(change: Changed, before: Choice) -> dict[str, Any]:
         "gain": _known(change.gain(before)),
         "memory_left_bytes": change.choice.memory_left_bytes,
         "price": change.choice.price,
+        "spending": spending_record(change.spending(tariff), None),
     }
 
 

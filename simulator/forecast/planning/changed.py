@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from simulator.forecast.energy import Spending, Tariff, decode_watts, spending
 from simulator.forecast.interval import PROMISED, WIDE, at_coverage
 from simulator.forecast.planning.chance import chance_of
 from simulator.forecast.planning.choice import HALF, Choice
@@ -20,6 +21,8 @@ from simulator.spec.prices import price_of
 from simulator.spec.quant import Weights
 from simulator.spec.runtime import Runtime
 from simulator.spec.speculation import Speculation
+
+BOUGHT = ("cards", "ram", "memory")  # kinds of changes after which it is another machine
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,24 @@ class Changed:
         if chance == HALF:
             return (rate is None or rate >= HALF) and not self.reading.is_late
         return (self.chance or 0.0) >= chance
+
+    def spending(self, tariff: Tariff) -> Spending | None:
+        """What a generated token takes, with drafts in the mean over kinds of text; None where it does not fit.
+
+        Of another machine than the tariff is of, what is known without its watts and its price of an hour. A verified token is
+        taken to draw what a sequence does.
+        """
+        if not set(BOUGHT).isdisjoint(self.kinds):
+            tariff = Tariff(price_per_kwh=None if tariff.price_per_hour else tariff.price_per_kwh)
+        plain = spending(self.choice.point, tariff) if self.fits else None
+        if plain is None or self.drafting is None:
+            return plain
+        users, rate = self.setup.goal.users, self.tokens_per_s_each
+        low, high = self.interval_each
+        tokens = users * (self.drafting.drafted + 1)
+        watts = decode_watts(self.choice.point.hardware, tokens, tariff.watts)
+        slower = None if self.is_upper_bound else rate / low
+        return replace(plain, tokens_per_s=rate * users, slower=slower, faster=high / rate, watts=watts)
 
     def gain(self, before: Choice) -> float:
         """By which factor it is faster than before; NaN where that did not fit."""
