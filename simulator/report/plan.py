@@ -18,7 +18,7 @@ from simulator.forecast.scenario import Scenario
 from simulator.forecast.software import cache_of
 from simulator.report import screen, splits
 from simulator.report.check import check_command, no_command
-from simulator.report.spending import amount_cell, cost_cell, missing_line
+from simulator.report.spending import amount_cell, cost_cell, sweep_lines
 from simulator.report.table import print_table
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import AS_ASKED
@@ -58,7 +58,9 @@ def print_plan(
         print()
     for label, lines in _sections(found, len(shown)):
         screen.print_section(label, lines)
-    _print_commands(found.best, argument, tariff, named)
+    if found.best and found.best.fits:
+        screen.print_section("Energy", _spent_of(found.best, tariff))
+    _print_commands(found.best, argument, named)
 
 
 def _print_choices(shown: Sequence[Choice], tariff: Tariff) -> None:
@@ -80,6 +82,12 @@ def _users(choice: Choice) -> str:
         return ""
     low = "" if found.low is None else f"{found.low:,} - "
     return f"{found.most:,} ({low}{found.high:,})"
+
+
+def _spent_of(choice: Choice, tariff: Tariff) -> list[str]:
+    """What its tokens take, those of prompts apart, with the watts and where they are from: as `simulate` has it."""
+    found = list(filter(None, sweep_lines([(choice.base, [choice.point])], tariff)))
+    return [f"{_told(choice)}:", *found] if found else []
 
 
 def _joules(found: Spending | None) -> str:
@@ -198,11 +206,9 @@ def _told(choice: Choice) -> str:
     return f"{machine_words(choice.base.hardware)} with {choice.base.load.weights.name}"
 
 
-def _print_commands(best: Choice | None, argument: str, tariff: Tariff, named: Mapping[str, str]) -> None:
+def _print_commands(best: Choice | None, argument: str, named: Mapping[str, str]) -> None:
     if best is None or not best.fits:
         return
-    missing = missing_line(spending(best.point, tariff))
-    screen.print_section("", [missing] if missing else [])
     screen.print_commands("Do it", [simulate_command(best, argument, named), run_command(best)])
     screen.print_section("", [no_command(best.base, [best.point])])
 
@@ -257,7 +263,7 @@ def print_changes(
         print()
     for label, lines in _change_sections(found, len(shown), tariff):
         screen.print_section(label, lines)
-    _print_commands(before if before.reaches or not found.best else found.best.choice, argument, tariff, named)
+    _print_commands(before if before.reaches or not found.best else found.best.choice, argument, named)
 
 
 def before_line(before: Choice) -> str:
@@ -314,9 +320,7 @@ def _change_sections(found: Changes, n_shown: int, tariff: Tariff) -> Iterator[t
         yield "None", [f"no change reaches that, nor two together; the best: {change_words(best)}"]
     yield "Left out", [f"{words}: {why}" for words, why in list(found.refused.items())[:MOST_LEFT_OUT]]
     if not tariff.is_empty:
-        spent = spending(found.before.point, tariff)
-        told = {"J a token": _joules(spent), "a million": _cost(spent)}
-        yield "As it is", [", ".join(f"{cell} {what}" for what, cell in told.items() if cell)]
+        yield "Energy", _spent_of(found.before, tariff)
     yield "Assumed", list(_assumed_of_changes(found, tariff))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from simulator.forecast.energy import UNTOLD, Tariff, prompt_spending, spending
+from simulator.forecast.energy import UNTOLD, Tariff
 from simulator.forecast.planning.chance import DISTRIBUTION
 from simulator.forecast.planning.changed import Changed
 from simulator.forecast.planning.changes import Changes
@@ -15,7 +15,7 @@ from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.plan import Plan
 from simulator.report.check import check_command
 from simulator.report.plan import NOTHING, machine_words, simulate_command, split_words
-from simulator.report.spending import spending_record
+from simulator.report.spending import spending_record, with_spending
 
 
 def plan_record(
@@ -72,14 +72,10 @@ def choice_record(
         "users_low": users.low if users else None,
         "users_high": users.high if users else None,
         "misses": list(choice.misses()),
-        "spending": spending_record(spending(choice.point, tariff), _of_prompt(choice, tariff)),
+        "spending": with_spending([(base, [choice.point])], [{}], tariff)[0].get("spending"),
         "simulate": simulate_command(choice, argument, named),
         "command": check_command(base, [choice.point]) or None,
     }
-
-
-def _of_prompt(choice: Choice, tariff: Tariff) -> Any:
-    return prompt_spending(choice.request, choice.base.hardware, tariff) if choice.request else None
 
 
 def changes_record(
