@@ -19,6 +19,7 @@ from simulator.commands.line.values import (
     whole_number,
 )
 from simulator.errors import InputError
+from simulator.forecast.energy import Tariff
 from simulator.forecast.planning.changes import plan_changes
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.planning.plan import ANY, Plan, plan
@@ -107,7 +108,7 @@ def command(
     more |= {"prices": (parse_prices(prices) if prices else {}) | own_prices}
     formats = parse_names("--weights", weights)
     if change:
-        _change(model, machines[0], goal, formats, more, rows, json)
+        _change(model, machines[0], goal, formats, more, tariff, rows, json)
         return
     if folder is None:
         found = plan(model, ANY if any else machines, goal, weights=formats, **more)
@@ -184,6 +185,7 @@ def _change(
     goal: Goal,
     formats: tuple[str, ...],
     more: dict[str, Any],
+    tariff: Tariff,
     rows: int | None,
     json: str | None,
 ) -> None:
@@ -197,11 +199,11 @@ def _change(
         from simulator.report.plan_record import changes_record
         from simulator.report.record import write_json
 
-        write_json(changes_record(found, model, named=named), json)
+        write_json(changes_record(found, model, tariff, named), json)
     if json != "-":
         from simulator.report.plan import MOST_CHANGES, print_changes
 
-        print_changes(found, model, named, rows or MOST_CHANGES)
+        print_changes(found, model, tariff, named, rows or MOST_CHANGES)
 
 
 def _named(machines: list[str]) -> dict[str, str]:

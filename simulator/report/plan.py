@@ -9,7 +9,7 @@ from types import MappingProxyType
 from simulator.forecast.energy import UNTOLD, Spending, Tariff, spending
 from simulator.forecast.layouts import layout_of
 from simulator.forecast.planning.chance import DISTRIBUTION
-from simulator.forecast.planning.changed import Changed
+from simulator.forecast.planning.changed import BOUGHT, Changed
 from simulator.forecast.planning.changes import Changes
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
@@ -18,7 +18,7 @@ from simulator.forecast.scenario import Scenario
 from simulator.forecast.software import cache_of
 from simulator.report import screen, splits
 from simulator.report.check import check_command, no_command
-from simulator.report.spending import amount_cell, cost_cell, missing_line
+from simulator.report.spending import amount_cell, cost_cell, sweep_lines
 from simulator.report.table import print_table
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import AS_ASKED
@@ -58,7 +58,9 @@ def print_plan(
         print()
     for label, lines in _sections(found, len(shown)):
         screen.print_section(label, lines)
-    _print_commands(found.best, argument, tariff, named)
+    if found.best and found.best.fits:
+        screen.print_section("Energy", _spent_of(found.best, tariff))
+    _print_commands(found.best, argument, named)
 
 
 def _print_choices(shown: Sequence[Choice], tariff: Tariff) -> None:
@@ -82,23 +84,31 @@ def _users(choice: Choice) -> str:
     return f"{found.most:,} ({low}{found.high:,})"
 
 
-def _spent(choice: Choice, tariff: Tariff) -> Spending | None:
-    return spending(choice.point, tariff)
+def _spent_of(choice: Choice, tariff: Tariff) -> list[str]:
+    """What its tokens take, those of prompts apart, with the watts and where they are from: as `simulate` has it."""
+    found = list(filter(None, sweep_lines([(choice.base, [choice.point])], tariff)))
+    return [f"{_told(choice)}:", *found] if found else []
 
 
-def _joules(choice: Choice, tariff: Tariff) -> str:
-    found = _spent(choice, tariff)
+def _joules(found: Spending | None) -> str:
     return amount_cell(found.joules_per_token) if found else ""
 
 
-def _cost(choice: Choice, tariff: Tariff) -> str:
-    found = _spent(choice, tariff)
+def _cost(found: Spending | None) -> str:
     return cost_cell(found) if found else ""
 
 
+def _price(choice: Choice) -> str:
+    return "" if choice.price is None else format_number(choice.price)
+
+
 def _interval(choice: Choice, _tariff: Tariff) -> str:
-    low, high = choice.interval_each
-    return "at most that" if choice.point.is_upper_bound else f"{format_number(low)} - {format_number(high)}"
+    return told_interval(choice.interval_each, choice.point.is_upper_bound)
+
+
+def told_interval(interval: tuple[float, float], is_upper_bound: bool) -> str:
+    """Its ends; of an upper bound, which has none, that it is one."""
+    return "at most that" if is_upper_bound else " - ".join(map(format_number, interval))
 
 
 def told_chance(chance: float | None) -> str:
@@ -128,9 +138,9 @@ _CELLS: dict[str, Callable[[Choice, Tariff], str]] = {
     "first token": lambda choice, _: format_seconds(choice.seconds_to_first) if choice.seconds_to_first else "",
     "memory left": lambda choice, _: format_gib(choice.memory_left_bytes),
     "most users": lambda *_: "",
-    "price": lambda choice, _: "" if choice.price is None else format_number(choice.price),
-    "J/token": _joules,
-    "per million": _cost,
+    "price": lambda choice, _: _price(choice),
+    "J/token": lambda choice, tariff: _joules(spending(choice.point, tariff)),
+    "per million": lambda choice, tariff: _cost(spending(choice.point, tariff)),
 }
 
 
@@ -196,11 +206,9 @@ def _told(choice: Choice) -> str:
     return f"{machine_words(choice.base.hardware)} with {choice.base.load.weights.name}"
 
 
-def _print_commands(best: Choice | None, argument: str, tariff: Tariff, named: Mapping[str, str]) -> None:
+def _print_commands(best: Choice | None, argument: str, named: Mapping[str, str]) -> None:
     if best is None or not best.fits:
         return
-    missing = missing_line(spending(best.point, tariff))
-    screen.print_section("", [missing] if missing else [])
     screen.print_commands("Do it", [simulate_command(best, argument, named), run_command(best)])
     screen.print_section("", [no_command(best.base, [best.point])])
 
@@ -239,8 +247,10 @@ def run_command(choice: Choice) -> str:
 # ---- changes of one machine ----
 
 
-def print_changes(found: Changes, argument: str, named: Mapping[str, str] = NOTHING, rows: int = MOST_CHANGES) -> None:
-    """What a machine gives as it is, and what changes of it buy."""
+def print_changes(
+    found: Changes, argument: str, tariff: Tariff = UNTOLD, named: Mapping[str, str] = NOTHING, rows: int = MOST_CHANGES
+) -> None:
+    """What a machine gives as it is, and what changes of it buy; *tariff*: of the machine as it is."""
     before, loaded = found.before, found.before.base.loaded
     screen.print_line(
         f"{loaded.model.title or loaded.model.name} on {before.base.hardware.full_title}: {goal_line(found.goal)}"
@@ -249,11 +259,11 @@ def print_changes(found: Changes, argument: str, named: Mapping[str, str] = NOTH
     print()
     shown = found.changes[:rows]
     if shown:
-        _print_changes(shown, before)
+        _print_changes(shown, before, tariff)
         print()
-    for label, lines in _change_sections(found, len(shown)):
+    for label, lines in _change_sections(found, len(shown), tariff):
         screen.print_section(label, lines)
-    _print_commands(before if before.reaches or not found.best else found.best.choice, argument, UNTOLD, named)
+    _print_commands(before if before.reaches or not found.best else found.best.choice, argument, named)
 
 
 def before_line(before: Choice) -> str:
@@ -261,8 +271,8 @@ def before_line(before: Choice) -> str:
     words = " ".join(filter(None, (before.base.load.weights.name, split_words(before))))
     if not before.fits:
         return f"as it is, with {words}: {'; '.join(before.misses())}"
-    low, high = map(format_number, before.interval_each)
-    rate = f"{format_number(before.tokens_per_s_each)} tokens/s each ({low} - {high})"
+    interval = told_interval(before.interval_each, before.point.is_upper_bound)
+    rate = f"{format_number(before.tokens_per_s_each)} tokens/s each ({interval})"
     if before.goal.at_least is None and before.goal.ttft is None:
         return f"as it is, with {words}: {rate}"
     verdict = "reaches it" if before.reaches else "; ".join(before.misses())
@@ -274,29 +284,31 @@ def change_words(change: Changed) -> str:
     return " and ".join(change.words)
 
 
-def _print_changes(shown: Sequence[Changed], before: Choice) -> None:
-    head = ["change", "each", "80 % interval", "gain", "chance", "memory left"]
-    rows = [_change_row(each, before) for each in shown]
-    if before.goal.at_least is None and before.goal.ttft is None:
-        head, rows = [name for name in head if name != "chance"], [[*row[:4], row[5]] for row in rows]
-    print_table(head, rows, left=_LEFT, spared=("memory left",))
+def _print_changes(shown: Sequence[Changed], before: Choice, tariff: Tariff) -> None:
+    rows = [_change_row(each, before, tariff) for each in shown]
+    names = [name for name in rows[0] if any(row[name] for row in rows)]
+    print_table(names, [[row[name] or "-" for name in names] for row in rows], left=_LEFT, spared=_SPARED)
 
 
-def _change_row(change: Changed, before: Choice) -> list[str]:
-    low, high = map(format_number, change.interval_each)
-    gain = f"{change.gain(before):.2f} x" if before.fits else "fits"
-    left = format_gib(change.choice.memory_left_bytes)
-    return [
-        change_words(change),
-        format_number(change.tokens_per_s_each),
-        f"{low} - {high}",
-        gain,
-        told_chance(change.chance),
-        left,
-    ]
+def _change_row(change: Changed, before: Choice, tariff: Tariff) -> dict[str, str]:
+    """Cells by column; a column that is empty in all rows is left out."""
+    goal, first = before.goal, change.reading.seconds_to_first
+    spent = None if tariff.is_empty else change.spending(tariff)
+    return {
+        "change": change_words(change),
+        "each": format_number(change.tokens_per_s_each),
+        "80 % interval": told_interval(change.interval_each, change.is_upper_bound),
+        "gain": f"{change.gain(before):.2f} x" if before.fits else "fits",
+        "chance": told_chance(change.chance) if goal.at_least or goal.ttft else "",
+        "first token": format_seconds(first) if first else "",
+        "memory left": format_gib(change.choice.memory_left_bytes),
+        "price": _price(change.choice),
+        "J/token": _joules(spent),
+        "per million": _cost(spent),
+    }
 
 
-def _change_sections(found: Changes, n_shown: int) -> Iterator[tuple[str, list[str]]]:
+def _change_sections(found: Changes, n_shown: int, tariff: Tariff) -> Iterator[tuple[str, list[str]]]:
     if len(found.changes) > n_shown:
         yield "More", [f"{len(found.changes) - n_shown} further changes: --rows or --json shows them"]
     best = found.best
@@ -307,13 +319,22 @@ def _change_sections(found: Changes, n_shown: int) -> Iterator[tuple[str, list[s
     elif not best.reaches:
         yield "None", [f"no change reaches that, nor two together; the best: {change_words(best)}"]
     yield "Left out", [f"{words}: {why}" for words, why in list(found.refused.items())[:MOST_LEFT_OUT]]
-    yield "Assumed", list(_assumed_of_changes(found))
+    if not tariff.is_empty:
+        yield "Energy", _spent_of(found.before, tariff)
+    yield "Assumed", list(_assumed_of_changes(found, tariff))
 
 
-def _assumed_of_changes(found: Changes) -> Iterator[str]:
+def _assumed_of_changes(found: Changes, tariff: Tariff) -> Iterator[str]:
     kinds = {kind for each in found.changes for kind in each.kinds}
     if "memory" in kinds:
         yield "faster memory: as if all of its figures were a quarter higher, as of DDR5-6000 beside DDR5-4800"
+    if found.before.price is not None and not kinds.isdisjoint(("memory", "ram")):
+        within = ", so none of it counts as within the budget" if found.goal.budget is not None else ""
+        yield f"price: of the whole machine with the change; what memory costs is not known{within}"
+    if (tariff.price_per_hour or tariff.watts) and not kinds.isdisjoint(BOUGHT):
+        yield "--price-per-hour and --watts are of the machine as it is: with what is bought they are not known"
+    if "drafts" in kinds and not tariff.is_empty:
+        yield "energy with drafts: a token that is verified draws what a sequence does"
     if "weights" in kinds or "cache" in kinds:
         yield "fewer bits lose something of what the model knows, which is not forecast"
     if "drafts" in kinds:

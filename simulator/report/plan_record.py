@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from simulator.forecast.energy import UNTOLD, Tariff, prompt_spending, spending
+from simulator.forecast.energy import UNTOLD, Tariff
 from simulator.forecast.planning.chance import DISTRIBUTION
 from simulator.forecast.planning.changed import Changed
 from simulator.forecast.planning.changes import Changes
@@ -15,7 +15,7 @@ from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.plan import Plan
 from simulator.report.check import check_command
 from simulator.report.plan import NOTHING, machine_words, simulate_command, split_words
-from simulator.report.spending import spending_record
+from simulator.report.spending import spending_record, with_spending
 
 
 def plan_record(
@@ -72,14 +72,10 @@ def choice_record(
         "users_low": users.low if users else None,
         "users_high": users.high if users else None,
         "misses": list(choice.misses()),
-        "spending": spending_record(spending(choice.point, tariff), _of_prompt(choice, tariff)),
+        "spending": with_spending([(base, [choice.point])], [{}], tariff)[0].get("spending"),
         "simulate": simulate_command(choice, argument, named),
         "command": check_command(base, [choice.point]) or None,
     }
-
-
-def _of_prompt(choice: Choice, tariff: Tariff) -> Any:
-    return prompt_spending(choice.request, choice.base.hardware, tariff) if choice.request else None
 
 
 def changes_record(
@@ -94,12 +90,12 @@ def changes_record(
         "goal": asdict(found.goal),
         "chance_is": DISTRIBUTION,
         "before": choice_record(found.before, argument, tariff, named),
-        "changes": [_change_record(each, found.before) for each in found.changes],
+        "changes": [_change_record(each, found.before, tariff) for each in found.changes],
         "refused": dict(found.refused),
     }
 
 
-def _change_record(change: Changed, before: Choice) -> dict[str, Any]:
+def _change_record(change: Changed, before: Choice, tariff: Tariff) -> dict[str, Any]:
     low, high = change.interval_each
     return {
         "change": list(change.words),
@@ -112,11 +108,13 @@ def _change_record(change: Changed, before: Choice) -> dict[str, Any]:
         "reaches": change.reaches,
         "chance": change.chance,
         "tokens_per_s_each": _known(change.tokens_per_s_each),
-        "tokens_per_s_each_low": _known(low),
+        "tokens_per_s_each_low": None if change.is_upper_bound else _known(low),
         "tokens_per_s_each_high": _known(high),
+        "seconds_to_first": _known(change.reading.seconds_to_first),
         "gain": _known(change.gain(before)),
         "memory_left_bytes": change.choice.memory_left_bytes,
         "price": change.choice.price,
+        "spending": spending_record(change.spending(tariff), None),
     }
 
 

@@ -123,6 +123,38 @@ def test_changes_of_a_machine(shown):
     assert "no change reaches that, nor two together; the best:" in few
 
 
+def test_prompts_are_told_apart_as_in_simulate(shown):
+    """Whether a first token is asked for or not: the same joules and costs of both kinds of tokens."""
+    words = ("llama-3-8b", "--weights", "q8_0", "--price-per-hour", "2", "--context", "4k")
+    (choice,) = json.loads(shown("plan", *words, "--on", "rtx-3090", "--json", "-"))["choices"]
+    (point,) = json.loads(shown("simulate", *words, "--batch", "1", "rtx-3090", "--json", "-"))["predictions"]
+    assert choice["spending"] == point["spending"]
+    assert 0 < choice["spending"]["prompt"]["cost_per_million"] < choice["spending"]["generated"]["cost_per_million"]
+    out = shown("plan", *words, "--on", "rtx-3090").split("Energy")[1]
+    assert "rtx-3090 with q8_0: batch 1, context 4,096: a token takes" in out
+    assert "a token of a prompt" in out
+    assert "W: measured" in out or "W: estimated" in out
+
+
+def test_what_a_million_tokens_cost_after_a_change(shown):
+    """At 3.6 an hour 1,000 over the rate; of a machine with another card neither its hour nor its watts are known."""
+    words = ("plan", "llama-3-8b", "--weights", "bf16", "--at-least", "30", "--on", "h100-sxm", "--change")
+    words += ("--price-per-hour", "3.6", "--watts", "400")
+    found = json.loads(shown(*words, "--json", "-"))
+    assert {"cards", "weights", "drafts"} <= {each["kinds"][0] for each in found["changes"]}
+    for each in (found["before"], *found["changes"]):
+        spent, rate = each["spending"]["generated"], each["tokens_per_s_each"]
+        if "cards" in each.get("kinds", ()):
+            assert spent["cost_per_million"] is None
+            assert not spent["watts_source"].startswith("given")
+        else:
+            assert spent["cost_per_million"] == pytest.approx(1000 / rate)
+            assert spent["joules_per_token"] == pytest.approx(400 / rate)
+    out = shown(*words)
+    assert "memory left J/token per million" in out
+    assert "--price-per-hour and --watts are of the machine as it is" in out
+
+
 def test_a_split_that_is_named_is_compared_with_the_fastest(shown):
     """All experts in RAM are slower than as many as need be."""
     words = (

@@ -244,6 +244,23 @@ def test_memory_that_is_faster_by_a_quarter_makes_a_step_bound_by_it_faster_by_a
     assert not any("memory" in each.kinds for each in soldered.changes)
 
 
+def test_what_memory_costs_is_not_known():
+    """Faster memory, or more, has no price and is in no budget; two cards cost twice as much as one, fewer bits nothing."""
+    prices = {"rtx-3060": 300, "ryzen-7950x": 500}
+    machine = ("qwen3-30b-a3b", "rtx-3060+ryzen-7950x")
+    found = plan_changes(*machine, Goal(20, budget=900), weights="q4_k_m", ram=32, prices=prices)
+    costs = {each.kinds: each.choice.price for each in found.changes}
+    assert (found.before.price, costs["weights",], costs["memory",], costs["cards",]) == (800, 800, None, 1100)
+    reached = {each.kinds: each.reaches for each in found.changes}
+    assert (reached["weights",], reached["memory",], reached["cards",]) == (True, False, False)
+    more = plan_changes("qwen3-32b", "ryzen-7950x", Goal(budget=900), weights="bf16", ram=32, prices=prices)
+    ram = next(each for each in more.changes if each.kinds == ("ram",))
+    assert ram.choice.price is None
+    assert not ram.reaches
+    with pytest.raises(InputError, match="--budget 900: no price of these machines is known"):
+        plan_changes(*machine, Goal(20, budget=900), weights="q4_k_m", ram=32)
+
+
 def test_changes_are_ranked_by_what_they_buy_and_agree_with_simulate():
     """The fastest first; a format's rate is that of the same scenario, placed anew."""
     found = plan_changes("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", Goal(80, context=8192), weights="q4_k_m", ram=32)
@@ -270,6 +287,37 @@ def test_what_makes_a_model_fit_is_told():
     assert not found.before.fits
     assert {"weights", "cards", "ram"} <= {kind for each in found.changes for kind in each.kinds}
     assert all(each.fits for each in found.changes)
+
+
+def _drafted(goal):
+    found = plan_changes("llama-3.3-70b", "h100-sxm", goal, weights="int4-g128")
+    return next(each for each in found.changes if each.kinds == ("drafts",))
+
+
+def test_a_first_token_that_comes_too_late_is_late_with_drafts_too():
+    """A prompt of 8k takes seconds whoever drafts: 50 ms are out of reach; at its forecast the chance is half that of the rate."""
+    late = _drafted(Goal(30, context=8192, ttft=0.05))
+    assert late.chance < 1e-4
+    assert not late.reaches
+    plain = _drafted(Goal(30, context=8192))
+    takes = late.reading.seconds_to_first
+    assert plain.reaches
+    assert 1 < takes < 5
+    for ttft, chance in ((takes, 0.5), (100 * takes, 1.0)):
+        drafted = _drafted(Goal(30, context=8192, ttft=ttft * (1 + 1e-9)))
+        assert drafted.chance == pytest.approx(plain.chance * chance)
+        assert drafted.reaches
+    assert not _drafted(Goal(30, context=8192, ttft=takes * 1.0001, chance=0.9)).reaches
+
+
+def test_drafts_on_an_upper_bound_have_no_chance():
+    """Links of several GH200 are not known: with drafts their rate is a bound as well, which reaches a goal only as forecast."""
+    found = plan_changes("llama-3-8b", "2xgh200", Goal(5), weights="bf16")
+    drafts = [each for each in found.changes if each.kinds == ("drafts",)]
+    assert drafts
+    assert all(each.reaches and each.chance is None for each in drafts)
+    sure = plan_changes("llama-3-8b", "2xgh200", Goal(5, chance=0.9), weights="bf16")
+    assert not any(each.reaches for each in sure.changes if "drafts" in each.kinds)
 
 
 def test_a_model_of_its_own_blocks_drafts_with_them():

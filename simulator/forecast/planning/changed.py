@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from simulator.forecast.energy import Spending, Tariff, decode_watts, spending
 from simulator.forecast.interval import PROMISED, WIDE, at_coverage
 from simulator.forecast.planning.chance import chance_of
-from simulator.forecast.planning.choice import Choice
+from simulator.forecast.planning.choice import HALF, Choice
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.scenario import Scenario, scenario
 from simulator.forecast.speculation import Speculated, Speculating
@@ -20,6 +21,8 @@ from simulator.spec.prices import price_of
 from simulator.spec.quant import Weights
 from simulator.spec.runtime import Runtime
 from simulator.spec.speculation import Speculation
+
+BOUGHT = ("cards", "ram", "memory")  # kinds of changes after which it is another machine
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Setup:
     speculation: Speculation | None = None
     prices: Mapping[str, float] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)  # as `scenario` takes it: threads, routing, storage
+    buys_memory: bool = False  # more of it or faster, of which no price is known
 
     @cached_property
     def base(self) -> Scenario:
@@ -49,7 +53,7 @@ class Setup:
     @cached_property
     def choice(self) -> Choice:
         """As it is forecast, without drafts."""
-        return Choice(self.base, self.goal, price_of(self.hardware, self.prices))
+        return Choice(self.base, self.goal, None if self.buys_memory else price_of(self.hardware, self.prices))
 
     def changed(self, changes: Mapping[str, Any]) -> Setup:
         """The same with other values of some fields."""
@@ -83,12 +87,27 @@ class Changed:
         """Whether memory holds it."""
         return self.choice.fits and (self.drafting is None or self.drafting.fits)
 
+    @cached_property
+    def reading(self) -> Choice:
+        """As a prompt is read: where somebody drafts, the model as it lies beside it, whose first token comes before any draft."""
+        if self.drafting is None:
+            return self.choice
+        return replace(self.choice, base=self.drafting.whole.placed)
+
     @property
     def tokens_per_s_each(self) -> float:
         """Of each user, with drafts in the mean over kinds of text; NaN where it does not fit."""
         if self.drafting is None:
             return self.choice.tokens_per_s_each
-        return self._drafted(lambda each: each.tokens_per_s)
+        if not self.fits:
+            return math.nan
+        outcomes = self.drafting.outcomes
+        return math.fsum(each.tokens_per_s for each in outcomes) / len(outcomes) / self.setup.goal.users
+
+    @property
+    def is_upper_bound(self) -> bool:
+        """Whether it is at most so fast, as what devices tell each other is not known."""
+        return (self.choice.point if self.drafting is None else self.drafting.verification).is_upper_bound
 
     @property
     def interval_each(self) -> tuple[float, float]:
@@ -101,12 +120,19 @@ class Changed:
 
     @property
     def chance(self) -> float | None:
-        """That it reaches the goal; with drafts in the mean over kinds of text, of which each is taken as likely."""
+        """That it reaches the goal, as that of a choice; with drafts in the mean over kinds of text, of which each is taken as likely."""
+        if self.drafting is None:
+            return self.choice.chance
+        rate = self._chance_of_rate
+        return rate * self.reading.chance_of_first if rate else rate
+
+    @cached_property
+    def _chance_of_rate(self) -> float | None:
         drafting, rate = self.drafting, self.setup.goal.tokens_per_s
-        if drafting is None or rate is None:
-            return self.choice.chance if self.fits else 0.0
-        if not self.fits:
-            return 0.0
+        if drafting is None or rate is None or not self.fits:
+            return float(self.fits)
+        if self.is_upper_bound:
+            return None if self.tokens_per_s_each * self.setup.goal.users >= rate else 0.0
         timed = drafting.verification.timed
         factors = tuple(float(at_coverage(each, timed.interval_factor, timed.wide_factor)) for each in (PROMISED, WIDE))
         chances = [chance_of(each.tokens_per_s / rate, *factors) for each in drafting.outcomes]
@@ -117,14 +143,34 @@ class Changed:
         """Whether it does, with the chance that is asked for."""
         if self.drafting is None:
             return self.choice.reaches
-        return self.fits and self.choice.is_within_budget and (self.chance or 0.0) >= self.setup.goal.chance
+        return self.fits and self.choice.is_within_budget and self._is_fast_enough
+
+    @property
+    def _is_fast_enough(self) -> bool:
+        """Of drafts: with a half asked for, rate and first token each by themselves, as of a choice."""
+        rate, chance = self._chance_of_rate, self.setup.goal.chance
+        if chance == HALF:
+            return (rate is None or rate >= HALF) and not self.reading.is_late
+        return (self.chance or 0.0) >= chance
+
+    def spending(self, tariff: Tariff) -> Spending | None:
+        """What a generated token takes, with drafts in the mean over kinds of text; None where it does not fit.
+
+        Of another machine than the tariff is of, what is known without its watts and its price of an hour. A verified token is
+        taken to draw what a sequence does.
+        """
+        if not set(BOUGHT).isdisjoint(self.kinds):
+            tariff = Tariff(price_per_kwh=None if tariff.price_per_hour else tariff.price_per_kwh)
+        plain = spending(self.choice.point, tariff) if self.fits else None
+        if plain is None or self.drafting is None:
+            return plain
+        users, rate = self.setup.goal.users, self.tokens_per_s_each
+        low, high = self.interval_each
+        tokens = users * (self.drafting.drafted + 1)
+        watts = decode_watts(self.choice.point.hardware, tokens, tariff.watts)
+        slower = None if self.is_upper_bound else rate / low
+        return replace(plain, tokens_per_s=rate * users, slower=slower, faster=high / rate, watts=watts)
 
     def gain(self, before: Choice) -> float:
         """By which factor it is faster than before; NaN where that did not fit."""
         return self.tokens_per_s_each / before.tokens_per_s_each
-
-    def _drafted(self, rate: Any) -> float:
-        if not self.fits or self.drafting is None:
-            return math.nan
-        outcomes = self.drafting.outcomes
-        return math.fsum(rate(each) for each in outcomes) / len(outcomes) / self.setup.goal.users

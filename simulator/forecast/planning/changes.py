@@ -12,7 +12,7 @@ from simulator.errors import InputError
 from simulator.forecast.planning.changed import Changed, Setup
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
-from simulator.forecast.planning.plan import with_host_ram
+from simulator.forecast.planning.plan import refuse_without_prices, with_host_ram
 from simulator.forecast.scenario import loaded_of, usual_formats
 from simulator.forecast.splits import RAM_GIB, USUAL_HOST, USUAL_SERVER
 from simulator.importers.open import load_model
@@ -94,6 +94,7 @@ def plan_changes(
         checked_prices(prices),
         more,
     )
+    refuse_without_prices(goal, setup.choice.price is not None)
     setup = replace(setup, weights=setup.base.load.weights)  # as it is, not as it would be chosen after each change
     tried = _Tried(setup)
     single = [each for change in _all(setup) if (each := tried.of_one(*change))]
@@ -214,10 +215,10 @@ def _memories(setup: Setup) -> Iterator[Change]:
     if not setup.choice.fits or hardware.reads_from:
         gib = next((each for each in RAM_GIB if each * GI > own_bytes), None)
         if gib:
-            yield "ram", f"--ram {gib}", {"hardware": with_ram(hardware, gib * GI)}
+            yield "ram", f"--ram {gib}", _with_bought(with_ram(hardware, gib * GI))
     faster = _with_faster_memory(cpu)
     machine = hardware.joined((*hardware.beside[:-1], faster)) if hardware.host else faster
-    yield "memory", f"memory of {cpu.name} {FASTER_MEMORY - 1:.0%} faster", {"hardware": machine}
+    yield "memory", f"memory of {cpu.name} {FASTER_MEMORY - 1:.0%} faster", _with_bought(machine)
 
 
 def _hosts(setup: Setup) -> Iterator[Change]:
@@ -229,8 +230,12 @@ def _hosts(setup: Setup) -> Iterator[Change]:
     for gib in RAM_GIB:
         machine = with_ram(join([hardware, host], hardware.label), gib * GI)
         if setup.changed({"hardware": machine}).choice.fits:
-            yield "ram", f"with {machine.label} --ram {gib}", {"hardware": machine}
+            yield "ram", f"with {machine.label} --ram {gib}", _with_bought(machine)
             return
+
+
+def _with_bought(machine: Hardware) -> Mapping[str, Any]:
+    return {"hardware": machine, "buys_memory": True}
 
 
 def _with_faster_memory(part: Hardware) -> Hardware:

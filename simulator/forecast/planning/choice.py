@@ -67,7 +67,12 @@ class Choice:
         rate = self._chance_of_rate
         if rate is None or not self.fits:
             return rate
-        return rate * (chance_of_first(self.request, self.goal.ttft) if self.request and self.goal.ttft else 1.0)
+        return rate * self.chance_of_first
+
+    @property
+    def chance_of_first(self) -> float:
+        """That the first token is there in time; 1 where its time does not matter."""
+        return chance_of_first(self.request, self.goal.ttft) if self.request and self.goal.ttft else 1.0
 
     @cached_property
     def _chance_of_rate(self) -> float | None:
@@ -86,7 +91,7 @@ class Choice:
         if not self.fits or (self.goal.chance >= HALF and self._lacks_rate):
             return False
         if self.goal.chance == HALF:
-            return not self._is_late
+            return not self.is_late
         rate = self._chance_of_rate
         return rate is not None and rate >= self.goal.chance and (self.chance or 0.0) >= self.goal.chance
 
@@ -100,7 +105,8 @@ class Choice:
         return self.goal.at_least is not None and self.tokens_per_s_each < self.goal.at_least
 
     @property
-    def _is_late(self) -> bool:
+    def is_late(self) -> bool:
+        """Whether the first token comes after its time."""
         return bool(self.request and self.goal.ttft and self.request.seconds_to_first > self.goal.ttft)
 
     @property
@@ -139,7 +145,7 @@ class Choice:
         elif self._lacks_rate:
             short = 1 - self.tokens_per_s_each / goal.at_least
             yield f"{format_number(self.tokens_per_s_each)} of {format_number(goal.at_least)} tokens/s each, {short:.0%} too few"
-        if self.fits and self._is_late:
+        if self.fits and self.is_late:
             late = format_seconds(self.request.seconds_to_first - goal.ttft)
             yield f"first token after {format_seconds(self.request.seconds_to_first)}, {late} too late"
         if self.fits and not self.is_fast_enough and self.shortfall == 1.0:

@@ -116,6 +116,15 @@ def with_host_ram(hardware: Hardware, ram: float | None) -> Hardware:
     return hardware if ram is None or (hardware.has_own_memory and not hardware.host) else with_ram(hardware, ram * GI)
 
 
+def refuse_without_prices(goal: Goal, is_priced: bool) -> None:
+    """InputError for a budget where no price of any machine is known."""
+    if goal.budget is not None and not is_priced:
+        raise InputError(
+            f"--budget {goal.budget:g}: no price of these machines is known: give --prices FILE.csv with the columns hardware "
+            "and price, --prices rtx-3090=700, or price: in a device's own file"
+        )
+
+
 class Candidates(Protocol):
     """Whatever knows in which formats, and how, a machine may run the model."""
 
@@ -189,11 +198,7 @@ class Found:
     def plan(self, n_machines: int) -> Plan:
         """All of it in order; InputError where nothing could be looked at."""
         goal = self._search.goal
-        if goal.budget is not None and not self._is_priced:
-            raise InputError(
-                f"--budget {goal.budget:g}: no price of these machines is known: give --prices FILE.csv with the columns hardware "
-                "and price, --prices rtx-3090=700, or price: in a device's own file"
-            )
+        refuse_without_prices(goal, self._is_priced)
         if not self._reaching and not self._missing and self._left_out and not self._is_any:
             name, why = next(iter(self._left_out.items()))
             raise InputError(why if name in why else f"{name}: {why}")
