@@ -28,7 +28,10 @@ HOUR_S, KWH_J = 3600.0, 3.6e6
 # Peak of a whole machine with one card that decodes one sequence, over the card's limit: the median of 15 cards in desktops and on
 # boards (35 rows of geerlingguy/ai-benchmarks), and the standard deviation of its logarithm among the cards.
 _DESKTOP, _DESKTOP_SPREAD = 1.03, 0.44
-_DESKTOP_TOLD = "1.03 of the card's limit, the whole machine, as the median of 15 cards (geerlingguy/ai-benchmarks)"
+_PEAK_TOLD = " at its peak, an upper estimate"
+_DESKTOP_TOLD = (
+    f"1.03 of the card's limit, the whole machine{_PEAK_TOLD}, as the median of 15 cards (geerlingguy/ai-benchmarks)"
+)
 # Of a card of a server alone, over its limit, by sequences at once: H200 137 to 300 of 700 W (arXiv 2605.11999), H100 267 W with one
 # sequence, H200 517 W and B200 606 of 1000 W with 128 (api.serialalice.pt/alice-benchmark), H100 480 W with 64 and 520 with 128
 # (gist of lhl, vLLM, bf81a9c7). In between by the logarithm of the batch.
@@ -49,7 +52,8 @@ _DESKTOP_PROMPT_TOLD = (
 # Of a card alone that works, and of one that waits for others, which have other layers: six RTX 3090 in turns draw 129 of 350 W each
 # (llmgarage.ai, power limits), which is one at 0.9 of its limit and five at this share.
 _WORKING, _WAITING = 0.9, 0.26
-_MEASURED_SPREAD = 0.2  # of other models, batches and machines around the device than were measured
+# Of other models than were measured: the standard deviation of the logarithm within the 8 devices of which several were, at least.
+_MEASURED_SPREAD = 0.16
 _GIVEN_SPREAD = 0.0
 
 
@@ -88,6 +92,7 @@ class Watts:
     value: Any  # of a number or an array of batches
     spread: float
     told: str
+    below: Any = 0.0  # logarithm by which it may be less beside, at the lower end of an 80 % interval: of a peak
 
     @property
     def provenance(self) -> str:
@@ -134,7 +139,7 @@ def _estimated(first: Watts, total: Any, spread: float, hardware: Hardware) -> W
     if first.provenance != "measured":
         return replace(first, value=total, spread=spread)
     told = f"estimated for {hardware.label} from one {hardware.name}, {first.told}"
-    return Watts(total, max(spread, _DESKTOP_SPREAD), told)
+    return replace(first, value=total, spread=max(spread, _DESKTOP_SPREAD), told=told)
 
 
 def _further(part: Hardware, alone: Watts, share: float, of_prompt: bool) -> Any:
@@ -162,14 +167,25 @@ def _of_part(part: Hardware, batch: Any, of_prompt: bool) -> Watts | None:
         return None
     measured = power.prompt_w if of_prompt else power.decode_w
     if measured:
+        is_peak = power.decode_is == "peak" and not of_prompt
         whose = "the whole machine" if power.of == "machine" else "the device alone"
-        return Watts(measured.value, _spread_of(measured), f"measured of {whose}: {measured.how or measured.source}")
+        told = f"measured of {whose}{_PEAK_TOLD if is_peak else ''}: {measured.how or measured.source}"
+        return Watts(measured.value, _spread_of(measured), told, _below_peak(batch) if is_peak else 0.0)
     if power.decode_w and power.of == "machine":  # the peak of a run that read a prompt, too
-        return Watts(power.decode_w.value, 2 * _MEASURED_SPREAD, "estimated: as measured while it decodes")
+        spread = max(2 * _MEASURED_SPREAD, _spread_of(power.decode_w))
+        return Watts(power.decode_w.value, spread, "estimated: as measured while it decodes")
     if power.limit_w is None or not part.has_own_memory:
         return None
-    share, spread, told = _share(part.device_class == "datacenter-gpu", batch, of_prompt)
-    return Watts((power.limit_w.value * share)[()], spread, f"estimated: {told}")
+    is_server = part.device_class == "datacenter-gpu"
+    share, spread, told = _share(is_server, batch, of_prompt)
+    below = 0.0 if is_server or of_prompt else _below_peak(batch)
+    return Watts((power.limit_w.value * share)[()], spread, f"estimated: {told}", below)
+
+
+def _below_peak(batch: Any) -> Any:
+    """What decoding may draw less than the peak of a run that read a prompt: of a logarithm that is as likely anywhere down to what
+    separates the two on a server's card, nine tenths."""
+    return 0.9 * np.log(_SERVER_PROMPT / _share(True, batch, of_prompt=False)[0])
 
 
 def _share(is_server: bool, batch: Any, of_prompt: bool) -> tuple[Any, float, str]:
@@ -185,7 +201,7 @@ def _share(is_server: bool, batch: Any, of_prompt: bool) -> tuple[Any, float, st
 
 
 def _spread_of(figure: Figure) -> float:
-    return figure.known_spread if figure.known_spread is not None else _MEASURED_SPREAD
+    return max(figure.known_spread or 0.0, _MEASURED_SPREAD)
 
 
 @dataclass(frozen=True)
@@ -256,9 +272,10 @@ class Spending:
 
     def _amount(self, value: float, slower: float | None, faster: float) -> Amount:
         """Errors of watts and of the rate are independent of each other."""
-        drawn = Z80 * (self.watts.spread if self.watts else 0.0)
-        down, up = (each and math.exp(math.hypot(math.log(each), drawn)) for each in (faster, slower))
-        return Amount(value, value / down, up and value * up)
+        drawn, below = (Z80 * self.watts.spread, float(self.watts.below)) if self.watts else (0.0, 0.0)
+        down = math.exp(math.hypot(math.log(faster), drawn, below))
+        up = None if slower is None else math.exp(math.hypot(math.log(slower), drawn))
+        return Amount(value, value / down, None if up is None else value * up)
 
 
 def spending(point: Prediction, tariff: Tariff = UNTOLD) -> Spending | None:

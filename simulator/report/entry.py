@@ -113,7 +113,12 @@ def print_hardware(device: Hardware) -> None:
         print(f"  {link.name}: {_figure(link.gb_per_s, 'GB/s')}")
     if device.power:
         power, whose = device.power, " of the whole machine" if device.power.of == "machine" else ""
-        kinds = {"limit": power.limit_w, f"decoding{whose}": power.decode_w, f"reading a prompt{whose}": power.prompt_w}
+        peak = ", at its peak" if power.decode_is == "peak" else ""
+        kinds = {
+            "limit": power.limit_w,
+            f"decoding{whose}{peak}": power.decode_w,
+            f"reading a prompt{whose}": power.prompt_w,
+        }
         for label, figure in kinds.items():
             if figure:
                 print(f"  {label}: {_figure(figure, 'W')}")

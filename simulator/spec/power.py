@@ -14,12 +14,14 @@ class Power(Spec):
     """Watts of a device, or of the whole machine around it, at the wall.
 
     `limit_w` is what a device may draw at most, as its datasheet has it. `decode_w` and `prompt_w` were measured while it
-    decoded, or read prompts.
+    decoded, or read prompts; a `decode_w` that is a peak is the highest of a whole run, its prompt included, and so an upper
+    estimate of what decoding draws. `spread` of either is that of other models and runs.
     """
 
     limit_w: Figure | None = None
     decode_w: Figure | None = None
     prompt_w: Figure | None = None
+    decode_is: Literal["mean", "peak"] = "mean"
     of: Literal["device", "machine"] = "device"  # whose watts the measured ones are
 
 

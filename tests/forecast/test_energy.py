@@ -1,6 +1,8 @@
 """Joules and prices of tokens: by hand from watts, seconds and prices, with intervals, and nothing where nothing is known."""
 
 import math
+import re
+import statistics
 
 import pytest
 from planned import board, model
@@ -187,3 +189,50 @@ def test_without_watts_a_cost_is_of_the_hours_and_says_so():
     told = list(sweep_lines([(base, [point])], both))
     assert "without electricity" in told[0]
     assert told[-1].startswith("electricity is not counted")
+
+
+def test_the_spread_of_measured_watts_is_that_of_the_observations():
+    """Of a device of which several runs are listed: of the logarithms, recomputed from the list; of all of them together 0.16."""
+    squares = freedom = 0
+    for name in names(shelf("hardware")):
+        power = load_hardware(name).power
+        listed = power and power.decode_w and re.search(r"median of ([\d., ]+) W", power.decode_w.how)
+        if listed:
+            watts = [float(each) for each in listed[1].split(", ")]
+            spread = statistics.stdev(map(math.log, watts))
+            assert power.decode_w.value == pytest.approx(statistics.median(watts), abs=0.06), name
+            assert (power.decode_w.spread, power.decode_w.count) == (pytest.approx(spread, abs=1e-3), len(watts)), name
+            squares, freedom = squares + spread**2 * (len(watts) - 1), freedom + len(watts) - 1
+    assert freedom == 12
+    assert decode_watts(load_hardware("pi5-16gb"), 1).spread == pytest.approx(math.sqrt(squares / freedom), abs=5e-3)
+
+
+def test_both_runs_of_a_device_lie_in_its_interval():
+    """An RTX 4090 was measured at 261.9 and at 509.1 W, in runs that read a prompt and decoded."""
+    base = scenario("llama-3-8b", "rtx-4090", weights="q4_k_m")
+    for found in (spending(base.at(1, 1024)), prompt_spending(forecast_request(base, Request(1024)), base.hardware)):
+        assert found.watts_between.low < 261.9
+        assert found.watts_between.high > 509.1
+
+
+def test_a_peak_is_an_upper_estimate():
+    """Of a whole run with its prompt: decoding may draw less, the more so with few sequences; and it is said. A mean is none."""
+    base = scenario("llama-3-8b", "pi5-16gb", weights="q4_k_m")
+    alone, many = (spending(base.at(batch, 256)).watts_between for batch in (1, 16))
+    assert alone.value == many.value == 11.9
+    assert alone.high / 11.9 == pytest.approx(math.exp(1.2816 * 0.16), rel=1e-3)
+    assert 11.9 / alone.low > 11.9 / many.low > alone.high / 11.9
+    assert math.log(11.9 / alone.low) == pytest.approx(math.hypot(0.9 * math.log(0.95 / 0.35), 1.2816 * 0.16), rel=1e-3)
+    assert "at its peak, an upper estimate" in spending(base.at(1, 256)).watts.told
+    power = base.hardware.power.model_copy(update={"decode_is": "mean"})
+    mean = decode_watts(base.hardware.model_copy(update={"power": power}), 1)
+    assert mean.below == 0
+    assert "peak," not in mean.told
+
+
+def test_shipped_peaks_are_said_to_be_peaks():
+    """By the field, where the list says so in words."""
+    powers = [load_hardware(name).power for name in names(shelf("hardware"))]
+    measured = [power for power in powers if power and power.decode_w]
+    assert len(measured) > 20
+    assert all((power.decode_is == "peak") == ("peak" in power.decode_w.how) for power in measured)
