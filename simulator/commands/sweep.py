@@ -64,10 +64,11 @@ def _show(sweep: Sweep, found: Swept, output: str) -> None:
     before = f", {found.n_found:,} of them there before" if found.n_found else ""
     parts = ", ".join(f"{n:,} {words}" for n, words in _statuses(found))
     print_line(f"{shown}: {parts}; in {counted(found.n_parts, 'file')}{before}")
-    reasons = list(found.refused.items())
-    print_section("refused", [f"{counted(n, 'point')}: {reason}" for reason, n in reasons[:MOST_TOLD]])
-    if len(reasons) > MOST_TOLD:
-        print_line(f"          and for {len(reasons) - MOST_TOLD:,} other reasons, which stand in the column reason")
+    reasons = list(found.refused.items())[:MOST_TOLD]
+    print_section("refused", [f"{counted(n, 'point')}: {reason}" for reason, n in reasons])
+    rest = found.by_status["refused"] - sum(n for _, n in reasons)
+    if rest:
+        print_line(f"          and {counted(rest, 'point')} for other reasons, which stand in the column reason")
     if found.by_status["ok"]:
         chosen = _few(sweep)
         print_next([f"roofcast plot {kind} {shown}{chosen}" for kind in ("batch", "context")])

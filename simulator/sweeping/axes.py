@@ -28,7 +28,7 @@ from simulator.spec.runtime import Runtime, load_runtime
 from simulator.spec.storage import find_storage
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
 from simulator.sweeping.file import AskedPlacement, SweepFile, read_file
-from simulator.sweeping.parts import Parts
+from simulator.sweeping.parts import COMBINATIONS, Parts
 
 if TYPE_CHECKING:
     import yaml
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_POINTS = 10**11  # a day of a hundred cores
+MAX_PARTS = 10**6  # files, whose numbers have six digits
 MAX_COUNTS = 100_000  # of batches or of contexts
 
 
@@ -131,6 +132,11 @@ def load_sweep(given: str | Path | Mapping[str, Any]) -> Sweep:
     told.end()
     if sweep.n_points > MAX_POINTS:
         raise InputError(f"{where}: {sweep.n_points:,} points are too many (at most {MAX_POINTS:,}): shorten a list")
+    if len(sweep.parts) > MAX_PARTS:
+        raise InputError(
+            f"{where}: {len(sweep.parts):,} files would be too many (at most {MAX_PARTS:,}, each of up to {COMBINATIONS} "
+            "combinations of a model): shorten a list other than batches and contexts, or make several sweeps of it"
+        )
     return sweep
 
 

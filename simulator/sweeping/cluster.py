@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import logging
 import pickle
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -38,18 +38,18 @@ def finished_there(place: SweepFolder, numbers: list[int], scheduler: str) -> It
     if not numbers:
         return
     with _client(scheduler) as client, _lost_in_words():
-        left, trials = deque(numbers), dict.fromkeys(numbers, 1)
+        left, lost = deque(numbers), Counter()
         # A task of the cluster's, not data that is sent to it: what a worker takes with it when it dies is made anew.
         job = client.submit(bytes, pickle.dumps(place, protocol=5), key=f"roofcast-{place.digest}")
         asked: dict[Future, int] = {}
         while left or asked:
             while left and len(asked) < AHEAD * max(1, sum(client.nthreads().values())):
                 number = left.popleft()
-                key = f"roofcast-{place.digest}-{number}-{trials[number]}"
+                key = f"roofcast-{place.digest}-{number}-{lost[number]}"
                 asked[client.submit(part_of_job, job, code_digest(), number, key=key, pure=False)] = number
             for future in _done(client, list(asked)):
                 number = asked.pop(future)
-                found = _result(future, number, trials)
+                found = _result(future, number, lost)
                 if found is None:
                     left.appendleft(number)
                     continue
@@ -88,15 +88,15 @@ def _unpacked(job: bytes) -> SweepFolder:
     return pickle.loads(job)
 
 
-def _result(future: Future, number: int, trials: dict[int, int]) -> Encoded | None:
-    """What came of a part; None where it is to be tried again."""
+def _result(future: Future, number: int, lost: Counter[int]) -> Encoded | None:
+    """What came of a part; None where it is to be tried again, as *lost* counts."""
     from distributed import KilledWorker
 
     try:
         return future.result()
     except KilledWorker:
-        trials[number] += 1
-        if trials[number] > TRIALS:
+        lost[number] += 1
+        if lost[number] >= TRIALS:
             raise InputError(
                 f"part {number} ended every worker of the cluster that it was given to: a part takes 0.5 GB of memory"
             ) from None

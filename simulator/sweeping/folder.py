@@ -71,18 +71,15 @@ class SweepFolder:
         except OSError as error:
             raise InputError(f"{printable(self.folder, 100)}: cannot be written ({error.strerror or error})") from None
 
-    def finished(self) -> dict[int, dict[str, Any]]:
-        """The tally of each part that is there and whole; what is neither is removed."""
-        found = {}
+    def tallies(self) -> Iterator[dict[str, Any] | None]:
+        """Of every part in order; None for one that is missing, or is not whole and so removed."""
         for number in range(len(self.sweep.parts)):
             path = self.path(number)
-            if path.exists():
-                tally = self._tally(path, number)
-                if tally is None:
-                    path.unlink()
-                else:
-                    found[number] = tally
-        return found
+            is_there = path.exists()
+            tally = self._tally(path, number) if is_there else None
+            if is_there and tally is None:
+                path.unlink()
+            yield tally
 
     def write(self, number: int, content: bytes) -> None:
         """A part whose bytes came from elsewhere."""

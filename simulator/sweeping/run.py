@@ -20,7 +20,8 @@ from simulator.sweeping.folder import SweepFolder
 from simulator.sweeping.helpers import Done, finished_here
 from simulator.sweeping.rows import STATUSES
 
-MOST_REASONS = 100  # that are kept of refused points
+MOST_REASONS = 100  # why points are refused that are told
+MOST_COUNTED = 100_000  # that are counted, those that come first: each may be of one combination alone
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,20 @@ def run_sweep(
     begun = time.monotonic()
     place = SweepFolder.of(Path(folder), sweep)
     with place.held():
-        found = place.finished()
-        missing = [number for number in range(len(place.sweep.parts)) if number not in found]
-        tally = _Tally()
-        for each in found.values():
-            tally.add(each)
+        missing, tally = [], _Tally()
+        for number, each in enumerate(place.tallies()):
+            if each is None:
+                missing.append(number)
+            else:
+                tally.add(each)
+                tally.tell(progress, sweep.n_points)
+        n_found = len(sweep.parts) - len(missing)
         with closing(_finished(place, missing, scheduler, n_processes)) as arriving:
             for _, each in arriving:
                 tally.add(each)
-                n_done = sum(tally.by_status)
-                progress(n_done / sweep.n_points, f"{n_done:,} of {sweep.n_points:,} points")
+                tally.tell(progress, sweep.n_points)
     return Swept(
-        place.folder, sweep.n_points, len(place.sweep.parts), len(found), dict(zip(STATUSES, tally.by_status, strict=True)),
+        place.folder, sweep.n_points, len(sweep.parts), n_found, dict(zip(STATUSES, tally.by_status, strict=True)),
         dict(tally.refused.most_common(MOST_REASONS)), time.monotonic() - begun,
     )  # fmt: skip
 
@@ -111,7 +114,14 @@ class _Tally:
     def add(self, part: Mapping[str, Any]) -> None:
         """Those of one more part."""
         self.by_status = [sum(pair) for pair in zip(self.by_status, part["status"], strict=True)]
-        self.refused.update(part["refused"])
+        for reason, n in part["refused"].items():
+            if reason in self.refused or len(self.refused) < MOST_COUNTED:
+                self.refused[reason] += n
+
+    def tell(self, progress: Progress, n_points: int) -> None:
+        """How many there are so far."""
+        n_done = sum(self.by_status)
+        progress(n_done / n_points, f"{n_done:,} of {n_points:,} points")
 
 
 def refuse_without_arrow() -> None:

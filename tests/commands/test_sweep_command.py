@@ -11,6 +11,9 @@ from places import ROOT
 pytest.importorskip("pyarrow")
 
 from simulator.cli import main
+from simulator.commands.sweep import _show
+from simulator.sweeping.axes import load_sweep
+from simulator.sweeping.run import Swept
 
 FILE = "models: [llama-3-8b, qwen3-30b-a3b]\ndevices: [pi5-16gb, h100-sxm]\nformats: [q4_k_m, fp8]\nbatches: 1..8*2\ncontexts: [0, 1k]\n"
 
@@ -57,6 +60,16 @@ def test_json_is_all_that_is_printed(capsys):
     _, out, _ = run(capsys, "sweep sweep.yaml -o OUT --json found.json")
     assert json.loads(Path("found.json").read_text())["by_status"] == found["by_status"]
     assert out.startswith("64 points: ")
+
+
+def test_points_of_other_reasons_are_counted(capsys, tmp_path):
+    """All that are refused: 7 reasons with 10 points each, of which only 6 are kept, and 5 told, leave 20 points."""
+    refused = {f"reason {number}": 10 for number in range(6)}
+    found = Swept(tmp_path / "OUT", 70, 1, 0, {"ok": 0, "does_not_fit": 0, "refused": 70}, refused, 0.0)
+    _show(load_sweep("sweep.yaml"), found, "OUT")
+    *_, fifth, rest = capsys.readouterr().out.splitlines()
+    assert fifth.split() == ["10", "points:", "reason", "4"]
+    assert rest.strip() == "and 20 points for other reasons, which stand in the column reason"
 
 
 @pytest.mark.parametrize(

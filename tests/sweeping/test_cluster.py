@@ -1,6 +1,7 @@
 """What becomes of parts that a cluster does: bytes as of a part done here, and a sentence where the cluster cannot go on."""
 
 import pickle
+from collections import Counter
 
 import pytest
 
@@ -51,12 +52,12 @@ def test_a_worker_of_another_build_is_refused(tmp_path):
 
 def test_a_part_is_tried_again_but_not_for_ever():
     """Where its workers die, so many times; then it is the part that ends them."""
-    killed, trials = Future(distributed.KilledWorker("part", None, 3)), {5: 1}
+    killed, lost = Future(distributed.KilledWorker("part", None, 3)), Counter()
     for _ in range(cluster.TRIALS - 1):
-        assert cluster._result(killed, 5, trials) is None
+        assert cluster._result(killed, 5, lost) is None
     with pytest.raises(InputError, match=r"^part 5 ended every worker of the cluster that it was given to"):
-        cluster._result(killed, 5, trials)
-    assert cluster._result(Future(({}, b"rows")), 5, trials) == ({}, b"rows")
+        cluster._result(killed, 5, lost)
+    assert cluster._result(Future(({}, b"rows")), 5, lost) == ({}, b"rows")
 
 
 def test_a_worker_without_roofcast_is_told():
@@ -65,7 +66,7 @@ def test_a_worker_without_roofcast_is_told():
     with pytest.raises(
         InputError, match=r"^a worker of the cluster lacks simulator: pip install 'roofcast\[sweep\]' there"
     ):
-        cluster._result(lacking, 0, {0: 1})
+        cluster._result(lacking, 0, Counter())
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+import weakref
 from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,7 @@ from simulator import InputError, open_sweep, run_sweep, scenario
 from simulator.spec.model import store
 from simulator.sweeping import folder as folders
 from simulator.sweeping import helpers
+from simulator.sweeping import run as running
 from simulator.sweeping.axes import load_sweep
 from simulator.sweeping.folder import LOCK, MANIFEST, SweepFolder
 from simulator.sweeping.helpers import finished_here
@@ -48,10 +50,35 @@ def test_a_sweep_is_counted(tmp_path):
     assert found.by_status["refused"] == sum(found.refused.values()) == 3 * 12
     assert told[-1] == (1.0, "144 of 144 points")
     assert [share for share, _ in told] == sorted(share for share, _ in told)
-    again = run_sweep(ASKED, str(tmp_path / "out"), processes=1)
+    anew = []
+    again = run_sweep(
+        ASKED, str(tmp_path / "out"), processes=1, progress=lambda share, what: anew.append((share, what))
+    )
     assert again.n_found == 3
+    assert anew == told  # reading what is there takes its time, too, where there is much of it
     assert {**again.record(), "seconds": 0, "parts_found": 0} == {**found.record(), "seconds": 0}
     assert json.loads(json.dumps(found.record())) == found.record()
+
+
+def test_what_is_kept_of_parts_is_bounded(tmp_path, monkeypatch):
+    """Tallies are added up one at a time, never all held, and only so many of the reasons, those each counted in full."""
+    held = []
+
+    class Tally(dict):
+        def __init__(self, number):
+            super().__init__(status=[0, 0, 48], refused={"all": 40, f"only {number}": 8})
+            held.append(weakref.ref(self))
+
+    def tallies(_place):
+        for number in range(3):
+            yield Tally(number)
+            assert sum(each() is not None for each in held) <= 2
+
+    monkeypatch.setattr(SweepFolder, "tallies", tallies)
+    monkeypatch.setattr(running, "MOST_COUNTED", 2)
+    found = run_sweep(ASKED, tmp_path / "out", processes=1)
+    assert (found.n_found, found.by_status["refused"]) == (3, 144)
+    assert found.refused == {"all": 120, "only 0": 8}
 
 
 def test_only_what_is_missing_is_made(tmp_path, monkeypatch):

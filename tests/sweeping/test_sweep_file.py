@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.errors import InputError
+from simulator.sweeping import axes
 from simulator.sweeping.axes import load_sweep
 from simulator.sweeping.file import AskedPlacement
 
@@ -128,6 +129,33 @@ def test_too_many_points_are_refused():
     formats = [f"{bits / 10}bpw" for bits in range(30, 50)]
     asked = {**LEAST, "formats": formats, "batches": "1..100000", "contexts": "1..100000"}
     with pytest.raises(InputError, match=r"^sweep: 200,000,000,000 points are too many \(at most 100,000,000,000\)"):
+        load_sweep(asked)
+
+
+def test_too_many_files_are_refused(monkeypatch):
+    """Few points each: 40 formats of one batch and context are two files of at most 32 combinations, and twice that of two models."""
+    formats = [f"{bits / 10}bpw" for bits in range(20, 60)]
+    asked = {**LEAST, "models": ["llama-3-8b", "qwen3-30b-a3b"], "formats": formats}
+    monkeypatch.setattr(axes, "MAX_PARTS", 4)
+    assert len(load_sweep(asked).parts) == 4
+    monkeypatch.setattr(axes, "MAX_PARTS", 3)
+    with pytest.raises(
+        InputError,
+        match=r"^sweep: 4 files would be too many \(at most 3, each of up to 32 combinations of a model\): shorten a list other than "
+        r"batches and contexts, or make several sweeps of it$",
+    ):
+        load_sweep(asked)
+
+
+def test_a_file_of_many_combinations_is_refused():
+    """1,000 formats, 1,000 placements and 33 routings at one batch and context: 33 million points in more than a million files."""
+    asked = {
+        **LEAST,
+        "formats": [f"{2 + each / 1000}bpw" for each in range(1000)],
+        "placements": [{"tensor_split": f"1,{1 + each}"} for each in range(1000)],
+        "routings": [f"zipf:{1 + each / 100}" for each in range(33)],
+    }
+    with pytest.raises(InputError, match=r"^sweep: 1,031,250 files would be too many \(at most 1,000,000, "):
         load_sweep(asked)
 
 
