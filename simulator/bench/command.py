@@ -19,7 +19,7 @@ from simulator.report.table import print_table
 def main() -> None:
     """Parse the arguments, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m simulator.bench", description="Time roofcast itself.")
-    parser.add_argument("what", choices=["forecast", "reading", "decode", "bandwidth", "sweep", "validated"])
+    parser.add_argument("what", choices=["forecast", "reading", "decode", "bandwidth", "plan", "sweep", "validated"])
     parser.add_argument("--rounds", type=int, default=9, help="pairs that count (default 9)")
     parser.add_argument("--json", help="write JSON to a file, or - for standard output")
     parser.add_argument("--threads", type=int, help="decode, bandwidth: CPU threads (default: all cores)")
@@ -55,6 +55,10 @@ def _measure(arguments: argparse.Namespace) -> None:
             from simulator.bench.reading import reading_rows
 
             rows, notes = reading_rows(arguments.rounds, progress), []
+        elif arguments.what == "plan":
+            from simulator.bench.plan import plan_rows
+
+            rows, notes = plan_rows(arguments.rounds, progress), []
         elif arguments.what == "sweep":
             from simulator.bench.sweep import sweep_rows
 
