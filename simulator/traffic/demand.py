@@ -48,7 +48,11 @@ class Demand:
     @property
     def rate(self) -> float | None:
         """Requests per second; None where users wait for their answers, or all ask at once."""
-        return len(self) * TICKS_PER_S / self.asked[-1] if self.asked and self.asked[-1] else None
+        if not self.asked or not self.asked[-1]:
+            return None
+        # A trace begins with its first request: it has a gap fewer than requests.
+        n_gaps = len(self) - (self.asked[0] == 0)
+        return n_gaps * TICKS_PER_S / self.asked[-1]
 
     def faster(self, times: float) -> Demand:
         """The same requests, coming so many times as fast."""

@@ -9,9 +9,10 @@ from simulator.errors import InputError
 from simulator.forecast.capacity import largest_batch
 from simulator.forecast.request import Request, forecast_request
 from simulator.forecast.scenario import scenario
-from simulator.traffic.demand import at_random, by_users, of_trace
+from simulator.traffic.demand import Demand, at_random, by_users, of_trace
 from simulator.traffic.serve import serve
 from simulator.traffic.site import site_of
+from simulator.traffic.ticks import TICKS_PER_S
 
 
 @cache
@@ -121,7 +122,14 @@ def test_a_trace_is_read_as_it_stands(tmp_path):
     assert (demand.prompts, demand.answers) == ((200, 100), (6, 5))
     assert np.array(demand.asked).tolist() == [0, 25 * 10**14]
     assert demand.prefixes == (("", 0), ("a", 64))
-    assert demand.rate == pytest.approx(2 / 2.5)
+    assert demand.rate == pytest.approx(1 / 2.5)  # one gap between two requests
+
+
+def test_the_rate_is_that_of_the_gaps_between_requests():
+    """Three requests 2 s apart are one each 2 s, from the first one's time on; after a first gap of 2 s there are as many gaps."""
+    assert Demand((5,) * 3, (5,) * 3, tuple(each * TICKS_PER_S for each in (0, 2, 4))).rate == pytest.approx(0.5)
+    assert Demand((5,) * 3, (5,) * 3, tuple(each * TICKS_PER_S for each in (2, 4, 6))).rate == pytest.approx(0.5)
+    assert Demand((5,) * 3, (5,) * 3, (0,) * 3).rate is None
 
 
 @pytest.mark.parametrize(
