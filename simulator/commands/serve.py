@@ -23,7 +23,7 @@ from simulator.report.serve import largest_record, print_served, served_record
 from simulator.spec.workload import MAX_CONTEXT
 from simulator.traffic.demand import LEAST_RATE, MOST_RATE, Demand, at_random, by_users, of_trace
 from simulator.traffic.largest import Largest, largest_concurrency, largest_rate, largest_rate_at
-from simulator.traffic.outcome import USUAL_SHARE, ServiceGoal, parse_goal
+from simulator.traffic.outcome import USUAL_SHARE, ServiceGoal, expect_met, parse_goal
 from simulator.traffic.serve import Served, serve
 from simulator.traffic.site import site_of
 
@@ -99,6 +99,8 @@ class Asked:
         """The most that keeps the goal, in what the demand is told in; None without a goal."""
         if self.goal is None:
             return None
+        if demand is not None:
+            expect_met(self.goal, demand.answers)
         if self.concurrency is not None:
             return largest_concurrency(
                 base, *self.lengths, self.goal, prefix=self.prefix or 0, progress=progress, **limits

@@ -10,7 +10,7 @@ from simulator.progress import Progress
 from simulator.spec.arguments import expect, whole
 from simulator.spec.serving import MAX_USERS
 from simulator.traffic.demand import Demand, at_random, by_users
-from simulator.traffic.outcome import Outcome, ServiceGoal
+from simulator.traffic.outcome import Outcome, ServiceGoal, expect_met
 from simulator.traffic.serve import capacity_of
 from simulator.traffic.site import Site, expect_limits, silent, site_of
 
@@ -65,15 +65,16 @@ def largest_rate(
 
     All rates are tried with the same arrivals, faster or slower. Arguments as `at_random` and `serve` take them.
     """
-    expect("goal", goal, ServiceGoal, "a ServiceGoal, as ServiceGoal(ttft_s=2, tpot_s=0.05)")
     expect_limits(max_requests, chunk, progress)
     demand = at_random(1.0, prompt, generate, requests=requests, prefix=prefix, seed=seed)
+    _expect_goal(goal, demand)
     site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
     return largest_rate_at(site, demand, goal, progress)
 
 
 def largest_rate_at(site: Site, demand: Demand, goal: ServiceGoal, progress: Progress = silent) -> Largest:
     """The same of a server made ready and requests that come at some rate."""
+    _expect_goal(goal, demand)
     alone = site.run(_one_by_one(demand))
     capacity = capacity_of(site, demand)
     if alone.kept(goal) < goal.share:
@@ -120,10 +121,10 @@ def largest_concurrency(
     At most *most_users*, and at most as many as memory holds at once: those beyond only wait. A first request of each is not counted,
     since all of them come together.
     """
-    expect("goal", goal, ServiceGoal, "a ServiceGoal, as ServiceGoal(ttft_s=2, tpot_s=0.05)")
     expect_limits(max_requests, chunk, progress)
     most = whole("most_users", MAX_USERS if most_users is None else most_users, 1, MAX_USERS)
     demand = by_users(most, prompt, generate, requests=most, prefix=prefix)
+    _expect_goal(goal, demand)
     site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
     most = min(most, site.most_at_once(demand))
 
@@ -148,6 +149,12 @@ def largest_concurrency(
     return Largest(goal, low, best, alone, over, most)
 
 
+def _expect_goal(goal: ServiceGoal, demand: Demand) -> None:
+    """InputError for what is no goal, and for one of something that no answer of a demand has."""
+    expect("goal", goal, ServiceGoal, "a ServiceGoal, as ServiceGoal(ttft_s=2, tpot_s=0.05)")
+    expect_met(goal, demand.answers)
+
+
 def _doubled(tried: Callable[[int], Outcome], goal: ServiceGoal, most: int) -> tuple[int, Outcome, Outcome | None]:
     """Twice as many each time, until the goal is missed: the last that kept it, and the first that did not."""
     users, best = 1, tried(1)
@@ -161,6 +168,13 @@ def _doubled(tried: Callable[[int], Outcome], goal: ServiceGoal, most: int) -> t
 
 
 def _one_by_one(demand: Demand) -> Demand:
-    """Its first requests, each when the one before has its answer."""
-    n = min(ALONE, len(demand))
-    return Demand(demand.prompts[:n], demand.answers[:n], users=1, prefixes=demand.prefixes and demand.prefixes[:n])
+    """Some requests, each when the one before has its answer: the first, and as the last one with a time per further token, if any has.
+
+    The first that is run is not counted, as of all users.
+    """
+    longer = next((number for number, answer in enumerate(demand.answers) if answer > 1), 0)
+    others = [number for number in range(min(ALONE, len(demand))) if number != longer]
+    numbers = [*others[: ALONE - 1], longer]
+    prompts, answers = ([each[number] for number in numbers] for each in (demand.prompts, demand.answers))
+    prefixes = demand.prefixes and tuple(demand.prefixes[number] for number in numbers)
+    return Demand(tuple(prompts), tuple(answers), users=1, prefixes=prefixes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,6 +43,14 @@ class ServiceGoal:
 
     def __str__(self) -> str:
         return ",".join(f"{name}={_seconds_text(seconds)}" for name, seconds in self.parts.items())
+
+
+def expect_met(goal: ServiceGoal, answers: Iterable[int]) -> None:
+    """InputError where a goal asks for a time per further token, and of these *answers*, in tokens, none has one."""
+    if goal.tpot_s is not None and max(answers) < 2:
+        raise InputError(
+            "goal tpot: answers of one token have no further one that takes time; leave tpot out, or ask for answers of two or more"
+        )
 
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}

@@ -9,6 +9,7 @@ from simulator.spec.serving import Scheduling
 from simulator.traffic.demand import Demand, at_random, by_users
 from simulator.traffic.largest import largest_concurrency, largest_rate, largest_rate_at
 from simulator.traffic.outcome import ServiceGoal, parse_goal
+from simulator.traffic.ticks import TICKS_PER_S
 
 
 def test_goals_are_read():
@@ -86,6 +87,26 @@ def test_a_goal_out_of_reach_is_told_with_the_best_that_can_be_kept():
     assert found.outcome is None
     assert found.missed_first == "ttft"
     assert (found.best.ttft_s, found.best.tpot_s) == (pytest.approx(1.0), pytest.approx(1.0))
+
+
+def test_a_time_per_further_token_of_answers_without_one_is_refused():
+    """At any rate and of any users; a goal that asks for no such time is judged."""
+    here, demand = site(Scheduling(chunk_tokens=2)), at_random(1.0, 2, 1, requests=50)
+    with pytest.raises(InputError, match="answers of one token have no further one"):
+        largest_rate_at(here, demand, ServiceGoal(1e-6, 0.05))
+    with pytest.raises(InputError, match="answers of one token have no further one"):
+        largest_concurrency(scenario("llama-3-8b", "rtx-4090", weights="q4_k_m"), 512, 1, ServiceGoal(tpot_s=0.05))
+    assert largest_rate_at(here, demand, ServiceGoal(0.5)).best.ttft_s == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("longer", [0, 1, 29])
+def test_one_answer_with_further_tokens_tells_the_best_time_for_them(longer):
+    """Wherever it stands among 30 of a single token: prompts of 2 tokens take 1 s, and each further token 1 s."""
+    answers = [1] * 30
+    answers[longer] = 3
+    demand = Demand((2,) * 30, tuple(answers), tuple(each * TICKS_PER_S for each in range(30)))
+    found = largest_rate_at(site(Scheduling(chunk_tokens=2)), demand, ServiceGoal(0.5, 0.5))
+    assert (found.value, found.best.ttft_s, found.best.tpot_s) == (0, pytest.approx(1.0), pytest.approx(1.0))
 
 
 @pytest.mark.parametrize("goal", [ServiceGoal(tpot_s=0.02), ServiceGoal(ttft_s=2.0, tpot_s=0.05)])
