@@ -96,16 +96,16 @@ class SweepFolder:
         part.replace(target)
 
     def _tally(self, path: Path, number: int) -> dict[str, Any] | None:
-        """What a file says of its rows; None for one that is cut off, or of other rows."""
+        """What a file says of its rows; None for one that is cut off, damaged anywhere, or of other rows."""
         import pyarrow.parquet as pq
 
         try:
-            told = pq.read_metadata(path)
-            metadata = told.metadata or {}
-            is_ours = (
-                metadata.get(MARK) == mark_of(self.digest, number) and told.num_rows == self.sweep.parts[number].n_rows
-            )
-            return json.loads(metadata[TALLY]) if is_ours else None
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                metadata = file.metadata.metadata or {}
+                is_ours = metadata.get(MARK) == mark_of(self.digest, number)
+                if not is_ours or file.read().num_rows != self.sweep.parts[number].n_rows:
+                    return None
+            return json.loads(metadata[TALLY])
         except (OSError, ValueError, KeyError):  # Arrow's own errors are such, too
             return None
 

@@ -18,7 +18,7 @@ from simulator.errors import InputError, describe, hint, printable
 from simulator.spec.arguments import expect_path
 from simulator.sweeping.folder import AXES, part_path, read_manifest
 from simulator.sweeping.parts import Part, Parts
-from simulator.sweeping.rows import COLUMNS, NAMES
+from simulator.sweeping.rows import COLUMNS, MARK, NAMES, mark_of
 
 Columns = dict[str, np.ndarray]
 TEXTS = {"model", *NAMES, "status", "reason", "bound"}
@@ -33,6 +33,7 @@ class SweptFolder:
     folder: Path
     axes: dict[str, list[Any]]  # by AXES: what was asked; models and devices by their names in rows
     n_points: int
+    digest: str  # that each of its files is marked with
 
     columns = COLUMNS
 
@@ -73,11 +74,13 @@ class SweptFolder:
         own = list(dict.fromkeys(name for name in (*wanted, *asked) if name != "model")) or ["batch"]
         path = part_path(self.folder, model, part.number)
         try:
-            found = read(path, own)
+            found = read(path, own, mark_of(self.digest, part.number))
         except FileNotFoundError:
             raise InputError(f"{path}: is missing; run roofcast sweep again, which makes it anew") from None
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path}: cannot be read ({printable(error)}); run roofcast sweep again") from None
+            raise InputError(
+                f"{path}: cannot be read ({printable(error)}); run roofcast sweep again, which makes it anew"
+            ) from None
         for name, values in found.items():
             if (values.dtype == object) != (name in TEXTS) or len(values) != part.n_rows:
                 raise InputError(f"{path}: {name}: other values than a sweep's; run roofcast sweep again")
@@ -108,7 +111,7 @@ def open_sweep(folder: str | Path) -> SweptFolder:
     expect_path("folder", folder)
     place = Path(folder)
     told = read_manifest(place)
-    found = SweptFolder(place, {name: told[name] for name in AXES}, told["points"])
+    found = SweptFolder(place, {name: told[name] for name in AXES}, told["points"], told["digest"])
     n_there = sum(1 for _ in place.glob("model=*/part-*.parquet"))
     if n_there < len(found.parts):
         raise InputError(
@@ -142,7 +145,7 @@ def listed(names: Sequence[str]) -> str:
     return shown if len(names) <= MOST_LISTED else f"{shown} and {len(names) - MOST_LISTED:,} more"
 
 
-Reader = Callable[[Path, list[str]], Columns]
+Reader = Callable[[Path, list[str], bytes], Columns]  # of a file with a mark
 
 
 def _reader() -> Reader:
@@ -152,12 +155,19 @@ def _reader() -> Reader:
     raise InputError("a sweep is read with pyarrow or duckdb: pip install 'roofcast[sweep]'")
 
 
-def _with_arrow(path: Path, columns: list[str]) -> Columns:
+def _with_arrow(path: Path, columns: list[str], mark: bytes) -> Columns:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        _refuse_unmarked((file.metadata.metadata or {}).get(MARK), mark)
         table = file.read(columns)
     return {name: _values(table[name]) for name in columns}
+
+
+def _refuse_unmarked(found: bytes | None, mark: bytes) -> None:
+    """ValueError for a file of another sweep, or of another part of this one."""
+    if found != mark:
+        raise ValueError("its rows are not those of this part of the sweep")
 
 
 def _values(column: Any) -> np.ndarray:
@@ -169,15 +179,18 @@ def _values(column: Any) -> np.ndarray:
     return names[array.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
 
 
-def _with_duckdb(path: Path, columns: list[str]) -> Columns:
+def _with_duckdb(path: Path, columns: list[str], mark: bytes) -> Columns:
     import duckdb
 
     listed = ", ".join(f'"{name}"' for name in columns)
     try:
         with duckdb.connect() as connection:
+            query = "select value from parquet_kv_metadata(?) where key = ?"
+            marked = connection.execute(query, [str(path), MARK]).fetchone()
+            _refuse_unmarked(marked and marked[0], mark)
             query = f"select {listed} from read_parquet(?, hive_partitioning = false)"
             found = connection.execute(query, [str(path)]).fetchnumpy()
-    except duckdb.IOException as error:
+    except duckdb.Error as error:
         raise FileNotFoundError(str(error)) if not path.exists() else OSError(str(error)) from None
     return {name: _unmasked(np.ma.asarray(found[name])) for name in columns}
 

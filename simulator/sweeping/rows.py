@@ -165,6 +165,6 @@ def write_part(sweep: Sweep, digest: str, part: Part, target: Any) -> dict[str, 
     counts = {"batch": "DELTA_BINARY_PACKED", "context": "DELTA_BINARY_PACKED"}
     pq.write_table(
         table, target, compression="snappy", use_dictionary=texts, column_encoding=counts,
-        write_statistics=["batch", "context"], write_batch_size=WRITTEN_AT_ONCE,
+        write_statistics=["batch", "context"], write_batch_size=WRITTEN_AT_ONCE, write_page_checksum=True,
     )  # fmt: skip
     return json.loads(tally[TALLY])

@@ -1,9 +1,13 @@
 """Reading a sweep: columns of chosen rows, the same with each of the two readers, and no file opened for nothing."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 pytest.importorskip("pyarrow")
+
+from pyarrow import parquet
 
 from simulator import InputError, open_sweep, run_sweep
 from simulator.sweeping import reading
@@ -57,7 +61,7 @@ def test_only_files_that_may_have_rows_are_opened(folder, monkeypatch):
     opened = []
     read = reading._with_arrow
     monkeypatch.setattr(
-        reading, "_with_arrow", lambda path, columns: opened.append(path.parent.name) or read(path, columns)
+        reading, "_with_arrow", lambda path, *rest: opened.append(path.parent.name) or read(path, *rest)
     )
     swept = open_sweep(folder)
     swept.read(["batch"], model="qwen3-30b-a3b")
@@ -108,3 +112,38 @@ def test_what_is_no_sweep_is_told(folder, tmp_path):
     with pytest.raises(InputError, match=r": 1 of 2 parts are there; the same roofcast sweep again makes the rest"):
         open_sweep(folder)
     path.write_bytes(content)
+
+
+@pytest.mark.parametrize("reader", ["pyarrow", "duckdb"])
+def test_a_part_in_place_of_another_is_told(reader, folder, tmp_path, monkeypatch):
+    """Which would stand under a wrong model otherwise; both readers tell it."""
+    pytest.importorskip(reader)
+    out = tmp_path / "out"
+    shutil.copytree(folder, out)
+    one, other = sorted(out.rglob("*.parquet"))
+    shutil.copy(one, other)
+    monkeypatch.setattr(reading, "find_spec", lambda name: name if name == reader else None)
+    with pytest.raises(InputError, match=rf"^{other}: cannot be read \(its rows are not those of this part"):
+        open_sweep(out).read(["tokens_per_s"])
+
+
+def test_damage_is_told_and_made_anew(folder, tmp_path):
+    """A few bytes of a column's values, which the file's own lengths do not show."""
+    out = tmp_path / "out"
+    shutil.copytree(folder, out)
+    path = sorted(out.rglob("*.parquet"))[1]
+    whole = path.read_bytes()
+    metadata = parquet.read_metadata(path).row_group(0)
+    column = next(
+        each
+        for each in map(metadata.column, range(metadata.num_columns))
+        if each.path_in_schema == "tokens_per_s_ceiling"
+    )
+    end = column.data_page_offset + column.total_compressed_size
+    path.write_bytes(whole[: end - 9] + bytes(255 - each for each in whole[end - 9 : end - 3]) + whole[end - 3 :])
+    with pytest.raises(
+        InputError, match=r"parquet: cannot be read \(.*; run roofcast sweep again, which makes it anew"
+    ):
+        open_sweep(out).read(["tokens_per_s_ceiling"])
+    assert run_sweep(ASKED, out, processes=1).n_found == 1
+    assert path.read_bytes() == whole
