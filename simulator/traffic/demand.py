@@ -55,10 +55,14 @@ class Demand:
         assert self.asked is not None  # nobody else asks for it
         return Demand(self.prompts, self.answers, tuple(int(each / times) for each in self.asked), 0, self.prefixes)
 
-    def at_once(self, most: int) -> Demand:
-        """The first of them, all at the beginning."""
-        n = min(most, len(self))
-        return Demand(self.prompts[:n], self.answers[:n], (0,) * n, 0, self.prefixes and self.prefixes[:n])
+    def at_once(self, n: int) -> Demand:
+        """So many, all at the beginning: the first of them, or all in turn until there are enough."""
+
+        def in_turn(values: tuple) -> tuple:
+            return (values * -(-n // len(values)))[:n]
+
+        prefixes = self.prefixes and in_turn(self.prefixes)
+        return Demand(in_turn(self.prompts), in_turn(self.answers), (0,) * n, 0, prefixes)
 
 
 def at_random(
