@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.errors import InputError
+from simulator.errors import InputError, printable
 from simulator.importers.records import Record
 from simulator.spec.arguments import between, expect, expect_path, whole
 from simulator.spec.serving import MAX_USERS
@@ -133,6 +133,10 @@ def _traced(record: Record) -> tuple[float, int, int, str, int]:
     if shared and not prefix:
         raise InputError(
             f"{record.where}: prefix_tokens is {shared:,} and prefix is missing: name what they are shared with"
+        )
+    if prefix and not record.text("prefix_tokens"):
+        raise InputError(
+            f"{record.where}: prefix is {printable(prefix, 30)} and prefix_tokens is missing: say how many tokens it has, 0 for none"
         )
     return record.number("time", 0, MAX_SECONDS), prompt, record.count("generate", 1, MAX_CONTEXT), prefix, shared
 

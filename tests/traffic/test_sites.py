@@ -136,6 +136,8 @@ def test_a_trace_is_read_as_it_stands(tmp_path):
         ("time,prompt,generate\nsoon,5,5\n", "trace.csv:2: time is 'soon'"),
         ("time,prompt,generate,prefix,prefix_tokens\n1,5,5,a,9\n", "prefix_tokens is 9, the whole prompt has 5 tokens"),
         ("time,prompt,generate,prefix,prefix_tokens\n1,5,5,,3\n", "prefix is missing"),
+        ("time,prompt,generate,prefix\n1,5,5,a\n", "trace.csv:2: prefix is a and prefix_tokens is missing"),
+        ("time,prompt,generate,prefix,prefix_tokens\n1,5,5,a,\n", "trace.csv:2: prefix is a and prefix_tokens is miss"),
     ],
 )
 def test_mistakes_in_a_trace_are_told_by_line(text, told, tmp_path):
