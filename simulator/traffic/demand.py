@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.errors import InputError
+from simulator.errors import InputError, printable
 from simulator.importers.records import Record
 from simulator.spec.arguments import between, expect, expect_path, whole
 from simulator.spec.serving import MAX_USERS
@@ -59,10 +59,14 @@ class Demand:
         assert self.asked is not None  # nobody else asks for it
         return Demand(self.prompts, self.answers, tuple(int(each / times) for each in self.asked), 0, self.prefixes)
 
-    def at_once(self, most: int) -> Demand:
-        """The first of them, all at the beginning."""
-        n = min(most, len(self))
-        return Demand(self.prompts[:n], self.answers[:n], (0,) * n, 0, self.prefixes and self.prefixes[:n])
+    def at_once(self, n: int) -> Demand:
+        """So many, all at the beginning: the first of them, or all in turn until there are enough."""
+
+        def in_turn(values: tuple) -> tuple:
+            return (values * -(-n // len(values)))[:n]
+
+        prefixes = self.prefixes and in_turn(self.prefixes)
+        return Demand(in_turn(self.prompts), in_turn(self.answers), (0,) * n, 0, prefixes)
 
 
 def at_random(
@@ -133,6 +137,10 @@ def _traced(record: Record) -> tuple[float, int, int, str, int]:
     if shared and not prefix:
         raise InputError(
             f"{record.where}: prefix_tokens is {shared:,} and prefix is missing: name what they are shared with"
+        )
+    if prefix and not record.text("prefix_tokens"):
+        raise InputError(
+            f"{record.where}: prefix is {printable(prefix, 30)} and prefix_tokens is missing: say how many tokens it has, 0 for none"
         )
     return record.number("time", 0, MAX_SECONDS), prompt, record.count("generate", 1, MAX_CONTEXT), prefix, shared
 

@@ -14,11 +14,12 @@ from simulator.progress import Progress, part_of
 from simulator.spec.arguments import expect
 from simulator.spec.serving import Told, Traffic
 from simulator.spec.workload import MAX_BATCH
-from simulator.traffic.demand import Demand
+from simulator.traffic.demand import ROUNDS, USUAL_REQUESTS, Demand
 from simulator.traffic.outcome import Outcome
-from simulator.traffic.site import Site, expect_limits, silent, site_of
+from simulator.traffic.site import Site, expect_limits, remade, silent, site_of
 
 MOST_TWICE = 20_000  # requests that are gone through again, by slower and by faster steps and all at once
+USUAL_READS = 100_000  # steps that read prompts, that are gone through for a capacity where not more are needed
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,20 @@ def serve(
 
 
 def capacity_of(site: Site, demand: Demand, progress: Progress = silent) -> float:
-    """Requests that the server answers per second at most: as fast as it does where all are there from the beginning."""
-    return site.run(demand.at_once(MOST_TWICE), progress).settled_rate
+    """Requests that the server answers per second at most: as fast as it does where all are there from the beginning.
+
+    They are repeated until the server was full for long, so that it does not depend on how many are asked for.
+    """
+    crowd = demand.at_once(_crowd(site, demand))
+    return remade(site, crowd).run(crowd, progress).settled_rate
+
+
+def _crowd(site: Site, demand: Demand) -> int:
+    """Requests that fill a server for long: some rounds of all that run at once, and of a trace each one."""
+    rounds = ROUNDS * site.most_at_once(demand.at_once(MOST_TWICE))
+    usual = min(USUAL_REQUESTS, USUAL_READS * len(demand) // site.reads_of(demand))
+    distinct = len(set(zip(demand.prompts, demand.answers, strict=True)))
+    return min(max(rounds, usual, len(demand) if distinct > 1 else 1), MOST_TWICE)
 
 
 def spreads(base: Scenario, outcome: Outcome) -> tuple[float, float]:

@@ -86,6 +86,10 @@ class Site:
         """Requests that run together at most."""
         return _most(self.room, self.rules, demand)
 
+    def reads_of(self, demand: Demand) -> int:
+        """Steps that read its prompts, where each is read by itself."""
+        return sum(-(-each // self.rules.chunk_tokens) for each in demand.prompts)
+
     def _check(self, demand: Demand) -> None:
         expect_demand(demand)
         pairs = set(zip(demand.prompts, demand.answers, strict=True))
@@ -97,7 +101,7 @@ class Site:
                 f"a request of {prompt:,} + {answer:,} tokens does not fit in the cache, which {holds} beside the weights: take a "
                 "smaller format, a shorter request or more memory"
             )
-        n_reads = sum(-(-each // self.rules.chunk_tokens) for each in demand.prompts)
+        n_reads = self.reads_of(demand)
         if n_reads > MOST_READS:
             raise InputError(
                 f"{len(demand):,} prompts are read in {n_reads:,} steps, at most {MOST_READS:,} are simulated: ask for fewer requests"
@@ -160,8 +164,16 @@ def site_of(
         max_requests=None if max_requests is None else whole("max_requests", max_requests, 1, MAX_USERS),
     )
     _refuse_unfit(base)
+    return _made(base, base.runtime.serving.scheduling(told, base.hardware.layout.data), demand, most)
+
+
+def remade(site: Site, demand: Demand) -> Site:
+    """A server as `site_of` made it with step times for another demand; itself where they do not come from a scenario."""
+    return site if site.base is None else _made(site.base, site.rules, demand, None)
+
+
+def _made(base: Scenario, rules: Scheduling, demand: Demand, most: int | None) -> Site:
     is_server = base.runtime.serving.is_fitted and base.placement is None and base.hardware.reads_from is None
-    rules = base.runtime.serving.scheduling(told, base.hardware.layout.data)
     if is_server:
         server = Server(base.loaded.model, base.hardware, base.runtime, base.load, base.hardware.layout)
         return replace(site_of_server(server, rules, demand, most), base=base)

@@ -5,6 +5,11 @@ import json
 import pytest
 
 from simulator.cli import main
+from simulator.forecast.scenario import scenario
+from simulator.report.charts.serve import load_chart
+from simulator.traffic.demand import by_users
+from simulator.traffic.serve import serve
+from simulator.traffic.site import silent
 
 LLAMA = ("serve", "llama-3-8b", "rtx-4090", "--weights", "q4_k_m", "--prompt", "200", "--generate", "20")
 
@@ -79,6 +84,15 @@ def test_pictures_are_drawn(tmp_path, capsys):
     assert run(*LLAMA, "--concurrency", "2", "--requests", "20", "--plot", str(tmp_path / "b.svg")) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"a.svg", "a-rates.svg", "b.svg", "b-users.svg"}
     assert "what requests wait for, against the load" in capsys.readouterr().out
+
+
+def test_a_picture_against_users_has_what_the_table_has():
+    """Of as many as were asked for the same requests, also where they are no power of two."""
+    served = serve(scenario("llama-3-8b", "rtx-4090", context=220), by_users(3, 200, 20), with_interval=False)
+    chart = load_chart(served, silent)
+    first = chart.panels[0].series[1]
+    assert first.y[first.x.index(3)] == served.outcome.percentile("ttft", 99)
+    assert list(first.x) == sorted(first.x)
 
 
 def test_a_trace_is_served(tmp_path, capsys):

@@ -10,6 +10,8 @@ from simulator.forecast.capacity import largest_batch
 from simulator.forecast.request import Request, forecast_request
 from simulator.forecast.scenario import scenario
 from simulator.traffic.demand import Demand, at_random, by_users, of_trace
+from simulator.traffic.largest import largest_rate
+from simulator.traffic.outcome import ServiceGoal
 from simulator.traffic.serve import serve
 from simulator.traffic.site import site_of
 from simulator.traffic.ticks import TICKS_PER_S
@@ -142,6 +144,8 @@ def test_the_rate_is_that_of_the_gaps_between_requests():
         ("time,prompt,generate\nsoon,5,5\n", "trace.csv:2: time is 'soon'"),
         ("time,prompt,generate,prefix,prefix_tokens\n1,5,5,a,9\n", "prefix_tokens is 9, the whole prompt has 5 tokens"),
         ("time,prompt,generate,prefix,prefix_tokens\n1,5,5,,3\n", "prefix is missing"),
+        ("time,prompt,generate,prefix\n1,5,5,a\n", "trace.csv:2: prefix is a and prefix_tokens is missing"),
+        ("time,prompt,generate,prefix,prefix_tokens\n1,5,5,a,\n", "trace.csv:2: prefix is a and prefix_tokens is miss"),
     ],
 )
 def test_mistakes_in_a_trace_are_told_by_line(text, told, tmp_path):
@@ -149,3 +153,14 @@ def test_mistakes_in_a_trace_are_told_by_line(text, told, tmp_path):
     (tmp_path / "trace.csv").write_text(text)
     with pytest.raises(InputError, match=told):
         of_trace(tmp_path / "trace.csv")
+
+
+def test_a_capacity_does_not_depend_on_how_many_are_asked_for():
+    """Twenty requests fill no server; it is not faster for that, nor is the rate up to which a goal is kept higher."""
+    here = base(hardware="h100-sxm", weights="bf16")
+    few, many = (serve(here, at_random(2.0, 1024, 256, requests=n), with_interval=False) for n in (20, 400))
+    assert few.capacity == many.capacity
+    assert few.capacity * 256 < here.at(400, 1024).tokens_per_s
+    found = largest_rate(here, 1024, 256, ServiceGoal(2.0), requests=20)
+    assert found.most == few.capacity
+    assert len(found.outcome) == 2000

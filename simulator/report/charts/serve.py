@@ -61,11 +61,14 @@ def load_chart(served: Served, progress: Progress) -> Chart | None:
     if demand.users:
         prompt, answer = demand.prompts[0], demand.answers[0]
         most = min(max(demand.users, MOST_SHOWN), site.most_at_once(by_users(MOST_SHOWN, prompt, answer)))
-        loads = [users for users in (1 << n for n in range(18)) if users <= max(most, demand.users)]
+        doubled = {1 << n for n in range(18)}
+        loads = sorted({users for users in doubled if users <= max(most, demand.users)} | {demand.users})
         prefix = demand.prefixes[0][1] if demand.prefixes else 0
         for number, users in enumerate(loads):
             progress(number / len(loads), f"{users:,} users")
-            found.append((users, site.run(by_users(users, prompt, answer, requests=4 * users + 40, prefix=prefix))))
+            asked = by_users(users, prompt, answer, requests=4 * users + 40, prefix=prefix)
+            # The one that the table is of is the same here.
+            found.append((users, served.outcome if users == demand.users else site.run(asked)))
     elif demand.rate is not None:
         for number, load in enumerate(LOADS):
             progress(number / len(LOADS), f"{load:.0%} of the capacity")
