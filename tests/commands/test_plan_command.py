@@ -93,7 +93,8 @@ def test_a_goal_that_nothing_reaches(shown):
     """The best, and by how much it misses."""
     out = shown("plan", "llama-3-70b", "--at-least", "500", "--on", "rtx-5090", "2xrtx-3090")
     assert "None none of 2 machines reaches that" in out
-    assert "Best rtx-5090 with q2_k: 36.9 of 500 tokens/s each, 93% too few" in out
+    assert "Best rtx-5090 with iq3_xxs: 37.0 of 500 tokens/s each, 93% too few" in out
+    assert "Assumed iq3_xxs: fewer than 4 bits lose more of what the model knows, which is not forecast" in out
 
 
 def test_changes_of_a_machine(shown):
