@@ -18,7 +18,7 @@ from simulator.commands.line.values import (
     single_count,
     whole_number,
 )
-from simulator.errors import InputError
+from simulator.errors import InputError, printable
 from simulator.forecast.energy import Tariff
 from simulator.forecast.planning.changes import plan_changes
 from simulator.forecast.planning.goal import Goal
@@ -26,6 +26,7 @@ from simulator.forecast.planning.plan import ANY, Plan, plan
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
+from simulator.spec.names import words
 from simulator.spec.prices import parse_prices
 
 MOST_SHOWN = 10_000
@@ -105,7 +106,7 @@ def command(
     goal = _goal(given)
     more = {name: value for name, value in given.items() if value is not None}
     more |= {"placement": placement} if placement else {}
-    more |= {"prices": (parse_prices(prices) if prices else {}) | own_prices}
+    more |= {"prices": _merged(parse_prices(prices) if prices else {}, own_prices)}
     formats = parse_names("--weights", weights)
     if change:
         _change(model, machines[0], goal, formats, more, tariff, rows, json)
@@ -141,10 +142,22 @@ def _with_prices(given: list[str]) -> tuple[list[str], dict[str, float]]:
     return list(dict.fromkeys(machines)), prices
 
 
+def _merged(told: dict[str, float], own: dict[str, float]) -> dict[str, float]:
+    """Prices of --prices with those behind names of --on; InputError where they differ."""
+    known = {words(name): (name, price) for name, price in told.items()}
+    for label, price in own.items():
+        name, other = known.get(words(label), (label, price))
+        if other != price:
+            raise InputError(f"--on {label}={price:g}, but --prices has {other:g} for {printable(name)}: keep one")
+    return told | own
+
+
 def _goal(given: dict[str, Any]) -> Goal:
     """What is asked for, which is taken out of a command's other options."""
     named = {name: given.pop(name) for name in ("at_least", "users", "context", "ttft", "budget", "chance")}
     named |= {"context": DEFAULT_CONTEXT if named["context"] is None else named["context"]}
+    if named["chance"] is not None and named["at_least"] is None and named["ttft"] is None:
+        raise InputError("--chance: of what? Name a goal with it: --at-least TOKENS/S, or --ttft SECONDS")
     try:
         return Goal(**{name: value for name, value in named.items() if value is not None})
     except InputError as error:

@@ -315,7 +315,7 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
     for name in names:
         candidate = replace(base, load=replace(base.load, weights=parse_weights(name)))
         try:
-            if in_ram and (in_ram.load.weights.name == own or not _has_four_bits(candidate)):
+            if in_ram and (in_ram.load.weights.name == own or not has_four_bits(candidate)):
                 break
             candidate = _placed(candidate, (batch, context))
             fits = candidate.fits(batch, context)
@@ -353,6 +353,14 @@ def usual_formats(base: Scenario) -> list[Weights]:
     return [known[name] for name in sorted(sizes, key=sizes.__getitem__)]
 
 
+def has_four_bits(base: Scenario) -> bool:
+    """Whether most weights of a model are in a format of 4 bits or more."""
+    counts: dict[float, float] = defaultdict(float)
+    for stored in store(base.loaded.model, base.load.weights):
+        counts[stored.format.bits] += stored.total_bytes / stored.format.bits
+    return max(counts, key=counts.__getitem__) >= 4
+
+
 def expect_scenario(base: Scenario) -> None:
     """InputError for anything but a Scenario."""
     expect("base", base, Scenario, "a Scenario, as scenario(...) makes one")
@@ -375,14 +383,6 @@ def _needs_ram(base: Scenario) -> bool:
     """Whether something of it lies in the memory of a host beside GPUs."""
     placed, host = base.placement, len(base.hardware.parts) - 1
     return bool(placed and base.hardware.host) and host in (*placed.layers, placed.head, *placed.apart.values())
-
-
-def _has_four_bits(base: Scenario) -> bool:
-    """Whether most weights of a model are in a format of 4 bits or more."""
-    counts: dict[float, float] = defaultdict(float)
-    for stored in store(base.loaded.model, base.load.weights):
-        counts[stored.format.bits] += stored.total_bytes / stored.format.bits
-    return max(counts, key=counts.__getitem__) >= 4
 
 
 def _reason(tried: list[Scenario], model: Model, runtime: Runtime) -> str:

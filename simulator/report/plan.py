@@ -14,7 +14,7 @@ from simulator.forecast.planning.changes import Changes
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.planning.plan import Plan
-from simulator.forecast.scenario import Scenario
+from simulator.forecast.scenario import Scenario, has_four_bits
 from simulator.forecast.software import cache_of
 from simulator.report import screen, splits
 from simulator.report.check import check_command, no_command
@@ -174,10 +174,11 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
     if cheaper:
         price = format_number(cheaper.price) if cheaper.price is not None else ""
         yield "Cheaper", [f"{_told(cheaper)} for {price}: {'; '.join(cheaper.misses())}"]
+    shown = [each for each in (*found.choices[:n_shown], cheaper, *found.nearest) if each]
     others = [each for each in found.nearest if each is not found.best and each is not cheaper]
     yield "Misses", [f"{_told(each)}: {'; '.join(each.misses())}" for each in others]
     yield "Left out", list(_left_out(found.left_out))
-    yield "Assumed", list(_assumed(found.goal, bool(found.choices)))
+    yield "Assumed", [*_few_bits(shown), *_assumed(found.goal, bool(found.choices))]
 
 
 def _left_out(reasons: Mapping[str, str]) -> Iterator[str]:
@@ -190,6 +191,13 @@ def _left_out(reasons: Mapping[str, str]) -> Iterator[str]:
         yield f"{', '.join(names[:MOST_LEFT_OUT])}{more}: {why}"
     if len(by_reason) > MOST_LEFT_OUT:
         yield f"{sum(map(len, list(by_reason.values())[MOST_LEFT_OUT:])):,} further machines for other reasons"
+
+
+def _few_bits(told: Sequence[Choice]) -> Iterator[str]:
+    """What is not forecast of formats of fewer than 4 bits."""
+    names = dict.fromkeys(each.base.load.weights.name for each in told if each.fits and not has_four_bits(each.base))
+    if names:
+        yield f"{', '.join(names)}: fewer than 4 bits lose more of what the model knows, which is not forecast"
 
 
 def _assumed(goal: Goal, has_choices: bool) -> Iterator[str]:

@@ -19,12 +19,14 @@ MAX_PRICE = 1e12
 def parse_prices(text: str) -> dict[str, float]:
     """Prices by name: a CSV with the columns hardware and price, or in a row as rtx-3090=700,pi5-16gb=120."""
     if "=" in text and Path(text).suffix.lower() != ".csv":
-        return dict(_pair(each, text) for each in text.split(","))
+        return _row(text)
     path = Path(text)
     columns, rows = parse_csv(read_text(path), path, MAX_ROWS)
     missing = [name for name in ("hardware", "price") if name not in columns]
     if missing:
         raise InputError(f"{path}: the column {missing[0]} must be there: a device's name and its price are needed")
+    if not rows:
+        raise InputError(f"{path}: has no prices: below the header, a row for each device, as rtx-3090,700")
     found: dict[str, float] = {}
     for line, row in rows:
         name = row["hardware"].strip()
@@ -49,6 +51,16 @@ def checked_prices(prices: Mapping[str, float] | None) -> Mapping[str, float]:
         if price != 0:  # what somebody has already
             between(f"prices of {printable(name)}", price, 1e-9, MAX_PRICE)
     return prices
+
+
+def _row(text: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for each in text.split(","):
+        name, price = _pair(each, text)
+        if found.get(name, price) != price:
+            raise InputError(f"{printable(text)!r}: {printable(name)} has two prices, keep one")
+        found[name] = price
+    return found
 
 
 def _pair(each: str, text: str) -> tuple[str, float]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from simulator.errors import InputError, printable
 from simulator.forecast.planning.choice import HALF, Choice
@@ -335,6 +335,7 @@ class SweptCandidate:
     hardware: Hardware
     row: Row
     price: float | None
+    is_spare: ClassVar[bool] = False  # every row is looked at
 
     @cached_property
     def choice(self) -> Choice:

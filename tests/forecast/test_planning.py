@@ -170,6 +170,19 @@ def test_a_smaller_format_is_told_only_where_it_is_faster():
     assert rates == sorted(rates)
 
 
+def test_formats_between_the_usual_ones_are_tried_where_those_do_not_fit():
+    """Without a rate, 4 bits come before fewer; what `simulate` finds to fit, a plan finds, too, but not beside a usual one that does."""
+    found = plan("llama-3-70b", ["rtx-5090", "2xrtx-3090"])
+    told = [(each.base.hardware.label, each.base.load.weights.name) for each in found.choices]
+    assert told[0] == ("2xrtx-3090", "q4_k_m")
+    assert {("rtx-5090", "q3_k_s"), ("rtx-5090", "iq3_xxs")} == set(told[1:])
+    board = plan("mixtral-8x7b", ["pi5-16gb"])
+    assert board.best.base.load.weights.name == scenario("mixtral-8x7b", "pi5-16gb").load.weights.name == "iq2_xxs"
+    usual = {each.base.load.weights.name for each in plan("llama-3-8b", ["m4"]).choices}
+    assert {"f16", "q4_k_m"} <= usual
+    assert not usual & {"q4_k_s", "q3_k_s", "iq3_xxs", "iq2_xxs"}
+
+
 def test_all_shipped_devices_are_looked_at_as_if_each_were_forecast():
     """What is left out by its ceilings or its memory would not have reached the goal: the same as machine by machine."""
     goal = Goal(60, context=8192)

@@ -22,6 +22,7 @@ def test_a_table_and_a_row_say_the_same(tmp_path):
     [
         ("name,price\na,1\n", "column hardware must be there"),
         ("hardware,cost\na,1\n", "column price must be there"),
+        ("hardware,price\n", "has no prices: below the header, a row for each device"),
         ("hardware,price\na,cheap\n", ":2: price is 'cheap', a number is needed"),
         ("hardware,price\n,5\n", ":2: hardware: a device's name is missing"),
         ("hardware,price\na,-5\n", ":2: price: from 0 to"),

@@ -5,7 +5,7 @@ Memory bounds from below what a model needs, and datasheet bandwidth from above 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,7 @@ from simulator.units import GIGA, TERA
 
 # So many of a card are looked at where fewer do not reach the goal: what stands in one machine.
 MULTIPLES = {"datacenter-gpu": (1, 2, 4, 8), "workstation-gpu": (1, 2, 4), "consumer-gpu": (1, 2)}
+SPARE = ("iq3_xxs",)  # besides those that a runtime's users try one after the other until one fits
 OF_NAMED_FORMATS = ("llama.cpp", "vllm")  # what people load a format with that the usual software of a device does not
 BEYOND_CACHES = 2 * GIGA  # bytes of which no cache of a device keeps a part that matters
 LEAST_OF_PROMPT = 0.5  # of the operations of so many single tokens: the head is computed for the last one alone
@@ -60,7 +61,12 @@ class Search:
     def candidates(self, hardware: Hardware, price: float | None) -> list[Candidate]:
         """A machine in each of the formats, the largest first."""
         runtime = self._runtime_on(hardware)
-        return [Candidate(self, hardware, runtime, weights, price) for weights in self._formats(hardware, runtime)]
+        usual = self._formats(hardware, runtime)
+        if self.weights or self.loaded.weights is not None:
+            return [Candidate(self, hardware, runtime, weights, price) for weights in usual]
+        found = {each.name: each for each in (*usual, *self._spare(hardware, runtime))}
+        order = sorted(found.values(), key=lambda each: -weight_bytes(self.loaded.model, each))
+        return [Candidate(self, hardware, runtime, each, price, each not in usual) for each in order]
 
     def _runtime_on(self, hardware: Hardware) -> Runtime:
         """The one that was asked for, or what people run there, with such a file or such formats."""
@@ -80,7 +86,16 @@ class Search:
         else:
             own = runtime.native_weights.get(self.loaded.model.native_weights or "")
             suited = formats_suited(runtime, hardware, filter(None, (*(runtime.compared or runtime.weights), own)))
-        found = [size for name in dict.fromkeys(suited) if (size := self.size(name))]
+        return self._sorted(suited)
+
+    def _spare(self, hardware: Hardware, runtime: Runtime) -> list[Weights]:
+        """What is tried where no larger format that people choose among fits: what the runtime's users load where none is named."""
+        names = (*runtime.weights, *(name for name in SPARE if name in runtime.loads))
+        return self._sorted(formats_suited(runtime, hardware, names))
+
+    def _sorted(self, names: Iterable[str]) -> list[Weights]:
+        """Those that the model's rows divide into, the largest first."""
+        found = [size for name in dict.fromkeys(names) if (size := self.size(name))]
         return [each.weights for each in sorted(found, key=lambda each: -each.n_bytes)]
 
     def _named(self, hardware: Hardware, runtime: Runtime) -> list[str]:
@@ -127,6 +142,7 @@ class Candidate:
     runtime: Runtime
     weights: Weights
     price: float | None
+    is_spare: bool = False  # a format that is looked at only where no larger one that people choose among fits
 
     @cached_property
     def choice(self) -> Choice:

@@ -12,7 +12,7 @@ from simulator.errors import InputError
 from simulator.forecast.planning.candidates import Candidate, Search, ceiling_bytes_per_s, shipped_machines
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
-from simulator.forecast.scenario import loaded_of
+from simulator.forecast.scenario import has_four_bits, loaded_of
 from simulator.spec.arguments import expect, positive
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import load_hardware, with_ram
@@ -31,7 +31,8 @@ MOST_MACHINES = 1_000
 class Plan:
     """What reaches a goal, the cheapest first, or without prices the least machine that does; then what misses it.
 
-    Of each machine all formats that reach it, the largest first; of all shipped devices only the largest.
+    Of each machine all formats that reach it, the largest first; of all shipped devices only the largest. Where no rate is asked
+    for, the fastest comes first, but formats of fewer than 4 bits, which lose more of the model, after all others.
     """
 
     loaded: Loaded
@@ -165,7 +166,12 @@ class Found:
     def _reaches(self, hardware: Hardware, price: float | None) -> bool:
         candidates = self._candidates(hardware, price)
         found: list[Choice] = []
-        for choice in filter(None, map(self._forecast, candidates)):
+        is_held = False
+        for candidate in candidates:
+            choice = None if is_held and candidate.is_spare else self._forecast(candidate)
+            if choice is None:
+                continue
+            is_held |= choice.fits and not candidate.is_spare
             if choice.reaches and not any(_is_beaten(choice, larger) for larger in found):
                 found.append(choice)
             if found and self._is_any:
@@ -213,7 +219,7 @@ class Found:
         if choice.price is not None:
             return 0, choice.price, size
         if choice.goal.at_least is None:
-            return 1, -choice.tokens_per_s_each, size
+            return 1, not has_four_bits(choice.base), -choice.tokens_per_s_each, size
         return 1, ceiling_bytes_per_s(choice.base.hardware), size
 
     def _nearest(self) -> tuple[Choice, ...]:
