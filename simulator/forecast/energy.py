@@ -27,7 +27,7 @@ HOUR_S, KWH_J = 3600.0, 3.6e6
 
 # Peak of a whole machine with one card that decodes one sequence, over the card's limit: the median of 15 cards in desktops and on
 # boards (35 rows of geerlingguy/ai-benchmarks), and the standard deviation of its logarithm among the cards.
-_DESKTOP, _DESKTOP_SPREAD = 1.03, 0.44
+_DESKTOP, _DESKTOP_SPREAD = 1.03, 0.45
 _PEAK_TOLD = " at its peak, an upper estimate"
 _DESKTOP_TOLD = (
     f"1.03 of the card's limit, the whole machine{_PEAK_TOLD}, as the median of 15 cards (geerlingguy/ai-benchmarks)"

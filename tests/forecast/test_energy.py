@@ -8,6 +8,7 @@ import pytest
 from planned import board, model
 
 from simulator import InputError, Request, Tariff, forecast_request, prompt_spending, scenario, spending
+from simulator.forecast import energy
 from simulator.forecast.energy import decode_watts, prompt_watts
 from simulator.report.spending import cost_cell, sweep_lines
 from simulator.spec.library import names, shelf
@@ -236,3 +237,12 @@ def test_shipped_peaks_are_said_to_be_peaks():
     measured = [power for power in powers if power and power.decode_w]
     assert len(measured) > 20
     assert all((power.decode_is == "peak") == ("peak" in power.decode_w.how) for power in measured)
+
+
+def test_the_share_of_a_limit_is_that_of_the_shipped_cards():
+    """Of all files with a measured machine and a card's limit: the median, and the deviation of its logarithm."""
+    powers = [load_hardware(name).power for name in names(shelf("hardware"))]
+    shares = [each.decode_w.value / each.limit_w.value for each in powers if each and each.decode_w and each.limit_w]
+    assert len(shares) == 15
+    assert statistics.median(shares) == pytest.approx(energy._DESKTOP, abs=0.005)
+    assert statistics.stdev(map(math.log, shares)) == pytest.approx(energy._DESKTOP_SPREAD, abs=0.005)
