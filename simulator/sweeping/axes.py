@@ -212,7 +212,9 @@ def _cache(text: str, runtimes: Sequence[Runtime]) -> str:
 
 
 def _possible(asked: AskedPlacement, devices: Sequence[Hardware]) -> AskedPlacement:
-    """The same; InputError for words that are of no device of the sweep."""
+    """The same; InputError for words that are of no device of the sweep, or exclude each other."""
+    if asked.cpu_moe and asked.n_cpu_moe is not None:
+        raise InputError("cpu_moe takes the experts of all layers, n_cpu_moe of the first ones: give one of them")
     _of_some(devices, lambda each: asked.parallel is None or parse_parallel(asked.parallel, each.n_devices))
     if asked.storage is not None and asked.storage.strip().lower() != "auto":
         _of_some(devices, lambda each: find_storage(asked.storage, (each.host or each).storage))

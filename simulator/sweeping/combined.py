@@ -65,7 +65,18 @@ def _combined(sweep: Sweep, model: int, combination: int, batches: np.ndarray, c
         return Combined(names, str(error).split("\n")[0], None)
     load = base.load
     names = (base.hardware.label, base.runtime.name, load.weights.name, load.cache.name, load.routing.name)
-    return Combined((*names, str(placement)), f"{base.hardware.label} has no memory for it", timed)
+    return Combined((*names, str(placement)), _no_room(base), timed)
+
+
+def _no_room(base: Scenario) -> str:
+    """Why a point does not fit; alone it may be placed otherwise, where nobody named a placement and smaller ones fit."""
+    told = f"{base.hardware.label} has no memory for it"
+    if base.placement is None or base.placed_for is None or not base.fits(*base.placed_for):
+        return told
+    batch, context = base.placed_for
+    return (
+        f"{told} as it is placed for batch {batch:,} and context {context:,}: simulate places it for this point alone"
+    )
 
 
 def _timed(base: Scenario, batches: np.ndarray, contexts: np.ndarray) -> Timed:

@@ -110,6 +110,9 @@ class SweepFile(Spec):
     def _listed(given: Any) -> Any:
         """A single value stands for a list of it; numbers are text here, as ranges of them are."""
         listed = given if isinstance(given, list | tuple) else [given]
+        if any(isinstance(each, float) for each in listed):
+            wrong = next(each for each in listed if isinstance(each, float))
+            raise ValueError(f"names, whole numbers or ranges such as 1..64 are needed, got {describe(wrong)}")
         return [str(each) if isinstance(each, int) and not isinstance(each, bool) else each for each in listed]
 
 

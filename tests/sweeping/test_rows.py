@@ -58,7 +58,7 @@ def test_each_row_is_a_forecast():
             names = ("tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "tokens_per_s_ceiling")
             assert [row[name] for name in names] == [getattr(point, name) for name in names]
         else:
-            assert row["reason"] == f"{row['hardware']} has no memory for it"
+            assert row["reason"].startswith(f"{row['hardware']} has no memory for it")
             assert row["tokens_per_s"] is row["tokens_per_s_ceiling"] is None
 
 
@@ -69,6 +69,22 @@ def test_a_refusal_says_why():
         scenario("llama-3-8b", "pi5-16gb", runtime="vllm")
     assert row["reason"] == str(error.value)
     assert (row["runtime"], row["weights"], row["cache"]) == ("vllm", None, None)
+
+
+def test_what_does_not_fit_as_it_is_placed_for_another_point_says_so():
+    """12 GB hold less of a cache beside the experts that suit an empty one; alone, the point is placed for itself and fits."""
+    asked = {"models": "qwen3-30b-a3b", "devices": "rtx-3060+ryzen-7950x", "formats": "q4_k_m"}
+    _, far = rows({**asked, "contexts": [0, "32k"]})
+    assert far["status"] == "does_not_fit"
+    assert far["reason"] == (
+        "rtx-3060+ryzen-7950x has no memory for it as it is placed for batch 1 and context 0: "
+        "simulate places it for this point alone"
+    )
+    (alone,) = rows({**asked, "contexts": "32k"})
+    assert alone["status"] == "ok"
+    for device in ("pi5-16gb", "rtx-3060+pi5-16gb"):
+        (never,) = rows({"models": "llama-3-70b", "devices": device, "formats": "q8_0"})
+        assert never["reason"] == f"{device} has no memory for it"
 
 
 def test_an_upper_bound_has_no_lower_end():
