@@ -5,6 +5,7 @@ import json
 import pytest
 
 from simulator.cli import main
+from simulator.commands.serve import parse_rate
 from simulator.forecast.scenario import scenario
 from simulator.report.charts.serve import load_chart
 from simulator.traffic.demand import by_users
@@ -70,6 +71,11 @@ def test_too_many_requests_are_told_as_unstable(capsys):
     assert "the queue grows by" in told
 
 
+def test_the_bounds_of_a_rate_can_be_typed_as_they_are_told():
+    """With an exponent, by every unit."""
+    assert [parse_rate(each) for each in ("1e-06/s", "1e6", "3.6e3/h", "90/min")] == [1e-6, 1e6, 1.0, 1.5]
+
+
 def test_a_goal_out_of_reach_names_the_best(capsys):
     """With status 0: it is an answer."""
     assert run(*LLAMA, "--goal", "ttft=1ms", "--requests", "50") == 0
@@ -108,6 +114,8 @@ def test_a_trace_is_served(tmp_path, capsys):
         ((), "say how requests come"),
         (("--rate", "2/s", "--concurrency", "3"), "--rate and --concurrency both say how requests come"),
         (("--rate", "2/fortnight"), "such as 2/s or 100k/day"),
+        (("--rate", "2/m"), "with /s, /min, /h or /day"),
+        (("--rate", "1e-7/s"), "from 1e-06 to 1,000,000 per second"),
         (("--rate", "0"), "such as 2/s or 100k/day"),
         (("--rate", "999999999999/s"), "such as 2/s or 100k/day"),
         (("--concurrency", "0"), "users must be between 1 and"),
