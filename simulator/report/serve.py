@@ -21,6 +21,7 @@ BACK = {
     "server full": "as many run at once as --max-requests lets in: the others wait for a place",
     "prompts": "reading prompts takes most of the time: a faster unit or a common beginning (--prefix) helps",
 }
+FEW = 100  # requests, of less than which one per cent is none
 HEAD = ("", *(f"{each} %" for each in PERCENTS), "80 % interval of 99 %")
 
 
@@ -159,6 +160,10 @@ def assumptions(served: Served) -> Iterator[str]:
         yield f"{format_seconds(site.request_s)} of each request outside the steps (HTTP, tokenizing), as fitted to measured servers"
     if served.demand.users and len(served.demand) > served.demand.users:
         yield "the first request of each user is left out of the times, since all of them come at once"
+    n_counted = int(served.outcome.counted.sum())
+    if n_counted < FEW:
+        more = f"--requests {FEW + served.demand.users} or a longer trace makes them surer"
+        yield f"the percentiles are of only {counted(n_counted, 'request')}, 99 % is nearly the longest of them: {more}"
     if served.slow is None:
         yield "no interval: of more than 20,000 requests (--requests) only the forecast itself is gone through"
     else:

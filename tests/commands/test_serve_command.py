@@ -92,6 +92,16 @@ def test_pictures_are_drawn(tmp_path, capsys):
     assert "what requests wait for, against the load" in capsys.readouterr().out
 
 
+def test_percentiles_of_few_requests_are_told_as_such(capsys):
+    """Of 20 requests of 16 users the first of each are left out: four are left; with what is told to ask for a hundred are."""
+    assert run(*LLAMA, "--concurrency", "16", "--requests", "20") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "the percentiles are of only 4 requests" in told
+    assert "--requests 116 or a longer trace makes them surer" in told
+    assert run(*LLAMA, "--concurrency", "16", "--requests", "116") == 0
+    assert "of only" not in capsys.readouterr().out
+
+
 def test_a_picture_against_users_has_what_the_table_has():
     """Of as many as were asked for the same requests, also where they are no power of two."""
     served = serve(scenario("llama-3-8b", "rtx-4090", context=220), by_users(3, 200, 20), with_interval=False)
