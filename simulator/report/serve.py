@@ -52,8 +52,10 @@ def _demand_told(served: Served) -> str:
     if demand.users:
         how = f"{counted(demand.users, 'user')}, each asking again when answered"
     else:
-        rate = demand.rate
-        how = f"{format_number(rate)} requests/s" if rate else "all at once"
+        how = f"{format_number(demand.rate)} requests/s" if demand.rate else "all at once"
+        if demand.rate_asked:
+            came = format_number(demand.rate or 0)
+            how = f"{format_number(demand.rate_asked)} requests/s at random (with this seed {came})"
     return f"{how}: {counted(len(demand), 'request')} in {format_seconds(outcome.sums.seconds)}, {lengths}"
 
 
@@ -184,6 +186,7 @@ def served_record(served: Served, goal: ServiceGoal | None) -> dict[str, Any]:
         "requests": len(demand),
         "users": demand.users or None,
         "rate": demand.rate,
+        "rate_asked": demand.rate_asked,
         "prompt": int(outcome.prompts.max()),
         "generate": int(outcome.answers.max()),
         **{measure: _times(served, measure) for measure in MEASURES},
