@@ -28,7 +28,7 @@ from simulator.traffic.serve import Served, serve
 from simulator.traffic.site import site_of
 
 PROMPT, GENERATE = 1024, 256
-_RATE = re.compile(r"\s*(\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})\s*(k?)\s*(?:/\s*(s|min|h|day))?\s*")
+_RATE = re.compile(r"\s*((?:\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})(?:e[+-]?\d{1,2})?)\s*(k?)\s*(?:/\s*(s|min|h|day))?\s*")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "day": 86400.0}
 _WAYS = "--rate 2/s, --concurrency 16 or --trace FILE.csv"
 
@@ -40,7 +40,7 @@ def parse_rate(text: str) -> float:
     if not LEAST_RATE <= rate <= MOST_RATE:
         bounds = f"from {LEAST_RATE:g} to {MOST_RATE:,.0f} per second"
         raise click.BadParameter(
-            f"{printable(text, 30)!r}: requests over time are needed, {bounds}, such as 2/s or 100k/day"
+            f"{printable(text, 30)!r}: requests over time are needed, {bounds}, with /s, /min, /h or /day, such as 2/s or 100k/day"
         )
     return rate
 

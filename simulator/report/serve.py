@@ -21,6 +21,7 @@ BACK = {
     "server full": "as many run at once as --max-requests lets in: the others wait for a place",
     "prompts": "reading prompts takes most of the time: a faster unit or a common beginning (--prefix) helps",
 }
+FEW = 100  # requests, of less than which one per cent is none
 HEAD = ("", *(f"{each} %" for each in PERCENTS), "80 % interval of 99 %")
 
 
@@ -51,8 +52,10 @@ def _demand_told(served: Served) -> str:
     if demand.users:
         how = f"{counted(demand.users, 'user')}, each asking again when answered"
     else:
-        rate = demand.rate
-        how = f"{format_number(rate)} requests/s" if rate else "all at once"
+        how = f"{format_number(demand.rate)} requests/s" if demand.rate else "all at once"
+        if demand.rate_asked:
+            came = format_number(demand.rate or 0)
+            how = f"{format_number(demand.rate_asked)} requests/s at random (with this seed {came})"
     return f"{how}: {counted(len(demand), 'request')} in {format_seconds(outcome.sums.seconds)}, {lengths}"
 
 
@@ -159,6 +162,10 @@ def assumptions(served: Served) -> Iterator[str]:
         yield f"{format_seconds(site.request_s)} of each request outside the steps (HTTP, tokenizing), as fitted to measured servers"
     if served.demand.users and len(served.demand) > served.demand.users:
         yield "the first request of each user is left out of the times, since all of them come at once"
+    n_counted = int(served.outcome.counted.sum())
+    if n_counted < FEW:
+        more = f"--requests {FEW + served.demand.users} or a longer trace makes them surer"
+        yield f"the percentiles are of only {counted(n_counted, 'request')}, 99 % is nearly the longest of them: {more}"
     if served.slow is None:
         yield "no interval: of more than 20,000 requests (--requests) only the forecast itself is gone through"
     else:
@@ -179,6 +186,7 @@ def served_record(served: Served, goal: ServiceGoal | None) -> dict[str, Any]:
         "requests": len(demand),
         "users": demand.users or None,
         "rate": demand.rate,
+        "rate_asked": demand.rate_asked,
         "prompt": int(outcome.prompts.max()),
         "generate": int(outcome.answers.max()),
         **{measure: _times(served, measure) for measure in MEASURES},

@@ -36,6 +36,9 @@ class Demand:
     prefixes: tuple[tuple[str, int], ...] | None = (
         None  # whose beginning a prompt shares, and so many of its tokens; "": nobody's
     )
+    rate_asked: float | None = (
+        None  # requests per second in the mean, of which those that came are a draw; None: of no draw
+    )
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -57,7 +60,8 @@ class Demand:
     def faster(self, times: float) -> Demand:
         """The same requests, coming so many times as fast."""
         assert self.asked is not None  # nobody else asks for it
-        return Demand(self.prompts, self.answers, tuple(int(each / times) for each in self.asked), 0, self.prefixes)
+        return Demand(self.prompts, self.answers, tuple(int(each / times) for each in self.asked), 0, self.prefixes,
+                      self.rate_asked and times * self.rate_asked)  # fmt: skip
 
     def at_once(self, n: int) -> Demand:
         """So many, all at the beginning: the first of them, or all in turn until there are enough."""
@@ -87,7 +91,7 @@ def at_random(
             f"{n:,} requests at {rate:g} per second take {times[-1]:.3g} seconds, at most {MAX_SECONDS:.0e} are simulated"
         )
     asked = tuple(int(each * TICKS_PER_S) for each in times.tolist())
-    return Demand(*_lengths(n, prompt, generate), asked, prefixes=_shared(n, prompt, prefix))
+    return Demand(*_lengths(n, prompt, generate), asked, prefixes=_shared(n, prompt, prefix), rate_asked=rate)
 
 
 def by_users(users: int, prompt: int, generate: int, *, requests: int | None = None, prefix: int = 0) -> Demand:

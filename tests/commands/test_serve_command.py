@@ -5,6 +5,7 @@ import json
 import pytest
 
 from simulator.cli import main
+from simulator.commands.serve import parse_rate
 from simulator.forecast.scenario import scenario
 from simulator.report.charts.serve import load_chart
 from simulator.traffic.demand import by_users
@@ -26,10 +27,11 @@ def test_a_rate_is_served(capsys):
     assert run(*LLAMA, "--rate", "60/min", "--requests", "60", "--goal", "ttft=2s,tpot=50ms") == 0
     told = " ".join(capsys.readouterr().out.split())
     for each in (
-        "to the first token", "for each further one", "whole request", "requests/s, 60 requests in", "Server", "Cache room for",
+        "to the first token", "for each further one", "whole request", "1.00 requests/s at random (with this seed ",
+        "): 60 requests in", "Server", "Cache room for",
         "Held back", "of the requests keep ttft=2s,tpot=50ms", "99 % of the requests keep it up to", "Assumed",
     ):  # fmt: skip
-        assert each in told or each == "requests/s, 60 requests in", each
+        assert each in told, each
     assert "unstable" not in told
 
 
@@ -70,6 +72,11 @@ def test_too_many_requests_are_told_as_unstable(capsys):
     assert "the queue grows by" in told
 
 
+def test_the_bounds_of_a_rate_can_be_typed_as_they_are_told():
+    """With an exponent, by every unit."""
+    assert [parse_rate(each) for each in ("1e-06/s", "1e6", "3.6e3/h", "90/min")] == [1e-6, 1e6, 1.0, 1.5]
+
+
 def test_a_goal_out_of_reach_names_the_best(capsys):
     """With status 0: it is an answer."""
     assert run(*LLAMA, "--goal", "ttft=1ms", "--requests", "50") == 0
@@ -84,6 +91,16 @@ def test_pictures_are_drawn(tmp_path, capsys):
     assert run(*LLAMA, "--concurrency", "2", "--requests", "20", "--plot", str(tmp_path / "b.svg")) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"a.svg", "a-rates.svg", "b.svg", "b-users.svg"}
     assert "what requests wait for, against the load" in capsys.readouterr().out
+
+
+def test_percentiles_of_few_requests_are_told_as_such(capsys):
+    """Of 20 requests of 16 users the first of each are left out: four are left; with what is told to ask for a hundred are."""
+    assert run(*LLAMA, "--concurrency", "16", "--requests", "20") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "the percentiles are of only 4 requests" in told
+    assert "--requests 116 or a longer trace makes them surer" in told
+    assert run(*LLAMA, "--concurrency", "16", "--requests", "116") == 0
+    assert "of only" not in capsys.readouterr().out
 
 
 def test_a_picture_against_users_has_what_the_table_has():
@@ -108,6 +125,8 @@ def test_a_trace_is_served(tmp_path, capsys):
         ((), "say how requests come"),
         (("--rate", "2/s", "--concurrency", "3"), "--rate and --concurrency both say how requests come"),
         (("--rate", "2/fortnight"), "such as 2/s or 100k/day"),
+        (("--rate", "2/m"), "with /s, /min, /h or /day"),
+        (("--rate", "1e-7/s"), "from 1e-06 to 1,000,000 per second"),
         (("--rate", "0"), "such as 2/s or 100k/day"),
         (("--rate", "999999999999/s"), "such as 2/s or 100k/day"),
         (("--concurrency", "0"), "users must be between 1 and"),
