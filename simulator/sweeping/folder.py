@@ -167,8 +167,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{printable(folder, 100)}: no folder of a sweep ({MANIFEST} is missing): roofcast sweep FILE.yaml -o OUT/ makes one"
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({printable(error)})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or printable(error)})") from None
+    except (ValueError, RecursionError):
+        raise InputError(
+            f"{path}: is damaged, no manifest of a sweep; remove the folder and run roofcast sweep again"
+        ) from None
     if not isinstance(found, dict) or not {"digest", "points", "parts", "code", *AXES} <= found.keys():
         raise InputError(f"{path}: is no manifest of a sweep; give another folder")
     for name in AXES:

@@ -127,6 +127,16 @@ def test_a_part_in_place_of_another_is_told(reader, folder, tmp_path, monkeypatc
         open_sweep(out).read(["tokens_per_s"])
 
 
+def test_a_damaged_manifest_is_told_with_a_remedy(tmp_path):
+    """In words of ours, whatever is wrong with its text."""
+    for text in (b"{", b"\xff", b"[" * 100_000):
+        (tmp_path / "_sweep.json").write_bytes(text)
+        with pytest.raises(
+            InputError, match=r"_sweep.json: is damaged, .*; remove the folder and run roofcast sweep again$"
+        ):
+            open_sweep(tmp_path)
+
+
 def test_damage_is_told_and_made_anew(folder, tmp_path):
     """A few bytes of a column's values, which the file's own lengths do not show."""
     out = tmp_path / "out"
