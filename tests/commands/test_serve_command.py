@@ -103,6 +103,31 @@ def test_percentiles_of_few_requests_are_told_as_such(capsys):
     assert "of only" not in capsys.readouterr().out
 
 
+def test_a_placement_that_nobody_named_is_told(capsys):
+    """Of one request; more layers' experts in RAM leave room for more, and who names them is told nothing."""
+    rooms = {}
+    for named in ((), ("--n-cpu-moe", "24")):
+        assert (
+            run(
+                "serve",
+                "qwen3-30b-a3b",
+                "rtx-3060+ryzen-7950x",
+                "--weights",
+                "q4_k_m",
+                "--rate",
+                "1/s",
+                "--requests",
+                "3",
+                *named,
+            )
+            == 0
+        )
+        told = " ".join(capsys.readouterr().out.split())
+        assert ("weights lie as" in told and "--n-cpu-moe of more layers leaves room" in told) == (not named)
+        rooms[named] = int(told.split("room for ")[1].split(" tokens")[0].replace(",", ""))
+    assert rooms["--n-cpu-moe", "24"] > 2 * rooms[()]
+
+
 def test_a_picture_against_users_has_what_the_table_has():
     """Of as many as were asked for the same requests, also where they are no power of two."""
     served = serve(scenario("llama-3-8b", "rtx-4090", context=220), by_users(3, 200, 20), with_interval=False)
