@@ -158,7 +158,7 @@ def test_a_trace_is_served(tmp_path, capsys):
         (("--concurrency", "many"), "a whole number is needed"),
         (("--rate", "2/s", "--share", "90"), "--share: of which goal?"),
         (("--rate", "2/s", "--goal", "ttft=2s", "--share", "900"), "--share 900"),
-        (("--rate", "2/s", "--goal", "ttft=2"), "--goal ttft '2': a time with its unit is needed"),
+        (("--rate", "2/s", "--goal", "ttft=2h"), "--goal ttft '2h': a time is needed"),
         (("--rate", "2/s", "--prefix", "300"), "prefix is 300, the whole prompt has 200 tokens"),
         (("--rate", "2/s", "--requests", "100000000"), "requests must be between"),
         (("--trace", "none.csv"), "--prompt: a trace has its own, leave it out"),
