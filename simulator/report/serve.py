@@ -115,8 +115,8 @@ def _placed(base: Scenario) -> Iterator[str]:
         if base.runtime.uses_host != "computes":
             more = "more weights in the host's memory"
         yield (
-            f"weights lie as {splits.written(words)} says, the fastest for one request of {base.placed_for[1]:,} tokens: {more} leaves room "
-            "for more at once"
+            f"weights lie as {splits.written(words)} says, the fastest for one request of {base.placed_for[1]:,} tokens: {more} leaves "
+            "room for more at once"
         )
 
 
