@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from simulator.forecast.scenario import Scenario
+from simulator.report import splits
 from simulator.report.remarks import left_out
 from simulator.report.screen import print_line, print_section
 from simulator.report.table import print_table
@@ -99,10 +100,24 @@ def _cache_lines(served: Served) -> Iterator[str]:
         f"room for {counted(room.tokens, 'token')}" if room.is_growing else f"room for {counted(room.pages, 'request')}"
     )
     yield f"{size}: {sums.mean_cache:.0%} used in the mean, {sums.peak_cache:.0%} at most"
+    yield from _placed(served.base)
     if sums.put_back:
         yield f"{counted(sums.put_back, 'time')} a request gave up its cache for others and was read again"
     if outcome.hits.any():
         yield f"{outcome.hit_share:.0%} of the tokens of prompts were in the cache already"
+
+
+def _placed(base: Scenario) -> Iterator[str]:
+    """How the weights were placed where nobody said it: for one request, so that there is hardly room for more."""
+    words = splits.options_of(base) if base.placed_for else None
+    if words:
+        more = "--n-cpu-moe of more layers" if base.loaded.model.experts else "-ngl of fewer layers"
+        if base.runtime.uses_host != "computes":
+            more = "more weights in the host's memory"
+        yield (
+            f"weights lie as {splits.written(words)} says, the fastest for one request of {base.placed_for[1]:,} tokens: {more} leaves "
+            "room for more at once"
+        )
 
 
 def held_back(served: Served) -> str:

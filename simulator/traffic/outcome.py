@@ -53,7 +53,7 @@ def expect_met(goal: ServiceGoal, answers: Iterable[int]) -> None:
         )
 
 
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
 
 
 def _seconds_text(seconds: float) -> str:
@@ -75,8 +75,8 @@ def parse_goal(text: str, share: float = USUAL_SHARE) -> ServiceGoal:
 
 
 def parse_seconds(text: str, what: str) -> float:
-    """`2s`, `50ms`, `1min`; InputError where no unit says what is meant."""
-    for unit in ("us", "ms", "min", "s"):
+    """`2s`, `50ms`, `1min`, or `2`, which are seconds; InputError for what is no time."""
+    for unit in ("us", "ms", "min", "s", ""):
         if text.endswith(unit):
             try:
                 value = float(text.removesuffix(unit))
@@ -88,7 +88,7 @@ def parse_seconds(text: str, what: str) -> float:
             if seconds > 0:
                 ends = f"between {LEAST_GOAL_S:g} and {MOST_GOAL_S:g} seconds can be asked for"
                 raise InputError(f"{what} {printable(text, 30)!r}: {ends}")
-    raise InputError(f"{what} {printable(text, 30)!r}: a time with its unit is needed, such as 50ms, 2s or 1min")
+    raise InputError(f"{what} {printable(text, 30)!r}: a time is needed, such as 50ms, 2s or 1min")
 
 
 @dataclass(frozen=True)

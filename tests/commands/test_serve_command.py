@@ -103,6 +103,31 @@ def test_percentiles_of_few_requests_are_told_as_such(capsys):
     assert "of only" not in capsys.readouterr().out
 
 
+def test_a_placement_that_nobody_named_is_told(capsys):
+    """Of one request; more layers' experts in RAM leave room for more, and who names them is told nothing."""
+    rooms = {}
+    for named in ((), ("--n-cpu-moe", "24")):
+        assert (
+            run(
+                "serve",
+                "qwen3-30b-a3b",
+                "rtx-3060+ryzen-7950x",
+                "--weights",
+                "q4_k_m",
+                "--rate",
+                "1/s",
+                "--requests",
+                "3",
+                *named,
+            )
+            == 0
+        )
+        told = " ".join(capsys.readouterr().out.split())
+        assert ("weights lie as" in told and "--n-cpu-moe of more layers leaves room" in told) == (not named)
+        rooms[named] = int(told.split("room for ")[1].split(" tokens")[0].replace(",", ""))
+    assert rooms["--n-cpu-moe", "24"] > 2 * rooms[()]
+
+
 def test_a_picture_against_users_has_what_the_table_has():
     """Of as many as were asked for the same requests, also where they are no power of two."""
     served = serve(scenario("llama-3-8b", "rtx-4090", context=220), by_users(3, 200, 20), with_interval=False)
@@ -133,7 +158,7 @@ def test_a_trace_is_served(tmp_path, capsys):
         (("--concurrency", "many"), "a whole number is needed"),
         (("--rate", "2/s", "--share", "90"), "--share: of which goal?"),
         (("--rate", "2/s", "--goal", "ttft=2s", "--share", "900"), "--share 900"),
-        (("--rate", "2/s", "--goal", "ttft=2"), "--goal ttft '2': a time with its unit is needed"),
+        (("--rate", "2/s", "--goal", "ttft=2h"), "--goal ttft '2h': a time is needed"),
         (("--rate", "2/s", "--prefix", "300"), "prefix is 300, the whole prompt has 200 tokens"),
         (("--rate", "2/s", "--requests", "100000000"), "requests must be between"),
         (("--trace", "none.csv"), "--prompt: a trace has its own, leave it out"),
