@@ -33,7 +33,7 @@ from simulator.spec.hardware import Hardware
 from simulator.spec.machine import load_hardware, refuse_several
 from simulator.spec.model import Loaded
 from simulator.spec.speculation import Speculation, asked_for
-from simulator.sweeping.folder import is_sweep
+from simulator.sweeping.folder import is_sweep, read_manifest
 
 CONTEXTS = (128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 MAX_SCENARIOS, MAX_BARS = 24, 96  # of a picture
@@ -203,6 +203,12 @@ def _measured(request: Request) -> list[Measured]:
     return load_measured(Path(request.measured), devices, [load_model(each) for each in request.models])
 
 
+def _refuse_no_sweep(given: str) -> None:
+    """InputError for what can only be meant as the folder of a sweep, but is none."""
+    if given.endswith("/") and not Path(given, "config.json").exists():
+        read_manifest(Path(given))
+
+
 def scenarios(request: Request) -> list[Scenario]:
     """Every model on every device in every format."""
     if not request.models:
@@ -210,6 +216,7 @@ def scenarios(request: Request) -> list[Scenario]:
             f"plot {request.kind}: name a model, as in: roofcast plot {request.kind} qwen3-30b-a3b --on pi5-16gb"
         )
     if not request.devices:
+        _refuse_no_sweep(request.models[0])
         raise InputError(f"plot {request.kind}: name a device with --on, as in: --on pi5-16gb (roofcast list hardware)")
     models = [load_model(each) for each in dict.fromkeys(request.models)]
     devices = [load_hardware(each) for each in dict.fromkeys(request.devices)]

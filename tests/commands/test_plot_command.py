@@ -164,3 +164,14 @@ def test_models_are_listed_on_a_device(capsys):
     assert "qwen3-30b-a3b" not in found
     assert "qwen3-30b-a3b" in out.replace("\n", " ")
     assert np.all(np.array(rates) > 0)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_folder_without_a_sweep_is_told(is_there, tmp_path, capsys):
+    """Empty, or not there at all: no device is missing then."""
+    folder = tmp_path / "OUT"
+    if is_there:
+        folder.mkdir()
+    status, _, told = run(capsys, "plot", "batch", f"{folder}/")
+    assert status == 2
+    assert f"{folder}: no folder of a sweep" in told
