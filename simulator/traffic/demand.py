@@ -121,7 +121,7 @@ def of_trace(path: str | Path) -> Demand:
                          f"{', '.join(COLUMNS)}, and where prompts begin alike prefix and prefix_tokens")  # fmt: skip
     found = [_traced(Record(f"{path}:{line}", "", row)) for line, row in rows]
     if not found:
-        raise InputError(f"{path}: no request is in it")
+        raise InputError(f"{path}: no request is in it: give each a row of {', '.join(COLUMNS)}, such as 0.5,1024,256")
     found.sort(key=lambda each: each[0])
     first = found[0][0]
     asked = tuple(round((time - first) * TICKS_PER_S) for time, *_ in found)

@@ -138,7 +138,7 @@ def test_the_rate_is_that_of_the_gaps_between_requests():
     ("text", "told"),
     [
         ("time,prompt\n1,2\n", "the column generate must be there, too"),
-        ("time,prompt,generate\n", "no request is in it"),
+        ("time,prompt,generate\n", "no request is in it: give each a row of time, prompt, generate"),
         ("time,prompt,generate\n1,0,5\n", "trace.csv:2: prompt is '0'"),
         ("time,prompt,generate\n-1,5,5\n", "trace.csv:2: time is '-1'"),
         ("time,prompt,generate\nsoon,5,5\n", "trace.csv:2: time is 'soon'"),
