@@ -167,9 +167,9 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
     if len(found.choices) > n_shown:
         yield "More", [f"{len(found.choices) - n_shown} further choices: --rows or --json shows them"]
     if not found.choices:
-        yield "None", [f"none of {counted(found.n_machines, 'machine')} reaches that"]
+        yield "None", [_none_line(found)]
         best = found.best
-        yield "Best", [f"{_told(best)}: {'; '.join(best.misses())}"] if best else ["nothing holds the model"]
+        yield "Best", [f"{_told(best)}: {'; '.join(best.misses())}"] if best else []
     cheaper = found.next_cheaper
     if cheaper:
         price = format_number(cheaper.price) if cheaper.price is not None else ""
@@ -179,6 +179,13 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
     yield "Misses", [f"{_told(each)}: {'; '.join(each.misses())}" for each in others]
     yield "Left out", list(_left_out(found.left_out))
     yield "Assumed", [*_few_bits(shown), *_assumed(found.goal, bool(found.choices))]
+
+
+def _none_line(found: Plan) -> str:
+    """That no machine does, and what."""
+    goal, machines = found.goal, counted(found.n_machines, "machine")
+    is_asked = goal.at_least or goal.ttft or goal.budget
+    return f"none of {machines} {'reaches that' if is_asked else 'holds the model'}"
 
 
 def _left_out(reasons: Mapping[str, str]) -> Iterator[str]:

@@ -93,6 +93,8 @@ def test_a_goal_that_nothing_reaches(shown):
     """The best, and by how much it misses."""
     out = shown("plan", "llama-3-70b", "--at-least", "500", "--on", "rtx-5090", "2xrtx-3090")
     assert "None none of 2 machines reaches that" in out
+    too_large = shown("plan", "llama-3-70b", "--weights", "f16", "--on", "m4", "rtx-3060")
+    assert "None none of 2 machines holds the model" in too_large
     assert "Best rtx-5090 with iq3_xxs: 37.0 of 500 tokens/s each, 93% too few" in out
     assert "Assumed iq3_xxs: fewer than 4 bits lose more of what the model knows, which is not forecast" in out
 
@@ -279,6 +281,8 @@ def test_missing_watts_are_asked_for(shown):
         (("--on", "m4", "--prices", "m4=600,m4=700"), "m4 has two prices, keep one"),
         (("--on", "m4=600", "--prices", "m4=700"), "--on m4=600, but --prices has 700 for m4: keep one"),
         (("--on", "m4", "--chance", "90"), "--chance: of what? Name a goal with it: --at-least"),
+        (("--on", "rtx-3060", "--ram", "32"), "name the host with it, as in rtx-3060+ryzen-7950x"),
+        (("--on", "rtx-3060", "--ram", "32", "--change"), "name the host with it, as in rtx-3060+ryzen-7950x"),
         (("--on", "m4", "--watts", "0"), "--watts must be"),
         (("--on", "m4", "--weights", "no-format"), "no-format"),
         (("--on", "no-such-board"), "unknown hardware"),

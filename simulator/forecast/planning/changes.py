@@ -12,7 +12,7 @@ from simulator.errors import InputError
 from simulator.forecast.planning.changed import Changed, Setup
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
-from simulator.forecast.planning.plan import refuse_without_prices, with_host_ram
+from simulator.forecast.planning.plan import named_machines, refuse_without_prices
 from simulator.forecast.scenario import loaded_of, usual_formats
 from simulator.forecast.splits import RAM_GIB, USUAL_HOST, USUAL_SERVER
 from simulator.importers.open import load_model
@@ -84,7 +84,7 @@ def plan_changes(
     software = runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime)
     setup = Setup(
         loaded_of(model),
-        with_host_ram(hardware, ram),
+        *named_machines(hardware, ram),
         goal,
         weights,
         cache,

@@ -67,7 +67,7 @@ def plan(
         goal: tokens per second of each user, users, context, seconds to the first token, budget.
         weights: names of the formats; none: those that people choose among on each machine.
         prices: of machines or of their parts, by name, in any one currency; what is not in it costs what its file says.
-        ram: GiB of the hosts' memory, or of devices that are CPUs; None: as their files have it.
+        ram: GiB of the hosts' memory, or of devices that are CPUs, of which one has to be there; None: as their files have it.
         more: as `scenario` takes it: cache, routing, threads, sparsity, storage.
 
     InputError says in a sentence what cannot be used, and why.
@@ -107,14 +107,17 @@ def named_machines(on: Sequence[str | Path | Hardware] | str | Path | Hardware, 
             f"plan: name machines with --on, as in --on rtx-3060 rtx-3090, or take all with --any; at most {MOST_MACHINES:,}"
         )
     found = [each if isinstance(each, Hardware) else load_hardware(each) for each in names]
-    return [with_host_ram(each, ram) for each in found]
+    if ram is None:
+        return found
+    positive("ram", ram)
+    if not any(map(_has_ram, found)):
+        with_ram(found[0], ram * GI)  # InputError, which says whose it may be
+    return [with_ram(each, ram * GI) if _has_ram(each) else each for each in found]
 
 
-def with_host_ram(hardware: Hardware, ram: float | None) -> Hardware:
-    """With so many GiB of its host, or of a CPU; a card that no host is named beside has none."""
-    if ram is not None:
-        positive("ram", ram)
-    return hardware if ram is None or (hardware.has_own_memory and not hardware.host) else with_ram(hardware, ram * GI)
+def _has_ram(hardware: Hardware) -> bool:
+    """Whether it is a CPU, or has a host; a card that no host is named beside has none."""
+    return bool(hardware.host) or not hardware.has_own_memory
 
 
 def refuse_without_prices(goal: Goal, is_priced: bool) -> None:
