@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simulator.progress import Progress
+from simulator.spec.figure import WIDEST_SPREAD
 
 Clock = Callable[[], float]  # seconds from some start
 
@@ -79,7 +80,7 @@ def spread_of(values: Sequence[float]) -> float:
 
 def spread_fields(spread: float, count: int) -> dict[str, Any]:
     """The fields of a figure that say how its timings scatter: a single one shows no spread, which is not one of 0."""
-    return ({"spread": round(spread, 4)} if count > 1 else {}) | {"count": count}
+    return ({"spread": round(min(spread, WIDEST_SPREAD), 4)} if count > 1 else {}) | {"count": count}
 
 
 def difference_of(sample: Sample) -> tuple[float, float]:

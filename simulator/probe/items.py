@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.engine.step import Engine
 from simulator.engine.team import Team
-from simulator.probe.clock import FOREVER, Clock, Deadline, Sample, until_over
+from simulator.probe.clock import FOREVER, TICK_S, Clock, Deadline, Sample, until_over
 from simulator.spec.model import Model
 
 ROWS = 16  # tokens at once
@@ -78,7 +78,7 @@ def measure_items(
             part_seconds(engine, ROWS, clock)
             taken = until_over(deadline, rounds, lambda engine=engine, small=small: _of_parts(engine, small, clock))
         norms_s = small.norms * found["norm"].median_s if small.norms else 0.0
-        found[work] = Sample(tuple(max(each - norms_s, LEAST_SHARE * each) / small.items for each in taken))
+        found[work] = Sample(tuple(max(each - norms_s, LEAST_SHARE * each, TICK_S) / small.items for each in taken))
     return found
 
 

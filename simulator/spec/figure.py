@@ -9,6 +9,7 @@ from simulator.spec.schema import Field, Spec, accepts
 
 Provenance = Literal["measured", "datasheet", "fitted", "estimated"]
 BY_DEFINITION = "by definition"  # the source of a figure that nobody has to measure
+WIDEST_SPREAD = 10.0  # of a figure: beyond it nothing is known
 ThreadCount = Annotated[int, Field(ge=1, le=100_000)]
 
 
@@ -22,7 +23,7 @@ class Figure(Spec):
     how: str = ""
     median: float | None = Field(None, ge=0, le=1e12)  # in the field's unit; value is a mean
     # Standard deviation of the logarithm: where it was timed repeatedly, or where it stands for something else than was timed.
-    spread: float | None = Field(None, ge=0, le=10)
+    spread: float | None = Field(None, ge=0, le=WIDEST_SPREAD)
     count: int | None = Field(None, ge=1, le=1_000_000_000)  # how often
     best: float | None = Field(None, ge=1e-6, le=1e9)  # the highest rate that was seen
 

@@ -198,7 +198,7 @@ def test_rows_of_a_sweep_are_shown_as_forecasts_are(shown, tmp_path):
     words = ("plan", "--from", str(tmp_path / "out"), "--at-least", "20", "--prices", PRICES)
     assert shown(*words) == shown(*CHEAPEST)
     assert json.loads(shown(*words, "--json", "-")) == json.loads(shown(*CHEAPEST, "--json", "-"))
-    few = shown(*words, "--on", "rtx-3090=650", "rtx-5090", "--rows", "1")
+    few = shown(*words[:-2], "--on", "rtx-3090=650", "rtx-5090=2000", "--rows", "1")
     assert "rtx-3090 q4_k_m" in few
     assert " 650 " in few
     assert "1 further choices: --rows or --json shows them" in few

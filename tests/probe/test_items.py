@@ -6,7 +6,10 @@ from clocks import MS, PHASE, Ticking
 from simulator.engine.step import Engine
 from simulator.forecast.ops import WORK
 from simulator.probe import items
+from simulator.probe.clock import TICK_S
+from simulator.probe.figures import seconds_in
 from simulator.probe.items import ROWS, measure_items, small_models
+from simulator.spec.figure import WIDEST_SPREAD
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
@@ -30,6 +33,15 @@ def test_sums_are_what_norms_leave_of_the_same_parts(monkeypatch, team_of):
     small_norms = small_models(1)["norm"].items
     found = measure_items(team_of(1), 2, Ticking(MS))
     assert found["sum"].seconds == pytest.approx((1e-3 / (16 * 8 * 1024 * 2),) * 2)
+
+
+def test_what_a_clock_does_not_see_takes_a_tick(monkeypatch, team_of):
+    """Nothing takes no time, and no file refuses how such figures scatter."""
+    taken = iter([0.0, 1e-3] * len(small_models(1)))
+    monkeypatch.setattr(items, "_of_parts", lambda *_: next(taken))
+    for work, sample in measure_items(team_of(1), 2, Ticking(MS)).items():
+        assert sample.seconds[0] * small_models(1)[work].items == pytest.approx(TICK_S)
+        assert seconds_in(sample, 1e-9)["spread"] <= WIDEST_SPREAD
 
 
 def test_kinds_of_work_are_those_that_forecasts_know():
