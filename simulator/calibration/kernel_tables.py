@@ -19,7 +19,7 @@ from simulator.errors import InputError
 from simulator.units import MILLI
 
 PACKAGE = "aiconfigurator_core"
-INSTALL = "pip install 'roofcast[tables]'"
+INSTALL = "pip install '.[tables]' in a checkout"
 SYSTEMS = {"a100_sxm": "a100-80gb-sxm", "h100_sxm": "h100-sxm", "h200_sxm": "h200", "b200_sxm": "b200"}  # their devices
 RUNTIMES = {"vllm": "vllm", "sglang": "sglang", "trtllm": "tensorrt-llm"}
 # Others (one scale for a tensor that is computed anew, several mixes of formats) have no format of ours to stand for.

@@ -102,7 +102,7 @@ def _result(future: Future, number: int, lost: Counter[int]) -> Encoded | None:
             ) from None
         return None
     except ModuleNotFoundError as error:
-        raise InputError(f"a worker of the cluster lacks {error.name}: pip install 'roofcast[sweep]' there") from None
+        raise InputError(f"a worker of the cluster lacks {error.name}: install '.[sweep]' there") from None
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def _lost_in_words() -> Iterator[None]:
 def _client(scheduler: str) -> Iterator[Client]:
     """A connection to a scheduler; InputError where there is none, or it has nobody to do the work."""
     if find_spec("distributed") is None:
-        raise InputError("--scheduler needs Dask: pip install 'roofcast[sweep]'")
+        raise InputError("--scheduler needs Dask: pip install '.[sweep]' in a checkout")
     from distributed import Client
 
     shown = printable(scheduler)

@@ -152,7 +152,7 @@ def _reader() -> Reader:
     for name, reader in (("pyarrow", _with_arrow), ("duckdb", _with_duckdb)):
         if find_spec(name) is not None:
             return reader
-    raise InputError("a sweep is read with pyarrow or duckdb: pip install 'roofcast[sweep]'")
+    raise InputError("a sweep is read with pyarrow or duckdb: pip install '.[sweep]' in a checkout")
 
 
 def _with_arrow(path: Path, columns: list[str], mark: bytes) -> Columns:

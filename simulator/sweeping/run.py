@@ -127,4 +127,4 @@ class _Tally:
 def refuse_without_arrow() -> None:
     """InputError where there is nothing to write Parquet with."""
     if find_spec("pyarrow") is None:
-        raise InputError("a sweep is written with pyarrow: pip install 'roofcast[sweep]'")
+        raise InputError("a sweep is written with pyarrow: pip install '.[sweep]' in a checkout")

@@ -86,7 +86,7 @@ def test_a_missing_package_is_told(monkeypatch, tmp_path, capsys):
     """One sentence with what to install, and status 2; a folder that is not the package is named."""
     monkeypatch.setattr(kernel_tables.importlib.util, "find_spec", lambda _: None)
     assert main([]) == 2
-    assert "pip install 'roofcast[tables]'" in capsys.readouterr().err
+    assert "pip install '.[tables]'" in capsys.readouterr().err
     with pytest.raises(InputError, match="has no folder systems/data"):
         package_folder(str(tmp_path))
 

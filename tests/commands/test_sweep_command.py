@@ -102,7 +102,7 @@ def test_what_is_missing_is_named(capsys, monkeypatch):
     monkeypatch.setattr(running, "find_spec", lambda _: None)
     status, out, err = run(capsys, "sweep sweep.yaml -o OUT")
     assert (status, out) == (2, "")
-    assert err == "roofcast: a sweep is written with pyarrow: pip install 'roofcast[sweep]'\n"
+    assert err == "roofcast: a sweep is written with pyarrow: pip install '.[sweep]' in a checkout\n"
 
 
 def test_the_next_command_draws_what_is_there(capsys):
