@@ -102,7 +102,7 @@ def _result(future: Future, number: int, lost: Counter[int]) -> Encoded | None:
             ) from None
         return None
     except ModuleNotFoundError as error:
-        raise InputError(f"a worker of the cluster lacks {error.name}: install '.[sweep]' there") from None
+        raise InputError(f"a worker of the cluster lacks {error.name}: pip install '.[sweep]' there") from None
 
 
 @contextmanager
