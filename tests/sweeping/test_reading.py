@@ -82,7 +82,7 @@ def test_duckdb_reads_the_same(folder, monkeypatch):
         assert with_duckdb[name].dtype == values.dtype
         assert np.array_equal(with_duckdb[name], values, equal_nan=values.dtype.kind == "f"), name
     monkeypatch.setattr(reading, "find_spec", lambda _: None)
-    with pytest.raises(InputError, match=r"^a sweep is read with pyarrow or duckdb: pip install 'roofcast\[sweep\]'"):
+    with pytest.raises(InputError, match=r"^a sweep is read with pyarrow or duckdb: pip install '\.\[sweep\]'"):
         swept.read()
 
 
