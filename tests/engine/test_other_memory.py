@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
-from simulator.engine import mapped_experts, memory
+from simulator.engine import cpu, mapped_experts, memory
 from simulator.engine.slow_layers import SlowLayers
 from simulator.engine.step import Engine
 from simulator.errors import InputError
@@ -55,12 +55,14 @@ def test_experts_in_a_file_are_the_same_experts(mixture):
 
 
 def test_other_weights_have_a_file_of_their_own(mixture):
-    """A path with signed weights packs otherwise, and another model's experts are others."""
+    """Paths share one if both take signed weights or neither does, and another model's experts are others."""
     path, folder = mixture
     logits_of(path, experts_in=folder)
     logits_of(path, experts_in=folder, path="portable")
+    packed = {cpu.choose().signed, cpu.PATHS["portable"].signed}
+    assert len(list(folder.iterdir())) == len(packed)
     logits_of(tiny.write(path.with_name("n.gguf"), "qwen2moe", "q4_k", seed=1), experts_in=folder)
-    assert len(list(folder.iterdir())) == 3
+    assert len(list(folder.iterdir())) == len(packed) + 1
 
 
 @pytest.mark.parametrize("changed", ["file", "roofcast"])
