@@ -32,12 +32,12 @@ class InputError(ValueError):
 
 def plain_text(text: str) -> str:
     """Text as it may be printed: control characters as Python writes them, `\\x1b`; tabs and ends of lines stay."""
-    return _UNSAFE_BETWEEN_LINES.sub(_written_out, text)
+    return _written_out(text, _UNSAFE_BETWEEN_LINES)
 
 
 def plain_line(text: str) -> str:
     """The same in one line, without tabs."""
-    return _UNSAFE.sub(_written_out, text)
+    return _written_out(text, _UNSAFE)
 
 
 def is_plain_line(text: str) -> bool:
@@ -45,8 +45,9 @@ def is_plain_line(text: str) -> bool:
     return _UNSAFE.search(text) is None
 
 
-def _written_out(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode()
+def _written_out(text: str, unsafe: re.Pattern[str]) -> str:
+    found = set(unsafe.findall(text))  # each once: a file may be nothing but such characters
+    return text.translate({ord(each): each.encode("unicode_escape").decode() for each in found}) if found else text
 
 
 def brief(line: str) -> str:
