@@ -271,6 +271,7 @@ def _report(
 
         profile = parse_density(density)
     points = [point for _, each in sweeps for point in each]
+    asked = requests[0][1].request if requests else None
     densities = [with_density(point, profile) if profile and point.fits else None for point in points]
     speculated = _speculated(sweeps, speculation) if speculation else []
     if json is not None:
@@ -281,19 +282,19 @@ def _report(
         from simulator.report.users import users_record
 
         rows = [record(point, found, density, wide) for point, found in zip(points, densities, strict=True)]
-        rows = with_spending(sweeps, with_options(sweeps, rows), tariff)
+        rows = with_spending(sweeps, with_options(sweeps, rows), tariff, asked)
         remarks = _remarks(sweeps)
         if speculated:
             from simulator.report.speculation import speculation_record
 
             rows = [row | {"speculation": speculation_record(each)} for row, each in zip(rows, speculated, strict=True)]
             remarks += [line for line in speculated[0].whole.assumptions() if line not in remarks]
-        asked = {"requests": [request_record(*each, wide) for each in requests]} if requests else {}
-        asked |= {"users": [users_record(*each) for each in users]} if users else {}
-        write_json({"predictions": rows, **asked, **splits.record(), "remarks": remarks}, json)
+        more = {"requests": [request_record(*each, wide) for each in requests]} if requests else {}
+        more |= {"users": [users_record(*each) for each in users]} if users else {}
+        write_json({"predictions": rows, **more, **splits.record(), "remarks": remarks}, json)
     if json != "-":
         from simulator.report.screen import print_section
-        from simulator.report.spending import sweep_lines
+        from simulator.report.spending import print_spending
         from simulator.report.table import density_lines, print_forecast
         from simulator.report.users import users_lines
 
@@ -301,7 +302,7 @@ def _report(
         print_forecast(sweeps, density_lines(found, density) if profile else (), wide, requests)
         splits.show()
         print_section("Users", users_lines(users))
-        print_section("Energy", list(sweep_lines(sweeps, tariff)))
+        print_spending(sweeps, tariff, asked)
     if speculated and json != "-":
         from simulator.report.speculation import print_speculation
 

@@ -18,7 +18,7 @@ from simulator.forecast.scenario import Scenario, has_four_bits
 from simulator.forecast.software import cache_of
 from simulator.report import screen, splits
 from simulator.report.check import check_command, no_command
-from simulator.report.spending import amount_cell, cost_cell, sweep_lines
+from simulator.report.spending import amount_cell, cost_cell, spent_lines
 from simulator.report.table import print_table
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import AS_ASKED
@@ -86,7 +86,7 @@ def _users(choice: Choice) -> str:
 
 def _spent_of(choice: Choice, tariff: Tariff) -> list[str]:
     """What its tokens take, those of prompts apart, with the watts and where they are from: as `simulate` has it."""
-    found = list(filter(None, sweep_lines([(choice.base, [choice.point])], tariff)))
+    found = list(filter(None, spent_lines(choice.base, choice.point, tariff)))
     return [f"{_told(choice)}:", *found] if found else []
 
 
