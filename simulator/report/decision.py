@@ -14,7 +14,15 @@ from simulator.forecast.planning.changes import Changes, plan_changes
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.planning.plan import Plan, plan
-from simulator.report.plan import before_line, change_words, goal_line, machine_words, split_words, told_chance
+from simulator.report.plan import (
+    before_line,
+    change_words,
+    goal_line,
+    held_words,
+    machine_words,
+    split_words,
+    told_chance,
+)
 from simulator.report.spending import amount_cell
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Loaded
@@ -85,8 +93,9 @@ def _where(choice: Choice) -> str:
 def _answer(found: Plan) -> str:
     """In a sentence or two."""
     name, best = _name(found.loaded), found.best
-    if best is None:
-        return f"{name}: none of these machines holds it."
+    if best is None or not best.fits:
+        nearest = f"; the nearest, {_where(best)}: {'; '.join(best.misses())}" if best else ""
+        return f"{name}: none of these machines holds {held_words(found.goal)}{nearest}."
     if not found.choices:
         return f"{name}: none of these gives {goal_line(found.goal)}; the nearest, {_where(best)}: {'; '.join(best.misses())}."
     low, high = map(format_number, best.interval_each)
@@ -148,7 +157,7 @@ def _note(goal: Goal, found: Plan, changes: Changes | None) -> str:
 
 
 def _noted(goal: Goal) -> Iterator[str]:
-    yield f"at context {goal.context:,}; of formats none is told than which a larger one is as fast"
+    yield f"at context {goal.context:,}; a format is left out where a larger one, which loses less of the model, is as fast"
     if goal.at_least:
         yield "the chance is that of the interval (docs/plan.md)"
     yield "fewer bits lose something of what a model knows, which is not forecast"

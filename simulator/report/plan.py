@@ -183,9 +183,19 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
 
 def _none_line(found: Plan) -> str:
     """That no machine does, and what."""
-    goal, machines = found.goal, counted(found.n_machines, "machine")
-    is_asked = goal.at_least or goal.ttft or goal.budget
-    return f"none of {machines} {'reaches that' if is_asked else 'holds the model'}"
+    goal = found.goal
+    if goal.at_least or goal.ttft or goal.budget:
+        reaches, reach = "reaches that", "reach that"
+    else:
+        reaches, reach = f"holds {held_words(goal)}", f"hold {held_words(goal)}"
+    return (
+        f"the machine does not {reach}" if found.n_machines == 1 else f"none of {found.n_machines:,} machines {reaches}"
+    )
+
+
+def held_words(goal: Goal) -> str:
+    """What memory has to hold."""
+    return "the model" if goal.users == 1 else f"the model and the caches of {goal.users:,} users"
 
 
 def _left_out(reasons: Mapping[str, str]) -> Iterator[str]:

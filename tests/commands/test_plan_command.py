@@ -96,6 +96,11 @@ def test_a_goal_that_nothing_reaches(shown):
     assert "None none of 2 machines reaches that" in out
     too_large = shown("plan", "llama-3-70b", "--weights", "f16", "--on", "m4", "rtx-3060")
     assert "None none of 2 machines holds the model" in too_large
+    users = shown("plan", "llama-3-8b", "--weights", "q4_k_m", "--on", "pi5-8gb", "--users", "1000")
+    assert "None the machine does not hold the model and the caches of 1,000 users" in users
+    assert (
+        "holds 14 of 1,000 users at context 1,024, with all of them it needs 154.0 GiB more memory than it has" in users
+    )
     assert "Best rtx-5090 with iq3_xxs: 37.0 of 500 tokens/s each, 93% too few" in out
     assert "Assumed iq3_xxs: fewer than 4 bits lose more of what the model knows, which is not forecast" in out
 

@@ -123,7 +123,10 @@ def test_users_share_the_weights_and_memory_counts_their_caches(loaded):
     assert not several.choices
     missing = several.nearest[0].memory_left_bytes
     assert missing == pytest.approx(left[0] - 63 * 4097 * 4096)
-    assert list(several.nearest[0].misses()) == [f"needs {-missing / 2**30:.1f} GiB more memory than it has"]
+    room = 1 + int(left[0] / (4097 * 4096))
+    assert list(several.nearest[0].misses()) == [
+        f"holds {room} of 64 users at context 4,096, with all of them it needs {-missing / 2**30:.1f} GiB more memory than it has"
+    ]
 
 
 def test_a_chance_that_is_asked_for_has_to_be_there():

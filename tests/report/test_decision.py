@@ -28,7 +28,11 @@ def test_changes_of_the_only_machine_are_told():
 def test_what_cannot_be_reached_or_held_is_said():
     """With the nearest; and nothing of what cannot be planned at all."""
     assert "none of these gives at least 5,000 tokens/s" in decision(["llama-3-8b"], ["m4", "rtx-4090"], Goal(5000))
-    assert "none of these machines holds it" in decision(["deepseek-v3"], ["pi5-16gb", "rtx-3060"], Goal(), ("q4_k_m",))
+    told = decision(["deepseek-v3"], ["pi5-16gb", "rtx-3060"], Goal(), ("q4_k_m",))
+    assert "none of these machines holds the model." in told
+    told = decision(["llama-3-8b"], ["pi5-8gb"], Goal(users=1000), ("q4_k_m",))
+    assert "none of these machines holds the model and the caches of 1,000 users; the nearest, pi5-8gb" in told
+    assert "holds 14 of 1,000 users at context 1,024, with all of them it needs 154.0 GiB more" in told
     assert decision(["llama-3-8b"], ["rtx-4090"], Goal(), ("q4_k_m",), {"runtime": "mlx"}) == ""
 
 

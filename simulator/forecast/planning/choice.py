@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from simulator.forecast.capacity import Users, most_users
+from simulator.forecast.capacity import Users, largest_batch, most_users
 from simulator.forecast.planning.chance import chance_of_first, chance_of_rate
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.prediction import Prediction
@@ -141,7 +141,7 @@ class Choice:
         """What is lacking, and by how much, in a few words each."""
         goal = self.goal
         if not self.fits:
-            yield f"needs {format_gib(-self.memory_left_bytes)} more memory than it has{self._told_host()}"
+            yield f"{self._told_room()}needs {format_gib(-self.memory_left_bytes)} more memory than it has{self._told_host()}"
         elif self._lacks_rate:
             short = 1 - self.tokens_per_s_each / goal.at_least
             yield f"{format_number(self.tokens_per_s_each)} of {format_number(goal.at_least)} tokens/s each, {short:.0%} too few"
@@ -154,6 +154,13 @@ class Choice:
             yield "its price is not known"
         elif not self.is_within_budget:
             yield f"{format_number(self.price - goal.budget)} over the budget"
+
+    def _told_room(self) -> str:
+        """How many of several users it has memory for; empty where it has none for the model either."""
+        room = largest_batch(self.base, self.goal.context) if self.goal.users > 1 else 0
+        if not room:
+            return ""
+        return f"holds {room:,} of {self.goal.users:,} users at context {self.goal.context:,}, with all of them it "
 
     def _told_host(self) -> str:
         """That a host's memory beside cards may do; empty where one is there, or the runtime cannot use it."""
