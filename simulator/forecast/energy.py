@@ -25,13 +25,18 @@ from simulator.units import MEGA
 MOST_WATTS, MOST_PRICE = 1e9, 1e9
 HOUR_S, KWH_J = 3600.0, 3.6e6
 
-# Peak of a whole machine with one card that decodes one sequence, over the card's limit: the median of 15 cards in desktops and on
-# boards (35 rows of geerlingguy/ai-benchmarks), and the standard deviation of its logarithm among the cards.
-_DESKTOP, _DESKTOP_SPREAD = 1.03, 0.45
+# Peak of a whole machine with one card that decodes one sequence, over the card's limit: the median of 14 cards in desktops and on
+# boards (geerlingguy/ai-benchmarks), and the standard deviation of its logarithm among the cards.
+_DESKTOP, _DESKTOP_SPREAD = 1.07, 0.46
 _PEAK_TOLD = " at its peak, an upper estimate"
 _DESKTOP_TOLD = (
-    f"1.03 of the card's limit, the whole machine{_PEAK_TOLD}, as the median of 15 cards (geerlingguy/ai-benchmarks)"
+    f"1.07 of the card's limit, the whole machine{_PEAK_TOLD}, as the median of 14 cards (geerlingguy/ai-benchmarks)"
 )
+# What a card of a desktop alone draws in the mean while it decodes one sequence, over its limit, by its own sensor: RTX 3080 0.67,
+# 4090 0.71, 5090 0.91, 3090 0.93, 5060 Ti 0.96 (those of 370 and 600 W by their own limits; sources in their files). Each lies
+# within 1.7 standard deviations of what the other four say, four of five within 1.1.
+_CARD, _CARD_SPREAD = 0.83, 0.17
+_CARD_TOLD = "0.83 of the card's limit, the card alone, as five GeForce cards decode (their files name the sources)"
 # Of a card of a server alone, over its limit, by sequences at once: H200 137 to 300 of 700 W (arXiv 2605.11999), H100 267 W with one
 # sequence, H200 517 W and B200 606 of 1000 W with 128 (api.serialalice.pt/alice-benchmark), H100 480 W with 64 and 520 with 128
 # (gist of lhl, vLLM, bf81a9c7). In between by the logarithm of the batch.
@@ -40,10 +45,12 @@ _SERVER_TOLD = (
     "0.35 of the card's limit with one sequence to 0.7 with 128, the card alone, as on H100, H200 and B200 (arXiv 2605.11999, "
     "api.serialalice.pt/alice-benchmark, gist.github.com/lhl/bf81a9c7)"
 )
-# Of reading a prompt: H200 662 of 700 W, H100 680 of 700 W (api.serialalice.pt/alice-benchmark). A desktop has its other parts beside.
+# Of reading a prompt: H200 662 of 700 W, H100 680 of 700 W (api.serialalice.pt/alice-benchmark), RTX 5090 600 of 600 W, RTX 3090 331 of
+# 370 W. A desktop has its other parts beside.
 _SERVER_PROMPT, _SERVER_PROMPT_SPREAD = 0.95, 0.1
 _SERVER_PROMPT_TOLD = (
-    "0.95 of the card's limit, the card alone, as H100 and H200 read prompts (api.serialalice.pt/alice-benchmark)"
+    "0.95 of the card's limit, the card alone, as H100, H200 and RTX 5090 read prompts (api.serialalice.pt/alice-benchmark, "
+    "github.com/noonghunna/club-3090)"
 )
 _DESKTOP_PROMPT, _DESKTOP_PROMPT_SPREAD = 1.25, 0.25
 _DESKTOP_PROMPT_TOLD = (
@@ -52,8 +59,10 @@ _DESKTOP_PROMPT_TOLD = (
 # Of a card alone that works, and of one that waits for others, which have other layers: six RTX 3090 in turns draw 129 of 350 W each
 # (llmgarage.ai, power limits), which is one at 0.9 of its limit and five at this share.
 _WORKING, _WAITING = 0.9, 0.26
-# Of other models than were measured: the standard deviation of the logarithm within the 8 devices of which several were, at least.
-_MEASURED_SPREAD = 0.16
+# Of other models than were measured: the standard deviation of the logarithm within the 12 devices of which several were, at least.
+_MEASURED_SPREAD = 0.10
+# By which decoding may draw less than the peak of a run that read a prompt, in logarithms, at the end that one in ten falls short of.
+_BELOW_PEAK = math.log(_SERVER_PROMPT / _CARD) + Z80 * _CARD_SPREAD
 _GIVEN_SPREAD = 0.0
 
 
@@ -92,7 +101,7 @@ class Watts:
     value: Any  # of a number or an array of batches
     spread: float
     told: str
-    below: Any = 0.0  # logarithm by which it may be less beside, at the lower end of an 80 % interval: of a peak
+    below: float = 0.0  # logarithm by which it may be less beside, at the lower end of an 80 % interval: of a peak
 
     @property
     def provenance(self) -> str:
@@ -146,17 +155,17 @@ def _further(part: Hardware, alone: Watts, share: float, of_prompt: bool) -> Any
     """What one more such card adds to a machine, while it works *share* of the time; None where nobody knows what it waits with."""
     limit = part.power.limit_w.value if part.power.limit_w else None
     working = alone.value
-    if limit is not None and _is_of_machine(part, of_prompt):
+    if limit is not None and _is_of_machine(part):
         working = np.minimum(working, limit * (_SERVER_PROMPT if of_prompt else _WORKING))
     if share == 1:
         return working
     return None if limit is None else share * working + (1 - share) * _WAITING * limit
 
 
-def _is_of_machine(part: Hardware, of_prompt: bool) -> bool:
+def _is_of_machine(part: Hardware) -> bool:
     """Whether the watts of a card are those of a machine with one of it, rather than its own."""
     power = part.power
-    if power.prompt_w if of_prompt else power.decode_w:
+    if power.prompt_w or power.decode_w:
         return power.of == "machine"
     return part.device_class != "datacenter-gpu"
 
@@ -170,34 +179,29 @@ def _of_part(part: Hardware, batch: Any, of_prompt: bool) -> Watts | None:
         is_peak = power.decode_is == "peak" and not of_prompt
         whose = "the whole machine" if power.of == "machine" else "the device alone"
         told = f"measured of {whose}{_PEAK_TOLD if is_peak else ''}: {measured.how or measured.source}"
-        return Watts(measured.value, _spread_of(measured), told, _below_peak(batch) if is_peak else 0.0)
+        return Watts(measured.value, _spread_of(measured), told, _BELOW_PEAK if is_peak else 0.0)
     if power.decode_w and power.of == "machine":  # the peak of a run that read a prompt, too
         spread = max(2 * _MEASURED_SPREAD, _spread_of(power.decode_w))
         return Watts(power.decode_w.value, spread, "estimated: as measured while it decodes")
     if power.limit_w is None or not part.has_own_memory:
         return None
-    is_server = part.device_class == "datacenter-gpu"
-    share, spread, told = _share(is_server, batch, of_prompt)
-    below = 0.0 if is_server or of_prompt else _below_peak(batch)
+    share, spread, told = _share(part, batch, of_prompt)
+    below = _BELOW_PEAK if _is_of_machine(part) and not of_prompt else 0.0
     return Watts((power.limit_w.value * share)[()], spread, f"estimated: {told}", below)
 
 
-def _below_peak(batch: Any) -> Any:
-    """What decoding may draw less than the peak of a run that read a prompt: of a logarithm that is as likely anywhere down to what
-    separates the two on a server's card, nine tenths."""
-    return 0.9 * np.log(_SERVER_PROMPT / _share(True, batch, of_prompt=False)[0])
-
-
-def _share(is_server: bool, batch: Any, of_prompt: bool) -> tuple[Any, float, str]:
+def _share(part: Hardware, batch: Any, of_prompt: bool) -> tuple[Any, float, str]:
     """Of a card's limit, with the standard deviation of its logarithm, and in words."""
-    if is_server and of_prompt:
-        return np.float64(_SERVER_PROMPT), _SERVER_PROMPT_SPREAD, _SERVER_PROMPT_TOLD
-    if is_server:
-        share = np.interp(np.log(batch), np.log(_SERVER_BATCHES), _SERVER_SHARES)
-        return share, _SERVER_SPREAD, _SERVER_TOLD
+    if _is_of_machine(part):
+        if of_prompt:
+            return np.float64(_DESKTOP_PROMPT), _DESKTOP_PROMPT_SPREAD, _DESKTOP_PROMPT_TOLD
+        return np.float64(_DESKTOP), _DESKTOP_SPREAD, _DESKTOP_TOLD
     if of_prompt:
-        return np.float64(_DESKTOP_PROMPT), _DESKTOP_PROMPT_SPREAD, _DESKTOP_PROMPT_TOLD
-    return np.float64(_DESKTOP), _DESKTOP_SPREAD, _DESKTOP_TOLD
+        return np.float64(_SERVER_PROMPT), _SERVER_PROMPT_SPREAD, _SERVER_PROMPT_TOLD
+    if part.device_class != "datacenter-gpu":
+        return np.float64(_CARD), _CARD_SPREAD, _CARD_TOLD
+    share = np.interp(np.log(batch), np.log(_SERVER_BATCHES), _SERVER_SHARES)
+    return share, _SERVER_SPREAD, _SERVER_TOLD
 
 
 def _spread_of(figure: Figure) -> float:
