@@ -125,6 +125,10 @@ def print_hardware(device: Hardware) -> None:
     if device.price:
         told = "; ".join(filter(None, (device.price.date, device.price.how, device.price.source)))
         print(f"  price: {device.price.value:,.10g}{f' ({told})' if told else ''}")
+    if device.list_price:
+        listed = device.list_price
+        told = "; ".join(filter(None, (listed.date, listed.provenance, listed.how, listed.source)))
+        print(f"  list price: {listed.value:,.10g} {listed.currency} ({told})")
     _print_more([f"{key}: {source}" for key, source in device.sources.items()], device.notes, ())
 
 

@@ -22,6 +22,7 @@ from simulator.report.spending import amount_cell, cost_cell, spent_lines
 from simulator.report.table import print_table
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import AS_ASKED
+from simulator.spec.prices import list_prices_of
 from simulator.spec.quant import parse_cache_format
 from simulator.spec.routing import Uniform
 from simulator.spec.runtime import default_runtime
@@ -30,6 +31,7 @@ from simulator.units import counted, format_count, format_gib, format_number, fo
 NOTHING: Mapping[str, str] = MappingProxyType({})
 MOST_ROWS = 24
 MOST_CHANGES = 14
+MOST_LISTED = 8  # machines whose list prices are told
 MOST_COUNTED = 16  # choices whose most users are counted, which takes many forecasts
 MOST_LEFT_OUT = 4
 _LEFT = ("machine", "weights", "runtime", "cache", "split", "change")
@@ -177,8 +179,27 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
     shown = [each for each in (*found.choices[:n_shown], cheaper, *found.nearest) if each]
     others = [each for each in found.nearest if each is not found.best and each is not cheaper]
     yield "Misses", [f"{_told(each)}: {'; '.join(each.misses())}" for each in others]
+    yield "Listed", list(_listed(found.choices or found.nearest))
     yield "Left out", list(_left_out(found.left_out))
     yield "Assumed", [*_few_bits(shown), *_assumed(found.goal, bool(found.choices))]
+
+
+def _listed(choices: Sequence[Choice]) -> Iterator[str]:
+    """What makers listed these machines at, where nobody gave a price."""
+    if any(choice.price is not None for choice in choices):
+        return
+    machines = {each.base.hardware.label: each.base.hardware for each in choices}
+    told = [f"{name} at {told}" for name, each in machines.items() if (told := _list_price(each))]
+    if told:
+        more = f", and {len(told) - MOST_LISTED:,} more" if len(told) > MOST_LISTED else ""
+        yield f"{', '.join(told[:MOST_LISTED])}{more}: what makers asked then, a card without a machine; --prices takes yours"
+
+
+def _list_price(hardware: Hardware) -> str:
+    return " and ".join(
+        f"{f'{part.count} x ' if part.count > 1 else ''}{price.value:,.10g} {price.currency} ({price.date})"
+        for part, price in list_prices_of(hardware)
+    )
 
 
 def _none_line(found: Plan) -> str:

@@ -16,6 +16,8 @@ from simulator.forecast.planning.plan import Plan
 from simulator.report.check import check_command
 from simulator.report.plan import NOTHING, machine_words, simulate_command, split_words
 from simulator.report.spending import spending_record, with_spending
+from simulator.spec.hardware import Hardware
+from simulator.spec.prices import list_prices_of
 
 
 def plan_record(
@@ -68,6 +70,7 @@ def choice_record(
         "fits": fits,
         "memory_left_bytes": choice.memory_left_bytes,
         "price": choice.price,
+        "list_price": _list_price(base.hardware),
         "users": users.most if users else None,
         "users_low": users.low if users else None,
         "users_high": users.high if users else None,
@@ -76,6 +79,18 @@ def choice_record(
         "simulate": simulate_command(choice, argument, named),
         "command": check_command(base, [choice.point]) or None,
     }
+
+
+def _list_price(hardware: Hardware) -> list[dict[str, Any]]:
+    return [
+        {
+            "hardware": part.name,
+            "count": part.count,
+            **price.model_dump(),
+            "source": part.sources.get(price.source, price.source),
+        }
+        for part, price in list_prices_of(hardware)
+    ]
 
 
 def changes_record(

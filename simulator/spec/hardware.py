@@ -17,7 +17,7 @@ from simulator.spec.learned import Learned
 from simulator.spec.links import Link
 from simulator.spec.memory import CurvePoint, DeviceClass, MemoryLevel
 from simulator.spec.names import with_count
-from simulator.spec.power import Power, Price
+from simulator.spec.power import ListPrice, Power, Price
 from simulator.spec.reserve import MOST, OWN_MEMORY, Reserve, reserve_of
 from simulator.spec.schema import Field, Spec, accepts, rule, rule_for
 from simulator.spec.storage import Storage
@@ -38,7 +38,6 @@ GPU_NAMES = {
     "apple": (r"apple\d+", "an Apple GPU's is its Metal family, as apple7 for the M1"),
 }
 PEAK_FORMATS = ("f32", "tf32", "f16", "bf16", "fp8", "int8", "fp4", "int4")
-
 
 # Classes of one kind only; the others have a CPU and a GPU at one memory.
 _KINDS = {
@@ -107,6 +106,7 @@ class Hardware(Spec):
     engine: EngineSpeeds | None = None
     power: Power | None = None
     price: Price | None = None
+    list_price: ListPrice | None = None
     learned: dict[str, Learned] = Field({}, max_length=64)  # by runtime: what its owner measured of that
     runs: tuple[Run, ...] = Field((), max_length=1_000)
     notes: str = ""

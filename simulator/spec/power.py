@@ -1,4 +1,4 @@
-"""What a device draws and costs: watts with their sources, and the price at which its maker lists it."""
+"""What a device draws and costs: watts with their sources, what its owner pays, and the price at which its maker listed it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Power(Spec):
 
 
 class Price(Spec):
-    """What its maker asked for a device when it was listed: a price of one day, in US dollars."""
+    """What its owner pays for a device, in the currency of all their prices."""
 
     value: float = Field(gt=0, le=1e9)
     date: str = Field("", max_length=20)
@@ -45,7 +45,28 @@ class Price(Spec):
     @rule_for("date", before=True)
     @staticmethod
     def _check_date(date: Any) -> str:
-        text = str(date)
-        if not re.fullmatch(r"(\d{4}(-\d{2}(-\d{2})?)?)?", text):
-            raise ValueError(f"a date is needed, such as 2025-01, got {describe(date)}")
-        return text
+        return "" if date == "" else _checked_date(date)
+
+
+class ListPrice(Spec):
+    """What its maker asked for a device, without a machine around it, on the day on which that was announced or told."""
+
+    value: float = Field(gt=0, le=1e9)
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
+    date: str = Field(max_length=20)
+    provenance: Literal["announced", "reported"] = "reported"  # by the maker's own page, or by others who tell of it
+    source: str = Field(min_length=1)
+    how: str = ""
+
+    @rule_for("date", before=True)
+    @staticmethod
+    def _check_date(date: Any) -> str:
+        return _checked_date(date)
+
+
+def _checked_date(date: Any) -> str:
+    """A year, or with month and day; YAML makes numbers and dates of such texts."""
+    text = str(date)
+    if not re.fullmatch(r"\d{4}(-\d{2}(-\d{2})?)?", text):
+        raise ValueError(f"a date is needed, such as 2025-01, got {describe(date)}")
+    return text

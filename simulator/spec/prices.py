@@ -1,4 +1,4 @@
-"""What devices cost: as somebody's table says, else as their files do."""
+"""What devices cost: as somebody's table says, else as their files do; and what their makers listed them at."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from simulator.errors import InputError, printable
 from simulator.spec.arguments import between, expect
 from simulator.spec.hardware import Hardware
 from simulator.spec.names import words
+from simulator.spec.power import ListPrice
 from simulator.spec.textfiles import csv_number, parse_csv, read_text
 
 MAX_ROWS = 100_000
@@ -86,6 +87,12 @@ def price_of(hardware: Hardware, prices: Mapping[str, float]) -> float | None:
         return whole
     found = [_of_part(part, told) for part in hardware.parts]
     return None if None in found else math.fsum(found)
+
+
+def list_prices_of(hardware: Hardware) -> tuple[tuple[Hardware, ListPrice], ...]:
+    """What makers listed its parts at, one of each; none where that of one of them is not known."""
+    found = tuple((part, part.list_price) for part in hardware.parts if part.list_price)
+    return found if len(found) == len(hardware.parts) else ()
 
 
 def _of_part(part: Hardware, told: Mapping[tuple[str, ...], float]) -> float | None:

@@ -238,6 +238,20 @@ def test_first_tokens_and_prices_of_electricity(shown):
     assert "first token memory left most users J/token per million" in out
 
 
+def test_list_prices_are_told_where_nobody_gives_one(shown):
+    """With their days, of all cards of a machine; neither with prices of the user's, nor for a budget; in JSON by part."""
+    words = ("plan", "llama-3-8b", "--weights", "q4_k_m", "--on", "2xrtx-3090", "pi5-8gb", "m4")
+    out = shown(*words).split("Listed")[1]
+    assert "2xrtx-3090 at 2 x 1,499 USD (2021-02-08), pi5-8gb at 80 USD (2023-09): what makers asked then" in out
+    assert "m4 at" not in out
+    assert "Listed" not in shown(*words, "--prices", "m4=600")
+    first = json.loads(shown(*words, "--json", "-"))["choices"][0]
+    assert first["price"] is None
+    (part,) = first["list_price"]
+    assert (part["hardware"], part["count"], part["value"], part["date"]) == ("rtx-3090", 2, 1499, "2021-02-08")
+    assert part["source"].startswith("https://")
+
+
 def test_what_tokens_cost_in_simulate(shown):
     """On an H100 at 2 an hour: by batch, and of prompts with their length; the watts with their source; and in JSON."""
     words = ("simulate", "llama-3-8b", "h100-sxm", "--batch", "1,8,64", "--price-per-hour", "2")

@@ -4,8 +4,9 @@ import pytest
 from planned import board
 
 from simulator.errors import InputError
+from simulator.spec.library import names, shelf
 from simulator.spec.machine import load_hardware
-from simulator.spec.prices import parse_prices, price_of
+from simulator.spec.prices import list_prices_of, parse_prices, price_of
 
 
 def test_a_table_and_a_row_say_the_same(tmp_path):
@@ -68,3 +69,41 @@ def test_a_device_file_has_a_price_of_its_own():
     ):
         with pytest.raises(InputError, match=message):
             board("own", 10, price=wrong)
+
+
+def test_a_list_price_is_no_price():
+    """A maker's, of a day long ago, counts against no budget; of several parts it is told only where each has one."""
+    assert price_of(load_hardware("rtx-3090"), {}) is None
+    ((part, listed),) = list_prices_of(load_hardware("2xrtx-3090"))
+    assert (part.count, listed.value, listed.currency, listed.date) == (2, 1499, "USD", "2021-02-08")
+    assert not list_prices_of(load_hardware("rtx-3090+i9-14900"))
+    assert len(list_prices_of(load_hardware("rtx-3090+rtx-4090"))) == 2
+
+
+def test_shipped_list_prices_have_a_day_and_a_source():
+    """Each names where it stands, of a month at least; a price of the user's is in no shipped file."""
+    known = [load_hardware(name) for name in names(shelf("hardware"))]
+    assert all(device.price is None for device in known)
+    listed = [device for device in known if device.list_price]
+    assert len(listed) == 25
+    for device in listed:
+        assert device.list_price.source in device.sources, device.name
+        assert len(device.list_price.date) >= len("2023-05"), device.name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"value": 0, "date": 2025, "source": "x"}, "value"),
+        ({"value": 1, "source": "x"}, "date"),
+        ({"value": 1, "date": "", "source": "x"}, "a date is needed"),
+        ({"value": 1, "date": 2025}, "source"),
+        ({"value": 1, "date": 2025, "source": "x", "currency": "$"}, "currency"),
+        ({"value": 1, "date": 2025, "source": "x", "provenance": "guessed"}, "provenance"),
+        (700, "list_price"),
+    ],
+)
+def test_a_list_price_needs_day_and_source(wrong, told):
+    """By field."""
+    with pytest.raises(InputError, match=told):
+        board("own", 10, list_price=wrong)
