@@ -14,6 +14,7 @@ from simulator.forecast.planning.changes import Changes, plan_changes
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.planning.plan import Plan, plan
+from simulator.report.facts import facts_table
 from simulator.report.plan import (
     before_line,
     change_words,
@@ -94,7 +95,7 @@ def _answer(found: Plan) -> str:
     """In a sentence or two."""
     name, best = _name(found.loaded), found.best
     if best is None or not best.fits:
-        nearest = f"; the nearest, {_where(best)}: {'; '.join(best.misses())}" if best else ""
+        nearest = "".join(f"; the nearest, {_where(each)}: {'; '.join(each.misses())}" for each in found.nearest[:1])
         return f"{name}: none of these machines holds {held_words(found.goal)}{nearest}."
     if not found.choices:
         return f"{name}: none of these gives {goal_line(found.goal)}; the nearest, {_where(best)}: {'; '.join(best.misses())}."
@@ -105,10 +106,10 @@ def _answer(found: Plan) -> str:
 
 
 def _table(found: Plan, is_named: bool) -> str:
-    caption = f"<caption>{escape(_name(found.loaded))}</caption>" if is_named else ""
+    caption = _name(found.loaded) if is_named else ""
     head = ["Machine", "Format", "Split", "Each user", "80 % interval", *(["Chance"] if found.goal.at_least else [])]
     rows = [_row(each) for each in found.choices]
-    return _html_table(caption, [*head, "Memory left", "J a token"], rows)
+    return facts_table([*head, "Memory left", "J a token"], rows, caption)
 
 
 def _row(choice: Choice) -> list[str]:
@@ -140,7 +141,7 @@ def _change_table(found: Changes) -> str:
         ]
         for each in found.changes[:MOST_CHANGES]
     ]
-    table = _html_table("", ["Change", "Each user", "Gain", "Memory left"], rows)
+    table = facts_table(["Change", "Each user", "Gain", "Memory left"], rows)
     return f"{before}</p>\n{table}"
 
 
@@ -165,10 +166,3 @@ def _noted(goal: Goal) -> Iterator[str]:
 
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    shown = [place for place in range(len(head)) if any(row[place] for row in rows)]
-    top = "".join(f'<th scope="col">{escape(head[place])}</th>' for place in shown)
-    body = "\n".join(f"<tr>{''.join(f'<td>{escape(row[place])}</td>' for place in shown)}</tr>" for row in rows)
-    return f'<div class="scroll"><table class="facts">{caption}<thead><tr>{top}</tr></thead>\n<tbody>\n{body}</tbody></table></div>'

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from simulator import __version__
 from simulator.forecast.prediction import Prediction
 from simulator.report.check import check_command, no_command
+from simulator.report.facts import facts_table
 from simulator.report.grid import Grids, Pair
 from simulator.report.measured import Measured, told_errors, told_held
 from simulator.report.page_data import as_data
@@ -284,24 +285,15 @@ def _measured_section(shown: Sequence[Measured], count: int) -> str:
 
 def _measured_table(rows: Sequence[Measured]) -> str:
     names = ("Model", "Device", "Format", "Batch", "Context", "Measured", "Forecast (80 % interval)", "Error")
-    head = "".join(
-        f'<th scope="col"{_NUMBER if place > 2 else ""}>{escape(name)}</th>' for place, name in enumerate(names)
-    )
-    body = "\n".join(_measured_row(row) for row in rows)
-    return f'<div class="scroll"><table class="facts"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>'
+    return facts_table(names, [_measured_row(row) for row in rows], numbers_from=3)
 
 
-_NUMBER = ' class="number"'
-
-
-def _measured_row(row: Measured) -> str:
+def _measured_row(row: Measured) -> list[str]:
     interval = f"({format_number(row.forecast_low)} to {format_number(row.forecast_high)})"
-    numbers = (
-        f"{row.batch:,}", f"{row.context:,}", format_number(row.tokens_per_s),
+    return [
+        row.model, row.hardware, _how(row), f"{row.batch:,}", f"{row.context:,}", format_number(row.tokens_per_s),
         f"{format_number(row.forecast)} {interval}", f"{round(row.error, 2) + 0.0:+.0%}",
-    )  # fmt: skip
-    cells = "".join(f"<td>{escape(text)}</td>" for text in (row.model, row.hardware, _how(row)))
-    return f"<tr>{cells}{''.join(f'<td{_NUMBER}>{text}</td>' for text in numbers)}</tr>"
+    ]  # fmt: skip
 
 
 def _how(row: Measured) -> str:

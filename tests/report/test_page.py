@@ -151,7 +151,7 @@ def test_without_a_script_the_table_and_what_it_rests_on_can_be_read(text):
     ):
         assert told in static
     assert "Odd &lt;name&gt;" in static
-    assert static.count("<td>llama-3-8b</td>") == SHOWN_ROWS + 3
+    assert static.count('<td data-column="Model">llama-3-8b</td>') == SHOWN_ROWS + 3
 
 
 def test_the_bound_has_one_name(text):
@@ -301,6 +301,13 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(opened):
             break
         opened.wait_for_timeout(50)
     assert opened.evaluate("document.documentElement.scrollWidth") == 360
+    tables = opened.evaluate(
+        "[...document.querySelectorAll('.scroll')].map((each) => each.scrollWidth - each.clientWidth)"
+    )
+    assert tables
+    assert max(tables) <= 0
+    shown = opened.evaluate("getComputedStyle(document.querySelector('.facts td:nth-child(6)'), '::before').content")
+    assert shown == '"Measured"'
     sizes = opened.evaluate(
         "[...document.querySelectorAll('.plot svg text')].map((each) => parseFloat(getComputedStyle(each).fontSize))"
     )
