@@ -140,15 +140,16 @@ def _watts(
     if any(each is None and count for each, count in zip(further, counts, strict=True)):
         return None
     total = found[0].value + sum(each * count for each, count in zip(further, counts, strict=True) if count)
-    return _estimated(found[0], total, max(each.spread for each in found), hardware)
+    of_others = _DESKTOP_SPREAD if _is_of_machine(cards[0]) else _CARD_SPREAD
+    return _estimated(found[0], total, (*(each.spread for each in found), of_others), hardware)
 
 
-def _estimated(first: Watts, total: Any, spread: float, hardware: Hardware) -> Watts:
-    """Of a machine that is not the one that was measured, or that shares were published of."""
+def _estimated(first: Watts, total: Any, spreads: tuple[float, ...], hardware: Hardware) -> Watts:
+    """Of a machine that is not the one that was measured, or that shares were published of; the last spread is that of other ones."""
     if first.provenance != "measured":
-        return replace(first, value=total, spread=spread)
+        return replace(first, value=total, spread=max(spreads[:-1]))
     told = f"estimated for {hardware.label} from one {hardware.name}, {first.told}"
-    return replace(first, value=total, spread=max(spread, _DESKTOP_SPREAD), told=told)
+    return replace(first, value=total, spread=max(spreads), told=told)
 
 
 def _further(part: Hardware, alone: Watts, share: float, of_prompt: bool) -> Any:

@@ -84,6 +84,7 @@ def test_cards_measured_alone_are_added_as_they_are():
     """Two RTX 3090 at once draw twice the 343.5 W that one does by its sensor; in turns one of them and 0.26 of 350 W."""
     both = scenario("llama-3-70b", "2xrtx-3090", weights="int4-g128", runtime="vllm").hardware
     assert decode_watts(both, 1).value == pytest.approx(2 * 343.5)
+    assert decode_watts(both, 1).spread == 0.17
     two = scenario("llama-3-70b", "2xrtx-3090", weights="q4_k_m").hardware
     assert decode_watts(two, 1).value == pytest.approx(343.5 + 350 * 0.26)
 
