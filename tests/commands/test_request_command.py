@@ -21,7 +21,8 @@ def test_a_request_comes_first_in_the_table(capsys):
     assert "Request   prompt: 4,096 tokens in 8 passes of 512 at most" in out
     assert "512 tokens, the first of them with the prompt" in out
     assert "Left out  sampling and tokenising" in out
-    depths = [line.split()[0] for line in lines if line.split()[1:2] == ["1"]]
+    table = out.split("Bytes")[0].splitlines()
+    depths = [line.split()[0] for line in table if line.split()[1:2] == ["1"]]
     assert depths == ["4,096", "4,606"]
 
 
