@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulator.commands.line import options
+from simulator.commands.line.called import called
 from simulator.commands.line.money import money_options, tariff_of
 from simulator.commands.line.parser import argument, flag, option, subcommand
 from simulator.commands.line.split import is_fit_asked, split_asked, split_options
@@ -20,7 +21,7 @@ from simulator.commands.line.values import (
 )
 from simulator.errors import InputError, printable
 from simulator.forecast.energy import Tariff
-from simulator.forecast.planning.changes import plan_changes
+from simulator.forecast.planning.changes import Changes, plan_changes
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.planning.plan import ANY, Plan, plan
 from simulator.forecast.scenario import DEFAULT_CONTEXT
@@ -28,6 +29,9 @@ from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
 from simulator.spec.names import words
 from simulator.spec.prices import parse_prices
+
+if TYPE_CHECKING:
+    from simulator.report.plan_commands import Called
 
 MOST_SHOWN = 10_000
 NOT_OF_ROWS = (
@@ -109,25 +113,26 @@ def command(
     more |= {"prices": _merged(parse_prices(prices) if prices else {}, own_prices)}
     formats = parse_names("--weights", weights)
     if change:
-        _change(model, machines[0], goal, formats, more, tariff, rows, json)
+        found = _changes(model, machines[0], goal, formats, more)
+        _report_changes(found, called(model, machines, given["runtime"], given["routing"]), tariff, rows, json)
         return
     if folder is None:
         found = plan(model, ANY if any else machines, goal, weights=formats, **more)
     else:
         found = _from_sweep(folder, model, machines, goal, weights=formats, **more)
         model = model or found.loaded.model.name
-    named = {} if any else _named(machines)
+    calls = called(model, [] if any else machines, given["runtime"], given["routing"])
     if json is not None:
         from simulator.report.plan import MOST_COUNTED
         from simulator.report.plan_record import plan_record
         from simulator.report.record import write_json
 
         is_counted = not any and (folder is None or len(found.choices) <= MOST_COUNTED)
-        write_json(plan_record(found, model, tariff, named, is_counted), json)
+        write_json(plan_record(found, calls, tariff, is_counted), json)
     if json != "-":
         from simulator.report.plan import MOST_ROWS, print_plan
 
-        print_plan(found, model, tariff, named, rows or MOST_ROWS)
+        print_plan(found, calls, tariff, rows or MOST_ROWS)
 
 
 def _with_prices(given: list[str]) -> tuple[list[str], dict[str, float]]:
@@ -192,33 +197,21 @@ def _check_machines(machines: list[str], is_any: bool, is_change: bool) -> None:
         )
 
 
-def _change(
-    model: str,
-    machine: str,
-    goal: Goal,
-    formats: tuple[str, ...],
-    more: dict[str, Any],
-    tariff: Tariff,
-    rows: int | None,
-    json: str | None,
-) -> None:
+def _changes(model: str, machine: str, goal: Goal, formats: tuple[str, ...], more: dict[str, Any]) -> Changes:
     if len(formats) > 1:
         raise InputError(
             "--change keeps the machine as it is: give one format with --weights, the one that it runs now"
         )
-    found = plan_changes(model, machine, goal, weights=formats[0] if formats else None, **more)
-    named = _named([machine])
+    return plan_changes(model, machine, goal, weights=formats[0] if formats else None, **more)
+
+
+def _report_changes(found: Changes, calls: Called, tariff: Tariff, rows: int | None, json: str | None) -> None:
     if json is not None:
         from simulator.report.plan_record import changes_record
         from simulator.report.record import write_json
 
-        write_json(changes_record(found, model, tariff, named), json)
+        write_json(changes_record(found, calls, tariff), json)
     if json != "-":
-        from simulator.report.plan import MOST_CHANGES, print_changes
+        from simulator.report.plan_changes import MOST_CHANGES, print_changes
 
-        print_changes(found, model, tariff, named, rows or MOST_CHANGES)
-
-
-def _named(machines: list[str]) -> dict[str, str]:
-    """What the user calls each machine, by its label."""
-    return {load_hardware(each).label: each for each in machines}
+        print_changes(found, calls, tariff, rows or MOST_CHANGES)

@@ -14,11 +14,13 @@ from simulator.forecast.planning.changes import Changes, plan_changes
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.planning.plan import Plan, plan
-from simulator.report.plan import before_line, change_words, goal_line, machine_words, split_words, told_chance
+from simulator.report.plan import goal_line, memory_cell, split_words, told_chance
+from simulator.report.plan_changes import before_line, change_words
+from simulator.report.plan_commands import machine_words
 from simulator.report.spending import amount_cell
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Loaded
-from simulator.units import format_gib, format_number
+from simulator.units import format_number
 
 MOST_CHANGES = 8
 # What a plan takes of what a report was asked for, by the names that a report has for it.
@@ -113,7 +115,7 @@ def _row(choice: Choice) -> list[str]:
         format_number(choice.tokens_per_s_each),
         "an upper bound" if choice.point.is_upper_bound else f"{low} to {high}",
         *([told_chance(choice.chance)] if choice.goal.at_least else []),
-        format_gib(choice.memory_left_bytes),
+        memory_cell(choice.memory_left_bytes, choice.memory_limit_bytes),
         joules,
     ]
 
@@ -127,11 +129,14 @@ def _change_table(found: Changes) -> str:
             change_words(each),
             format_number(each.tokens_per_s_each),
             _gain(each.gain(found.before)),
-            format_gib(each.choice.memory_left_bytes),
+            *([told_chance(each.chance)] if found.goal.at_least else []),
+            memory_cell(each.memory_left_bytes, each.memory_limit_bytes),
         ]
         for each in found.changes[:MOST_CHANGES]
     ]
-    table = _html_table("", ["Change", "Each user", "Gain", "Memory left"], rows)
+    table = _html_table(
+        "", ["Change", "Each user", "Gain", *(["Chance"] if found.goal.at_least else []), "Memory left"], rows
+    )
     return f"{before}</p>\n{table}"
 
 

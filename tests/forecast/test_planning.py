@@ -274,9 +274,9 @@ def test_what_memory_costs_is_not_known():
         plan_changes(*machine, Goal(20, budget=900), weights="q4_k_m", ram=32)
 
 
-def test_changes_are_ranked_by_what_they_buy_and_agree_with_simulate():
+def test_changes_are_ranked_by_what_they_buy_where_no_rate_is_asked_for_and_agree_with_simulate():
     """The fastest first; a format's rate is that of the same scenario, placed anew."""
-    found = plan_changes("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", Goal(80, context=8192), weights="q4_k_m", ram=32)
+    found = plan_changes("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", Goal(context=8192), weights="q4_k_m", ram=32)
     rates = [each.tokens_per_s_each for each in found.changes]
     assert rates == sorted(rates, reverse=True)
     assert min(rates) > found.before.tokens_per_s_each
@@ -284,6 +284,59 @@ def test_changes_are_ranked_by_what_they_buy_and_agree_with_simulate():
     base = scenario("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", weights="q2_k", ram=32, context=8192)
     assert one.tokens_per_s_each == pytest.approx(float(base.at(1, 8192).tokens_per_s))
     assert {"cards", "weights", "cache", "context", "memory"} <= {kind for each in found.changes for kind in each.kinds}
+
+
+def test_changes_are_ranked_by_whether_the_whole_goal_is_met_and_how_surely():
+    """A first token within 1 s of 8k, and 30 tokens/s: drafts, which are fastest, come last, as no draft makes it earlier."""
+    goal = Goal(30, context=8192, ttft=1.0)
+    found = plan_changes("llama-3.3-70b", "h100-sxm", goal, weights="int4-g128")
+    told = [(each.reaches, round(each.chance, 2)) for each in found.changes]
+    assert told == sorted(told, reverse=True)
+    assert [each.reaches for each in found.changes].count(True) > 1
+    kinds = [each.kinds for each in found.changes]
+    assert kinds.index(("cards",)) < kinds.index(("drafts",))
+    fastest = max((each for each in found.changes if len(each.kinds) == 1), key=lambda each: each.tokens_per_s_each)
+    assert fastest.kinds == ("drafts",)
+    assert found.best is found.changes[0]
+
+
+def test_a_shorter_context_comes_after_what_reaches_all_that_is_asked_for():
+    """Two cards read 8k within 2 s, one card only half of it: surer, but less than was asked for."""
+    found = plan_changes("llama-3.3-70b", "h100-sxm", Goal(30, context=8192, ttft=2.0), weights="int4-g128")
+    kinds = [each.kinds for each in found.changes if each.reaches and len(each.kinds) == 1]
+    assert kinds == [("cards",), ("context",), ("context",)]
+    chances = [each.chance for each in found.changes if each.reaches and len(each.kinds) == 1]
+    assert chances[1] > chances[0]
+
+
+def test_what_makes_only_the_first_token_earlier_is_told_where_its_time_is_asked_for():
+    """A cache of a byte a value leaves a step of a short context as it is, within 1 %."""
+    goal = Goal(30, context=2048, ttft=0.5)
+    found = plan_changes("llama-3.3-70b", "h100-sxm", goal, weights="int4-g128")
+    for each in found.changes:
+        is_faster = each.gain(found.before) > 1.01
+        assert is_faster or each.reading.seconds_to_first * 1.01 < found.before.seconds_to_first
+    assert any(each.gain(found.before) < 1.01 for each in found.changes)
+
+
+def test_of_two_changes_neither_alone_buys_as_much():
+    """A host's memory beside a model that fits in fewer bits is no use; what does not fit before has no gain to compare with."""
+    found = plan_changes("qwen3-32b", "rtx-3060", Goal(50), weights="q4_k_m")
+    assert not found.before.fits
+    alone = {each.words: each.tokens_per_s_each for each in found.changes if len(each.words) == 1}
+    assert {("--weights iq2_xxs",), ("with rtx-3060+ryzen-7950x --ram 16",)} <= {*alone}
+    for goal in (Goal(50), Goal(15)):
+        for each in plan_changes("qwen3-32b", "rtx-3060", goal, weights="q4_k_m").changes:
+            if len(each.words) == 2:
+                assert each.tokens_per_s_each > 1.01 * max(alone[word,] for word in each.words)
+
+
+def test_memory_is_told_with_whoever_drafts():
+    """The drafter's weights and cache take some of what is left without it."""
+    found = plan_changes("qwen3-32b", "rtx-5090", Goal(15), weights="q4_k_m")
+    draft = next(each for each in found.changes if each.words == ("--draft qwen3-0.6b:4",))
+    assert draft.memory_left_bytes < found.before.memory_left_bytes - 2**29
+    assert draft.memory_limit_bytes == found.before.memory_limit_bytes
 
 
 def test_two_changes_are_tried_where_none_is_enough():
