@@ -28,7 +28,7 @@ from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
 from simulator.spec.names import words
-from simulator.spec.prices import parse_prices
+from simulator.spec.prices import parse_priced, parse_prices
 
 if TYPE_CHECKING:
     from simulator.report.plan_commands import Called
@@ -110,7 +110,7 @@ def command(
     goal = _goal(given)
     more = {name: value for name, value in given.items() if value is not None}
     more |= {"placement": placement} if placement else {}
-    more |= {"prices": _merged(parse_prices(prices) if prices else {}, own_prices)}
+    more |= {"prices": _merged(_told_prices(prices, machines), own_prices)}
     formats = parse_names("--weights", weights)
     if change:
         found = _changes(model, machines[0], goal, formats, more)
@@ -142,9 +142,13 @@ def _with_prices(given: list[str]) -> tuple[list[str], dict[str, float]]:
         name, equals, price = text.rpartition("=")
         is_priced = bool(equals) and not is_file(Path(text))
         if is_priced:
-            (prices[load_hardware(name).label],) = parse_prices(f"{name}={price}").values()
+            prices[load_hardware(name).label] = parse_priced(f"{name}={price}")[1]
         machines.append(name if is_priced else text)
     return list(dict.fromkeys(machines)), prices
+
+
+def _told_prices(text: str | None, machines: list[str]) -> dict[str, float]:
+    return parse_prices(text, list(map(load_hardware, machines))) if text else {}
 
 
 def _merged(told: dict[str, float], own: dict[str, float]) -> dict[str, float]:

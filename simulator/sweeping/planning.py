@@ -146,7 +146,7 @@ def plan_from(
     machines = None if on is None else {each.label: each for each in named_machines(on, None)}
     asked = _Asked.of(weights, cache, runtime)
     expect("routing", routing, (str, type(None)), "the name of a routing, or None")
-    checked = checked_prices(prices)
+    checked = checked_prices(prices, (machines or {}).values())
     swept = open_sweep(folder)
     refuse_missing("--users", [goal.users], swept.axes["batches"])
     refuse_missing("--context", [goal.context], swept.axes["contexts"])

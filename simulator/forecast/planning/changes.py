@@ -82,18 +82,9 @@ def plan_changes(
     expect_path("machine", machine, (Hardware,), "a name, a path or a Hardware")
     hardware = machine if isinstance(machine, Hardware) else load_hardware(machine)
     software = runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime)
-    setup = Setup(
-        loaded_of(model),
-        *named_machines(hardware, ram),
-        goal,
-        weights,
-        cache,
-        software,
-        placement,
-        None,
-        checked_prices(prices),
-        more,
-    )
+    (asked,) = named_machines(hardware, ram)
+    told = checked_prices(prices, [asked])
+    setup = Setup(loaded_of(model), asked, goal, weights, cache, software, placement, prices=told, more=more)
     refuse_without_prices(goal, setup.choice.price is not None)
     setup = replace(setup, weights=setup.base.load.weights)  # as it is, not as it would be chosen after each change
     tried = _Tried(setup)

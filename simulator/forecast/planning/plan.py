@@ -81,7 +81,8 @@ def plan(
         machines, is_any = list(shipped_machines()), True
     else:
         machines, is_any = [[each] for each in named_machines(on, ram)], False
-    told = Found(search, checked_prices(prices), is_any)
+    own = () if is_any else [each for row in machines for each in row]
+    told = Found(search, checked_prices(prices, own), is_any)
     for row in machines:
         told.look_at(row)
     return told.plan(sum(map(len, machines)))
