@@ -175,6 +175,8 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
 def _none_line(found: Plan) -> str:
     """That no machine does, and what."""
     goal, machines = found.goal, counted(found.n_machines, "machine")
+    if len(found.left_out) == found.n_machines:
+        return f"none of {machines} could be looked at"
     is_asked = goal.at_least or goal.ttft or goal.budget
     return f"none of {machines} {'reaches that' if is_asked else 'holds the model'}"
 

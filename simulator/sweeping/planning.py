@@ -212,8 +212,6 @@ class _Asked:
     def of(cls, weights: Sequence[str], cache: str | None, runtime: str | Path | Runtime | None) -> _Asked:
         """Checked; InputError says what is no such name."""
         expect_formats(weights)
-        for each in weights:
-            parse_weights(each)
         expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
         expect_path("runtime", runtime, (Runtime, type(None)), "a name, a path, a Runtime or None")
         return cls(tuple(weights), cache, runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime))

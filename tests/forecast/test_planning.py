@@ -244,6 +244,33 @@ def test_machines_are_needed():
         plan("llama-3-8b", ["m4"], 20)
 
 
+@pytest.mark.parametrize(
+    ("machines", "asked", "told"),
+    [
+        (["rtx-3090"], {"weights": ["fp8"], "runtime": "llama.cpp"},
+         r"rtx-3090: runtime llama.cpp loads no weights in fp8; take --weights q2_k, .* or f16, or --runtime vllm or"),
+        (["rtx-3090"], {"weights": ["q4_k_m", "q8_0"], "runtime": "tensorrt-llm"},
+         r"tensorrt-llm loads no weights in q4_k_m or q8_0; take --weights bf16, int8 or int4-g128, or --runtime llama.cpp or vllm"),
+        (["m4"], {"runtime": "vllm"}, r"m4: runtime vllm has no figures for GPUs of apple; take llama.cpp, or roofline"),
+        (["m4"], {"runtime": "vllm", "weights": ["fp8"]}, "runtime vllm has no figures for GPUs of apple; take llama.cpp"),
+        (["ryzen-7950x"], {"weights": ["fp8"]}, "runtime llama.cpp loads no weights in fp8; take --weights q2_k, .*, or --runtime"),
+        ("any", {"weights": ["fp8"], "runtime": "llama.cpp"},
+         "^runtime llama.cpp loads no weights in fp8; take --weights q2_k, .* or f16, or another --runtime, or leave that out"),
+        (["rtx-3090", "m4"], {"weights": ["q9"]}, "^weights 'q9' are unknown"),
+    ],
+)  # fmt: skip
+def test_formats_that_no_software_runs_are_told_with_it_and_with_what_to_ask_for(machines, asked, told):
+    """Which runtime, which formats, and both remedies."""
+    with pytest.raises(InputError, match=told):
+        plan("llama-3-8b", machines, **asked)
+
+
+def test_where_some_of_the_formats_run_the_others_are_no_mistake():
+    """A list of formats is a choice."""
+    (one,) = plan("llama-3-8b", ["rtx-3090"], weights=("fp8", "q8_0"), runtime="llama.cpp").choices
+    assert one.base.load.weights.name == "q8_0"
+
+
 # ---- changes ----
 
 

@@ -16,6 +16,7 @@ from simulator.forecast.scenario import has_four_bits, loaded_of
 from simulator.spec.arguments import expect, positive
 from simulator.spec.hardware import Hardware
 from simulator.spec.machine import load_hardware, with_ram
+from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model
 from simulator.spec.prices import checked_prices, price_of
 from simulator.spec.runtime import Runtime, load_runtime
@@ -78,6 +79,7 @@ def plan(
     software = runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime)
     search = Search(loaded, goal, tuple(weights), software, more)
     if on == ANY:
+        search.refuse_strange()
         machines, is_any = list(shipped_machines()), True
     else:
         machines, is_any = [[each] for each in named_machines(on, ram)], False
@@ -94,6 +96,7 @@ def expect_formats(weights: Sequence[str]) -> None:
     expect("weights", weights, (list, tuple), needed)
     for each in weights:
         expect("weights", each, str, needed)
+        parse_weights(each)  # InputError for a name that is no format
 
 
 def named_machines(on: Sequence[str | Path | Hardware] | str | Path | Hardware, ram: float | None) -> list[Hardware]:
@@ -187,13 +190,10 @@ class Found:
 
     def _candidates(self, hardware: Hardware, price: float | None) -> Sequence[Candidate]:
         try:
-            found = self._search.candidates(hardware, price)
+            return self._search.candidates(hardware, price)
         except InputError as error:
             self._left_out[hardware.label] = str(error)
             return []
-        if not found:
-            self._left_out[hardware.label] = "its software loads none of these formats"
-        return found
 
     def _forecast(self, candidate: Candidate) -> Choice | None:
         """None where it is known to be of no use, or cannot run."""
@@ -209,14 +209,19 @@ class Found:
         """All of it in order; InputError where nothing could be looked at."""
         goal = self._search.goal
         refuse_without_prices(goal, self._is_priced)
-        if not self._reaching and not self._missing and self._left_out and not self._is_any:
-            name, why = next(iter(self._left_out.items()))
-            raise InputError(why if name in why else f"{name}: {why}")
+        if not self._reaching and not self._missing:
+            self._refuse()
         choices = tuple(sorted(self._reaching, key=self._order))
         nearest = self._nearest()
         return Plan(
             self._search.loaded, goal, choices, nearest, self._next_cheaper(choices), self._left_out, n_machines
         )
+
+    def _refuse(self) -> None:
+        """InputError with the reason of the first machine, where somebody named it."""
+        if self._left_out and not self._is_any:
+            name, why = next(iter(self._left_out.items()))
+            raise InputError(why if name in why else f"{name}: {why}")
 
     def _order(self, choice: Choice) -> tuple:
         size = -float(choice.point.weight_bytes)
