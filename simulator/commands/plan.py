@@ -101,7 +101,7 @@ def command(
     elif model is None:
         raise InputError("plan: name a model, as in roofcast plan qwen3-30b-a3b --any, or a sweep's folder with --from")
     else:
-        _check_machines(machines, any, change)
+        _check_machines(machines, any, change, given["ram"])
     if rows is not None and not 1 <= rows <= MOST_SHOWN:
         raise InputError(f"--rows {rows:,}: between 1 and {MOST_SHOWN:,} can be shown")
     tariff, placement = tariff_of(given), split_asked(given)
@@ -190,7 +190,11 @@ def _from_sweep(folder: str, model: str | None, machines: list[str], goal: Goal,
     return plan_from(folder, goal, model=model, on=machines or None, **more)
 
 
-def _check_machines(machines: list[str], is_any: bool, is_change: bool) -> None:
+def _check_machines(machines: list[str], is_any: bool, is_change: bool, ram: float | None) -> None:
+    if is_any and ram is not None:
+        raise InputError(
+            "--ram: --any takes devices as their files have them: leave it out, or name machines with --on"
+        )
     if is_any and machines:
         raise InputError("--any takes all shipped devices, --on those that it names: give one of them")
     if is_change and (is_any or len(machines) != 1):

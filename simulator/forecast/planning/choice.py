@@ -162,7 +162,8 @@ class Choice:
         """What is lacking, and by how much, in a few words each."""
         goal = self.goal
         if not self.fits:
-            yield f"needs {format_gib(-self.memory_left_bytes)} more memory than it has{self._told_host()}"
+            where = self._fullest.part.own_label if self.base.placement else "it"
+            yield f"needs {format_gib(-self.memory_left_bytes)} more memory than {where} has{self._told_host()}"
         elif self._lacks_rate:
             short = 1 - self.tokens_per_s_each / goal.at_least
             yield f"{format_number(self.tokens_per_s_each)} of {format_number(goal.at_least)} tokens/s each, {short:.0%} too few"

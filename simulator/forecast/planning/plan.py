@@ -13,9 +13,9 @@ from simulator.forecast.planning.candidates import Candidate, Search, ceiling_by
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
 from simulator.forecast.scenario import has_four_bits, loaded_of
-from simulator.spec.arguments import expect, positive
+from simulator.spec.arguments import between, expect
 from simulator.spec.hardware import Hardware
-from simulator.spec.machine import load_hardware, with_ram
+from simulator.spec.machine import LEAST_RAM_GIB, MAX_RAM_GIB, SOLDERED, load_hardware, refuse_soldered, with_ram
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model
 from simulator.spec.prices import checked_prices, price_of
@@ -79,6 +79,10 @@ def plan(
     software = runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime)
     search = Search(loaded, goal, tuple(weights), software, more)
     if on == ANY:
+        if ram is not None:
+            raise InputError(
+                "ram: of which machine? All shipped devices have what their files say: name those that are meant"
+            )
         search.refuse_strange()
         machines, is_any = list(shipped_machines()), True
     else:
@@ -113,15 +117,20 @@ def named_machines(on: Sequence[str | Path | Hardware] | str | Path | Hardware, 
     found = [each if isinstance(each, Hardware) else load_hardware(each) for each in names]
     if ram is None:
         return found
-    positive("ram", ram)
-    if not any(map(_has_ram, found)):
-        with_ram(found[0], ram * GI)  # InputError, which says whose it may be
-    return [with_ram(each, ram * GI) if _has_ram(each) else each for each in found]
+    n_bytes = between("ram", ram, LEAST_RAM_GIB, MAX_RAM_GIB) * GI
+    takes = [_takes(each, n_bytes) for each in found]
+    if not any(takes):
+        refuse_soldered(found[0], n_bytes, "ram")
+        with_ram(found[0], n_bytes)  # InputError, which says whose it may be
+    return [with_ram(each, n_bytes) if is_taken else each for each, is_taken in zip(found, takes, strict=True)]
 
 
-def _has_ram(hardware: Hardware) -> bool:
-    """Whether it is a CPU, or has a host; a card that no host is named beside has none."""
-    return bool(hardware.host) or not hardware.has_own_memory
+def _takes(hardware: Hardware, n_bytes: float) -> bool:
+    """Whether a machine can have so much RAM: a CPU, or a host beside cards, whose memory is no other that is soldered on."""
+    cpu = hardware.host or hardware
+    if hardware.host is None and hardware.has_own_memory:
+        return False
+    return cpu.device_class not in SOLDERED or n_bytes == cpu.main_memory.capacity_bytes
 
 
 def refuse_without_prices(goal: Goal, is_priced: bool) -> None:
