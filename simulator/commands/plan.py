@@ -127,7 +127,7 @@ def command(
         from simulator.report.plan_record import plan_record
         from simulator.report.record import write_json
 
-        is_counted = not any and (folder is None or len(found.choices) <= MOST_COUNTED)
+        is_counted = len(found.choices) <= MOST_COUNTED or (not any and folder is None)
         write_json(plan_record(found, calls, tariff, is_counted), json)
     if json != "-":
         from simulator.report.plan import MOST_ROWS, print_plan

@@ -165,11 +165,10 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
     if cheaper:
         price = format_number(cheaper.price) if cheaper.price is not None else ""
         yield "Cheaper", [f"{_told(cheaper)} for {price}: {'; '.join(cheaper.misses())}"]
-    shown = [each for each in (*found.choices[:n_shown], cheaper, *found.nearest) if each]
     others = [each for each in found.nearest if each is not found.best and each is not cheaper]
     yield "Misses", [f"{_told(each)}: {'; '.join(each.misses())}" for each in others]
     yield "Left out", list(left_out(found.left_out))
-    yield "Assumed", [*_few_bits(shown), *assumed(found.goal, found.loaded.model, bool(found.choices))]
+    yield "Assumed", remarks(found, n_shown)
 
 
 def _none_line(found: Plan) -> str:
@@ -191,6 +190,12 @@ def left_out(reasons: Mapping[str, str]) -> Iterator[str]:
         yield f"{', '.join(names[:MOST_LEFT_OUT])}{more}: {why}"
     if len(by_reason) > MOST_LEFT_OUT:
         yield f"{sum(map(len, list(by_reason.values())[MOST_LEFT_OUT:])):,} further machines for other reasons"
+
+
+def remarks(found: Plan, n_shown: int | None = None) -> list[str]:
+    """What was assumed, and what is not forecast, of the first choices and what misses the goal; None: of all."""
+    told = [each for each in (*found.choices[:n_shown], found.next_cheaper, *found.nearest) if each]
+    return [*_few_bits(told), *assumed(found.goal, found.loaded.model, bool(found.choices))]
 
 
 def _few_bits(told: Sequence[Choice]) -> Iterator[str]:

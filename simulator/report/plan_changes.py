@@ -107,10 +107,11 @@ def _change_sections(found: Changes, n_shown: int, tariff: Tariff) -> Iterator[t
     yield "Left out", [f"{words}: {why}" for words, why in list(found.refused.items())[:MOST_LEFT_OUT]]
     if not tariff.is_empty:
         yield "Energy", spent_of(found.before, tariff)
-    yield "Assumed", list(_assumed_of_changes(found, tariff))
+    yield "Assumed", list(remarks_on_changes(found, tariff))
 
 
-def _assumed_of_changes(found: Changes, tariff: Tariff) -> Iterator[str]:
+def remarks_on_changes(found: Changes, tariff: Tariff) -> Iterator[str]:
+    """What was assumed, and what is not forecast."""
     kinds = {kind for each in found.changes for kind in each.kinds}
     if FASTER in kinds:
         yield "faster memory: as if all of its figures were a quarter higher, as of DDR5-6000 beside DDR5-4800"

@@ -13,7 +13,8 @@ from simulator.forecast.planning.changes import Changes
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.plan import Plan
 from simulator.forecast.prediction import Prediction
-from simulator.report.plan import split_words
+from simulator.report.plan import remarks, split_words
+from simulator.report.plan_changes import remarks_on_changes
 from simulator.report.plan_commands import (
     Called,
     change_command,
@@ -27,10 +28,10 @@ from simulator.report.spending import spending_record, with_spending
 
 
 def plan_record(found: Plan, called: Called, tariff: Tariff = UNTOLD, with_users: bool = False) -> dict[str, Any]:
-    """What reaches the goal and what misses it."""
+    """What reaches the goal and what misses it; *with_users*: how many get the rate of every choice, not only of the best."""
 
     def told(choice: Choice) -> dict[str, Any]:
-        return choice_record(choice, called, tariff, with_users)
+        return choice_record(choice, called, tariff, with_users or choice is found.best)
 
     return {
         "model": found.loaded.model.name,
@@ -42,6 +43,7 @@ def plan_record(found: Plan, called: Called, tariff: Tariff = UNTOLD, with_users
         "next_cheaper": told(found.next_cheaper) if found.next_cheaper else None,
         "nearest": [told(each) for each in found.nearest],
         "left_out": dict(found.left_out),
+        "remarks": remarks(found),
     }
 
 
@@ -94,6 +96,7 @@ def changes_record(found: Changes, called: Called, tariff: Tariff = UNTOLD) -> d
         "before": choice_record(found.before, called, tariff),
         "changes": [_change_record(each, found.before, called, tariff) for each in found.changes],
         "refused": dict(found.refused),
+        "remarks": list(remarks_on_changes(found, tariff)),
     }
 
 
