@@ -358,6 +358,16 @@ def test_of_two_changes_neither_alone_buys_as_much():
                 assert each.tokens_per_s_each > 1.01 * max(alone[word,] for word in each.words)
 
 
+def test_two_changes_that_are_not_enough_are_told_only_where_they_are_the_best():
+    """A second card alone buys more than the best two that can be had together; with drafts beside it, two do."""
+    one = plan_changes("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", Goal(100), weights="q4_k_m", ram=32)
+    assert {len(each.kinds) for each in one.changes} == {1}
+    two = plan_changes("qwen3-32b", "rtx-3060+ryzen-7950x", Goal(100), weights="q4_k_m", ram=32)
+    assert not two.best.reaches
+    assert [len(each.kinds) for each in two.changes].index(1) == 1
+    assert two.best.kinds == ("cards", "drafts")
+
+
 def test_memory_is_told_with_whoever_drafts():
     """The drafter's weights and cache take some of what is left without it."""
     found = plan_changes("qwen3-32b", "rtx-5090", Goal(15), weights="q4_k_m")

@@ -94,7 +94,8 @@ def plan_changes(
     if not setup.choice.reaches and not any(each.reaches and not _gives_up(each) for each in single):
         both = combinations(single[:MOST_IN_PAIRS], 2)
         pairs = sorted((each for pair in both if (each := tried.of_both(*pair))), key=_rank)
-        pairs = [each for each in pairs if each.reaches][:MOST_PAIRS] or pairs[:1]
+        enough = [each for each in pairs if each.reaches][:MOST_PAIRS]
+        pairs = enough or [each for each in pairs[:1] if _rank(each) < _rank(single[0])]
     return Changes(setup.choice, tuple(sorted((*single, *pairs), key=_rank)), tried.refused)
 
 
