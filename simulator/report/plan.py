@@ -87,14 +87,17 @@ def _told_users(choice: Choice) -> Iterator[str]:
 
 
 def joules_cell(found: Spending | None) -> str:
+    """What a token takes; empty where nothing is known."""
     return amount_cell(found.joules_per_token) if found else ""
 
 
 def price_of_tokens_cell(found: Spending | None) -> str:
+    """What a million tokens cost; empty where nothing is known."""
     return cost_cell(found) if found else ""
 
 
 def price_cell(choice: Choice) -> str:
+    """What a machine costs; empty where nobody told it."""
     return "" if choice.price is None else format_number(choice.price)
 
 
