@@ -170,6 +170,7 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
         yield "Cheaper", [f"{_told(cheaper)} for {price}: {'; '.join(cheaper.misses())}"]
     others = [each for each in found.nearest if each is not found.best and each is not cheaper]
     yield "Misses", [f"{_told(each)}: {'; '.join(each.misses())}" for each in others]
+    yield "No price", [_unpriced_line(found)] if found.unpriced else []
     yield "Left out", list(left_out(found.left_out))
     yield "Assumed", remarks(found, n_shown)
 
@@ -181,6 +182,12 @@ def _none_line(found: Plan) -> str:
         return f"none of {machines} could be looked at"
     is_asked = goal.at_least or goal.ttft or goal.budget
     return f"none of {machines} {'reaches that' if is_asked else 'holds the model'}"
+
+
+def _unpriced_line(found: Plan) -> str:
+    names = found.unpriced
+    more = f" and {len(names) - MOST_LEFT_OUT:,} more" if len(names) > MOST_LEFT_OUT else ""
+    return f"{', '.join(names[:MOST_LEFT_OUT])}{more}: whether that is within the budget is not known; --prices tells"
 
 
 def left_out(reasons: Mapping[str, str]) -> Iterator[str]:

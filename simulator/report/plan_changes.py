@@ -57,12 +57,13 @@ def before_line(before: Choice) -> str:
     words = " ".join(filter(None, (before.base.load.weights.name, split_words(before))))
     if not before.fits:
         return f"as it is, with {words}: {'; '.join(before.misses())}"
+    left = f"{memory_cell(before.memory_left_bytes, before.memory_limit_bytes)} are free"
     interval = told_interval(before.interval_each, before.point.is_upper_bound)
     rate = f"{format_number(before.tokens_per_s_each)} tokens/s each ({interval})"
     if before.goal.at_least is None and before.goal.ttft is None:
-        return f"as it is, with {words}: {rate}"
+        return f"as it is, with {words}: {rate}; {left}"
     verdict = "reaches it" if before.reaches else "; ".join(before.misses())
-    return f"as it is, with {words}: {verdict}; {rate}, chance {told_chance(before.chance)}"
+    return f"as it is, with {words}: {verdict}; {rate}, chance {told_chance(before.chance)}; {left}"
 
 
 def change_words(change: Changed) -> str:

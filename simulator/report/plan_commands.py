@@ -103,6 +103,15 @@ def plan_command(base: Scenario, tpot_s: float, context: int, called: Called) ->
     return shlex.join([*words, *(splits.options_of(base) or () if base.runtime.uses_host == "computes" else ())])
 
 
+def changes_command(before: Choice, called: Called) -> str:
+    """The command that tells what changes of a machine buy."""
+    base, goal = before.base, before.goal
+    words = ["roofcast", "plan", called.model, "--on", *called.machine(base.hardware), *_formats(base)]
+    words += ["--at-least", f"{goal.at_least:.12g}"] if goal.at_least else []
+    words += ["--users", str(goal.users), "--context", _count(goal.context), *_software(base, called), "--change"]
+    return shlex.join(words)
+
+
 def _count(number: int) -> str:
     return format_count(number).replace(",", "")
 

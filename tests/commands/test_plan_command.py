@@ -249,6 +249,29 @@ def test_machines_that_are_left_out_are_told_by_the_reason(shown):
     assert "over the budget" in out
 
 
+def test_machines_without_a_price_are_told_where_there_is_a_budget(shown):
+    """All of them that were named, however many, where the nearest three are told alone otherwise; and in JSON."""
+    cards = ("rtx-3060", "rtx-3070", "rtx-3080", "rtx-4070", "rtx-4080", "rtx-4090")
+    words = (
+        "plan",
+        "llama-3-8b",
+        "--at-least",
+        "20",
+        "--weights",
+        "q4_k_m",
+        "--budget",
+        "500",
+        "--on",
+        "rtx-3060=300",
+        *cards[1:],
+    )
+    out = shown(*words)
+    told = "No price rtx-3070, rtx-3080, rtx-4070, rtx-4080 and 1 more: whether that is within the budget is not known"
+    assert told in out
+    assert json.loads(shown(*words, "--json", "-"))["unpriced"] == list(cards[1:])
+    assert "No price" not in shown(*words[:6], *words[8:])
+
+
 def test_rows_of_a_sweep_are_shown_as_forecasts_are(shown, tmp_path):
     """The same page and JSON as of new forecasts of the same machines and formats, without a word for the model."""
     pytest.importorskip("pyarrow")

@@ -99,6 +99,7 @@ def test_a_budget_leaves_out_what_is_dearer_and_what_has_no_price(loaded):
     assert [each.base.hardware.name for each in found.choices] == ["middle"]
     told = {each.base.hardware.name: list(each.misses()) for each in found.nearest}
     assert told == {"fast": ["100 over the budget"], "other": ["its price is not known"]}
+    assert found.unpriced == ("other",)
     with pytest.raises(InputError, match="no price of these machines is known: give --prices"):
         plan(loaded, boards, Goal(50, budget=200), **ROOFLINE)
 

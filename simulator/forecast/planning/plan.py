@@ -42,6 +42,7 @@ class Plan:
     nearest: tuple[Choice, ...]  # of what misses the goal, one of a machine, the nearest first
     next_cheaper: Choice | None  # of what misses it, the dearest that is cheaper than the first choice
     left_out: Mapping[str, str]  # machines by name, and why they were not looked at
+    unpriced: tuple[str, ...]  # of those that were, what may be over the budget, as nobody tells its price
     n_machines: int
 
     @property
@@ -161,6 +162,7 @@ class Found:
         self._reaching: list[Choice] = []
         self._missing: list[Sequence[Candidate]] = []  # of each machine that misses the goal, its formats
         self._left_out: dict[str, str] = {}
+        self._unpriced: list[str] = []
         self._is_priced = False
 
     def leave_out(self, label: str, why: str) -> None:
@@ -176,6 +178,8 @@ class Found:
             if budget is not None and self._is_any and (price is None or price > budget):
                 self._left_out[hardware.label] = "its price is not known" if price is None else "over the budget"
                 continue
+            if budget is not None and price is None:
+                self._unpriced.append(hardware.label)
             if self._reaches(hardware, price):
                 return
 
@@ -221,10 +225,8 @@ class Found:
         if not self._reaching and not self._missing:
             self._refuse()
         choices = tuple(sorted(self._reaching, key=self._order))
-        nearest = self._nearest()
-        return Plan(
-            self._search.loaded, goal, choices, nearest, self._next_cheaper(choices), self._left_out, n_machines
-        )
+        cheaper, unpriced = self._next_cheaper(choices), tuple(dict.fromkeys(self._unpriced))
+        return Plan(self._search.loaded, goal, choices, self._nearest(), cheaper, self._left_out, unpriced, n_machines)
 
     def _refuse(self) -> None:
         """InputError with the reason of the first machine, where somebody named it."""
