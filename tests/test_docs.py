@@ -134,6 +134,25 @@ def test_the_first_table_is_what_the_first_command_prints(folder, capsys):
     assert "roofcast simulate qwen3-30b-a3b pi5-16gb" in command
 
 
+@pytest.mark.parametrize("page", ["plan.md", "cost.md"])
+def test_what_a_page_shows_is_what_its_commands_print(page, capsys):
+    """To the letter: every paragraph of an example is among what the commands above it print."""
+    lines, shown = re.search(r"```sh\n(.*?)```\n+```\n(.*?)```", PAGES[page], flags=re.DOTALL).groups()
+    for line in lines.splitlines():
+        assert line.startswith("#") or run(*shlex.split(line.removeprefix("roofcast "), comments=True)) == 0
+    printed = capsys.readouterr().out
+    for paragraph in shown.strip("\n").split("\n\n"):
+        assert f"\n{paragraph}\n" in printed
+
+
+def test_the_page_on_costs_shows_energy_and_prices():
+    """Both columns of `plan` and the price of a machine, and a batch of one beside a full one."""
+    shown = re.search(r"```\n(machine .*?)```", PAGES["cost.md"], flags=re.DOTALL)[1]
+    assert {"price", "J/token", "per million"} <= set(re.split(r"  +", shown.splitlines()[0]))
+    assert "batch 1, context 1,024: a token takes" in shown
+    assert "batch 26, context 1,024: a token takes" in shown
+
+
 def test_the_shelves_are_counted():
     """The numbers of devices and models that the README states are those there are."""
     devices, models = (len(names(shelf(kind))) for kind in ("hardware", "models"))

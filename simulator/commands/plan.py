@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulator.commands.line import options
+from simulator.commands.line.called import called
 from simulator.commands.line.money import money_options, tariff_of
 from simulator.commands.line.parser import argument, flag, option, subcommand
 from simulator.commands.line.split import is_fit_asked, split_asked, split_options
@@ -20,14 +21,17 @@ from simulator.commands.line.values import (
 )
 from simulator.errors import InputError, printable
 from simulator.forecast.energy import Tariff
-from simulator.forecast.planning.changes import plan_changes
+from simulator.forecast.planning.changes import Changes, plan_changes
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.planning.plan import ANY, Plan, plan
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
 from simulator.spec.names import words
-from simulator.spec.prices import parse_prices
+from simulator.spec.prices import parse_priced, parse_prices
+
+if TYPE_CHECKING:
+    from simulator.report.plan_commands import Called
 
 MOST_SHOWN = 10_000
 NOT_OF_ROWS = (
@@ -97,7 +101,7 @@ def command(
     elif model is None:
         raise InputError("plan: name a model, as in roofcast plan qwen3-30b-a3b --any, or a sweep's folder with --from")
     else:
-        _check_machines(machines, any, change)
+        _check_machines(machines, any, change, given["ram"])
     if rows is not None and not 1 <= rows <= MOST_SHOWN:
         raise InputError(f"--rows {rows:,}: between 1 and {MOST_SHOWN:,} can be shown")
     tariff, placement = tariff_of(given), split_asked(given)
@@ -106,28 +110,29 @@ def command(
     goal = _goal(given)
     more = {name: value for name, value in given.items() if value is not None}
     more |= {"placement": placement} if placement else {}
-    more |= {"prices": _merged(parse_prices(prices) if prices else {}, own_prices)}
+    more |= {"prices": _merged(_told_prices(prices, machines), own_prices)}
     formats = parse_names("--weights", weights)
     if change:
-        _change(model, machines[0], goal, formats, more, tariff, rows, json)
+        found = _changes(model, machines[0], goal, formats, more)
+        _report_changes(found, called(model, machines, given["runtime"], given["routing"]), tariff, rows, json)
         return
     if folder is None:
         found = plan(model, ANY if any else machines, goal, weights=formats, **more)
     else:
         found = _from_sweep(folder, model, machines, goal, weights=formats, **more)
         model = model or found.loaded.model.name
-    named = {} if any else _named(machines)
+    calls = called(model, [] if any else machines, given["runtime"], given["routing"])
     if json is not None:
         from simulator.report.plan import MOST_COUNTED
         from simulator.report.plan_record import plan_record
         from simulator.report.record import write_json
 
-        is_counted = not any and (folder is None or len(found.choices) <= MOST_COUNTED)
-        write_json(plan_record(found, model, tariff, named, is_counted), json)
+        is_counted = len(found.choices) <= MOST_COUNTED or (not any and folder is None)
+        write_json(plan_record(found, calls, tariff, is_counted), json)
     if json != "-":
         from simulator.report.plan import MOST_ROWS, print_plan
 
-        print_plan(found, model, tariff, named, rows or MOST_ROWS)
+        print_plan(found, calls, tariff, rows or MOST_ROWS)
 
 
 def _with_prices(given: list[str]) -> tuple[list[str], dict[str, float]]:
@@ -137,9 +142,13 @@ def _with_prices(given: list[str]) -> tuple[list[str], dict[str, float]]:
         name, equals, price = text.rpartition("=")
         is_priced = bool(equals) and not is_file(Path(text))
         if is_priced:
-            (prices[load_hardware(name).label],) = parse_prices(f"{name}={price}").values()
+            prices[load_hardware(name).label] = parse_priced(f"{name}={price}")[1]
         machines.append(name if is_priced else text)
     return list(dict.fromkeys(machines)), prices
+
+
+def _told_prices(text: str | None, machines: list[str]) -> dict[str, float]:
+    return parse_prices(text, list(map(load_hardware, machines))) if text else {}
 
 
 def _merged(told: dict[str, float], own: dict[str, float]) -> dict[str, float]:
@@ -181,7 +190,11 @@ def _from_sweep(folder: str, model: str | None, machines: list[str], goal: Goal,
     return plan_from(folder, goal, model=model, on=machines or None, **more)
 
 
-def _check_machines(machines: list[str], is_any: bool, is_change: bool) -> None:
+def _check_machines(machines: list[str], is_any: bool, is_change: bool, ram: float | None) -> None:
+    if is_any and ram is not None:
+        raise InputError(
+            "--ram: --any takes devices as their files have them: leave it out, or name machines with --on"
+        )
     if is_any and machines:
         raise InputError("--any takes all shipped devices, --on those that it names: give one of them")
     if is_change and (is_any or len(machines) != 1):
@@ -192,33 +205,21 @@ def _check_machines(machines: list[str], is_any: bool, is_change: bool) -> None:
         )
 
 
-def _change(
-    model: str,
-    machine: str,
-    goal: Goal,
-    formats: tuple[str, ...],
-    more: dict[str, Any],
-    tariff: Tariff,
-    rows: int | None,
-    json: str | None,
-) -> None:
+def _changes(model: str, machine: str, goal: Goal, formats: tuple[str, ...], more: dict[str, Any]) -> Changes:
     if len(formats) > 1:
         raise InputError(
             "--change keeps the machine as it is: give one format with --weights, the one that it runs now"
         )
-    found = plan_changes(model, machine, goal, weights=formats[0] if formats else None, **more)
-    named = _named([machine])
+    return plan_changes(model, machine, goal, weights=formats[0] if formats else None, **more)
+
+
+def _report_changes(found: Changes, calls: Called, tariff: Tariff, rows: int | None, json: str | None) -> None:
     if json is not None:
         from simulator.report.plan_record import changes_record
         from simulator.report.record import write_json
 
-        write_json(changes_record(found, model, tariff, named), json)
+        write_json(changes_record(found, calls, tariff), json)
     if json != "-":
-        from simulator.report.plan import MOST_CHANGES, print_changes
+        from simulator.report.plan_changes import MOST_CHANGES, print_changes
 
-        print_changes(found, model, tariff, named, rows or MOST_CHANGES)
-
-
-def _named(machines: list[str]) -> dict[str, str]:
-    """What the user calls each machine, by its label."""
-    return {load_hardware(each).label: each for each in machines}
+        print_changes(found, calls, tariff, rows or MOST_CHANGES)

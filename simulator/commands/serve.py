@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from simulator.commands.line import options
+from simulator.commands.line.called import called
 from simulator.commands.line.memory import with_own_memory
 from simulator.commands.line.parser import argument, option, subcommand
 from simulator.commands.line.split import split_asked, split_options
@@ -17,6 +18,7 @@ from simulator.commands.line.values import gibibytes, number, single_count, whol
 from simulator.errors import InputError, printable
 from simulator.forecast.scenario import Scenario, scenario
 from simulator.progress import Progress, part_of
+from simulator.report.plan_commands import plan_command
 from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_json
 from simulator.report.serve import largest_record, print_served, served_record
@@ -192,7 +194,11 @@ def command(
             assert largest is not None  # of a goal alone
             demand = asked.at(max(largest.value, LEAST_RATE)) if largest.value else None
         served = serve(base, demand, progress=part_of(progress, 0.5, 1.0), **limits) if demand is not None else None
-    _report(base, served, largest, asked.goal, json)
+    steady = ""
+    if largest is not None and asked.goal is not None and asked.goal.tpot_s is not None:
+        names = called(model, [hardware], more["runtime"], more["routing"])
+        steady = plan_command(base, asked.goal.tpot_s, min(longest, MAX_CONTEXT), names)
+    _report(base, served, largest, asked.goal, json, steady)
     if plot is not None and served is not None:
         _draw(served, picture, json == "-")
 
@@ -218,14 +224,20 @@ def _picture(plot: str | None) -> Path | None:
 
 
 def _report(
-    base: Scenario, served: Served | None, largest: Largest | None, goal: ServiceGoal | None, json: str | None
+    base: Scenario,
+    served: Served | None,
+    largest: Largest | None,
+    goal: ServiceGoal | None,
+    json: str | None,
+    steady: str,
 ) -> None:
+    """*steady*: the command that counts the users of a steady batch; empty where there is nothing to count by."""
     if json is not None:
         rows = {} if served is None else {"served": served_record(served, goal)}
-        rows |= {} if largest is None else {"largest": largest_record(largest)}
+        rows |= {} if largest is None else {"largest": largest_record(largest) | {"plan": steady or None}}
         write_json(rows, json)
     if json != "-":
-        print_served(base, served, largest, goal)
+        print_served(base, served, largest, goal, steady)
 
 
 def _draw(served: Served, path: Path | None, quiet: bool) -> None:

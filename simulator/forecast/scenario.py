@@ -27,7 +27,7 @@ from simulator.importers.open import load_model, load_routing
 from simulator.spec.arguments import between, counts, expect, expect_path, whole, whole_numbers
 from simulator.spec.hardware import Hardware
 from simulator.spec.layout import Layout
-from simulator.spec.machine import MAX_RAM_GIB, load_hardware, with_ram
+from simulator.spec.machine import LEAST_RAM_GIB, MAX_RAM_GIB, load_hardware, with_ram
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, store, weight_bytes
 from simulator.spec.placement import Placement
@@ -40,7 +40,6 @@ from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, Workload
 from simulator.units import GI
 
 DEFAULT_CONTEXT = 1024
-LEAST_RAM_GIB = 0.01
 
 
 @dataclass(frozen=True)

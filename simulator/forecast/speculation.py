@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -165,6 +166,17 @@ class Speculated:
         given = self.speculation.acceptance
         cases = [(given, None)] if given is not None else [(text.acceptance, text) for text in self.speculation.texts]
         return tuple(self._outcome(acceptance, text) for acceptance, text in cases)
+
+    @property
+    def mean_tokens_per_s(self) -> float:
+        """Of all sequences, in the mean over the outcomes, each kind of text taken as likely; NaN where it does not fit."""
+        return math.fsum(each.tokens_per_s for each in self.outcomes) / len(self.outcomes)
+
+    @property
+    def between(self) -> tuple[float, float]:
+        """From the low end of the interval with the text that is drafted worst to the high end with that drafted best."""
+        lows, highs = zip(*((each.tokens_per_s_low, each.tokens_per_s_high) for each in self.outcomes), strict=True)
+        return min(lows), max(highs)
 
     def _outcome(self, acceptance: float, text: Text | None) -> Outcome:
         low, high = self.interval(acceptance)

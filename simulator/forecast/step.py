@@ -83,10 +83,15 @@ class Step:
         """Seconds for which GPUs wait for the kernels of a prompt."""
         if not self.is_prompt:
             return 0.0
-        parts, places = self.hardware.parts, {each.op.place for each in self.ops}
-        kernels = {place: self.runtime.backend(parts[place]).kernels for place in places}
+        places = {each.op.place for each in self.ops}
+        kernels = {place: self.runtime.backend(self._computing(place)).kernels for place in places}
         timed = ((kernels[each.op.place], each.op) for each in self.ops)
         return sum(each.submit_s * op.count * op.launches for each, op in timed if each)
+
+    def _computing(self, place: int) -> Hardware:
+        """Which part computes what lies on another: the first GPU, where weights cross from the host in each step."""
+        part = self.hardware.parts[place]
+        return self.hardware.parts[0] if part.kind == "cpu" and self.runtime.uses_host == "crosses" else part
 
     @cached_property
     def cost(self) -> Cost:
@@ -244,6 +249,11 @@ class Steps:
     def overhead_s(self):
         """Seconds per step that no operation accounts for."""
         return self._over_grid([each.overhead_s for each in self.steps])
+
+    def _computing(self, place: int) -> Hardware:
+        """Which part computes what lies on another: the first GPU, where weights cross from the host in each step."""
+        part = self.hardware.parts[place]
+        return self.hardware.parts[0] if part.kind == "cpu" and self.runtime.uses_host == "crosses" else part
 
     @cached_property
     def cost(self) -> Cost:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.errors import InputError, printable
-from simulator.forecast.scenario import LEAST_RAM_GIB, scenario
+from simulator.forecast.scenario import scenario
 from simulator.importers.open import load_named
 from simulator.importers.records import DOES_NOT_FIT, MAX_ROWS, Record, Skipped, Unusable
 from simulator.spec.library import is_file
-from simulator.spec.machine import MAX_RAM_GIB, load_hardware
+from simulator.spec.machine import LEAST_RAM_GIB, MAX_RAM_GIB, load_hardware
 from simulator.spec.textfiles import parse_csv, read_text
 from simulator.spec.workload import MAX_CONTEXT, MAX_THREADS
 

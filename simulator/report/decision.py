@@ -15,19 +15,13 @@ from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.planning.plan import Plan, plan
 from simulator.report.facts import facts_table
-from simulator.report.plan import (
-    before_line,
-    change_words,
-    goal_line,
-    held_words,
-    machine_words,
-    split_words,
-    told_chance,
-)
+from simulator.report.plan import goal_line, held_words, memory_cell, split_words, told_chance
+from simulator.report.plan_changes import before_line, change_words
+from simulator.report.plan_commands import Called, changes_command, machine_words
 from simulator.report.spending import amount_cell
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Loaded
-from simulator.units import format_gib, format_number
+from simulator.units import format_number
 
 MOST_CHANGES = 8
 # What a plan takes of what a report was asked for, by the names that a report has for it.
@@ -49,13 +43,14 @@ def decision(
     if not plans:
         return ""
     changes = _changes(plans[0], devices[0], goal, weights, shared) if len(models) == len(devices) == 1 else None
+    more_told = changes_command(changes.before, _called(models[0], devices[0], changes, shared)) if changes else ""
     return "\n".join(
         [
             '<section id="decision">\n<h2>What should I do?</h2>',
             f'<p class="answer">{escape(" ".join(map(_answer, plans)))}</p>',
             *(_table(each, len(plans) > 1) for each in plans if each.choices),
             *(_change_table(each) for each in [changes] if each),
-            f'<p class="note">{escape(_note(goal, plans[0], changes))}</p>',
+            f'<p class="note">{escape(_note(goal, more_told))}</p>',
             "</section>",
         ]
     )
@@ -123,7 +118,7 @@ def _row(choice: Choice) -> list[str]:
         format_number(choice.tokens_per_s_each),
         "an upper bound" if choice.point.is_upper_bound else f"{low} to {high}",
         *([told_chance(choice.chance)] if choice.goal.at_least else []),
-        format_gib(choice.memory_left_bytes),
+        memory_cell(choice.memory_left_bytes, choice.memory_limit_bytes),
         joules,
     ]
 
@@ -137,11 +132,14 @@ def _change_table(found: Changes) -> str:
             change_words(each),
             format_number(each.tokens_per_s_each),
             _gain(each.gain(found.before)),
-            format_gib(each.choice.memory_left_bytes),
+            *([told_chance(each.chance)] if found.goal.at_least else []),
+            memory_cell(each.memory_left_bytes, each.memory_limit_bytes),
         ]
         for each in found.changes[:MOST_CHANGES]
     ]
-    table = facts_table(["Change", "Each user", "Gain", "Memory left"], rows)
+    table = facts_table(
+        ["Change", "Each user", "Gain", *(["Chance"] if found.goal.at_least else []), "Memory left"], rows
+    )
     return f"{before}</p>\n{table}"
 
 
@@ -149,11 +147,19 @@ def _gain(gain: float) -> str:
     return "fits" if math.isnan(gain) else f"{gain:.2f} x"
 
 
-def _note(goal: Goal, found: Plan, changes: Changes | None) -> str:
-    told = [
-        *_noted(goal),
-        *([f"roofcast plan {found.loaded.model.name} --change tells more of them"] if changes else []),
-    ]
+def _called(
+    model: str | Path | Loaded, device: str | Path | Hardware, found: Changes, shared: Mapping[str, Any]
+) -> Called:
+    """What the report was asked for, as a command names it."""
+    label, runtime = found.before.base.hardware.label, shared.get("runtime")
+    named = {} if isinstance(device, Hardware) else {label: str(device)}
+    software = str(runtime) if isinstance(runtime, str | Path) else None
+    return Called(found.before.base.loaded.model.name if isinstance(model, Loaded) else str(model), named, software)
+
+
+def _note(goal: Goal, more_told: str) -> str:
+    """*more_told*: the command that tells more of changes; empty where there are none."""
+    told = [*_noted(goal), *([f"more of changes: {more_told}"] if more_told else [])]
     return f"{_upper('; '.join(told))}."
 
 

@@ -155,11 +155,15 @@ def assumptions(base: Scenario, points: list[Prediction]) -> Iterator[str]:
         yield from (f"{load.sparsity.name}: {note}" for note in load.sparsity.notes)
     yield from _overruled(hardware)
     yield from _unknown(points, hardware)
-    deepest = max(int(np.max(point.load.context)) for point in points)
-    if model.max_context and deepest > model.max_context:
-        yield f"context {deepest:,} exceeds the {model.max_context:,} that the model was made for"
+    yield from beyond_context(model, max(int(np.max(point.load.context)) for point in points))
     yield from base.loaded.notes
     yield from oddities(base.loaded)
+
+
+def beyond_context(model: Model, context: int) -> Iterator[str]:
+    """That a context is longer than the model was made for; nothing where it is not, or nobody knows."""
+    if model.max_context and context > model.max_context:
+        yield f"context {context:,} exceeds the {model.max_context:,} that the model was made for"
 
 
 def oddities(loaded: Loaded) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from simulator.forecast.scenario import Scenario
 from simulator.report import splits
 from simulator.report.remarks import left_out
-from simulator.report.screen import print_line, print_section
+from simulator.report.screen import print_commands, print_line, print_section
 from simulator.report.table import print_table
 from simulator.traffic.largest import Largest
 from simulator.traffic.outcome import MEASURES, PERCENTS, ServiceGoal
@@ -26,8 +26,13 @@ FEW = 100  # requests, of less than which one per cent is none
 HEAD = ("", *(f"{each} %" for each in PERCENTS), "80 % interval of 99 %")
 
 
-def print_served(base: Scenario, served: Served | None, largest: Largest | None, goal: ServiceGoal | None) -> None:
-    """What requests wait for, what the server does, what holds it back, and the most that keeps a goal."""
+def print_served(
+    base: Scenario, served: Served | None, largest: Largest | None, goal: ServiceGoal | None, steady: str = ""
+) -> None:
+    """What requests wait for, what the server does, what holds it back, and the most that keeps a goal.
+
+    *steady*: the command that counts the users of a steady batch, where there is one.
+    """
     model, hardware = base.loaded.model, base.hardware
     print_line(f"{model.title or model.name}, weights {base.load.weights.name}, cache {base.load.cache.name}")
     print_line(f"on {hardware.full_title}, with {base.runtime.title or base.runtime.name}")
@@ -41,7 +46,9 @@ def print_served(base: Scenario, served: Served | None, largest: Largest | None,
         print_section("Held back", [held_back(served)])
         print_section("Steady", list(_steady_lines(served)))
     if goal is not None:
-        print_section("Goal", list(_goal_lines(served, largest, goal)))
+        told = ["here requests arrive and prompts come between; a steady batch of equal contexts:"] if steady else []
+        print_section("Goal", [*_goal_lines(served, largest, goal), *told])
+        print_commands("", [steady])
     if served is not None:
         print_section("Assumed", list(assumptions(served)))
     print_section("Left out", [f"{left_out(base, True)}, networks, several servers behind one door"])

@@ -43,6 +43,7 @@ def print_speculation(points: Sequence[Speculated]) -> None:
     print()
     fitting = [point for point in points if point.fits]
     ends = fitting[:1] if len(fitting) < 2 else (fitting[0], fitting[-1])
+    screen.print_section("Mean", [_told_mean(point, len(points) > 1) for point in ends if len(point.outcomes) > 1])
     screen.print_section("Step", [_told_step(point, len(points) > 1) for point in ends])
     screen.print_section("Fits", [told_fit(point) for point in points if not point.fits and point.plain.fits][:1])
     screen.print_section("Assumed", list(first.whole.assumptions()))
@@ -76,13 +77,24 @@ def _times(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
 
 
+def _told_mean(point: Speculated, is_named: bool) -> str:
+    low, high = map(format_number, point.between)
+    return (
+        f"{_where(point, is_named)}{format_number(point.mean_tokens_per_s)} tokens/s over these kinds of text, each as likely; {low} from "
+        f"the worst drafted to {high} of the best"
+    )
+
+
+def _where(point: Speculated, is_named: bool) -> str:
+    load = point.plain.load
+    return f"batch {int(load.batch):,}, context {int(load.context):,}: " if is_named else ""
+
+
 def _told_step(point: Speculated, is_named: bool) -> str:
     parts = {"verifying": point.verify_s, "drafting": point.draft_s, "choosing tokens": point.choose_s}
     told = ", ".join(f"{name} {format_seconds(seconds)}" for name, seconds in parts.items() if seconds)
     plain = float(point.plain.seconds_given_memory)
-    load = point.plain.load
-    where = f"batch {int(load.batch):,}, context {int(load.context):,}: " if is_named else ""
-    return f"{where}{format_seconds(point.seconds_given_memory)}: {told}; {format_seconds(plain)} without drafts"
+    return f"{_where(point, is_named)}{format_seconds(point.seconds_given_memory)}: {told}; {format_seconds(plain)} without drafts"
 
 
 def told_fit(point: Speculated) -> str:
@@ -118,6 +130,9 @@ def speculation_record(point: Speculated) -> dict[str, Any]:
             "choose": point.choose_s,
         },
         "break_even_acceptance": point.break_even,
+        "mean_tokens_per_s": _known(point.mean_tokens_per_s),
+        "mean_tokens_per_s_low": _known(point.between[0]),
+        "mean_tokens_per_s_high": _known(point.between[1]),
         "outcomes": [_outcome_record(outcome) for outcome in point.outcomes],
     }
 

@@ -69,9 +69,9 @@ def print_spending(sweeps: Sequence[Sweep], tariff: Tariff, asked: Request | Non
     screen.print_section("Energy", [*lines, *_known(rows)])
 
 
-def spent_lines(base: Scenario, point: Prediction, tariff: Tariff) -> Iterator[str]:
-    """The same of one point, in sentences."""
-    rows, _ = _rows([(base, [point])], tariff)
+def spent_lines(base: Scenario, points: list[Prediction], tariff: Tariff) -> Iterator[str]:
+    """The same of a few points, in sentences."""
+    rows, _ = _rows([(base, points)], tariff)
     yield from (row.sentence for row in rows)
     yield from _known(rows)
 

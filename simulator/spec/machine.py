@@ -18,7 +18,7 @@ from simulator.spec.textfiles import MAX_YAML_BYTES, read_text
 from simulator.units import GI
 
 MAX_PARTS = 16
-MAX_RAM_GIB = 100_000
+LEAST_RAM_GIB, MAX_RAM_GIB = 0.01, 100_000
 AS_ASKED = "as asked"  # how the size of a memory is known
 SOLDERED = ("sbc", "phone", "apple", "igpu")  # classes of devices whose memory nobody changes
 

@@ -146,7 +146,7 @@ def plan_from(
     machines = None if on is None else {each.label: each for each in named_machines(on, None)}
     asked = _Asked.of(weights, cache, runtime)
     expect("routing", routing, (str, type(None)), "the name of a routing, or None")
-    checked = checked_prices(prices)
+    checked = checked_prices(prices, (machines or {}).values())
     swept = open_sweep(folder)
     refuse_missing("--users", [goal.users], swept.axes["batches"])
     refuse_missing("--context", [goal.context], swept.axes["contexts"])
@@ -212,8 +212,6 @@ class _Asked:
     def of(cls, weights: Sequence[str], cache: str | None, runtime: str | Path | Runtime | None) -> _Asked:
         """Checked; InputError says what is no such name."""
         expect_formats(weights)
-        for each in weights:
-            parse_weights(each)
         expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
         expect_path("runtime", runtime, (Runtime, type(None)), "a name, a path, a Runtime or None")
         return cls(tuple(weights), cache, runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime))

@@ -7,6 +7,7 @@ import pytest
 
 from simulator import Goal, plan, run_sweep
 from simulator.cli import main
+from simulator.units import format_number
 
 FIVE = ("pi5-16gb", "rtx-3060", "rtx-3090", "m4", "rtx-5090")
 PRICES = "pi5-16gb=120,rtx-3060=280,rtx-3090=700,m4=600,rtx-5090=2000"
@@ -88,6 +89,64 @@ def test_users_of_a_server(shown):
     for name in ("users", "users_low", "users_high"):
         assert choice[name] == users[name]
     assert choice["users_low"] < choice["users"] < choice["users_high"]
+
+
+def test_memory_that_is_missing_is_told_of_the_part_that_lacks_it(shown):
+    """10 MiB beside a card have no room for the embeddings; of a machine without parts it is its own."""
+    out = shown("plan", "llama-3-8b", "--weights", "q4_k_m", "--on", "rtx-3060+ryzen-7950x", "--ram", "0.01")
+    assert "needs 0.3 GiB more memory than ryzen-7950x has" in out
+    assert "GiB more memory than it has" in shown("plan", "llama-3-8b", "--weights", "f16", "--on", "rtx-3060")
+
+
+def test_ram_is_of_those_machines_that_can_have_it(shown):
+    """An M4's is soldered on, and stays as it is."""
+    words = ("plan", "llama-3-8b", "--weights", "q4_k_m", "--on", "m4", "ryzen-7950x", "--ram", "1e2", "--json", "-")
+    assert {each["machine"] for each in json.loads(shown(*words))["choices"]} == {"m4", "ryzen-7950x --ram 100"}
+
+
+def test_memory_is_told_left_and_in_all(shown):
+    """Of the fullest part, what the runtime can have: in the table and in JSON."""
+    words = ("plan", "llama-3-8b", "--weights", "q4_k_m", "--on", "rtx-3060+ryzen-7950x")
+    (choice,) = json.loads(shown(*words, "--json", "-"))["choices"]
+    left, limit = choice["memory_left_bytes"] / 2**30, choice["memory_limit_bytes"] / 2**30
+    assert 0 < left < limit < 12
+    assert f" {left:.1f} of {limit:.1f} GiB " in shown(*words)
+    assert " MiB of " in shown("plan", "qwen3-32b", "--weights", "q2_k", "--on", "rtx-3060+ryzen-7950x")
+
+
+def test_a_context_beyond_the_models_own_is_told_as_in_simulate(shown):
+    """In the same words, with --change, too."""
+    words = ("llama-3-8b", "--weights", "q4_k_m", "--context", "200k")
+    told = "context 204,800 exceeds the 131,072 that the model was made for"
+    assert told in shown("simulate", *words, "--batch", "1", "h100-sxm", "--runtime", "llama.cpp")
+    assert told in shown("plan", *words, "--on", "h100-sxm")
+    assert told in shown("plan", *words, "--on", "h100-sxm", "--change")
+    assert "exceeds" not in shown("plan", *words[:3], "--on", "h100-sxm", "--context", "128k")
+
+
+def test_joules_are_told_of_as_many_users_as_get_the_rate(shown):
+    """Of one user 20 J, of 16 at once a third of that: what a server takes that is full; in JSON, too."""
+    words = (
+        "plan",
+        "deepseek-v3",
+        "--at-least",
+        "30",
+        "--context",
+        "8k",
+        "--on",
+        "8xh100-sxm",
+        "--price-per-hour",
+        "20",
+    )
+    (choice,) = json.loads(shown(*words, "--json", "-"))["choices"]
+    of_one, of_all = (choice[name]["generated"] for name in ("spending", "spending_of_users"))
+    assert of_all["joules_per_token"] < of_one["joules_per_token"] / 2
+    out = shown(*words)
+    for users, spent in ((1, of_one), (choice["users"], of_all)):
+        assert f"batch {users}, context 8,192: a token takes {format_number(spent['joules_per_token'])} (" in out
+    asked = json.loads(shown(*words, "--users", str(choice["users"]), "--json", "-"))["choices"][0]
+    assert asked["spending"]["generated"] == pytest.approx(of_all)
+    assert asked["spending_of_users"] is None
 
 
 def test_a_goal_that_nothing_reaches(shown):
@@ -194,6 +253,29 @@ def test_machines_that_are_left_out_are_told_by_the_reason(shown):
     )
     assert "more: its price is not known" in out
     assert "over the budget" in out
+
+
+def test_machines_without_a_price_are_told_where_there_is_a_budget(shown):
+    """All of them that were named, however many, where the nearest three are told alone otherwise; and in JSON."""
+    cards = ("rtx-3060", "rtx-3070", "rtx-3080", "rtx-4070", "rtx-4080", "rtx-4090")
+    words = (
+        "plan",
+        "llama-3-8b",
+        "--at-least",
+        "20",
+        "--weights",
+        "q4_k_m",
+        "--budget",
+        "500",
+        "--on",
+        "rtx-3060=300",
+        *cards[1:],
+    )
+    out = shown(*words)
+    told = "No price rtx-3070, rtx-3080, rtx-4070, rtx-4080 and 1 more: whether that is within the budget is not known"
+    assert told in out
+    assert json.loads(shown(*words, "--json", "-"))["unpriced"] == list(cards[1:])
+    assert "No price" not in shown(*words[:6], *words[8:])
 
 
 def test_rows_of_a_sweep_are_shown_as_forecasts_are(shown, tmp_path):
@@ -338,6 +420,17 @@ def test_missing_watts_are_asked_for(shown):
         (("--on", "m4", "--chance", "90"), "--chance: of what? Name a goal with it: --at-least"),
         (("--on", "rtx-3060", "--ram", "32"), "name the host with it, as in rtx-3060+ryzen-7950x"),
         (("--on", "rtx-3060", "--ram", "32", "--change"), "name the host with it, as in rtx-3060+ryzen-7950x"),
+        (
+            ("--on", "rtx-3060+ryzen-7950x", "--ram", "0.001"),
+            "'0.001': from 0.01 to 100,000 GiB can be given, as in --ram 64",
+        ),
+        (
+            ("--on", "rtx-3060+ryzen-7950x", "--ram", "1e9"),
+            "'1e9': from 0.01 to 100,000 GiB can be given, as in --ram 64",
+        ),
+        (("--on", "m4", "--ram", "64"), "ram 64: the memory of m4 is soldered on, 32 GiB: leave it out"),
+        (("--on", "m4", "--ram", "16", "--change"), "ram 16: the memory of m4 is soldered on, 32 GiB: leave it out"),
+        (("--any", "--ram", "64"), "--ram: --any takes devices as their files have them"),
         (("--on", "m4", "--watts", "0"), "--watts must be"),
         (("--on", "m4", "--weights", "no-format"), "no-format"),
         (("--on", "no-such-board"), "unknown hardware"),

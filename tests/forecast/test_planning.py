@@ -1,11 +1,11 @@
-"""Plans: the chance from the interval, what reaches a goal and in which order, what misses it, and changes of a machine."""
+"""Plans: the chance from the interval, what reaches a goal and in which order, and what misses it."""
 
 import math
 
 import pytest
 from planned import WEIGHTS, board, model
 
-from simulator import Goal, InputError, plan, plan_changes, scenario
+from simulator import Goal, InputError, plan, scenario
 from simulator.forecast.planning.chance import chance_of, chance_of_first, chance_of_rate
 from simulator.forecast.request import Request, forecast_request
 
@@ -99,6 +99,7 @@ def test_a_budget_leaves_out_what_is_dearer_and_what_has_no_price(loaded):
     assert [each.base.hardware.name for each in found.choices] == ["middle"]
     told = {each.base.hardware.name: list(each.misses()) for each in found.nearest}
     assert told == {"fast": ["100 over the budget"], "other": ["its price is not known"]}
+    assert found.unpriced == ("other",)
     with pytest.raises(InputError, match="no price of these machines is known: give --prices"):
         plan(loaded, boards, Goal(50, budget=200), **ROOFLINE)
 
@@ -247,100 +248,28 @@ def test_machines_are_needed():
         plan("llama-3-8b", ["m4"], 20)
 
 
-# ---- changes ----
+@pytest.mark.parametrize(
+    ("machines", "asked", "told"),
+    [
+        (["rtx-3090"], {"weights": ["fp8"], "runtime": "llama.cpp"},
+         r"rtx-3090: runtime llama.cpp loads no weights in fp8; take --weights q2_k, .* or f16, or --runtime vllm or"),
+        (["rtx-3090"], {"weights": ["q4_k_m", "q8_0"], "runtime": "tensorrt-llm"},
+         r"tensorrt-llm loads no weights in q4_k_m or q8_0; take --weights bf16, int8 or int4-g128, or --runtime llama.cpp or vllm"),
+        (["m4"], {"runtime": "vllm"}, r"m4: runtime vllm has no figures for GPUs of apple; take llama.cpp, or roofline"),
+        (["m4"], {"runtime": "vllm", "weights": ["fp8"]}, "runtime vllm has no figures for GPUs of apple; take llama.cpp"),
+        (["ryzen-7950x"], {"weights": ["fp8"]}, "runtime llama.cpp loads no weights in fp8; take --weights q2_k, .*, or --runtime"),
+        ("any", {"weights": ["fp8"], "runtime": "llama.cpp"},
+         "^runtime llama.cpp loads no weights in fp8; take --weights q2_k, .* or f16, or another --runtime, or leave that out"),
+        (["rtx-3090", "m4"], {"weights": ["q9"]}, "^weights 'q9' are unknown"),
+    ],
+)  # fmt: skip
+def test_formats_that_no_software_runs_are_told_with_it_and_with_what_to_ask_for(machines, asked, told):
+    """Which runtime, which formats, and both remedies."""
+    with pytest.raises(InputError, match=told):
+        plan("llama-3-8b", machines, **asked)
 
 
-def test_memory_that_is_faster_by_a_quarter_makes_a_step_bound_by_it_faster_by_a_quarter(loaded):
-    """On hardware alone; soldered memory cannot be changed."""
-    computer = board("computer", 20).model_copy(update={"device_class": "desktop-cpu"})
-    found = plan_changes(loaded, computer, Goal(1000, context=0), runtime="roofline", weights="f16")
-    faster = next(each for each in found.changes if each.kinds == ("memory",))
-    assert faster.gain(found.before) == pytest.approx(1.25, rel=1e-3)
-    soldered = plan_changes(loaded, board("soldered", 20), Goal(1000, context=0), runtime="roofline", weights="f16")
-    assert not any("memory" in each.kinds for each in soldered.changes)
-
-
-def test_what_memory_costs_is_not_known():
-    """Faster memory, or more, has no price and is in no budget; two cards cost twice as much as one, fewer bits nothing."""
-    prices = {"rtx-3060": 300, "ryzen-7950x": 500}
-    machine = ("qwen3-30b-a3b", "rtx-3060+ryzen-7950x")
-    found = plan_changes(*machine, Goal(20, budget=900), weights="q4_k_m", ram=32, prices=prices)
-    costs = {each.kinds: each.choice.price for each in found.changes}
-    assert (found.before.price, costs["weights",], costs["memory",], costs["cards",]) == (800, 800, None, 1100)
-    reached = {each.kinds: each.reaches for each in found.changes}
-    assert (reached["weights",], reached["memory",], reached["cards",]) == (True, False, False)
-    more = plan_changes("qwen3-32b", "ryzen-7950x", Goal(budget=900), weights="bf16", ram=32, prices=prices)
-    ram = next(each for each in more.changes if each.kinds == ("ram",))
-    assert ram.choice.price is None
-    assert not ram.reaches
-    with pytest.raises(InputError, match="--budget 900: no price of these machines is known"):
-        plan_changes(*machine, Goal(20, budget=900), weights="q4_k_m", ram=32)
-
-
-def test_changes_are_ranked_by_what_they_buy_and_agree_with_simulate():
-    """The fastest first; a format's rate is that of the same scenario, placed anew."""
-    found = plan_changes("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", Goal(80, context=8192), weights="q4_k_m", ram=32)
-    rates = [each.tokens_per_s_each for each in found.changes]
-    assert rates == sorted(rates, reverse=True)
-    assert min(rates) > found.before.tokens_per_s_each
-    one = next(each for each in found.changes if each.words == ("--weights q2_k",))
-    base = scenario("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", weights="q2_k", ram=32, context=8192)
-    assert one.tokens_per_s_each == pytest.approx(float(base.at(1, 8192).tokens_per_s))
-    assert {"cards", "weights", "cache", "context", "memory"} <= {kind for each in found.changes for kind in each.kinds}
-
-
-def test_two_changes_are_tried_where_none_is_enough():
-    """Neither a second card nor drafts give 15 tokens/s of a dense model, both do."""
-    found = plan_changes("qwen3-32b", "rtx-3060+ryzen-7950x", Goal(15), weights="q4_k_m", ram=32)
-    assert not any(each.reaches for each in found.changes if len(each.kinds) == 1)
-    assert found.best.reaches
-    assert set(found.best.kinds) == {"cards", "drafts"}
-
-
-def test_what_makes_a_model_fit_is_told():
-    """30 B in 4 bits on 12 GiB: fewer bits, a second card, or the memory of a host, as little as will do."""
-    found = plan_changes("qwen3-30b-a3b", "rtx-3060", Goal(15), weights="q4_k_m")
-    assert not found.before.fits
-    assert {"weights", "cards", "ram"} <= {kind for each in found.changes for kind in each.kinds}
-    assert all(each.fits for each in found.changes)
-
-
-def _drafted(goal):
-    found = plan_changes("llama-3.3-70b", "h100-sxm", goal, weights="int4-g128")
-    return next(each for each in found.changes if each.kinds == ("drafts",))
-
-
-def test_a_first_token_that_comes_too_late_is_late_with_drafts_too():
-    """A prompt of 8k takes seconds whoever drafts: 50 ms are out of reach; at its forecast the chance is half that of the rate."""
-    late = _drafted(Goal(30, context=8192, ttft=0.05))
-    assert late.chance < 1e-4
-    assert not late.reaches
-    plain = _drafted(Goal(30, context=8192))
-    takes = late.reading.seconds_to_first
-    assert plain.reaches
-    assert 1 < takes < 5
-    for ttft, chance in ((takes, 0.5), (100 * takes, 1.0)):
-        drafted = _drafted(Goal(30, context=8192, ttft=ttft * (1 + 1e-9)))
-        assert drafted.chance == pytest.approx(plain.chance * chance)
-        assert drafted.reaches
-    assert not _drafted(Goal(30, context=8192, ttft=takes * 1.0001, chance=0.9)).reaches
-
-
-def test_drafts_on_an_upper_bound_have_no_chance():
-    """Links of several GH200 are not known: with drafts their rate is a bound as well, which reaches a goal only as forecast."""
-    found = plan_changes("llama-3-8b", "2xgh200", Goal(5), weights="bf16")
-    drafts = [each for each in found.changes if each.kinds == ("drafts",)]
-    assert drafts
-    assert all(each.reaches and each.chance is None for each in drafts)
-    sure = plan_changes("llama-3-8b", "2xgh200", Goal(5, chance=0.9), weights="bf16")
-    assert not any(each.reaches for each in sure.changes if "drafts" in each.kinds)
-
-
-def test_a_model_of_its_own_blocks_drafts_with_them():
-    """The rate is the mean over kinds of text, and lies in the interval from the worst to the best."""
-    found = plan_changes("qwen3.5-35b-a3b", "rtx-3060+ryzen-7950x", Goal(200), weights="q4_k_m", ram=32)
-    drafts = next(each for each in found.changes if each.words == ("--speculate mtp:2",))
-    low, high = drafts.interval_each
-    assert low < drafts.tokens_per_s_each < high
-    rates = [each.tokens_per_s for each in drafts.drafting.outcomes]
-    assert drafts.tokens_per_s_each == pytest.approx(sum(rates) / len(rates))
+def test_where_some_of_the_formats_run_the_others_are_no_mistake():
+    """A list of formats is a choice."""
+    (one,) = plan("llama-3-8b", ["rtx-3090"], weights=("fp8", "q8_0"), runtime="llama.cpp").choices
+    assert one.base.load.weights.name == "q8_0"

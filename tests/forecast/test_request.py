@@ -317,3 +317,12 @@ def test_formats_that_nobody_named_are_chosen_for_the_request():
     base = scenario("qwen3.8-27b", "rtx-3090", context=16384)
     found = forecast_request(base, Request(16384, ubatch=8192))
     assert found.fits
+
+
+def test_a_prompt_of_weights_that_cross_takes_what_the_link_takes_and_the_gpu():
+    """vLLM brings what lies in RAM to the GPU in each pass, which computes all of it: at 63 GB/s of PCIe 5.0."""
+    base = scenario("llama-3-70b", "h100-sxm+epyc-9654", weights="bf16", runtime="vllm")
+    crossing = base.held(1, 1024)[1].weight_bytes
+    alone = forecast_request(scenario("llama-3-70b", "2xh100-sxm", weights="bf16", runtime="vllm"), Request(4096))
+    found = forecast_request(base, Request(4096)).seconds_to_first
+    assert crossing / 63e9 + alone.seconds_to_first < found < crossing / 63e9 + 3 * alone.seconds_to_first

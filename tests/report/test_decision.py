@@ -1,6 +1,12 @@
 """What a report says one should do: the choices of a plan in a table, changes of the only machine, and texts that stay texts."""
 
+import re
+import shlex
+
+import pytest
+
 from simulator import Goal, plan
+from simulator.cli import main
 from simulator.report.decision import decision
 
 
@@ -23,6 +29,18 @@ def test_changes_of_the_only_machine_are_told():
     assert "As it is, with q4_k_m -ngl 99 --n-cpu-moe" in text
     assert "reaches it" in text
     assert '<td data-column="Change">2xrtx-3060 in place of rtx-3060</td>' in text
+
+
+def test_the_command_that_tells_more_of_changes_runs(capsys):
+    """With the machine, the format and the goal of the page."""
+    text = decision(["qwen3-30b-a3b"], ["rtx-3060+ryzen-7950x"], Goal(15, users=2), ("q4_k_m",))
+    line = re.search(r"more of changes: roofcast (.*?)\.</p>", text, flags=re.IGNORECASE)[1]
+    with pytest.raises(SystemExit) as ended:
+        main(shlex.split(line))
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert "at least 15.0 tokens/s for each of 2 users at context 1,024" in out
+    assert "as it is, with q4_k_m" in out
 
 
 def test_what_cannot_be_reached_or_held_is_said():

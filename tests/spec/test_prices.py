@@ -6,7 +6,7 @@ from planned import board
 from simulator.errors import InputError
 from simulator.spec.library import names, shelf
 from simulator.spec.machine import load_hardware
-from simulator.spec.prices import list_prices_of, parse_prices, price_of
+from simulator.spec.prices import checked_prices, list_prices_of, parse_prices, price_of
 
 
 def test_a_table_and_a_row_say_the_same(tmp_path):
@@ -28,7 +28,19 @@ def test_a_table_and_a_row_say_the_same(tmp_path):
         ("hardware,price\n,5\n", ":2: hardware: a device's name is missing"),
         ("hardware,price\na,-5\n", ":2: price: from 0 to"),
         ("hardware,price\na,nan\n", ":2: price: from 0 to"),
-        ("hardware,price\na,5\na,6\n", ":3: hardware a has two prices, keep one"),
+        ("hardware,price\nm4,5\nm4,6\n", ":3: hardware m4 has two prices, keep one"),
+        ("hardware,price\nrtx-3090,5\nRTX 3090,6\n", ":3: hardware RTX 3090 has two prices, keep one"),
+        (
+            "hardware,price\nm4,5\nrtx-309,6\n",
+            r":3: unknown hardware 'rtx-309' \(leave it out, .*; did you mean rtx-3090",
+        ),
+        (
+            "hardware,price\nrtx-3090+ryzen-795,6\n",
+            r":2: unknown hardware 'rtx-3090\+ryzen-795'.*did you mean ryzen-7950x",
+        ),
+        ("hardware,price\nradeon,6\n", r":2: unknown hardware 'radeon' .* did you mean"),
+        ("hardware,price\n0x m4,6\n", ":2: hardware 0 x m4: from 1 to"),
+        ("hardware,price\n+,6\n", r":2: unknown hardware '\+'"),
     ],
 )
 def test_mistakes_in_a_table_are_told_by_line(tmp_path, text, told):
@@ -44,6 +56,33 @@ def test_mistakes_in_a_row_are_told(text):
     """With an example."""
     with pytest.raises(InputError, match="a price is needed behind a name, as in rtx-3090=700"):
         parse_prices(text)
+
+
+@pytest.mark.parametrize("text", ["rtx-3090=1,nothing-such=2", "nothing-such=2"])
+def test_unknown_names_in_a_row_are_told(text):
+    """With where to look."""
+    with pytest.raises(
+        InputError, match=r"--prices: unknown hardware 'nothing-such' \(leave it out, or see roofcast list"
+    ):
+        parse_prices(text)
+
+
+def test_unknown_names_of_a_caller_in_python_are_told():
+    """As those of a table."""
+    with pytest.raises(InputError, match=r"prices: unknown hardware 'rtx-309' .* did you mean rtx-3090"):
+        checked_prices({"rtx-309": 700})
+
+
+def test_names_of_own_files_are_known_and_any_spelling_is():
+    """A board's own name and title, a shipped device by its title, a machine in another order; what nobody asks for is no matter."""
+    own = board("mine", 10, title="My board")
+    assert parse_prices("mine=5", [own]) == parse_prices("My Board=5", [own]) == {"mine": 5}
+    told = parse_prices("GeForce RTX 3090=700,m4=600,ryzen-7950x + rtx-3060=900")
+    assert set(told) == {"rtx-3090", "m4", "ryzen-7950x+rtx-3060"}
+    assert price_of(load_hardware("2xrtx-3090"), told) == 1400
+    assert price_of(load_hardware("rtx-3060+ryzen-7950x"), told) == 900
+    with pytest.raises(InputError, match="unknown hardware 'mine'"):
+        parse_prices("mine=5")
 
 
 def test_a_machine_costs_what_its_parts_do():

@@ -9,9 +9,11 @@ import click
 
 from simulator.errors import InputError, printable
 from simulator.spec.counts import parse_count, parse_counts
+from simulator.spec.machine import LEAST_RAM_GIB, MAX_RAM_GIB
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
 from simulator.units import MILLI
 
+_DECIMAL = r"(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})"
 MAX_SHOWN = 64  # batches or contexts of a picture
 
 
@@ -36,15 +38,19 @@ def number(text: str) -> float:
 
 def gibibytes(text: str) -> float:
     """An option's value as GiB, of which people write the unit in several ways: 64, 64g, 64GB, 64 GiB."""
-    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})\s*(?:g|gb|gib)?\s*", text, flags=re.IGNORECASE)
+    match = re.fullmatch(rf"\s*({_DECIMAL}(?:e[+-]?\d{{1,2}})?)\s*(?:g|gb|gib)?\s*", text, flags=re.IGNORECASE)
     if match is None:
         raise click.BadParameter(f"{printable(text)!r}: GiB are needed, a number, as in --ram 64")
+    if not LEAST_RAM_GIB <= float(match[1]) <= MAX_RAM_GIB:
+        raise click.BadParameter(
+            f"{printable(text)!r}: from {LEAST_RAM_GIB:g} to {MAX_RAM_GIB:,} GiB can be given, as in --ram 64"
+        )
     return float(match[1])
 
 
 def seconds(text: str) -> float:
     """An option's value as seconds: 2s, 500ms, 2; the parser adds the option's name to the error."""
-    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})\s*(s|ms)?\s*", text, flags=re.IGNORECASE)
+    match = re.fullmatch(rf"\s*({_DECIMAL})\s*(s|ms)?\s*", text, flags=re.IGNORECASE)
     if match is None:
         raise click.BadParameter(f"{printable(text)!r}: a time is needed, such as 2s or 500ms")
     return float(match[1]) * (MILLI if (match[2] or "").lower() == "ms" else 1.0)

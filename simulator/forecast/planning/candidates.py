@@ -5,11 +5,12 @@ Memory bounds from below what a model needs, and datasheet bandwidth from above 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from simulator.errors import InputError
 from simulator.forecast.fit import memory_limit
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
@@ -21,14 +22,16 @@ from simulator.spec.library import names, shelf
 from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, looked_up_bytes, weight_bytes
+from simulator.spec.names import listed
 from simulator.spec.quant import Weights
-from simulator.spec.runtime import Runtime, default_runtime, load_runtime
+from simulator.spec.runtime import Runtime, default_runtime, load_runtime, runtimes_with
 from simulator.units import GIGA, TERA
 
 # So many of a card are looked at where fewer do not reach the goal: what stands in one machine.
 MULTIPLES = {"datacenter-gpu": (1, 2, 4, 8), "workstation-gpu": (1, 2, 4), "consumer-gpu": (1, 2)}
 SPARE = ("iq3_xxs",)  # besides those that a runtime's users try one after the other until one fits
 OF_NAMED_FORMATS = ("llama.cpp", "vllm")  # what people load a format with that the usual software of a device does not
+MOST_RUNTIMES = 2  # that are named where one runs none of the formats
 BEYOND_CACHES = 2 * GIGA  # bytes of which no cache of a device keeps a part that matters
 LEAST_OF_PROMPT = 0.5  # of the operations of so many single tokens: the head is computed for the last one alone
 LEAST_OF_CACHE = (
@@ -59,9 +62,11 @@ class Search:
     _flops: list[float] = field(default_factory=list)  # of a token, where that was forecast
 
     def candidates(self, hardware: Hardware, price: float | None) -> list[Candidate]:
-        """A machine in each of the formats, the largest first."""
+        """A machine in each of the formats, the largest first; InputError says why its software runs none of them."""
         runtime = self._runtime_on(hardware)
         usual = self._formats(hardware, runtime)
+        if not usual:
+            self._refuse(hardware, runtime)
         if self.weights or self.loaded.weights is not None:
             return [Candidate(self, hardware, runtime, weights, price) for weights in usual]
         found = {each.name: each for each in (*usual, *self._spare(hardware, runtime))}
@@ -88,6 +93,21 @@ class Search:
             suited = formats_suited(runtime, hardware, filter(None, (*(runtime.compared or runtime.weights), own)))
         return self._sorted(suited)
 
+    def _refuse(self, hardware: Hardware, runtime: Runtime) -> None:
+        """InputError with the runtime, the formats that it does not run there, and what to ask for instead."""
+        runtime.backend(hardware)  # InputError where it does not run there at all
+        names = self._meant(runtime)
+        unknown = runtime.strange(names)
+        why = [told_strange(runtime, unknown)] if unknown else []
+        why += filter(None, (runtime.refusal(hardware, name) for name in names if name not in unknown))
+        if not why:
+            those = listed(names) if names else f"any format of runtime {runtime.name}"
+            raise InputError(f"the rows of {self.loaded.model.name} do not divide into the blocks of {those}")
+        suited = formats_suited(runtime, hardware, runtime.compared or runtime.weights)
+        formats = f"--weights {listed(suited)}, or " if suited else ""
+        others = [name for name in runtimes_with(hardware, names[0], "weights") if name != runtime.name]
+        raise InputError(f"{'; '.join(why)}; take {formats}--runtime {listed(others[:MOST_RUNTIMES])}")
+
     def _spare(self, hardware: Hardware, runtime: Runtime) -> list[Weights]:
         """What is tried where no larger format that people choose among fits: what the runtime's users load where none is named."""
         names = (*runtime.weights, *(name for name in SPARE if name in runtime.loads))
@@ -100,8 +120,20 @@ class Search:
 
     def _named(self, hardware: Hardware, runtime: Runtime) -> list[str]:
         """The formats that somebody named, as the runtime's users mean them, as far as it has kernels for them there."""
-        found = (meant(text, parse_weights(text).name, runtime, self.loaded.model) for text in self.weights)
-        return [name for name in found if not runtime.refusal(hardware, name)]
+        return [name for name in self._meant(runtime) if not runtime.refusal(hardware, name)]
+
+    def _meant(self, runtime: Runtime) -> list[str]:
+        return [meant(text, parse_weights(text).name, runtime, self.loaded.model) for text in self.weights]
+
+    def refuse_strange(self) -> None:
+        """InputError where the runtime that is asked for loads none of the formats that are, on whatever machine."""
+        if self.runtime is None or not self.weights:
+            return
+        names = self._meant(self.runtime)
+        if len(self.runtime.strange(names)) == len(names):
+            own = self.runtime.compared or self.runtime.weights
+            formats = f"--weights {listed(own)}, or " if own else ""
+            raise InputError(f"{told_strange(self.runtime, names)}; take {formats}another --runtime, or leave that out")
 
     def size(self, name: str) -> Sized | None:
         """A format by name, with its bytes; None where the model's rows do not divide into its blocks."""
@@ -185,6 +217,11 @@ class Candidate:
     def bandwidth(self) -> float:
         """Bytes per second of all its devices at once, by their datasheets."""
         return ceiling_bytes_per_s(self.hardware)
+
+
+def told_strange(runtime: Runtime, names: Sequence[str]) -> str:
+    """That a runtime does not load some formats."""
+    return f"runtime {runtime.name} loads no weights in {listed(names)}"
 
 
 def ceiling_bytes_per_s(hardware: Hardware) -> float:

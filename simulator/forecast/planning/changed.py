@@ -22,7 +22,8 @@ from simulator.spec.quant import Weights
 from simulator.spec.runtime import Runtime
 from simulator.spec.speculation import Speculation
 
-BOUGHT = ("cards", "ram", "memory")  # kinds of changes after which it is another machine
+FASTER = "memory"  # a kind of change that no name of a machine tells of
+BOUGHT = ("cards", "ram", FASTER)  # kinds of changes after which it is another machine
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,7 @@ class Changed:
             return self.choice.tokens_per_s_each
         if not self.fits:
             return math.nan
-        outcomes = self.drafting.outcomes
-        return math.fsum(each.tokens_per_s for each in outcomes) / len(outcomes) / self.setup.goal.users
+        return self.drafting.mean_tokens_per_s / self.setup.goal.users
 
     @property
     def is_upper_bound(self) -> bool:
@@ -114,8 +114,7 @@ class Changed:
         """The 80 % interval; with drafts from its low end with the text that is drafted worst to its high end with that drafted best."""
         if self.drafting is None:
             return self.choice.interval_each
-        low = min(each.tokens_per_s_low for each in self.drafting.outcomes)
-        high = max(each.tokens_per_s_high for each in self.drafting.outcomes)
+        low, high = self.drafting.between
         return low / self.setup.goal.users, high / self.setup.goal.users
 
     @property
@@ -137,6 +136,32 @@ class Changed:
         factors = tuple(float(at_coverage(each, timed.interval_factor, timed.wide_factor)) for each in (PROMISED, WIDE))
         chances = [chance_of(each.tokens_per_s / rate, *factors) for each in drafting.outcomes]
         return math.fsum(chances) / len(chances)
+
+    @property
+    def shortfall(self) -> float:
+        """By which factor it is too slow or too late, 1 where neither; infinite where it does not fit."""
+        if not self.fits:
+            return math.inf
+        goal = self.setup.goal
+        slow = goal.at_least / self.tokens_per_s_each if goal.at_least else 1.0
+        return max(slow, self.reading.lateness, 1.0)
+
+    @property
+    def _fullest(self) -> tuple[float, float]:
+        """Bytes that are free in the fullest part, whoever drafts counted, and those that can be had there in all."""
+        if self.drafting is None:
+            return self.choice.memory_left_bytes, self.choice.memory_limit_bytes
+        return min((limit - needed, limit) for _, needed, limit in self.drafting.held)
+
+    @property
+    def memory_left_bytes(self) -> float:
+        """What is free in the fullest of the parts that hold something, with whoever drafts."""
+        return self._fullest[0]
+
+    @property
+    def memory_limit_bytes(self) -> float:
+        """What of that part the runtime can have in all."""
+        return self._fullest[1]
 
     @property
     def reaches(self) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError
-from simulator.forecast.planning.changed import Changed, Setup
-from simulator.forecast.planning.choice import Choice
+from simulator.forecast.planning.changed import FASTER, Changed, Setup
+from simulator.forecast.planning.choice import HALF, Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
 from simulator.forecast.planning.plan import named_machines, refuse_without_prices
 from simulator.forecast.scenario import loaded_of, usual_formats
@@ -41,7 +41,7 @@ MOST_IN_PAIRS, MOST_PAIRS = 6, 3  # changes that are tried two at a time where n
 
 @dataclass(frozen=True)
 class Changes:
-    """A machine as it is, and what changes of it buy: the fastest first; two at once where no single one is enough."""
+    """A machine as it is, and what changes of it buy, in the order of `_rank`; two at once where no single one is enough."""
 
     before: Choice
     changes: tuple[Changed, ...]
@@ -54,8 +54,8 @@ class Changes:
 
     @property
     def best(self) -> Changed | None:
-        """The first that reaches the goal, else the fastest; None where no change makes it faster."""
-        return next((each for each in self.changes if each.reaches), next(iter(self.changes), None))
+        """The first: of those that reach the goal where one does; None where no change buys anything."""
+        return next(iter(self.changes), None)
 
 
 def plan_changes(
@@ -82,28 +82,20 @@ def plan_changes(
     expect_path("machine", machine, (Hardware,), "a name, a path or a Hardware")
     hardware = machine if isinstance(machine, Hardware) else load_hardware(machine)
     software = runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime)
-    setup = Setup(
-        loaded_of(model),
-        *named_machines(hardware, ram),
-        goal,
-        weights,
-        cache,
-        software,
-        placement,
-        None,
-        checked_prices(prices),
-        more,
-    )
+    (asked,) = named_machines(hardware, ram)
+    told = checked_prices(prices, [asked])
+    setup = Setup(loaded_of(model), asked, goal, weights, cache, software, placement, prices=told, more=more)
     refuse_without_prices(goal, setup.choice.price is not None)
     setup = replace(setup, weights=setup.base.load.weights)  # as it is, not as it would be chosen after each change
     tried = _Tried(setup)
     single = [each for change in _all(setup) if (each := tried.of_one(*change))]
     single = sorted((each for each in single if not _is_beaten(each, single)), key=_rank)
     pairs: list[Changed] = []
-    if not any(each.reaches for each in (setup.choice, *single)):
+    if not setup.choice.reaches and not any(each.reaches and not _gives_up(each) for each in single):
         both = combinations(single[:MOST_IN_PAIRS], 2)
         pairs = sorted((each for pair in both if (each := tried.of_both(*pair))), key=_rank)
-        pairs = [each for each in pairs if each.reaches][:MOST_PAIRS] or pairs[:1]
+        enough = [each for each in pairs if each.reaches][:MOST_PAIRS]
+        pairs = enough or [each for each in pairs[:1] if _rank(each) < _rank(single[0])]
     return Changes(setup.choice, tuple(sorted((*single, *pairs), key=_rank)), tried.refused)
 
 
@@ -117,8 +109,33 @@ def _is_beaten(change: Changed, others: list[Changed]) -> bool:
 
 
 def _rank(change: Changed) -> tuple:
-    """Fast before slow, of those that are as fast the simpler."""
-    return -change.tokens_per_s_each, len(change.kinds)
+    """What reaches the whole goal before what does for a shorter context, before what does not; then by the chance, to a per cent as
+    it is told, by how little is lacking, and by the speed; of those that are alike the simpler.
+    """
+    reached = (not change.reaches, change.reaches and _gives_up(change))
+    return *reached, -_surely(change), change.shortfall, -change.tokens_per_s_each, len(change.kinds)
+
+
+def _gives_up(change: Changed) -> bool:
+    """Whether it leaves out a part of what is wanted: where a rate or a time is, that is for the whole context."""
+    goal = change.setup.goal
+    return "context" in change.kinds and bool(goal.at_least or goal.ttft)
+
+
+def _surely(change: Changed) -> float:
+    """The chance to a per cent; of an upper bound, which has none, that of a goal which the forecast just reaches."""
+    return (HALF if change.reaches else 0.0) if change.chance is None else round(change.chance, 2)
+
+
+def _buys_more(change: Changed, than: Changed | Choice) -> bool:
+    """Whether a step is faster by as much as is worth telling, or the first token earlier where its time is asked for."""
+    if not than.fits:
+        return True
+    first, before = (
+        each.reading.seconds_to_first if isinstance(each, Changed) else each.seconds_to_first for each in (change, than)
+    )
+    is_earlier = first is not None and before is not None and before > WORTH * first
+    return is_earlier or change.tokens_per_s_each > WORTH * than.tokens_per_s_each
 
 
 class _Tried:
@@ -133,17 +150,18 @@ class _Tried:
         return self._worth(Changed((kind,), (words,), fields, self._setup.changed(fields)))
 
     def of_both(self, first: Changed, second: Changed) -> Changed | None:
-        """Two together; None of two that change the same."""
+        """Two together; None of two that change the same, or of which one alone buys as much."""
         if first.fields.keys() & second.fields.keys():
             return None
         fields = {**first.fields, **second.fields}
         kinds, words = first.kinds + second.kinds, first.words + second.words
-        return self._worth(Changed(kinds, words, fields, self._setup.changed(fields)))
+        both = self._worth(Changed(kinds, words, fields, self._setup.changed(fields)))
+        return both if both and all(_buys_more(both, each) for each in (first, second)) else None
 
     def _worth(self, change: Changed) -> Changed | None:
         before = self._setup.choice
         try:
-            return change if change.fits and (not before.fits or change.gain(before) > WORTH) else None
+            return change if change.fits and _buys_more(change, before) else None
         except InputError as error:
             self.refused[" and ".join(change.words)] = str(error)
             return None
@@ -218,7 +236,7 @@ def _memories(setup: Setup) -> Iterator[Change]:
             yield "ram", f"--ram {gib}", _with_bought(with_ram(hardware, gib * GI))
     faster = _with_faster_memory(cpu)
     machine = hardware.joined((*hardware.beside[:-1], faster)) if hardware.host else faster
-    yield "memory", f"memory of {cpu.name} {FASTER_MEMORY - 1:.0%} faster", _with_bought(machine)
+    yield FASTER, f"memory of {cpu.name} {FASTER_MEMORY - 1:.0%} faster", _with_bought(machine)
 
 
 def _hosts(setup: Setup) -> Iterator[Change]:
@@ -261,8 +279,7 @@ def _drafts(setup: Setup) -> Iterator[Change]:
             f"--draft {name}:{DRAFTED[DRAFT]}",
             {"speculation": Speculation(DRAFT, DRAFTED[DRAFT], draft=name)},
         )
-    words = f"--speculate ngram:{DRAFTED[NGRAM]}, where answers repeat their prompt, as edits of code do"
-    yield "drafts", words, {"speculation": Speculation(NGRAM, DRAFTED[NGRAM])}
+    yield "drafts", f"--speculate ngram:{DRAFTED[NGRAM]}", {"speculation": Speculation(NGRAM, DRAFTED[NGRAM])}
 
 
 def _drafter(model: Model) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from simulator.forecast.capacity import Users, largest_batch, most_users
+from simulator.forecast.fit import Held
 from simulator.forecast.planning.chance import chance_of_first, chance_of_rate
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.prediction import Prediction
@@ -114,8 +115,12 @@ class Choice:
         """By which factor it is too slow or too late, 1 where neither; infinite where it does not fit."""
         if not self.fits:
             return math.inf
-        late = self.request.seconds_to_first / self.goal.ttft if self.request and self.goal.ttft else 1.0
-        return max(self.slowness, late, 1.0)
+        return max(self.slowness, self.lateness, 1.0)
+
+    @property
+    def lateness(self) -> float:
+        """The time to the first token over that which is asked for; 0 where it does not matter."""
+        return self.request.seconds_to_first / self.goal.ttft if self.request and self.goal.ttft else 0.0
 
     @property
     def slowness(self) -> float:
@@ -124,11 +129,20 @@ class Choice:
             return math.inf
         return self.goal.at_least / self.tokens_per_s_each if self.goal.at_least else 1.0
 
+    @cached_property
+    def _fullest(self) -> Held:
+        held = self.base.held(self.goal.users, self.goal.context)
+        return min(held, key=lambda each: float(each.limit_bytes - each.needed_bytes + each.mapped_bytes))
+
     @property
     def memory_left_bytes(self) -> float:
         """What is free in the fullest of the parts that hold something of it, negative where that is too small."""
-        held = self.base.held(self.goal.users, self.goal.context)
-        return min(float(each.limit_bytes - each.needed_bytes) for each in held)
+        return float(self._fullest.limit_bytes - self._fullest.needed_bytes + self._fullest.mapped_bytes)
+
+    @property
+    def memory_limit_bytes(self) -> float:
+        """What of that part the runtime can have in all."""
+        return float(self._fullest.limit_bytes)
 
     @cached_property
     def users(self) -> Users | None:
@@ -137,11 +151,20 @@ class Choice:
             return None
         return most_users(self.base, self.goal.at_least, self.goal.context)
 
+    @cached_property
+    def point_of_most(self) -> Prediction | None:
+        """The forecast with as many users as get the rate that is asked for; None where that is no more than are asked for."""
+        if not self.fits or self.users is None or self.users.most <= self.goal.users:
+            return None
+        return self.base.at(self.users.most, self.goal.context)
+
     def misses(self) -> Iterator[str]:
         """What is lacking, and by how much, in a few words each."""
         goal = self.goal
         if not self.fits:
-            yield f"{self._told_room()}needs {format_gib(-self.memory_left_bytes)} more memory than it has{self._told_host()}"
+            where = self._fullest.part.own_label if self.base.placement else "it"
+            short = format_gib(-self.memory_left_bytes)
+            yield f"{self._told_room()}needs {short} more memory than {where} has{self._told_host()}"
         elif self._lacks_rate:
             short = 1 - self.tokens_per_s_each / goal.at_least
             yield f"{format_number(self.tokens_per_s_each)} of {format_number(goal.at_least)} tokens/s each, {short:.0%} too few"

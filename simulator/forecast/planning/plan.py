@@ -13,9 +13,10 @@ from simulator.forecast.planning.candidates import Candidate, Search, ceiling_by
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
 from simulator.forecast.scenario import has_four_bits, loaded_of
-from simulator.spec.arguments import expect, positive
+from simulator.spec.arguments import between, expect
 from simulator.spec.hardware import Hardware
-from simulator.spec.machine import load_hardware, with_ram
+from simulator.spec.machine import LEAST_RAM_GIB, MAX_RAM_GIB, SOLDERED, load_hardware, refuse_soldered, with_ram
+from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model
 from simulator.spec.prices import checked_prices, price_of
 from simulator.spec.runtime import Runtime, load_runtime
@@ -41,6 +42,7 @@ class Plan:
     nearest: tuple[Choice, ...]  # of what misses the goal, one of a machine, the nearest first
     next_cheaper: Choice | None  # of what misses it, the dearest that is cheaper than the first choice
     left_out: Mapping[str, str]  # machines by name, and why they were not looked at
+    unpriced: tuple[str, ...]  # of those that were, what may be over the budget, as nobody tells its price
     n_machines: int
 
     @property
@@ -78,10 +80,16 @@ def plan(
     software = runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime)
     search = Search(loaded, goal, tuple(weights), software, more)
     if on == ANY:
+        if ram is not None:
+            raise InputError(
+                "ram: of which machine? All shipped devices have what their files say: name those that are meant"
+            )
+        search.refuse_strange()
         machines, is_any = list(shipped_machines()), True
     else:
         machines, is_any = [[each] for each in named_machines(on, ram)], False
-    told = Found(search, checked_prices(prices), is_any)
+    own = () if is_any else [each for row in machines for each in row]
+    told = Found(search, checked_prices(prices, own), is_any)
     for row in machines:
         told.look_at(row)
     return told.plan(sum(map(len, machines)))
@@ -93,6 +101,7 @@ def expect_formats(weights: Sequence[str]) -> None:
     expect("weights", weights, (list, tuple), needed)
     for each in weights:
         expect("weights", each, str, needed)
+        parse_weights(each)  # InputError for a name that is no format
 
 
 def named_machines(on: Sequence[str | Path | Hardware] | str | Path | Hardware, ram: float | None) -> list[Hardware]:
@@ -109,15 +118,20 @@ def named_machines(on: Sequence[str | Path | Hardware] | str | Path | Hardware, 
     found = [each if isinstance(each, Hardware) else load_hardware(each) for each in names]
     if ram is None:
         return found
-    positive("ram", ram)
-    if not any(map(_has_ram, found)):
-        with_ram(found[0], ram * GI)  # InputError, which says whose it may be
-    return [with_ram(each, ram * GI) if _has_ram(each) else each for each in found]
+    n_bytes = between("ram", ram, LEAST_RAM_GIB, MAX_RAM_GIB) * GI
+    takes = [_takes(each, n_bytes) for each in found]
+    if not any(takes):
+        refuse_soldered(found[0], n_bytes, "ram")
+        with_ram(found[0], n_bytes)  # InputError, which says whose it may be
+    return [with_ram(each, n_bytes) if is_taken else each for each, is_taken in zip(found, takes, strict=True)]
 
 
-def _has_ram(hardware: Hardware) -> bool:
-    """Whether it is a CPU, or has a host; a card that no host is named beside has none."""
-    return bool(hardware.host) or not hardware.has_own_memory
+def _takes(hardware: Hardware, n_bytes: float) -> bool:
+    """Whether a machine can have so much RAM: a CPU, or a host beside cards, whose memory is no other that is soldered on."""
+    cpu = hardware.host or hardware
+    if hardware.host is None and hardware.has_own_memory:
+        return False
+    return cpu.device_class not in SOLDERED or n_bytes == cpu.main_memory.capacity_bytes
 
 
 def refuse_without_prices(goal: Goal, is_priced: bool) -> None:
@@ -148,6 +162,7 @@ class Found:
         self._reaching: list[Choice] = []
         self._missing: list[Sequence[Candidate]] = []  # of each machine that misses the goal, its formats
         self._left_out: dict[str, str] = {}
+        self._unpriced: list[str] = []
         self._is_priced = False
 
     def leave_out(self, label: str, why: str) -> None:
@@ -163,6 +178,8 @@ class Found:
             if budget is not None and self._is_any and (price is None or price > budget):
                 self._left_out[hardware.label] = "its price is not known" if price is None else "over the budget"
                 continue
+            if budget is not None and price is None:
+                self._unpriced.append(hardware.label)
             if self._reaches(hardware, price):
                 return
 
@@ -186,13 +203,10 @@ class Found:
 
     def _candidates(self, hardware: Hardware, price: float | None) -> Sequence[Candidate]:
         try:
-            found = self._search.candidates(hardware, price)
+            return self._search.candidates(hardware, price)
         except InputError as error:
             self._left_out[hardware.label] = str(error)
             return []
-        if not found:
-            self._left_out[hardware.label] = "its software loads none of these formats"
-        return found
 
     def _forecast(self, candidate: Candidate) -> Choice | None:
         """None where it is known to be of no use, or cannot run."""
@@ -208,14 +222,17 @@ class Found:
         """All of it in order; InputError where nothing could be looked at."""
         goal = self._search.goal
         refuse_without_prices(goal, self._is_priced)
-        if not self._reaching and not self._missing and self._left_out and not self._is_any:
+        if not self._reaching and not self._missing:
+            self._refuse()
+        choices = tuple(sorted(self._reaching, key=self._order))
+        cheaper, unpriced = self._next_cheaper(choices), tuple(dict.fromkeys(self._unpriced))
+        return Plan(self._search.loaded, goal, choices, self._nearest(), cheaper, self._left_out, unpriced, n_machines)
+
+    def _refuse(self) -> None:
+        """InputError with the reason of the first machine, where somebody named it."""
+        if self._left_out and not self._is_any:
             name, why = next(iter(self._left_out.items()))
             raise InputError(why if name in why else f"{name}: {why}")
-        choices = tuple(sorted(self._reaching, key=self._order))
-        nearest = self._nearest()
-        return Plan(
-            self._search.loaded, goal, choices, nearest, self._next_cheaper(choices), self._left_out, n_machines
-        )
 
     def _order(self, choice: Choice) -> tuple:
         size = -float(choice.point.weight_bytes)
