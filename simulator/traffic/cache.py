@@ -59,7 +59,10 @@ class Cache:
     free: int = 0
     idle: int = 0  # of beginnings that nobody uses just now, which give way to whoever needs their pages
     peak: int = 0
-    prefixes: OrderedDict[str, Prefix] = field(default_factory=OrderedDict)  # the one unused for longest first
+    prefixes: dict[str, Prefix] = field(default_factory=dict)
+    resting: OrderedDict[str, Prefix] = field(
+        default_factory=OrderedDict
+    )  # of these the idle, the one unused for longest first
     growing: list[int] = field(
         default_factory=list
     )  # of requests that decode: how many need a page in which of the next steps
@@ -81,8 +84,8 @@ class Cache:
     def take(self, n_pages: int) -> None:
         """Takes pages that can be had, those of beginnings that nobody uses where no others are left."""
         while n_pages > self.free:
-            name = next(name for name, prefix in self.prefixes.items() if not prefix.users)
-            dropped = self.prefixes.pop(name)
+            name, dropped = self.resting.popitem(last=False)
+            del self.prefixes[name]
             self.idle -= dropped.pages
             self.free += dropped.pages
         self.free -= n_pages
@@ -97,8 +100,8 @@ class Cache:
         prefix = self.prefixes[name]
         if not prefix.users:
             self.idle -= prefix.pages
+            del self.resting[name]
         prefix.users += 1
-        self.prefixes.move_to_end(name)
         self.peak = max(self.peak, self.used)
 
     def leave(self, name: str) -> None:
@@ -107,6 +110,7 @@ class Cache:
         prefix.users -= 1
         if not prefix.users:
             self.idle += prefix.pages
+            self.resting[name] = prefix
 
     def unused(self, name: str) -> int:
         """Pages of a beginning, if nobody uses it."""
@@ -127,6 +131,8 @@ class Cache:
         size = self.room.page_tokens
         if not self.is_growing:
             return 0
+        if n_steps == 1:
+            return self.growing[-step % size]
         cycles, rest = divmod(n_steps, size)
         return cycles * n_requests + sum(self.growing[-(step + each) % size] for each in range(rest))
 

@@ -14,7 +14,6 @@ from simulator.traffic.serve import MOST_TWICE, Served
 
 STRETCHES = 80  # of a timeline
 LOADS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)  # of the capacity
-PERCENTS = (50, 99)
 MOST_SHOWN = 512  # users, where nobody asked for more
 
 
@@ -66,7 +65,7 @@ def load_chart(served: Served, progress: Progress) -> Chart | None:
         prefix = demand.prefixes[0][1] if demand.prefixes else 0
         for number, users in enumerate(loads):
             progress(number / len(loads), f"{users:,} users")
-            asked = by_users(users, prompt, answer, requests=4 * users + 40, prefix=prefix)
+            asked = by_users(users, prompt, answer, requests=4 * users + 100, prefix=prefix)
             # The one that the table is of is the same here.
             found.append((users, served.outcome if users == demand.users else site.run(asked)))
     elif demand.rate is not None:
@@ -77,8 +76,9 @@ def load_chart(served: Served, progress: Progress) -> Chart | None:
     if not found:
         return None
     x = "users at once" if demand.users else "requests per second"
+    percents = sorted({50, min(outcome.highest for _, outcome in found)})
     panels = tuple(
-        Panel(title, tuple(_line(found, measure, percent, number) for number, percent in enumerate(PERCENTS)), y)
+        Panel(title, tuple(_line(found, measure, percent, number) for number, percent in enumerate(percents)), y)
         for title, measure, y in (
             ("Until the first token", "ttft", "seconds to the first token"),
             ("Each further token", "tpot", "seconds for each further token"),
