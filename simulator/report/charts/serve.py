@@ -11,6 +11,7 @@ from simulator.report.charts.source import source_of
 from simulator.traffic.demand import by_users
 from simulator.traffic.outcome import Outcome
 from simulator.traffic.serve import MOST_TWICE, Served
+from simulator.units import KILO, counted, format_number
 
 STRETCHES = 80  # of a timeline
 LOADS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)  # of the capacity
@@ -34,7 +35,7 @@ def timeline_chart(served: Served) -> Chart:
     return Chart(
         "serve",
         "lines",
-        "A server over time",
+        f"A server over time: {_how(served)}",
         "seconds",
         panels,
         _source(served),
@@ -81,7 +82,7 @@ def load_chart(served: Served, progress: Progress) -> Chart | None:
         Panel(title, tuple(_line(found, measure, percent, number) for number, percent in enumerate(percents)), y)
         for title, measure, y in (
             ("Until the first token", "ttft", "seconds to the first token"),
-            ("Each further token", "tpot", "seconds for each further token"),
+            ("Each further token", "tpot", "milliseconds per further token"),
         )
     )
     return Chart(
@@ -94,9 +95,18 @@ def _line(found: list[tuple[float, Outcome]], measure: str, percent: int, colour
     return Series(
         f"{percent} % of the requests",
         tuple(load for load, _ in found),
-        tuple(outcome.percentile(measure, percent) for _, outcome in found),
+        tuple(outcome.percentile(measure, percent) * (KILO if measure == "tpot" else 1) for _, outcome in found),
         colour=colour,
     )
+
+
+def _how(served: Served) -> str:
+    """How requests come, in a few words."""
+    demand = served.demand
+    if demand.users:
+        return counted(demand.users, "user")
+    rate = demand.rate_asked or demand.rate
+    return f"{format_number(rate)} requests/s" if rate else f"{counted(len(demand), 'request')} at once"
 
 
 def _source(served: Served) -> str:
