@@ -125,6 +125,9 @@ class Outcome:
 
     asked_s: np.ndarray
     let_in_s: np.ndarray  # when the first of its tokens was read
+    waits_s: (
+        np.ndarray
+    )  # (2, waits) when each wait began and ended, of all requests: until one is let in, and again when it was put back
     first_s: np.ndarray  # when the first token came
     ended_s: np.ndarray
     prompts: np.ndarray  # tokens
@@ -139,9 +142,9 @@ class Outcome:
     )
 
     def waiting_at(self, seconds: np.ndarray) -> np.ndarray:
-        """Requests that have come and of which nothing is read, at some times."""
-        asked, let_in = (np.searchsorted(np.sort(each), seconds, "right") for each in (self.asked_s, self.let_in_s))
-        return asked - let_in
+        """Requests that have come, or were put back, and of which nothing is read, at some times."""
+        begun, ended = (np.searchsorted(np.sort(each), seconds, "right") for each in self.waits_s)
+        return begun - ended
 
     def __len__(self) -> int:
         return len(self.asked_s)

@@ -47,6 +47,7 @@ class Request:
     ends: int = 0  # step with which it has its answer
     pages: int = 0  # that are its own
     put_back: int = 0  # how often
+    is_out: bool = False  # put back, and nothing is read of it again
     epoch: int = 0  # counts those who decode, so that a request that was put back is not taken for another
 
     @property
@@ -67,6 +68,8 @@ class Tally:
     no_place: int = 0  # while somebody waits for one of the server's places
     peak_batch: int = 0
     put_back: int = 0
+    out: list[int] = field(default_factory=list)  # when requests were put back
+    again: list[int] = field(default_factory=list)  # when they were let in again
     n_steps: int = 0
     now: tuple[int, int, int] = (0, 0, 0)  # since which tick: how many run, pages
     line: list[tuple[int, int, int]] = field(default_factory=list)  # the same over time, as often as a picture needs it
@@ -219,6 +222,9 @@ class Server(Scheduler):
         taken = self.take()
         for each, _ in taken:
             each.let_in = self.env.now if each.let_in < 0 else each.let_in
+            if each.is_out:
+                self.tally.again.append(self.env.now)
+                each.is_out = False
         parts = [(n_tokens, each.n_tokens - each.unread - n_tokens) for each, n_tokens in taken]
         ticks = self.ticks.reading(beside, self.cached, parts)
         self.tally.reading += ticks
@@ -365,10 +371,13 @@ class Server(Scheduler):
         request = self.waiting[0]
         self._give_pages(request)
         request.begun, request.unread = False, request.n_tokens
-        request.put_back += 1
+        request.put_back, request.is_out = request.put_back + 1, True
         self.tally.put_back += 1
+        self.tally.out.append(self.env.now)
 
     def _note(self, n_reading: int = 0) -> None:
+        # One of whose prompt some is read has its place also while no step reads of it.
+        n_reading = n_reading or (len(self.waiting) > 0 and self.waiting[0].begun)
         self.tally.note(self.env.now, self.n_decoding + n_reading, self.cache.used)
 
 

@@ -120,7 +120,11 @@ class Site:
         asked_s, let_in_s, first_s, ended_s = ((each / TICKS_PER_S).astype(float) for each in columns[:4])
         prompts, answers, hits, put_back = (each.astype(np.int64) for each in columns[4:])
         line = np.array(tally.line, dtype=float).T / np.array([[TICKS_PER_S], [1], [self.room.pages]])
-        sums = _sums(process, self.room, asked_s, let_in_s)
+        waits_s = np.array([
+            np.concatenate([asked_s, np.array(tally.out, dtype=object).astype(float) / TICKS_PER_S]),
+            np.concatenate([let_in_s, np.array(tally.again, dtype=object).astype(float) / TICKS_PER_S]),
+        ])  # fmt: skip
+        sums = _sums(process, self.room, waits_s)
         bound = ""
         if self.base is not None:
             depth = int(np.mean(prompts + answers / 2))
@@ -128,6 +132,7 @@ class Site:
         return Outcome(
             asked_s,
             let_in_s,
+            waits_s,
             first_s + self.request_s,
             ended_s + self.request_s,
             prompts,
@@ -223,11 +228,12 @@ def _busy(sums: Sums) -> float:
     return (sums.reading_s + sums.decoding_s) / sums.seconds
 
 
-def _sums(process: Process, room: Room, asked_s: np.ndarray, let_in_s: np.ndarray) -> Sums:
+def _sums(process: Process, room: Room, waits_s: np.ndarray) -> Sums:
     tally = process.tally
     whole_ticks = max(tally.now[0], 1)
-    changes = np.concatenate([let_in_s, asked_s])
-    counts = np.repeat([-1, 1], len(asked_s))[np.argsort(changes, kind="stable")]  # who is let in at once never waits
+    begun_s, ended_s = waits_s
+    changes = np.concatenate([ended_s, begun_s])
+    counts = np.repeat([-1, 1], len(begun_s))[np.argsort(changes, kind="stable")]  # who is let in at once never waits
     return Sums(
         seconds=whole_ticks / TICKS_PER_S,
         reading_s=tally.reading / TICKS_PER_S,
@@ -236,7 +242,7 @@ def _sums(process: Process, room: Room, asked_s: np.ndarray, let_in_s: np.ndarra
         no_place_s=tally.no_place / TICKS_PER_S,
         mean_batch=tally.batch / whole_ticks,
         peak_batch=tally.peak_batch,
-        mean_queue=float(np.sum(let_in_s - asked_s)) * TICKS_PER_S / whole_ticks,
+        mean_queue=float(np.sum(np.sort(ended_s) - np.sort(begun_s))) * TICKS_PER_S / whole_ticks,
         peak_queue=max(0, int(np.max(np.cumsum(counts)))),
         mean_cache=tally.cache / whole_ticks / room.pages,
         peak_cache=process.cache.peak / room.pages,

@@ -130,4 +130,4 @@ def test_even_axes_have_round_ticks_from_zero():
     axes.set_xlim(0, 1200)
     axes.figure.canvas.draw()
     assert "1,000" in [each.get_text() for each in axes.get_xticklabels()]
-    assert [line.get_marker() for line in lines_of(axes)] in ([""], ["None"])
+    assert [line.get_marker() for line in axes.lines] in ([""], ["None"])

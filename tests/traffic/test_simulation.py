@@ -304,13 +304,14 @@ class CountedDeque(deque):
 def test_who_is_there_is_what_comes_times_how_long_it_stays(rate, users, room):
     """Little's law: those that wait and run in the mean are requests per second times seconds of each; busy time is that of the steps.
 
-    A prompt's tokens and an answer's are those that were asked for, whoever was put back meanwhile.
+    So it is too where some are put back meanwhile, which is to happen in the small room under load.
     """
     asked = by_users(users, 20, 30, requests=300) if users else at_random(rate, 20, 30, requests=300)
     found = site(room=room, cached_s=0.001).run(asked)
     there = found.sums.mean_batch + found.sums.mean_queue
-    assert there == pytest.approx(found.e2e.sum() / found.sums.seconds, rel=1e-9 if not found.sums.put_back else 0.35)
+    assert there == pytest.approx(found.e2e.sum() / found.sums.seconds, rel=1e-9)
     assert found.busy_share <= 1 + 1e-12
+    assert (found.sums.put_back > 0) == (room is not MANY)
     if users:
         assert found.e2e.sum() / found.sums.seconds == pytest.approx(users, rel=0.05)
         assert found.busy_share == pytest.approx(1)

@@ -24,7 +24,7 @@ def timeline_chart(served: Served) -> Chart:
     seconds, batch, cache = outcome.line
     edges = np.linspace(0, outcome.sums.seconds, STRETCHES + 1)
     x = tuple(((edges[:-1] + edges[1:]) / 2).tolist())
-    changes = np.sort(np.concatenate([outcome.asked_s, outcome.let_in_s]))
+    changes = np.sort(outcome.waits_s, axis=None)
     waiting = _means(changes, outcome.waiting_at(changes), edges)
     panels = (
         Panel("Requests", (
