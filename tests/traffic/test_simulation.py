@@ -12,7 +12,7 @@ from simulator.errors import InputError
 from simulator.forecast.closed_loop import StepSeconds, observe
 from simulator.spec.serving import Scheduling
 from simulator.traffic import budget
-from simulator.traffic.cache import Room
+from simulator.traffic.cache import Cache, Room
 from simulator.traffic.demand import Demand, at_random, by_users, of_lengths
 from simulator.traffic.simulation import Server
 from simulator.traffic.site import silent
@@ -315,4 +315,40 @@ def test_who_is_there_is_what_comes_times_how_long_it_stays(rate, users, room):
     if users:
         assert found.e2e.sum() / found.sums.seconds == pytest.approx(users, rel=0.05)
         assert found.busy_share == pytest.approx(1)
-    assert found.tokens_per_s * found.sums.seconds == pytest.approx(300 * 30)
+
+
+@pytest.mark.parametrize("chunk", [100, 7])
+@pytest.mark.parametrize("room", [MANY, Room(90, page_tokens=4), Room(160)])
+def test_every_token_is_read_once_and_given_once(room, chunk):
+    """Half a second for each token of prompts that the cache has not, more of those put back; at the end all pages are free."""
+    asked = traced(200, 3, 0.05, prefixes=room.page_tokens == 4)
+    here = site(Scheduling(chunk_tokens=chunk, mixes_prompts=False), room)
+    process = Server(simpy.Environment(), asked, StepTicks(here.tables), room, here.rules, False, silent)
+    process.env.run(until=process.process)
+    found = here.run(asked)
+    tokens = int(found.prompts.sum() - found.hits.sum())
+    if not found.sums.put_back:
+        assert found.sums.reading_s == pytest.approx(0.5 * tokens)
+    else:
+        assert found.sums.reading_s > 0.5 * tokens
+    assert [each.given for each in process.requests] == list(asked.answers)
+    assert (process.cache.free + process.cache.idle, process.cached, process.tally.now[2]) == (room.pages, 0, 0)
+    assert not any(process.cache.growing)
+
+
+def test_the_beginning_that_nobody_used_for_longest_gives_way():
+    """Of four pages a and b have two each; b is left first, and gives way first."""
+    cache = Cache(Room(4))
+    for name in "ab":
+        cache.take(2)
+        cache.keep(name, 2)
+    for name in "ba":
+        cache.leave(name)
+    cache.take(1)
+    assert (list(cache.prefixes), list(cache.resting), cache.free, cache.idle) == (["a"], ["a"], 1, 2)
+
+
+@pytest.mark.parametrize(("users", "requests"), [(1, 2000), (1000, 10_000), (3000, 20_000), (100_000, 200_000)])
+def test_users_ask_ten_times_unless_they_are_very_many(users, requests):
+    """Two thousand requests at least; twice each where ten times would be more than 20,000."""
+    assert len(by_users(users, 10, 10)) == requests
