@@ -107,7 +107,8 @@ def _cache_lines(served: Served) -> Iterator[str]:
     yield f"{size}: {sums.mean_cache:.0%} used in the mean, {sums.peak_cache:.0%} at most"
     yield from _placed(served.base)
     if sums.put_back:
-        yield f"{counted(sums.put_back, 'time')} a request gave up its cache for others and was read again"
+        fit = f"--max-requests {room.fitting(served.demand.longest):,} lets in what fits to its end"
+        yield f"{counted(sums.put_back, 'time')} a request gave up its cache for others and was read again; {fit}"
     if outcome.hits.any():
         yield f"{outcome.hit_share:.0%} of the tokens of prompts were in the cache already"
 

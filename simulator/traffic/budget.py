@@ -42,4 +42,4 @@ def budget_of(demand: Demand, room: Room, rules: Scheduling) -> Budget:
     """Of so many requests, whose prompts are read in so many steps."""
     n_reads = sum(-(-each // rules.chunk_tokens) for each in demand.prompts)
     most = MORE + USUAL * len(demand) + OF_READS * n_reads
-    return Budget(most, len(demand), room.pages // room.pages_of(demand.longest))
+    return Budget(most, len(demand), room.fitting(demand.longest))

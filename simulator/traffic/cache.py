@@ -37,6 +37,10 @@ class Room:
         """Tokens of a single request that it holds, if that has nothing besides."""
         return self.pages * self.page_tokens
 
+    def fitting(self, n_tokens: int) -> int:
+        """Requests of so many tokens each that it holds at once."""
+        return self.pages // self.pages_of(n_tokens)
+
     def pages_of(self, n_tokens: int) -> int:
         """Of one request with so many tokens in the cache."""
         return self.request_pages - (-n_tokens // self.page_tokens)

@@ -97,7 +97,12 @@ def at_random(
 
 
 def by_users(users: int, prompt: int, generate: int, *, requests: int | None = None, prefix: int = 0) -> Demand:
-    """So many *users* who ask at once, and each again as soon as it has its answer."""
+    """So many *users* who ask at once, and each again as soon as it has its answer.
+
+    Args:
+        requests: of all of them; None: 2,000, or ten of each, or two of each where ten come to more than 20,000.
+        prefix: tokens with which every prompt begins alike.
+    """
     users = whole("users", users, 1, MAX_USERS)
     usual = max(USUAL_REQUESTS, min(ROUNDS * users, max(MANY_REQUESTS, FEWEST_ROUNDS * users)))
     n = max(users, whole("requests", usual if requests is None else requests, 1, MAX_REQUESTS))

@@ -110,7 +110,7 @@ def _crowd(site: Site, demand: Demand) -> int:
     """Requests that fill a server for long: some rounds of all that run at once, and of a trace each one."""
     n, answers = len(demand), sum(demand.answers)
     # With their answers half given: more are let in where requests give up their cache, and do not get on.
-    fit = site.room.pages // site.room.pages_of((sum(demand.prompts) + answers // 2) // n)
+    fit = site.room.fitting((sum(demand.prompts) + answers // 2) // n)
     rounds = ROUNDS * min(site.most_at_once(demand.at_once(MOST_TWICE)), max(fit, 1))
     usual = min(USUAL_REQUESTS, USUAL_READS * n // site.reads_of(demand), USUAL_ANSWERS * n // answers)
     distinct = len(set(zip(demand.prompts, demand.answers, strict=True)))

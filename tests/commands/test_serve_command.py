@@ -221,3 +221,25 @@ def test_what_a_trace_has_of_its_own_is_refused(capsys):
     for option in ("--prompt", "--generate", "--prefix", "--requests", "--seed"):
         assert run("serve", "llama-3-8b", "rtx-4090", "--trace", "none.csv", option, "3") == 2
         assert f"{option}: a trace has its own, leave it out" in capsys.readouterr().err
+
+
+def test_a_cache_that_is_given_up_is_told_with_what_fits(capsys):
+    """As many at once as are told to fit give up none."""
+    words = (
+        "serve",
+        "llama-3-8b",
+        "rtx-4090",
+        "--runtime",
+        "vllm",
+        "--weights",
+        "fp8",
+        "--generate",
+        "4k",
+        "--requests",
+        "100",
+    )
+    assert run(*words, "--concurrency", "100") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    most = told.split("was read again; --max-requests ")[1].split()[0]
+    assert run(*words, "--concurrency", "100", "--max-requests", most) == 0
+    assert "was read again" not in capsys.readouterr().out
