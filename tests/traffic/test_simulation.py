@@ -255,7 +255,7 @@ THRASHING = Room(60)  # of which each request below needs 52 at its end, and 3 a
 @pytest.mark.parametrize("n", [100, 400])
 def test_a_cache_that_thrashes_is_told_after_so_much_work_however_many_wait(n, monkeypatch):
     """Requests that are put back again and again: refused with how many fit in the cache, after as many stretches as are looked at."""
-    for name, value in (("USUAL", 1), ("OF_READS", 0), ("MORE", 0), ("SURE_FROM", 512)):
+    for name, value in (("USUAL", 1), ("OF_READS", 0), ("MORE", 0), ("SURE_FROM", 512), ("OFTEN", 0)):
         monkeypatch.setattr(budget, name, value)
     with pytest.raises(
         InputError, match=r"max_requests must be at most 1, so many fit in the cache to their end: 512 changes"
@@ -269,7 +269,7 @@ def test_more_requests_than_are_simulated_are_told_without_a_cache_that_is_full(
     """Each takes a stretch to be read and one to be answered, of which one is allowed here."""
     for name, value in (("USUAL", 1), ("OF_READS", 0), ("MORE", 0), ("SURE_FROM", 256)):
         monkeypatch.setattr(budget, name, value)
-    with pytest.raises(InputError, match="requests must be fewer: 256 changes of its steps answer"):
+    with pytest.raises(InputError, match="requests must be fewer: 512 changes of its steps answer"):
         site().run(by_users(1, 10, 3, requests=300))
 
 
@@ -352,3 +352,11 @@ def test_the_beginning_that_nobody_used_for_longest_gives_way():
 def test_users_ask_ten_times_unless_they_are_very_many(users, requests):
     """Two thousand requests at least; twice each where ten times would be more than 20,000."""
     assert len(by_users(users, 10, 10)) == requests
+
+
+def test_long_prompts_of_many_are_not_taken_for_thrashing(monkeypatch):
+    """Nobody is answered before the prompts of all are read, in ten steps each: as many as are allowed for."""
+    for name, value in (("USUAL", 2), ("OF_READS", 1), ("MORE", 0), ("SURE_FROM", 1)):
+        monkeypatch.setattr(budget, name, value)
+    found = site(Scheduling(chunk_tokens=10, mixes_prompts=False)).run(demand(*[(0, 100, 60)] * 60))
+    assert found.sums.stretches > 600
