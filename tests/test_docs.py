@@ -74,6 +74,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "path" / "to" / "batched.jsonl").write_text(json.dumps(BATCHED) + "\n")
     (tmp_path / "latencies.txt").write_text(VLLM_LATENCIES)
     (tmp_path / "sweep.yaml").write_text((ROOT / "examples" / "sweep.yaml").read_text())
+    (tmp_path / "examples").symlink_to(ROOT / "examples")  # as in a checkout
     return tmp_path
 
 
@@ -92,6 +93,14 @@ def test_every_command_runs(command, folder, capsys, request, monkeypatch):
         assert run("sweep", "sweep.yaml", "-o", "OUT/", "--processes", "1") == 0
     assert run(*command) == 0
     assert capsys.readouterr().out
+
+
+def test_files_of_a_checkout_are_where_pages_say():
+    """Every path below a folder of ours that a page has in code."""
+    folders = "examples|simulator|tests|hardware|models"
+    for page, text in PAGES.items():
+        for path in re.findall(rf"(?<![\w/])(?:{folders})/[\w./-]+\.\w+", " ".join(re.findall(r"`[^`]+`", text))):
+            assert (ROOT / path).exists(), (page, path)
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("yaml"))

@@ -19,11 +19,14 @@ from simulator.report.table import print_table
 def main() -> None:
     """Parse the arguments, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m simulator.bench", description="Time roofcast itself.")
-    parser.add_argument("what", choices=["forecast", "reading", "decode", "bandwidth", "plan", "sweep", "validated"])
+    parser.add_argument(
+        "what", choices=["forecast", "reading", "decode", "bandwidth", "plan", "sweep", "serve", "validated"]
+    )
     parser.add_argument("--rounds", type=int, default=9, help="pairs that count (default 9)")
     parser.add_argument("--json", help="write JSON to a file, or - for standard output")
     parser.add_argument("--threads", type=int, help="decode, bandwidth: CPU threads (default: all cores)")
     parser.add_argument("--points", type=int, help="sweep: about so many (default 2.5 million)")
+    parser.add_argument("--requests", type=int, help="serve: so many in a day (default 100,000)")
     parser.add_argument("--only", help="decode, bandwidth: cases whose name contains this")
     parser.add_argument("--llama-server", help="decode: compare with this program of llama.cpp's, not with the package")
     parser.add_argument("--folder", help="decode: keep the model files here (default: a temporary folder)")
@@ -63,6 +66,10 @@ def _measure(arguments: argparse.Namespace) -> None:
             from simulator.bench.sweep import sweep_rows
 
             rows, notes = sweep_rows(arguments.rounds, arguments.points, progress), []
+        elif arguments.what == "serve":
+            from simulator.bench.serve import serve_rows
+
+            rows, notes = serve_rows(arguments.rounds, arguments.requests, progress)
         elif arguments.what == "bandwidth":
             from simulator.bench.bandwidth import bandwidth_rows
 

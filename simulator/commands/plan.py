@@ -167,11 +167,7 @@ def _goal(given: dict[str, Any]) -> Goal:
     named |= {"context": DEFAULT_CONTEXT if named["context"] is None else named["context"]}
     if named["chance"] is not None and named["at_least"] is None and named["ttft"] is None:
         raise InputError("--chance: of what? Name a goal with it: --at-least TOKENS/S, or --ttft SECONDS")
-    try:
-        return Goal(**{name: value for name, value in named.items() if value is not None})
-    except InputError as error:
-        name, _, rest = str(error).partition(" ")
-        raise InputError(f"--{name.replace('_', '-')} {rest}") from None
+    return Goal(**{name: value for name, value in named.items() if value is not None})
 
 
 def _refuse_of_rows(is_any: bool, is_change: bool, given: dict[str, Any]) -> None:

@@ -32,10 +32,7 @@ class Asked:
             raise InputError(f"--prompt is a request of one user, whose context follows from it: leave --{wrong} out")
         if self.prompt == 0 or self.generate == 0:
             raise InputError(f"--{'prompt' if self.prompt == 0 else 'generate'} 0: at least 1 token is needed")
-        try:
-            return Request(self.prompt, self.generate or 1, self.cached or 0, self.ubatch)
-        except InputError as error:
-            raise InputError(f"--{error}") from None
+        return Request(self.prompt, self.generate or 1, self.cached or 0, self.ubatch)
 
 
 def depths_of(request: Request) -> list[int]:

@@ -25,7 +25,7 @@ from simulator.report.serve import largest_record, print_served, served_record
 from simulator.spec.workload import MAX_CONTEXT
 from simulator.traffic.demand import LEAST_RATE, MOST_RATE, Demand, at_random, by_users, of_trace
 from simulator.traffic.largest import Largest, largest_concurrency, largest_rate, largest_rate_at
-from simulator.traffic.outcome import USUAL_SHARE, ServiceGoal, expect_met, parse_goal
+from simulator.traffic.outcome import MOST_SHARE, USUAL_SHARE, ServiceGoal, expect_met, parse_goal
 from simulator.traffic.serve import Served, serve
 from simulator.traffic.site import site_of
 
@@ -58,7 +58,7 @@ class Asked:
     generate: int | None
     prefix: int | None
     requests: int | None
-    seed: int
+    seed: int | None
     goal: ServiceGoal | None
 
     def __post_init__(self):
@@ -70,18 +70,17 @@ class Asked:
                 f"say how requests come, {_WAYS}; or what they are to keep, for the most that does: --goal ttft=2s,tpot=50ms"
             )
         if self.trace is not None:
-            given = next((name for name in ("prompt", "generate", "requests") if getattr(self, name) is not None), None)
-            if given or self.prefix is not None:
-                raise InputError(f"--{given or 'prefix'}: a trace has its own, leave it out")
+            own = ("prompt", "generate", "prefix", "requests", "seed")
+            given = next((name for name in own if getattr(self, name) is not None), None)
+            if given:
+                raise InputError(f"--{given}: a trace has its own, leave it out")
+        if self.concurrency is not None and self.seed is not None:
+            raise InputError("--seed: users ask when they have their answer, nothing of it is random: leave it out")
 
     @property
     def lengths(self) -> tuple[int, int]:
         """Tokens of a prompt and of an answer."""
-        found = (PROMPT if self.prompt is None else self.prompt, GENERATE if self.generate is None else self.generate)
-        for name, count in zip(("prompt", "generate"), found, strict=True):
-            if not 1 <= count <= MAX_CONTEXT:
-                raise InputError(f"--{name} {count:,}: between 1 and {MAX_CONTEXT:,} tokens can be asked for")
-        return found
+        return PROMPT if self.prompt is None else self.prompt, GENERATE if self.generate is None else self.generate
 
     def demand(self) -> Demand | None:
         """What is asked for; None where only a goal is."""
@@ -93,7 +92,7 @@ class Asked:
 
     def at(self, rate: float) -> Demand:
         """Requests at random."""
-        return at_random(rate, *self.lengths, requests=self.requests, prefix=self.prefix or 0, seed=self.seed)
+        return at_random(rate, *self.lengths, requests=self.requests, prefix=self.prefix or 0, seed=self.seed or 0)
 
     def largest(
         self, base: Scenario, demand: Demand | None, limits: dict[str, Any], progress: Progress
@@ -107,15 +106,15 @@ class Asked:
             return largest_concurrency(
                 base, *self.lengths, self.goal, prefix=self.prefix or 0, progress=progress, **limits
             )
-        if demand is not None and demand.rate is not None and self.trace is not None:
-            return largest_rate_at(site_of(base, demand, **limits), demand, self.goal, progress)
         if self.trace is not None:
-            return None  # of requests that all come at once there is no rate
-        told = {"requests": self.requests, "prefix": self.prefix or 0, "seed": self.seed}
+            if demand.rate is None or len(demand) < self.goal.fewest:
+                return None  # of requests that all come at once there is no rate, of few no such share
+            return largest_rate_at(site_of(base, demand, **limits), demand, self.goal, progress)
+        told = {"requests": self.requests, "prefix": self.prefix or 0, "seed": self.seed or 0}
         return largest_rate(base, *self.lengths, self.goal, progress=progress, **told, **limits)
 
 
-@subcommand("serve")
+@subcommand("serve", users="--concurrency")
 @argument("model", "Name (roofcast list models), YAML, GGUF or config.json.")
 @argument("hardware", "Name (roofcast list hardware) or YAML.")
 @option("--rate", type=parse_rate, metavar="N/s", help="Requests that come at random: 2/s, 90/min, 100k/day.")
@@ -135,7 +134,7 @@ class Asked:
 @option(
     "--requests", type=whole_number, metavar="N", help="That are simulated. [default: 2,000; of users 10 each or more]"
 )
-@option("--seed", type=whole_number, metavar="N", default=0, help="Another one, other random times.")
+@option("--seed", type=whole_number, metavar="N", help="Another one, other random times. [default: 0]")
 @option("--max-requests", type=whole_number, metavar="N", help="That run at once. [default: as many as memory holds]")
 @option("--chunk", type=single_count, metavar="TOKENS", help="Of prompts in a step. [default: the runtime's]")
 @option("--weights", help="Format: q4_k_m, fp8, int4-g128, 2.70bpw. [default: what fits]")
@@ -206,12 +205,11 @@ def command(
 def _goal(text: str | None, share: float | None) -> ServiceGoal | None:
     if text is None:
         return None
-    if share is not None and not 1 <= share <= 100:
-        raise InputError(f"--share {share:g}: per cent of the requests are needed, from 1 to 100")
-    try:
-        return parse_goal(text, USUAL_SHARE if share is None else share / 100)
-    except InputError as error:
-        raise InputError(f"--{error}") from None
+    if share is not None and not (1 <= share <= 100 * MOST_SHARE or share == 100):
+        raise InputError(
+            f"--share {share:.9g}: per cent of the requests are needed, from 1 to {100 * MOST_SHARE:g}, or 100"
+        )
+    return parse_goal(text, USUAL_SHARE if share is None else share / 100)
 
 
 def _picture(plot: str | None) -> Path | None:

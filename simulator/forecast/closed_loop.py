@@ -97,12 +97,6 @@ class _Loop(Scheduler):
         n = len(self.first_s)
         return Observed(sum(self.first_s) / n, sum(self.token_s) / n, self.decoding_s / self.now_s)
 
-    def look(self) -> None:
-        """As when servers were fitted: who asks after more steps than lie between two looks is seen at once, not at the next look."""
-        if self.steps - self.looked_at >= self.rules.poll_steps:
-            self.looked_at = self.steps - self.rules.poll_steps
-        super().look()
-
     def _ask(self) -> None:
         lengths = next(self.asked, None)
         if lengths is not None:

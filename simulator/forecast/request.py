@@ -21,7 +21,7 @@ from simulator.forecast.scenario import Scenario, expect_scenario
 from simulator.forecast.step import BOUNDS
 from simulator.spec.arguments import expect, whole
 from simulator.spec.runtime import Runtime
-from simulator.spec.workload import MAX_CONTEXT
+from simulator.spec.workload import MAX_CONTEXT, expect_context
 from simulator.units import counted
 
 MAX_PASSES = 65_536  # of a prompt
@@ -45,11 +45,10 @@ class Request:
             whole("ubatch", self.ubatch, 1, MAX_CONTEXT)
         if self.cached >= self.prompt:
             raise InputError(
-                f"cached is {self.cached:,}, of a prompt of {counted(self.prompt, 'token')} at most {self.prompt - 1:,} can be in the "
-                "cache: the last one is always read"
+                f"cached must be at most {self.prompt - 1:,} of a prompt of {counted(self.prompt, 'token')}, got {self.cached:,}: the last "
+                "one is always read"
             )
-        if self.prompt + self.generate > MAX_CONTEXT:
-            raise InputError(f"prompt and generate come to more than {MAX_CONTEXT:,} tokens")
+        expect_context(self.prompt, self.generate)
 
 
 @dataclass(frozen=True)

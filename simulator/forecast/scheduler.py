@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import accumulate
 from typing import Any, Protocol
 
 from simulator.spec.serving import Scheduling
@@ -67,8 +68,11 @@ class Scheduler:
 
     def _are_enough(self) -> bool:
         """Whether so much waits that none of it is held back any longer."""
-        n_tokens = self.n_decoding + sum(each.unread for each in self.waiting)
-        return len(self.waiting) >= self.rules.groups and n_tokens >= self.rules.wait_share * self.rules.chunk_tokens
+        if len(self.waiting) < self.rules.groups:
+            return False
+        # Each has a token at least, so that it ends after as many as a step has room for, however many wait.
+        n_tokens = accumulate((each.unread for each in self.waiting), initial=self.n_decoding)
+        return any(found >= self.rules.wait_share * self.rules.chunk_tokens for found in n_tokens)
 
     @property
     def n_beside(self) -> int:
@@ -123,5 +127,5 @@ class Scheduler:
 
     def has_decoded(self, n_steps: int) -> None:
         """So many steps without prompts are over."""
-        self.held_steps += n_steps if self.has_place() else 0
+        self.held_steps += n_steps if self.rules.wait_steps and self.has_place() else 0
         self.steps += n_steps

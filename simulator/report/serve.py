@@ -12,7 +12,7 @@ from simulator.report.remarks import left_out
 from simulator.report.screen import print_commands, print_line, print_section
 from simulator.report.table import print_table
 from simulator.traffic.largest import Largest
-from simulator.traffic.outcome import MEASURES, PERCENTS, ServiceGoal
+from simulator.traffic.outcome import MEASURES, PERCENTS, Outcome, ServiceGoal
 from simulator.traffic.serve import Served
 from simulator.units import counted, format_number, format_seconds
 
@@ -23,7 +23,6 @@ BACK = {
     "prompts": "reading prompts takes most of the time: a faster unit or a common beginning (--prefix) helps",
 }
 FEW = 100  # requests, of less than which one per cent is none
-HEAD = ("", *(f"{each} %" for each in PERCENTS), "80 % interval of 99 %")
 
 
 def print_served(
@@ -39,7 +38,8 @@ def print_served(
     if served is not None:
         print_line(_demand_told(served))
         print()
-        print_table(list(HEAD), [_row(served, measure) for measure in MEASURES], left=("",))
+        head = ["", *(f"{each} %" for each in PERCENTS), f"80 % interval of {served.outcome.highest} %"]
+        print_table(head, [_row(served, measure) for measure in MEASURES], left=("",))
         print()
         print_section("Server", list(_server_lines(served)))
         print_section("Cache", list(_cache_lines(served)))
@@ -73,9 +73,14 @@ def _span(values: Any) -> str:
 
 
 def _row(served: Served, measure: str) -> list[str]:
-    cells = [_time(served.outcome.percentile(measure, each)) for each in PERCENTS]
-    ends = served.between(measure, PERCENTS[-1])
+    cells = [_time(_told(served.outcome, measure, each)) for each in PERCENTS]
+    ends = served.between(measure, served.outcome.highest)
     return [NAMES[measure], *cells, f"{_time(ends[0])} - {_time(ends[1])}" if ends else "-"]
+
+
+def _told(outcome: Outcome, measure: str, percent: int) -> float:
+    """A percentile; NaN where there are too few requests for it."""
+    return outcome.percentile(measure, percent) if outcome.tells(measure, percent) else math.nan
 
 
 def _time(seconds: float) -> str:
@@ -109,7 +114,8 @@ def _cache_lines(served: Served) -> Iterator[str]:
     yield f"{size}: {sums.mean_cache:.0%} used in the mean, {sums.peak_cache:.0%} at most"
     yield from _placed(served.base)
     if sums.put_back:
-        yield f"{counted(sums.put_back, 'time')} a request gave up its cache for others and was read again"
+        fit = f"--max-requests {room.fitting(served.demand.longest):,} lets in what fits to its end"
+        yield f"{counted(sums.put_back, 'time')} a request gave up its cache for others and was read again; {fit}"
     if outcome.hits.any():
         yield f"{outcome.hit_share:.0%} of the tokens of prompts were in the cache already"
 
@@ -152,7 +158,12 @@ def _steady_lines(served: Served) -> Iterator[str]:
 
 def _goal_lines(served: Served | None, largest: Largest | None, goal: ServiceGoal) -> Iterator[str]:
     if served is not None:
-        yield f"{served.outcome.kept(goal):.1%} of the requests keep {goal}"
+        n = len(served.outcome.times("e2e"))
+        is_told, share = n >= goal.fewest, f"{100 * goal.share:g} %"
+        few = "" if is_told else f", too few to tell whether {share} do: that takes {goal.fewest:,}"
+        yield f"{served.outcome.kept(goal):.1%} of the {counted(n, 'request')} keep {goal}{few}"
+        if largest is None and not is_told:
+            yield f"the largest rate is not looked for: a trace of {goal.fewest:,} requests tells it, or a lower --share"
     if largest is None:
         return
     unit = "users" if isinstance(largest.value, int) else "requests/s"
@@ -186,10 +197,12 @@ def assumptions(served: Served) -> Iterator[str]:
         yield "the first request of each user is left out of the times, since all of them come at once"
     n_counted = int(served.outcome.counted.sum())
     if n_counted < FEW:
-        more = f"--requests {FEW + served.demand.users} or a longer trace makes them surer"
-        yield f"the percentiles are of only {counted(n_counted, 'request')}, 99 % is nearly the longest of them: {more}"
+        missing = [f"{each}" for each in PERCENTS if not served.outcome.tells("e2e", each)]
+        is_trace = not served.demand.users and served.demand.rate_asked is None
+        more = f"a trace of {FEW}" if is_trace else f"--requests {FEW + served.demand.users}"
+        yield f"the percentiles are of only {counted(n_counted, 'request')}, too few for {' and '.join(missing)} %: {more} tells them"
     if served.slow is None:
-        yield "no interval: of more than 20,000 requests (--requests) only the forecast itself is gone through"
+        yield "no interval: a run as long as this is gone through once, without slower and faster steps; fewer --requests have one"
     else:
         yield "the interval is what comes of steps that all take as long, or as short, as the 80 % intervals of decoding and of prompts"
     if not base.load.routing.name.startswith("uniform") and base.loaded.model.experts:
@@ -239,9 +252,10 @@ def served_record(served: Served, goal: ServiceGoal | None) -> dict[str, Any]:
 
 
 def _times(served: Served, measure: str) -> dict[str, float | None]:
-    found = {f"p{percent}": _known(served.outcome.percentile(measure, percent)) for percent in PERCENTS}
+    found = {f"p{percent}": _known(_told(served.outcome, measure, percent)) for percent in PERCENTS}
     for percent in PERCENTS:
-        low, high = served.between(measure, percent) or (math.nan, math.nan)
+        is_told = served.outcome.tells(measure, percent)
+        low, high = (served.between(measure, percent) if is_told else None) or (math.nan, math.nan)
         found |= {f"p{percent}_low": _known(low), f"p{percent}_high": _known(high)}
     return found
 

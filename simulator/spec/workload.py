@@ -21,6 +21,14 @@ MAX_THREADS = 100_000
 PROMPT_TOKENS = 32
 
 
+def expect_context(prompt: int, generate: int) -> None:
+    """InputError, by the longer of both, where a prompt and its answer come to more tokens than any context has."""
+    (short, other), (long, name) = sorted([(prompt, "prompt"), (generate, "generate")])
+    if short + long > MAX_CONTEXT:
+        beside = f"{name} must be at most {MAX_CONTEXT - short:,} beside {other} {short:,}"
+        raise InputError(f"{beside}, got {long:,}: no context has more than {MAX_CONTEXT:,} tokens")
+
+
 @dataclass(frozen=True)
 class Workload:
     """One decode step: `batch` sequences with `context` tokens in the cache of each get their next `tokens` tokens.

@@ -37,6 +37,10 @@ class Room:
         """Tokens of a single request that it holds, if that has nothing besides."""
         return self.pages * self.page_tokens
 
+    def fitting(self, n_tokens: int) -> int:
+        """Requests of so many tokens each that it holds at once."""
+        return self.pages // self.pages_of(n_tokens)
+
     def pages_of(self, n_tokens: int) -> int:
         """Of one request with so many tokens in the cache."""
         return self.request_pages - (-n_tokens // self.page_tokens)
@@ -59,7 +63,10 @@ class Cache:
     free: int = 0
     idle: int = 0  # of beginnings that nobody uses just now, which give way to whoever needs their pages
     peak: int = 0
-    prefixes: OrderedDict[str, Prefix] = field(default_factory=OrderedDict)  # the one unused for longest first
+    prefixes: dict[str, Prefix] = field(default_factory=dict)
+    resting: OrderedDict[str, Prefix] = field(
+        default_factory=OrderedDict
+    )  # of these the idle, the one unused for longest first
     growing: list[int] = field(
         default_factory=list
     )  # of requests that decode: how many need a page in which of the next steps
@@ -81,8 +88,8 @@ class Cache:
     def take(self, n_pages: int) -> None:
         """Takes pages that can be had, those of beginnings that nobody uses where no others are left."""
         while n_pages > self.free:
-            name = next(name for name, prefix in self.prefixes.items() if not prefix.users)
-            dropped = self.prefixes.pop(name)
+            name, dropped = self.resting.popitem(last=False)
+            del self.prefixes[name]
             self.idle -= dropped.pages
             self.free += dropped.pages
         self.free -= n_pages
@@ -97,8 +104,8 @@ class Cache:
         prefix = self.prefixes[name]
         if not prefix.users:
             self.idle -= prefix.pages
+            del self.resting[name]
         prefix.users += 1
-        self.prefixes.move_to_end(name)
         self.peak = max(self.peak, self.used)
 
     def leave(self, name: str) -> None:
@@ -107,6 +114,7 @@ class Cache:
         prefix.users -= 1
         if not prefix.users:
             self.idle += prefix.pages
+            self.resting[name] = prefix
 
     def unused(self, name: str) -> int:
         """Pages of a beginning, if nobody uses it."""
@@ -127,6 +135,8 @@ class Cache:
         size = self.room.page_tokens
         if not self.is_growing:
             return 0
+        if n_steps == 1:
+            return self.growing[-step % size]
         cycles, rest = divmod(n_steps, size)
         return cycles * n_requests + sum(self.growing[-(step + each) % size] for each in range(rest))
 

@@ -32,9 +32,10 @@ def _simulate(server: Server, traffic: Traffic) -> Served:
     demand = of_lengths(lengths(traffic), traffic.concurrency)
     try:
         site = site_of_server(server, serving.scheduling(traffic.told, server.layout.data), demand)
-        outcome = site.run(demand)
+        site.expect_room(demand)
     except InputError:
         return NOTHING_FITS
+    outcome = site.run(demand)
     at_once, depth = site.most_at_once(demand), traffic.mean_input + traffic.mean_output // 2
     return Served(
         batch=max(1, round(outcome.sums.mean_batch)),

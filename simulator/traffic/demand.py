@@ -13,12 +13,14 @@ from simulator.importers.records import Record
 from simulator.spec.arguments import between, expect, expect_path, whole
 from simulator.spec.serving import MAX_USERS
 from simulator.spec.textfiles import parse_csv, read_text
-from simulator.spec.workload import MAX_CONTEXT
+from simulator.spec.workload import MAX_CONTEXT, expect_context
 from simulator.traffic.ticks import TICKS_PER_S
 
 MAX_REQUESTS = 1_000_000
 USUAL_REQUESTS = 2_000
 ROUNDS = 10  # of each user, where more than the usual requests are needed for that
+FEWEST_ROUNDS = 2  # of each user, where more come to more than
+MANY_REQUESTS = 20_000
 LEAST_RATE, MOST_RATE = 1e-6, 1e6  # requests per second
 MAX_SECONDS = 1e8  # three years
 MAX_SEED = 2**63 - 1
@@ -88,16 +90,21 @@ def at_random(
     times = np.cumsum(gaps) / rate
     if times[-1] > MAX_SECONDS:
         raise InputError(
-            f"{n:,} requests at {rate:g} per second take {times[-1]:.3g} seconds, at most {MAX_SECONDS:.0e} are simulated"
+            f"requests must be fewer: {n:,} at {rate:g} per second take {times[-1]:.3g} seconds, at most {MAX_SECONDS:.0e} are simulated"
         )
     asked = tuple(int(each * TICKS_PER_S) for each in times.tolist())
     return Demand(*_lengths(n, prompt, generate), asked, prefixes=_shared(n, prompt, prefix), rate_asked=rate)
 
 
 def by_users(users: int, prompt: int, generate: int, *, requests: int | None = None, prefix: int = 0) -> Demand:
-    """So many *users* who ask at once, and each again as soon as it has its answer."""
+    """So many *users* who ask at once, and each again as soon as it has its answer.
+
+    Args:
+        requests: of all of them; None: 2,000, or ten of each, or two of each where ten come to more than 20,000.
+        prefix: tokens with which every prompt begins alike.
+    """
     users = whole("users", users, 1, MAX_USERS)
-    usual = min(max(USUAL_REQUESTS, ROUNDS * users), MAX_REQUESTS)
+    usual = max(USUAL_REQUESTS, min(ROUNDS * users, max(MANY_REQUESTS, FEWEST_ROUNDS * users)))
     n = max(users, whole("requests", usual if requests is None else requests, 1, MAX_REQUESTS))
     return Demand(*_lengths(n, prompt, generate), users=users, prefixes=_shared(n, prompt, prefix))
 
@@ -131,7 +138,11 @@ def of_trace(path: str | Path) -> Demand:
 
 
 def _traced(record: Record) -> tuple[float, int, int, str, int]:
-    prompt = record.count("prompt", 1, MAX_CONTEXT)
+    prompt, generate = record.count("prompt", 1, MAX_CONTEXT), record.count("generate", 1, MAX_CONTEXT)
+    if prompt + generate > MAX_CONTEXT:
+        raise InputError(
+            f"{record.where}: prompt {prompt:,} and generate {generate:,} are more than the {MAX_CONTEXT:,} tokens of any context"
+        )
     prefix = record.text("prefix")
     shared = record.count("prefix_tokens", 0, MAX_CONTEXT, default=0)
     if shared > prompt:
@@ -146,16 +157,18 @@ def _traced(record: Record) -> tuple[float, int, int, str, int]:
         raise InputError(
             f"{record.where}: prefix is {printable(prefix, 30)} and prefix_tokens is missing: say how many tokens it has, 0 for none"
         )
-    return record.number("time", 0, MAX_SECONDS), prompt, record.count("generate", 1, MAX_CONTEXT), prefix, shared
+    return record.number("time", 0, MAX_SECONDS), prompt, generate, prefix, shared
 
 
 def _lengths(n: int, prompt: int, generate: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return (whole("prompt", prompt, 1, MAX_CONTEXT),) * n, (whole("generate", generate, 1, MAX_CONTEXT),) * n
+    prompt, generate = whole("prompt", prompt, 1, MAX_CONTEXT), whole("generate", generate, 1, MAX_CONTEXT)
+    expect_context(prompt, generate)
+    return (prompt,) * n, (generate,) * n
 
 
 def _shared(n: int, prompt: int, prefix: int) -> tuple[tuple[str, int], ...] | None:
     if whole("prefix", prefix, 0, MAX_CONTEXT) > prompt:
-        raise InputError(f"prefix is {prefix:,}, the whole prompt has {prompt:,} tokens")
+        raise InputError(f"prefix must be at most the prompt's {prompt:,} tokens, got {prefix:,}")
     return (("all", prefix),) * n if prefix else None
 
 

@@ -69,8 +69,9 @@ def largest_rate(
     expect_limits(max_requests, chunk, progress)
     demand = at_random(1.0, prompt, generate, requests=requests, prefix=prefix, seed=seed)
     _expect_goal(goal, demand)
-    if len(demand) < USUAL_REQUESTS:
-        demand = at_random(1.0, prompt, generate, prefix=prefix, seed=seed)
+    fewest = max(USUAL_REQUESTS, goal.fewest)
+    if len(demand) < fewest:
+        demand = at_random(1.0, prompt, generate, requests=fewest, prefix=prefix, seed=seed)
     site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
     return largest_rate_at(site, demand, goal, progress)
 
@@ -133,7 +134,8 @@ def largest_concurrency(
 
     def tried(users: int) -> Outcome:
         progress(min(users / most, 0.99), f"{users:,} users")
-        return site.run(by_users(users, prompt, generate, requests=max(FEW, ROUNDS * users), prefix=prefix))
+        n = max(FEW, ROUNDS * users, users + goal.fewest)
+        return site.run(by_users(users, prompt, generate, requests=n, prefix=prefix))
 
     alone = site.run(by_users(1, prompt, generate, requests=ALONE, prefix=prefix))
     if alone.kept(goal) < goal.share:

@@ -15,7 +15,7 @@ from simulator.spec.arguments import between, expect
 PERCENTS = (50, 90, 95, 99)
 MEASURES = ("ttft", "tpot", "e2e")  # as people call them: time to first token, per output token, from end to end
 MOST_GOAL_S, LEAST_GOAL_S = 1e7, 1e-6
-USUAL_SHARE, LEAST_SHARE = 0.99, 0.01
+USUAL_SHARE, LEAST_SHARE, MOST_SHARE = 0.99, 0.01, 0.9999
 CROWDED = 0.1  # of the time, from which on what requests wait for is what holds the server back
 
 
@@ -30,10 +30,18 @@ class ServiceGoal:
 
     def __post_init__(self):
         if all(each is None for each in (self.ttft_s, self.tpot_s, self.e2e_s)):
-            raise InputError("a goal needs at least one of ttft, tpot and e2e, as in ttft=2s,tpot=50ms")
+            raise InputError("goal must have at least one of ttft, tpot and e2e, as in ttft=2s,tpot=50ms")
         for name, seconds in self.parts.items():
             between(f"{name}_s", seconds, LEAST_GOAL_S, MOST_GOAL_S)
-        between("share", self.share, LEAST_SHARE, 1)
+        if MOST_SHARE < between("share", self.share, LEAST_SHARE, 1) < 1:
+            raise InputError(
+                f"share must be at most {MOST_SHARE:g}, or 1, of which every request is to keep it; got {self.share:.9g}"
+            )
+
+    @property
+    def fewest(self) -> int:
+        """Requests of which one may miss it: of fewer it is not told whether such a share keeps it."""
+        return 1 if self.share == 1 else math.ceil(1 / (1 - self.share) - 1e-6)
 
     @property
     def parts(self) -> dict[str, float]:
@@ -49,7 +57,7 @@ def expect_met(goal: ServiceGoal, answers: Iterable[int]) -> None:
     """InputError where a goal asks for a time per further token, and of these *answers*, in tokens, none has one."""
     if goal.tpot_s is not None and max(answers) < 2:
         raise InputError(
-            "goal tpot: answers of one token have no further one that takes time; leave tpot out, or ask for answers of two or more"
+            "goal must be without tpot: answers of one token have no further one that takes time; or ask for answers of two or more"
         )
 
 
@@ -70,7 +78,7 @@ def parse_goal(text: str, share: float = USUAL_SHARE) -> ServiceGoal:
             raise InputError(f"goal {printable(text)!r}: write ttft, tpot or e2e with a time, as in ttft=2s,tpot=50ms")
         if name in found:
             raise InputError(f"goal {printable(text)!r}: {name} is there twice")
-        found[name] = parse_seconds(value, f"goal {name}")
+        found[name] = parse_seconds(value, f"goal: {name}")
     return ServiceGoal(*(found.get(name) for name in MEASURES), share=share)
 
 
@@ -107,6 +115,7 @@ class Sums:
     mean_cache: float  # share of it
     peak_cache: float
     n_steps: int
+    stretches: int  # of steps that were taken together
     put_back: int  # requests whose cache was given up, and that were read again
 
 
@@ -116,6 +125,9 @@ class Outcome:
 
     asked_s: np.ndarray
     let_in_s: np.ndarray  # when the first of its tokens was read
+    waits_s: (
+        np.ndarray
+    )  # (2, waits) when each wait began and ended, of all requests: until one is let in, and again when it was put back
     first_s: np.ndarray  # when the first token came
     ended_s: np.ndarray
     prompts: np.ndarray  # tokens
@@ -130,9 +142,9 @@ class Outcome:
     )
 
     def waiting_at(self, seconds: np.ndarray) -> np.ndarray:
-        """Requests that have come and of which nothing is read, at some times."""
-        asked, let_in = (np.searchsorted(np.sort(each), seconds, "right") for each in (self.asked_s, self.let_in_s))
-        return asked - let_in
+        """Requests that have come, or were put back, and of which nothing is read, at some times."""
+        begun, ended = (np.searchsorted(np.sort(each), seconds, "right") for each in self.waits_s)
+        return begun - ended
 
     def __len__(self) -> int:
         return len(self.asked_s)
@@ -159,10 +171,27 @@ class Outcome:
         is_later = np.arange(len(self)) >= self.users
         return is_later if is_later.any() else np.ones(len(self), bool)
 
-    def percentile(self, measure: str, percent: float) -> float:
-        """So many per cent of the requests that are counted take no longer; NaN where none has such a time."""
+    def times(self, measure: str) -> np.ndarray:
+        """Seconds of the requests that are counted and have such a time."""
         values = getattr(self, measure)[self.counted]
-        values = values[np.isfinite(values)]
+        return values[np.isfinite(values)]
+
+    def tells(self, measure: str, percent: float) -> bool:
+        """Whether so many have such a time that one at least takes longer than a percentile: 100 for 99 %; the half any number tells."""
+        n = len(self.times(measure))
+        return n > 0 and (percent <= 50 or n * (100 - percent) >= 100)
+
+    @property
+    def highest(self) -> int:
+        """Of PERCENTS the highest that so many requests tell."""
+        return max((percent for percent in PERCENTS if self.tells("e2e", percent)), default=PERCENTS[0])
+
+    def percentile(self, measure: str, percent: float) -> float:
+        """So many per cent of the requests that are counted take no longer; NaN where none has such a time.
+
+        Whether there are enough of them for that `tells` says.
+        """
+        values = self.times(measure)
         return float(np.percentile(values, percent)) if values.size else math.nan
 
     def kept(self, goal: ServiceGoal) -> float:

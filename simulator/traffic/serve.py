@@ -19,7 +19,9 @@ from simulator.traffic.outcome import Outcome
 from simulator.traffic.site import Site, expect_limits, remade, silent, site_of
 
 MOST_TWICE = 20_000  # requests that are gone through again, by slower and by faster steps and all at once
-USUAL_READS = 100_000  # steps that read prompts, that are gone through for a capacity where not more are needed
+MANY_STRETCHES = 20 * MOST_TWICE  # of steps, so many of which are gone through again
+# What is gone through for a capacity where not more are needed: steps that read prompts, tokens of answers.
+USUAL_READS, USUAL_ANSWERS = 100_000, 20_000_000
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def serve(
     outcome = site.run(demand, told(0))
     capacity = capacity_of(site, demand, told(1))
     slow = fast = None
-    if is_short and with_interval:
+    if is_short and with_interval and outcome.sums.stretches <= MANY_STRETCHES:
         decode, prompt = spreads(base, outcome)
         slow = site.slower(decode, prompt).run(demand, told(2))
         fast = site.slower(1 / decode, 1 / prompt).run(demand, told(3))
@@ -106,8 +108,11 @@ def capacity_of(site: Site, demand: Demand, progress: Progress = silent) -> floa
 
 def _crowd(site: Site, demand: Demand) -> int:
     """Requests that fill a server for long: some rounds of all that run at once, and of a trace each one."""
-    rounds = ROUNDS * site.most_at_once(demand.at_once(MOST_TWICE))
-    usual = min(USUAL_REQUESTS, USUAL_READS * len(demand) // site.reads_of(demand))
+    n, answers = len(demand), sum(demand.answers)
+    # With their answers half given: more are let in where requests give up their cache, and do not get on.
+    fit = site.room.fitting((sum(demand.prompts) + answers // 2) // n)
+    rounds = ROUNDS * min(site.most_at_once(demand.at_once(MOST_TWICE)), max(fit, 1))
+    usual = min(USUAL_REQUESTS, USUAL_READS * n // site.reads_of(demand), USUAL_ANSWERS * n // answers)
     distinct = len(set(zip(demand.prompts, demand.answers, strict=True)))
     return min(max(rounds, usual, len(demand) if distinct > 1 else 1), MOST_TWICE)
 

@@ -6,7 +6,7 @@ they are taken together; `one_by_one` takes each by itself, to the same end.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from typing import Any
 from simulator.forecast.scheduler import Scheduler
 from simulator.progress import Progress
 from simulator.spec.serving import Scheduling
+from simulator.traffic.budget import budget_of
 from simulator.traffic.cache import Cache, Room
 from simulator.traffic.demand import Demand
 from simulator.traffic.ticks import StepTicks
@@ -46,6 +47,7 @@ class Request:
     ends: int = 0  # step with which it has its answer
     pages: int = 0  # that are its own
     put_back: int = 0  # how often
+    is_out: bool = False  # put back, and nothing is read of it again
     epoch: int = 0  # counts those who decode, so that a request that was put back is not taken for another
 
     @property
@@ -66,6 +68,8 @@ class Tally:
     no_place: int = 0  # while somebody waits for one of the server's places
     peak_batch: int = 0
     put_back: int = 0
+    out: list[int] = field(default_factory=list)  # when requests were put back
+    again: list[int] = field(default_factory=list)  # when they were let in again
     n_steps: int = 0
     now: tuple[int, int, int] = (0, 0, 0)  # since which tick: how many run, pages
     line: list[tuple[int, int, int]] = field(default_factory=list)  # the same over time, as often as a picture needs it
@@ -110,8 +114,9 @@ class Server(Scheduler):
         self.requests = [_request(demand, number) for number in range(len(demand))]
         self.coming = deque(self.requests)
         self.decoding: list[tuple[int, int, int, Request]] = []  # the step in which each ends, its number and epoch
-        self.running: dict[int, Request] = {}  # those that decode, in the order in which they began
+        self.running: OrderedDict[int, Request] = OrderedDict()  # those that decode, in the order in which they began
         self.cached, self.n_ended, self.tally = 0, 0, Tally()
+        self.budget = budget_of(demand, room, rules)
         self.has_users, self.one_by_one, self.is_waiting = demand.asked is None, False, False
         for _ in range(demand.users):
             self._ask()
@@ -133,6 +138,7 @@ class Server(Scheduler):
         while self.n_ended < len(self.requests):
             while self.coming and 0 <= self.coming[0].asked <= self.env.now:
                 self.sent.append(self.coming.popleft())
+            self.budget.spend(self.n_ended, self.tally.put_back)
             self.look()
             if self.reads():
                 yield from self._read()
@@ -216,6 +222,9 @@ class Server(Scheduler):
         taken = self.take()
         for each, _ in taken:
             each.let_in = self.env.now if each.let_in < 0 else each.let_in
+            if each.is_out:
+                self.tally.again.append(self.env.now)
+                each.is_out = False
         parts = [(n_tokens, each.n_tokens - each.unread - n_tokens) for each, n_tokens in taken]
         ticks = self.ticks.reading(beside, self.cached, parts)
         self.tally.reading += ticks
@@ -351,18 +360,24 @@ class Server(Scheduler):
         request.uses_prefix, request.kept = False, 0
 
     def _put_back(self) -> None:
-        """Of those that have pages the one that came last gives them up, and is read again from its beginning."""
-        request = next((each for each in self.waiting if each.begun), None)
-        if request is None:
-            request = self.running[next(reversed(self.running))]
-            self._stop(request, request.n_answer - (request.ends - self.steps))
-            self.waiting.appendleft(request)
+        """Of those that have pages the one that came last gives them up, and is read again from its beginning.
+
+        That is the first that waits where some of its prompt was read: behind it nobody has pages.
+        """
+        if not (self.waiting and self.waiting[0].begun):
+            last = self.running[next(reversed(self.running))]
+            self._stop(last, last.n_answer - (last.ends - self.steps))
+            self.waiting.appendleft(last)
+        request = self.waiting[0]
         self._give_pages(request)
         request.begun, request.unread = False, request.n_tokens
-        request.put_back += 1
+        request.put_back, request.is_out = request.put_back + 1, True
         self.tally.put_back += 1
+        self.tally.out.append(self.env.now)
 
     def _note(self, n_reading: int = 0) -> None:
+        # One of whose prompt some is read has its place also while no step reads of it.
+        n_reading = n_reading or (len(self.waiting) > 0 and self.waiting[0].begun)
         self.tally.note(self.env.now, self.n_decoding + n_reading, self.cache.used)
 
 

@@ -18,7 +18,6 @@ from simulator.traffic.cache import Room, endless, room_of_scenario, room_of_ser
 from simulator.traffic.demand import Demand, expect_demand
 from simulator.traffic.outcome import Outcome, Sums
 from simulator.traffic.simulation import Server as Process
-from simulator.traffic.simulation import Tally
 from simulator.traffic.step_tables import Extent, StepTables, tables_of_scenario, tables_of_server
 from simulator.traffic.ticks import TICKS_PER_S, StepTicks
 from simulator.units import format_gib
@@ -56,7 +55,7 @@ class Site:
 
     def run(self, demand: Demand, progress: Progress = silent, *, one_by_one: bool = False) -> Outcome:
         """What comes of it; InputError where a request is longer than the cache, or there is too much to do."""
-        self._check(demand)
+        self.expect_room(demand)
         import simpy  # which nobody waits for who asks for a forecast
 
         env = simpy.Environment(initial_time=0)
@@ -90,7 +89,8 @@ class Site:
         """Steps that read its prompts, where each is read by itself."""
         return sum(-(-each // self.rules.chunk_tokens) for each in demand.prompts)
 
-    def _check(self, demand: Demand) -> None:
+    def expect_room(self, demand: Demand) -> None:
+        """InputError where a request does not fit, or all together are read in too many steps."""
         expect_demand(demand)
         pairs = set(zip(demand.prompts, demand.answers, strict=True))
         prompt, answer = max(pairs, key=sum)
@@ -104,7 +104,8 @@ class Site:
         n_reads = self.reads_of(demand)
         if n_reads > MOST_READS:
             raise InputError(
-                f"{len(demand):,} prompts are read in {n_reads:,} steps, at most {MOST_READS:,} are simulated: ask for fewer requests"
+                f"{len(demand):,} prompts are read in {n_reads:,} steps, at most {MOST_READS:,} are simulated: ask for fewer requests, or "
+                "for a larger chunk"
             )
 
     def _outcome(self, process: Process, demand: Demand) -> Outcome:
@@ -119,7 +120,11 @@ class Site:
         asked_s, let_in_s, first_s, ended_s = ((each / TICKS_PER_S).astype(float) for each in columns[:4])
         prompts, answers, hits, put_back = (each.astype(np.int64) for each in columns[4:])
         line = np.array(tally.line, dtype=float).T / np.array([[TICKS_PER_S], [1], [self.room.pages]])
-        sums = _sums(tally, self.room, process.cache.peak, asked_s, let_in_s)
+        waits_s = np.array([
+            np.concatenate([asked_s, np.array(tally.out, dtype=object).astype(float) / TICKS_PER_S]),
+            np.concatenate([let_in_s, np.array(tally.again, dtype=object).astype(float) / TICKS_PER_S]),
+        ])  # fmt: skip
+        sums = _sums(process, self.room, waits_s)
         bound = ""
         if self.base is not None:
             depth = int(np.mean(prompts + answers / 2))
@@ -127,6 +132,7 @@ class Site:
         return Outcome(
             asked_s,
             let_in_s,
+            waits_s,
             first_s + self.request_s,
             ended_s + self.request_s,
             prompts,
@@ -222,10 +228,12 @@ def _busy(sums: Sums) -> float:
     return (sums.reading_s + sums.decoding_s) / sums.seconds
 
 
-def _sums(tally: Tally, room: Room, peak_pages: int, asked_s: np.ndarray, let_in_s: np.ndarray) -> Sums:
+def _sums(process: Process, room: Room, waits_s: np.ndarray) -> Sums:
+    tally = process.tally
     whole_ticks = max(tally.now[0], 1)
-    changes = np.concatenate([let_in_s, asked_s])
-    counts = np.repeat([-1, 1], len(asked_s))[np.argsort(changes, kind="stable")]  # who is let in at once never waits
+    begun_s, ended_s = waits_s
+    changes = np.concatenate([ended_s, begun_s])
+    counts = np.repeat([-1, 1], len(begun_s))[np.argsort(changes, kind="stable")]  # who is let in at once never waits
     return Sums(
         seconds=whole_ticks / TICKS_PER_S,
         reading_s=tally.reading / TICKS_PER_S,
@@ -234,10 +242,11 @@ def _sums(tally: Tally, room: Room, peak_pages: int, asked_s: np.ndarray, let_in
         no_place_s=tally.no_place / TICKS_PER_S,
         mean_batch=tally.batch / whole_ticks,
         peak_batch=tally.peak_batch,
-        mean_queue=float(np.sum(let_in_s - asked_s)) * TICKS_PER_S / whole_ticks,
+        mean_queue=float(np.sum(np.sort(ended_s) - np.sort(begun_s))) * TICKS_PER_S / whole_ticks,
         peak_queue=max(0, int(np.max(np.cumsum(counts)))),
         mean_cache=tally.cache / whole_ticks / room.pages,
-        peak_cache=peak_pages / room.pages,
+        peak_cache=process.cache.peak / room.pages,
         n_steps=tally.n_steps,
+        stretches=process.budget.spent,
         put_back=tally.put_back,
     )

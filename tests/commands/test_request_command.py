@@ -68,7 +68,7 @@ def test_a_request_that_does_not_fit_says_so(capsys):
         (("--prompt", "9", "--generate", "0"), "--generate 0: at least 1 token is needed"),
         (("--prompt", "9", "--batch", "2"), "--prompt is a request of one user, whose context follows from it: leave --batch out"),
         (("--prompt", "9", "--context", "2"), "--prompt is a request of one user, whose context follows from it: leave --context out"),
-        (("--prompt", "9", "--cached", "9"), "--cached is 9, of a prompt of 9 tokens at most 8 can be in the cache"),
+        (("--prompt", "9", "--cached", "9"), "--cached must be at most 8 of a prompt of 9 tokens, got 9"),
         (("--prompt", "9", "--ubatch", "0"), "--ubatch must be between 1 and 100,000,000, got 0"),
         (("--prompt", "99999999", "--ubatch", "1"), "is read in 99,999,999 passes, at most 65,536 are forecast"),
         (("--prompt", "many"), "'--prompt': 'many': a number of tokens is needed, such as 512 or 8k"),

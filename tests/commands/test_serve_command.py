@@ -29,7 +29,8 @@ def test_a_rate_is_served(capsys):
     for each in (
         "to the first token", "for each further one", "whole request", "1.00 requests/s at random (with this seed ",
         "): 60 requests in", "Server", "Cache room for",
-        "Held back", "of the requests keep ttft=2s,tpot=50ms", "99 % of the requests keep it up to", "Assumed",
+        "Held back", "100.0% of the 60 requests keep ttft=2s,tpot=50ms, too few to tell whether 99 % do: that takes 100",
+        "99 % of the requests keep it up to", "Assumed",
     ):  # fmt: skip
         assert each in told, each
     assert "unstable" not in told
@@ -38,12 +39,12 @@ def test_a_rate_is_served(capsys):
 def test_json_has_what_is_shown(capsys):
     """Percentiles in order, between their ends; shares; the most that keeps the goal."""
     assert (
-        run(*LLAMA, "--concurrency", "4", "--requests", "40", "--goal", "tpot=50ms", "--share", "90", "--json", "-")
+        run(*LLAMA, "--concurrency", "4", "--requests", "104", "--goal", "tpot=50ms", "--share", "90", "--json", "-")
         == 0
     )
     found = json.loads(capsys.readouterr().out)
     served, largest = found["served"], found["largest"]
-    assert (served["users"], served["rate"], served["requests"]) == (4, None, 40)
+    assert (served["users"], served["rate"], served["requests"]) == (4, None, 104)
     for measure in ("ttft", "tpot", "e2e"):
         times = [served[measure][f"p{each}"] for each in (50, 90, 95, 99)]
         assert times == sorted(times)
@@ -97,10 +98,37 @@ def test_percentiles_of_few_requests_are_told_as_such(capsys):
     """Of 20 requests of 16 users the first of each are left out: four are left; with what is told to ask for a hundred are."""
     assert run(*LLAMA, "--concurrency", "16", "--requests", "20") == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "the percentiles are of only 4 requests" in told
-    assert "--requests 116 or a longer trace makes them surer" in told
+    assert "the percentiles are of only 4 requests, too few for 90 and 95 and 99 %: --requests 116 tells them" in told
+    assert "80 % interval of 50 %" in told
     assert run(*LLAMA, "--concurrency", "16", "--requests", "116") == 0
-    assert "of only" not in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "of only" not in told
+    assert "80 % interval of 99 %" in told
+
+
+def test_percentiles_that_few_requests_do_not_tell_are_unknown(capsys):
+    """Of ten the slowest takes longer than 90 %; what 95 % take is not told, nor by the table."""
+    assert run(*LLAMA, "--rate", "2/s", "--requests", "10", "--json", "-") == 0
+    times = json.loads(capsys.readouterr().out)["served"]["ttft"]
+    assert [times[f"p{each}"] is None for each in (50, 90, 95, 99)] == [False, False, True, True]
+    assert [times[f"p{each}_high"] is None for each in (50, 90, 95, 99)] == [False, False, True, True]
+    assert run(*LLAMA, "--rate", "2/s", "--requests", "10") == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("to the first token"))
+    assert row.split()[8:10] == ["-", "-"]
+
+
+@pytest.mark.parametrize(("share", "is_told"), [("99", False), ("66", True)])
+def test_of_a_trace_that_is_too_short_no_largest_rate_is_told(share, is_told, tmp_path, capsys):
+    """Three requests tell what two in three keep, no 99 %; what is missing is said, and the status is 0."""
+    (tmp_path / "trace.csv").write_text("time,prompt,generate\n0,100,5\n1,300,9\n2,300,9\n")
+    assert run(*LLAMA[:5], "--trace", str(tmp_path / "trace.csv"), "--goal", "ttft=2s", "--share", share) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert ("the largest rate is not looked for: a trace of 100 requests tells it, or a lower --share" in told) == (
+        not is_told
+    )
+    assert ("too few to tell whether 99 % do: that takes 100" in told) == (not is_told)
+    assert ("of the requests keep it up to" in told) == is_told
+    assert "too few for 90 and 95 and 99 %: a trace of 100 tells them" in told
 
 
 def test_a_placement_that_nobody_named_is_told(capsys):
@@ -154,20 +182,64 @@ def test_a_trace_is_served(tmp_path, capsys):
         (("--rate", "1e-7/s"), "from 1e-06 to 1,000,000 per second"),
         (("--rate", "0"), "such as 2/s or 100k/day"),
         (("--rate", "999999999999/s"), "such as 2/s or 100k/day"),
-        (("--concurrency", "0"), "users must be between 1 and"),
+        (("--concurrency", "0"), "--concurrency must be between 1 and"),
         (("--concurrency", "many"), "a whole number is needed"),
         (("--rate", "2/s", "--share", "90"), "--share: of which goal?"),
         (("--rate", "2/s", "--goal", "ttft=2s", "--share", "900"), "--share 900"),
-        (("--rate", "2/s", "--goal", "ttft=2h"), "--goal ttft '2h': a time is needed"),
-        (("--rate", "2/s", "--prefix", "300"), "prefix is 300, the whole prompt has 200 tokens"),
-        (("--rate", "2/s", "--requests", "100000000"), "requests must be between"),
+        (("--rate", "2/s", "--goal", "ttft=2h"), "--goal: ttft '2h': a time is needed"),
+        (("--rate", "2/s", "--prefix", "300"), "--prefix must be at most the prompt's 200 tokens, got 300"),
+        (("--rate", "2/s", "--requests", "100000000"), "--requests must be between"),
         (("--trace", "none.csv"), "--prompt: a trace has its own, leave it out"),
         (("--rate", "2/s", "--plot", "-", "--json", "-"), "both want the standard output"),
         (("--rate", "2/s", "--fit", "auto"), "--fit"),
-        (("--rate", "2/s", "--max-requests", "0"), "max_requests must be between"),
+        (("--rate", "2/s", "--max-requests", "0"), "--max-requests must be between"),
+        (("--rate", "2/s", "--chunk", "0"), "--chunk must be between"),
+        (("--rate", "2/s", "--seed", "-1"), "--seed must be between"),
+        (("--rate", "2/s", "--devices", "0"), "--devices must be between"),
+        (("--rate", "1e-6/s"), "--requests must be fewer: 2,000 at 1e-06 per second"),
+        (("--concurrency", "3", "--seed", "1"), "--seed: users ask when they have their answer"),
+        (("--concurrency", "3", "--goal", "ttft=2s", "--share", "99.999"), "--share 99.999: per cent"),
     ],
 )
 def test_wrong_values_are_refused(given, told, capsys):
     """In a sentence, with status 2."""
     assert run(*LLAMA, *given) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--prompt", "--generate"])
+@pytest.mark.parametrize("way", [("--rate", "2/s"), ("--concurrency", "2"), ("--goal", "ttft=2s")], ids=" ".join)
+def test_lengths_out_of_bounds_are_told_by_their_option(option, way, capsys):
+    """None, more than there are, and more than there are with the other."""
+    for length, told in (("0", "must be between 1 and 100,000,000, got 0"), ("100000000", "must be at most 99,99")):
+        assert run("serve", "llama-3-8b", "rtx-4090", option, length, *way) == 2
+        assert f"roofcast: {option} {told}" in capsys.readouterr().err
+
+
+def test_what_a_trace_has_of_its_own_is_refused(capsys):
+    """Each by its name, and a seed, with which nothing would be drawn."""
+    for option in ("--prompt", "--generate", "--prefix", "--requests", "--seed"):
+        assert run("serve", "llama-3-8b", "rtx-4090", "--trace", "none.csv", option, "3") == 2
+        assert f"{option}: a trace has its own, leave it out" in capsys.readouterr().err
+
+
+def test_a_cache_that_is_given_up_is_told_with_what_fits(capsys):
+    """As many at once as are told to fit give up none."""
+    words = (
+        "serve",
+        "llama-3-8b",
+        "rtx-4090",
+        "--runtime",
+        "vllm",
+        "--weights",
+        "fp8",
+        "--generate",
+        "4k",
+        "--requests",
+        "100",
+    )
+    assert run(*words, "--concurrency", "100") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    most = told.split("was read again; --max-requests ")[1].split()[0]
+    assert run(*words, "--concurrency", "100", "--max-requests", most) == 0
+    assert "was read again" not in capsys.readouterr().out

@@ -145,7 +145,7 @@ def test_two_cards_and_a_larger_one_hold_a_70b(command):
         (("--n-cpu-ffn", "2"), "--n-cpu-ffn: gpt-oss-120b has no dense feed-forward networks, take --n-cpu-moe"),
         (
             ("--parallel", "foo"),
-            "parallel 'foo': 'foo' is unknown, known: tensor, layer, pipeline, expert, data. Written",
+            "--parallel 'foo': 'foo' is unknown, known: tensor, layer, pipeline, expert, data. Written",
         ),
         (
             ("--parallel", "tensor"),

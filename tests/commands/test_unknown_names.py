@@ -142,7 +142,7 @@ def test_a_gguf_is_known_by_its_first_bytes(files, refusal, name):
 
 def test_threads_are_no_matter_of_a_gpu(refusal):
     """The option, the device and the remedy."""
-    assert refusal("simulate", QWEN, "rtx-4090", "--threads", "4") == "threads: rtx-4090 is a GPU, leave it out"
+    assert refusal("simulate", QWEN, "rtx-4090", "--threads", "4") == "--threads: rtx-4090 is a GPU, leave it out"
 
 
 def test_weights_are_no_matter_of_a_device(refusal):

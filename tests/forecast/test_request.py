@@ -199,11 +199,14 @@ def test_what_does_not_fit_has_no_time():
         ({"prompt": 0}, "prompt must be between 1 and"),
         (
             {"prompt": 10, "cached": 10},
-            "cached is 10, of a prompt of 10 tokens at most 9 can be in the cache: the last one",
+            "cached must be at most 9 of a prompt of 10 tokens, got 10: the last one",
         ),
         ({"prompt": 10, "generate": 0}, "generate must be between 1 and"),
         ({"prompt": 10, "ubatch": 0}, "ubatch must be between 1 and"),
-        ({"prompt": 60_000_000, "generate": 60_000_000}, "come to more than 100,000,000 tokens"),
+        (
+            {"prompt": 60_000_000, "generate": 60_000_000},
+            "prompt must be at most 40,000,000 beside generate 60,000,000, got 60,000,000",
+        ),
         ({"prompt": 1.5}, "prompt must be a whole number"),
     ],
 )

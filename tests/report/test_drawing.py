@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from samples import BATCHES, crowd, sample
 
+from simulator.report.charts.chart import Chart, Panel, Series
 from simulator.report.drawing.device import draw as draw_device
 from simulator.report.drawing.files import save
 from simulator.report.drawing.picture import draw_chart
@@ -103,3 +104,30 @@ def test_the_same_twice(tmp_path):
         for path in files:
             save(lambda: draw_chart(sample("batch")), path)
         assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_even_axes_have_round_ticks_from_zero():
+    """Of 80 places from 6 to 994 s: steps of 200 from 0, with a comma in thousands, whole requests, and no signs on the line."""
+    x = tuple(6.25 + 12.5 * n for n in range(80))
+    requests = Series("run", x, (2.0, 13.9) * 40)
+    axes = drawn(
+        Chart(
+            "serve",
+            "lines",
+            "t",
+            "seconds",
+            (Panel("Requests", (requests,), "requests"),),
+            "s",
+            x_log=False,
+            y_log=False,
+        )
+    ).axes[0]
+    axes.figure.canvas.draw()
+    low, high = axes.get_xlim()
+    assert (low, high) == (0, 993.75)
+    shown = [each.get_text() for each in axes.get_yticklabels() if 0 <= each.get_position()[1] <= axes.get_ylim()[1]]
+    assert shown == ["0", "2", "4", "6", "8", "10", "12", "14"]
+    axes.set_xlim(0, 1200)
+    axes.figure.canvas.draw()
+    assert "1,000" in [each.get_text() for each in axes.get_xticklabels()]
+    assert [line.get_marker() for line in axes.lines] in ([""], ["None"])

@@ -1,17 +1,22 @@
 """Requests and a server: timelines worked on paper, limits, and that many steps at once are the same as one by one."""
 
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import simpy
 from traffic.sites import MANY, site
 
 from simulator.errors import InputError
 from simulator.forecast.closed_loop import StepSeconds, observe
 from simulator.spec.serving import Scheduling
-from simulator.traffic.cache import Room
+from simulator.traffic import budget
+from simulator.traffic.cache import Cache, Room
 from simulator.traffic.demand import Demand, at_random, by_users, of_lengths
-from simulator.traffic.ticks import TICKS_PER_S
+from simulator.traffic.simulation import Server
+from simulator.traffic.site import silent
+from simulator.traffic.ticks import TICKS_PER_S, StepTicks
 
 
 def demand(*requests, prefixes=None):
@@ -148,6 +153,7 @@ def test_time_outside_the_steps_is_added_once():
         Scheduling(chunk_tokens=12, splits_prompts=False),
         Scheduling(chunk_tokens=100, max_requests=1),
         Scheduling(chunk_tokens=100, wait_steps=3, wait_share=0.5),
+        Scheduling(chunk_tokens=100, poll_steps=5),
     ],
 )
 def test_users_see_what_a_closed_loop_of_them_sees(rules):
@@ -241,3 +247,116 @@ def test_endless_reading_is_refused():
     """A million prompts in chunks of a token."""
     with pytest.raises(InputError, match="steps, at most 5,000,000 are simulated"):
         site(Scheduling(chunk_tokens=1)).run(by_users(1, 1000, 1, requests=10_000))
+
+
+THRASHING = Room(60)  # of which each request below needs 52 at its end, and 3 at its beginning
+
+
+@pytest.mark.parametrize("n", [100, 400])
+def test_a_cache_that_thrashes_is_told_after_so_much_work_however_many_wait(n, monkeypatch):
+    """Requests that are put back again and again: refused with how many fit in the cache, after as many stretches as are looked at."""
+    for name, value in (("USUAL", 1), ("OF_READS", 0), ("MORE", 0), ("SURE_FROM", 512), ("OFTEN", 0)):
+        monkeypatch.setattr(budget, name, value)
+    with pytest.raises(
+        InputError, match=r"max_requests must be at most 1, so many fit in the cache to their end: 512 changes"
+    ):
+        site(room=THRASHING).run(demand(*[(0, 2, 50)] * n))
+    alone = site(Scheduling(chunk_tokens=100, max_requests=1), THRASHING)
+    assert alone.run(demand(*[(0, 2, 50)] * 8)).sums.put_back == 0
+
+
+def test_more_requests_than_are_simulated_are_told_without_a_cache_that_is_full(monkeypatch):
+    """Each takes a stretch to be read and one to be answered, of which one is allowed here."""
+    for name, value in (("USUAL", 1), ("OF_READS", 0), ("MORE", 0), ("SURE_FROM", 256)):
+        monkeypatch.setattr(budget, name, value)
+    with pytest.raises(InputError, match="requests must be fewer: 512 changes of its steps answer"):
+        site().run(by_users(1, 10, 3, requests=300))
+
+
+def test_who_is_put_back_costs_the_same_however_many_wait():
+    """Ten times as many that wait: ten times the stretches, and nobody who waits is looked through for that."""
+    here, passed = site(room=THRASHING), []
+    for n in (30, 300):
+        waiting = CountedDeque()
+        process = Server(
+            simpy.Environment(), demand(*[(0, 2, 50)] * n), StepTicks(here.tables), here.room, here.rules, False, silent
+        )
+        process.waiting = waiting
+        process.env.run(until=process.process)
+        assert process.tally.put_back > n
+        passed.append(waiting.passed / n)
+    assert passed[1] <= 1.1 * passed[0]
+
+
+class CountedDeque(deque):
+    """Counts how many of it are gone through."""
+
+    passed = 0
+
+    def __iter__(self):
+        for each in super().__iter__():
+            self.passed += 1
+            yield each
+
+
+@pytest.mark.parametrize(("rate", "users"), [(0.02, 0), (0.2, 0), (None, 7)])
+@pytest.mark.parametrize("room", [MANY, Room(160)])
+def test_who_is_there_is_what_comes_times_how_long_it_stays(rate, users, room):
+    """Little's law: those that wait and run in the mean are requests per second times seconds of each; busy time is that of the steps.
+
+    So it is too where some are put back meanwhile, which is to happen in the small room under load.
+    """
+    asked = by_users(users, 20, 30, requests=300) if users else at_random(rate, 20, 30, requests=300)
+    found = site(room=room, cached_s=0.001).run(asked)
+    there = found.sums.mean_batch + found.sums.mean_queue
+    assert there == pytest.approx(found.e2e.sum() / found.sums.seconds, rel=1e-9)
+    assert found.busy_share <= 1 + 1e-12
+    assert (found.sums.put_back > 0) == (room is not MANY)
+    if users:
+        assert found.e2e.sum() / found.sums.seconds == pytest.approx(users, rel=0.05)
+        assert found.busy_share == pytest.approx(1)
+
+
+@pytest.mark.parametrize("chunk", [100, 7])
+@pytest.mark.parametrize("room", [MANY, Room(90, page_tokens=4), Room(160)])
+def test_every_token_is_read_once_and_given_once(room, chunk):
+    """Half a second for each token of prompts that the cache has not, more of those put back; at the end all pages are free."""
+    asked = traced(200, 3, 0.05, prefixes=room.page_tokens == 4)
+    here = site(Scheduling(chunk_tokens=chunk, mixes_prompts=False), room)
+    process = Server(simpy.Environment(), asked, StepTicks(here.tables), room, here.rules, False, silent)
+    process.env.run(until=process.process)
+    found = here.run(asked)
+    tokens = int(found.prompts.sum() - found.hits.sum())
+    if not found.sums.put_back:
+        assert found.sums.reading_s == pytest.approx(0.5 * tokens)
+    else:
+        assert found.sums.reading_s > 0.5 * tokens
+    assert [each.given for each in process.requests] == list(asked.answers)
+    assert (process.cache.free + process.cache.idle, process.cached, process.tally.now[2]) == (room.pages, 0, 0)
+    assert not any(process.cache.growing)
+
+
+def test_the_beginning_that_nobody_used_for_longest_gives_way():
+    """Of four pages a and b have two each; b is left first, and gives way first."""
+    cache = Cache(Room(4))
+    for name in "ab":
+        cache.take(2)
+        cache.keep(name, 2)
+    for name in "ba":
+        cache.leave(name)
+    cache.take(1)
+    assert (list(cache.prefixes), list(cache.resting), cache.free, cache.idle) == (["a"], ["a"], 1, 2)
+
+
+@pytest.mark.parametrize(("users", "requests"), [(1, 2000), (1000, 10_000), (3000, 20_000), (100_000, 200_000)])
+def test_users_ask_ten_times_unless_they_are_very_many(users, requests):
+    """Two thousand requests at least; twice each where ten times would be more than 20,000."""
+    assert len(by_users(users, 10, 10)) == requests
+
+
+def test_long_prompts_of_many_are_not_taken_for_thrashing(monkeypatch):
+    """Nobody is answered before the prompts of all are read, in ten steps each: as many as are allowed for."""
+    for name, value in (("USUAL", 2), ("OF_READS", 1), ("MORE", 0), ("SURE_FROM", 1)):
+        monkeypatch.setattr(budget, name, value)
+    found = site(Scheduling(chunk_tokens=10, mixes_prompts=False)).run(demand(*[(0, 100, 60)] * 60))
+    assert found.sums.stretches > 600

@@ -7,7 +7,6 @@ from typing import Any
 
 from simulator.commands.line.parser import option
 from simulator.commands.line.values import number
-from simulator.errors import InputError
 from simulator.forecast.energy import Tariff
 
 _DECORATORS = (
@@ -27,8 +26,4 @@ def money_options(function: Callable) -> Callable:
 def tariff_of(given: dict[str, Any]) -> Tariff:
     """What is asked of them, which is taken out of a command's other options."""
     named = {name: given.pop(name) for name in ("watts", "price_per_hour", "price_per_kwh")}
-    try:
-        return Tariff(**named)
-    except InputError as error:
-        name, _, rest = str(error).partition(" ")
-        raise InputError(f"--{name.replace('_', '-')} {rest}") from None
+    return Tariff(**named)

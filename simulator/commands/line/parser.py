@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
+
+from simulator.errors import InputError
+
+_BEGINNING = re.compile(r"\w+(?= must |: | ')")
 
 
 class Argument(click.Argument):
@@ -35,6 +40,22 @@ class Command(click.Command):
 
     allow_extra_args = True
 
+    def __init__(self, *given: Any, parameters: Mapping[str, str] | None = None, **more: Any):
+        super().__init__(*given, **more)
+        # What a message may begin with, and the options by which people give it.
+        own = {each.name: max(each.opts, key=len) for each in self.params if isinstance(each, click.Option)}
+        self.options = own | dict(parameters or {})
+
+    def invoke(self, context: click.Context) -> Any:
+        """Runs it; `max_requests must be ...`, as Python is told, is told as `--max-requests must be ...`."""
+        try:
+            return super().invoke(context)
+        except InputError as error:
+            found = _BEGINNING.match(str(error))
+            if found is None or found[0] not in self.options:
+                raise
+            raise InputError(self.options[found[0]] + str(error)[found.end() :]) from None
+
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """UsageError where some are left over."""
         rest = super().parse_args(context, args)
@@ -51,9 +72,9 @@ class Command(click.Command):
         super().format_options(context, formatter)
 
 
-def subcommand(name: str) -> Callable[[Callable], Command]:
-    """Decorates the function that runs a command; its docstring is the help."""
-    return click.command(name, cls=Command)
+def subcommand(name: str, **parameters: str) -> Callable[[Callable], Command]:
+    """Decorates the function that runs a command; its docstring is the help. *parameters*: options by what Python calls otherwise."""
+    return click.command(name, cls=Command, parameters=parameters)
 
 
 def argument(name: str, meaning: str, **more: Any) -> Callable:

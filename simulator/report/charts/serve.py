@@ -11,10 +11,10 @@ from simulator.report.charts.source import source_of
 from simulator.traffic.demand import by_users
 from simulator.traffic.outcome import Outcome
 from simulator.traffic.serve import MOST_TWICE, Served
+from simulator.units import KILO, counted, format_number
 
 STRETCHES = 80  # of a timeline
 LOADS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)  # of the capacity
-PERCENTS = (50, 99)
 MOST_SHOWN = 512  # users, where nobody asked for more
 
 
@@ -24,7 +24,7 @@ def timeline_chart(served: Served) -> Chart:
     seconds, batch, cache = outcome.line
     edges = np.linspace(0, outcome.sums.seconds, STRETCHES + 1)
     x = tuple(((edges[:-1] + edges[1:]) / 2).tolist())
-    changes = np.sort(np.concatenate([outcome.asked_s, outcome.let_in_s]))
+    changes = np.sort(outcome.waits_s, axis=None)
     waiting = _means(changes, outcome.waiting_at(changes), edges)
     panels = (
         Panel("Requests", (
@@ -35,7 +35,7 @@ def timeline_chart(served: Served) -> Chart:
     return Chart(
         "serve",
         "lines",
-        "A server over time",
+        f"A server over time: {_how(served)}",
         "seconds",
         panels,
         _source(served),
@@ -66,7 +66,7 @@ def load_chart(served: Served, progress: Progress) -> Chart | None:
         prefix = demand.prefixes[0][1] if demand.prefixes else 0
         for number, users in enumerate(loads):
             progress(number / len(loads), f"{users:,} users")
-            asked = by_users(users, prompt, answer, requests=4 * users + 40, prefix=prefix)
+            asked = by_users(users, prompt, answer, requests=4 * users + 100, prefix=prefix)
             # The one that the table is of is the same here.
             found.append((users, served.outcome if users == demand.users else site.run(asked)))
     elif demand.rate is not None:
@@ -77,11 +77,12 @@ def load_chart(served: Served, progress: Progress) -> Chart | None:
     if not found:
         return None
     x = "users at once" if demand.users else "requests per second"
+    percents = sorted({50, min(outcome.highest for _, outcome in found)})
     panels = tuple(
-        Panel(title, tuple(_line(found, measure, percent, number) for number, percent in enumerate(PERCENTS)), y)
+        Panel(title, tuple(_line(found, measure, percent, number) for number, percent in enumerate(percents)), y)
         for title, measure, y in (
             ("Until the first token", "ttft", "seconds to the first token"),
-            ("Each further token", "tpot", "seconds for each further token"),
+            ("Each further token", "tpot", "milliseconds per further token"),
         )
     )
     return Chart(
@@ -94,9 +95,18 @@ def _line(found: list[tuple[float, Outcome]], measure: str, percent: int, colour
     return Series(
         f"{percent} % of the requests",
         tuple(load for load, _ in found),
-        tuple(outcome.percentile(measure, percent) for _, outcome in found),
+        tuple(outcome.percentile(measure, percent) * (KILO if measure == "tpot" else 1) for _, outcome in found),
         colour=colour,
     )
+
+
+def _how(served: Served) -> str:
+    """How requests come, in a few words."""
+    demand = served.demand
+    if demand.users:
+        return counted(demand.users, "user")
+    rate = demand.rate_asked or demand.rate
+    return f"{format_number(rate)} requests/s" if rate else f"{counted(len(demand), 'request')} at once"
 
 
 def _source(served: Served) -> str:

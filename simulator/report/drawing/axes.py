@@ -26,6 +26,12 @@ def power_ticks(axis: Axis, low: float, high: float, base: int, told: Callable[[
     set_ticks(axis, places if len(places) > 1 else round_places(low, high, most), told)
 
 
+def even_ticks(axis: Axis, most: int = 8) -> None:
+    """Ticks at even steps of 1, 2 or 5, at most so many, of a linear axis whose ends are set: 500, 1,000."""
+    axis.get_major_locator().set_params(nbins=most, steps=(1, 2, 5, 10))
+    axis.set_major_formatter(lambda value, _place: count(round(value, 9)))
+
+
 def set_ticks(axis: Axis, places: Sequence[float], told: Callable[[float], str]) -> None:
     """Those and no others."""
     axis.set_ticks(places, [told(place) for place in places])

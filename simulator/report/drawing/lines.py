@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simulator.report.charts.chart import NO_ROOM, SIGNED, Chart, Panel, Series
-from simulator.report.drawing.axes import TICK_ROOM, Y_ROOM, count, label_x, power_ticks, say_no_room, set_ticks
+from simulator.report.drawing.axes import (
+    TICK_ROOM,
+    Y_ROOM,
+    count,
+    even_ticks,
+    label_x,
+    power_ticks,
+    say_no_room,
+    set_ticks,
+)
 from simulator.report.drawing.labels import beside
 from simulator.report.drawing.margins import NAME, width_of
 from simulator.report.drawing.style import INK, colour_of, line_of, marker_of
@@ -17,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BESIDE_SHARE, MOST_BESIDE = 0.34, 14  # of the width, and lines, that may be named at their ends
+MOST_MARKED = 64  # places along a line
+NEAR_ZERO = 0.05  # of an axis: what begins below that begins at zero
 FEW = 3  # lines in a panel that leave room for their bands and ceilings
 SHAPES = dict(zip(SIGNED, ("D", "^", "s", "s"), strict=True))
 
@@ -59,8 +70,9 @@ def _line(axes: Axes, each: Series, few: bool) -> None:
 
 
 def look_of(each: Series) -> dict[str, Any]:
-    """How a line looks beside its colour: of one that tells where memory holds it, only signs are marked."""
-    return {"ls": line_of(each.colour), "marker": "" if each.notes else marker_of(each.colour)}
+    """How a line looks beside its colour: of one that tells where memory holds it only signs are marked, and of very many places none."""
+    is_plain = each.notes or len(each.x) > MOST_MARKED
+    return {"ls": line_of(each.colour), "marker": "" if is_plain else marker_of(each.colour)}
 
 
 def _where_it_fits(each: Series) -> list[float]:
@@ -90,8 +102,8 @@ def _seen(each: Series, few: bool) -> list[float]:
 def _scale_x(axes: Axes, chart: Chart, panel: Panel, most: int) -> None:
     low, high = min(panel.places), max(panel.places)
     if not chart.x_log:
-        axes.set_xlim(low, high)
-        axes.xaxis.get_major_locator().set_params(nbins=most)
+        axes.set_xlim(0 if 0 < low < NEAR_ZERO * high else low, high)
+        even_ticks(axes.xaxis, most)
         return
     low, high = widened(low, high, least=2.5)
     axes.set(xscale="log", xlim=(low, high))
@@ -105,6 +117,7 @@ def _scale_y(axes: Axes, chart: Chart, values: Sequence[float]) -> None:
         set_ticks(axes.yaxis, round_places(low, high), count)
     else:
         axes.set_ylim(0, max(values) * 1.08)
+        even_ticks(axes.yaxis)
 
 
 def is_named_beside(chart: Chart, width: float) -> bool:
