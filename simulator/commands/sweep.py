@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from simulator.commands.line import options
-from simulator.commands.line.parser import argument, option, subcommand
+from simulator.commands.line.parser import argument, flag, option, subcommand
 from simulator.commands.line.values import whole_number
 from simulator.errors import InputError, printable
 from simulator.report.charts.swept import MOST_LINES
@@ -30,8 +30,11 @@ MOST_TOLD = 5  # reasons why points are refused
 )
 @option("--processes", type=whole_number, metavar="INTEGER", help="That work on it here. [default: one for each core]")
 @option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster that works on it instead: tcp://host:8786.")
+@flag("--check", help="Read what an earlier run finished, and make anew what of it is damaged.")
 @options.json_file
-def command(file: str, output: str | None, processes: int | None, scheduler: str | None, json: str | None) -> None:
+def command(
+    file: str, output: str | None, processes: int | None, scheduler: str | None, check: bool, json: str | None
+) -> None:
     """Forecast every combination of the lists in FILE, into a folder of Parquet files."""
     options.refuse_empty({"output": output, "scheduler": scheduler, "json": json})
     if output is None:
@@ -43,7 +46,7 @@ def command(file: str, output: str | None, processes: int | None, scheduler: str
     sweep = load_sweep(file)
     print_line(_told(sweep), stream=sys.stderr if json == "-" else sys.stdout)
     with progress_bar("sweep") as progress:
-        found = run_sweep(sweep, output, scheduler=scheduler, processes=processes, progress=progress)
+        found = run_sweep(sweep, output, scheduler=scheduler, processes=processes, check=check, progress=progress)
     if json is not None:
         write_json(found.record(), json)
     if json != "-":

@@ -29,9 +29,10 @@ from simulator.spec.prices import checked_prices
 from simulator.spec.quant import Weights, parse_cache_format
 from simulator.spec.routing import Uniform
 from simulator.spec.runtime import Runtime, load_runtime
+from simulator.sweeping.choosing import listed, refuse_missing, refuse_unknown
 from simulator.sweeping.combined import NAMES
 from simulator.sweeping.file import AskedPlacement
-from simulator.sweeping.reading import SweptFolder, listed, open_sweep, refuse_missing, refuse_unknown
+from simulator.sweeping.reading import SweptFolder, open_sweep
 from simulator.sweeping.rows import RATES
 
 _READ = (*NAMES, "status", "reason", *RATES, "is_upper_bound", "memory_bytes")

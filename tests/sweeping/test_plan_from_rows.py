@@ -249,5 +249,5 @@ def test_damaged_folders_are_refused_in_a_sentence(five, tmp_path):
     assert refused > 20
     assert longest <= MAX_LINE
     manifest.write_text(json.dumps(tree | {"batches": [1, 2]}))
-    with pytest.raises(InputError, match=r"other values than a sweep's; run roofcast sweep again"):
+    with pytest.raises(InputError, match=r"other values than a sweep's; the same roofcast sweep with --check"):
         plan_from(folder, Goal(20))
