@@ -1,4 +1,4 @@
-"""What ends a command before its time, Ctrl-C or a kill: one word is said, what is half done is undone, the process ends.
+"""What ends a command before its time, Ctrl-C or a kill: it is said in a word, what is half done is undone, the process ends.
 
 No exception is raised for it. A KeyboardInterrupt comes up wherever Python happens to be: while modules are imported,
 in callbacks of C code and in destructors, which print it and go on, or after the last `except`, as the process ends.
@@ -21,6 +21,7 @@ TWICE_S = 0.1  # in which a second signal is the first one, passed on by whateve
 STATUS = 130  # of an interrupted process, as shells have it: 128 + SIGINT
 
 _at_end: list[Callable[[], None]] = []
+_words: list[Callable[[], str]] = []  # the last of them are said
 _ending = threading.Lock()  # held by whoever ends the process, for good
 _held = threading.local()  # the signals that a thread which forks had held back before
 
@@ -83,6 +84,16 @@ def at_end(action: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
+def saying(words: Callable[[], str]) -> Iterator[None]:
+    """Whatever signal ends the process in the block, this is said: what is kept, and how to go on. It may be asked in any thread."""
+    _words.append(words)
+    try:
+        yield
+    finally:
+        _words.remove(words)
+
+
+@contextmanager
 def noticed() -> Iterator[Callable[[], bool]]:
     """A Ctrl-C in the block is only told, by the function that this gives; one that nobody acts on ends the process.
 
@@ -138,10 +149,13 @@ def _watch(reading: int) -> None:
 
 
 def _say(number: int) -> None:
-    """One word on standard error, below a progress bar and with the cursor back where there was one."""
-    if number == signal.SIGINT:
+    """One word on standard error, or more, below a progress bar and with the cursor back where there was one."""
+    text = "interrupted" if number == signal.SIGINT else ""
+    with suppress(Exception):  # the word alone is better than none
+        text = _words[-1]() if _words else text
+    if text:
         with suppress(OSError):
-            os.write(2, (b"\r\033[K\033[?25h" if _is_terminal() else b"") + b"interrupted\n")
+            os.write(2, (b"\r\033[K\033[?25h" if _is_terminal() else b"") + f"{text}\n".encode())
 
 
 def _is_terminal() -> bool:

@@ -30,6 +30,7 @@ from simulator.report.charts.split import split_chart
 from simulator.report.charts.traffic import bytes_chart
 from simulator.report.measured import Measured, load_measured
 from simulator.spec.hardware import Hardware
+from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware, refuse_several
 from simulator.spec.model import Loaded
 from simulator.spec.speculation import Speculation, asked_for
@@ -159,6 +160,9 @@ def run(request: Request, target: str | None) -> None:
     if request.models and is_sweep(request.models[0]):
         show(_of_sweep(request), path)
         return
+    swept = next(filter(is_sweep, request.models), None)
+    if swept is not None:
+        raise InputError(f"plot {request.kind}: {printable(swept, 100)} is a sweep: name it before the models")
     show(_chart(request), path)
 
 
@@ -203,10 +207,21 @@ def _measured(request: Request) -> list[Measured]:
     return load_measured(Path(request.measured), devices, [load_model(each) for each in request.models])
 
 
-def _refuse_no_sweep(given: str) -> None:
-    """InputError for what can only be meant as the folder of a sweep, but is none."""
+def _model_or_sweep(kind: str, given: str) -> Loaded:
+    """A model; InputError for what is none, which of some pictures may be meant as the folder of a sweep."""
+    from simulator.report.charts.swept import KINDS as OF_SWEEPS
+
+    if kind not in OF_SWEEPS:
+        return load_model(given)
     if given.endswith("/") and not Path(given, "config.json").exists():
         read_manifest(Path(given))
+    try:
+        return load_model(given)
+    except InputError as error:
+        if is_file(Path(given)):
+            raise
+        told = "neither a model nor the folder of a sweep (roofcast sweep FILE.yaml -o OUT/ makes one)"
+        raise InputError(f"{told}: {error}") from None
 
 
 def scenarios(request: Request) -> list[Scenario]:
@@ -216,9 +231,9 @@ def scenarios(request: Request) -> list[Scenario]:
             f"plot {request.kind}: name a model, as in: roofcast plot {request.kind} qwen3-30b-a3b --on pi5-16gb"
         )
     if not request.devices:
-        _refuse_no_sweep(request.models[0])
+        _model_or_sweep(request.kind, request.models[0])
         raise InputError(f"plot {request.kind}: name a device with --on, as in: --on pi5-16gb (roofcast list hardware)")
-    models = [load_model(each) for each in dict.fromkeys(request.models)]
+    models = [_model_or_sweep(request.kind, each) for each in dict.fromkeys(request.models)]
     devices = [load_hardware(each) for each in dict.fromkeys(request.devices)]
     found = [base for device in devices for model in models for base in _in_formats(model, device, request)]
     found = told_apart(found)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from simulator.commands.line import options
-from simulator.commands.line.parser import argument, option, subcommand
+from simulator.commands.line.parser import argument, flag, option, subcommand
 from simulator.commands.line.values import whole_number
-from simulator.errors import InputError, printable
+from simulator.errors import InputError, plain_line, printable
+from simulator.interrupts import saying
 from simulator.report.charts.swept import MOST_LINES
 from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_json
-from simulator.report.screen import print_line, print_next, print_section
+from simulator.report.screen import print_line, print_next, print_section, with_command
 from simulator.sweeping.axes import Sweep, load_sweep
 from simulator.sweeping.run import Swept, refuse_without_arrow, run_sweep
 from simulator.units import counted
@@ -30,8 +34,11 @@ MOST_TOLD = 5  # reasons why points are refused
 )
 @option("--processes", type=whole_number, metavar="INTEGER", help="That work on it here. [default: one for each core]")
 @option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster that works on it instead: tcp://host:8786.")
+@flag("--check", help="Read what an earlier run finished, and make anew what of it is damaged.")
 @options.json_file
-def command(file: str, output: str | None, processes: int | None, scheduler: str | None, json: str | None) -> None:
+def command(
+    file: str, output: str | None, processes: int | None, scheduler: str | None, check: bool, json: str | None
+) -> None:
     """Forecast every combination of the lists in FILE, into a folder of Parquet files."""
     options.refuse_empty({"output": output, "scheduler": scheduler, "json": json})
     if output is None:
@@ -42,12 +49,38 @@ def command(file: str, output: str | None, processes: int | None, scheduler: str
     refuse_without_arrow()
     sweep = load_sweep(file)
     print_line(_told(sweep), stream=sys.stderr if json == "-" else sys.stdout)
-    with progress_bar("sweep") as progress:
-        found = run_sweep(sweep, output, scheduler=scheduler, processes=processes, progress=progress)
+    how = {"-o": output, "--processes": processes, "--scheduler": scheduler, "--check": check, "--json": json}
+    with _resumable(file, how) as count, progress_bar("sweep") as bar:
+
+        def progress(share: float, what: str) -> None:
+            count(what)
+            bar(share, what)
+
+        found = run_sweep(sweep, output, scheduler=scheduler, processes=processes, check=check, progress=progress)
     if json is not None:
         write_json(found.record(), json)
     if json != "-":
         _show(sweep, found, output)
+
+
+@contextmanager
+def _resumable(file: str, how: Mapping[str, Any]) -> Iterator[Callable[[str], None]]:
+    """In the block an end by a signal is told with what is kept, as far as it was counted, and with the command that goes on."""
+    kept = "all that is finished"
+    words = ["roofcast", "sweep", file]
+    for name, value in how.items():
+        words += [name] if value is True else [name, str(value)] if value else []
+
+    def count(what: str) -> None:
+        nonlocal kept
+        kept = what
+
+    def told() -> str:
+        text = f"interrupted: {printable(how['-o'], 100)} keeps {kept}; this goes on with the rest:"
+        return with_command(text, plain_line(shlex.join(words)), sys.stderr)
+
+    with saying(told):
+        yield count
 
 
 def _told(sweep: Sweep) -> str:

@@ -46,28 +46,40 @@ def decode_ops(
 
     Each on the part of the machine where its *placement* puts it; None: all on the first.
     """
-    by_shape: dict[int, list[StoredTensor]] = defaultdict(list)
-    for stored in store(model, load.weights):
-        if not stored.tensor.is_idle:
-            by_shape[stored.shape].append(stored)
-    head_ops = _head_ops(model, load, by_shape[0])
+    by_shape = worked_with(model, load)
+    heads = head_ops(model, load, by_shape[0])
     if placement is None:
-        ops = [op for group in whole(model) for op in _layer_ops(model, load, rules, group, by_shape[group.shape])]
-        return (*ops, *head_ops)
+        ops = [op for group in whole(model) for op in layer_ops(model, load, rules, group, by_shape[group.shape])]
+        return (*ops, *heads)
     ops = []
     for group in placement.groups(model):
         found = [each for each in store_of(model, load.weights, group.shape, group.indices) if not each.tensor.is_idle]
-        ops += [_placed(op, group) for op in _layer_ops(model, load, rules, group, found)]
-    return (*ops, *(replace(op, place=placement.head) for op in head_ops))
+        ops += [_placed(op, group) for op in layer_ops(model, load, rules, group, found)]
+    return (*ops, *(replace(op, place=placement.head) for op in heads))
+
+
+def worked_with(model: Model, load: Workload) -> dict[int, list[StoredTensor]]:
+    """The tensors that a step computes with, by the shape of their layers."""
+    found: dict[int, list[StoredTensor]] = defaultdict(list)
+    for stored in store(model, load.weights):
+        if not stored.tensor.is_idle:
+            found[stored.shape].append(stored)
+    return found
 
 
 def _placed(op: Op, group: Group) -> Op:
-    """On the part that computes it: what is no matrix of its own, with the matrices that it stands between."""
+    """On the part that computes it."""
+    return replace(op, place=place_of(op, group))
+
+
+def place_of(op: Op, group: Group) -> int:
+    """The part that computes an operation: what is no matrix of its own, with the matrices that it stands between."""
     is_between = op.part == "experts" and op.name == ACTIVATION
-    return replace(op, place=group.experts_place if is_between else group.place_of(op.name))
+    return group.experts_place if is_between else group.place_of(op.name)
 
 
-def _layer_ops(model: Model, load: Workload, rules: CacheRules, group: Group, found: list[StoredTensor]) -> list[Op]:
+def layer_ops(model: Model, load: Workload, rules: CacheRules, group: Group, found: list[StoredTensor]) -> list[Op]:
+    """Of equal layers, with what was *found* of their tensors."""
     layer, indices, count = model.shapes[group.shape][0], group.indices, len(group.indices)
     where = _name_layers(indices)
     if rules.skips_shared and getattr(layer.attention, "shares_cache", False):
@@ -302,7 +314,8 @@ def _source_bytes(fmt: Format, cross: CrossAttention) -> float:
     return cache_bytes(fmt, cross.cache_width / 2, cross.cache_width / 2)
 
 
-def _head_ops(model: Model, load: Workload, outside: list[StoredTensor]) -> list[Op]:
+def head_ops(model: Model, load: Workload, outside: list[StoredTensor]) -> list[Op]:
+    """Of what lies outside the layers."""
     tokens = load.logit_rows
     ops = [_tensor_op(load, None, stored, "model", None) for stored in outside if _is_beside(stored.tensor)]
     ops += [_head_op(head, tokens) for head in _heads(model, load)]

@@ -64,7 +64,8 @@ def memory_of_parts(
         if hardware.host is not None:
             weights[-1] += elsewhere
     else:
-        weights, caches = _placed(model, load, runtime, hardware, placement)
+        weights = weights_placed(model, load, runtime, hardware, placement)
+        caches = cache_bytes_on_parts(model, load, hardware, placement, runtime)
         if runtime.scratch_of_graph:
             scratch = working_memory(model, load, runtime, hardware, placement)
     limits = [memory_limit(part, runtime) for part in hardware.parts]
@@ -80,15 +81,16 @@ def is_mapped(part: Hardware) -> bool:
     return part.kind == "cpu" and part.reads_from is not None
 
 
-def _placed(model: Model, load: Workload, runtime: Runtime, hardware: Hardware, placement: Placement):
-    """Bytes of weights and of caches on each part."""
+def weights_placed(
+    model: Model, load: Workload, runtime: Runtime, hardware: Hardware, placement: Placement
+) -> list[float]:
+    """Bytes of weights on each part."""
     weights = weight_bytes_on_parts(model, load.weights, hardware, placement, runtime)
-    caches = cache_bytes_on_parts(model, load, hardware, placement, runtime)
     if runtime.keeps_lookup_on_host and hardware.host:
         looked_up = looked_up_bytes(model, load.weights)
         weights[placement.head] -= looked_up
         weights[-1] += looked_up
-    return weights, caches
+    return weights
 
 
 def cache_held(model: Model, load: Workload, runtime: Runtime, hardware: Hardware):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.forecast.bandwidth import Bandwidth, bandwidth_of
 from simulator.forecast.ops import Cost, Message, Op
 from simulator.forecast.parallel import share
 from simulator.forecast.roofline import (
@@ -28,7 +29,7 @@ from simulator.forecast.roofline import (
 from simulator.spec.brought import is_brought
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model
-from simulator.spec.placement import Move, Placement
+from simulator.spec.placement import Move, Placement, Placements
 from simulator.spec.quant import FORMATS
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
@@ -38,7 +39,12 @@ VALUE_BYTES = 4  # of what passes from part to part: llama.cpp keeps activations
 
 
 def time_placed(
-    model: Model, hardware: Hardware, runtime: Runtime, load: Workload, ops: Sequence[Op], placement: Placement
+    model: Model,
+    hardware: Hardware,
+    runtime: Runtime,
+    load: Workload,
+    ops: Sequence[Op],
+    placement: Placement | Placements,
 ) -> tuple[TimedOp, ...]:
     """Forecast seconds of each operation of a step where its placement has it, and of what moves between the parts."""
     found: dict[int, TimedOp] = {}
@@ -113,14 +119,20 @@ def _counted(
     counts = placement.moves(model)
     apart = _experts_left(model, placement, host).moves(model) if host is not None and np.any(but_experts) else {}
     for move in dict.fromkeys((*counts, *apart)):
-        count, left = float(counts.get(move, 0)), float(apart.get(move, 0))
+        count, left = counts.get(move, 0) * 1.0, apart.get(move, 0) * 1.0
         is_of_host = host in (move.place, move.to)
         count = np.where(all_there, 0.0, count) if is_of_host else count
         yield move, np.where(but_experts, left, count)[()] if apart else np.asarray(count)[()]
 
 
-def _experts_left(model: Model, placement: Placement, host: int) -> Placement:
+def _experts_left(model: Model, placement: Placement | Placements, host: int) -> Placement | Placements:
     """As it is where all in RAM but experts is computed by the first GPU."""
+    if isinstance(placement, Placements):
+        key = ("experts left", host)
+        if key not in placement.known:
+            left = tuple(_experts_left(model, each, host) for each in placement.each)
+            placement.known[key] = Placements(left, placement.which)
+        return placement.known[key].on(placement.which)
     there = {index: 0 if place == host else place for index, place in enumerate(placement.layers)}
     stored = {
         (index, tensor.role)
@@ -174,21 +186,33 @@ def _ceiling(ops: Sequence[Op], part: Hardware, runtime: Runtime, load: Workload
 
 
 def _timed(model: Model, ops: dict[int, Op], part: Hardware, runtime: Runtime, load: Workload) -> dict[int, TimedOp]:
+    backend, threads = runtime.backend(part), threads_of(part, load)
     working_set = _working_set(ops.values(), load)
+    if backend.kernels and any(np.ndim(op.count) for op in ops.values()):
+        working_set = _one_of(working_set, bandwidth_of(part, threads))
     shared, _ = share(model, part, runtime, load, tuple(ops.values()))
-    timed = time_ops(shared, part, runtime.backend(part), threads_of(part, load), working_set, working_set)
+    timed = time_ops(shared, part, backend, threads, working_set, working_set)
     return dict(zip(ops, timed, strict=True))
+
+
+def _one_of(working_set: Any, curve: Bandwidth) -> Any:
+    """A single size where all are streamed at one rate, so that only what differs by point is worked out for each; else all of them."""
+    rates = curve.seconds_per_byte(working_set)
+    return np.max(working_set) if np.min(rates) == np.max(rates) else working_set
 
 
 def _told(
     model: Model, hardware: Hardware, place: int, runtime: Runtime, load: Workload, placement: Placement
 ) -> tuple[TimedOp, ...]:
     """What equal devices of one part tell each other: of the layers that they have."""
-    part, n_layers = hardware.parts[place], placement.layers.count(place)
-    if part.n_devices == 1 or not n_layers:
+    part = hardware.parts[place]
+    if part.n_devices == 1:
+        return ()
+    shares = [each.layers.count(place) / len(each.layers) for each in getattr(placement, "each", (placement,))]
+    if not any(shares):
         return ()
     _, sent = share(model, part, runtime, load, ())
-    share_here = n_layers / len(placement.layers)
+    share_here = placement.at(np.array(shares)) if isinstance(placement, Placements) else shares[0]
     here = [
         replace(op, place=place, count=op.count if op.message.kind == "send" else op.count * share_here) for op in sent
     ]

@@ -20,7 +20,7 @@ from simulator.spec.backend import Backend
 from simulator.spec.hardware import Hardware
 from simulator.spec.learned import Learned
 from simulator.spec.model import Model, weight_bytes
-from simulator.spec.placement import Placement
+from simulator.spec.placement import Placement, Placements
 from simulator.spec.routing import mean_read
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
@@ -40,7 +40,9 @@ class Prediction:
     runtime: Runtime
     load: Workload
     timed: Step | Steps
-    placement: Placement | None = None  # of its parts on those of the machine; None: all on its first device
+    placement: Placement | Placements | None = (
+        None  # of its parts on those of the machine; None: all on its first device
+    )
 
     @cached_property
     def ops(self) -> tuple[TimedOp, ...]:

@@ -45,6 +45,7 @@ class TimedOp:
     link: Figure | None = None  # what that rests on
     storage_s: Any = 0.0  # until weights that memory does not hold have been read
     wait: Wait = NO_WAIT  # the same with its bounds, and the bytes
+    on_first: Any = False  # whether the first part of the machine computes it instead, at each point of a grid
 
     @cached_property
     def _longer_s(self):
@@ -54,6 +55,17 @@ class TimedOp:
     def seconds(self):
         """overhead + max(memory, compute) + what is not hidden + what goes over links and comes from storage."""
         return self.overhead_s + self._longer_s + self.exposed_s + self.link_s + self.storage_s
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The parts of the machine that compute it, at some point or other."""
+        return (0, self.op.place) if self.op.place and np.any(self.on_first) else (self.op.place,)
+
+    def is_on(self, place: int) -> Any:
+        """Whether one of those does, at each point."""
+        if len(self.places) == 1:
+            return True
+        return self.on_first if place == 0 else ~np.asarray(self.on_first)
 
     def times(self, scale: float) -> TimedOp:
         """The same operation where it takes *scale* times as long."""
@@ -121,7 +133,7 @@ def either(is_first: Any, one: TimedOp, other: TimedOp) -> TimedOp:
         return one if np.all(is_first) else other
     names = ("memory_s", "compute_s", "overhead_s", "exposed_s", "link_s", "storage_s")
     mixed = {name: np.where(is_first, getattr(one, name), getattr(other, name)) for name in names}
-    return replace(other, **mixed, link=one.link or other.link)
+    return replace(other, **mixed, link=one.link or other.link, on_first=is_first)
 
 
 def host_link(hardware: Hardware, one: int, other: int) -> Link:

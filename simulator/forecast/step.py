@@ -11,12 +11,13 @@ import numpy as np
 
 from simulator.forecast import interval
 from simulator.forecast.bandwidth import bandwidth_of
-from simulator.forecast.decode import cache_bytes_held, decode_ops, streamed_weight_bytes
+from simulator.forecast.decode import cache_bytes_held, streamed_weight_bytes
 from simulator.forecast.from_storage import ceiling_with_waits, with_waits
 from simulator.forecast.kernel_speed import step_seconds
 from simulator.forecast.ops import Cost, Op, total
 from simulator.forecast.parallel import one_pass, share
 from simulator.forecast.placed import ceiling_placed, threads_of, time_placed
+from simulator.forecast.placed_ops import placed_ops
 from simulator.forecast.roofline import TimedOp, ceiling_seconds, time_messages, time_ops
 from simulator.forecast.wait import NO_WAIT, Wait
 from simulator.spec.backend import Backend, launch_seconds
@@ -26,7 +27,7 @@ from simulator.spec.hardware import Hardware
 from simulator.spec.learned import Learned
 from simulator.spec.model import Model
 from simulator.spec.own_figures import learned_of
-from simulator.spec.placement import Placement
+from simulator.spec.placement import Placement, Placements
 from simulator.spec.runtime import Runtime
 from simulator.spec.workload import Workload
 from simulator.units import MICRO
@@ -165,7 +166,7 @@ class Step:
 
     @cached_property
     def _fitted_factors(self) -> tuple[Any, Any]:
-        used = {timed.op.place for timed in self.ops if timed.op.message is None}
+        used = {place for timed in self.ops if timed.op.message is None for place in timed.places}
         if not self.hardware.beside:
             return self._factors_on(self.hardware)
         # Parts err independently of each other, each by its share of the step, and so does what goes over links between them.
@@ -189,9 +190,9 @@ class Step:
 
     def _seconds_on(self, place: int) -> Any:
         """Of the operations on a part, without what goes over a link for them; what no operation accounts for is the first's."""
-        mine = (timed for timed in self.ops if timed.op.place == place and timed.op.message is None)
+        mine = (timed for timed in self.ops if place in timed.places and timed.op.message is None)
         own = self.overhead_s if place == 0 else 0.0
-        return sum((timed.op.count * (timed.seconds - timed.link_s) for timed in mine), own)
+        return sum((timed.is_on(place) * timed.op.count * (timed.seconds - timed.link_s) for timed in mine), own)
 
     def _seconds_by_figure(self) -> Iterator[tuple[Figure, Any]]:
         """How much of the step rests on each figure of the device and the runtime that may be off."""
@@ -294,11 +295,15 @@ def _key(figure: Figure) -> tuple | None:
 
 
 def time_step(
-    model: Model, hardware: Hardware, runtime: Runtime, load: Workload, placement: Placement | None = None
+    model: Model,
+    hardware: Hardware,
+    runtime: Runtime,
+    load: Workload,
+    placement: Placement | Placements | None = None,
 ) -> Step:
     """A step on a device, several, or the parts of a machine; ValueError where rows do not divide into a format's blocks."""
     load, _ = one_pass(load, hardware.layout, runtime)
-    ops = decode_ops(model, load, runtime.cache_rules.on(hardware), placement)
+    ops = placed_ops(model, load, runtime.cache_rules.on(hardware), placement)
     if placement is None:
         timed, ceiling_s = _together(model, hardware, runtime, load, ops)
         timed = _corrected(model, hardware, runtime, load, timed, placement)
@@ -308,10 +313,12 @@ def time_step(
     return Step(model, hardware, runtime, load, timed, ceiling_with_waits(ceiling_s, timed, hardware))
 
 
-def placed_seconds(model: Model, hardware: Hardware, runtime: Runtime, load: Workload, placement: Placement) -> Any:
+def placed_seconds(
+    model: Model, hardware: Hardware, runtime: Runtime, load: Workload, placement: Placement | Placements
+) -> Any:
     """Seconds of a step, and nothing else of it: for many placements, one after the other."""
     load, _ = one_pass(load, hardware.layout, runtime)
-    ops = decode_ops(model, load, runtime.cache_rules.on(hardware), placement)
+    ops = placed_ops(model, load, runtime.cache_rules.on(hardware), placement)
     return Step(model, hardware, runtime, load, _apart(model, hardware, runtime, load, ops, placement), np.nan).seconds
 
 

@@ -68,7 +68,8 @@ def working_memory(
     rules = runtime.cache_rules.on(hardware)
     # Each sequence's cache is kept in multiples of so many tokens, and no micro-batch is longer than all of them.
     in_context = load.batch * -(-(load.context + load.tokens) // rules.pad_tokens) * rules.pad_tokens
-    step = _Step(model, load, rules, np.minimum(runtime.scratch_tokens, in_context))
+    tokens = np.minimum(runtime.scratch_tokens, in_context)
+    step = _Step(model, load, rules, runtime.scratch_tokens if np.all(tokens == runtime.scratch_tokens) else tokens)
     groups, turns = placement.groups(model), takes_turns(runtime, hardware, placement)
     host = len(hardware.parts) - 1 if hardware.host is not None and runtime.brings_from else None
 

@@ -110,6 +110,13 @@ def print_next(commands: Sequence[str]) -> None:
         print(f"next: {'    '.join(commands)}")
 
 
+def with_command(text: str, command: str, stream: TextIO) -> str:
+    """Running text, and under it a command that can be copied, as a stream shows them."""
+    if not is_screen(stream):
+        return f"{text}\n{command}"
+    return f"{fold(text, stream=stream)}\n{_folded_command(command, columns(stream))}"
+
+
 def _folded_command(command: str, room: int) -> str:
     """The same for a shell in lines that end in a backslash."""
     if len(command) <= room:

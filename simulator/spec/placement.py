@@ -6,11 +6,14 @@ A part is a place in `Hardware.parts`: the first device is 0, its host the last.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.layers.layer import Layer
@@ -72,8 +75,25 @@ class Placement:
                 found[layer].append((role, place))
         return {layer: tuple(sorted(roles)) for layer, roles in found.items()}
 
+    @cached_property
+    def _worked_out(self) -> dict[Model, tuple[tuple[Group, ...], dict[Move, int]]]:
+        return {}
+
+    def _of(self, model: Model) -> tuple[tuple[Group, ...], dict[Move, int]]:
+        """Its groups and moves, which are asked for again and again while placements are tried."""
+        if model not in self._worked_out:
+            self._worked_out[model] = self._find_groups(model), self._find_moves(model)
+        return self._worked_out[model]
+
     def groups(self, model: Model) -> tuple[Group, ...]:
         """The model's layers, those together that are equal and lie in the same places; in the order of its shapes."""
+        return self._of(model)[0]
+
+    def moves(self, model: Model) -> dict[Move, int]:
+        """What passes through the layers from one part to another in a step, and how often."""
+        return self._of(model)[1]
+
+    def _find_groups(self, model: Model) -> tuple[Group, ...]:
         found = []
         for shape, (_, indices, _) in enumerate(model.shapes[1:], start=1):
             alike: dict[tuple, list[int]] = defaultdict(list)
@@ -82,8 +102,7 @@ class Placement:
             found += [Group(shape, tuple(where), *key) for key, where in alike.items()]
         return tuple(found)
 
-    def moves(self, model: Model) -> dict[Move, int]:
-        """What passes through the layers from one part to another in a step, and how often."""
+    def _find_moves(self, model: Model) -> dict[Move, int]:
         found: dict[Move, int] = defaultdict(int)
         at = self.layers[0]
         for index, layer in enumerate(model.stack):
@@ -105,6 +124,47 @@ class Placement:
         elif apart:
             route += [(place, 1) for role, place in apart if role.startswith("ffn")][:1]
         return route
+
+
+@dataclass(frozen=True, eq=False)
+class Placements:
+    """A placement of one model for each point of a grid, all on the same machine and all crossing, or none."""
+
+    each: tuple[Placement, ...]
+    which: np.ndarray  # the place among them of each point's
+    known: dict[Any, Any] = field(default_factory=dict)  # what was worked out of them all, whatever the grid
+
+    @property
+    def crosses(self) -> bool:
+        """As of each that has anything in RAM."""
+        return any(each.crosses for each in self.each)
+
+    def on(self, which: np.ndarray) -> Placements:
+        """The same placements on another grid, or a part of it."""
+        return replace(self, which=which)
+
+    def at(self, values: np.ndarray) -> np.ndarray:
+        """What is told of each placement, at each point."""
+        return np.take(values, self.which)
+
+    @cached_property
+    def used(self) -> np.ndarray:
+        """Those among them that some point has."""
+        return np.flatnonzero(np.bincount(self.which.ravel(), minlength=len(self.each)))
+
+    def counts(self, key: Any, count: Callable[[Placement], Mapping[Any, int]]) -> Iterator[tuple[Any, np.ndarray]]:
+        """What is counted in each placement, at each point, without what no point has; it is counted once for a *key*."""
+        if key not in self.known:
+            found = [count(each) for each in self.each]
+            names = sorted(set(chain(*found)))
+            self.known[key] = {name: np.array([each.get(name, 0) for each in found], float) for name in names}
+        for name, values in self.known[key].items():
+            if values[self.used].any():
+                yield name, self.at(values)
+
+    def moves(self, model: Model) -> dict[Move, np.ndarray]:
+        """What passes through the layers, and how often at each point."""
+        return dict(self.counts("moves", lambda each: each.moves(model)))
 
 
 def whole(model: Model) -> tuple[Group, ...]:

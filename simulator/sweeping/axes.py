@@ -27,7 +27,7 @@ from simulator.spec.routing import Routing
 from simulator.spec.runtime import Runtime, load_runtime
 from simulator.spec.storage import find_storage
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
-from simulator.sweeping.file import AskedPlacement, SweepFile, read_file
+from simulator.sweeping.file import MAX_COUNTS, AskedPlacement, SweepFile, read_file
 from simulator.sweeping.parts import COMBINATIONS, Parts
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ T = TypeVar("T")
 
 MAX_POINTS = 10**11  # a day of a hundred cores
 MAX_PARTS = 10**6  # files, whose numbers have six digits
-MAX_COUNTS = 100_000  # of batches or of contexts
 
 
 @dataclass(frozen=True, eq=False)

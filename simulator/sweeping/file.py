@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from simulator.errors import InputError, describe, printable
 from simulator.forecast.split_options import SplitOptions
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import yaml
 
 MAX_NAMES = 10_000  # of a list
+MAX_COUNTS = 100_000  # of batches or of contexts
 _COUNTS = ("gpu_layers", "n_cpu_moe", "n_cpu_ffn")
 USUAL = "auto"  # a placement that nobody names: the usual, and the fastest where there are several
 
@@ -29,7 +32,7 @@ class AskedPlacement(Spec):
     cpu_moe: bool = False
     n_cpu_moe: int | None = Field(None, ge=0, le=MAX_LAYERS)
     n_cpu_ffn: int | None = Field(None, ge=0, le=MAX_LAYERS)
-    override_tensor: tuple[str, ...] = ()
+    override_tensor: tuple[str, ...] = Field((), min_length=1)
     tensor_split: str | None = None
     parallel: str | None = None  # how several devices share it
     storage: str | None = None  # the drive from which weights are read that do not fit
@@ -92,28 +95,51 @@ def _number(text: str) -> int | str:
 class SweepFile(Spec):
     """The lists of a sweep by name; what is left out is chosen as for a single forecast."""
 
-    models: tuple[str, ...] = Field(min_length=1, max_length=MAX_NAMES)
-    devices: tuple[str, ...] = Field(min_length=1, max_length=MAX_NAMES)
+    models: tuple[str, ...] = Field(max_length=MAX_NAMES)
+    devices: tuple[str, ...] = Field(max_length=MAX_NAMES)
     runtimes: tuple[str, ...] = Field((), max_length=MAX_NAMES)
     formats: tuple[str, ...] = Field((), max_length=MAX_NAMES)
     caches: tuple[str, ...] = Field((), max_length=MAX_NAMES)
     routings: tuple[str, ...] = Field((), max_length=MAX_NAMES)
     placements: tuple[AskedPlacement, ...] = Field((), max_length=MAX_NAMES)
-    batches: tuple[str, ...] = Field(("1",), min_length=1, max_length=MAX_NAMES)
-    contexts: tuple[str, ...] = Field(("1024",), min_length=1, max_length=MAX_NAMES)
+    batches: tuple[str, ...] = Field(("1",), max_length=MAX_COUNTS)
+    contexts: tuple[str, ...] = Field(("1024",), max_length=MAX_COUNTS)
 
-    @rule_for(
-        "models", "devices", "runtimes", "formats", "caches", "routings", "placements", "batches", "contexts",
-        before=True,
-    )  # fmt: skip
+    @rule_for("models", "devices", before=True)
     @staticmethod
-    def _listed(given: Any) -> Any:
-        """A single value stands for a list of it; numbers are text here, as ranges of them are."""
-        listed = given if isinstance(given, list | tuple) else [given]
-        if any(isinstance(each, float) for each in listed):
-            wrong = next(each for each in listed if isinstance(each, float))
-            raise ValueError(f"names, whole numbers or ranges such as 1..64 are needed, got {describe(wrong)}")
-        return [str(each) if isinstance(each, int) and not isinstance(each, bool) else each for each in listed]
+    def _named(given: Any) -> Any:
+        """One or more of them."""
+        return _listed(given, "name at least one")
+
+    @rule_for("runtimes", "formats", "caches", "routings", "placements", "batches", "contexts", before=True)
+    @staticmethod
+    def _asked(given: Any) -> Any:
+        """One or more of them, if there is such a list at all."""
+        return _listed(given, "name at least one, or leave the list out for the usual")
+
+
+def _listed(given: Any, remedy: str) -> Any:
+    """A single value stands for a list of it; numbers are text here, as ranges of them are. ValueError for an empty list.
+
+    In Python ranges and arrays are lists, too; of those that are too long one value more is looked at than may be there.
+    """
+    if isinstance(given, np.ndarray):
+        given = given[: MAX_COUNTS + 1].tolist() if given.ndim else given.item()
+    if isinstance(given, range):
+        given = given[: MAX_COUNTS + 1]
+    listed = list(given) if isinstance(given, list | tuple | range) else [given]
+    if not listed:
+        raise ValueError(f"the list is empty, []: {remedy}")
+    return [_as_text(each) for each in listed]
+
+
+def _as_text(entry: Any) -> Any:
+    """An entry as a file has it; ValueError for a fraction among counts."""
+    entry = entry.item() if isinstance(entry, np.generic) else entry
+    if isinstance(entry, float):
+        raise ValueError(f"names, whole numbers or ranges such as 1..64 are needed, got {describe(entry)}")  # noqa: TRY004 - a mistake of a file
+    is_number = isinstance(entry, int) and not isinstance(entry, bool)
+    return str(entry) if is_number or isinstance(entry, PurePath) else entry
 
 
 def read_file(given: str | Path | Mapping[str, Any]) -> tuple[SweepFile, str, yaml.Node | None]:

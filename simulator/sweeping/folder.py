@@ -69,14 +69,21 @@ class SweepFolder:
                 with at_end(self._clear):
                     yield
         except OSError as error:
-            raise InputError(f"{printable(self.folder, 100)}: cannot be written ({error.strerror or error})") from None
+            where = error.filename2 or error.filename or self.folder
+            raise InputError(
+                f"{printable(where, 200)}: cannot be written ({error.strerror or error}); give another folder"
+            ) from None
 
-    def tallies(self) -> Iterator[dict[str, Any] | None]:
-        """Of every part in order; None for one that is missing, or is not whole and so removed."""
+    def tallies(self, is_checked: bool = False) -> Iterator[dict[str, Any] | None]:
+        """Of every part in order; None for one that is missing, or is not whole and so removed.
+
+        Whole is a file whose end says that it is this part, and that all of it lies before that. *is_checked*: which is read, and
+        whose values have the checksums that they were written with.
+        """
         for number in range(len(self.sweep.parts)):
             path = self.path(number)
-            is_there = path.exists()
-            tally = self._tally(path, number) if is_there else None
+            is_there = _is_file(path)
+            tally = self._tally(path, number, is_checked) if is_there else None
             if is_there and tally is None:
                 path.unlink()
             yield tally
@@ -95,17 +102,18 @@ class SweepFolder:
         yield part
         part.replace(target)
 
-    def _tally(self, path: Path, number: int) -> dict[str, Any] | None:
-        """What a file says of its rows; None for one that is cut off, damaged anywhere, or of other rows."""
+    def _tally(self, path: Path, number: int, is_checked: bool) -> dict[str, Any] | None:
+        """What a file says of its rows; None for one that is cut off, or of other rows, or where it is checked damaged anywhere."""
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                metadata = file.metadata.metadata or {}
+            with pq.ParquetFile(path, page_checksum_verification=is_checked) as file:
+                told = file.metadata
+                metadata = told.metadata or {}
                 is_ours = metadata.get(MARK) == mark_of(self.digest, number)
-                if not is_ours or file.read().num_rows != self.sweep.parts[number].n_rows:
-                    return None
-            return json.loads(metadata[TALLY])
+                n_rows = file.read().num_rows if is_checked else told.num_rows
+            is_whole = is_ours and n_rows == self.sweep.parts[number].n_rows and _n_bytes(told) == path.stat().st_size
+            return json.loads(metadata[TALLY]) if is_whole else None
         except (OSError, ValueError, KeyError):  # Arrow's own errors are such, too
             return None
 
@@ -146,6 +154,27 @@ class SweepFolder:
         for path in (*self.folder.glob(f"{UNFINISHED}*"), *self.folder.glob(f"*/{UNFINISHED}*")):
             with suppress(FileNotFoundError):
                 path.unlink()
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a part is there; InputError where something else has its name, which is nobody's to remove."""
+    try:
+        is_there = path.exists()
+    except NotADirectoryError:  # in place of the folder of a model
+        return False
+    if is_there and not path.is_file():
+        raise InputError(
+            f"{printable(path, 200)}: is no file, but a part of the sweep goes there; move it away, or give another folder"
+        )
+    return is_there
+
+
+def _n_bytes(metadata: Any) -> int:
+    """Of the Parquet file that ends with such metadata: its last values, the metadata, their length and the format's name."""
+    group = metadata.row_group(metadata.num_row_groups - 1)
+    last = group.column(group.num_columns - 1)
+    starts = (last.dictionary_page_offset if last.has_dictionary_page else None, last.data_page_offset)
+    return min(filter(None, starts)) + last.total_compressed_size + metadata.serialized_size + 8
 
 
 def part_path(folder: Path, model: str, number: int) -> Path:

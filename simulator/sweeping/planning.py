@@ -29,14 +29,16 @@ from simulator.spec.prices import checked_prices
 from simulator.spec.quant import Weights, parse_cache_format
 from simulator.spec.routing import Uniform
 from simulator.spec.runtime import Runtime, load_runtime
+from simulator.sweeping.choosing import listed, refuse_missing, refuse_unknown
 from simulator.sweeping.combined import NAMES
 from simulator.sweeping.file import AskedPlacement
-from simulator.sweeping.reading import SweptFolder, listed, open_sweep, refuse_missing, refuse_unknown
+from simulator.sweeping.reading import SweptFolder, open_sweep
 from simulator.sweeping.rows import RATES
 
 _READ = (*NAMES, "status", "reason", *RATES, "is_upper_bound", "memory_bytes")
 _LIKELY = 0.9  # the chance of a goal at the slow end of the 80 % interval
 _CLOSE = 1e-6  # as far as sums of arrays and of numbers differ, and no other
+_PLACED = 0.2  # as far as rates differ of a machine's usual placements, where a row's may be that of another point
 MOST_ALIKE = 4  # rows of a machine and formats, by runtime and placement, of which one may reach a chance where a faster does not
 
 
@@ -339,12 +341,12 @@ class SweptCandidate:
     def choice(self) -> Choice:
         """What the row says, with all else that is told of a choice; InputError where that is not what is forecast now."""
         search, row = self.search, self.row
-        placed, axes = AskedPlacement.written(row.placement), search.swept.axes
+        placed = AskedPlacement.written(row.placement)
         base = scenario(
             search.loaded, self.hardware, weights=search.weights(row.weights), cache=row.cache,
             runtime=search.asked.runtime_of(row) or row.runtime, routing=search.routing, parallel=placed.parallel,
             placement=None if placed.options.is_empty else placed.options, storage=placed.storage,
-            batch=min(axes["batches"]), context=min(axes["contexts"]),
+            batch=search.goal.users, context=search.goal.context,
         )  # fmt: skip
         found = Choice(base, search.goal, self.price)
         self._refuse_other(found)
@@ -353,8 +355,9 @@ class SweptCandidate:
     def _refuse_other(self, found: Choice) -> None:
         point, row = found.point, self.row
         rates: tuple[Any, ...] = (point.tokens_per_s, *point.interval(), point.tokens_per_s_ceiling)
+        is_placed = found.base.placement is not None and found.base.placed_for is not None
         is_same = point.fits == (row.status == "ok") and all(
-            math.isclose(float(now), then, rel_tol=_CLOSE)
+            math.isclose(float(now), then, rel_tol=_PLACED if is_placed else _CLOSE)
             for now, then in zip(rates, row.rates, strict=True)
             if point.fits and not math.isnan(then)
         )

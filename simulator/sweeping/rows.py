@@ -99,12 +99,9 @@ class Grid:
         return {name: self.numbers(values) for name, values in zip(RATES, zip(*found, strict=True), strict=True)}
 
     def _rates(self, timed: Timed) -> tuple[np.ndarray | None, ...]:
-        points = [point for _, point in timed.found]
-        ends = [point.interval() for point in points]
-        rate = self._whole(timed, [point.tokens_per_s for point in points], np.nan)
-        low = None if timed.is_upper_bound else self._whole(timed, [low for low, _ in ends], np.nan)
-        high = self._whole(timed, [high for _, high in ends], np.nan)
-        return rate, low, high, self._whole(timed, [point.tokens_per_s_ceiling for point in points], np.nan)
+        rates = zip(*(each.rates for each in timed.found), strict=True)
+        rate, low, high, ceiling = (self._whole(timed, values, np.nan) for values in rates)
+        return rate, None if timed.is_upper_bound else low, high, ceiling
 
     def statuses(self) -> np.ndarray:
         """The place in STATUSES of each point."""
@@ -119,13 +116,13 @@ class Grid:
         return np.where(statuses == DOES_NOT_FIT, np.int8(len(BOUNDS)), self._joined(largest))
 
     def _largest(self, timed: Timed) -> np.ndarray:
-        return self._whole(timed, [point.timed.largest_part for _, point in timed.found], np.int8(-1))
+        return self._whole(timed, [each.largest_part for each in timed.found], np.int8(-1))
 
     def _whole(self, timed: Timed, values: Sequence[Any], outside: Any) -> np.ndarray:
         """What is known in a combination's boxes over all of the grid."""
         found = np.full(self.shape, outside)
-        for (box, _), value in zip(timed.found, values, strict=True):
-            found[box] = value
+        for each, value in zip(timed.found, values, strict=True):
+            np.copyto(found[each.box], value, where=each.where)
         return found
 
     def refusals(self) -> dict[str, int]:

@@ -55,6 +55,7 @@ def run_sweep(
     *,
     scheduler: str | None = None,
     processes: int | None = None,
+    check: bool = False,
     progress: Progress = lambda _share, _what: None,
 ) -> Swept:
     """Forecasts every point of a sweep into Parquet files in a folder, or those that an earlier run left.
@@ -63,6 +64,7 @@ def run_sweep(
         given: the sweep's file, a mapping of the same lists, or what `load_sweep` makes of one.
         scheduler: address of a Dask scheduler whose workers do the work; None: processes of this machine do.
         processes: of this machine that work, this one among them; None: one for each core.
+        check: whether what an earlier run left is read and compared with its checksums, and made anew where it is damaged.
 
     InputError says what of the sweep cannot be used, before anything is forecast, and where the folder is another sweep's.
     """
@@ -71,6 +73,7 @@ def run_sweep(
     expect(
         "scheduler", scheduler, (str, type(None)), "the address of a Dask scheduler, such as tcp://host:8786, or None"
     )
+    expect("check", check, bool, "True or False")
     if not callable(progress):
         raise InputError(f"progress must be a function of a share and a text, got {describe(progress)}")
     n_processes = threads_here(processes, "processes")
@@ -79,7 +82,7 @@ def run_sweep(
     place = SweepFolder.of(Path(folder), sweep)
     with place.held():
         missing, tally = [], _Tally()
-        for number, each in enumerate(place.tallies()):
+        for number, each in enumerate(place.tallies(check)):
             if each is None:
                 missing.append(number)
             else:

@@ -143,6 +143,18 @@ def test_pictures_have_the_rows_of_the_sweep(capsys):
         ("plot roofline OUT", "plot roofline: of a sweep there are pictures of batch, context, speed"),
         ("plot batch OUT llama-3-9b", "model 'llama-3-9b' is none of the sweep's, did you mean llama-3-8b?"),
         ("plot batch OUT --on rtx-4090", "hardware 'rtx-4090' is none of the sweep's, known: pi5-16gb, h100-sxm"),
+        ("plot batch llama-3-8b OUT", "plot batch: OUT is a sweep: name it before the models"),
+        (
+            "plot batch NOPE",
+            "neither a model nor the folder of a sweep (roofcast sweep FILE.yaml -o OUT/ makes one): unknown model 'NOPE'",
+        ),
+        (
+            "plot speed llama-3-9b --on pi5-16gb",
+            "neither a model nor the folder of a sweep (roofcast sweep FILE.yaml -o OUT/ makes one): ",
+        ),
+        ("plot context OUT/model=llama-3-8b", "neither a model nor the folder of a sweep ("),
+        ("plot context NOPE/", "NOPE: no folder of a sweep (_sweep.json is missing)"),
+        ("plot roofline NOPE --on pi5-16gb", "unknown model 'NOPE'"),
         ("plot batch OUT --context 3", "--context 3: the sweep has none such, the nearest is 0"),
         (
             "plot batch OUT --on pi5-16gb --weights fp8",

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -150,6 +151,28 @@ def test_processes_killed_at_random(seed, tmp_path, undisturbed, is_thorough):
     assert killed_at_random(out, command, kinds, moments) >= 2
     assert alike(rows_of(out), undisturbed)
     assert not list(out.rglob("_unfinished*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_end_by_a_signal_says_how_to_go_on(number, tmp_path, undisturbed):
+    """What is kept, and a command that is taken as it stands: it finds that, and makes the rest."""
+    out, asked = tmp_path / "o u t", tmp_path / "sweep.json"
+    asked.write_text(json.dumps(ASKED))
+    with started("simulator", "sweep", str(asked), "-o", str(out), "--processes", "1", "--check") as process:
+        until(lambda: n_finished(out) >= 2, process)
+        process.send_signal(number)
+        assert process.wait(LIMIT_S) == 128 + number
+        told, command = process.stderr.read().splitlines()
+    n_kept = n_finished(out)
+    assert told.startswith(f"interrupted: {out} keeps ")
+    assert told.endswith(" points; this goes on with the rest:")
+    program, *words = shlex.split(command)
+    assert program == "roofcast"
+    assert words[-3:] == ["--processes", "1", "--check"]
+    with started("simulator", *words, "--json", str(tmp_path / "found.json")) as process:
+        assert process.wait(LIMIT_S) == 0
+    assert json.loads((tmp_path / "found.json").read_text())["parts_found"] == n_kept >= 2
+    assert alike(rows_of(out), undisturbed)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ pytest.importorskip("pyarrow")
 from fuzz.trees import mutated_tree
 
 import simulator.sweeping.planning as planning
-from simulator import Goal, InputError, load_hardware, plan, plan_from, run_sweep
+from simulator import Goal, InputError, load_hardware, open_sweep, plan, plan_from, run_sweep
 from simulator.cli import main
 from simulator.commands.hardware_file import to_yaml
 from simulator.errors import MAX_LINE
@@ -121,7 +121,30 @@ def test_each_choice_is_told_with_the_command_that_forecasts_it(many, capsys):
             (point,) = json.loads(printed(capsys, *words, "--json", "-"))["predictions"]
             assert point["tokens_per_s"] == pytest.approx(8 * choice["tokens_per_s_each"], rel=1e-9), words
             kinds.update(word for word in words if word.startswith("--"))
-    assert {"--routing", "--cache", "--n-cpu-moe", "--parallel"} <= kinds
+    assert {"--routing", "--cache", "--parallel"} <= kinds
+
+
+def test_a_placement_that_was_named_is_in_the_command(tmp_path, capsys):
+    """Of rows that have no other."""
+    lists = {
+        "models": "qwen3-30b-a3b",
+        "devices": "rtx-3060+ryzen-7950x",
+        "formats": "q4_k_m",
+        "placements": [{"n_cpu_moe": 30}],
+    }
+    folder = swept(tmp_path / "out", lists)
+    (choice,) = json.loads(printed(capsys, "plan", "--from", str(folder), "--at-least", "4", "--json", "-"))["choices"]
+    assert "--n-cpu-moe 30" in choice["simulate"]
+    (point,) = json.loads(printed(capsys, *shlex.split(choice["simulate"])[1:], "--json", "-"))["predictions"]
+    assert point["tokens_per_s"] == pytest.approx(choice["tokens_per_s_each"], rel=1e-9)
+
+
+def test_a_point_that_is_placed_for_itself_is_planned_with(tmp_path):
+    """Though the smallest point of its sweep has less in RAM: the row and the forecast are of the same placement."""
+    lists = {"models": "qwen3-30b-a3b", "devices": "rtx-3060+ryzen-7950x", "formats": "q4_k_m", "contexts": [0, "32k"]}
+    folder = swept(tmp_path / "out", lists)
+    (choice,) = plan_from(folder, Goal(4, context=32_768)).choices
+    assert choice.tokens_per_s_each == pytest.approx(float(open_sweep(folder).read(context=32_768)["tokens_per_s"][0]))
 
 
 def printed(capsys, *words):
@@ -249,5 +272,5 @@ def test_damaged_folders_are_refused_in_a_sentence(five, tmp_path):
     assert refused > 20
     assert longest <= MAX_LINE
     manifest.write_text(json.dumps(tree | {"batches": [1, 2]}))
-    with pytest.raises(InputError, match=r"other values than a sweep's; run roofcast sweep again"):
+    with pytest.raises(InputError, match=r"other values than a sweep's; the same roofcast sweep with --check"):
         plan_from(folder, Goal(20))

@@ -69,7 +69,7 @@ def test_what_is_kept_of_parts_is_bounded(tmp_path, monkeypatch):
             super().__init__(status=[0, 0, 48], refused={"all": 40, f"only {number}": 8})
             held.append(weakref.ref(self))
 
-    def tallies(_place):
+    def tallies(_place, _is_checked):
         for number in range(3):
             yield Tally(number)
             assert sum(each() is not None for each in held) <= 2

@@ -7,6 +7,7 @@ from simulator.errors import InputError
 from simulator.sweeping import axes
 from simulator.sweeping.axes import load_sweep
 from simulator.sweeping.file import AskedPlacement
+from simulator.sweeping.folder import AXES
 
 LEAST = {"models": ["llama-3-8b"], "devices": ["pi5-16gb"]}
 
@@ -90,7 +91,9 @@ def test_all_mistakes_are_told_at_once(tmp_path):
     ("text", "told"),
     [
         ("model: a\n", "FILE: lists of models and devices are needed, as in docs/sweep.md"),
-        ("models: []\ndevices: pi5-16gb\n", "FILE:1: models: at least 1 item is needed, got a list"),
+        ("models: []\ndevices: pi5-16gb\n", "FILE:1: models: the list is empty, []: name at least one"),
+        ("models: llama-3-8b\ndevices: pi5-16gb\nplacements: [{override_tensor: []}]\n",
+         "FILE:3: placements[0].override_tensor: at least 1 item is needed"),
         ("models: llama-3-8b\ndevices: pi5-16gb\nbatch: 1\n", "FILE:3: batch: unknown field, did you mean batches?"),
         ("models: llama-3-8b\ndevices: pi5-16gb\nbatches: 0..3\n", "FILE:3: batches[0]: 0..3: at least 1 is needed"),
         ("models: llama-3-8b\ndevices: pi5-16gb\nbatches: 1.5\n",
@@ -114,6 +117,62 @@ def test_a_mistake_is_told_with_its_place(tmp_path, text, told):
     """In one sentence."""
     (line,) = mistakes(tmp_path / "sweep.yaml", text)
     assert line.startswith(told)
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_an_empty_list_is_refused(tmp_path, name):
+    """Of every axis: it would be a sweep of nothing, or of something that nobody named."""
+    lists = {"models": "llama-3-8b", "devices": "pi5-16gb"} | {name: "[]"}
+    text = "".join(f"{key}: {value}\n" for key, value in lists.items())
+    (line,) = mistakes(tmp_path / "sweep.yaml", text)
+    place = 1 + list(lists).index(name)
+    assert line.startswith(f"FILE:{place}: {name}: the list is empty, []: name at least one")
+    assert ("or leave the list out" in line) == (name not in LEAST)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (range(1, 5), [1, 2, 3, 4]),
+        (range(8, 0, -3), [8, 5, 2]),
+        (np.array([4, 2, 4]), [4, 2]),
+        (np.array(["1..3", "8"]), [1, 2, 3, 8]),
+        (np.int64(7), [7]),
+        ([np.int32(3), "4"], [3, 4]),
+        (range(1, 20_001), [*range(1, 20_001)]),
+    ],
+)
+def test_counts_as_python_has_them(given, meant):
+    """Ranges and arrays stand for the lists that they are."""
+    assert load_sweep({**LEAST, "batches": given}).batches.tolist() == meant
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (np.array([1.5]), "batches: names, whole numbers or ranges such as 1..64 are needed, got 1.5"),
+        (np.array([True]), "batches: text is needed, got true"),
+        (np.array([[1, 2]]), "batches: text is needed, got a list"),
+        (range(10**30), "batches: at most 100,000 items can be given"),
+        (range(0), "batches: the list is empty"),
+        (np.arange(0), "batches: the list is empty"),
+    ],
+)
+def test_counts_that_are_none(given, told):
+    """In one sentence, before an array is made that no memory holds."""
+    with pytest.raises(InputError) as error:
+        load_sweep({**LEAST, "batches": given})
+    assert str(error.value).startswith(f"sweep: {told}")
+
+
+def test_names_may_be_paths(tmp_path):
+    """In Python."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nd_model: 256\nvocab: 1000\nlayers:\n"
+        "  - attention: {kind: grouped_query, n_heads: 4, n_kv_heads: 2, head_dim: 64}\n    ffn: {kind: gated, d_ff: 512}\n"
+    )
+    assert load_sweep({**LEAST, "models": [path]}).named()["models"] == ["mine"]
 
 
 def test_two_of_one_name_are_told_apart(tmp_path):

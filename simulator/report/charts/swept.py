@@ -12,7 +12,9 @@ from simulator.errors import InputError
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.report.charts.chart import BAND, BATCH, Chart, Panel, Series
 from simulator.report.charts.naming import colours_of, grouped
-from simulator.sweeping.reading import Columns, SweptFolder, refuse_missing, refuse_unknown
+from simulator.sweeping.choosing import refuse_missing, refuse_unknown
+from simulator.sweeping.files import Columns
+from simulator.sweeping.reading import SweptFolder
 from simulator.sweeping.rows import NAMES, RATES
 from simulator.units import counted
 
