@@ -26,10 +26,10 @@ def run_process(*arguments: str) -> float:
     return time.perf_counter() - start
 
 
-def paired(one: Callable[[], float], other: Callable[[], float], rounds: int) -> list[tuple[float, float]]:
-    """Seconds of both in turn, so that a machine that drifts slows both alike; a first round warms up and is dropped."""
-    pairs = [(one(), other()) for _ in range(rounds + 1)]
-    return pairs[1:]
+def in_turn(rounds: int, *timed: Callable[[], float]) -> list[tuple[float, ...]]:
+    """Seconds of each in turn, so that a machine that drifts slows all alike; a first round warms up and is dropped."""
+    found = [tuple(each() for each in timed) for _ in range(rounds + 1)]
+    return found[1:]
 
 
 def forecast_grid() -> float:
@@ -56,7 +56,7 @@ def forecast_rows(rounds: int, progress: Progress = lambda _share, _what: None) 
     """Both figures with the spread of their rounds."""
     rounds = max(1, rounds)
     progress(0.0, "timing the command")
-    pairs = paired(lambda: run_process("-m", "simulator", *COMMAND), lambda: run_process("-c", "import numpy"), rounds)
+    pairs = in_turn(rounds, lambda: run_process("-m", "simulator", *COMMAND), lambda: run_process("-c", "import numpy"))
     ratios = [command / numpy for command, numpy in pairs]
     progress(0.5, "timing a grid")
     grids = [forecast_grid() for _ in range(rounds + 1)][1:]

@@ -1,19 +1,21 @@
-"""How fast a sweep of many points is: two processes that write it, against the same points in array calls on one core."""
+"""How fast a sweep of many points is: two processes that write it, against array calls of the same points on one core."""
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import count, product
 from pathlib import Path
 
 import numpy as np
 
-from simulator.bench.forecast import paired
+from simulator.bench.forecast import in_turn
 from simulator.bench.rows import row
 from simulator.forecast.scenario import scenario
 from simulator.progress import Progress, part_of
 from simulator.sweeping.axes import Sweep, load_sweep
+from simulator.sweeping.combined import combinations_of
 from simulator.sweeping.run import run_sweep
 
 POINTS = 2_500_000
@@ -38,7 +40,19 @@ def swept(n_points: int) -> Sweep:
 
 
 def array_calls(sweep: Sweep) -> float:
-    """Seconds for rate, interval, ceiling, what binds and memory of every point, a call for each combination."""
+    """Seconds for rate, interval, ceiling, what binds and memory of every point, each as it is placed for itself."""
+    start = time.perf_counter()
+    n_points = 0
+    for part in sweep.parts:
+        found = combinations_of(sweep, part)
+        n_points += sum(each.timed.memory_bytes.size for each in found if each.timed)
+    seconds = time.perf_counter() - start
+    assert n_points == sweep.n_points
+    return seconds
+
+
+def placed_once(sweep: Sweep) -> float:
+    """The same by a call for each combination, all points of which are placed as the smallest one is."""
     start = time.perf_counter()
     batches, contexts = sweep.batches[:, None], sweep.contexts[None, :]
     batch, context = sweep.smallest
@@ -69,19 +83,27 @@ def written(n_points: int, progress: Progress) -> float:
 
 
 def sweep_rows(rounds: int, n_points: int | None = None, progress: Progress = lambda _share, _what: None) -> list[dict]:
-    """The ratio with the spread of its rounds."""
+    """The ratios with the spread of their rounds."""
     rounds, n_points = max(1, rounds), n_points or POINTS
-    n_steps, done = 2 * (rounds + 1), count()
+    n_steps, done = 3 * (rounds + 1), count()
 
     def telling() -> Progress:
         step = next(done)
         return part_of(progress, step / n_steps, (step + 1) / n_steps)
 
-    def calling() -> float:
-        telling()(0.0, "array calls")
-        return array_calls(swept(n_points))
+    def calling(calls: Callable[[Sweep], float], what: str) -> float:
+        telling()(0.0, what)
+        return calls(swept(n_points))
 
-    pairs = paired(lambda: written(n_points, telling()), calling, rounds)
-    ratios = [writing / called for writing, called in pairs]
-    case = f"sweep-{swept(n_points).n_points}-points"
-    return [row(case, [each for each, _ in pairs], ratios, "array calls on one core", f"<= {LIMIT:g}", "s", LIMIT)]
+    found = in_turn(
+        rounds,
+        lambda: written(n_points, telling()),
+        lambda: calling(array_calls, "array calls"),
+        lambda: calling(placed_once, "array calls, placed once"),
+    )
+    case, seconds = f"sweep-{swept(n_points).n_points}-points", [each for each, *_ in found]
+    each, once = ([writing / calls[place] for writing, *calls in found] for place in (0, 1))
+    return [
+        row(case, seconds, each, "array calls on one core", f"<= {LIMIT:g}", "s", LIMIT),
+        row(case, seconds, once, "array calls that place once", "", "s"),
+    ]
