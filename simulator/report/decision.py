@@ -137,9 +137,8 @@ def _change_table(found: Changes) -> str:
         ]
         for each in found.changes[:MOST_CHANGES]
     ]
-    table = facts_table(
-        ["Change", "Each user", "Gain", *(["Chance"] if found.goal.at_least else []), "Memory left"], rows
-    )
+    chance = ["Chance"] if found.goal.at_least else []
+    table = facts_table(["Change", "Each user", "Gain", *chance, "Memory left"], rows)
     return f"{before}</p>\n{table}"
 
 

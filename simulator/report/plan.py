@@ -199,14 +199,16 @@ def _list_price(hardware: Hardware) -> str:
 
 def _none_line(found: Plan) -> str:
     """That no machine does, and what."""
-    goal, machines = found.goal, counted(found.n_machines, "machine")
+    goal = found.goal
     if len(found.left_out) == found.n_machines:
-        return f"none of {machines} could be looked at"
-    if goal.at_least or goal.ttft or goal.budget:
+        reaches, reach = "could be looked at", "let itself be looked at"
+    elif goal.at_least or goal.ttft or goal.budget:
         reaches, reach = "reaches that", "reach that"
     else:
         reaches, reach = f"holds {held_words(goal)}", f"hold {held_words(goal)}"
-    return f"the machine does not {reach}" if found.n_machines == 1 else f"none of {machines} {reaches}"
+    return (
+        f"the machine does not {reach}" if found.n_machines == 1 else f"none of {found.n_machines:,} machines {reaches}"
+    )
 
 
 def held_words(goal: Goal) -> str:

@@ -69,7 +69,7 @@ def print_spending(sweeps: Sequence[Sweep], tariff: Tariff, asked: Request | Non
     screen.print_section("Energy", [*lines, *_known(rows)])
 
 
-def spent_lines(base: Scenario, points: list[Prediction], tariff: Tariff) -> Iterator[str]:
+def spent_lines(base: Scenario, points: Sequence[Prediction], tariff: Tariff) -> Iterator[str]:
     """The same of a few points, in sentences."""
     rows, _ = _rows([(base, points)], tariff)
     yield from (row.sentence for row in rows)

@@ -126,15 +126,15 @@ def price_of(hardware: Hardware, prices: Mapping[str, float]) -> float | None:
     return None if None in found else math.fsum(found)
 
 
+def _parts(name: str) -> tuple[tuple[str, ...], ...]:
+    """The words of the parts of a machine, in whatever order somebody names them."""
+    return tuple(sorted(words(part) for part in name.split("+")))
+
+
 def list_prices_of(hardware: Hardware) -> tuple[tuple[Hardware, ListPrice], ...]:
     """What makers listed its parts at, one of each; none where that of one of them is not known."""
     found = tuple((part, part.list_price) for part in hardware.parts if part.list_price)
     return found if len(found) == len(hardware.parts) else ()
-
-
-def _parts(name: str) -> tuple[tuple[str, ...], ...]:
-    """The words of the parts of a machine, in whatever order somebody names them."""
-    return tuple(sorted(words(part) for part in name.split("+")))
 
 
 def _of_part(part: Hardware, told: Mapping[tuple[tuple[str, ...], ...], float]) -> float | None:

@@ -163,8 +163,8 @@ class Choice:
         goal = self.goal
         if not self.fits:
             where = self._fullest.part.own_label if self.base.placement else "it"
-            short = format_gib(-self.memory_left_bytes)
-            yield f"{self._told_room()}needs {short} more memory than {where} has{self._told_host()}"
+            missing = format_gib(-self.memory_left_bytes)
+            yield f"{self._told_room()}needs {missing} more memory than {where} has{self._told_host()}"
         elif self._lacks_rate:
             short = 1 - self.tokens_per_s_each / goal.at_least
             yield f"{format_number(self.tokens_per_s_each)} of {format_number(goal.at_least)} tokens/s each, {short:.0%} too few"
