@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from simulator.errors import InputError, printable
+from simulator.forecast.fastest_on_grid import COLUMNS, is_for_grids
 from simulator.forecast.planning.choice import HALF, Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
 from simulator.forecast.planning.plan import MOST_MACHINES, Found, Plan, expect_formats, named_machines
-from simulator.forecast.scenario import loaded_of, scenario
+from simulator.forecast.scenario import Scenario, loaded_of, scenario
 from simulator.importers.dialects import meant, meant_of_cache
 from simulator.importers.open import load_routing
 from simulator.spec.arguments import expect, expect_path
@@ -38,7 +39,7 @@ from simulator.sweeping.rows import RATES
 _READ = (*NAMES, "status", "reason", *RATES, "is_upper_bound", "memory_bytes")
 _LIKELY = 0.9  # the chance of a goal at the slow end of the 80 % interval
 _CLOSE = 1e-6  # as far as sums of arrays and of numbers differ, and no other
-_PLACED = 0.2  # as far as rates differ of a machine's usual placements, where a row's may be that of another point
+_BETWEEN = 0.2  # as far as rates do of points between those at which placements are compared
 MOST_ALIKE = 4  # rows of a machine and formats, by runtime and placement, of which one may reach a chance where a faster does not
 
 
@@ -355,9 +356,8 @@ class SweptCandidate:
     def _refuse_other(self, found: Choice) -> None:
         point, row = found.point, self.row
         rates: tuple[Any, ...] = (point.tokens_per_s, *point.interval(), point.tokens_per_s_ceiling)
-        is_placed = found.base.placement is not None and found.base.placed_for is not None
         is_same = point.fits == (row.status == "ok") and all(
-            math.isclose(float(now), then, rel_tol=_PLACED if is_placed else _CLOSE)
+            math.isclose(float(now), then, rel_tol=self._tolerance(found.base))
             for now, then in zip(rates, row.rates, strict=True)
             if point.fits and not math.isnan(then)
         )
@@ -368,3 +368,11 @@ class SweptCandidate:
                 f"with {row.weights} it is {then} in the sweep and forecast {now}: a file behind a name, or roofcast, has changed "
                 "since; name its files, or run the sweep anew in another folder"
             )
+
+    def _tolerance(self, base: Scenario) -> float:
+        """By how much of it a row's rate may differ from that of its point alone, as sweeps place points; whether it fits never does."""
+        if base.placement is None or base.placed_for is None:
+            return _CLOSE
+        if not is_for_grids(base.hardware, base.runtime):
+            return math.inf  # a row's placement may be that of another point
+        return _CLOSE if len(self.search.swept.axes["contexts"]) <= COLUMNS else _BETWEEN

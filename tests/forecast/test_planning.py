@@ -104,6 +104,15 @@ def test_a_budget_leaves_out_what_is_dearer_and_what_has_no_price(loaded):
         plan(loaded, boards, Goal(50, budget=200), **ROOFLINE)
 
 
+def test_memory_left_is_that_of_a_part_that_holds_something():
+    """All of an 8B model on the larger of two cards: what is free there, and not the whole of the empty one."""
+    (choice,) = plan("llama-3-8b", "rtx-3090+rtx-3060", Goal(10), weights=["q8_0"]).choices
+    larger, smaller = choice.base.held(1, 1024)
+    assert smaller.needed_bytes == 0
+    assert choice.memory_limit_bytes == larger.limit_bytes > smaller.limit_bytes
+    assert choice.memory_left_bytes == pytest.approx(larger.limit_bytes - larger.needed_bytes)
+
+
 def test_a_goal_that_nothing_reaches_is_told_with_the_best(loaded):
     """The fastest of two, and how far it is from a million tokens/s."""
     found = plan(loaded, [board("slow", 10), board("middle", 20)], Goal(1_000_000), **ROOFLINE)

@@ -16,6 +16,7 @@ from simulator import Goal, InputError, load_hardware, open_sweep, plan, plan_fr
 from simulator.cli import main
 from simulator.commands.hardware_file import to_yaml
 from simulator.errors import MAX_LINE
+from simulator.forecast.planning.changes import _with_faster_memory
 from simulator.sweeping.file import AskedPlacement
 
 PRICES = {"pi5-16gb": 120, "rtx-3060": 280, "rtx-3090": 700, "m4": 600, "rtx-5090": 2000}
@@ -145,6 +146,33 @@ def test_a_point_that_is_placed_for_itself_is_planned_with(tmp_path):
     folder = swept(tmp_path / "out", lists)
     (choice,) = plan_from(folder, Goal(4, context=32_768)).choices
     assert choice.tokens_per_s_each == pytest.approx(float(open_sweep(folder).read(context=32_768)["tokens_per_s"][0]))
+
+
+def test_a_row_in_the_placement_of_another_point_is_planned_with(tmp_path):
+    """On two cards beside RAM a point keeps what suits a smaller one while it fits, and is forecast as placed for itself."""
+    lists = {
+        "models": "llama-3-8b", "devices": "rtx-3060+rtx-4060+laptop-ddr5", "formats": "f16", "runtimes": "llama.cpp",
+        "batches": "1..21+2", "contexts": "0..36k+1500",
+    }  # fmt: skip
+    folder = swept(tmp_path / "out", lists)
+    (choice,) = plan_from(folder, Goal(6, users=3, context=19_500)).choices
+    row = float(open_sweep(folder).read(batch=3, context=19_500)["tokens_per_s"][0]) / 3
+    assert choice.tokens_per_s_each > 1.2 * row
+
+
+def test_a_row_in_the_placement_of_its_own_point_is_what_is_forecast_now(tmp_path, monkeypatch):
+    """On one card beside RAM: with a host whose memory is a quarter faster, a tenth faster in all, it is another machine."""
+    lists = {"models": "qwen3-30b-a3b", "devices": "rtx-3060+ryzen-7950x", "formats": "q4_k_m"}
+    folder = swept(tmp_path / "out", lists)
+    hardware = load_hardware(lists["devices"])
+    faster = hardware.joined(tuple(map(_with_faster_memory, hardware.beside)))
+    then, now = (
+        plan("qwen3-30b-a3b", each, Goal(1), weights=["q4_k_m"]).best.tokens_per_s_each for each in (hardware, faster)
+    )
+    assert 1 < now / then < 1.2
+    monkeypatch.setattr(planning, "load_hardware", lambda _label: faster)
+    with pytest.raises(InputError, match="has changed since"):
+        plan_from(folder, Goal(1))
 
 
 def printed(capsys, *words):

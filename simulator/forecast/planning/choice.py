@@ -132,7 +132,8 @@ class Choice:
     @cached_property
     def _fullest(self) -> Held:
         held = self.base.held(self.goal.users, self.goal.context)
-        return min(held, key=lambda each: float(each.limit_bytes - each.needed_bytes + each.mapped_bytes))
+        used = [each for each in held if float(each.needed_bytes) > 0] or held
+        return min(used, key=lambda each: float(each.limit_bytes - each.needed_bytes + each.mapped_bytes))
 
     @property
     def memory_left_bytes(self) -> float:
