@@ -193,7 +193,7 @@ def test_of_a_rate_that_is_an_upper_bound_the_cost_is_a_lower_one():
     ):
         assert found.joules_per_token.high is found.cost_per_million.high is None
         assert 0 < found.cost_per_million.low <= found.cost_per_million.value
-    told = list(spent_lines(base, point, tariff))
+    told = list(spent_lines(base, [point], tariff))
     cost = format_number(spending(point, tariff).cost_per_million.value)
     assert f"a million cost at least {cost}" in told[0]
     assert all("at least" in line for line in told[:2])
@@ -206,7 +206,7 @@ def test_without_watts_a_cost_is_of_the_hours_and_says_so():
     found = spending(point, both)
     assert found.cost_per_million == spending(point, Tariff(price_per_hour=2)).cost_per_million
     assert cost_cell(found) == f"{format_number(found.cost_per_million.value)} without electricity"
-    told = list(spent_lines(base, point, both))
+    told = list(spent_lines(base, [point], both))
     assert "without electricity" in told[0]
     assert told[-1].startswith("electricity is not counted")
 
