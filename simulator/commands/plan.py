@@ -142,7 +142,9 @@ def _with_prices(given: list[str]) -> tuple[list[str], dict[str, float]]:
         name, equals, price = text.rpartition("=")
         is_priced = bool(equals) and not is_file(Path(text))
         if is_priced:
-            prices[load_hardware(name).label] = parse_priced(f"{name}={price}")[1]
+            label, told = load_hardware(name).label, parse_priced(f"{name}={price}")[1]
+            if prices.setdefault(label, told) != told:
+                raise InputError(f"--on {label} has two prices, {prices[label]:g} and {told:g}: keep one")
         machines.append(name if is_priced else text)
     return list(dict.fromkeys(machines)), prices
 

@@ -121,6 +121,10 @@ def open_sweep(folder: str | Path) -> SweptFolder:
     """A finished sweep for reading; InputError for a folder that is none, or in which parts are missing."""
     expect_path("folder", folder)
     place = Path(folder)
+    if place.is_file():
+        raise InputError(
+            f"{printable(folder, 100)}: is a file, the folder that roofcast sweep -o has written is needed"
+        )
     told = read_manifest(place)
     found = SweptFolder(place, {name: told[name] for name in AXES}, told["points"], told["digest"])
     n_there = sum(1 for _ in place.glob("model=*/part-*.parquet"))

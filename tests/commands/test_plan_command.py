@@ -359,6 +359,7 @@ def test_list_prices_are_told_where_nobody_gives_one(shown):
         (("--on", "m4=cheap"), "a price is needed behind a name, as in rtx-3090=700"),
         (("--on", "m4", "--prices", "m4=cheap"), "a price is needed behind a name, as in rtx-3090=700"),
         (("--on", "m4", "--prices", "m4=600,m4=700"), "m4 has two prices, keep one"),
+        (("--on", "m4=600", "m4=700"), "--on m4 has two prices, 600 and 700: keep one"),
         (("--on", "m4=600", "--prices", "m4=700"), "--on m4=600, but --prices has 700 for m4: keep one"),
         (("--on", "m4", "--chance", "90"), "--chance: of what? Name a goal with it: --at-least"),
         (("--on", "rtx-3060", "--ram", "32"), "name the host with it, as in rtx-3060+ryzen-7950x"),

@@ -113,6 +113,20 @@ def test_memory_left_is_that_of_a_part_that_holds_something():
     assert choice.memory_left_bytes == pytest.approx(larger.limit_bytes - larger.needed_bytes)
 
 
+def test_of_one_machine_the_fastest_comes_first_with_a_price_too():
+    """No rate is asked for: a price of it changes nothing, nor does a budget below it; formats of fewer than 4 bits come last."""
+    formats = ["q2_k", "q4_k_m", "q5_k_m"]
+    given = {"weights": formats, "prices": {"rtx-3090": 700}}
+    free, priced = (plan("qwen3-30b-a3b", "rtx-3090", Goal(), **each) for each in ({"weights": formats}, given))
+    order = [each.base.load.weights.name for each in free.choices]
+    assert order[0] == "q4_k_m"
+    assert [each.base.load.weights.name for each in priced.choices] == order
+    dear = plan("qwen3-30b-a3b", "rtx-3090", Goal(budget=500), **given)
+    assert dear.best.base.load.weights.name == "q4_k_m"
+    (best,) = plan("qwen3-30b-a3b", "rtx-3090", Goal(20, budget=500), **given).nearest
+    assert best.base.load.weights.name == "q5_k_m"
+
+
 def test_a_goal_that_nothing_reaches_is_told_with_the_best(loaded):
     """The fastest of two, and how far it is from a million tokens/s."""
     found = plan(loaded, [board("slow", 10), board("middle", 20)], Goal(1_000_000), **ROOFLINE)

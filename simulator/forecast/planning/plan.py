@@ -235,12 +235,11 @@ class Found:
             raise InputError(why if name in why else f"{name}: {why}")
 
     def _order(self, choice: Choice) -> tuple:
-        size = -float(choice.point.weight_bytes)
         if choice.price is not None:
-            return 0, choice.price, size
+            return 0, choice.price, *_preference(choice)
         if choice.goal.at_least is None:
-            return 1, not has_four_bits(choice.base), -choice.tokens_per_s_each, size
-        return 1, ceiling_bytes_per_s(choice.base.hardware), size
+            return 1, *_preference(choice)
+        return 1, ceiling_bytes_per_s(choice.base.hardware), *_preference(choice)
 
     def _nearest(self) -> tuple[Choice, ...]:
         """Of the machines that miss the goal those that come nearest, each in the format that does."""
@@ -268,15 +267,23 @@ class Found:
         return min(filter(None, map(self._forecast_anyway, nearest)), key=_shortness, default=None)
 
 
+def _preference(choice: Choice) -> tuple:
+    """What comes first on one machine: the format that loses least where all are fast enough; the fastest where no rate is asked for."""
+    size = -float(choice.point.weight_bytes)
+    if choice.goal.at_least is not None:
+        return (size,)
+    return not has_four_bits(choice.base), -choice.tokens_per_s_each, size
+
+
 def _is_beaten(choice: Choice, larger: Choice) -> bool:
     """Whether a larger format, which loses less of the model, is as fast."""
     return larger.tokens_per_s_each >= choice.tokens_per_s_each
 
 
 def _best_known(candidates: Iterable[Candidate]) -> Choice | None:
-    """What comes nearest to the goal of those that were forecast."""
+    """What comes nearest to the goal of those that were forecast, of several that are fast enough the one that comes first."""
     known = (each.choice for each in candidates if "choice" in vars(each))
-    return min(known, key=lambda each: (each.slowness, each.point.weight_bytes), default=None)
+    return min(known, key=lambda each: (max(each.slowness, 1.0), *_preference(each)), default=None)
 
 
 def _shortness(choice: Choice) -> tuple:
