@@ -338,6 +338,7 @@ def test_list_prices_are_told_where_nobody_gives_one(shown):
     [
         ((), "name machines with --on"),
         (("--from", "nowhere"), "nowhere: no folder of a sweep"),
+        (("--from", __file__), "is a file, the folder that roofcast sweep -o has written is needed"),
         (("--from", "nowhere", "--any"), "--any: the rows of a sweep do not answer that: leave it out"),
         (("--from", "nowhere", "--change"), "--change: the rows of a sweep do not answer that"),
         (("--from", "nowhere", "--ttft", "2s"), "--ttft: the rows of a sweep do not answer that"),
