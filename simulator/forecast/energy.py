@@ -7,7 +7,7 @@ measurements: of a whole machine with one card, of a card of a server alone by i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -33,10 +33,10 @@ _DESKTOP_TOLD = (
     f"1.07 of the card's limit, the whole machine{_PEAK_TOLD}, as the median of 14 cards (geerlingguy/ai-benchmarks)"
 )
 # What a card of a desktop alone draws in the mean while it decodes one sequence, over its limit, by its own sensor: RTX 3080 0.67,
-# 4090 0.71, 5090 0.91, 3090 0.93, 5060 Ti 0.96 (those of 370 and 600 W by their own limits; sources in their files). Each lies
-# within 1.7 standard deviations of what the other four say, four of five within 1.1.
-_CARD, _CARD_SPREAD = 0.83, 0.17
-_CARD_TOLD = "0.83 of the card's limit, the card alone, as five GeForce cards decode (their files name the sources)"
+# 4090 0.71, 5090 0.75, 3090 0.93, 5060 Ti 0.96 (one of 370 W by its own limit; sources in their files). Each lies within 1.5
+# standard deviations of what the other four say, four of five within 1.3.
+_CARD, _CARD_SPREAD = 0.8, 0.16
+_CARD_TOLD = "0.8 of the card's limit, the card alone, as five GeForce cards decode (their files name the sources)"
 # Of a card of a server alone, over its limit, by sequences at once: H200 137 to 300 of 700 W (arXiv 2605.11999), H100 267 W with one
 # sequence, H200 517 W and B200 606 of 1000 W with 128 (api.serialalice.pt/alice-benchmark), H100 480 W with 64 and 520 with 128
 # (gist of lhl, vLLM, bf81a9c7). In between by the logarithm of the batch.
@@ -59,7 +59,10 @@ _DESKTOP_PROMPT_TOLD = (
 # Of a card alone that works, and of one that waits for others, which have other layers: six RTX 3090 in turns draw 129 of 350 W each
 # (llmgarage.ai, power limits), which is one at 0.9 of its limit and five at this share.
 _WORKING, _WAITING = 0.9, 0.26
-# Of other models than were measured: the standard deviation of the logarithm within the 12 devices of which several were, at least.
+# Of a host that computes what stands in its RAM nobody measured the watts beside a card: they are not added.
+_NO_HOST_TOLD = "; the CPU is not in it"
+_WAITING_HOST_TOLD = "; the CPU is in it as it waits, not what it draws when it works"
+# Of other models than were measured: the standard deviation of the logarithm within the 11 devices of which several were, at least.
 _MEASURED_SPREAD = 0.10
 # By which decoding may draw less than the peak of a run that read a prompt, in logarithms, at the end that one in ten falls short of.
 _BELOW_PEAK = math.log(_SERVER_PROMPT / _CARD) + Z80 * _CARD_SPREAD
@@ -128,39 +131,53 @@ def _watts(
     if hardware.layout.n_devices > 1 and hardware.kind == "cpu":
         return None  # machines of their own, of which one was measured
     cards = [part for part in hardware.parts if part.kind == "gpu" or part is hardware]
-    found = [_of_part(part, batch, of_prompt) for part in cards]
-    if None in found:
+    alone = [_of_part(part, batch, of_prompt) for part in cards]
+    if None in alone:
         return None
     if len(hardware.parts) == hardware.layout.n_devices == 1:
-        return found[0]
-    counts = [part.count - (part is hardware) for part in cards]
-    n_working = hardware.layout.n_at_once * stages_at_once - 1
-    share = min(1.0, n_working / sum(counts)) if sum(counts) else 1.0
-    further = [_further(part, one, share, of_prompt) for part, one in zip(cards, found, strict=True)]
-    if any(each is None and count for each, count in zip(further, counts, strict=True)):
+        return alone[0]
+    pairs = list(zip(cards, alone, strict=True))
+    share = min(1.0, hardware.layout.n_at_once * stages_at_once / sum(part.count for part in cards))
+    drawn = [_drawn(part, one, share, of_prompt) for part, one in pairs]
+    if any(each is None for each in drawn):
         return None
-    total = found[0].value + sum(each * count for each, count in zip(further, counts, strict=True) if count)
-    of_others = _DESKTOP_SPREAD if _is_of_machine(cards[0]) else _CARD_SPREAD
-    return _estimated(found[0], total, (*(each.spread for each in found), of_others), hardware)
+    around = max(one.value - _working(part, one, of_prompt) if _is_of_machine(part) else 0.0 for part, one in pairs)
+    total = around + sum(each * part.count for each, part in zip(drawn, cards, strict=True))
+    return _estimated(pairs, total, hardware)
 
 
-def _estimated(first: Watts, total: Any, spreads: tuple[float, ...], hardware: Hardware) -> Watts:
-    """Of a machine that is not the one that was measured, or that shares were published of; the last spread is that of other ones."""
-    if first.provenance != "measured":
-        return replace(first, value=total, spread=max(spreads[:-1]))
-    told = f"estimated for {hardware.label} from one {hardware.name}, {first.told}"
-    return replace(first, value=total, spread=max(spreads), told=told)
+def _estimated(pairs: list[tuple[Hardware, Watts]], total: Any, hardware: Hardware) -> Watts:
+    """Of a machine that is not the one that was measured, or that shares were published of, whatever the order of its cards."""
+    around = [_is_of_machine(part) for part, _ in pairs]
+    is_measured = any(each.provenance == "measured" for _, each in pairs)
+    spreads = [each.spread for _, each in pairs]
+    if hardware.host or any(around) != all(around) or (is_measured and any(around)):
+        spreads.append(_DESKTOP_SPREAD)
+    elif is_measured:
+        spreads.append(_CARD_SPREAD)
+    told = pairs[0][1].told
+    if is_measured or len({each.told for _, each in pairs}) > 1:
+        ones = {f"one {part.name}, {each.told.removeprefix('estimated: ')}" for part, each in pairs}
+        told = f"estimated for {hardware.label} from {'; '.join(sorted(ones))}"
+    if hardware.host:
+        told += _WAITING_HOST_TOLD if any(around) else _NO_HOST_TOLD
+    return Watts(total, max(spreads), told, max(each.below for _, each in pairs))
 
 
-def _further(part: Hardware, alone: Watts, share: float, of_prompt: bool) -> Any:
-    """What one more such card adds to a machine, while it works *share* of the time; None where nobody knows what it waits with."""
-    limit = part.power.limit_w.value if part.power.limit_w else None
-    working = alone.value
-    if limit is not None and _is_of_machine(part):
-        working = np.minimum(working, limit * (_SERVER_PROMPT if of_prompt else _WORKING))
+def _working(card: Hardware, alone: Watts, of_prompt: bool) -> Any:
+    """What a card draws while it works, without the machine around it."""
+    limit = card.power.limit_w
+    if limit is None or not _is_of_machine(card):
+        return alone.value
+    return np.minimum(alone.value, limit.value * (_SERVER_PROMPT if of_prompt else _WORKING))
+
+
+def _drawn(card: Hardware, alone: Watts, share: float, of_prompt: bool) -> Any:
+    """What it draws in the mean if it works *share* of the time; None where nobody knows what it waits with."""
+    working, limit = _working(card, alone, of_prompt), card.power.limit_w
     if share == 1:
         return working
-    return None if limit is None else share * working + (1 - share) * _WAITING * limit
+    return None if limit is None else share * working + (1 - share) * _WAITING * limit.value
 
 
 def _is_of_machine(part: Hardware) -> bool:
