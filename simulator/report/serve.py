@@ -38,7 +38,7 @@ def print_served(
     if served is not None:
         print_line(_demand_told(served))
         print()
-        head = ["", *(f"{each} %" for each in PERCENTS), f"80 % interval of {served.outcome.highest} %"]
+        head = ["", *(f"{each} %" for each in PERCENTS), f"80 % interval of {served.outcome.highest('e2e')} %"]
         print_table(head, [_row(served, measure) for measure in MEASURES], left=("",))
         print()
         print_section("Server", list(_server_lines(served)))
@@ -74,7 +74,7 @@ def _span(values: Any) -> str:
 
 def _row(served: Served, measure: str) -> list[str]:
     cells = [_time(_told(served.outcome, measure, each)) for each in PERCENTS]
-    ends = served.between(measure, served.outcome.highest)
+    ends = served.between(measure, served.outcome.highest("e2e"))
     return [NAMES[measure], *cells, f"{_time(ends[0])} - {_time(ends[1])}" if ends else "-"]
 
 
@@ -201,6 +201,9 @@ def assumptions(served: Served) -> Iterator[str]:
         is_trace = not served.demand.users and served.demand.rate_asked is None
         more = f"a trace of {FEW}" if is_trace else f"--requests {FEW + served.demand.users}"
         yield f"the percentiles are of only {counted(n_counted, 'request')}, too few for {' and '.join(missing)} %: {more} tells them"
+    if any(served.outcome.tells("e2e", each) and not served.outcome.tells("tpot", each) for each in PERCENTS):
+        n_longer = len(served.outcome.times("tpot"))
+        yield f"{NAMES['tpot']}: of requests with answers of more than one token, {n_longer:,} of the {n_counted:,}"
     if served.slow is None:
         yield "no interval: a run as long as this is gone through once, without slower and faster steps; fewer --requests have one"
     else:
@@ -254,9 +257,8 @@ def served_record(served: Served, goal: ServiceGoal | None) -> dict[str, Any]:
 def _times(served: Served, measure: str) -> dict[str, float | None]:
     found = {f"p{percent}": _known(_told(served.outcome, measure, percent)) for percent in PERCENTS}
     for percent in PERCENTS:
-        is_told = served.outcome.tells(measure, percent)
-        low, high = (served.between(measure, percent) if is_told else None) or (math.nan, math.nan)
-        found |= {f"p{percent}_low": _known(low), f"p{percent}_high": _known(high)}
+        low, high = served.between(measure, percent) or (None, None)
+        found |= {f"p{percent}_low": low, f"p{percent}_high": high}
     return found
 
 

@@ -181,10 +181,9 @@ class Outcome:
         n = len(self.times(measure))
         return n > 0 and (percent <= 50 or n * (100 - percent) >= 100)
 
-    @property
-    def highest(self) -> int:
-        """Of PERCENTS the highest that so many requests tell."""
-        return max((percent for percent in PERCENTS if self.tells("e2e", percent)), default=PERCENTS[0])
+    def highest(self, measure: str) -> int | None:
+        """Of PERCENTS the highest that is told of a measure; None where no request has such a time."""
+        return max((percent for percent in PERCENTS if self.tells(measure, percent)), default=None)
 
     def percentile(self, measure: str, percent: float) -> float:
         """So many per cent of the requests that are counted take no longer; NaN where none has such a time.

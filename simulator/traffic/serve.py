@@ -50,8 +50,8 @@ class Served:
         return max(0.0, (self.demand.rate or 0.0) - self.capacity)
 
     def between(self, measure: str, percent: float) -> tuple[float, float] | None:
-        """A percentile by faster steps and by slower ones; None where those were not gone through."""
-        if self.slow is None or self.fast is None:
+        """A percentile by faster steps and by slower ones; None where it is not told, or those were not gone through."""
+        if self.slow is None or self.fast is None or not self.outcome.tells(measure, percent):
             return None
         return self.fast.percentile(measure, percent), self.slow.percentile(measure, percent)
 

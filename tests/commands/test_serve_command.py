@@ -8,7 +8,7 @@ from simulator.cli import main
 from simulator.commands.serve import parse_rate
 from simulator.forecast.scenario import scenario
 from simulator.report.charts.serve import load_chart
-from simulator.traffic.demand import by_users
+from simulator.traffic.demand import by_users, of_trace
 from simulator.traffic.serve import serve
 from simulator.traffic.site import silent
 
@@ -115,6 +115,38 @@ def test_percentiles_that_few_requests_do_not_tell_are_unknown(capsys):
     assert run(*LLAMA, "--rate", "2/s", "--requests", "10") == 0
     (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("to the first token"))
     assert row.split()[8:10] == ["-", "-"]
+
+
+@pytest.mark.parametrize(("n_longer", "highest"), [(2, "50"), (0, None)])
+def test_times_for_each_further_token_are_told_of_those_that_have_one(n_longer, highest, tmp_path, capsys):
+    """Of twelve requests two, or none: no percentile that these do not tell has an interval, in the table or in JSON."""
+    rows = [f"{second},200,{20 if second < n_longer else 1}\n" for second in range(12)]
+    (tmp_path / "trace.csv").write_text("time,prompt,generate\n" + "".join(rows))
+    words = (*LLAMA[:5], "--trace", str(tmp_path / "trace.csv"))
+    assert run(*words) == 0
+    out = capsys.readouterr().out
+    (row,) = (line for line in out.splitlines() if line.startswith("for each further one  "))
+    assert row.split()[-4:] == ["-", "-", "-", "-"]
+    assert "80 % interval of 90 %" in out
+    told = f"for each further one: of requests with answers of more than one token, {n_longer} of the 12"
+    assert told in " ".join(out.split())
+    assert run(*words, "--json", "-") == 0
+    served = json.loads(capsys.readouterr().out)["served"]
+    known = {name for name, seconds in served["tpot"].items() if seconds is not None}
+    assert known == ({f"p{highest}", f"p{highest}_low", f"p{highest}_high"} if highest else set())
+    assert served["e2e"]["p90_low"] < served["e2e"]["p90"] < served["e2e"]["p90_high"]
+
+
+@pytest.mark.parametrize(("n_longer", "titles"), [(12, [50, 90]), (3, [50]), (0, None)])
+def test_a_picture_has_the_percentiles_that_each_measure_tells(n_longer, titles, tmp_path):
+    """Of twelve requests 90 % to the first token; for each further one those of requests that have one, or no picture of it."""
+    rows = [f"{second},200,{20 if second < n_longer else 1}\n" for second in range(12)]
+    (tmp_path / "trace.csv").write_text("time,prompt,generate\n" + "".join(rows))
+    base = scenario("llama-3-8b", "rtx-4090", weights="q4_k_m")
+    chart = load_chart(serve(base, of_trace(tmp_path / "trace.csv"), with_interval=False), silent)
+    found = {panel.title: [series.label for series in panel.series] for panel in chart.panels}
+    named = {"Until the first token": [50, 90]} | ({"Each further token": titles} if titles else {})
+    assert found == {title: [f"{each} % of the requests" for each in percents] for title, percents in named.items()}
 
 
 @pytest.mark.parametrize(("share", "is_told"), [("99", False), ("66", True)])

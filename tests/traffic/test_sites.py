@@ -92,11 +92,12 @@ def test_longer_steps_make_longer_times():
     """The interval: by faster and by slower steps, around the forecast."""
     found = serve(base(), by_users(4, 500, 100, requests=40))
     for measure in ("ttft", "tpot", "e2e"):
-        low, high = found.between(measure, 99)
-        assert low < found.outcome.percentile(measure, 99) < high
+        low, high = found.between(measure, 95)
+        assert low < found.outcome.percentile(measure, 95) < high
+        assert found.between(measure, 99) is None  # of 36 requests
     assert found.steady is None
     assert not found.is_unstable
-    assert serve(base(), by_users(4, 500, 100, requests=40), with_interval=False).between("ttft", 99) is None
+    assert serve(base(), by_users(4, 500, 100, requests=40), with_interval=False).between("ttft", 95) is None
 
 
 def test_more_than_is_answered_is_unstable():

@@ -77,13 +77,13 @@ def load_chart(served: Served, progress: Progress) -> Chart | None:
     if not found:
         return None
     x = "users at once" if demand.users else "requests per second"
-    percents = sorted({50, min(outcome.highest for _, outcome in found)})
     panels = tuple(
-        Panel(title, tuple(_line(found, measure, percent, number) for number, percent in enumerate(percents)), y)
+        Panel(title, tuple(_line(found, measure, *each) for each in enumerate(_percents(found, measure))), y)
         for title, measure, y in (
             ("Until the first token", "ttft", "seconds to the first token"),
             ("Each further token", "tpot", "milliseconds per further token"),
         )
+        if _percents(found, measure)
     )
     return Chart(
         "serve", "lines", "What requests wait for, against the load", x, panels, _source(served), subtitle([served.base]),
@@ -91,7 +91,13 @@ def load_chart(served: Served, progress: Progress) -> Chart | None:
     )  # fmt: skip
 
 
-def _line(found: list[tuple[float, Outcome]], measure: str, percent: int, colour: int) -> Series:
+def _percents(found: list[tuple[float, Outcome]], measure: str) -> list[int]:
+    """The half, and the highest percentile that is told at every load; none where no request has such a time."""
+    highest = [outcome.highest(measure) for _, outcome in found]
+    return [] if None in highest else sorted({50, min(highest)})
+
+
+def _line(found: list[tuple[float, Outcome]], measure: str, colour: int, percent: int) -> Series:
     return Series(
         f"{percent} % of the requests",
         tuple(load for load, _ in found),
