@@ -27,8 +27,7 @@ from simulator.forecast.planning.plan import ANY, Plan, plan
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
-from simulator.spec.names import words
-from simulator.spec.prices import parse_priced, parse_prices
+from simulator.spec.prices import Parts, parse_priced, parse_prices, parts_of
 
 if TYPE_CHECKING:
     from simulator.report.plan_commands import Called
@@ -136,15 +135,18 @@ def command(
 
 
 def _with_prices(given: list[str]) -> tuple[list[str], dict[str, float]]:
-    """Machines as they are named, and prices that stand behind some of them: rtx-3090=700; by their labels."""
+    """Machines as they are named, and prices that stand behind some of them: rtx-3090=700; by the names of machines."""
     machines, prices = [], {}
+    seen: dict[Parts, float] = {}
     for text in given:
         name, equals, price = text.rpartition("=")
         is_priced = bool(equals) and not is_file(Path(text))
         if is_priced:
-            label, told = load_hardware(name).label, parse_priced(f"{name}={price}")[1]
-            if prices.setdefault(label, told) != told:
-                raise InputError(f"--on {label} has two prices, {prices[label]:g} and {told:g}: keep one")
+            machine, told = load_hardware(name).machine_name, parse_priced(f"{name}={price}")[1]
+            other = seen.setdefault(parts_of(machine), told)
+            if other != told:
+                raise InputError(f"--on {printable(machine)} has two prices, {other:g} and {told:g}: keep one")
+            prices[machine] = told
         machines.append(name if is_priced else text)
     return list(dict.fromkeys(machines)), prices
 
@@ -155,11 +157,13 @@ def _told_prices(text: str | None, machines: list[str]) -> dict[str, float]:
 
 def _merged(told: dict[str, float], own: dict[str, float]) -> dict[str, float]:
     """Prices of --prices with those behind names of --on; InputError where they differ."""
-    known = {words(name): (name, price) for name, price in told.items()}
-    for label, price in own.items():
-        name, other = known.get(words(label), (label, price))
+    known = {parts_of(name): (name, price) for name, price in told.items()}
+    for machine, price in own.items():
+        name, other = known.get(parts_of(machine), (machine, price))
         if other != price:
-            raise InputError(f"--on {label}={price:g}, but --prices has {other:g} for {printable(name)}: keep one")
+            raise InputError(
+                f"--on {printable(machine)}={price:g}, but --prices has {other:g} for {printable(name)}: keep one"
+            )
     return told | own
 
 

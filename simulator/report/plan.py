@@ -181,13 +181,11 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
 
 def _listed(choices: Sequence[Choice]) -> Iterator[str]:
     """What makers listed these machines at, where nobody gave a price."""
-    if any(choice.price is not None for choice in choices):
-        return
-    machines = {each.base.hardware.label: each.base.hardware for each in choices}
+    machines = {each.base.hardware.label: each.base.hardware for each in choices if each.price is None}
     told = [f"{name} at {told}" for name, each in machines.items() if (told := _list_price(each))]
     if told:
         more = f", and {len(told) - MOST_LISTED:,} more" if len(told) > MOST_LISTED else ""
-        yield f"{', '.join(told[:MOST_LISTED])}{more}: what makers asked then, a card without a machine; --prices takes yours"
+        yield f"{', '.join(told[:MOST_LISTED])}{more}: what makers asked then for the device alone; --prices takes yours"
 
 
 def _list_price(hardware: Hardware) -> str:

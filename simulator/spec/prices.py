@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from simulator.spec.textfiles import csv_number, parse_csv, read_text
 
 MAX_ROWS = 100_000
 MAX_PRICE = 1e12
+Parts = tuple[tuple[tuple[str, ...], int], ...]  # the words of each device's name, and how many there are of it
 _NEEDED = "prices by a device's name, as {'rtx-3090': 700}"
 
 
@@ -82,16 +84,29 @@ def checked_prices(prices: Mapping[str, float] | None, own: Iterable[Hardware] =
 
 
 def _by_device(told: Sequence[_Told], own: Iterable[Hardware]) -> dict[str, float]:
-    """By the names that devices have in their files; InputError for a name that is not known, and for two prices of one device."""
+    """By the names that devices have in their files; InputError for a name that is not known, and for two prices of one machine."""
+    own = tuple(own)
     known = {words(name): name for name in names(shelf("hardware"))}
     known |= {words(name): name for each in own for name in (each.label, each.machine_name)}
     known |= {words(name): part.name for each in own for part in each.parts for name in _names_of(part)}
     found: dict[str, float] = {}
+    seen: dict[Parts, float] = {}
+    also = _other_names(own)
     for where, text, price in told:
         name = known.get(words(text)) or "+".join(_device(where, text, part, known) for part in text.split("+"))
-        if found.get(name, price) != price:
+        if any(seen.get(same, price) != price for same in (parts_of(name), *also.get(parts_of(name), ()))):
             raise InputError(f"{where}: hardware {printable(text)} has two prices, keep one")
-        found[name] = price
+        found[name] = seen[parts_of(name)] = price
+    return found
+
+
+def _other_names(own: Iterable[Hardware]) -> dict[Parts, set[Parts]]:
+    """What else machines are called that have files of their own: by the parts their names, by the names their parts."""
+    found: dict[Parts, set[Parts]] = {}
+    for machine in own:
+        label, name = parts_of(machine.label), parts_of(machine.machine_name)
+        found.setdefault(label, set()).add(name)
+        found.setdefault(name, set()).add(label)
     return found
 
 
@@ -118,17 +133,28 @@ def _meant(where: str, text: str, given: str, known: Iterable[str]) -> str:
 
 def price_of(hardware: Hardware, prices: Mapping[str, float]) -> float | None:
     """What a machine costs: by its own name, or all its parts together; None where the price of one is not known."""
-    told = {_parts(name): price for name, price in prices.items()}
-    whole = told.get(_parts(hardware.label), told.get(_parts(hardware.machine_name)))
+    told = {parts_of(name): price for name, price in prices.items()}
+    whole = told.get(parts_of(hardware.machine_name), told.get(parts_of(hardware.label)))
     if whole is not None:
         return whole
-    found = [_of_part(part, told) for part in hardware.parts]
+    counts: Counter[str] = Counter()
+    for part in hardware.parts:
+        counts[part.name] += part.count
+    devices = {part.name: part for part in hardware.parts}
+    found = [_of_several(device, counts[name], told) for name, device in devices.items()]
     return None if None in found else math.fsum(found)
 
 
-def _parts(name: str) -> tuple[tuple[str, ...], ...]:
-    """The words of the parts of a machine, in whatever order somebody names them."""
-    return tuple(sorted(words(part) for part in name.split("+")))
+def parts_of(name: str) -> Parts:
+    """The parts of a machine, however somebody spells them, in whatever order, and equal ones together or apart."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    for part in name.split("+"):
+        try:
+            count, device = split_count(part)
+        except InputError:  # no count, but a device of somebody's own whose name begins like one: 0x5a
+            count, device = None, part
+        counts[words(device)] += count or 1
+    return tuple(sorted(counts.items()))
 
 
 def list_prices_of(hardware: Hardware) -> tuple[tuple[Hardware, ListPrice], ...]:
@@ -137,10 +163,14 @@ def list_prices_of(hardware: Hardware) -> tuple[tuple[Hardware, ListPrice], ...]
     return found if len(found) == len(hardware.parts) else ()
 
 
-def _of_part(part: Hardware, told: Mapping[tuple[tuple[str, ...], ...], float]) -> float | None:
-    named = (told[_parts(name)] for name in _names_of(part) if _parts(name) in told)
-    one = next(named, part.price.value if part.price else None)
-    return None if one is None else one * part.count
+def _of_several(device: Hardware, count: int, told: Mapping[Parts, float]) -> float | None:
+    """What so many of a device cost: together, as somebody tells it, or each."""
+    for n, times in ((count, 1), (1, count)):
+        named = (told.get(parts_of(with_count(n, name))) for name in _names_of(device))
+        price = next((each for each in named if each is not None), None)
+        if price is not None:
+            return price * times
+    return device.price.value * count if device.price else None
 
 
 def _names_of(part: Hardware) -> tuple[str, ...]:

@@ -320,12 +320,17 @@ def test_first_tokens_and_prices_of_electricity(shown):
 
 
 def test_list_prices_are_told_where_nobody_gives_one(shown):
-    """With their days, of all cards of a machine; neither with prices of the user's, nor for a budget; in JSON by part."""
+    """With their days, of all cards of a machine; of those alone that have no price of the user's; in JSON by part."""
     words = ("plan", "llama-3-8b", "--weights", "q4_k_m", "--on", "2xrtx-3090", "pi5-8gb", "m4")
     out = shown(*words).split("Listed")[1]
-    assert "2xrtx-3090 at 2 x 1,499 USD (2021-02-08), pi5-8gb at 80 USD (2023-09): what makers asked then" in out
+    assert (
+        "2xrtx-3090 at 2 x 1,499 USD (2021-02-08), pi5-8gb at 80 USD (2023-09): what makers asked then for the device alone; --prices"
+        in out
+    )
     assert "m4 at" not in out
-    assert "Listed" not in shown(*words, "--prices", "m4=600")
+    some = shown(*words, "--prices", "m4=600,rtx-3090=700").split("Listed")[1]
+    assert some.startswith(" pi5-8gb at 80 USD (2023-09): what makers asked then")
+    assert "Listed" not in shown(*words, "--prices", "m4=600,rtx-3090=700,pi5-8gb=90")
     first = json.loads(shown(*words, "--json", "-"))["choices"][0]
     assert first["price"] is None
     (part,) = first["list_price"]
@@ -361,6 +366,14 @@ def test_list_prices_are_told_where_nobody_gives_one(shown):
         (("--on", "m4", "--prices", "m4=cheap"), "a price is needed behind a name, as in rtx-3090=700"),
         (("--on", "m4", "--prices", "m4=600,m4=700"), "m4 has two prices, keep one"),
         (("--on", "m4=600", "m4=700"), "--on m4 has two prices, 600 and 700: keep one"),
+        (
+            ("--on", "rtx-3090+laptop-ddr5=900", "laptop-ddr5+rtx-3090=901"),
+            "--on rtx-3090+laptop-ddr5 has two prices, 900 and 901: keep one",
+        ),
+        (
+            ("--on", "rtx-3090+laptop-ddr5=900", "--prices", "laptop-ddr5+rtx-3090=901"),
+            "--on rtx-3090+laptop-ddr5=900, but --prices has 901 for laptop-ddr5+rtx-3090: keep one",
+        ),
         (("--on", "m4=600", "--prices", "m4=700"), "--on m4=600, but --prices has 700 for m4: keep one"),
         (("--on", "m4", "--chance", "90"), "--chance: of what? Name a goal with it: --at-least"),
         (("--on", "rtx-3060", "--ram", "32"), "name the host with it, as in rtx-3060+ryzen-7950x"),

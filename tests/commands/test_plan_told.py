@@ -4,6 +4,7 @@ import json
 import shlex
 
 import pytest
+from places import ROOT
 
 from simulator.cli import main
 
@@ -136,16 +137,43 @@ def test_a_choice_is_forecast_by_its_command_as_its_row_has_it(told, line):
 
 
 def test_a_plan_and_a_served_goal_name_each_other(told, shown):
-    """8 users of DeepSeek-V3 where requests arrive, 16 in a steady batch: each page has the other's command, which answers so."""
-    (row,) = told("plan deepseek-v3 --at-least 30 --context 8k --on 8xh100-sxm")["choices"]
+    """8 users of DeepSeek-V3 where requests arrive, 16 in a steady batch: each has the other's command, and docs/plan.md both."""
+    page = " ".join((ROOT / "docs" / "plan.md").read_text(encoding="utf-8").split())
+    line = "plan deepseek-v3 --at-least 30 --context 8k --on 8xh100-sxm"
+    (row,) = told(line)["choices"]
     served = told(f"{row['serve']} --requests 64")["largest"]
-    assert (served["users"], row["users"]) == (8, 16)
+    assert f"roofcast {line} #" in page
+    assert f"```sh {row['serve'].removesuffix(' --runtime vllm')} ```" in page
+    assert (
+        f"finds {row['users']} users in a steady batch of DeepSeek-V3 on eight H100 under vLLM, at 30 tokens/s" in page
+    )
+    assert (
+        f"prompts of 7,936 tokens and answers of 256, {served['users']} users are the most of whose requests 99 %"
+        in page
+    )
+    assert served["share"] == 0.99
+    assert 2 * served["users"] == row["users"]
     (again,) = told(served["plan"])["choices"]
     assert (again["users"], again["context"]) == (row["users"], row["context"])
     out = shown("plan deepseek-v3 --at-least 30 --context 8k --on 8xh100-sxm")
     assert f"\n          {row['serve']}\n" in out
     assert f"{row['users']} in a steady batch of equal contexts" in out
     assert f"\n          {served['plan']}\n" in shown(f"{row['serve']} --requests 64")
+
+
+@pytest.mark.parametrize("price", ["--on box.yaml=900", "--on box.yaml --prices my-box=900"])
+def test_a_machine_with_other_cards_costs_not_what_its_file_does(told, price):
+    """The price of a box is that of its parts as they are: of two cards in place of one it is not known."""
+    found = told(f"plan qwen3-30b-a3b --weights q4_k_m --at-least 100 --change {price}")
+    costs = {row["kinds"][0]: row["price"] for row in found["changes"]}
+    assert (found["before"]["price"], costs["cache"], costs["cards"]) == (900, 900, None)
+
+
+def test_boxes_of_equal_parts_have_prices_of_their_own(told, tmp_path):
+    """By the names in their files: one has more RAM, and its price is not the other's."""
+    (tmp_path / "large.yaml").write_text(BOX.replace("my-box", "my-large").replace("24", "64"))
+    found = told("plan llama-3-8b --weights q4_k_m --on box.yaml=900 large.yaml=1000")
+    assert [row["price"] for row in found["choices"]] == [900, 1000]
 
 
 def test_where_one_user_is_all_there_is_no_server(told):

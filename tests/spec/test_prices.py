@@ -38,6 +38,11 @@ def test_a_table_and_a_row_say_the_same(tmp_path):
             "hardware,price\nrtx-3090+ryzen-795,6\n",
             r":2: unknown hardware 'rtx-3090\+ryzen-795'.*did you mean ryzen-7950x",
         ),
+        ("hardware,price\nrtx-3090+m4,5\nm4+rtx-3090,6\n", r":3: hardware m4\+rtx-3090 has two prices, keep one"),
+        (
+            "hardware,price\n2xrtx-3090+m4,5\nrtx-3090+m4+RTX 3090,6\n",
+            r":3: hardware rtx-3090\+m4\+RTX 3090 has two prices, keep one",
+        ),
         ("hardware,price\nradeon,6\n", r":2: unknown hardware 'radeon' .* did you mean"),
         ("hardware,price\n0x m4,6\n", ":2: hardware 0 x m4: from 1 to"),
         ("hardware,price\n+,6\n", r":2: unknown hardware '\+'"),
@@ -95,12 +100,40 @@ def test_a_machine_costs_what_its_parts_do():
     assert price_of(load_hardware("2xrtx-3090"), {"2xrtx-3090": 1300, "rtx-3090": 700}) == 1300
 
 
+def test_equal_parts_are_counted_wherever_they_stand():
+    """Two cards have a price together, named as two or one by one, also beside a host; another number of them is not known."""
+    prices = {"2xrtx-3090": 1200, "laptop-ddr5": 500}
+    for name in ("2xrtx-3090+laptop-ddr5", "rtx-3090+rtx-3090+laptop-ddr5", "laptop-ddr5+rtx-3090+rtx-3090"):
+        assert price_of(load_hardware(name), checked_prices(prices)) == 1700, name
+        assert price_of(load_hardware(name), {name: 1600}) == 1600, name
+        assert price_of(load_hardware("2xrtx-3090+laptop-ddr5"), {name: 1600, **prices}) == 1600, name
+    assert price_of(load_hardware("rtx-3090+rtx-4090+rtx-3090"), {**prices, "rtx-4090": 1800}) == 3000
+    assert price_of(load_hardware("3xrtx-3090+laptop-ddr5"), prices) is None
+    assert price_of(load_hardware("3xrtx-3090+laptop-ddr5"), {**prices, "rtx-3090": 700}) == 2600
+
+
+def test_a_machine_by_its_name_and_by_its_parts_is_one(tmp_path):
+    """Two prices of it are refused, in either order; an equal one, and one of another machine of such parts, are not."""
+    path = tmp_path / "box.yaml"
+    path.write_text("name: my-box\nparts: [rtx-3060, ryzen-7950x]\n")
+    box, other = load_hardware(path), tmp_path / "other.yaml"
+    other.write_text("name: my-other\nparts: [rtx-3060, ryzen-7950x]\nram_gib: 64\n")
+    for text in ("my-box=900,ryzen-7950x+rtx-3060=901", "rtx-3060+ryzen-7950x=901,my-box=900"):
+        with pytest.raises(InputError, match="has two prices, keep one"):
+            parse_prices(text, [box])
+    assert price_of(box, parse_prices("my-box=900,ryzen-7950x+rtx-3060=900", [box])) == 900
+    both = parse_prices("my-box=900,my-other=1000", [box, load_hardware(other)])
+    assert [price_of(each, both) for each in (box, load_hardware(other))] == [900, 1000]
+
+
 def test_a_device_file_has_a_price_of_its_own():
     """With a date, or bare; a table goes before it."""
     told = board("own", 10, price={"value": 80, "date": "2026-11", "source": "the shop"})
     assert price_of(told, {}) == 80
     assert price_of(told, {"own": 75}) == 75
     assert price_of(board("own", 10, price=80), {}) == 80
+    odd = board("0x5a", 10, price=80)
+    assert [price_of(odd, checked_prices(prices, [odd])) for prices in ({}, {"0x5a": 75})] == [80, 75]
     for wrong, message in (
         (0, "price"),
         ("cheap", "price: a number is needed"),
