@@ -367,10 +367,6 @@ def test_list_prices_are_told_where_nobody_gives_one(shown):
         (("--on", "m4", "--prices", "m4=600,m4=700"), "m4 has two prices, keep one"),
         (("--on", "m4=600", "m4=700"), "--on m4 has two prices, 600 and 700: keep one"),
         (
-            ("--on", "rtx-3090+laptop-ddr5=900", "laptop-ddr5+rtx-3090=901"),
-            "--on rtx-3090+laptop-ddr5 has two prices, 900 and 901: keep one",
-        ),
-        (
             ("--on", "rtx-3090+laptop-ddr5=900", "--prices", "laptop-ddr5+rtx-3090=901"),
             "--on rtx-3090+laptop-ddr5=900, but --prices has 901 for laptop-ddr5+rtx-3090: keep one",
         ),
