@@ -180,7 +180,7 @@ def test_a_file_of_ours_is_told_from_measurements(run, tmp_path, name, kind):
          "rows: names no device that roofcast knows (llama-bench 9c600bcd4 on NVIDIA GeForce RTX 4080): write roofcast validate "
          "HARDWARE --against FILE"),
         (as_json_lines([RUN]), ["rtx-4080", "--against", "rows", "--weights", "q9"],
-         "weights 'q9' are unknown (see roofcast list formats, or write a size such as 4.5bpw)"),
+         "--weights 'q9' are unknown (see roofcast list formats, or write a size such as 4.5bpw)"),
         (as_json_lines([RUN | {"n_gen": 0}] * 2 + [RUN | {"n_prompt": 1}]), ["rtx-4080", "--against", "rows", "--plot", "a.png"],
          "rows: nothing can be compared: 2 rows: reads a prompt and decodes nothing (pp), 1 more for other reasons"),
         (csv_of({}), ["--against", "rows", "--model", "x9"], "unknown model 'x9' (give a file, or see roofcast list models)"),

@@ -166,7 +166,7 @@ def test_a_report_opens_where_most_was_measured(capsys):
         (["report", "llama-3-8b", "--on", "pi5-16gb", "--measured", "file", "-o", "."],
          "-o .: file is read from this folder; give another one"),
         (["report", "llama-3-8b", "--on", "pi5-16gb", "--weights", "q4_kn"],
-         "weights 'q4_kn' are unknown (see roofcast list formats, or write a size such as 4.5bpw); did you mean q4_k, q4_k_s or q4_k_m?"),
+         "--weights 'q4_kn' are unknown (see roofcast list formats, or write a size such as 4.5bpw); did you mean q4_k, q4_k_s or q4_k_m?"),
         (["report", "llama-3-8b", "--on", " "], "--on: name a device after it, as in --on pi5-16gb (roofcast list hardware)"),
         (["validate", "--against", "none.csv", "--report", "file"], "--report file: is a file, a folder is needed"),
     ],
