@@ -66,6 +66,7 @@ def hint(word: object, known: Iterable[str]) -> str:
     known, text = list(known), str(word).lower()
     inside = [name for name in known if text and (name.lower().startswith(text) or text in name.lower())]
     near = (inside if len(text) > 1 else []) or _near(text, known)
+    near.sort(key=lambda name: not name.lower().startswith(text))
     if not any(name.lower().startswith(text) for name in near):
         near = list(dict.fromkeys([*one_edit_off(text, known), *near]))
     if near:
