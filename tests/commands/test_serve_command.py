@@ -224,7 +224,7 @@ def test_a_trace_is_served(tmp_path, capsys):
         (("--rate", "2/s", "--prefix", "300"), "--prefix must be at most the prompt's 200 tokens, got 300"),
         (("--rate", "2/s", "--requests", "100000000"), "--requests must be between"),
         (("--trace", "none.csv"), "--prompt: each request of a trace has its own: leave it out"),
-        (("--rate", "2/s", "--chunk", "1"), "--chunk must be at least "),
+        (("--rate", "2/s", "--chunk", "1", "--requests", "9000"), "--chunk must be at least "),
         (("--goal", "ttft=2s", "--chunk", "1", "--requests", "9000"), "--chunk must be at least "),
         (("--concurrency", "100", "--requests", "100"), "--requests must be more than the 100 users"),
         (
