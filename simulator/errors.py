@@ -66,16 +66,31 @@ def hint(word: object, known: Iterable[str]) -> str:
     known, text = list(known), str(word).lower()
     inside = [name for name in known if text and (name.lower().startswith(text) or text in name.lower())]
     near = (inside if len(text) > 1 else []) or _near(text, known)
+    near.sort(key=lambda name: not name.lower().startswith(text))
+    if not any(name.lower().startswith(text) for name in near):
+        near = list(dict.fromkeys([*one_edit_off(text, known), *near]))
     if near:
         *most, last = near[:3]
         return f"did you mean {', '.join(most) + ' or ' if most else ''}{last}?"
     return f"known: {', '.join(known)}" if len(known) <= 30 else ""
 
 
-def _near(word: str, known: list[str]) -> list[str]:
+def one_edit_off(word: str, known: Iterable[str]) -> list[str]:
+    """Of names those from which a word differs by one letter: another, too many, left out, or changed with the next; nearest first."""
+    lower = {name.lower(): name for name in known}
+    return [lower[name] for name in _near(word, list(lower), 8) if _is_one_edit(word, name)]
+
+
+def _is_one_edit(one: str, other: str) -> bool:
+    n = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    a, b = one[n:], other[n:]
+    return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[:2][::-1] and a[2:] == b[2:])
+
+
+def _near(word: str, known: list[str], most: int = 3) -> list[str]:
     from difflib import get_close_matches  # which nobody waits for who makes no mistake
 
-    return get_close_matches(word, known, n=3, cutoff=0.6)
+    return get_close_matches(word, known, n=most, cutoff=0.6)
 
 
 def printable(value: Any, limit: int = 60) -> str:

@@ -32,6 +32,14 @@ from simulator.traffic.site import site_of
 PROMPT, GENERATE = 1024, 256
 _RATE = re.compile(r"\s*((?:\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})(?:e[+-]?\d{1,2})?)\s*(k?)\s*(?:/\s*(s|min|h|day))?\s*")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "day": 86400.0}
+_EACH_ROW = "each request of a trace has its own"
+_OF_TRACES = {  # why these are not told of them
+    "prompt": _EACH_ROW,
+    "generate": _EACH_ROW,
+    "prefix": _EACH_ROW,
+    "requests": "a trace has a request in each row, and all of them are simulated",
+    "seed": "a trace says when each request comes, nothing of it is random",
+}
 _WAYS = "--rate 2/s, --concurrency 16 or --trace FILE.csv"
 
 
@@ -70,10 +78,9 @@ class Asked:
                 f"say how requests come, {_WAYS}; or what they are to keep, for the most that does: --goal ttft=2s,tpot=50ms"
             )
         if self.trace is not None:
-            own = ("prompt", "generate", "prefix", "requests", "seed")
-            given = next((name for name in own if getattr(self, name) is not None), None)
+            given = next((name for name in _OF_TRACES if getattr(self, name) is not None), None)
             if given:
-                raise InputError(f"--{given}: a trace has its own, leave it out")
+                raise InputError(f"--{given}: {_OF_TRACES[given]}: leave it out")
         if self.concurrency is not None and self.seed is not None:
             raise InputError("--seed: users ask when they have their answer, nothing of it is random: leave it out")
 
@@ -199,7 +206,7 @@ def command(
         steady = plan_command(base, asked.goal.tpot_s, min(longest, MAX_CONTEXT), names)
     _report(base, served, largest, asked.goal, json, steady)
     if plot is not None and served is not None:
-        _draw(served, picture, json == "-")
+        _draw(served, largest, picture, json == "-")
 
 
 def _goal(text: str | None, share: float | None) -> ServiceGoal | None:
@@ -238,13 +245,13 @@ def _report(
         print_served(base, served, largest, goal, steady)
 
 
-def _draw(served: Served, path: Path | None, quiet: bool) -> None:
+def _draw(served: Served, largest: Largest | None, path: Path | None, quiet: bool) -> None:
     from simulator.commands.picture import show
     from simulator.report.charts.serve import load_chart, timeline_chart
 
     show(timeline_chart(served), path, quiet)
     with progress_bar("loads") as progress:
-        chart = load_chart(served, progress)
+        chart = load_chart(served, progress, largest)
     if chart is not None:
         name = "users" if served.demand.users else "rates"
         show(chart, path and path.with_name(f"{path.stem}-{name}{path.suffix}"), quiet)

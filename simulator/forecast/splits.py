@@ -104,7 +104,7 @@ def _hosted(hardware: Hardware) -> Hardware:
     fresh = load_hardware(hardware.label) if any(part.count > 1 for part in hardware.parts) else hardware
     if fresh.host is not None:
         return fresh
-    host = load_hardware(USUAL_SERVER if hardware.device_class == "datacenter-gpu" else USUAL_HOST)
+    host = load_hardware(usual_host_of(hardware))
     return join([fresh.alone(), *fresh.beside, host], hardware.label)
 
 
@@ -184,3 +184,16 @@ def _next_device(base: Scenario, batch: int, context: int) -> tuple[str, Split] 
         if found is not None:
             return found
     return None
+
+
+def with_usual_host(base: Scenario) -> str:
+    """What cards are called with a host beside them whose memory their runtime can use; empty where one is there, or it cannot."""
+    hardware = base.hardware
+    if not (hardware.has_own_memory and base.runtime.uses_host) or hardware.host or hardware.beside:
+        return ""
+    return f"{hardware.label}+{usual_host_of(hardware)}"
+
+
+def usual_host_of(hardware: Hardware) -> str:
+    """The name of a host as cards of such a class have it."""
+    return USUAL_SERVER if hardware.device_class == "datacenter-gpu" else USUAL_HOST

@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.forecast.scenario import Scenario
 from simulator.report import splits
-from simulator.report.remarks import left_out
+from simulator.report.remarks import beyond_context, left_out
 from simulator.report.screen import print_commands, print_line, print_section
 from simulator.report.table import print_table
 from simulator.traffic.largest import Largest
@@ -22,6 +22,7 @@ BACK = {
     "server full": "as many run at once as --max-requests lets in: the others wait for a place",
     "prompts": "reading prompts takes most of the time: a faster unit or a common beginning (--prefix) helps",
 }
+HARDLY = 0.01  # requests in the mean, of less than which no number is told
 FEW = 100  # requests, of less than which one per cent is none
 
 
@@ -49,8 +50,8 @@ def print_served(
         told = ["here requests arrive and prompts come between; a steady batch of equal contexts:"] if steady else []
         print_section("Goal", [*_goal_lines(served, largest, goal), *told])
         print_commands("", [steady])
-    if served is not None:
-        print_section("Assumed", list(assumptions(served)))
+    assumed = beyond_context(model, int(base.load.context)) if served is None else assumptions(served)
+    print_section("Assumed", list(assumed))
     print_section("Left out", [f"{left_out(base, True)}, networks, several servers behind one door"])
 
 
@@ -94,8 +95,8 @@ def _server_lines(served: Served) -> Iterator[str]:
         f"{format_number(outcome.prompt_tokens_per_s)} of prompts; busy {outcome.busy_share:.0%} of the time"
     )
     yield (
-        f"{format_number(sums.mean_batch)} requests run at once in the mean, {sums.peak_batch:,} at most; "
-        f"{format_number(sums.mean_queue)} wait, {sums.peak_queue:,} at most"
+        f"{_mean(sums.mean_batch)} requests run at once in the mean, {sums.peak_batch:,} at most; "
+        f"{_mean(sums.mean_queue)} wait, {sums.peak_queue:,} at most"
     )
     if served.is_unstable:
         yield (
@@ -104,6 +105,11 @@ def _server_lines(served: Served) -> Iterator[str]:
         )
     else:
         yield f"at most {format_number(served.capacity)} requests/s, if all were there from the beginning"
+
+
+def _mean(count: float) -> str:
+    """So many in the mean over time."""
+    return "hardly any" if 0 < count < HARDLY else format_number(count)
 
 
 def _cache_lines(served: Served) -> Iterator[str]:
@@ -210,6 +216,7 @@ def assumptions(served: Served) -> Iterator[str]:
         yield "the interval is what comes of steps that all take as long, or as short, as the 80 % intervals of decoding and of prompts"
     if not base.load.routing.name.startswith("uniform") and base.loaded.model.experts:
         yield f"routing {base.load.routing.name}"
+    yield from beyond_context(base.loaded.model, served.demand.longest)
 
 
 def served_record(served: Served, goal: ServiceGoal | None) -> dict[str, Any]:
@@ -250,7 +257,7 @@ def served_record(served: Served, goal: ServiceGoal | None) -> dict[str, Any]:
         "remarks": list(assumptions(served)),
     }
     if goal is not None:
-        row["kept"] = outcome.kept(goal)
+        row |= {"goal": goal.parts, "share": goal.share, "kept": outcome.kept(goal)}
     return row
 
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+EMPTY = 0.25  # of an axis, below the lowest tick, at most
+
 
 def round_places(low: float, high: float, most: int = 8) -> list[float]:
-    """Round values between the ends of a logarithmic axis: 1, 2, 5, 10 ..., decades where these are many, and steps where few."""
+    """Round values between the ends of a logarithmic axis: 1, 2, 5, 10 ..., decades where these are many.
+
+    Where these are few, or none is near the lower end, values between them; even steps where those are few, too.
+    """
     powers = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
     several = _inside(low, high, (digit * 10.0**power for power in powers for digit in (1, 2, 5)))
     if len(several) > most:
         decades = _inside(low, high, (10.0**power for power in powers))
         return _thinned(decades if len(decades) > 1 else several, most)
-    return several if len(several) > 2 else _thinned(_steps(low, high), most)
+    if len(several) > 2 and math.log(several[0] / low) < EMPTY * math.log(high / low):
+        return several
+    closer = _inside(low, high, (digit * 10.0**power for power in powers for digit in (1, 1.5, 2, 3, 5, 7)))
+    return _thinned(closer if len(closer) > 2 else _steps(low, high), most)
 
 
 def _steps(low: float, high: float) -> list[float]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from simulator.errors import InputError, hint
+from simulator.errors import InputError, hint, one_edit_off
 from simulator.spec.arguments import expect_path
 from simulator.spec.names import MAX_TEXT, Entry, Meaning, listed, meaning, words
 
@@ -132,6 +133,15 @@ _FILES = (".yaml", ".yml", ".json", ".gguf", ".csv", ".safetensors")
 _PLURAL = {"model": "models", "hardware": "hardware", "runtime": "runtimes"}
 
 
+def did_you_mean(text: str, meant: Meaning, known: Iterable[str]) -> str:
+    """Names that a text may mean: those from which it is one letter off before those of which it is a word; else what is near."""
+    known = list(known)
+    if not meant.candidates:
+        return hint(text.lower(), known)
+    off = [] if text.lower() in " ".join(meant.candidates).lower() else one_edit_off(text.lower(), known)
+    return f"did you mean {listed(list(dict.fromkeys([*off, *meant.candidates])))}?"
+
+
 def is_written_as_path(text: str) -> bool:
     """Whether a text starts or ends as no name does: ./folder, ~/folder, /folder, folder/."""
     return re.match(r"(\.\.?|~|)[/\\]", text) is not None or text.endswith(("/", "\\"))
@@ -143,7 +153,7 @@ def _unknown(text: str, path: Path, folder: Path, what: str, meant: Meaning) -> 
     other = {"model": "hardware", "hardware": "model"}.get(what)
     if other and look_up(text, shelf(_PLURAL[other])).name:
         return f"{text!r} is a {other} name, a {what} name is needed here: write roofcast simulate MODEL HARDWARE"
-    guess = f"did you mean {meant.candidates[0]}?" if meant.candidates else hint(path.name.lower(), names(folder))
+    guess = did_you_mean(path.name, meant, names(folder))
     guess = guess if guess.startswith("did") else ""
     if is_written_as_path(text):
         return f"{text}: no such file or folder{'; ' + guess if guess else ''}"

@@ -146,6 +146,10 @@ def _parse_format(name: str, text: str) -> Format:
             f"weights {text[:60]!r}: which tensors get what differs by model in such mixes, so give the GGUF file, or its size "
             "as in 4.9bpw"
         )
+    if fmt is None and "," in text:
+        raise InputError(
+            f"weights {text[:60]!r} are several formats, and one is needed here: give one, and run it again for the next"
+        )
     if fmt is None:
         guess = hint(name, sorted({*_NAMES, *FORMATS} - RARE))
         guess = f"; {guess}" if guess.startswith("did") else ""

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from simulator.errors import InputError, hint, printable
+from simulator.errors import InputError, printable
 from simulator.spec.arguments import between, expect
 from simulator.spec.hardware import Hardware
-from simulator.spec.library import look_up, names, shelf
-from simulator.spec.names import listed, split_count, with_count, words
+from simulator.spec.library import did_you_mean, look_up, names, shelf
+from simulator.spec.names import split_count, with_count, words
 from simulator.spec.power import ListPrice
 from simulator.spec.textfiles import csv_number, parse_csv, read_text
 
@@ -125,7 +125,7 @@ def _meant(where: str, text: str, given: str, known: Iterable[str]) -> str:
     """What another spelling means among shipped devices."""
     meant = look_up(given, shelf("hardware"))
     if meant.name is None:
-        guess = f"did you mean {listed(meant.candidates)}?" if meant.candidates else hint(given, set(known))
+        guess = did_you_mean(given, meant, list(dict.fromkeys(known)))
         told = f"unknown hardware {printable(text)!r} (leave it out, or see roofcast list hardware)"
         raise InputError(f"{where}: {told}{f'; {guess}' if guess else ''}")
     return meant.name

@@ -151,6 +151,8 @@ def read_csv(path: Path, max_rows: int) -> tuple[list[str], list[tuple[int, dict
 
 def parse_csv(text: str, path: Path, max_rows: int) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The same of text that stands in the file *path*."""
+    if not text.strip():
+        raise InputError(f"{path}: the file is empty")
     reader = csv.DictReader(text.splitlines(), restval="")
     rows = []
     try:

@@ -100,12 +100,17 @@ def by_users(users: int, prompt: int, generate: int, *, requests: int | None = N
     """So many *users* who ask at once, and each again as soon as it has its answer.
 
     Args:
-        requests: of all of them; None: 2,000, or ten of each, or two of each where ten come to more than 20,000.
+        requests: of all of them, more than users; None: 2,000, or ten of each, or two of each where ten come to more than 20,000.
         prefix: tokens with which every prompt begins alike.
     """
     users = whole("users", users, 1, MAX_USERS)
+    if requests is not None and whole("requests", requests, 1, MAX_REQUESTS) <= users:
+        raise InputError(
+            f"requests must be more than the {users:,} users, whose first ones come all at once and are left out of the times; "
+            f"got {requests:,}"
+        )
     usual = max(USUAL_REQUESTS, min(ROUNDS * users, max(MANY_REQUESTS, FEWEST_ROUNDS * users)))
-    n = max(users, whole("requests", usual if requests is None else requests, 1, MAX_REQUESTS))
+    n = usual if requests is None else requests
     return Demand(*_lengths(n, prompt, generate), users=users, prefixes=_shared(n, prompt, prefix))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 from simulator.forecast.scenario import Scenario
-from simulator.progress import Progress
+from simulator.progress import Progress, part_of
 from simulator.spec.arguments import expect, whole
 from simulator.spec.serving import MAX_USERS
+from simulator.traffic.budget import MOST_SEARCHED, SEARCH_RUNS, expect_reads, reads_of
 from simulator.traffic.demand import USUAL_REQUESTS, Demand, at_random, by_users
 from simulator.traffic.outcome import Outcome, ServiceGoal, expect_met
 from simulator.traffic.serve import capacity_of
@@ -64,29 +66,36 @@ def largest_rate(
     """The most requests per second, coming at random, of which a goal's share keeps it.
 
     All rates are tried with the same arrivals, faster or slower, of 2,000 requests at least: of fewer no queue would come that a goal
-    is missed by. Arguments as `at_random` and `serve` take them.
+    is missed by. Where prompts are read in very many steps, they are as many as can be gone through.
+    Arguments as `at_random` and `serve` take them.
     """
     expect_limits(max_requests, chunk, progress)
     demand = at_random(1.0, prompt, generate, requests=requests, prefix=prefix, seed=seed)
     _expect_goal(goal, demand)
-    fewest = max(USUAL_REQUESTS, goal.fewest)
-    if len(demand) < fewest:
-        demand = at_random(1.0, prompt, generate, requests=fewest, prefix=prefix, seed=seed)
     site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
+    site.expect_room(demand)
+    fewest = max(USUAL_REQUESTS, goal.fewest)
+    if requests is None or len(demand) < fewest:
+        most = MOST_SEARCHED * len(demand) // (SEARCH_RUNS * reads_of(demand, site.rules))
+        n = max(goal.fewest, min(fewest, most))
+        demand = at_random(1.0, prompt, generate, requests=n, prefix=prefix, seed=seed)
+        site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
     return largest_rate_at(site, demand, goal, progress)
 
 
 def largest_rate_at(site: Site, demand: Demand, goal: ServiceGoal, progress: Progress = silent) -> Largest:
     """The same of a server made ready and requests that come at some rate."""
     _expect_goal(goal, demand)
-    alone = site.run(_one_by_one(demand))
-    capacity = capacity_of(site, demand)
+    expect_reads(demand, site.rules, SEARCH_RUNS, MOST_SEARCHED)
+    told = _parts(progress)
+    alone = site.run(_one_by_one(demand), next(told))
+    capacity = capacity_of(site, demand, next(told))
     if alone.kept(goal) < goal.share:
         return Largest(goal, 0.0, None, alone, None, capacity)
 
     def tried(rate: float) -> Outcome:
         assert demand.rate is not None  # requests that come by themselves
-        return site.run(demand.faster(rate / demand.rate))
+        return site.run(demand.faster(rate / demand.rate), next(told))
 
     low, high = LEAST_LOAD * capacity, capacity
     best, over = tried(low), tried(high)
@@ -94,7 +103,6 @@ def largest_rate_at(site: Site, demand: Demand, goal: ServiceGoal, progress: Pro
         return Largest(goal, 0.0, None, alone, best, capacity)
     if over.kept(goal) >= goal.share:
         return Largest(goal, capacity, over, alone, None, capacity)
-    steps = 0
     while high / low > NEAR:
         # From far away by the ratio, near the capacity by the difference: there times grow fast.
         middle = (low * high) ** 0.5 if high / low > 4 else (low + high) / 2
@@ -103,8 +111,6 @@ def largest_rate_at(site: Site, demand: Demand, goal: ServiceGoal, progress: Pro
             low, best = middle, found
         else:
             high, over = middle, found
-        steps += 1
-        progress(min(steps / 14, 0.99), f"{middle:.3g} requests/s")
     return Largest(goal, low, best, alone, over, capacity)
 
 
@@ -127,17 +133,21 @@ def largest_concurrency(
     """
     expect_limits(max_requests, chunk, progress)
     most = whole("most_users", MAX_USERS if most_users is None else most_users, 1, MAX_USERS)
-    demand = by_users(most, prompt, generate, requests=most, prefix=prefix)
+    demand = by_users(most, prompt, generate, prefix=prefix)
     _expect_goal(goal, demand)
     site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
     most = min(most, site.most_at_once(demand))
+    told = _parts(progress)
+
+    def asked(users: int) -> Demand:
+        n = max(FEW, ROUNDS * users, users + goal.fewest)
+        return by_users(users, prompt, generate, requests=n, prefix=prefix)
 
     def tried(users: int) -> Outcome:
-        progress(min(users / most, 0.99), f"{users:,} users")
-        n = max(FEW, ROUNDS * users, users + goal.fewest)
-        return site.run(by_users(users, prompt, generate, requests=n, prefix=prefix))
+        return site.run(asked(users), next(told))
 
-    alone = site.run(by_users(1, prompt, generate, requests=ALONE, prefix=prefix))
+    expect_reads(asked(most), site.rules, SEARCH_RUNS, MOST_SEARCHED)
+    alone = site.run(by_users(1, prompt, generate, requests=ALONE, prefix=prefix), next(told))
     if alone.kept(goal) < goal.share:
         return Largest(goal, 0, None, alone, None, most)
     low, best, over = _doubled(tried, goal, most)
@@ -152,6 +162,13 @@ def largest_concurrency(
         else:
             high, over = middle, found
     return Largest(goal, low, best, alone, over, most)
+
+
+def _parts(progress: Progress) -> Iterator[Progress]:
+    """What each run tells of itself, told of the whole search."""
+    for number in count():
+        start, end = (min(each / SEARCH_RUNS, 0.99) for each in (number, number + 1))
+        yield part_of(progress, start, end)
 
 
 def _expect_goal(goal: ServiceGoal, demand: Demand) -> None:

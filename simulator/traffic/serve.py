@@ -14,7 +14,8 @@ from simulator.progress import Progress, part_of
 from simulator.spec.arguments import expect
 from simulator.spec.serving import Told, Traffic
 from simulator.spec.workload import MAX_BATCH
-from simulator.traffic.demand import ROUNDS, USUAL_REQUESTS, Demand
+from simulator.traffic.budget import MOST_READS, reads_of
+from simulator.traffic.demand import ROUNDS, USUAL_REQUESTS, Demand, of_lengths
 from simulator.traffic.outcome import Outcome
 from simulator.traffic.site import Site, expect_limits, remade, silent, site_of
 
@@ -111,10 +112,25 @@ def _crowd(site: Site, demand: Demand) -> int:
     n, answers = len(demand), sum(demand.answers)
     # With their answers half given: more are let in where requests give up their cache, and do not get on.
     fit = site.room.fitting((sum(demand.prompts) + answers // 2) // n)
-    rounds = ROUNDS * min(site.most_at_once(demand.at_once(MOST_TWICE)), max(fit, 1))
-    usual = min(USUAL_REQUESTS, USUAL_READS * n // site.reads_of(demand), USUAL_ANSWERS * n // answers)
+    rounds = ROUNDS * min(site.most_at_once(demand.at_once(MOST_TWICE)), max(fit, 1), _most_decoding(site, demand))
+    n_reads = reads_of(demand, site.rules)
+    usual = min(USUAL_REQUESTS, USUAL_READS * n // n_reads, USUAL_ANSWERS * n // answers)
     distinct = len(set(zip(demand.prompts, demand.answers, strict=True)))
-    return min(max(rounds, usual, len(demand) if distinct > 1 else 1), MOST_TWICE)
+    most = min(MOST_TWICE, max(1, MOST_READS * n // n_reads))
+    return min(max(rounds, usual, len(demand) if distinct > 1 else 1), most)
+
+
+def _most_decoding(site: Site, demand: Demand) -> int:
+    """Requests that decode at once where prompts are always read beside them: a step's tokens, shared by prompts and answers.
+
+    A token of prompts at least is read in each step, however many decode.
+    """
+    if not site.rules.mixes_prompts or not site.rules.splits_prompts:
+        return MOST_TWICE
+    answers, hits = sum(demand.answers), sum(n for _, n in demand.prefixes or ())
+    prompts = max(sum(demand.prompts) - hits, len(demand))
+    step_tokens = site.rules.chunk_tokens * site.rules.groups
+    return 1 + math.ceil(max(step_tokens * answers / (prompts + answers), answers / prompts))
 
 
 def spreads(base: Scenario, outcome: Outcome) -> tuple[float, float]:
@@ -136,5 +152,8 @@ def _steady(
     users = demand.users or max(1, round(outcome.sums.mean_batch))
     told = Told(chunk_tokens=chunk, max_requests=max_requests)
     traffic = Traffic(users, round(outcome.prompts.mean()), round(outcome.answers.mean()), told=told)
+    rules = serving.limited(server, traffic)
+    if rules and reads_of(of_lengths(serving.lengths(traffic), users), rules) > MANY_STRETCHES:
+        return None  # which is told beside what users see, and not worth as long again
     (found,) = serving.serve_all(server, [traffic])
     return found if found.batch else None

@@ -21,7 +21,7 @@ from simulator.traffic.cache import Cache, Room
 from simulator.traffic.demand import Demand
 from simulator.traffic.ticks import StepTicks
 
-TOLD_EVERY = 256  # requests
+TOLD_EVERY = 512  # stretches
 MOST_NOTES = 4096
 
 
@@ -139,6 +139,7 @@ class Server(Scheduler):
             while self.coming and 0 <= self.coming[0].asked <= self.env.now:
                 self.sent.append(self.coming.popleft())
             self.budget.spend(self.n_ended, self.tally.put_back)
+            self._tell()
             self.look()
             if self.reads():
                 yield from self._read()
@@ -349,7 +350,10 @@ class Server(Scheduler):
         self._give_pages(request)
         self.n_ended += 1
         self._ask()
-        if self.n_ended % TOLD_EVERY == 0:
+
+    def _tell(self) -> None:
+        """How far it has come."""
+        if self.budget.spent % TOLD_EVERY == 0:
             self.progress(self.n_ended / len(self.requests), f"{self.n_ended:,} of {len(self.requests):,} requests")
 
     def _give_pages(self, request: Request) -> None:

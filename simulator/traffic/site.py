@@ -9,11 +9,14 @@ import numpy as np
 
 from simulator.errors import InputError
 from simulator.forecast.request import micro_batch_of
-from simulator.forecast.scenario import Scenario, expect_scenario
+from simulator.forecast.scenario import Scenario, expect_scenario, usual_formats
 from simulator.forecast.server_steps import Server
+from simulator.forecast.splits import with_usual_host
 from simulator.progress import Progress
 from simulator.spec.arguments import whole
+from simulator.spec.names import listed
 from simulator.spec.serving import MAX_CHUNK, MAX_USERS, Scheduling, Told
+from simulator.traffic.budget import expect_reads
 from simulator.traffic.cache import Room, endless, room_of_scenario, room_of_server
 from simulator.traffic.demand import Demand, expect_demand
 from simulator.traffic.outcome import Outcome, Sums
@@ -21,8 +24,6 @@ from simulator.traffic.simulation import Server as Process
 from simulator.traffic.step_tables import Extent, StepTables, tables_of_scenario, tables_of_server
 from simulator.traffic.ticks import TICKS_PER_S, StepTicks
 from simulator.units import format_gib
-
-MOST_READS = 5_000_000  # steps that read prompts, in one run
 
 
 def silent(_share: float, _what: str) -> None:
@@ -85,10 +86,6 @@ class Site:
         """Requests that run together at most."""
         return _most(self.room, self.rules, demand)
 
-    def reads_of(self, demand: Demand) -> int:
-        """Steps that read its prompts, where each is read by itself."""
-        return sum(-(-each // self.rules.chunk_tokens) for each in demand.prompts)
-
     def expect_room(self, demand: Demand) -> None:
         """InputError where a request does not fit, or all together are read in too many steps."""
         expect_demand(demand)
@@ -101,12 +98,7 @@ class Site:
                 f"a request of {prompt:,} + {answer:,} tokens does not fit in the cache, which {holds} beside the weights: take a "
                 "smaller format, a shorter request or more memory"
             )
-        n_reads = self.reads_of(demand)
-        if n_reads > MOST_READS:
-            raise InputError(
-                f"{len(demand):,} prompts are read in {n_reads:,} steps, at most {MOST_READS:,} are simulated: ask for fewer requests, or "
-                "for a larger chunk"
-            )
+        expect_reads(demand, self.rules)
 
     def _outcome(self, process: Process, demand: Demand) -> Outcome:
         requests, tally = process.requests, process.tally
@@ -200,7 +192,26 @@ def _refuse_unfit(base: Scenario) -> None:
     if base.fits(1, 1):
         return
     held, limit = format_gib(float(base.memory_bytes(1, 1))), format_gib(base.memory_limit_bytes)
-    raise InputError(f"{base.loaded.model.name} in {base.load.weights.name} does not fit: it needs {held} of {limit}")
+    model = base.loaded.model.name
+    smaller = _that_fits(base)
+    remedies = [f"fewer bits (--weights {smaller})"] if smaller else []
+    with_host = with_usual_host(base)
+    remedies += [f"a host's memory beside it ({with_host})"] if with_host else []
+    remedies.append(f"another machine (roofcast plan {'MODEL' if base.loaded.is_own else model} --any)")
+    raise InputError(
+        f"{model} in {base.load.weights.name} does not fit: it needs {held} of {limit}; take {listed(remedies)}"
+    )
+
+
+def _that_fits(base: Scenario) -> str | None:
+    """The format of most bits, of those that people use, in which it fits."""
+    for weights in reversed(usual_formats(base)):
+        try:
+            if base.in_weights(weights).fits(1, 1):
+                return weights.name
+        except InputError:  # no such file can be made of this model
+            continue
+    return None
 
 
 def _most(room: Room, rules: Scheduling, demand: Demand) -> int:

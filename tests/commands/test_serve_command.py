@@ -9,6 +9,8 @@ from simulator.commands.serve import parse_rate
 from simulator.forecast.scenario import scenario
 from simulator.report.charts.serve import load_chart
 from simulator.traffic.demand import by_users, of_trace
+from simulator.traffic.largest import largest_concurrency
+from simulator.traffic.outcome import ServiceGoal
 from simulator.traffic.serve import serve
 from simulator.traffic.site import silent
 
@@ -221,7 +223,14 @@ def test_a_trace_is_served(tmp_path, capsys):
         (("--rate", "2/s", "--goal", "ttft=2h"), "--goal: ttft '2h': a time is needed"),
         (("--rate", "2/s", "--prefix", "300"), "--prefix must be at most the prompt's 200 tokens, got 300"),
         (("--rate", "2/s", "--requests", "100000000"), "--requests must be between"),
-        (("--trace", "none.csv"), "--prompt: a trace has its own, leave it out"),
+        (("--trace", "none.csv"), "--prompt: each request of a trace has its own: leave it out"),
+        (("--rate", "2/s", "--chunk", "1", "--requests", "9000"), "--chunk must be at least "),
+        (("--goal", "ttft=2s", "--chunk", "1", "--requests", "9000"), "--chunk must be at least "),
+        (("--concurrency", "100", "--requests", "100"), "--requests must be more than the 100 users"),
+        (
+            ("--rate", "2/s", "--weights", "fp8,bf16"),
+            "--weights 'fp8,bf16' are several formats, and one is needed here",
+        ),
         (("--rate", "2/s", "--plot", "-", "--json", "-"), "both want the standard output"),
         (("--rate", "2/s", "--fit", "auto"), "--fit"),
         (("--rate", "2/s", "--max-requests", "0"), "--max-requests must be between"),
@@ -249,10 +258,79 @@ def test_lengths_out_of_bounds_are_told_by_their_option(option, way, capsys):
 
 
 def test_what_a_trace_has_of_its_own_is_refused(capsys):
-    """Each by its name, and a seed, with which nothing would be drawn."""
-    for option in ("--prompt", "--generate", "--prefix", "--requests", "--seed"):
+    """Each by its name; how many, which are all, and a seed, with which nothing would be drawn."""
+    own = "each request of a trace has its own: leave it out"
+    told = dict.fromkeys(("--prompt", "--generate", "--prefix"), own)
+    told["--requests"] = "a trace has a request in each row, and all of them are simulated: leave it out"
+    told["--seed"] = "a trace says when each request comes, nothing of it is random: leave it out"
+    for option, why in told.items():
         assert run("serve", "llama-3-8b", "rtx-4090", "--trace", "none.csv", option, "3") == 2
-        assert f"{option}: a trace has its own, leave it out" in capsys.readouterr().err
+        assert f"{option}: {why}" in capsys.readouterr().err
+
+
+def test_empty_tables_are_told_as_such(tmp_path, capsys):
+    """Not by the columns that they lack."""
+    (tmp_path / "a.csv").write_text("\n")
+    for words in (("serve", "llama-3-8b", "rtx-4090", "--trace"), ("plan", "llama-3-8b", "--any", "--prices")):
+        assert run(*words, str(tmp_path / "a.csv")) == 2
+        assert "a.csv: the file is empty" in capsys.readouterr().err
+
+
+def test_tiny_chunks_end_soon(capsys):
+    """In steps of a token: a capacity needs no more requests than run at once in them."""
+    assert run(*LLAMA, "--rate", "2/s", "--chunk", "1", "--requests", "10", "--json", "-") == 0
+    found = json.loads(capsys.readouterr().out)["served"]
+    assert found["capacity_requests_per_s"] < 2
+
+
+def test_what_is_longer_than_the_models_context_is_told(capsys):
+    """Of what is served in table and JSON, and of a goal that nothing keeps."""
+    words = ("serve", "llama-3-8b", "h100-sxm", "--prompt", "200k", "--requests", "2", "--generate", "2")
+    told = "context 204,802 exceeds the 131,072 that the model was made for"
+    assert run(*words, "--rate", "1/s") == 0
+    assert told in " ".join(capsys.readouterr().out.split())
+    assert run(*words, "--rate", "1/s", "--json", "-") == 0
+    assert told in json.loads(capsys.readouterr().out)["served"]["remarks"]
+
+
+def test_what_does_not_fit_is_told_with_what_helps(capsys):
+    """Fewer bits where they do, a host, and where to look for another machine."""
+    for weights, few in (("q4_k_m", False), ("bf16", False)):
+        assert run("serve", "llama-3-70b", "rtx-3060", "--weights", weights, "--rate", "1/s") == 2
+        told = capsys.readouterr().err
+        assert (
+            "take a host's memory beside it (rtx-3060+ryzen-7950x) or another machine (roofcast plan llama-3-70b --any)"
+            in told
+        )
+        assert ("fewer bits" in told) == few
+    assert run("serve", "llama-3-8b", "rtx-3060", "--weights", "bf16", "--rate", "1/s") == 2
+    assert "take fewer bits (--weights q" in capsys.readouterr().err
+
+
+def test_hardly_any_wait_without_a_number(capsys):
+    """Of three requests in half an hour."""
+    assert run(*LLAMA, "--rate", "3e-3/s", "--requests", "3") == 0
+    assert "hardly any requests run at once in the mean" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_share_that_keeps_a_goal_is_written_with_the_goal(tmp_path, capsys):
+    """Also where no largest rate is looked for."""
+    (tmp_path / "trace.csv").write_text("time,prompt,generate\n0,100,5\n1,300,9\n")
+    assert run(*LLAMA[:5], "--trace", str(tmp_path / "trace.csv"), "--goal", "ttft=2s", "--json", "-") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "largest" not in found
+    assert (found["served"]["goal"], found["served"]["share"], found["served"]["kept"]) == ({"ttft": 2.0}, 0.99, 1.0)
+
+
+def test_the_limit_of_a_goal_is_in_the_picture():
+    """As a place along it, and in words."""
+    base, goal = scenario("llama-3-8b", "rtx-4090", weights="q4_k_m", context=220), ServiceGoal(ttft_s=0.3)
+    largest = largest_concurrency(base, 200, 20, goal, most_users=3)
+    chart = load_chart(serve(base, by_users(2, 200, 20), with_interval=False), silent, largest)
+    assert largest.value in chart.panels[0].series[0].x
+    assert chart.panels[0].note == f"99 % keep ttft=300ms up to {largest.value} users"
+    assert chart.x.endswith("(logarithmic)")
+    assert all(each.y.endswith("(logarithmic)") for each in chart.panels)
 
 
 def test_a_cache_that_is_given_up_is_told_with_what_fits(capsys):

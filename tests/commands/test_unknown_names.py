@@ -13,7 +13,7 @@ NAMES = [
     ((QWEN, "rtx4099"), "did you mean rtx-4090"),
     ((QWEN, "rtx-4061"), "unknown hardware 'rtx-4061' (give a file, or see roofcast list hardware); did you mean rtx-4060"),
     ((QWEN, PI, "--runtime", "llama.cp"),
-     "unknown runtime 'llama.cp' (give a file, or see roofcast list runtimes); did you mean ik_llama.cpp or llama.cpp?"),
+     "unknown runtime 'llama.cp' (give a file, or see roofcast list runtimes); did you mean llama.cpp or ik_llama.cpp?"),
     ((QWEN, PI, "--runtime", "zzz"), "unknown runtime 'zzz' (give a file, or see roofcast list runtimes)"),
     ((QWEN, PI, "--weights", "q4_kn"),
      "weights 'q4_kn' are unknown (see roofcast list formats, or write a size such as 4.5bpw); did you mean q4_k, q4_k_s or q4_k_m?"),
@@ -157,3 +157,15 @@ def test_formats_that_do_not_suit_the_shapes_are_told(refusal, command):
     assert refusal(command, "gpt-oss-20b", *on, "--weights", "affine4-g128") == (
         "gpt-oss-20b with weights affine4-g128: token_embd: a row of 2880 elements does not divide into affine4-g128 blocks of 128"
     )
+
+
+@pytest.mark.parametrize(
+    ("word", "first"),
+    [
+        ("vlm", "vllm"), ("vlllm", "vllm"), ("vllmm", "vllm"), ("vlml", "vllm"), ("olama", "ollama"), ("sgalng", "sglang"),
+        ("mxl", "mlx"), ("exlamav2", "exllamav2"), ("transfomers", "transformers"), ("lamma.cpp", "llama.cpp"),
+    ],
+)  # fmt: skip
+def test_typical_slips_are_told_by_the_nearest_name_first(refusal, word, first):
+    """A letter too few, too many or changed with the next; before names of which it is a word, as of mlx-vlm."""
+    assert f"did you mean {first}" in refusal("simulate", QWEN, PI, "--runtime", word)

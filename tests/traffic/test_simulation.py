@@ -245,8 +245,42 @@ def test_a_request_that_never_fits_is_refused(room):
 
 def test_endless_reading_is_refused():
     """A million prompts in chunks of a token."""
-    with pytest.raises(InputError, match="steps, at most 5,000,000 are simulated"):
+    told = r"^chunk must be at least 11 here, .* 10,000 prompts in parts of 1 are read in up to 10,000,000 steps, at most 1,000,000 are"
+    with pytest.raises(InputError, match=told):
         site(Scheduling(chunk_tokens=1)).run(by_users(1, 1000, 1, requests=10_000))
+
+
+@pytest.mark.parametrize(
+    ("rules", "n"),
+    [
+        (Scheduling(chunk_tokens=100, mixes_prompts=False), 10),
+        (Scheduling(chunk_tokens=100), 14),  # the answers' 400 tokens pass through the same steps
+        (Scheduling(chunk_tokens=1), 1000),  # a token of prompts in each step at least
+        (Scheduling(chunk_tokens=100, splits_prompts=False), 1),
+    ],
+)
+def test_steps_that_read_a_prompt_are_counted_before(rules, n):
+    """Of 1,000 tokens in parts, answered with 400."""
+    assert budget.reads_of(demand((0, 1000, 400), (0, 1000, 400)), rules) == 2 * n
+
+
+def test_more_requests_than_any_chunk_reads_are_refused(monkeypatch):
+    """A step for each at least."""
+    monkeypatch.setattr(budget, "MOST_READS", 9)
+    with pytest.raises(
+        InputError, match=r"^10 requests are too many: their prompts are read in up to 20 steps, at most 9 are"
+    ):
+        budget.expect_reads(
+            demand(*[(0, 10, 1)] * 10), Scheduling(chunk_tokens=5, mixes_prompts=False), most=budget.MOST_READS
+        )
+
+
+def test_a_run_tells_how_far_it_is_before_a_request_ends():
+    """One prompt of 2,000 tokens, each a step."""
+    told = []
+    site(Scheduling(chunk_tokens=1)).run(demand((0, 2000, 1)), lambda share, what: told.append((share, what)))
+    assert told[0] == (0.0, "0 of 1 requests")
+    assert len(told) >= 3
 
 
 THRASHING = Room(60)  # of which each request below needs 52 at its end, and 3 at its beginning

@@ -77,7 +77,7 @@ def test_windows_and_states_are_counted_once():
 
 def test_more_than_memory_holds_gives_its_cache_back_in_vllm_and_waits_elsewhere():
     """With 24 GB for Llama 3 8B in bf16 there is room for some 40,000 tokens; ten times as many come at once."""
-    crowded = by_users(200, 500, 1500, requests=200)
+    crowded = by_users(200, 500, 1500, requests=201)
     vllm, llama = (
         site_of(base(weights=weights, runtime=runtime), crowded).run(crowded)
         for runtime, weights in (("vllm", "bf16"), ("llama.cpp", "f16"))

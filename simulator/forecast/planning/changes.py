@@ -14,7 +14,7 @@ from simulator.forecast.planning.choice import HALF, Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
 from simulator.forecast.planning.plan import named_machines, refuse_without_prices
 from simulator.forecast.scenario import loaded_of, usual_formats
-from simulator.forecast.splits import RAM_GIB, USUAL_HOST, USUAL_SERVER
+from simulator.forecast.splits import RAM_GIB, usual_host_of
 from simulator.importers.open import load_model
 from simulator.spec.arguments import expect_path
 from simulator.spec.hardware import Hardware
@@ -244,7 +244,7 @@ def _hosts(setup: Setup) -> Iterator[Change]:
     hardware = setup.hardware
     if setup.choice.fits or not hardware.has_own_memory:
         return
-    host = load_hardware(USUAL_SERVER if hardware.device_class == "datacenter-gpu" else USUAL_HOST)
+    host = load_hardware(usual_host_of(hardware))
     for gib in RAM_GIB:
         machine = with_ram(join([hardware, host], hardware.label), gib * GI)
         if setup.changed({"hardware": machine}).choice.fits:

@@ -14,7 +14,7 @@ from simulator.forecast.planning.goal import Goal
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import Request, RequestForecast, forecast_request
 from simulator.forecast.scenario import Scenario
-from simulator.forecast.splits import USUAL_HOST, USUAL_SERVER
+from simulator.forecast.splits import with_usual_host
 from simulator.units import format_gib, format_number, format_seconds
 
 HALF = 0.5  # the chance with which a goal is reached that the forecast just reaches
@@ -188,11 +188,8 @@ class Choice:
 
     def _told_host(self) -> str:
         """That a host's memory beside cards may do; empty where one is there, or the runtime cannot use it."""
-        hardware, runtime = self.base.hardware, self.base.runtime
-        if not (hardware.has_own_memory and runtime.uses_host) or hardware.host or hardware.beside:
-            return ""
-        host = USUAL_SERVER if hardware.device_class == "datacenter-gpu" else USUAL_HOST
-        return f", unless a host's is beside it: {hardware.label}+{host}"
+        machine = with_usual_host(self.base)
+        return f", unless a host's is beside it: {machine}" if machine else ""
 
     def _told_chance(self) -> str:
         if self.chance is None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.progress import Progress
+from simulator.progress import Progress, part_of
 from simulator.report.charts.chart import Chart, Panel, Series
 from simulator.report.charts.naming import subtitle
 from simulator.report.charts.source import source_of
+from simulator.traffic.budget import MOST_SEARCHED, reads_of
 from simulator.traffic.demand import by_users
+from simulator.traffic.largest import Largest
 from simulator.traffic.outcome import Outcome
-from simulator.traffic.serve import MOST_TWICE, Served
+from simulator.traffic.serve import MANY_STRETCHES, MOST_TWICE, Served
 from simulator.units import KILO, counted, format_number
 
 STRETCHES = 80  # of a timeline
 LOADS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)  # of the capacity
+TOO_NEAR = 0.1  # loads that differ by less than such a share have one place
 MOST_SHOWN = 512  # users, where nobody asked for more
 
 
@@ -52,36 +55,24 @@ def _means(seconds: np.ndarray, values: np.ndarray, edges: np.ndarray) -> tuple[
     return tuple((np.diff(np.interp(edges, seconds, grown, left=0.0) + after) / np.diff(edges)).tolist())
 
 
-def load_chart(served: Served, progress: Progress) -> Chart | None:
-    """Times to the first token and for each further one, against the rate or the users; None of more than can be gone through again."""
-    demand, site = served.demand, served.site
-    if len(demand) > MOST_TWICE:
+def load_chart(served: Served, progress: Progress, largest: Largest | None = None) -> Chart | None:
+    """Times to the first token and for each further one, against the rate or the users, with the *largest* that keeps a goal among them.
+
+    None of more than can be gone through again.
+    """
+    demand = served.demand
+    if len(demand) > MOST_TWICE or served.outcome.sums.stretches > MANY_STRETCHES:
         return None
-    found: list[tuple[float, Outcome]] = []
-    if demand.users:
-        prompt, answer = demand.prompts[0], demand.answers[0]
-        most = min(max(demand.users, MOST_SHOWN), site.most_at_once(by_users(MOST_SHOWN, prompt, answer)))
-        doubled = {1 << n for n in range(18)}
-        loads = sorted({users for users in doubled if users <= max(most, demand.users)} | {demand.users})
-        prefix = demand.prefixes[0][1] if demand.prefixes else 0
-        for number, users in enumerate(loads):
-            progress(number / len(loads), f"{users:,} users")
-            asked = by_users(users, prompt, answer, requests=4 * users + 100, prefix=prefix)
-            # The one that the table is of is the same here.
-            found.append((users, served.outcome if users == demand.users else site.run(asked)))
-    elif demand.rate is not None:
-        for number, load in enumerate(LOADS):
-            progress(number / len(LOADS), f"{load:.0%} of the capacity")
-            rate = load * served.capacity
-            found.append((rate, site.run(demand.faster(rate / demand.rate))))
+    found = _by_users(served, largest, progress) if demand.users else _by_rate(served, largest, progress)
     if not found:
         return None
-    x = "users at once" if demand.users else "requests per second"
+    x = "users at once (logarithmic)" if demand.users else "requests per second"
+    note = _limit_told(served, largest)
     panels = tuple(
-        Panel(title, tuple(_line(found, measure, *each) for each in enumerate(_percents(found, measure))), y)
+        Panel(title, tuple(_line(found, measure, *each) for each in enumerate(_percents(found, measure))), y, note=note)
         for title, measure, y in (
-            ("Until the first token", "ttft", "seconds to the first token"),
-            ("Each further token", "tpot", "milliseconds per further token"),
+            ("Until the first token", "ttft", "seconds to first token (logarithmic)"),
+            ("Each further token", "tpot", "ms per further token (logarithmic)"),
         )
         if _percents(found, measure)
     )
@@ -95,6 +86,51 @@ def _percents(found: list[tuple[float, Outcome]], measure: str) -> list[int]:
     """The half, and the highest percentile that is told at every load; none where no request has such a time."""
     highest = [outcome.highest(measure) for _, outcome in found]
     return [] if None in highest else sorted({50, min(highest)})
+
+
+def _by_users(served: Served, largest: Largest | None, progress: Progress) -> list[tuple[float, Outcome]]:
+    """Twice as many users each time, those of the table and the most that keep the goal; as many as can be gone through."""
+    demand, site = served.demand, served.site
+    prompt, answer = demand.prompts[0], demand.answers[0]
+    prefix = demand.prefixes[0][1] if demand.prefixes else 0
+    most = min(max(demand.users, MOST_SHOWN), site.most_at_once(by_users(MOST_SHOWN, prompt, answer)))
+    known = {demand.users: served.outcome}  # the one that the table is of is the same here
+    if largest is not None and largest.outcome is not None:
+        known.setdefault(int(largest.value), largest.outcome)
+    doubled = {users for n in range(18) if (users := 1 << n) <= max(most, *known)}
+    doubled = {
+        users for users in doubled if not any(users != each and abs(users / each - 1) < TOO_NEAR for each in known)
+    }
+    asked = {users: by_users(users, prompt, answer, requests=4 * users + 100, prefix=prefix) for users in doubled}
+    most_reads = MOST_SEARCHED // max(1, len(doubled))
+    loads = sorted({users for users in doubled if reads_of(asked[users], site.rules) <= most_reads} | set(known))
+    found = []
+    for number, users in enumerate(loads):
+        part = part_of(progress, number / len(loads), (number + 1) / len(loads))
+        found.append((users, known[users] if users in known else site.run(asked[users], part)))
+    return found
+
+
+def _by_rate(served: Served, largest: Largest | None, progress: Progress) -> list[tuple[float, Outcome]]:
+    """Shares of the capacity, and the rate that keeps the goal; nothing of requests that all come at once."""
+    demand = served.demand
+    if demand.rate is None:
+        return []
+    found = [] if largest is None or largest.outcome is None else [(float(largest.value), largest.outcome)]
+    for number, load in enumerate(LOADS):
+        part = part_of(progress, number / len(LOADS), (number + 1) / len(LOADS))
+        rate = load * served.capacity
+        found.append((rate, served.site.run(demand.faster(rate / demand.rate), part)))
+    return sorted(found, key=lambda each: each[0])
+
+
+def _limit_told(served: Served, largest: Largest | None) -> str:
+    """The most that there is, as the table tells it: that keeps the goal, or without one that is answered at all."""
+    if largest is not None and largest.value:
+        value = f"{largest.value:,}" if served.demand.users else format_number(largest.value)
+        unit = "users" if served.demand.users else "requests/s"
+        return f"{100 * largest.goal.share:g} % keep {largest.goal} up to {value} {unit}"
+    return f"at most {format_number(served.capacity)} requests/s are answered"
 
 
 def _line(found: list[tuple[float, Outcome]], measure: str, colour: int, percent: int) -> Series:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BESIDE_SHARE, MOST_BESIDE = 0.34, 14  # of the width, and lines, that may be named at their ends
 MOST_MARKED = 64  # places along a line
 NEAR_ZERO = 0.05  # of an axis: what begins below that begins at zero
+FEW_PLACES = 4  # along x, each with its number
 FEW = 3  # lines in a panel that leave room for their bands and ceilings
 SHAPES = dict(zip(SIGNED, ("D", "^", "s", "s"), strict=True))
 
@@ -105,8 +106,13 @@ def _scale_x(axes: Axes, chart: Chart, panel: Panel, most: int) -> None:
         axes.set_xlim(0 if 0 < low < NEAR_ZERO * high else low, high)
         even_ticks(axes.xaxis, most)
         return
+    known = sorted(set(panel.places))
+    is_narrow = 1 < len(known) <= min(FEW_PLACES, most) and high < 4 * low
     low, high = widened(low, high, least=2.5)
     axes.set(xscale="log", xlim=(low, high))
+    if is_narrow:  # between which there are hardly powers
+        set_ticks(axes.xaxis, known, format_count)
+        return
     power_ticks(axes.xaxis, low, high, 2, format_count, most)
 
 

@@ -13,6 +13,7 @@ from simulator.report.screen import is_plain, text_width
 from simulator.report.terminal.words import letter, told
 from simulator.report.ticks import even_places, round_places
 
+FEW_PLACES = 4  # each with its number, where there are hardly powers of two between them
 HEIGHT, MIN_HEIGHT = 16, 6  # lines of a panel
 
 
@@ -21,6 +22,7 @@ class Scale:
 
     def __init__(self, values: Sequence[float], is_log: bool, told: Callable[[float], str], base: int = 10):
         self.is_log, self.told, self.base = is_log, told, base
+        self.known = sorted(set(values))
         low, high = (min(values), max(values)) if values else (0.0, 1.0)
         self.low, self.high = self._at(low), self._at(high)
         if self.high <= self.low:
@@ -40,6 +42,8 @@ class Scale:
         low, high = math.exp(self.low), math.exp(self.high)
         if self.base == 2:
             powers = range(math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9) + 1)
+            if len(powers) < 3 and 1 < len(self.known) <= min(FEW_PLACES, most):
+                return self.known
             if len(powers) > 1:
                 return [2.0**power for power in powers[:: -(-len(powers) // max(2, most))]]
         return round_places(low, high, max(2, most))
