@@ -130,7 +130,7 @@ def test_products_of_what_stands_for_weights_are_finite(team):
         work.run(1)
         out = work._held[2].view(np.float32)
         assert np.isfinite(out).all(), fmt
-        assert (np.abs(out) > 1e-30).all(), fmt
+        assert ((out == 0) | (np.abs(out) > 1e-30)).all(), fmt  # signs of codebooks may cancel out
 
 
 def test_weights_that_are_less_than_sixteen_rows_are_refused(team):
