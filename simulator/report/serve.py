@@ -194,7 +194,8 @@ def assumptions(served: Served) -> Iterator[str]:
     site, base = served.site, served.base
     rules = site.rules
     how = "shared by prompts and decoding" if rules.mixes_prompts else "of prompts alone, while decoding waits"
-    yield f"steps of up to {rules.chunk_tokens * rules.groups:,} tokens, {how}, as {base.runtime.title or base.runtime.name} does it"
+    of_up_to, whose = counted(rules.chunk_tokens * rules.groups, "token"), base.runtime.title or base.runtime.name
+    yield f"steps of up to {of_up_to}, {how}, as {whose} does it"
     if not site.is_server:
         yield "passes of prompts are steps of their own, as long as by simulate --prompt; their cache is taken for the whole answer"
     if site.request_s:
