@@ -269,7 +269,7 @@ class Hardware(Spec):
 
     def one(self) -> Hardware:
         """One of it, where several are asked for, without what stands beside it."""
-        return self.model_copy(update={"_asked": None, "_beside": (), "_machine": None})
+        return self.model_copy(update={"_asked": None, "_beside": ()})
 
     def without_host(self) -> Hardware:
         """The same machine as its GPUs alone."""

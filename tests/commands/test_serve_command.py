@@ -346,7 +346,7 @@ def test_a_cache_that_is_given_up_is_told_with_what_fits(capsys):
         "--generate",
         "4k",
         "--requests",
-        "100",
+        "200",
     )
     assert run(*words, "--concurrency", "100") == 0
     told = " ".join(capsys.readouterr().out.split())

@@ -77,7 +77,7 @@ def test_an_endless_file_is_no_file(refusal, place):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("r.csv", "", "r.csv: needs the columns expert,count (a histogram) or token,layer,expert (a trace)"),
+        ("r.csv", "", "r.csv: the file is empty"),
         ("r.csv", "expert;count\n0;1\n", "r.csv:1: the columns are separated by semicolons; separate them by commas"),
         ("r.csv", "expert,count\n0\n", "r.csv:2: count is missing"),
         ("r.csv", "expert,count\n0,1\n1,x\n", "r.csv:3: count is 'x', a number is needed"),
@@ -112,7 +112,7 @@ def test_a_wrong_routing_record_is_told(files, refusal, name, text, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "d.csv: needs a column active_share, one row per token"),
+        ("", "d.csv: the file is empty"),
         ("share\n0.5\n", "d.csv: needs a column active_share, one row per token"),
         ("active_share\nhalf\n", "d.csv:2: active_share is 'half', a number is needed"),
         ("active_share\n0.5\n\n2\n", "active_share must lie above 0 and at most at 1"),

@@ -189,7 +189,7 @@ def test_a_program_around_a_runtime_is_that_runtime_by_its_title():
 def test_software_without_figures_is_refused_with_what_is_nearest(typed, nearest, refusal):
     """It never runs as something else; `show` says the same."""
     message = f"runtime '{typed}' is not forecast, since no figures of it are known here; the nearest is {nearest}, or roofline"
-    assert refusal("simulate", "llama-3-8b", "pi5-8gb", "--runtime", typed).startswith(message)
+    assert refusal("simulate", "llama-3-8b", "pi5-8gb", "--runtime", typed).startswith(f"--{message}")
     assert refusal("show", typed).startswith(message)
 
 

@@ -216,7 +216,7 @@ def _cards(setup: Setup) -> Iterator[Change]:
     if not hardware.has_own_memory:
         return
     n = 2 * hardware.count
-    more = hardware.one().model_copy(update={"_asked": n}).joined(hardware.beside)
+    more = hardware.one().model_copy(update={"_asked": n, "_machine": None}).joined(hardware.beside)
     yield "cards", f"{with_count(n, hardware.name)} in place of {hardware.own_label}", {"hardware": more}
 
 
