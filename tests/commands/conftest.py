@@ -22,6 +22,19 @@ def files(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def shown(capsys):
+    """A function that runs a command and returns what it prints, in one line."""
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            main([str(each) for each in words])
+        assert ended.value.code == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    return run
+
+
+@pytest.fixture
 def refusals(capsys):
     """A function that runs a command which must fail, and returns its messages."""
 

@@ -13,19 +13,6 @@ PRICES = "pi5-16gb=120,rtx-3060=280,rtx-3090=700,m4=600,rtx-5090=2000"
 CHEAPEST = ("plan", "qwen3-30b-a3b", "--at-least", "20", "--weights", "int4", "--on", *PRICES.split(","))
 
 
-@pytest.fixture
-def shown(capsys):
-    """A function that runs a command and returns what it prints, in one line."""
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            main(list(words))
-        assert ended.value.code == 0
-        return " ".join(capsys.readouterr().out.split())
-
-    return run
-
-
 def test_the_cheapest_of_five_devices(shown):
     """An M4 for 600, then dearer ones; the RTX 3060 for 280 has too little memory; and what to run."""
     out = shown(*CHEAPEST)

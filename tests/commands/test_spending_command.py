@@ -3,23 +3,6 @@
 import json
 import re
 
-import pytest
-
-from simulator.cli import main
-
-
-@pytest.fixture
-def shown(capsys):
-    """A function that runs a command and returns what it prints, in one line."""
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            main(list(words))
-        assert ended.value.code == 0
-        return " ".join(capsys.readouterr().out.split())
-
-    return run
-
 
 def test_what_tokens_cost_in_simulate(shown):
     """On an H100 at 2 an hour: by batch, and of prompts with their length; the watts with their source; and in JSON."""
