@@ -8,7 +8,6 @@ import pytest
 
 from simulator.engine.step import Engine
 from simulator.errors import InputError
-from simulator.importers.gguf import load_gguf
 
 WORDS = 20_000  # of a vocabulary whose matrices are nearly all of the file
 NAN, INFINITY, MINUS_INFINITY = b"\x00\x7e", b"\x00\x7c", b"\x00\xfc"  # float16
@@ -22,12 +21,13 @@ def start(path, **options):
 
 def refused(path, **options) -> str:
     """What is said of a file: one sentence, for which next to nothing was allocated."""
+    arguments = {"threads": 1, "context": 8} | options
     with suppress(InputError):
-        load_gguf(path)  # what a process reads once: modules, and what llama.cpp's architectures are
+        Engine(path, **arguments)  # what a process loads once: modules, kernels, llama.cpp's architectures
     tracemalloc.start()
     try:
         with pytest.raises(InputError) as raised:
-            Engine(path, **({"threads": 1, "context": 8} | options))
+            Engine(path, **arguments)
         assert tracemalloc.get_traced_memory()[1] < 2**20  # reading the header takes half of it
     finally:
         tracemalloc.stop()
