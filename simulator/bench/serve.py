@@ -14,7 +14,7 @@ from simulator.traffic.site import Site, site_of
 
 REQUESTS, DAY_S = 100_000, 86_400
 PROMPT, GENERATE = 1024, 256
-LIMIT_S = 30.0
+LIMIT_S = 20.0
 SERVER = {"model": "llama-3-8b", "hardware": "h100-sxm", "weights": "fp8", "runtime": "vllm"}
 
 

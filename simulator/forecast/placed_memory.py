@@ -45,13 +45,12 @@ class Tried:
             return [each.weight_bytes for each in memory_of_parts(*args)]
         if any(part.n_devices > 1 for part in self.hardware.parts):
             return weights_placed(*args)
-        found = np.zeros(len(self.hardware.parts))
         roles, sizes = self._bytes_by_role
-        for group in placement.groups(self.model):
-            apart = dict(group.apart)
-            of_group = sizes[:, list(group.indices)].sum(axis=1).tolist()
-            for role, n_bytes in zip(roles, of_group, strict=True):
-                found[apart.get(role, group.place)] += n_bytes
+        places = np.tile(placement.layers, (len(roles), 1))
+        rows = {role: row for row, role in enumerate(roles)}
+        for (layer, role), place in placement.apart.items():
+            places[rows[role], layer] = place
+        found = np.bincount(places.ravel(), sizes.ravel(), len(self.hardware.parts))
         found[placement.head] += self._sizes.head
         if self.runtime.keeps_lookup_on_host and self.hardware.host is not None:
             found[-1] += looked_up_bytes(self.model, self.weights)
@@ -61,7 +60,7 @@ class Tried:
     def _sizes(self) -> Any:
         return sizes_of(self.model, self._load, self.runtime, self.hardware)
 
-    @property
+    @cached_property
     def _load(self) -> Workload:
         """Any: weights are the same for all."""
         return Workload(weights=self.weights, cache=FORMATS["f16"])

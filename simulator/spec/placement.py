@@ -137,7 +137,9 @@ class Placements:
     @property
     def crosses(self) -> bool:
         """As of each that has anything in RAM."""
-        return any(each.crosses for each in self.each)
+        if "crosses" not in self.known:
+            self.known["crosses"] = any(each.crosses for each in self.each)
+        return self.known["crosses"]
 
     def on(self, which: np.ndarray) -> Placements:
         """The same placements on another grid, or a part of it."""

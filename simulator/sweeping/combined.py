@@ -25,7 +25,7 @@ from simulator.sweeping.parts import Part
 
 NAMES = ("hardware", "runtime", "weights", "cache", "routing", "placement")  # of a combination
 
-AT_ONCE = 2**16  # points that are placed together, for which some dozens of arrays are needed
+AT_ONCE = 2**17  # points that are placed together, for which some dozens of arrays are needed
 MOST_PLACED = 300  # times that a machine which is not for grids is placed anew for a combination
 
 

@@ -82,16 +82,20 @@ class Grid:
         """Of each combination an array over its points, a number, or None; what is NaN is null."""
         import pyarrow as pa
 
-        whole = (np.broadcast_to(np.nan if each is None else each, self.shape) for each in values)
-        return pa.chunked_array([pa.array(np.ravel(each), pa.float64(), from_pandas=True) for each in whole])
+        def whole(value: Any) -> pyarrow.Array:
+            if np.ndim(value) == 0:
+                return pa.repeat(pa.scalar(value, pa.float64()), n) if value is not None else pa.nulls(n, pa.float64())
+            return pa.array(np.ravel(np.broadcast_to(value, self.shape)), pa.float64(), from_pandas=True)
+
+        n = self.shape[0] * self.shape[1]
+        return pa.chunked_array([whole(each) for each in values])
 
     def texts(self, values: Sequence[str | None], where: Any = True) -> pyarrow.Array:
         """A text of each combination at all its points, or those *where* it holds; each text once."""
         known = [name for name in dict.fromkeys(values) if name is not None]
         places = {None: -1} | {name: place for place, name in enumerate(known)}
-        return _dictionary(
-            np.where(where, self.repeated(np.array([places[each] for each in values], np.int8)), -1), known
-        )
+        codes = self.repeated(np.array([places[each] for each in values], np.int8))
+        return _dictionary(codes if where is True else np.where(where, codes, np.int8(-1)), known)
 
     def rates(self) -> dict[str, pyarrow.ChunkedArray]:
         """The columns of RATES; an upper bound has no lower end."""
@@ -120,6 +124,8 @@ class Grid:
 
     def _whole(self, timed: Timed, values: Sequence[Any], outside: Any) -> np.ndarray:
         """What is known in a combination's boxes over all of the grid."""
+        if len(values) == 1 and timed.fits.all():
+            return values[0]
         found = np.full(self.shape, outside)
         for each, value in zip(timed.found, values, strict=True):
             np.copyto(found[each.box], value, where=each.where)
