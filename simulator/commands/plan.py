@@ -19,7 +19,7 @@ from simulator.commands.line.values import (
     single_count,
     whole_number,
 )
-from simulator.errors import InputError, printable
+from simulator.errors import InputError
 from simulator.forecast.energy import Tariff
 from simulator.forecast.planning.changes import Changes, plan_changes
 from simulator.forecast.planning.goal import Goal
@@ -27,7 +27,7 @@ from simulator.forecast.planning.plan import ANY, Plan, plan
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
-from simulator.spec.prices import Parts, parse_priced, parse_prices, parts_of
+from simulator.spec.prices import parse_priced, parse_prices
 
 if TYPE_CHECKING:
     from simulator.report.plan_commands import Called
@@ -94,7 +94,7 @@ def command(
     """Say which machines run MODEL as fast as it has to be, and what a change of one buys."""
     texts = {"on": on, "from": folder, "prices": prices, "weights": weights, "json": json}
     options.refuse_empty(texts | {name: given[name] for name in ("cache", "runtime", "routing")})
-    machines, own_prices = _with_prices(options.device_names(on))
+    machines, priced = _with_prices(options.device_names(on))
     if folder is not None:
         _refuse_of_rows(any, change, given)
     elif model is None:
@@ -109,7 +109,7 @@ def command(
     goal = _goal(given)
     more = {name: value for name, value in given.items() if value is not None}
     more |= {"placement": placement} if placement else {}
-    more |= {"prices": _merged(_told_prices(prices, machines), own_prices)}
+    more |= {"prices": parse_prices(prices, map(load_hardware, machines), priced) if prices or priced else {}}
     formats = parse_names("--weights", weights)
     if change:
         found = _changes(model, machines[0], goal, formats, more)
@@ -134,37 +134,16 @@ def command(
         print_plan(found, calls, tariff, rows or MOST_ROWS)
 
 
-def _with_prices(given: list[str]) -> tuple[list[str], dict[str, float]]:
-    """Machines as they are named, and prices that stand behind some of them: rtx-3090=700; by the names of machines."""
-    machines, prices = [], {}
-    seen: dict[Parts, float] = {}
+def _with_prices(given: list[str]) -> tuple[list[str], list[tuple[str, float]]]:
+    """Machines as they are named, and those of them behind whose name a price stands: rtx-3090=700."""
+    machines, priced = [], []
     for text in given:
-        name, equals, price = text.rpartition("=")
+        name, equals, _ = text.rpartition("=")
         is_priced = bool(equals) and not is_file(Path(text))
         if is_priced:
-            machine, told = load_hardware(name).machine_name, parse_priced(f"{name}={price}")[1]
-            other = seen.setdefault(parts_of(machine), told)
-            if other != told:
-                raise InputError(f"--on {printable(machine)} has two prices, {other:g} and {told:g}: keep one")
-            prices[machine] = told
+            priced.append((load_hardware(name).machine_name, parse_priced(text)[1]))
         machines.append(name if is_priced else text)
-    return list(dict.fromkeys(machines)), prices
-
-
-def _told_prices(text: str | None, machines: list[str]) -> dict[str, float]:
-    return parse_prices(text, list(map(load_hardware, machines))) if text else {}
-
-
-def _merged(told: dict[str, float], own: dict[str, float]) -> dict[str, float]:
-    """Prices of --prices with those behind names of --on; InputError where they differ."""
-    known = {parts_of(name): (name, price) for name, price in told.items()}
-    for machine, price in own.items():
-        name, other = known.get(parts_of(machine), (machine, price))
-        if other != price:
-            raise InputError(
-                f"--on {printable(machine)}={price:g}, but --prices has {other:g} for {printable(name)}: keep one"
-            )
-    return told | own
+    return list(dict.fromkeys(machines)), priced
 
 
 def _goal(given: dict[str, Any]) -> Goal:

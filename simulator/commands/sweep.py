@@ -13,6 +13,7 @@ from simulator.commands.line.parser import argument, flag, option, subcommand
 from simulator.commands.line.values import whole_number
 from simulator.errors import InputError, plain_line, printable
 from simulator.interrupts import saying
+from simulator.machine.threads import threads_here
 from simulator.report.charts.swept import MOST_LINES
 from simulator.report.progress import progress_bar
 from simulator.report.record import check_target, write_json
@@ -46,6 +47,7 @@ def command(
     if scheduler is not None and processes is not None:
         raise InputError("--processes work here, --scheduler has a cluster do it: leave one of them out")
     check_target(json, "--json", file)
+    threads_here(processes, "--processes")
     refuse_without_arrow()
     sweep = load_sweep(file)
     print_line(_told(sweep), stream=sys.stderr if json == "-" else sys.stdout)

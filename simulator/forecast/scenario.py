@@ -201,10 +201,10 @@ def scenario(
 
 def _in_named(weights: str | Weights, base: Scenario, smallest: tuple[int, int]) -> Scenario:
     """In the formats that somebody named."""
-    chosen, remark = _meant(weights, base) if isinstance(weights, str) else (weights, "")
+    is_name, model = isinstance(weights, str), base.loaded.model
+    chosen, remark = meant_weights(weights, base.runtime, model) if is_name else (weights, "")
     expect("weights", chosen, Weights, "the name of a format or mix, such as 'q4_k_m', or a Weights")
-    given = weights if isinstance(weights, str) else None
-    check_format(base.runtime, base.hardware, chosen.name, "weights", given)
+    check_format(base.runtime, base.hardware, chosen.name, "weights", weights if is_name else None)
     told = (*base.remarks, *filter(None, [remark]))
     return _placed(replace(base, load=replace(base.load, weights=chosen), remarks=told), smallest)
 
@@ -287,13 +287,13 @@ def _parsed(given: Any, parse: Callable[[str], Any]) -> Any:
     return parse(given) if isinstance(given, str) else given
 
 
-def _meant(text: str, base: Scenario) -> tuple[Weights, str]:
-    """The formats that a text means to the runtime's users, and what to know of that."""
-    weights, runtime = parse_weights(text), base.runtime
-    name = meant(text, weights.name, runtime, base.loaded.model)
+def meant_weights(text: str, runtime: Runtime, model: Model) -> tuple[Weights, str]:
+    """The formats that a text means to the runtime's users, and what to know of that; InputError for no name of any."""
+    weights = parse_weights(text)
+    name = meant(text, weights.name, runtime, model)
     if name == weights.name:
         return weights, format_remark(text)
-    is_own = weights.name == base.loaded.model.native_weights
+    is_own = weights.name == model.native_weights
     whose = "the published checkpoint's own" if is_own else f"as {runtime.title or runtime.name} has it"
     return parse_weights(name), f"{printable(text.strip())}: {name}, {whose}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from simulator.forecast.energy import Spending, Tariff, spending
 from simulator.forecast.planning.chance import DISTRIBUTION
@@ -175,7 +176,7 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
     yield "Misses", [f"{_told(each)}: {'; '.join(each.misses())}" for each in others]
     yield "Listed", list(_listed(found.choices or found.nearest))
     yield "No price", [_unpriced_line(found)] if found.unpriced else []
-    yield "Left out", list(left_out(found.left_out))
+    yield "Left out", list(left_out({**found.left_out, **found.formats_left_out}))
     yield "Assumed", remarks(found, n_shown)
 
 
@@ -235,7 +236,8 @@ def left_out(reasons: Mapping[str, str]) -> Iterator[str]:
 def remarks(found: Plan, n_shown: int | None = None) -> list[str]:
     """What was assumed, and what is not forecast, of the first choices and what misses the goal; None: of all."""
     told = [each for each in (*found.choices[:n_shown], found.next_cheaper, *found.nearest) if each]
-    return [*_few_bits(told), *assumed(found.goal, found.loaded.model, bool(found.choices))]
+    on_formats = dict.fromkeys(chain(*(each.base.remarks for each in told)))
+    return [*on_formats, *_few_bits(told), *assumed(found.goal, found.loaded.model, bool(found.choices))]
 
 
 def _few_bits(told: Sequence[Choice]) -> Iterator[str]:

@@ -39,6 +39,8 @@ def print_changes(found: Changes, called: Called, tariff: Tariff = UNTOLD, rows:
         f"{loaded.model.title or loaded.model.name} on {before.base.hardware.full_title}: {goal_line(found.goal)}"
     )
     screen.print_line(before_line(before))
+    if before.reaches:
+        screen.print_line("changes are told by what they buy beyond")
     print()
     shown = found.changes[:rows]
     if shown:
@@ -62,7 +64,7 @@ def before_line(before: Choice) -> str:
     rate = f"{format_number(before.tokens_per_s_each)} tokens/s each ({interval})"
     if before.goal.at_least is None and before.goal.ttft is None:
         return f"as it is, with {words}: {rate}; {left}"
-    verdict = "reaches it" if before.reaches else "; ".join(before.misses())
+    verdict = "reaches it already" if before.reaches else "; ".join(before.misses())
     return f"as it is, with {words}: {verdict}; {rate}, chance {told_chance(before.chance)}; {left}"
 
 
@@ -99,11 +101,9 @@ def _change_sections(found: Changes, n_shown: int, tariff: Tariff) -> Iterator[t
     if len(found.changes) > n_shown:
         yield "More", [f"{len(found.changes) - n_shown} further changes: --rows or --json shows them"]
     best = found.best
-    if found.before.reaches:
-        yield "Enough", ["it reaches that already: changes are told by what they buy beyond"]
-    elif best is None:
+    if best is None:
         yield "None", [f"no change that is known here makes it {'faster' if found.before.fits else 'fit'}"]
-    elif not best.reaches:
+    elif not best.reaches and not found.before.reaches:
         yield "None", [f"no change reaches that, nor two together; the best: {change_words(best)}"]
     yield "Left out", [f"{words}: {why}" for words, why in list(found.refused.items())[:MOST_LEFT_OUT]]
     if not tariff.is_empty:
@@ -114,6 +114,7 @@ def _change_sections(found: Changes, n_shown: int, tariff: Tariff) -> Iterator[t
 def remarks_on_changes(found: Changes, tariff: Tariff) -> Iterator[str]:
     """What was assumed, and what is not forecast."""
     kinds = {kind for each in found.changes for kind in each.kinds}
+    yield from found.before.base.remarks
     if FASTER in kinds:
         yield "faster memory: as if all of its figures were a quarter higher, as of DDR5-6000 beside DDR5-4800"
     if found.before.price is not None and not kinds.isdisjoint((FASTER, "ram")):

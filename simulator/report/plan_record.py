@@ -45,6 +45,7 @@ def plan_record(found: Plan, called: Called, tariff: Tariff = UNTOLD, with_users
         "next_cheaper": told(found.next_cheaper) if found.next_cheaper else None,
         "nearest": [told(each) for each in found.nearest],
         "left_out": dict(found.left_out),
+        "formats_left_out": dict(found.formats_left_out),
         "unpriced": list(found.unpriced),
         "remarks": remarks(found),
     }

@@ -30,13 +30,23 @@ class _Told(NamedTuple):
     price: float
 
 
-def parse_prices(text: str, own: Iterable[Hardware] = ()) -> dict[str, float]:
+def parse_prices(
+    text: str | None, own: Iterable[Hardware] = (), priced: Iterable[tuple[str, float]] = ()
+) -> dict[str, float]:
     """Prices by name: a CSV with the columns hardware and price, or in a row as rtx-3090=700,pi5-16gb=120.
 
-    *own*: machines of somebody's own files, whose names are known beside those of shipped devices. InputError for any other name.
+    Args:
+        own: machines of somebody's own files, whose names are known beside those of shipped devices.
+        priced: machines whose price stands behind their name among those that are asked for.
+
+    InputError for any other name, and for two prices of one machine, wherever they stand.
     """
+    return _by_device([*(_told_of(text) if text else ()), *(_Told("--on", *each) for each in priced)], own)
+
+
+def _told_of(text: str) -> list[_Told]:
     if "=" in text and Path(text).suffix.lower() != ".csv":
-        return _by_device([_Told("--prices", *parse_priced(each, text)) for each in text.split(",")], own)
+        return [_Told("--prices", *parse_priced(each, text)) for each in text.split(",")]
     path = Path(text)
     columns, rows = parse_csv(read_text(path), path, MAX_ROWS)
     missing = [name for name in ("hardware", "price") if name not in columns]
@@ -44,7 +54,7 @@ def parse_prices(text: str, own: Iterable[Hardware] = ()) -> dict[str, float]:
         raise InputError(f"{path}: the column {missing[0]} must be there: a device's name and its price are needed")
     if not rows:
         raise InputError(f"{path}: has no prices: below the header, a row for each device, as rtx-3090,700")
-    return _by_device([_told_in(path, line, row) for line, row in rows], own)
+    return [_told_in(path, line, row) for line, row in rows]
 
 
 def _told_in(path: Path, line: int, row: Mapping[str, str]) -> _Told:
@@ -66,7 +76,8 @@ def parse_priced(each: str, text: str | None = None) -> tuple[str, float]:
         number = math.nan
     if not name.strip() or not 0 <= number <= MAX_PRICE:
         raise InputError(
-            f"{printable(text or each)!r}: a price is needed behind a name, as in rtx-3090=700; or a CSV file for --prices"
+            f"{printable(text or each)!r}: a price from 0 to {MAX_PRICE:,.0f} is needed behind a name, as in rtx-3090=700; or a "
+            "CSV file for --prices"
         )
     return name.strip(), number
 
@@ -90,13 +101,19 @@ def _by_device(told: Sequence[_Told], own: Iterable[Hardware]) -> dict[str, floa
     known |= {words(name): name for each in own for name in (each.label, each.machine_name)}
     known |= {words(name): part.name for each in own for part in each.parts for name in _names_of(part)}
     found: dict[str, float] = {}
-    seen: dict[Parts, float] = {}
+    seen: dict[Parts, _Told] = {}
     also = _other_names(own)
     for where, text, price in told:
         name = known.get(words(text)) or "+".join(_device(where, text, part, known) for part in text.split("+"))
-        if any(seen.get(same, price) != price for same in (parts_of(name), *also.get(parts_of(name), ()))):
-            raise InputError(f"{where}: hardware {printable(text)} has two prices, keep one")
-        found[name] = seen[parts_of(name)] = price
+        for same in (parts_of(name), *also.get(parts_of(name), ())):
+            other = seen.get(same)
+            if other and other.price != price:
+                before = f" ({other.where})" if other.where != where else ""
+                raise InputError(
+                    f"{where}: hardware {printable(text)} has two prices, {other.price:g}{before} and {price:g}: keep one"
+                )
+        found[name] = price
+        seen[parts_of(name)] = _Told(where, name, price)
     return found
 
 

@@ -265,6 +265,9 @@ class SweptSearch:
 
     loaded: Loaded
     goal: Goal
+    left_out: Mapping[str, str] = field(
+        default_factory=dict, init=False
+    )  # a format that a row cannot have is its reason
     swept: SweptFolder
     asked: _Asked
     routing: str | None  # of its rows; None: nobody named one

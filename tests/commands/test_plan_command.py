@@ -20,6 +20,7 @@ def test_the_cheapest_of_five_devices(shown):
     assert table.index("m4 q4_k_m") < table.index("rtx-3090 q4_k_m") < table.index("rtx-5090 q4_k_m")
     assert rest.strip().startswith("rtx-3060 with q4_k_m for 280: needs 6.")
     assert "pi5-16gb with q4_k_m: needs 2." in rest
+    assert "Assumed int4: q4_k_m, as llama.cpp has it" in rest
     assert "roofcast simulate qwen3-30b-a3b m4 --weights q4_k_m --batch 1 --context 1k --runtime llama.cpp" in rest
     assert "llama-bench -m qwen3-30b-a3b-q4_k_m.gguf" in rest
 
@@ -156,7 +157,7 @@ def test_changes_of_a_machine(shown):
     out = shown(*words)
     assert "as it is, with q4_k_m -ngl 99 --n-cpu-moe" in out
     assert "2xrtx-3060 in place of rtx-3060" in out
-    assert "Enough it reaches that already" in out
+    assert out.index("reaches it already") < out.index("changes are told by what they buy beyond") < out.index("gain")
     found = json.loads(shown(*words, "--json", "-"))
     assert found["before"]["reaches"]
     assert all(each["gain"] > 1 for each in found["changes"])
@@ -270,8 +271,9 @@ def test_rows_of_a_sweep_are_shown_as_forecasts_are(shown, tmp_path):
     lists = {"models": "qwen3-30b-a3b", "devices": list(FIVE), "formats": "int4"}
     run_sweep(lists, tmp_path / "out", processes=1)
     words = ("plan", "--from", str(tmp_path / "out"), "--at-least", "20", "--prices", PRICES)
-    assert shown(*words) == shown(*CHEAPEST)
-    assert json.loads(shown(*words, "--json", "-")) == json.loads(shown(*CHEAPEST, "--json", "-"))
+    named = [{"int4": "q4_k_m"}.get(word, word) for word in CHEAPEST]  # as rows have it
+    assert shown(*words) == shown(*named)
+    assert json.loads(shown(*words, "--json", "-")) == json.loads(shown(*named, "--json", "-"))
     few = shown(*words[:-2], "--on", "rtx-3090=650", "rtx-5090=2000", "--rows", "1")
     assert "rtx-3090 q4_k_m" in few
     assert " 650 " in few
@@ -349,15 +351,16 @@ def test_list_prices_are_told_where_nobody_gives_one(shown):
         (("--on", "m4", "--chance", "100"), "'100': a percentage from 1 to 99 is needed"),
         (("--on", "m4", "--prices", "nowhere.csv"), "nowhere.csv"),
         (("--on", "m4", "--fit", "auto"), "a plan takes the fastest split by itself"),
-        (("--on", "m4=cheap"), "a price is needed behind a name, as in rtx-3090=700"),
-        (("--on", "m4", "--prices", "m4=cheap"), "a price is needed behind a name, as in rtx-3090=700"),
-        (("--on", "m4", "--prices", "m4=600,m4=700"), "m4 has two prices, keep one"),
-        (("--on", "m4=600", "m4=700"), "--on m4 has two prices, 600 and 700: keep one"),
+        (("--on", "m4=cheap"), "a price from 0 to 1,000,000,000,000 is needed behind a name, as in rtx-3090=700"),
+        (("--on", "m4=1e13"), "'m4=1e13': a price from 0 to 1,000,000,000,000 is needed behind a name"),
+        (("--on", "m4", "--prices", "m4=cheap"), "is needed behind a name, as in rtx-3090=700"),
+        (("--on", "m4", "--prices", "m4=600,m4=700"), "--prices: hardware m4 has two prices, 600 and 700: keep one"),
+        (("--on", "m4=600", "m4=700"), "--on: hardware m4 has two prices, 600 and 700: keep one"),
         (
             ("--on", "rtx-3090+laptop-ddr5=900", "--prices", "laptop-ddr5+rtx-3090=901"),
-            "--on rtx-3090+laptop-ddr5=900, but --prices has 901 for laptop-ddr5+rtx-3090: keep one",
+            "--on: hardware rtx-3090+laptop-ddr5 has two prices, 901 (--prices) and 900: keep one",
         ),
-        (("--on", "m4=600", "--prices", "m4=700"), "--on m4=600, but --prices has 700 for m4: keep one"),
+        (("--on", "m4=600", "--prices", "m4=700"), "--on: hardware m4 has two prices, 700 (--prices) and 600: keep one"),
         (("--on", "m4", "--chance", "90"), "--chance: of what? Name a goal with it: --at-least"),
         (("--on", "rtx-3060", "--ram", "32"), "name the host with it, as in rtx-3060+ryzen-7950x"),
         (("--on", "rtx-3060", "--ram", "32", "--change"), "name the host with it, as in rtx-3060+ryzen-7950x"),

@@ -78,7 +78,7 @@ def test_points_of_other_reasons_are_counted(capsys, tmp_path):
         ("sweep sweep.yaml", "sweep: say where the rows go, as in: roofcast sweep sweep.yaml -o OUT/"),
         ("sweep none.yaml -o OUT", "none.yaml: no such file"),
         ("sweep sweep.yaml -o sweep.yaml", "sweep.yaml: cannot be written (Not a directory)"),
-        ("sweep sweep.yaml -o OUT --processes 0", "processes 0: "),
+        ("sweep sweep.yaml -o OUT --processes 0", "--processes 0: "),
         (
             "sweep sweep.yaml -o OUT --processes 1 --scheduler tcp://a:1",
             "--processes work here, --scheduler has a cluster",

@@ -5,7 +5,7 @@ import math
 import pytest
 from planned import WEIGHTS, board, model
 
-from simulator import Goal, InputError, plan, scenario
+from simulator import Goal, InputError, load_hardware, plan, scenario
 from simulator.forecast.planning.chance import chance_of, chance_of_first, chance_of_rate
 from simulator.forecast.request import Request, forecast_request
 
@@ -293,6 +293,28 @@ def test_formats_that_no_software_runs_are_told_with_it_and_with_what_to_ask_for
 
 
 def test_where_some_of_the_formats_run_the_others_are_no_mistake():
-    """A list of formats is a choice."""
-    (one,) = plan("llama-3-8b", ["rtx-3090"], weights=("fp8", "q8_0"), runtime="llama.cpp").choices
-    assert one.base.load.weights.name == "q8_0"
+    """A list of formats is a choice, and of each that a machine does not run it is kept why."""
+    found = plan("llama-3-8b", ["rtx-3090", "m4"], weights=("fp8", "q8_0", "int4"), runtime="llama.cpp")
+    assert {each.base.load.weights.name for each in found.choices} == {"q8_0", "q4_k_m"}
+    assert {each.base.remarks for each in found.choices} == {(), ("int4: q4_k_m, as llama.cpp has it",)}
+    assert found.left_out == {}
+    assert found.formats_left_out == {
+        f"fp8 on {machine}": "runtime llama.cpp loads no weights in fp8" for machine in ("rtx-3090", "m4")
+    }
+
+
+def test_rows_that_do_not_divide_are_told_where_another_format_runs():
+    """Rows of 5,460 weights, blocks of 64; llama-quantize puts another format in place of q8_0 there."""
+    found = plan("q-sparse-1.3b", ["m4"], weights=("nvfp4", "q8_0"))
+    assert [each.base.load.weights.name for each in found.choices] == ["q8_0"]
+    assert found.formats_left_out == {"nvfp4 on m4": "the model's rows do not divide into the blocks of nvfp4"}
+
+
+def test_a_machine_in_two_spellings_is_one():
+    """In whatever order its parts stand; two of a card, and a file's own machine of the same name, are others."""
+    names = ["rtx-3090", "RTX 3090", "1xrtx-3090", "2xrtx-3090", "rtx-3060+ryzen-7950x", "ryzen-7950x+rtx-3060"]
+    found = plan("llama-3-8b", names, weights=["q4_k_m"])
+    assert [each.base.hardware.label for each in found.choices] == ["rtx-3090", "2xrtx-3090", "rtx-3060+ryzen-7950x"]
+    assert found.n_machines == 3
+    own = load_hardware("rtx-3090").model_copy(update={"memory": load_hardware("rtx-4090").memory})
+    assert plan("llama-3-8b", ["rtx-3090", own], weights=["q4_k_m"]).n_machines == 2

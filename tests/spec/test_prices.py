@@ -28,8 +28,8 @@ def test_a_table_and_a_row_say_the_same(tmp_path):
         ("hardware,price\n,5\n", ":2: hardware: a device's name is missing"),
         ("hardware,price\na,-5\n", ":2: price: from 0 to"),
         ("hardware,price\na,nan\n", ":2: price: from 0 to"),
-        ("hardware,price\nm4,5\nm4,6\n", ":3: hardware m4 has two prices, keep one"),
-        ("hardware,price\nrtx-3090,5\nRTX 3090,6\n", ":3: hardware RTX 3090 has two prices, keep one"),
+        ("hardware,price\nm4,5\nm4,6\n", ":3: hardware m4 has two prices, 5 .*:2. and 6: keep one"),
+        ("hardware,price\nrtx-3090,5\nRTX 3090,6\n", ":3: hardware RTX 3090 has two prices, 5 .*:2. and 6: keep one"),
         (
             "hardware,price\nm4,5\nrtx-309,6\n",
             r":3: unknown hardware 'rtx-309' \(leave it out, .*; did you mean rtx-3090",
@@ -38,10 +38,10 @@ def test_a_table_and_a_row_say_the_same(tmp_path):
             "hardware,price\nrtx-3090+ryzen-795,6\n",
             r":2: unknown hardware 'rtx-3090\+ryzen-795'.*did you mean ryzen-7950x",
         ),
-        ("hardware,price\nrtx-3090+m4,5\nm4+rtx-3090,6\n", r":3: hardware m4\+rtx-3090 has two prices, keep one"),
+        ("hardware,price\nrtx-3090+m4,5\nm4+rtx-3090,6\n", r":3: hardware m4\+rtx-3090 has two prices, 5 "),
         (
             "hardware,price\n2xrtx-3090+m4,5\nrtx-3090+m4+RTX 3090,6\n",
-            r":3: hardware rtx-3090\+m4\+RTX 3090 has two prices, keep one",
+            r":3: hardware rtx-3090\+m4\+RTX 3090 has two prices",
         ),
         ("hardware,price\nradeon,6\n", r":2: unknown hardware 'radeon' .* did you mean"),
         ("hardware,price\n0x m4,6\n", ":2: hardware 0 x m4: from 1 to"),
@@ -59,7 +59,7 @@ def test_mistakes_in_a_table_are_told_by_line(tmp_path, text, told):
 @pytest.mark.parametrize("text", ["a=", "=5", "a=b", "a=-1", "a=1,b", "a=1e400"])
 def test_mistakes_in_a_row_are_told(text):
     """With an example."""
-    with pytest.raises(InputError, match="a price is needed behind a name, as in rtx-3090=700"):
+    with pytest.raises(InputError, match="a price from 0 to 1,000,000,000,000 is needed behind a name, as in"):
         parse_prices(text)
 
 
@@ -119,7 +119,7 @@ def test_a_machine_by_its_name_and_by_its_parts_is_one(tmp_path):
     box, other = load_hardware(path), tmp_path / "other.yaml"
     other.write_text("name: my-other\nparts: [rtx-3060, ryzen-7950x]\nram_gib: 64\n")
     for text in ("my-box=900,ryzen-7950x+rtx-3060=901", "rtx-3060+ryzen-7950x=901,my-box=900"):
-        with pytest.raises(InputError, match="has two prices, keep one"):
+        with pytest.raises(InputError, match="has two prices, "):
             parse_prices(text, [box])
     assert price_of(box, parse_prices("my-box=900,ryzen-7950x+rtx-3060=900", [box])) == 900
     both = parse_prices("my-box=900,my-other=1000", [box, load_hardware(other)])

@@ -6,7 +6,7 @@ Memory bounds from below what a model needs, and datasheet bandwidth from above 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,9 +14,8 @@ from simulator.errors import InputError
 from simulator.forecast.fit import memory_limit
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
-from simulator.forecast.scenario import scenario
+from simulator.forecast.scenario import meant_weights, scenario
 from simulator.forecast.software import formats_suited, that_loads
-from simulator.importers.dialects import meant
 from simulator.spec.hardware import Hardware
 from simulator.spec.library import names, shelf
 from simulator.spec.machine import load_hardware
@@ -57,6 +56,7 @@ class Search:
     weights: tuple[str, ...] = ()  # names of the formats; none: those that people choose among
     runtime: Runtime | None = None
     more: Mapping[str, Any] = field(default_factory=dict)  # as `scenario` takes it: cache, routing, threads, ram
+    left_out: dict[str, str] = field(default_factory=dict)  # formats by name and machine, and why they do not run there
     _sizes: dict[str, Sized | None] = field(default_factory=dict)
     _reads: dict[str, float] = field(default_factory=dict)  # bytes that a step reads, by format
     _flops: list[float] = field(default_factory=list)  # of a token, where that was forecast
@@ -67,8 +67,12 @@ class Search:
         usual = self._formats(hardware, runtime)
         if not usual:
             self._refuse(hardware, runtime)
-        if self.weights or self.loaded.weights is not None:
-            return [Candidate(self, hardware, runtime, weights, price) for weights in usual]
+        if self.weights:
+            self._leave_out(hardware, runtime, usual)
+            told = dict(self._meant(runtime))
+            return [Candidate(self, hardware, runtime, each, price, remark=told[each.name]) for each in usual]
+        if self.loaded.weights is not None:
+            return [Candidate(self, hardware, runtime, each, price) for each in usual]
         found = {each.name: each for each in (*usual, *self._spare(hardware, runtime))}
         order = sorted(found.values(), key=lambda each: -weight_bytes(self.loaded.model, each))
         return [Candidate(self, hardware, runtime, each, price, each not in usual) for each in order]
@@ -96,7 +100,7 @@ class Search:
     def _refuse(self, hardware: Hardware, runtime: Runtime) -> None:
         """InputError with the runtime, the formats that it does not run there, and what to ask for instead."""
         runtime.backend(hardware)  # InputError where it does not run there at all
-        names = self._meant(runtime)
+        names = self._names(runtime)
         unknown = runtime.strange(names)
         why = [told_strange(runtime, unknown)] if unknown else []
         why += filter(None, (runtime.refusal(hardware, name) for name in names if name not in unknown))
@@ -120,16 +124,29 @@ class Search:
 
     def _named(self, hardware: Hardware, runtime: Runtime) -> list[str]:
         """The formats that somebody named, as the runtime's users mean them, as far as it has kernels for them there."""
-        return [name for name in self._meant(runtime) if not runtime.refusal(hardware, name)]
+        return [name for name in self._names(runtime) if not runtime.refusal(hardware, name)]
 
-    def _meant(self, runtime: Runtime) -> list[str]:
-        return [meant(text, parse_weights(text).name, runtime, self.loaded.model) for text in self.weights]
+    def _leave_out(self, hardware: Hardware, runtime: Runtime, suited: Sequence[Weights]) -> None:
+        """Keeps why a machine that runs others of the named formats does not run some."""
+        known = {each.name for each in suited}
+        for name in self._names(runtime):
+            if name not in known:
+                why = runtime.refusal(hardware, name) or f"the model's rows do not divide into the blocks of {name}"
+                self.left_out[f"{name} on {hardware.label}"] = why
+
+    def _names(self, runtime: Runtime) -> list[str]:
+        return [name for name, _ in self._meant(runtime)]
+
+    def _meant(self, runtime: Runtime) -> list[tuple[str, str]]:
+        """What the named formats are to the runtime's users, each with what to know of that."""
+        found = (meant_weights(text, runtime, self.loaded.model) for text in self.weights)
+        return [(weights.name, remark) for weights, remark in found]
 
     def refuse_strange(self) -> None:
         """InputError where the runtime that is asked for loads none of the formats that are, on whatever machine."""
         if self.runtime is None or not self.weights:
             return
-        names = self._meant(self.runtime)
+        names = self._names(self.runtime)
         if len(self.runtime.strange(names)) == len(names):
             own = self.runtime.compared or self.runtime.weights
             formats = f"--weights {listed(own)}, or " if own else ""
@@ -175,6 +192,7 @@ class Candidate:
     weights: Weights
     price: float | None
     is_spare: bool = False  # a format that is looked at only where no larger one that people choose among fits
+    remark: str = ""  # on the format that was named
 
     @cached_property
     def choice(self) -> Choice:
@@ -184,7 +202,8 @@ class Candidate:
             search.loaded, self.hardware, weights=self.weights, runtime=self.runtime, batch=goal.users,
             context=goal.context, **search.more,
         )  # fmt: skip
-        return search.note(Choice(base, goal, self.price))
+        told = replace(base, remarks=(*base.remarks, *filter(None, [self.remark])))
+        return search.note(Choice(told, goal, self.price))
 
     @property
     def is_hopeless(self) -> bool:

@@ -18,7 +18,7 @@ from simulator.spec.hardware import Hardware
 from simulator.spec.machine import LEAST_RAM_GIB, MAX_RAM_GIB, SOLDERED, load_hardware, refuse_soldered, with_ram
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model
-from simulator.spec.prices import checked_prices, price_of
+from simulator.spec.prices import Parts, checked_prices, parts_of, price_of
 from simulator.spec.runtime import Runtime, load_runtime
 from simulator.units import GI
 
@@ -44,6 +44,7 @@ class Plan:
     left_out: Mapping[str, str]  # machines by name, and why they were not looked at
     unpriced: tuple[str, ...]  # of those that were, what may be over the budget, as nobody tells its price
     n_machines: int
+    formats_left_out: Mapping[str, str]  # of the named ones by format and machine, where that runs others
 
     @property
     def best(self) -> Choice | None:
@@ -115,7 +116,7 @@ def named_machines(on: Sequence[str | Path | Hardware] | str | Path | Hardware, 
         raise InputError(
             f"plan: name machines with --on, as in --on rtx-3060 rtx-3090, or take all with --any; at most {MOST_MACHINES:,}"
         )
-    found = [each if isinstance(each, Hardware) else load_hardware(each) for each in names]
+    found = _each_once(each if isinstance(each, Hardware) else load_hardware(each) for each in names)
     if ram is None:
         return found
     n_bytes = between("ram", ram, LEAST_RAM_GIB, MAX_RAM_GIB) * GI
@@ -124,6 +125,19 @@ def named_machines(on: Sequence[str | Path | Hardware] | str | Path | Hardware, 
         refuse_soldered(found[0], n_bytes, "ram")
         with_ram(found[0], n_bytes)  # InputError, which says whose it may be
     return [with_ram(each, n_bytes) if is_taken else each for each, is_taken in zip(found, takes, strict=True)]
+
+
+def _each_once(machines: Iterable[Hardware]) -> list[Hardware]:
+    """Without those that were named before, however they were spelled: rtx-3090 and 1xrtx-3090 are one."""
+    found: dict[Parts, list[Hardware]] = {}
+    kept = []
+    for each in machines:
+        alike = found.setdefault(parts_of(each.machine_name), [])
+        plain = each.model_copy(update={"_asked": None})
+        if plain not in alike:
+            alike.append(plain)
+            kept.append(each)
+    return kept
 
 
 def _takes(hardware: Hardware, n_bytes: float) -> bool:
@@ -148,6 +162,7 @@ class Candidates(Protocol):
 
     loaded: Loaded
     goal: Goal
+    left_out: Mapping[str, str]  # formats by name and machine, and why they do not run there
 
     def candidates(self, hardware: Hardware, price: float | None) -> Sequence[Candidate]:
         """Those of a machine, the largest first; InputError says why there are none."""
@@ -226,7 +241,10 @@ class Found:
             self._refuse()
         choices = tuple(sorted(self._reaching, key=self._order))
         cheaper, unpriced = self._next_cheaper(choices), tuple(dict.fromkeys(self._unpriced))
-        return Plan(self._search.loaded, goal, choices, self._nearest(), cheaper, self._left_out, unpriced, n_machines)
+        return Plan(
+            self._search.loaded, goal, choices, self._nearest(), cheaper, self._left_out, unpriced, n_machines,
+            self._search.left_out,
+        )  # fmt: skip
 
     def _refuse(self) -> None:
         """InputError with the reason of the first machine, where somebody named it."""
