@@ -360,7 +360,10 @@ def test_list_prices_are_told_where_nobody_gives_one(shown):
             ("--on", "rtx-3090+laptop-ddr5=900", "--prices", "laptop-ddr5+rtx-3090=901"),
             "--on: hardware rtx-3090+laptop-ddr5 has two prices, 901 (--prices) and 900: keep one",
         ),
-        (("--on", "m4=600", "--prices", "m4=700"), "--on: hardware m4 has two prices, 700 (--prices) and 600: keep one"),
+        (
+            ("--on", "m4=600", "--prices", "m4=700"),
+            "--on: hardware m4 has two prices, 700 (--prices) and 600: keep one",
+        ),
         (("--on", "m4", "--chance", "90"), "--chance: of what? Name a goal with it: --at-least"),
         (("--on", "rtx-3060", "--ram", "32"), "name the host with it, as in rtx-3060+ryzen-7950x"),
         (("--on", "rtx-3060", "--ram", "32", "--change"), "name the host with it, as in rtx-3060+ryzen-7950x"),
