@@ -152,21 +152,24 @@ class _Helper:
 
 @contextmanager
 def _helpers(place: SweepFolder, left: deque[int], arrived: SimpleQueue, n: int) -> Iterator[int]:
-    """So many at work on what is left, in the block."""
+    """So many at work on what is left, in the block, or as many as the system has threads for; how many those are."""
     job = pickle.dumps(place, protocol=5)
     helpers = [_Helper(lambda: _started(job)) for _ in range(n)]
-    threads = [threading.Thread(target=each.work, args=(left, arrived), daemon=True) for each in helpers]
+    begun: list[threading.Thread] = []
 
     def end() -> None:
         for each in helpers:
             each.kill()
-        for thread in threads:
+        for thread in begun:
             thread.join()
 
     with at_end(end):
-        for thread in threads:
-            thread.start()
-        yield n
+        for each in helpers:
+            thread = threading.Thread(target=each.work, args=(left, arrived), daemon=True)
+            with suppress(RuntimeError):  # there can be no more of them
+                thread.start()
+                begun.append(thread)
+        yield len(begun)
 
 
 def _started(job: bytes) -> tuple[subprocess.Popen, Connection]:

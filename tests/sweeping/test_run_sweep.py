@@ -5,10 +5,12 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import weakref
 from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from gguf_files import write
@@ -227,6 +229,43 @@ def test_a_helper_that_dies_leaves_its_parts_to_others(tmp_path, monkeypatch):
     monkeypatch.setattr(helpers.sys, "executable", "/nonexistent/python")
     with place.held():
         assert sorted(number for number, _ in finished_here(place, range(3), 3)) == [0, 1, 2]
+
+
+def test_without_threads_this_process_does_all_of_it(tmp_path, monkeypatch):
+    """The first of three helpers has one, the system has no more."""
+    started, start = [], threading.Thread.start
+
+    def start_one(thread):
+        started.append(thread)
+        if len(started) > 1:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    place = SweepFolder.of(tmp_path, load_sweep(ASKED))
+    numbers = sorted([0, 1, 2] * 3)  # enough for three helpers
+    with place.held():
+        assert sorted(number for number, _ in finished_here(place, numbers, 4)) == numbers
+    assert len(started) == 3
+
+
+def test_what_is_left_by_a_helper_that_keeps_dying_is_done(tmp_path):
+    """Its parts go back, the last first; after three deaths in a row it gives up."""
+
+    class Dead:
+        send = recv = None
+
+        def kill(self): ...
+
+        wait = close = kill
+
+    class Line(Dead):
+        def send(self, number):
+            raise BrokenPipeError
+
+    helper, left, arrived = helpers._Helper(start=lambda: (Dead(), Line())), deque([1, 2, 3]), SimpleQueue()
+    helper.work(left, arrived)
+    assert (list(left), helper.deaths, arrived.get(), arrived.empty()) == ([1, 2, 3], helpers.TRIALS, None, True)
 
 
 class _Line:
