@@ -764,21 +764,22 @@ function batches(shown) {
   lineChart(plot, { label, x, y, lines, measured, marks: batchMarks(crossed), beyond });
 }
 
-function batchMarks([computes, cached, room]) {
+function batchMarks([computes, cached, room, brought]) {
   const marks = [
     { x: computes, text: `compute takes over at ${computes}` },
     { x: cached, text: `cache outweighs weights at ${cached}` },
+    { x: brought, text: `GPU fetches weights from RAM at ${brought}` },
     { x: room, text: `fits up to ${room}` },
   ];
   return marks.filter((mark) => mark.x);
 }
 
-function batchAnswer(found, [computes, cached, room]) {
+function batchAnswer(found, [computes, cached, room, brought]) {
   const [first, best] = [found[0], last(found)];
   const when = (batch) => (batch > 1 ? `at batch ${whole(batch)}` : "from the start");
   const turns = [
     computes && `compute takes over ${when(computes)}`, cached && `the cache outweighs the weights ${when(cached)}`,
-    room && `memory is full at ${whole(room)}`,
+    brought && `the GPU fetches weights from RAM ${when(brought)}`, room && `memory is full at ${whole(room)}`,
   ].filter(Boolean);
   const also = turns.length ? ` ${upper(turns.join(", "))}.` : "";
   if (found.length < 2) return `Batch ${whole(first.batch)} gives ${number(first.total)} tokens/s.${also}`;

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from samples import BATCHES, crowd, sample
 
-from simulator.report.charts.chart import Chart, Panel, Series
+from simulator.report.charts.chart import SIGNED, Chart, Mark, Panel, Point, Series
 from simulator.report.drawing.device import draw as draw_device
 from simulator.report.drawing.files import save
 from simulator.report.drawing.picture import draw_chart
@@ -39,6 +39,20 @@ def test_lines_are_the_values():
     assert (axes.get_xlabel(), axes.get_ylabel(), each.get_ylabel()) == (chart.x, "tokens/s", "tokens/s, each")
     (bar,) = [c for c in axes.containers if c.get_label().startswith("_measured")]
     assert np.asarray(bar[2][0].get_segments()[0]) == pytest.approx(np.array([[1, 8.0], [1, 10.0]]))
+
+
+def test_a_change_has_a_shape_that_no_line_has():
+    """Of five kinds of change on a line and of measurements each has its own, none of the twelve of lines, and an entry in the legend."""
+    marks = tuple(Mark(2.0**n, 5.0, what, what) for n, what in enumerate(SIGNED))
+    lines = [Series("changes", BATCHES, BATCHES, marks=marks, measured=(Point(1, 2.0, 1.0, 3.0),))]
+    lines += [Series(f"{n}", BATCHES, BATCHES, colour=n) for n in range(1, 12)]
+    figure = drawn(Chart("batch", "lines", "t", "x", (Panel("", tuple(lines), "y"),), "s"))
+    shapes = {line.get_label(): str(line.get_marker()) for line in figure.axes[0].lines}
+    signs = [shapes[f"_{what}"] for what in SIGNED] + ["*"]
+    assert len({*signs, *(shapes[line.label] for line in lines)}) == len(SIGNED) + 1 + 12
+    handles = figure.legends[0].legend_handles
+    told = {handle.get_label(): str(handle.get_marker()) for handle in handles}
+    assert {name: told[name] for name in (*SIGNED, "measured")} == dict(zip((*SIGNED, "measured"), signs, strict=True))
 
 
 def test_bars_are_the_values():

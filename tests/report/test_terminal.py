@@ -160,13 +160,13 @@ def test_a_line_rises_where_its_values_do(show):
 
 
 def test_each_change_has_a_sign_of_its_own_that_is_seen(show):
-    """Three at the last batch of one of two lines that end together: no sign and no letter hides another."""
+    """All at the last batch of one of two lines that end together: no sign and no letter hides another."""
     marks = tuple(Mark(32, 32.0, what, f"{what} at 32") for what in CHANGES)
     lines = Series("marked", BATCHES, BATCHES, marks=marks), Series("plain", BATCHES, BATCHES, colour=1)
     found = show(Chart("batch", "lines", "Marks", "batch", (Panel("", lines, "tokens/s"),), "made up"))
     drawn = "".join(line.split("│")[1] for line in lines_of(found) if "│" in line)
-    assert [drawn.count(sign) for sign in "◆▲■ab"] == [1] * 5
-    for sign, what in zip("◆▲■", CHANGES, strict=True):
+    assert [drawn.count(sign) for sign in "◆▲■►ab"] == [1] * 6
+    for sign, what in zip("◆▲■►", CHANGES, strict=True):
         assert f"  {sign} {what} at 32 (a)" in lines_of(found)
 
 

@@ -16,7 +16,12 @@ ROWED = ("bars", "errors")  # forms whose panels have names along one side
 BATCH = "sequences decoded at once (batch)"
 BAND = "band: 80 % interval; dotted: ceiling"
 FITS_FROM = "fits from here on"
-CHANGES = ("compute takes over", "cache outweighs weights", "memory is full")  # along a batch
+CHANGES = (
+    "compute takes over",
+    "cache outweighs weights",
+    "memory is full",
+    "GPU fetches weights from RAM",
+)  # along a batch
 SIGNED = (*CHANGES, FITS_FROM)  # what a sign of its own marks in a line
 NO_ROOM = "does not fit in memory"
 

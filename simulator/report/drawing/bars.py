@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.report.charts.chart import Chart, Panel, Series
 from simulator.report.drawing.axes import TICK_ROOM, count, label_x, set_ticks
 from simulator.report.drawing.margins import NAME, SMALL, width_of, wrapped
-from simulator.report.drawing.style import GREY, INK, colour_of
+from simulator.report.drawing.style import GREY, INK, MEASURED, colour_of
 from simulator.report.ticks import even_places, round_places, widened
 from simulator.units import format_number
 
@@ -44,7 +44,7 @@ def draw_bars(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
         _say(axes, row, format_number(each.y[row]), 0.0, fontweight="bold", color=INK, gid="value")
         _say(axes, row, each.notes[row], values + LABEL_GAP, color=GREY)
     for point in each.measured:
-        axes.errorbar(point.y, point.x, xerr=[[point.y - point.low], [point.high - point.y]], fmt="*", ms=10, color=INK,
+        axes.errorbar(point.y, point.x, xerr=[[point.y - point.low], [point.high - point.y]], fmt=MEASURED, ms=10, color=INK,
                       mfc="white", elinewidth=1.1, capsize=2.5, zorder=5, label="_measured")  # fmt: skip
     _scale_bars(axes, chart, each, room)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.errors import printable
 from simulator.report.charts.chart import ROWED, SIGNED, Chart, Series
-from simulator.report.drawing.lines import FEW, SHAPES, is_named_beside, look_of
-from simulator.report.drawing.style import INK, TEXTURES, colour_of, marker_of
+from simulator.report.drawing.lines import FEW, is_named_beside, look_of, sign_of
+from simulator.report.drawing.style import INK, MEASURED, TEXTURES, colour_of, marker_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -59,8 +59,8 @@ def _mark_handles(chart: Chart) -> list[Artist]:
     for what in SIGNED:
         texts = [mark.text if alone else what for each in series for mark in each.marks if mark.what == what]
         if texts:
-            handles.append(_sign(texts[0], ls="", marker=SHAPES[what], ms=7, mec="white"))
-    measured = [_sign("measured", ls="", marker="*", ms=10)] if any(each.measured for each in series) else []
+            handles.append(_sign(texts[0], **sign_of(what)))
+    measured = [_sign("measured", ls="", marker=MEASURED, ms=10)] if any(each.measured for each in series) else []
     return [*handles, *measured]
 
 

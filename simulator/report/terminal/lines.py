@@ -11,7 +11,7 @@ from simulator.report.terminal.axes import Scale, in_axes, rate
 from simulator.report.terminal.words import colour_of, keys, letter, told
 from simulator.units import GIGA, format_count, format_number
 
-SIGNS = dict(zip(SIGNED, "◆▲■■", strict=True))  # the shapes that pictures have
+SIGNS = dict(zip(SIGNED, "◆▲■►□", strict=True))
 
 
 def draw_lines(chart: Chart, panel: Panel) -> Iterator[str]:
