@@ -542,12 +542,14 @@ function batchAxis(room, edge = 1.15) {
   return { ...gridAxis(data.batches, room, data.batches[0], edge), ...told };
 }
 
-const lowestContext = () => data.contexts[0] || (data.contexts[1] || 4) / 4;
+/** Where a context stands on its logarithmic axis: 0 at a quarter of the next one. */
+const placed = (context) => context || (data.contexts[1] || 4) / 4;
 
 function contextAxis(room) {
-  const told = { label: "tokens in the cache of each sequence (context)", show: tokens };
-  const axis = gridAxis(data.contexts, room, lowestContext(), 1.15);
-  return { ...axis, ...told, tell: (context) => `context ${whole(context)}` };
+  const ticks = data.contexts.map(placed), contextAt = (place) => data.contexts[ticks.indexOf(place)] ?? place;
+  const told = { label: "tokens in the cache of each sequence (context)", show: (place) => tokens(contextAt(place)) };
+  const axis = gridAxis(ticks, room, ticks[0], 1.15);
+  return { ...axis, ...told, tell: (place) => `context ${whole(contextAt(place))}` };
 }
 
 const theBatch = () => data.batches[chosen.batch];
@@ -805,7 +807,7 @@ function drawExperts({ model, format }) {
 function contexts(shown) {
   const { batch } = chosen, room = shown.format.deepest[batch], { deepest } = shown.model;
   const all = data.contexts.map((context, place) => ({ context, ...rate(shown, batch, place) }));
-  const found = all.filter((each) => each.fits), placed = (context) => context || lowestContext();
+  const found = all.filter((each) => each.fits);
   find("depth").hidden = !found.length;
   if (!found.length) return say("contexts", `Nothing of the kind fits at ${atBatch()}.`);
   say("contexts", contextAnswer(found, room));

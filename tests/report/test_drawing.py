@@ -9,6 +9,7 @@ from simulator.report.drawing.device import draw as draw_device
 from simulator.report.drawing.files import save
 from simulator.report.drawing.picture import draw_chart
 from simulator.report.drawing.style import styled
+from simulator.units import format_count
 
 
 def drawn(chart):
@@ -39,6 +40,26 @@ def test_lines_are_the_values():
     assert (axes.get_xlabel(), axes.get_ylabel(), each.get_ylabel()) == (chart.x, "tokens/s", "tokens/s, each")
     (bar,) = [c for c in axes.containers if c.get_label().startswith("_measured")]
     assert np.asarray(bar[2][0].get_segments()[0]) == pytest.approx(np.array([[1, 8.0], [1, 10.0]]))
+
+
+@pytest.mark.parametrize(
+    ("places", "ticks"),
+    [
+        ((0, 1024, 4096, 16384), {0: 256, 1024: 1024, 2048: 2048, 4096: 4096, 8192: 8192, 16384: 16384}),
+        ((0, 1000), {0: 250, 1000: 1000}),
+        ((0,), {0: 1}),
+    ],
+)
+def test_an_empty_cache_stands_at_a_tick_of_its_own(places, ticks):
+    """A quarter of the next place along a logarithmic axis, where the line begins and the tick says 0; none between the two."""
+    line = Series("a", places, (4.0, 3.0, 2.0, 1.0)[: len(places)], measured=(Point(0, 5.0, 4.0, 6.0),))
+    axes = drawn(Chart("context", "lines", "t", "x", (Panel("", (line,), "y"),), "s")).axes[0]
+    told = {format_count(each): place for each, place in ticks.items()}
+    shown = [label.get_text() for label in axes.get_xticklabels()]
+    assert dict(zip(shown, axes.get_xticks(), strict=True)) == told
+    assert lines_of(axes)["a"][:, 0].tolist() == [told["0"], *places[1:]]
+    (bar,) = axes.containers
+    assert bar[0].get_xdata().tolist() == [told["0"]]
 
 
 def test_a_change_has_a_shape_that_no_line_has():

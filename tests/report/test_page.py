@@ -297,6 +297,24 @@ def test_values_are_told_on_hovering_and_by_keys(opened):
     assert opened.locator("#tip").inner_text().startswith("batch 4\n")
 
 
+def test_an_empty_cache_has_its_place_on_the_axis(opened, tmp_path):
+    """Context 0 stands where its tick says 0, a quarter of the next one, and is told as that."""
+    grids = build_grids(("qwen3-30b-a3b",), ("pi5-16gb",), batches=(1,), contexts=(0, 1024, 4096))
+    (tmp_path / "index.html").write_text(page(grids, [], "roofcast report", [], [], []), encoding="utf-8")
+    opened.reload()
+    ticks = opened.locator('#depth .plot svg text[text-anchor="middle"]')
+    assert ticks.all_text_contents() == ["0", "1k", "4k"]
+    places = [float(each.get_attribute("x")) for each in ticks.all()]
+    dots = [each.bounding_box() for each in opened.locator("#depth .plot svg .dot").all()]
+    chart = opened.locator("#depth .plot svg")
+    drawn = [box["x"] + box["width"] / 2 - chart.bounding_box()["x"] for box in dots]
+    assert drawn == pytest.approx(places, abs=1)
+    chart.focus()
+    chart.press("ArrowRight")
+    chart.press("ArrowLeft")
+    assert opened.locator("#tip").inner_text().startswith("context 0\n")
+
+
 def test_on_a_phone_nothing_is_wider_than_the_screen(opened):
     """360 points: the body does not scroll sideways, and charts are drawn anew with readable letters."""
     wide = opened.locator("#depth .plot svg").bounding_box()["width"]

@@ -192,6 +192,24 @@ def test_bars_are_as_long_as_their_values(show):
     assert c == "c │ does not fit: needs 30 GiB of 15 GiB"
 
 
+def test_an_empty_cache_is_told_as_0(show):
+    """On its axis and in the interval of its line."""
+    line = Series("a", (0, 1024, 4096), (4.0, 3.0, 2.0), (3.0, 2.0, 1.0), (5.0, 4.0, 3.0))
+    found = lines_of(show(Chart("context", "lines", "Depth", "tokens", (Panel("", (line,), "tokens/s"),), "made up")))
+    (place,) = (number for number, each in enumerate(found) if "└" in each)
+    assert found[place + 1].split() == ["0", "1k", "2k", "4k"]
+    assert "  at 0: 4.00, 80 % interval 3.00 - 5.00" in found
+
+
+def test_the_last_number_of_an_axis_is_inside_of_it(show):
+    """1,000 ends with the axis, where its middle would be at the end."""
+    line = Series("a", (500, 1000), (4.0, 3.0))
+    found = lines_of(show(Chart("context", "lines", "Depth", "tokens", (Panel("", (line,), "tokens/s"),), "made up")))
+    (place,) = (number for number, each in enumerate(found) if "└" in each)
+    assert found[place + 1].split() == ["500", "1,000"]
+    assert len(found[place + 1]) == len(found[place])
+
+
 def test_nothing_that_fits_is_said(show):
     """No axes without values."""
     line = Series("large", BATCHES, (None,) * 6)

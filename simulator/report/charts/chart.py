@@ -104,6 +104,7 @@ class Chart:
     y_log: bool = True
     legend: str = ""  # what the legend says besides
     each: str = ""  # what a bar is of; then x is what its length is
+    zero: float | None = None  # where 0 is drawn on a logarithmic axis that has it
 
     @property
     def names(self) -> tuple[str, str]:
@@ -139,16 +140,25 @@ def _values_of(each: Series) -> Iterator[dict[str, Any]]:
 
 
 def without_zero(chart: Chart) -> Chart:
-    """The same for drawing: what stands at 0 of a logarithmic axis, such as an empty cache, goes to 1."""
-    if not chart.x_log or chart.form not in ("lines", "stacks"):
+    """The same for drawing: 0 of a logarithmic axis, such as an empty cache, goes to a quarter of the next place along it."""
+    if not chart.x_log or chart.form != "lines":
         return chart
-    panels = (replace(panel, series=tuple(map(_from_one, panel.series))) for panel in chart.panels)
-    return replace(chart, panels=tuple(panels))
+    places = {x for panel in chart.panels for each in panel.series for x in (*each.x, *_beside(each))}
+    if min(places, default=1) > 0:
+        return chart
+    zero = min((x for x in places if x > 0), default=4) / 4
+    panels = (replace(panel, series=tuple(_from(zero, each) for each in panel.series)) for panel in chart.panels)
+    return replace(chart, panels=tuple(panels), zero=zero)
 
 
-def _from_one(each: Series) -> Series:
-    marks, measured = (tuple(replace(one, x=max(one.x, 1)) for one in many) for many in (each.marks, each.measured))
-    return replace(each, x=tuple(max(x, 1) for x in each.x), marks=marks, measured=measured)
+def _beside(each: Series) -> Iterator[float]:
+    """The places of what is on a line beside its own points."""
+    return (one.x for one in (*each.marks, *each.measured))
+
+
+def _from(least: float, each: Series) -> Series:
+    marks, measured = (tuple(replace(one, x=max(one.x, least)) for one in many) for many in (each.marks, each.measured))
+    return replace(each, x=tuple(max(x, least) for x in each.x), marks=marks, measured=measured)
 
 
 def floats(values: Any, count: int) -> tuple[float, ...]:

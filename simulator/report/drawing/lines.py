@@ -12,7 +12,7 @@ from simulator.report.drawing.axes import (
     count,
     even_ticks,
     label_x,
-    power_ticks,
+    power_places,
     say_no_room,
     set_ticks,
 )
@@ -120,14 +120,14 @@ def _scale_x(axes: Axes, chart: Chart, panel: Panel, most: int) -> None:
         axes.set_xlim(0 if 0 < low < NEAR_ZERO * high else low, high)
         even_ticks(axes.xaxis, most)
         return
-    known = sorted(set(panel.places))
-    is_narrow = 1 < len(known) <= min(FEW_PLACES, most) and high < 4 * low
-    low, high = widened(low, high, least=2.5)
-    axes.set(xscale="log", xlim=(low, high))
-    if is_narrow:  # between which there are hardly powers
-        set_ticks(axes.xaxis, known, format_count)
-        return
-    power_ticks(axes.xaxis, low, high, 2, format_count, most)
+    left, right = widened(low, high, least=2.5)
+    axes.set(xscale="log", xlim=(left, right))
+    zero = [chart.zero] if low == chart.zero else []
+    known = sorted({*panel.places} - {*zero})
+    is_few = not known or (1 - len(zero) < len(known) <= min(FEW_PLACES, most) and high < 4 * known[0])
+    # Between few that are near each other there are hardly powers.
+    places = known if is_few else power_places(known[0] if zero else left, right, 2, most - len(zero))
+    set_ticks(axes.xaxis, [*zero, *places], lambda place: "0" if place in zero else format_count(place))
 
 
 def _scale_y(axes: Axes, chart: Chart, values: Sequence[float]) -> None:
