@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from samples import BATCHES, crowd, sample
 
-from simulator.report.charts.chart import SIGNED, Chart, Mark, Panel, Point, Series
+from simulator.report.charts.chart import BAND, DOTTED, SIGNED, Chart, Mark, Panel, Point, Series
 from simulator.report.drawing.device import draw as draw_device
 from simulator.report.drawing.files import save
 from simulator.report.drawing.picture import draw_chart
@@ -60,6 +60,21 @@ def test_an_empty_cache_stands_at_a_tick_of_its_own(places, ticks):
     assert lines_of(axes)["a"][:, 0].tolist() == [told["0"], *places[1:]]
     (bar,) = axes.containers
     assert bar[0].get_xdata().tolist() == [told["0"]]
+
+
+@pytest.mark.parametrize(
+    ("drawn_beside", "told"),
+    [
+        ({"low": (1.0, 2.0), "high": (5.0, 6.0), "ceiling": (7.0, 8.0)}, BAND),
+        ({"ceiling": (7.0, 8.0)}, DOTTED),
+        ({}, None),
+    ],
+)
+def test_only_what_is_drawn_is_explained(drawn_beside, told):
+    """Of an upper bound there is no band, of some lines not even a ceiling."""
+    line = Series("a", (1, 2), (3.0, 4.0), **drawn_beside)
+    figure = drawn(Chart("batch", "lines", "t", "x", (Panel("", (line,), "y"),), "s", legend=BAND))
+    assert {text.get_text() for text in figure.texts} & {BAND, DOTTED} == ({told} if told else set())
 
 
 def test_a_change_has_a_shape_that_no_line_has():

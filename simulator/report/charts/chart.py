@@ -14,7 +14,8 @@ from simulator.spec.hardware import Hardware
 Form = Literal["lines", "bars", "stacks", "roofline", "scatter", "errors"]
 ROWED = ("bars", "errors")  # forms whose panels have names along one side
 BATCH = "sequences decoded at once (batch)"
-BAND = "band: 80 % interval; dotted: ceiling"
+DOTTED = "dotted: ceiling"
+BAND = f"band: 80 % interval; {DOTTED}"
 FITS_FROM = "fits from here on"
 CHANGES = (
     "compute takes over",
