@@ -19,6 +19,7 @@ from simulator.forecast.planning.choice import HALF, Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
 from simulator.forecast.planning.plan import MOST_MACHINES, Found, Plan, expect_formats, named_machines
 from simulator.forecast.scenario import Scenario, loaded_of, scenario
+from simulator.forecast.software import native_format
 from simulator.importers.dialects import meant, meant_of_cache
 from simulator.importers.open import load_routing
 from simulator.spec.arguments import expect, expect_path
@@ -303,7 +304,7 @@ class SweptSearch:
         if kept is None:
             raise InputError("the sweep has no such rows of it")
         rows = [row for alike in kept.reaching.values() for row in alike]
-        rows.sort(key=lambda row: (-self._size(row.weights), -parse_cache_format(row.cache).bits, -row.tokens_per_s))
+        rows.sort(key=lambda row: (*self._loses(row), -parse_cache_format(row.cache).bits, -row.tokens_per_s))
         if self.goal.chance == HALF:
             rows = [
                 row for place, row in enumerate(rows) if all(e.tokens_per_s < row.tokens_per_s for e in rows[:place])
@@ -316,6 +317,12 @@ class SweptSearch:
         """A format of a row: the file's own, or that which has the name."""
         own = self.loaded.weights
         return own if own is not None and own.name == name else parse_weights(name)
+
+    def _loses(self, row: Row) -> tuple[bool, float]:
+        """How little is lost of the model, in order, as of a choice."""
+        runtime = self.asked.runtime_of(row)
+        own = runtime and native_format(runtime, self.loaded.model)
+        return row.weights != own, -self._size(row.weights)
 
     def _size(self, name: str) -> float:
         if name not in self._sizes:

@@ -109,7 +109,7 @@ def test_every_kind_of_change_is_among_them(told):
     """So that none is left out above, neither alone nor with another."""
     rows = [row for line in CHANGED.values() for row in told(line)["changes"]]
     kinds = {kind for row in rows for kind in row["kinds"]}
-    assert kinds == {"weights", "cache", "context", "split", "cards", "ram", "memory", "drafts"}
+    assert kinds == {"weights", "cache", "context", "split", "parallel", "cards", "ram", "memory", "drafts"}
     drafts = " ".join(row["simulate"] for row in rows if "drafts" in row["kinds"])
     assert all(words in drafts for words in ("--speculate mtp:", "--speculate ngram:", "--draft qwen3-0.6b:"))
     assert any(len(row["kinds"]) == 2 for row in rows)
