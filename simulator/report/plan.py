@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from simulator.forecast.energy import Spending, Tariff, spending
+from simulator.forecast.energy import UNTOLD, Spending, Tariff, spending
 from simulator.forecast.layouts import layout_of
 from simulator.forecast.planning.chance import DISTRIBUTION
 from simulator.forecast.planning.choice import Choice
@@ -50,7 +50,7 @@ def print_plan(found: Plan, called: Called, tariff: Tariff, rows: int = MOST_ROW
     if shown:
         _print_choices(shown, tariff)
         print()
-    for label, lines in _sections(found, len(shown)):
+    for label, lines in _sections(found, len(shown), tariff):
         screen.print_section(label, lines)
     if found.best and found.best.fits:
         screen.print_section("Energy", spent_of(found.best, tariff))
@@ -167,7 +167,7 @@ _UNUSUAL: dict[str, tuple[Callable[[Choice], str], Callable[[Choice], str]]] = {
 }
 
 
-def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
+def _sections(found: Plan, n_shown: int, tariff: Tariff) -> Iterator[tuple[str, list[str]]]:
     if len(found.choices) > n_shown:
         yield "More", [f"{len(found.choices) - n_shown} further choices: --rows or --json shows them"]
     if not found.choices:
@@ -183,7 +183,7 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
     yield "Listed", list(_listed(found.choices or found.nearest))
     yield "No price", [_unpriced_line(found)] if found.unpriced else []
     yield "Left out", list(left_out({**found.left_out, **found.formats_left_out}))
-    yield "Assumed", remarks(found, n_shown)
+    yield "Assumed", remarks(found, n_shown, tariff)
 
 
 def _listed(choices: Sequence[Choice]) -> Iterator[str]:
@@ -239,16 +239,24 @@ def left_out(reasons: Mapping[str, str]) -> Iterator[str]:
         yield f"{sum(map(len, list(by_reason.values())[MOST_LEFT_OUT:])):,} further machines for other reasons"
 
 
-def remarks(found: Plan, n_shown: int | None = None) -> list[str]:
+def remarks(found: Plan, n_shown: int | None = None, tariff: Tariff = UNTOLD) -> list[str]:
     """What was assumed, and what is not forecast, of the first choices and what misses the goal; None: of all."""
     told = [each for each in (*found.choices[:n_shown], found.next_cheaper, *found.nearest) if each]
     on_formats = dict.fromkeys(chain(*(each.base.remarks for each in told)))
     return [
         *on_formats,
+        *_alike(told, tariff),
         *_few_bits(told),
         *_shared(told),
         *assumed(found.goal, found.loaded.model, bool(found.choices)),
     ]
+
+
+def _alike(told: Sequence[Choice], tariff: Tariff) -> Iterator[str]:
+    """That what one machine draws, or costs an hour, is taken for that of several."""
+    is_given = tariff.watts is not None or tariff.price_per_hour is not None
+    if is_given and len({each.base.hardware.label for each in told}) > 1:
+        yield "--watts and --price-per-hour: the same of every machine"
 
 
 def _few_bits(told: Sequence[Choice]) -> Iterator[str]:

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from simulator.errors import InputError, printable
-from simulator.spec.arguments import between, expect
+import numpy as np
+
+from simulator.errors import InputError, describe, printable
+from simulator.spec.arguments import expect
 from simulator.spec.hardware import Hardware
 from simulator.spec.library import did_you_mean, look_up, names, shelf
 from simulator.spec.names import split_count, with_count, words
@@ -89,8 +91,9 @@ def checked_prices(prices: Mapping[str, float] | None, own: Iterable[Hardware] =
     expect("prices", prices, Mapping, _NEEDED)
     for name, price in prices.items():
         expect("prices", name, str, _NEEDED)
-        if price != 0:  # what somebody has already
-            between(f"prices of {printable(name)}", price, 1e-9, MAX_PRICE)
+        number = price.item() if isinstance(price, np.generic) else price
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= MAX_PRICE:
+            raise InputError(f"prices of {printable(name)}: from 0 to {MAX_PRICE:,.0f}, got {describe(price)}")
     return _by_device([_Told("prices", name, price) for name, price in prices.items()], own)
 
 

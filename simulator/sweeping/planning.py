@@ -17,7 +17,7 @@ from simulator.errors import InputError, printable
 from simulator.forecast.fastest_on_grid import COLUMNS, is_for_grids
 from simulator.forecast.planning.choice import HALF, Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
-from simulator.forecast.planning.plan import MOST_MACHINES, Found, Plan, expect_formats, named_machines
+from simulator.forecast.planning.plan import MOST_MACHINES, Found, Plan, formats_of, named_machines
 from simulator.forecast.scenario import Scenario, loaded_of, scenario
 from simulator.forecast.software import native_format
 from simulator.importers.dialects import meant, meant_of_cache
@@ -124,7 +124,7 @@ def plan_from(
     *,
     model: str | Path | Loaded | Model | None = None,
     on: Sequence[str | Path | Hardware] | str | Path | Hardware | None = None,
-    weights: Sequence[str] = (),
+    weights: str | Sequence[str] = (),
     cache: str | None = None,
     runtime: str | Path | Runtime | None = None,
     routing: str | None = None,
@@ -213,12 +213,12 @@ class _Asked:
     )  # by column: its values, and whether each is asked for
 
     @classmethod
-    def of(cls, weights: Sequence[str], cache: str | None, runtime: str | Path | Runtime | None) -> _Asked:
+    def of(cls, weights: str | Sequence[str], cache: str | None, runtime: str | Path | Runtime | None) -> _Asked:
         """Checked; InputError says what is no such name."""
-        expect_formats(weights)
+        names = formats_of(weights)
         expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
         expect_path("runtime", runtime, (Runtime, type(None)), "a name, a path, a Runtime or None")
-        return cls(tuple(weights), cache, runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime))
+        return cls(names, cache, runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime))
 
     def takes(self, row: Row, model: Model) -> bool:
         """Whether a row is of what is asked for."""

@@ -100,3 +100,11 @@ def test_the_part_that_lacks_a_price_is_told():
         plan("llama-3-8b", ["rtx-3060+ryzen-7950x"], Goal(5, budget=1000), prices={"rtx-3060": 280})
     with pytest.raises(InputError, match=r"^--budget 1000: no price of these machines is known"):
         plan("llama-3-8b", ["rtx-3060+ryzen-7950x"], Goal(5, budget=1000))
+
+
+def test_a_format_may_be_named_alone():
+    """As where a machine is changed; what is no name is refused."""
+    one, listed = (plan("llama-3-8b", ["m4"], Goal(1), weights=each).choices for each in ("q4_k_m", ["q4_k_m"]))
+    assert [each.point.tokens_per_s for each in one] == [each.point.tokens_per_s for each in listed]
+    with pytest.raises(InputError, match=r"^weights must be a format, as 'q4_k_m', or a list of them, got 7"):
+        plan("llama-3-8b", ["m4"], weights=7)

@@ -310,3 +310,16 @@ def test_of_rows_the_published_format_loses_least(tmp_path):
     run_sweep(lists, tmp_path / "out", processes=1)
     found = plan_from(tmp_path / "out", Goal(at_least=10))
     assert [each.base.load.weights.name for each in found.choices] == ["mxfp4_moe", "q2_k"]
+
+
+def test_a_device_from_a_file_is_asked_for_before_prices(tmp_path):
+    """Nothing of the sweep can be looked at: that comes before what a budget lacks."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine1\nclass: sbc\nkind: cpu\ncores: 4\npeaks_tflops: {f32: 1}\nprice: 80\n"
+        "memory: [{name: DRAM, capacity_gib: 16, datasheet_gb_per_s: 30}]\n"
+    )
+    run_sweep({"models": "llama-3-8b", "devices": str(path), "formats": "q4_k_m"}, tmp_path / "out", processes=1)
+    with pytest.raises(InputError, match=r"mine1.*the sweep has it from a file: name that with --on"):
+        plan_from(tmp_path / "out", Goal(1, budget=90))
+    assert plan_from(tmp_path / "out", Goal(1, budget=90), on=path).best.price == 80

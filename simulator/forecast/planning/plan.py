@@ -58,7 +58,7 @@ def plan(
     on: str | Sequence[str | Path | Hardware] = ANY,
     goal: Goal = Goal(),  # noqa: B008 - frozen
     *,
-    weights: Sequence[str] = (),
+    weights: str | Sequence[str] = (),
     runtime: str | Path | Runtime | None = None,
     prices: Mapping[str, float] | None = None,
     ram: float | None = None,
@@ -69,7 +69,7 @@ def plan(
     Args:
         on: machines by name, file or as they were loaded, or "any": all shipped devices, and small numbers of cards.
         goal: tokens per second of each user, users, context, seconds to the first token, budget.
-        weights: names of the formats; none: those that people choose among on each machine.
+        weights: the name of a format, or several; none: those that people choose among on each machine.
         prices: of machines or of their parts, by name, in any one currency; what is not in it costs what its file says.
         ram: GiB of the hosts' memory, or of devices that are CPUs, of which one has to be there; None: as their files have it.
         more: as `scenario` takes it: cache, routing, threads, sparsity, storage.
@@ -77,10 +77,10 @@ def plan(
     InputError says in a sentence what cannot be used, and why.
     """
     expect_goal(goal)
-    expect_formats(weights)
+    formats = formats_of(weights)
     loaded = loaded_of(model)
     software = runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime)
-    search = Search(loaded, goal, tuple(weights), software, more)
+    search = Search(loaded, goal, formats, software, more)
     if on == ANY:
         if ram is not None:
             raise InputError(
@@ -97,13 +97,15 @@ def plan(
     return told.plan(sum(map(len, machines)))
 
 
-def expect_formats(weights: Sequence[str]) -> None:
-    """InputError for anything but a list of names."""
-    needed = "a list of formats, as ['q4_k_m', 'q8_0']"
-    expect("weights", weights, (list, tuple), needed)
-    for each in weights:
+def formats_of(weights: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of formats that somebody gives, one or several; InputError for anything else."""
+    needed = "a format, as 'q4_k_m', or a list of them"
+    expect("weights", weights, (str, list, tuple), needed)
+    names = (weights,) if isinstance(weights, str) else tuple(weights)
+    for each in names:
         expect("weights", each, str, needed)
         parse_weights(each)  # InputError for a name that is no format
+    return names
 
 
 def named_machines(on: Sequence[str | Path | Hardware] | str | Path | Hardware, ram: float | None) -> list[Hardware]:
@@ -245,10 +247,10 @@ class Found:
     def plan(self, n_machines: int) -> Plan:
         """All of it in order; InputError where nothing could be looked at."""
         goal = self._search.goal
-        if not self._is_priced:
-            refuse_without_prices(goal, self._unpriced, self._prices)
         if not self._reaching and not self._missing:
             self._refuse()
+        if not self._is_priced:
+            refuse_without_prices(goal, self._unpriced, self._prices)
         choices = tuple(sorted(self._reaching, key=self._order))
         cheaper, unpriced = self._next_cheaper(choices), tuple(dict.fromkeys(each.label for each in self._unpriced))
         return Plan(
