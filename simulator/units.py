@@ -56,7 +56,7 @@ def format_number(value: float) -> str:
 
 def format_price(value: float) -> str:
     """As somebody would write it, thousands set apart: `99`, `1,499.5`."""
-    return f"{value:,.10g}" if value < 1e9 else f"{value:,.0f}"
+    return f"{round(value, 4):,.10g}" if value < 1e6 else f"{round(value, 2):,.15g}"
 
 
 def format_count(count: float) -> str:

@@ -19,7 +19,7 @@ from simulator.commands.line.values import (
     single_count,
     whole_number,
 )
-from simulator.errors import InputError
+from simulator.errors import InputError, printable
 from simulator.forecast.energy import Tariff
 from simulator.forecast.planning.changes import Changes, plan_changes
 from simulator.forecast.planning.goal import Goal
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 MOST_SHOWN = 10_000
 NOT_OF_ROWS = (
     "ttft", "threads", "ram", "gpu_layers", "cpu_moe", "n_cpu_moe", "n_cpu_ffn", "override_tensor", "fit", "tensor_split",
+    "parallel",
 )  # fmt: skip
 
 
@@ -59,7 +60,9 @@ NOT_OF_ROWS = (
     help="The first token of a prompt as long as the context within: 2s, 500ms.",
 )
 @options.on_devices
-@flag("--any", help="All shipped devices, and small numbers of cards, each in the largest format that does.")
+@flag(
+    "--any", help="All shipped devices, and small numbers of cards, each in the format that loses least of the model."
+)
 @option("--from", "folder", metavar="OUT/", help="Choose among the rows of a sweep, instead of forecasting.")
 @flag("--change", help="Keep the machine, and rank what changes of it buy.")
 @option("--chance", type=percentage, metavar="PERCENT", help="With which it has to be reached. [default: as forecast]")
@@ -76,6 +79,9 @@ NOT_OF_ROWS = (
 @option("--routing", help="How a batch picks experts, as in simulate. [default: uniform]")
 @option("--ram", type=gibibytes, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
 @split_options
+@option(
+    "--parallel", help="How several equal cards share it: layer, tensor. [default: as the runtime does, or the faster]"
+)
 @money_options
 @option("--rows", type=whole_number, metavar="INTEGER", help="Choices that are shown. [default: 24]")
 @options.json_file
@@ -93,7 +99,7 @@ def command(
 ) -> None:
     """Say which machines run MODEL as fast as it has to be, and what a change of one buys."""
     texts = {"on": on, "from": folder, "prices": prices, "weights": weights, "json": json}
-    options.refuse_empty(texts | {name: given[name] for name in ("cache", "runtime", "routing")})
+    options.refuse_empty(texts | {name: given[name] for name in ("cache", "runtime", "routing", "parallel")})
     machines, priced = _with_prices(options.device_names(on))
     if folder is not None:
         _refuse_of_rows(any, change, given)
@@ -143,7 +149,19 @@ def _with_prices(given: list[str]) -> tuple[list[str], list[tuple[str, float]]]:
         if is_priced:
             priced.append((load_hardware(name).machine_name, parse_priced(text)[1]))
         machines.append(name if is_priced else text)
+    _refuse_alike(machines)
     return list(dict.fromkeys(machines)), priced
+
+
+def _refuse_alike(machines: list[str]) -> None:
+    """InputError for two files whose machines have one name: rows, prices and commands would be of either."""
+    seen: dict[str, str] = {}
+    for path in (text for text in machines if is_file(Path(text))):
+        name = load_hardware(path).label
+        if seen.setdefault(name, path) != path:
+            raise InputError(
+                f"--on {printable(path)}: its name is {name}, as that of {printable(seen[name])}: give one another name"
+            )
 
 
 def _goal(given: dict[str, Any]) -> Goal:

@@ -47,7 +47,7 @@ def command(
     if scheduler is not None and processes is not None:
         raise InputError("--processes work here, --scheduler has a cluster do it: leave one of them out")
     check_target(json, "--json", file)
-    threads_here(processes, "--processes")
+    threads_here(processes, "--processes")  # refused before anything is read or told
     refuse_without_arrow()
     sweep = load_sweep(file)
     print_line(_told(sweep), stream=sys.stderr if json == "-" else sys.stdout)

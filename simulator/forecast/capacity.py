@@ -33,22 +33,21 @@ class Users:
     high: int
     room: int  # sequences that memory holds
     alone: float  # tokens per second of a single one; NaN where not even one fits
-    split: str = (
-        ""  # between devices that are unlike: "anew" for each number of them, or as it is "kept"; empty: there is none
-    )
+    split: str | None = None  # between unlike devices: "anew" for each number of them, or "kept"; None: there is none
 
 
 def most_users(base: Scenario, tokens_per_s_each: float, context: int) -> Users:
     """The largest batches at which every sequence still decodes at *tokens_per_s_each*, its cache holding *context* tokens.
 
-    0 where even one is slower; bounded by memory. A decode is what is forecast: no prompts of others come between. What nobody
+    0 where even one is slower; bounded by memory. Where rates rise again beyond a batch that is too slow, as where other kernels
+    begin, a few more may get it. A decode is what is forecast: no prompts of others come between. What nobody
     placed is placed anew for each number of them on one GPU, or an equal group, beside RAM; elsewhere it lies as it does.
     """
     each = between("tokens_per_s_each", tokens_per_s_each, LEAST_EACH, MOST_EACH)
     context, is_anew = whole("context", context, 0, MAX_CONTEXT), _is_placed_anew(base)
     at = _placed_anew(base, context) if is_anew else lambda batches: base.at(batches, context)
     room = _most_at(lambda batches: np.ravel(at(batches).fits), MOST_BATCH) if is_anew else largest_batch(base, context)
-    split = "anew" if is_anew else "kept" if base.placement else ""
+    split = "anew" if is_anew else "kept" if base.placement else None
     if not room:
         return Users(each, context, 0, 0, 0, 0, math.nan, split)
     first = at(np.array([1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simulator.errors import InputError, printable
+from simulator.spec.hardware import Hardware
 from simulator.spec.layers.attention import GroupedQuery, Latent
 from simulator.spec.layers.listed import mixers_of
 from simulator.spec.layout import Layout, parse_parallel
@@ -27,13 +28,14 @@ def usual_layout(n_devices: int, runtime: Runtime, model: Model) -> Layout:
     return Layout(tensor, pipeline=n_stages) if has_stages else Layout(tensor=n_devices)
 
 
-def matrices_shared(n_devices: int, runtime: Runtime, model: Model, kind: str) -> Layout | None:
-    """Each matrix on all of so many devices of a *kind*, where that can be and is not the usual; else None."""
-    layout = Layout(tensor=n_devices)
-    if n_devices == 1 or layout == usual_layout(n_devices, runtime, model):
+def matrices_shared(hardware: Hardware, runtime: Runtime, model: Model) -> Layout | None:
+    """Each matrix on all of several equal devices, where that can be and is not what the runtime does by itself; else None."""
+    layout = Layout(tensor=hardware.count)
+    is_unlike = any(part.kind == hardware.kind for part in hardware.beside)
+    if hardware.count == 1 or is_unlike or layout == usual_layout(hardware.count, runtime, model):
         return None
     try:
-        check_layout(layout, model, runtime, kind)
+        check_layout(layout, model, runtime, hardware.kind)
     except InputError:
         return None
     return layout

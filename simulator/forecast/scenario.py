@@ -320,7 +320,7 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
             continue  # rows that do not divide into this format's blocks: no such file exists
         tried.append(candidate)
         found = replace(candidate, choice=_reason(tried, model, runtime)) if fits else None
-        if found and not _needs_ram(found):
+        if found and not needs_ram(found):
             return found
         in_ram = in_ram or found
     if in_ram:
@@ -376,7 +376,7 @@ def sweep(base: Scenario, batches: Sequence[int], contexts: Sequence[int]) -> li
     return [base.at(batch, context) for context in rows for batch in columns]
 
 
-def _needs_ram(base: Scenario) -> bool:
+def needs_ram(base: Scenario) -> bool:
     """Whether something of it lies in the memory of a host beside GPUs."""
     placed, host = base.placement, len(base.hardware.parts) - 1
     return bool(placed and base.hardware.host) and host in (*placed.layers, placed.head, *placed.apart.values())
@@ -384,7 +384,7 @@ def _needs_ram(base: Scenario) -> bool:
 
 def _reason(tried: list[Scenario], model: Model, runtime: Runtime) -> str:
     name = tried[-1].load.weights.name
-    where = "" if tried[-1].hardware.host is None else ", with RAM" if _needs_ram(tried[-1]) else ", on the GPUs alone"
+    where = "" if tried[-1].hardware.host is None else ", with RAM" if needs_ram(tried[-1]) else ", on the GPUs alone"
     if len(tried) > 1:
         return f"{name}: the first of {', '.join(each.load.weights.name for each in tried)} that fits{where[1:]}"
     if runtime.native_weights.get(model.native_weights or "") == name:

@@ -11,7 +11,7 @@ from simulator.forecast.planning.chance import DISTRIBUTION
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.planning.plan import Plan
-from simulator.forecast.scenario import has_four_bits
+from simulator.forecast.scenario import Scenario, has_four_bits
 from simulator.report import screen, splits
 from simulator.report.plan_commands import Called, machine_words, print_commands, serves_several, usual_cache
 from simulator.report.remarks import beyond_context
@@ -89,7 +89,7 @@ def spent_of(choice: Choice, tariff: Tariff) -> list[str]:
 def _told_users(choice: Choice) -> Iterator[str]:
     """What their number is of, and what tells how many a server carries."""
     if serves_several(choice):
-        split = SPLIT_TOLD.get(choice.users.split, "")
+        split = SPLIT_TOLD[choice.users.split]
         yield (
             f"{choice.users.most:,} in a steady batch of equal contexts{split}; with arrivals and prompts over time: roofcast serve, "
             "below"
@@ -256,7 +256,8 @@ def _alike(told: Sequence[Choice], tariff: Tariff) -> Iterator[str]:
     """That what one machine draws, or costs an hour, is taken for that of several."""
     is_given = tariff.watts is not None or tariff.price_per_hour is not None
     if is_given and len({each.base.hardware.label for each in told}) > 1:
-        yield "--watts and --price-per-hour: the same of every machine"
+        given = {"--watts": tariff.watts, "--price-per-hour": tariff.price_per_hour}
+        yield f"{' and '.join(name for name, value in given.items() if value is not None)}: the same of every machine"
 
 
 def _few_bits(told: Sequence[Choice]) -> Iterator[str]:
@@ -268,19 +269,17 @@ def _few_bits(told: Sequence[Choice]) -> Iterator[str]:
 
 def _shared(told: Sequence[Choice]) -> Iterator[str]:
     """How devices share the model where the runtime would do it otherwise by itself."""
-    lines = {}
-    for base in (each.base for each in told if each.base.hardware.layout.tensor > 1):
-        layout, runtime = base.hardware.layout, base.runtime
-        usual, flag = (
-            layout_of(None, layout.n_devices, runtime, base.loaded.model),
-            runtime.exchange.flags.get("tensor"),
-        )
-        if layout != usual:
-            how = f" ({flag})" if flag else ""
-            lines[
-                f"{layout}: each matrix on all devices{how}, where {runtime.name} by itself has {usual}; simulate says what that rests on"
-            ] = None
-    yield from lines
+    yield from dict.fromkeys(filter(None, (_shared_unasked(each.base) for each in told)))
+
+
+def _shared_unasked(base: Scenario) -> str:
+    layout, runtime = base.hardware.layout, base.runtime
+    usual = layout_of(None, layout.n_devices, runtime, base.loaded.model)
+    if layout.tensor == 1 or layout == usual:
+        return ""
+    flag = runtime.exchange.flags_for(layout)
+    how = f" ({flag})" if flag else ""
+    return f"{layout}: each matrix on all devices{how}, where {runtime.name} by itself has {usual}; simulate says what that rests on"
 
 
 def assumed(goal: Goal, model: Model, has_choices: bool) -> Iterator[str]:

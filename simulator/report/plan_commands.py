@@ -93,13 +93,10 @@ def serves_several(choice: Choice) -> bool:
 
 def plan_command(base: Scenario, tpot_s: float, context: int, called: Called) -> str:
     """The command that counts the users of a steady batch on a server that is simulated; empty of what `plan` has no options for."""
-    if (
-        any(word in ("--parallel", "--storage") for word in _placed(base, base.placed_for or (1, context)))
-        or base.load.sparsity
-    ):
+    if base.hardware.reads_from is not None or base.load.sparsity:
         return ""
     words = ["roofcast", "plan", called.model, "--on", *called.machine(base.hardware), *_formats(base)]
-    words += ["--at-least", f"{1 / tpot_s:.4g}", "--context", _count(context), *_software(base, called)]
+    words += ["--at-least", f"{1 / tpot_s:.4g}", "--context", _count(context), *_software(base, called), *_layout(base)]
     return shlex.join([*words, *(splits.options_of(base) or () if base.runtime.uses_host == "computes" else ())])
 
 
@@ -143,13 +140,19 @@ def usual_cache(base: Scenario) -> str:
 
 def _placed(base: Scenario, smallest: tuple[int, int]) -> Iterator[str]:
     """How it lies on its machine, where that is another than it would have for such a batch and context."""
-    hardware, n_devices = base.hardware, base.hardware.layout.n_devices
+    hardware = base.hardware
     if base.placed_for != smallest and base.runtime.uses_host == "computes":
         yield from splits.options_of(base) or ()
-    if n_devices > 1 and hardware.layout != layout_of(None, n_devices, base.runtime, base.loaded.model):
-        yield from ("--parallel", str(hardware.layout))
+    yield from _layout(base)
     if hardware.reads_from is not None:
         yield from ("--storage", hardware.reads_from.name)
+
+
+def _layout(base: Scenario) -> Iterator[str]:
+    """How its devices share it, where that is not what the runtime does by itself."""
+    layout = base.hardware.layout
+    if layout.n_devices > 1 and layout != layout_of(None, layout.n_devices, base.runtime, base.loaded.model):
+        yield from ("--parallel", str(layout))
 
 
 def print_commands(best: Choice | None, called: Called) -> None:

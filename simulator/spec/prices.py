@@ -17,6 +17,7 @@ from simulator.spec.library import did_you_mean, look_up, names, shelf
 from simulator.spec.names import split_count, with_count, words
 from simulator.spec.power import ListPrice
 from simulator.spec.textfiles import csv_number, parse_csv, read_text
+from simulator.units import format_price
 
 MAX_ROWS = 100_000
 MAX_PRICE = 1e12
@@ -111,10 +112,9 @@ def _by_device(told: Sequence[_Told], own: Iterable[Hardware]) -> dict[str, floa
         for same in (parts_of(name), *also.get(parts_of(name), ())):
             other = seen.get(same)
             if other and other.price != price:
-                before = f" ({other.where})" if other.where != where else ""
-                raise InputError(
-                    f"{where}: hardware {printable(text)} has two prices, {other.price:g}{before} and {price:g}: keep one"
-                )
+                before = f"{format_price(other.price)}{f' ({other.where})' * (other.where != where)}"
+                told = f"has two prices, {before} and {format_price(price)}: keep one"
+                raise InputError(f"{where}: hardware {printable(text)} {told}")
         found[name] = price
         seen[parts_of(name)] = _Told(where, name, price)
     return found
@@ -157,11 +157,7 @@ def price_of(hardware: Hardware, prices: Mapping[str, float]) -> float | None:
     if whole is not None:
         return whole
     told = {parts_of(name): price for name, price in prices.items()}
-    counts: Counter[str] = Counter()
-    for part in hardware.parts:
-        counts[part.name] += part.count
-    devices = {part.name: part for part in hardware.parts}
-    found = [_of_several(device, counts[name], told) for name, device in devices.items()]
+    found = [_of_several(device, count, told) for device, count in kinds_of(hardware).values()]
     return None if None in found else math.fsum(found)
 
 
@@ -172,8 +168,19 @@ def price_of_whole(hardware: Hardware, prices: Mapping[str, float]) -> float | N
 
 
 def unpriced_parts(hardware: Hardware, prices: Mapping[str, float]) -> list[str]:
-    """The names of those of its parts of which nobody tells a price."""
-    return list(dict.fromkeys(part.name for part in hardware.parts if price_of(part.alone().one(), prices) is None))
+    """The names of those of its devices of which nobody tells a price, for one or as many as there are."""
+    told = {parts_of(name): price for name, price in prices.items()}
+    kinds = kinds_of(hardware)
+    return [name for name, (device, count) in kinds.items() if _of_several(device, count, told) is None]
+
+
+def kinds_of(hardware: Hardware) -> dict[str, tuple[Hardware, int]]:
+    """The devices of a machine by name, with how many there are of each."""
+    counts: Counter[str] = Counter()
+    for part in hardware.parts:
+        counts[part.name] += part.count
+    devices = {part.name: part for part in hardware.parts}
+    return {name: (devices[name], count) for name, count in counts.items()}
 
 
 def parts_of(name: str) -> Parts:

@@ -266,13 +266,15 @@ class SweptSearch:
 
     loaded: Loaded
     goal: Goal
-    left_out: Mapping[str, str] = field(
-        default_factory=dict, init=False
-    )  # a format that a row cannot have is its reason
     swept: SweptFolder
     asked: _Asked
     routing: str | None  # of its rows; None: nobody named one
     _sizes: dict[str | None, float] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Formats that a machine does not run: none, since the rows of a machine are what it has."""
+        return {}
 
     @cached_property
     def by_machine(self) -> dict[str, Kept]:
@@ -299,7 +301,7 @@ class SweptSearch:
                 yield row
 
     def candidates(self, hardware: Hardware, price: float | None) -> list[SweptCandidate]:
-        """What of a machine may reach the goal, the largest first, none than which a larger one is as fast; else the nearest row."""
+        """What of a machine may reach the goal, what loses least first, none than which such a one is as fast; else the nearest row."""
         kept = self.by_machine.get(hardware.label)
         if kept is None:
             raise InputError("the sweep has no such rows of it")

@@ -79,7 +79,7 @@ class Grid:
         return np.repeat(values, self.shape[0] * self.shape[1])
 
     def numbers(self, values: Sequence[Any]) -> pyarrow.ChunkedArray:
-        """Of each combination an array over its points, a number, or None; what is NaN is null."""
+        """Of each combination an array over its points, in which NaN is null, a number for all of them, or None."""
         import pyarrow as pa
 
         def whole(value: Any) -> pyarrow.Array:

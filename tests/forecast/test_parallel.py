@@ -352,14 +352,14 @@ def test_large_models_on_boards_of_eight(model, n_devices):
 
 
 @pytest.mark.parametrize(
-    ("context", "measured", "within"),
-    [(64, 92.58, 0.02), (32768 + 64, 68.69, 0.04)],  # the first is what it was fitted to, the second was left out
+    ("context", "tensor", "layers", "within"),
+    [(64, 92.58, 120.61, 0.01), (32768 + 64, 68.69, 65.55, 0.05)],  # what it was fitted to, and what was left out
 )
-def test_llama_cpp_takes_longer_for_sums_than_for_layers_one_after_the_other(context, measured, within):
-    """GLM-4.5-Air in iq2_xxs on two RTX 4090 (llama.cpp pull request 19378): -sm layer has 120.61 and 65.55 tokens/s."""
+def test_matrices_over_layers_are_as_measured(context, tensor, layers, within):
+    """GLM-4.5-Air in iq2_xxs on two RTX 4090 (llama.cpp pull request 19378): the ratio of -sm tensor and -sm layer."""
     rates = {
         way: float(scenario("glm-4.5-air", "2xrtx-4090", weights="iq2_xxs", parallel=way).at(1, context).tokens_per_s)
         for way in ("tensor", "pipeline")
     }
-    assert rates["tensor"] == pytest.approx(measured, rel=within)
-    assert (rates["tensor"] > rates["pipeline"]) == (context > 64)
+    assert rates["tensor"] / rates["pipeline"] == pytest.approx(tensor / layers, rel=within)
+    assert rates["pipeline"] == pytest.approx(layers, rel=0.15)

@@ -13,7 +13,7 @@ from typing import Any
 from simulator.errors import InputError
 from simulator.forecast.fit import memory_limit
 from simulator.forecast.layouts import matrices_shared
-from simulator.forecast.planning.choice import Choice
+from simulator.forecast.planning.choice import Choice, is_surely_faster
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.scenario import scenario
 from simulator.forecast.software import formats_suited, meant_weights, native_format, that_loads
@@ -213,20 +213,18 @@ class Candidate:
     def choice(self) -> Choice:
         """As it is forecast, however its devices share the model fastest; InputError where it cannot run."""
         found = self.search.note(self._shared())
-        shared = self._matrices_shared
-        return min(found, self._shared(shared), key=_slower) if shared else found
-
-    @property
-    def _matrices_shared(self) -> Layout | None:
-        """Each matrix on all of several equal devices, where that is not what the runtime does anyway, and nobody says it."""
-        hardware, more = self.hardware, self.search.more
-        if more.keys() & {"parallel", "placement"} or any(part.kind == hardware.kind for part in hardware.beside):
-            return None
-        return matrices_shared(hardware.count, self.runtime, self.search.loaded.model, hardware.kind)
+        if self.search.more.keys() & {"parallel", "placement"}:
+            return found
+        layout = matrices_shared(self.hardware, self.runtime, self.search.loaded.model)
+        shared = self._shared(layout) if layout else None
+        return shared if shared and is_surely_faster(shared, found) else found
 
     def _shared(self, layout: Layout | None = None) -> Choice:
+        """*layout*: how several devices share it; None: as somebody says, or the runtime does by itself."""
         search, goal = self.search, self.search.goal
-        more = search.more if layout is None else {**search.more, "parallel": layout}
+        more = dict(search.more) if layout is None else {**search.more, "parallel": layout}
+        if self.hardware.count == 1:
+            more.pop("parallel", None)
         base = scenario(
             search.loaded, self.hardware, weights=self.weights, runtime=self.runtime, batch=goal.users,
             context=goal.context, **more,
@@ -265,11 +263,6 @@ class Candidate:
     def bandwidth(self) -> float:
         """Bytes per second of all its devices at once, by their datasheets."""
         return ceiling_bytes_per_s(self.hardware)
-
-
-def _slower(choice: Choice) -> tuple[bool, bool, float]:
-    """What reaches the goal first, then what fits, then the faster."""
-    return not choice.reaches, not choice.fits, -choice.tokens_per_s_each if choice.fits else 0.0
 
 
 def told_strange(runtime: Runtime, names: Sequence[str]) -> str:

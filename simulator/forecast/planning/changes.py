@@ -11,7 +11,7 @@ from typing import Any
 from simulator.errors import InputError
 from simulator.forecast.layouts import matrices_shared
 from simulator.forecast.planning.changed import FASTER, Changed, Setup
-from simulator.forecast.planning.choice import HALF, Choice
+from simulator.forecast.planning.choice import HALF, Choice, is_surely_faster
 from simulator.forecast.planning.goal import Goal, expect_goal
 from simulator.forecast.planning.plan import named_machines, refuse_without_prices
 from simulator.forecast.scenario import loaded_of, usual_formats
@@ -76,8 +76,9 @@ def plan_changes(
 ) -> Changes:
     """What to change on a machine so that a model reaches a goal there.
 
-    Fewer bits, a smaller cache, a shorter context, another split, a second card, memory that is faster or more, drafts: each by
-    itself, and two at once where none is enough. Arguments are as those of `scenario`; *prices* as those of `plan`.
+    Fewer bits, a smaller cache, a shorter context, another split, matrices shared by equal cards, a second card, memory that is
+    faster or more, drafts: each by itself, and two at once where none is enough. Arguments are as those of `scenario`; *prices* as
+    those of `plan`.
 
     InputError says in a sentence what cannot be used, and why.
     """
@@ -96,7 +97,7 @@ def plan_changes(
     setup = replace(setup, weights=setup.base.load.weights)  # as it is, not as it would be chosen after each change
     tried = _Tried(setup)
     single = [each for change in _all(setup) if (each := tried.of_one(*change))]
-    single = sorted((each for each in single if not _is_beaten(each, single)), key=_rank)
+    single = sorted((each for each in single if not _is_beaten(each, single, setup)), key=_rank)
     pairs: list[Changed] = []
     if not setup.choice.reaches and not any(each.reaches and not _gives_up(each) for each in single):
         both = combinations(single[:MOST_IN_PAIRS], 2)
@@ -106,8 +107,12 @@ def plan_changes(
     return Changes(setup.choice, tuple(sorted((*single, *pairs), key=_rank)), tried.refused)
 
 
-def _is_beaten(change: Changed, others: list[Changed]) -> bool:
-    """Whether it is a format than which one that loses less of the model is as fast."""
+def _is_beaten(change: Changed, others: list[Changed], before: Setup) -> bool:
+    """Whether it is a format than which one that loses less of the model is as fast, or matrices are shared for nothing."""
+    if "parallel" in change.fields:
+        plain = {name: value for name, value in change.fields.items() if name != "parallel"}
+        alike = (each.choice for each in others if each.fields == plain)
+        return not is_surely_faster(change.choice, next(alike, before.choice))
     if change.kinds != ("weights",):
         return False
     loses, rate = change.choice.loses, change.tokens_per_s_each
@@ -225,11 +230,8 @@ def _matrices(setup: Setup) -> Iterator[Change]:
 
 
 def _shares_matrices(setup: Setup, hardware: Hardware) -> bool:
-    if setup.parallel is not None or setup.placement is not None:
-        return False
-    if any(part.kind == hardware.kind for part in hardware.beside):
-        return False
-    return matrices_shared(hardware.count, setup.base.runtime, setup.loaded.model, hardware.kind) is not None
+    is_asked = setup.parallel is not None or setup.placement is not None
+    return not is_asked and matrices_shared(hardware, setup.base.runtime, setup.loaded.model) is not None
 
 
 def _cards(setup: Setup) -> Iterator[Change]:
@@ -247,11 +249,10 @@ def _cards(setup: Setup) -> Iterator[Change]:
 
 
 def _with_more(setup: Setup, machine: Hardware, n: int) -> float | None:
-    """The price of a machine with so many more of its first device: its own, or that of what is there and of what is added."""
-    before, each = setup.choice.price, price_of(setup.hardware.alone().one(), setup.prices)
-    whole = price_of_whole(machine, setup.prices)
-    if whole is not None or before is None or each is None:
-        return whole
+    """The price of a machine with so many more of its first device: its own, or what is there by a price of all of it, and these."""
+    before, each = price_of_whole(setup.hardware, setup.prices), price_of(setup.hardware.alone().one(), setup.prices)
+    if price_of_whole(machine, setup.prices) is not None or before is None or each is None:
+        return price_of(machine, setup.prices)
     return before + n * each
 
 

@@ -13,11 +13,12 @@ from simulator.forecast.planning.chance import chance_of_first, chance_of_rate
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import Request, RequestForecast, forecast_request
-from simulator.forecast.scenario import Scenario
+from simulator.forecast.scenario import Scenario, needs_ram
 from simulator.forecast.software import native_format
 from simulator.forecast.splits import with_usual_host
 from simulator.units import format_gib, format_number, format_price, format_seconds
 
+SURELY = 1.1  # times the rate has to be that of matrices shared, whose sums rest on one pair of runs, to be taken for the faster
 HALF = 0.5  # the chance with which a goal is reached that the forecast just reaches
 
 
@@ -214,3 +215,12 @@ class Choice:
         if self.chance is None:
             return "its chance is not known: what its devices tell each other is left out"
         return f"reaches it with a chance of {self.chance:.0%}, {self.goal.chance:.0%} are asked for"
+
+
+def is_surely_faster(shared: Choice, usual: Choice) -> bool:
+    """Whether cards that share each matrix are to be preferred to what the runtime does by itself: not for an upper bound, nor beside
+    RAM, where nobody measured it.
+    """
+    if not shared.fits or shared.point.is_upper_bound or needs_ram(shared.base):
+        return False
+    return not usual.fits or shared.tokens_per_s_each > SURELY * usual.tokens_per_s_each

@@ -32,6 +32,11 @@ class Goal:
     budget: float | None = None
     chance: float = 0.5
 
+    @property
+    def is_for_speed(self) -> bool:
+        """Whether it is the fastest that a budget buys."""
+        return self.at_least is None and self.budget is not None
+
     def __post_init__(self):
         if self.at_least is not None:
             between("at_least", self.at_least, LEAST_EACH, MOST_EACH)

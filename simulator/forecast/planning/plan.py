@@ -18,9 +18,9 @@ from simulator.spec.hardware import Hardware
 from simulator.spec.machine import LEAST_RAM_GIB, MAX_RAM_GIB, SOLDERED, load_hardware, refuse_soldered, with_ram
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model
-from simulator.spec.prices import Parts, checked_prices, parts_of, price_of, unpriced_parts
+from simulator.spec.prices import Parts, checked_prices, kinds_of, parts_of, price_of, unpriced_parts
 from simulator.spec.runtime import Runtime, load_runtime
-from simulator.units import GI
+from simulator.units import GI, format_price
 
 ANY = "any"
 NEAREST = 3  # of the machines that miss the goal, so many are told
@@ -45,7 +45,9 @@ class Plan:
     left_out: Mapping[str, str]  # machines by name, and why they were not looked at
     unpriced: tuple[str, ...]  # of those that were, what may be over the budget, as nobody tells its price
     n_machines: int
-    formats_left_out: Mapping[str, str]  # of the named ones by format and machine, where that runs others
+    formats_left_out: Mapping[
+        str, str
+    ]  # of the named ones by format and machine, where that does not run them, or as well with less lost
 
     @property
     def best(self) -> Choice | None:
@@ -91,7 +93,7 @@ def plan(
     else:
         machines, is_any = [[each] for each in named_machines(on, ram)], False
     own = () if is_any else [each for row in machines for each in row]
-    told = Found(search, checked_prices(prices, own), is_any)
+    told = Found(search, checked_prices(prices, own), is_any, names_formats=bool(formats))
     for row in machines:
         told.look_at(row)
     return told.plan(sum(map(len, machines)))
@@ -155,16 +157,14 @@ def refuse_without_prices(goal: Goal, machines: Sequence[Hardware], prices: Mapp
     """InputError for a budget where no price of any of some machines is known, with the part that lacks one where others have one."""
     if goal.budget is None:
         return
-    lacking = [unpriced_parts(each, prices) for each in machines]
-    several = [each for each, names in zip(machines, lacking, strict=True) if 0 < len(names) < len(each.parts)]
-    told = (
-        f"the price of {lacking[machines.index(several[0])][0]} is not known"
-        if several
-        else "no price of these machines is known"
+    lacking = (unpriced_parts(each, prices) for each in machines)
+    names = next(
+        (names for names, each in zip(lacking, machines, strict=True) if len(names) < len(kinds_of(each))), None
     )
+    told = f"the price of {names[0]} is not known" if names else "no price of these machines is known"
     raise InputError(
-        f"--budget {goal.budget:g}: {told}: give --prices FILE.csv with the columns hardware and price, --prices rtx-3090=700, or "
-        "price: in a device's own file"
+        f"--budget {format_price(goal.budget)}: {told}: give --prices FILE.csv with the columns hardware and price, "
+        "--prices rtx-3090=700, or price: in a device's own file"
     )
 
 
@@ -176,18 +176,19 @@ class Candidates(Protocol):
     left_out: Mapping[str, str]  # formats by name and machine, and why they do not run there
 
     def candidates(self, hardware: Hardware, price: float | None) -> Sequence[Candidate]:
-        """Those of a machine, the largest first; InputError says why there are none."""
+        """Those of a machine, what loses least of the model first; InputError says why there are none."""
         ...
 
 
 class Found:
     """What is found of one machine after the other."""
 
-    def __init__(self, search: Candidates, prices: Mapping[str, float], is_any: bool):
-        self._search, self._prices, self._is_any = search, prices, is_any
+    def __init__(self, search: Candidates, prices: Mapping[str, float], is_any: bool, names_formats: bool = False):
+        self._search, self._prices, self._is_any, self._names_formats = search, prices, is_any, names_formats
         self._reaching: list[Choice] = []
         self._missing: list[Sequence[Candidate]] = []  # of each machine that misses the goal, its formats
         self._left_out: dict[str, str] = {}
+        self._pointless: dict[str, str] = {}  # formats by name and machine, and why
         self._unpriced: list[Hardware] = []
         self._is_priced = False
 
@@ -206,7 +207,7 @@ class Found:
                 continue
             if budget is not None and price is None:
                 self._unpriced.append(hardware)
-            if self._reaches(hardware, price):
+            if self._reaches(hardware, price) and not self._search.goal.is_for_speed:
                 return
 
     def _reaches(self, hardware: Hardware, price: float | None) -> bool:
@@ -218,8 +219,14 @@ class Found:
             if choice is None:
                 continue
             is_held |= choice.fits and not candidate.is_spare
-            if choice.reaches and not any(_is_beaten(choice, larger) for larger in found):
-                found.append(choice)
+            if choice.reaches:
+                closer = next((each for each in found if each.tokens_per_s_each >= choice.tokens_per_s_each), None)
+                if closer is None:
+                    found.append(choice)
+                else:
+                    self._pointless[f"{_weights(choice)} on {hardware.label}"] = (
+                        f"no faster than {_weights(closer)}, which loses less of the model"
+                    )
             if found and self._is_any:
                 break
         self._reaching += found
@@ -255,8 +262,12 @@ class Found:
         cheaper, unpriced = self._next_cheaper(choices), tuple(dict.fromkeys(each.label for each in self._unpriced))
         return Plan(
             self._search.loaded, goal, choices, self._nearest(), cheaper, self._left_out, unpriced, n_machines,
-            self._search.left_out,
+            self._told_formats(),
         )  # fmt: skip
+
+    def _told_formats(self) -> Mapping[str, str]:
+        """Of formats that somebody named all that are left out; of others nobody asks."""
+        return {**self._search.left_out, **self._pointless} if self._names_formats else {}
 
     def _refuse(self) -> None:
         """InputError with the reason of the first machine, where somebody named it."""
@@ -265,7 +276,7 @@ class Found:
             raise InputError(why if name in why else f"{name}: {why}")
 
     def _order(self, choice: Choice) -> tuple:
-        if choice.goal.at_least is None and choice.goal.budget is not None:
+        if choice.goal.is_for_speed:
             return 0, *_preference(choice), choice.price
         if choice.price is not None:
             return 0, choice.price, *_preference(choice)
@@ -276,7 +287,7 @@ class Found:
     def _nearest(self) -> tuple[Choice, ...]:
         """Of the machines that miss the goal those that come nearest, each in the format that does."""
         known = [best for each in self._missing if (best := _best_known(each))]
-        found = sorted(known, key=lambda each: each.slowness * each.dearness)[:LOOKED_AT]
+        found = sorted(known, key=lambda each: max(each.slowness, 1.0) * each.dearness)[:LOOKED_AT]
         unseen = sorted((each for each in self._missing if not _best_known(each)), key=lambda each: -each[-1].bandwidth)
         found += filter(None, (self._forecast_anyway(each[-1]) for each in unseen[:NEAREST]))
         return tuple(sorted(found, key=_shortness)[:NEAREST])
@@ -306,9 +317,8 @@ def _preference(choice: Choice) -> tuple:
     return not has_four_bits(choice.base), -choice.tokens_per_s_each, *choice.loses
 
 
-def _is_beaten(choice: Choice, larger: Choice) -> bool:
-    """Whether a format that loses less of the model is as fast."""
-    return larger.tokens_per_s_each >= choice.tokens_per_s_each
+def _weights(choice: Choice) -> str:
+    return choice.base.load.weights.name
 
 
 def _best_known(candidates: Iterable[Candidate]) -> Choice | None:
