@@ -157,7 +157,7 @@ def _refuse_alike(machines: list[str]) -> None:
     """InputError for two files whose machines have one name: rows, prices and commands would be of either."""
     seen: dict[str, str] = {}
     for path in (text for text in machines if is_file(Path(text))):
-        name = load_hardware(path).label
+        name = load_hardware(path).machine_name
         if seen.setdefault(name, path) != path:
             raise InputError(
                 f"--on {printable(path)}: its name is {name}, as that of {printable(seen[name])}: give one another name"

@@ -149,6 +149,7 @@ def test_matrices_are_shared_where_layers_are():
     [
         ({"rtx-3060+ryzen-7950x": 700, "rtx-3060": 280, "ryzen-7950x": 500}, 980),  # a second card beside what is there
         ({"rtx-3060": 280, "ryzen-7950x": 500}, 1060),
+        ({"rtx-3060": 280, "2xrtx-3060": 500, "ryzen-7950x": 500}, 1000),
         ({"rtx-3060+ryzen-7950x": 700}, None),
         ({"rtx-3060+ryzen-7950x": 700, "2xrtx-3060+ryzen-7950x": 990, "rtx-3060": 280}, 990),
         ({"rtx-3060": 280}, None),

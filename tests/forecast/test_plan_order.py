@@ -31,10 +31,12 @@ def test_of_all_devices_the_published_format_is_told():
     assert "q8_0" not in names
 
 
-def test_a_format_that_is_named_is_told_behind_the_published_one():
-    """Whoever names it has a reason; where it is as fast it would be told, too."""
+def test_of_a_format_that_is_named_for_nothing_it_is_told_why():
+    """One that loses less is as fast; a smaller one is faster."""
     found = plan("gpt-oss-20b", ["rtx-3090"], Goal(1), weights=["q8_0", "q2_k", "mxfp4"])
     assert [each.base.load.weights.name for each in found.choices] == ["mxfp4_moe", "q2_k"]
+    assert found.formats_left_out == {"q8_0 on rtx-3090": "no faster than mxfp4_moe, which loses less of the model"}
+    assert plan("gpt-oss-20b", ["rtx-3090"], Goal(1)).formats_left_out == {}
 
 
 def test_where_the_published_format_is_not_loaded_the_largest_comes_first():
@@ -59,6 +61,50 @@ def test_equal_cards_share_matrices_where_that_is_faster():
     assert str(latent.base.hardware.layout) == "pipeline2"
     (unlike,) = plan("llama-3-70b", ["2xrtx-3090+rtx-4090"], Goal(10), weights=["q4_k_m"]).choices
     assert unlike.base.hardware.layout.tensor == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "machine", "weights"),
+    [
+        ("llama-3-70b", "2xgh200", "q8_0"),  # no link is known: at most so fast
+        ("llama-3-70b", "2xrtx-3090+ryzen-7950x", "q8_0"),  # part of it in RAM, where nobody measured it
+        ("llama-3-8b", "2xrtx-4090", "q4_k_m"),  # sums take longer than what is saved
+    ],
+)
+def test_what_is_not_surely_faster_is_not_taken(model, machine, weights):
+    """As the runtime does it by itself, and as the forecast of that has it; an option takes it all the same."""
+    (choice,) = plan(model, [machine], Goal(0.1), weights=[weights], runtime="llama.cpp").choices
+    alone = scenario(model, machine, weights=weights, runtime="llama.cpp").at(1, 1024)
+    assert choice.tokens_per_s_each == pytest.approx(float(alone.tokens_per_s))
+    (asked,) = plan(model, [machine], Goal(0.1), weights=[weights], runtime="llama.cpp", parallel="tensor").choices
+    assert str(asked.base.hardware.layout) == "tensor2"
+
+
+def test_how_cards_share_is_of_those_that_can():
+    """One device has nothing to share."""
+    found = plan("llama-3-8b", ["m4", "2xrtx-3090"], Goal(1), weights=["q4_k_m"], parallel="tensor").choices
+    assert {each.base.hardware.label: each.base.hardware.layout.tensor for each in found} == {"m4": 1, "2xrtx-3090": 2}
+
+
+def test_very_fast_and_very_dear_is_not_near():
+    """Whatever else there is: one that is a little too slow comes before many that cost three times as much."""
+    cards = ["rtx-3060", "rtx-3070", "rtx-3080", "rtx-3090", "rtx-4060", "rtx-4070", "rtx-4080", "rtx-4090", "rtx-5060-ti",
+             "rtx-5070", "rtx-5080", "rtx-5090", "rtx-2080-ti", "rtx-3080-ti", "rtx-3090-ti", "rtx-4060-ti", "rtx-4070-ti", "a40"]  # fmt: skip
+    prices = dict.fromkeys(cards, 300) | {"ryzen-7950x": 100}
+    rate = plan("llama-3-8b", ["ryzen-7950x"], Goal(0.1), weights=["q4_k_m"]).best.tokens_per_s_each
+    found = plan(
+        "llama-3-8b", [*cards, "ryzen-7950x"], Goal(1.05 * rate, budget=100), weights=["q4_k_m"], prices=prices
+    )
+    assert found.best.base.hardware.name == "ryzen-7950x"
+
+
+def test_of_all_devices_more_cards_are_looked_at_within_a_budget():
+    """Where the fastest is asked for, and not where one card does."""
+    prices = {"rtx-3090": 700}
+    fast = plan("qwen3-32b", "any", Goal(budget=2000), weights=["q4_k_m"], prices=prices)
+    assert fast.best.base.hardware.label == "2xrtx-3090"
+    enough = plan("qwen3-32b", "any", Goal(10, budget=2000), weights=["q4_k_m"], prices=prices)
+    assert enough.best.base.hardware.label == "rtx-3090"
 
 
 PRICES = {"pi5-16gb": 99, "m4": 999, "rtx-3060": 280, "rtx-3090": 700, "rtx-5090": 2000, "rtx-4060-ti": 450}
@@ -96,10 +142,14 @@ def test_within_a_budget_the_fastest_comes_first_where_no_rate_is_asked_for():
 
 def test_the_part_that_lacks_a_price_is_told():
     """Where others of the machine have one."""
-    with pytest.raises(InputError, match=r"^--budget 1000: the price of ryzen-7950x is not known: give --prices"):
+    with pytest.raises(InputError, match=r"^--budget 1,000: the price of ryzen-7950x is not known: give --prices"):
         plan("llama-3-8b", ["rtx-3060+ryzen-7950x"], Goal(5, budget=1000), prices={"rtx-3060": 280})
-    with pytest.raises(InputError, match=r"^--budget 1000: no price of these machines is known"):
+    with pytest.raises(InputError, match=r"^--budget 1,000: no price of these machines is known"):
         plan("llama-3-8b", ["rtx-3060+ryzen-7950x"], Goal(5, budget=1000))
+    with pytest.raises(InputError, match=r"the price of ryzen-7950x is not known"):
+        plan("llama-3-8b", ["2xrtx-3060+ryzen-7950x"], Goal(5, budget=1000), prices={"2xrtx-3060": 500})
+    with pytest.raises(InputError, match=r"no price of these machines is known"):
+        plan("llama-3-8b", ["rtx-3090+rtx-3090"], Goal(5, budget=1000))
 
 
 def test_a_format_may_be_named_alone():

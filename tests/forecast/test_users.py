@@ -90,4 +90,4 @@ def test_a_split_that_is_named_or_of_several_cards_is_kept():
     several = scenario("mixtral-8x7b", "2xrtx-3090+ryzen-7950x", weights="q4_k_m")
     assert [most_users(each, 1, 1024).split for each in (named, several)] == ["kept", "kept"]
     assert for_users(named, 4, 1024) is named
-    assert most_users(scenario("llama-3-8b", "rtx-3090", weights="q4_k_m"), 1, 1024).split == ""
+    assert most_users(scenario("llama-3-8b", "rtx-3090", weights="q4_k_m"), 1, 1024).split is None
