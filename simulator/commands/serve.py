@@ -12,7 +12,7 @@ import click
 from simulator.commands.line import options
 from simulator.commands.line.called import called
 from simulator.commands.line.memory import with_own_memory
-from simulator.commands.line.parser import argument, option, subcommand
+from simulator.commands.line.parser import argument, option, subcommand, target
 from simulator.commands.line.split import split_asked, split_options
 from simulator.commands.line.values import gibibytes, number, single_count, whole_number
 from simulator.errors import InputError, printable
@@ -20,7 +20,7 @@ from simulator.forecast.scenario import Scenario, scenario
 from simulator.progress import Progress, part_of
 from simulator.report.plan_commands import plan_command
 from simulator.report.progress import progress_bar
-from simulator.report.record import check_target, write_json
+from simulator.report.record import write_json
 from simulator.report.serve import largest_record, print_served, served_record
 from simulator.spec.workload import MAX_CONTEXT
 from simulator.traffic.demand import LEAST_RATE, MOST_RATE, Demand, at_random, by_users, of_trace
@@ -156,9 +156,8 @@ class Asked:
 @split_options
 @option("--ram", type=gibibytes, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
 @options.json_file
-@option(
+@target(
     "--plot",
-    metavar="FILE",
     help="Draw batch, queue and cache over time, and FILE-rates or FILE-users: times against load.",
 )
 def command(
@@ -183,7 +182,6 @@ def command(
         raise InputError(
             "--fit: a server is placed as one placement has it, leave it out; simulate --fit auto finds splits"
         )
-    check_target(json, "--json", more["trace"])
     picture = _picture(plot)
     asked = Asked(
         goal=_goal(goal, share), **{name: more.pop(name) for name in Asked.__dataclass_fields__ if name in more}

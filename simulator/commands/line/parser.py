@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from simulator.commands.line.targets import Target, check_targets
 from simulator.errors import InputError
 
 _BEGINNING = re.compile(r"\w+(?= must |: | ')")
@@ -49,6 +50,7 @@ class Command(click.Command):
     def invoke(self, context: click.Context) -> Any:
         """Runs it; `max_requests must be ...`, as Python is told, is told as `--max-requests must be ...`."""
         try:
+            check_targets(self.params, context.params)
             return super().invoke(context)
         except InputError as error:
             found = _BEGINNING.match(str(error))
@@ -85,6 +87,11 @@ def argument(name: str, meaning: str, **more: Any) -> Callable:
 def option(*names: str, help: str, metavar: str = "<str>", default: Any = None, **more: Any) -> Callable:
     """Decorates the function with an option that takes a value; the help shows its default, if it has one."""
     return click.option(*names, help=help, metavar=metavar, default=default, show_default=default is not None, **more)
+
+
+def target(*names: str, help: str, metavar: str = "FILE", is_merged: bool = False) -> Callable:
+    """Decorates the function with an option that names a file to be written; *is_merged*: with what it holds."""
+    return click.option(*names, cls=Target, help=help, metavar=metavar, is_merged=is_merged)
 
 
 def several(*names: str, help: str, metavar: str) -> Callable:
