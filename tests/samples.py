@@ -2,7 +2,7 @@
 
 from profiled import machine
 
-from simulator.report.charts.chart import BAND, BATCH, CHANGES, Chart, Mark, Panel, Point, Series
+from simulator.report.charts.chart import BAND, BATCH, CHANGES, FITS_FROM, Chart, Mark, Panel, Point, Series
 from simulator.report.charts.rooflines import device_chart
 from simulator.report.measured import Measured
 
@@ -67,7 +67,7 @@ def _speculation(kind):
 def _split(kind):
     lines = tuple(
         Series(name, tuple(range(9)), tuple(40 / (1 + n * cost) for n in range(9)), colour=k,
-               marks=(Mark(5, 40 / (1 + 5 * cost), CHANGES[2], "fits from 5"),))
+               marks=(Mark(5, 40 / (1 + 5 * cost), FITS_FROM, "fits from 5"),))
         for k, (name, cost) in enumerate({"their experts": 0.2, "all of them": 0.5}.items())
     )  # fmt: skip
     panel = Panel("", lines, "tokens/s")

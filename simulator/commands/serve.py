@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from simulator.progress import Progress, part_of
 from simulator.report.plan_commands import plan_command
 from simulator.report.progress import progress_bar
 from simulator.report.record import write_json
+from simulator.report.screen import print_line
 from simulator.report.serve import largest_record, print_served, served_record
 from simulator.spec.workload import MAX_CONTEXT
 from simulator.traffic.demand import LEAST_RATE, MOST_RATE, Demand, at_random, by_users, of_trace
@@ -203,7 +205,7 @@ def command(
         names = called(model, [hardware], more["runtime"], more["routing"])
         steady = plan_command(base, asked.goal.tpot_s, min(longest, MAX_CONTEXT), names)
     _report(base, served, largest, asked.goal, json, steady)
-    if plot is not None and served is not None:
+    if plot is not None:
         _draw(served, largest, picture, json == "-")
 
 
@@ -243,13 +245,23 @@ def _report(
         print_served(base, served, largest, goal, steady)
 
 
-def _draw(served: Served, largest: Largest | None, path: Path | None, quiet: bool) -> None:
+def _draw(served: Served | None, largest: Largest | None, path: Path | None, quiet: bool) -> None:
+    """Both pictures, and a sentence in place of each that there is none of."""
     from simulator.commands.picture import show
-    from simulator.report.charts.serve import load_chart, timeline_chart
+    from simulator.report.charts.serve import load_chart, timeline_chart, why_no_loads
 
+    stream = sys.stderr if quiet else sys.stdout
+    if served is None:
+        print_line(
+            "no picture is drawn: no rate keeps the goal, so none was served; with a --rate it is shown", stream=stream
+        )
+        return
     show(timeline_chart(served), path, quiet)
     with progress_bar("loads") as progress:
         chart = load_chart(served, progress, largest)
-    if chart is not None:
-        name = "users" if served.demand.users else "rates"
-        show(chart, path and path.with_name(f"{path.stem}-{name}{path.suffix}"), quiet)
+    if chart is None:
+        left_out = "the picture of what requests wait for, against the load, is left out"
+        print_line(f"{left_out}: {why_no_loads(served)}", stream=stream)
+        return
+    name = "users" if served.demand.users else "rates"
+    show(chart, path and path.with_name(f"{path.stem}-{name}{path.suffix}"), quiet)

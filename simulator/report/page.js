@@ -428,13 +428,15 @@ function barChart(plot, rows, label) {
   const isNarrow = room > width * 0.38 || room + longest > width;
   const left = isNarrow ? 2 : room, height = isNarrow ? 44 : 28, tall = rows.length * height + 44;
   const svg = canvas(plot, width, tall, label);
-  const edge = { left, right: width - 56, top: 2, bottom: tall - 40 }, px = axis && scaleOf(axis, left, edge.right);
+  const values = Math.max(0, ...rows.map((row) => (row.value ? widthOf(number(row.value), 13) * 1.1 : 0)));
+  const edge = { left, right: width - values - 14, top: 2, bottom: tall - 40 };
+  const px = axis && scaleOf(axis, left, edge.right);
   if (axis) barAxis(svg, axis, px, edge);
   const stops = rows.map((row, place) => {
     const top = place * height + 4, y = top + (isNarrow ? 25 : 10), name = isNarrow ? top + 10 : y + 5;
     const group = draw(svg, "g", { class: `k0${row.chosen ? " chosen" : ""}` });
     draw(group, "text", { x: 0, y: name, class: "name" }, cut(full(row), isNarrow ? width - 24 : width, 14));
-    if (row.value) drawBar(group, row, px, y, { left, width, isLog: axis.isLog });
+    if (row.value) drawBar(group, row, px, y, { ...edge, isLog: axis.isLog });
     else draw(group, "text", { x: left, y: y + 5, class: "misfit" }, cut(row.note, width - left - 4, 12.5));
     const rates = [`${number(row.value)} tokens/s (${span(row)})`, `ceiling ${number(row.ceiling)} tokens/s`];
     return { x: left, y, title: full(row), lines: [...(row.value ? rates : []), row.note] };
@@ -443,7 +445,8 @@ function barChart(plot, rows, label) {
 }
 
 function barScale(rows) {
-  const values = rows.filter((row) => row.value).flatMap((row) => [row.value, row.low || row.value, row.ceiling]);
+  const known = rows.filter((row) => row.value);
+  const values = known.flatMap((row) => [row.value, row.low || row.value, row.ceiling, ...row.measured]);
   return values.length ? axisFor(values, "tokens/s", Math.max(...values) > 30 * Math.min(...values)) : null;
 }
 
@@ -458,20 +461,17 @@ function barAxis(svg, axis, px, edge) {
   draw(svg, "text", { x: edge.right, y: edge.bottom + 34, "text-anchor": "end" }, label);
 }
 
-/** A bar from zero; where the axis is logarithmic, and no length means anything, a dot alone. */
-function drawBar(group, row, px, y, { left, width, isLog }) {
+/** A bar from zero, or on a logarithmic axis, where no length means anything, a dot alone; its value beyond the axis. */
+function drawBar(group, row, px, y, { left, right, isLog }) {
   const end = px(row.value), [low, high, ceiling] = [px(row.low), px(row.high), px(row.ceiling)];
-  if (isLog) draw(group, "line", { x1: left, x2: width - 56, y1: y, y2: y, class: "grid" });
+  if (isLog) draw(group, "line", { x1: left, x2: right, y1: y, y2: y, class: "grid" });
   else draw(group, "rect", { x: left, y: y - 6, width: Math.max(1, end - left), height: 12, rx: 2, class: "rod" });
   const whisker = `M${low} ${y}H${high}M${low} ${y - 4}v8M${high} ${y - 4}v8`;
   if (row.low > 0) draw(group, "path", { d: whisker, class: "error" });
   draw(group, "path", { d: `M${ceiling} ${y - 7}v14`, class: "ceiling" });
   dot(group, end, y, 0, isLog ? 5 : 4);
   for (const each of row.measured) dot(group, px(each), y, 1, 4.5, "hollow");
-  const reach = Math.max(end, row.low > 0 ? high : end, ...row.measured.map(px)) + 8, text = number(row.value);
-  const wide = widthOf(text, 13) * 1.1, isOver = ceiling > reach - 4 && ceiling < reach + wide + 4;
-  const start = Math.min(isOver ? Math.max(reach, ceiling + 6) : reach, width - wide - 2);
-  draw(group, "text", { x: start, y: y + 5, class: "value halo" }, text);
+  draw(group, "text", { x: right + 8, y: y + 5, class: "value" }, number(row.value));
 }
 
 /** Columns {x, title, parts} of stacked bytes, a part for each name. */
@@ -542,12 +542,14 @@ function batchAxis(room, edge = 1.15) {
   return { ...gridAxis(data.batches, room, data.batches[0], edge), ...told };
 }
 
-const lowestContext = () => data.contexts[0] || (data.contexts[1] || 4) / 4;
+/** Where a context stands on its logarithmic axis: 0 at a quarter of the next one. */
+const placed = (context) => context || (data.contexts[1] || 4) / 4;
 
 function contextAxis(room) {
-  const told = { label: "tokens in the cache of each sequence (context)", show: tokens };
-  const axis = gridAxis(data.contexts, room, lowestContext(), 1.15);
-  return { ...axis, ...told, tell: (context) => `context ${whole(context)}` };
+  const ticks = data.contexts.map(placed), contextAt = (place) => data.contexts[ticks.indexOf(place)] ?? place;
+  const told = { label: "tokens in the cache of each sequence (context)", show: (place) => tokens(contextAt(place)) };
+  const axis = gridAxis(ticks, room, ticks[0], 1.15);
+  return { ...axis, ...told, tell: (place) => `context ${whole(contextAt(place))}` };
 }
 
 const theBatch = () => data.batches[chosen.batch];
@@ -764,21 +766,22 @@ function batches(shown) {
   lineChart(plot, { label, x, y, lines, measured, marks: batchMarks(crossed), beyond });
 }
 
-function batchMarks([computes, cached, room]) {
+function batchMarks([computes, cached, room, brought]) {
   const marks = [
     { x: computes, text: `compute takes over at ${computes}` },
     { x: cached, text: `cache outweighs weights at ${cached}` },
+    { x: brought, text: `GPU fetches weights from RAM at ${brought}` },
     { x: room, text: `fits up to ${room}` },
   ];
   return marks.filter((mark) => mark.x);
 }
 
-function batchAnswer(found, [computes, cached, room]) {
+function batchAnswer(found, [computes, cached, room, brought]) {
   const [first, best] = [found[0], last(found)];
   const when = (batch) => (batch > 1 ? `at batch ${whole(batch)}` : "from the start");
   const turns = [
     computes && `compute takes over ${when(computes)}`, cached && `the cache outweighs the weights ${when(cached)}`,
-    room && `memory is full at ${whole(room)}`,
+    brought && `the GPU fetches weights from RAM ${when(brought)}`, room && `memory is full at ${whole(room)}`,
   ].filter(Boolean);
   const also = turns.length ? ` ${upper(turns.join(", "))}.` : "";
   if (found.length < 2) return `Batch ${whole(first.batch)} gives ${number(first.total)} tokens/s.${also}`;
@@ -804,7 +807,7 @@ function drawExperts({ model, format }) {
 function contexts(shown) {
   const { batch } = chosen, room = shown.format.deepest[batch], { deepest } = shown.model;
   const all = data.contexts.map((context, place) => ({ context, ...rate(shown, batch, place) }));
-  const found = all.filter((each) => each.fits), placed = (context) => context || lowestContext();
+  const found = all.filter((each) => each.fits);
   find("depth").hidden = !found.length;
   if (!found.length) return say("contexts", `Nothing of the kind fits at ${atBatch()}.`);
   say("contexts", contextAnswer(found, room));

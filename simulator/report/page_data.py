@@ -153,7 +153,9 @@ def _surface_data(surface: Surface, pool: Pool, shape: tuple[int, int]) -> dict[
         "bytes": [pool.add(values, *shape) for values in point.bytes.values()],
         "parts": {name: [pool.add(values, *shape) for values in row] for name, row in _by_part(point).items()},
         "distinct": None if point.distinct_experts is None else pool.add(point.distinct_experts, shape[0]),
-        "crossings": [(each.compute_from, each.cache_from, each.fits_to) for each in surface.crossings],
+        "crossings": [
+            (each.compute_from, each.cache_from, each.fits_to, each.brought_from) for each in surface.crossings
+        ],
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from simulator.cli import main
 from simulator.commands.serve import parse_rate
 from simulator.forecast.scenario import scenario
-from simulator.report.charts.serve import load_chart
+from simulator.report.charts.serve import load_chart, why_no_loads
 from simulator.traffic.demand import by_users, of_trace
 from simulator.traffic.largest import largest_concurrency
 from simulator.traffic.outcome import ServiceGoal
@@ -94,6 +94,51 @@ def test_pictures_are_drawn(tmp_path, capsys):
     assert run(*LLAMA, "--concurrency", "2", "--requests", "20", "--plot", str(tmp_path / "b.svg")) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"a.svg", "a-rates.svg", "b.svg", "b-users.svg"}
     assert "what requests wait for, against the load" in capsys.readouterr().out
+
+
+LOADS = "the picture of what requests wait for, against the load, is left out:"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("--rate", "2/s", "--requests", "20001"),
+            f"{LOADS} a run of 20,001 requests is gone through once, and not at other loads; --requests 20000 or fewer can be",
+        ),
+        (
+            ("--goal", "ttft=1ms", "--requests", "50"),
+            "no picture is drawn: no rate keeps the goal, so none was served; with a --rate it is shown",
+        ),
+    ],
+)
+def test_a_picture_that_is_left_out_is_told(words, told, tmp_path, capsys):
+    """Which, why and what would have it, on the standard output, and beside JSON on the standard error."""
+    path = str(tmp_path / "a.svg")
+    assert run(*LLAMA, *words, "--plot", path) == 0
+    assert told in " ".join(capsys.readouterr().out.split())
+    assert not (tmp_path / "a-rates.svg").exists()
+    assert run(*LLAMA, *words, "--plot", path, "--json", "-") == 0
+    found = capsys.readouterr()
+    assert told in " ".join(found.err.split())
+    json.loads(found.out)
+
+
+def test_why_a_run_has_no_picture_against_the_load(tmp_path, monkeypatch):
+    """A trace that comes at once has no rate; one whose steps change too often may have one with a larger chunk."""
+    base = scenario("llama-3-8b", "rtx-4090", weights="q4_k_m")
+    (tmp_path / "trace.csv").write_text("time,prompt,generate\n0,200,20\n0,200,20\n")
+    trace = of_trace(tmp_path / "trace.csv")
+    assert why_no_loads(serve(base, trace, with_interval=False)).startswith(
+        "requests that all come at once have no rate;"
+    )
+    users = serve(base, by_users(2, 200, 20), with_interval=False)
+    assert why_no_loads(users) == ""
+    monkeypatch.setattr("simulator.report.charts.serve.MANY_STRETCHES", 3)
+    assert why_no_loads(users).endswith(
+        "up to 3 can be gone through at other loads; a larger --chunk or fewer --requests may do"
+    )
+    assert load_chart(users, silent) is None
 
 
 def test_percentiles_of_few_requests_are_told_as_such(capsys):

@@ -137,6 +137,17 @@ def test_pictures_have_the_rows_of_the_sweep(capsys):
     assert numbers(of_sweep) == numbers(forecast)
 
 
+def test_bars_of_upper_bounds_are_drawn_without_intervals(capsys):
+    """Two cards whose link is not known, beside one card: only this has an interval."""
+    Path("sweep.yaml").write_text("models: [llama-3-8b]\ndevices: [gh200, 2xgh200]\nformats: [q4_k_m]\n")
+    run(capsys, "sweep sweep.yaml -o OUT")
+    assert run(capsys, "plot speed OUT -o speed.svg")[0] == 0
+    _, out, _ = run(capsys, "plot speed OUT")
+    cells = {line.split()[1]: line.split()[3:6] for line in out.splitlines() if "gh200" in line}
+    assert cells["2xgh200"][:2] == ["-", "-"]
+    assert "-" not in cells["gh200"]
+
+
 @pytest.mark.parametrize(
     ("command", "told"),
     [

@@ -7,6 +7,7 @@ from simulator import scenario
 from simulator.errors import InputError
 from simulator.forecast.capacity import largest_batch
 from simulator.forecast.scenario import usual_formats
+from simulator.forecast.split_options import SplitOptions
 from simulator.report.charts.bars import formats_chart, speed_chart
 from simulator.report.charts.chart import table_of
 from simulator.report.charts.experts import experts_chart, routing_chart
@@ -16,6 +17,7 @@ from simulator.report.charts.rates import batch_chart, context_chart
 from simulator.report.charts.rooflines import roofline_chart
 from simulator.report.charts.sparsity import sparsity_chart
 from simulator.report.charts.traffic import bytes_chart
+from simulator.report.crossings import brought_from
 from simulator.report.drawing.picture import draw_chart
 from simulator.report.drawing.style import styled
 from simulator.report.pictures import report_charts
@@ -87,6 +89,33 @@ def test_crossings_are_marked_at_the_sequence_where_they_happen():
     assert dense.at(last, 1024).fits
     assert not dense.at(last + 1, 1024).fits
     assert marks["memory is full"].y == pytest.approx(float(dense.at(last, 1024).tokens_per_s))
+
+
+def test_a_line_leaps_where_the_gpu_fetches_weights_from_ram():
+    """llama.cpp's CPU computes the experts in RAM up to 31 sequences, of 32 the GPU does: a place on each side, and a mark."""
+    split = scenario("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", weights="q4_k_m", placement=SplitOptions(n_cpu_moe=41))
+    total, each = (panel.series[0] for panel in batch_chart([split], (16, 64), 1024).panels)
+    assert total.x == (16, 31, 32, 64)
+    assert total.y[2] < 0.5 * total.y[1]
+    (mark,) = (mark for mark in total.marks if mark.what == "GPU fetches weights from RAM")
+    assert (mark.x, mark.y, mark.text) == (32, pytest.approx(total.y[2]), "GPU fetches weights from RAM at 32")
+    assert [one.x for one in each.marks] == [one.x for one in total.marks]
+    assert "compute takes over" not in {one.what for one in total.marks}  # most of the time is the link's
+    assert split.at(64, 1024).bound == "communication"
+
+
+def test_nothing_is_fetched_where_nothing_lies_in_ram():
+    """A model that the card holds, or a runtime that always fetches: a longer batch changes nothing of that."""
+    whole = scenario("llama-3-8b", "rtx-3060+ryzen-7950x", weights="q4_k_m", placement=SplitOptions(gpu_layers=99))
+    always = scenario("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", weights="int4", runtime="vllm")
+    assert [brought_from(base, 64) for base in (whole, always)] == [None, None]
+    experts = SplitOptions(
+        n_cpu_moe=41
+    )  # which ik_llama.cpp fetches where each of the 128 gets 32 of 8 tokens per sequence
+    by_use = scenario(
+        "qwen3-30b-a3b", "rtx-3060+ryzen-7950x", weights="q4_k_m", runtime="ik_llama.cpp", placement=experts
+    )
+    assert (brought_from(by_use, 511), brought_from(by_use, 512)) == (None, 512)
 
 
 def test_the_cache_outweighs_the_weights_at_a_batch(dense):

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from samples import BATCHES, crowd, sample
 
-from simulator.report.charts.chart import Chart, Panel, Series
+from simulator.report.charts.chart import BAND, DOTTED, SIGNED, Chart, Mark, Panel, Point, Series
 from simulator.report.drawing.device import draw as draw_device
 from simulator.report.drawing.files import save
 from simulator.report.drawing.picture import draw_chart
 from simulator.report.drawing.style import styled
+from simulator.units import format_count
 
 
 def drawn(chart):
@@ -39,6 +40,55 @@ def test_lines_are_the_values():
     assert (axes.get_xlabel(), axes.get_ylabel(), each.get_ylabel()) == (chart.x, "tokens/s", "tokens/s, each")
     (bar,) = [c for c in axes.containers if c.get_label().startswith("_measured")]
     assert np.asarray(bar[2][0].get_segments()[0]) == pytest.approx(np.array([[1, 8.0], [1, 10.0]]))
+
+
+@pytest.mark.parametrize(
+    ("places", "ticks"),
+    [
+        ((0, 1024, 4096, 16384), {0: 256, 1024: 1024, 2048: 2048, 4096: 4096, 8192: 8192, 16384: 16384}),
+        ((0, 1000), {0: 250, 1000: 1000}),
+        ((0,), {0: 1}),
+    ],
+)
+def test_an_empty_cache_stands_at_a_tick_of_its_own(places, ticks):
+    """A quarter of the next place along a logarithmic axis, where the line begins and the tick says 0; none between the two."""
+    line = Series("a", places, (4.0, 3.0, 2.0, 1.0)[: len(places)], measured=(Point(0, 5.0, 4.0, 6.0),))
+    axes = drawn(Chart("context", "lines", "t", "x", (Panel("", (line,), "y"),), "s")).axes[0]
+    told = {format_count(each): place for each, place in ticks.items()}
+    shown = [label.get_text() for label in axes.get_xticklabels()]
+    assert dict(zip(shown, axes.get_xticks(), strict=True)) == told
+    assert lines_of(axes)["a"][:, 0].tolist() == [told["0"], *places[1:]]
+    (bar,) = axes.containers
+    assert bar[0].get_xdata().tolist() == [told["0"]]
+
+
+@pytest.mark.parametrize(
+    ("drawn_beside", "told"),
+    [
+        ({"low": (1.0, 2.0), "high": (5.0, 6.0), "ceiling": (7.0, 8.0)}, BAND),
+        ({"ceiling": (7.0, 8.0)}, DOTTED),
+        ({}, None),
+    ],
+)
+def test_only_what_is_drawn_is_explained(drawn_beside, told):
+    """Of an upper bound there is no band, of some lines not even a ceiling."""
+    line = Series("a", (1, 2), (3.0, 4.0), **drawn_beside)
+    figure = drawn(Chart("batch", "lines", "t", "x", (Panel("", (line,), "y"),), "s", legend=BAND))
+    assert {text.get_text() for text in figure.texts} & {BAND, DOTTED} == ({told} if told else set())
+
+
+def test_a_change_has_a_shape_that_no_line_has():
+    """Of five kinds of change on a line and of measurements each has its own, none of the twelve of lines, and an entry in the legend."""
+    marks = tuple(Mark(2.0**n, 5.0, what, what) for n, what in enumerate(SIGNED))
+    lines = [Series("changes", BATCHES, BATCHES, marks=marks, measured=(Point(1, 2.0, 1.0, 3.0),))]
+    lines += [Series(f"{n}", BATCHES, BATCHES, colour=n) for n in range(1, 12)]
+    figure = drawn(Chart("batch", "lines", "t", "x", (Panel("", tuple(lines), "y"),), "s"))
+    shapes = {line.get_label(): str(line.get_marker()) for line in figure.axes[0].lines}
+    signs = [shapes[f"_{what}"] for what in SIGNED] + ["*"]
+    assert len({*signs, *(shapes[line.label] for line in lines)}) == len(SIGNED) + 1 + 12
+    handles = figure.legends[0].legend_handles
+    told = {handle.get_label(): str(handle.get_marker()) for handle in handles}
+    assert {name: told[name] for name in (*SIGNED, "measured")} == dict(zip((*SIGNED, "measured"), signs, strict=True))
 
 
 def test_bars_are_the_values():

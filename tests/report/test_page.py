@@ -265,14 +265,19 @@ def test_the_scatter_has_the_axes_of_the_picture(opened):
 
 
 def test_bars_are_from_zero_or_they_are_dots(opened):
-    """A mixture at 5 and at 272 tokens/s: on a logarithmic axis there is no bar, and each value stands at its own interval."""
+    """A mixture at 5 and at 272 tokens/s: on a logarithmic axis there is no bar; each value is in the row of its dot, beyond all signs."""
     assert "logarithmic" in opened.locator("#by-device .plot").inner_html()
     assert opened.locator("#by-device .plot .rod").count() == 0
     assert opened.locator("#by-format .plot .rod").count() > 0
     assert opened.locator(".speeds .bar.dots").count() > 0
-    for group in opened.locator("#by-device .plot g:has(.value)").all():
-        value, whisker = group.locator(".value").bounding_box(), group.locator(".error").bounding_box()
-        assert 0 < value["x"] - whisker["x"] - whisker["width"] < 40
+    rows = opened.locator("#by-device .plot g:has(.value), #by-format .plot g:has(.value)")
+    assert rows.count() > 2
+    for group in rows.all():
+        value, dot = (group.locator(each).first.bounding_box() for each in (".value", ".dot"))
+        assert abs(value["y"] + value["height"] / 2 - dot["y"] - dot["height"] / 2) < 4
+        for sign in group.locator("xpath=..").locator(".error, .ceiling, .dot").all():
+            box = sign.bounding_box()
+            assert box["x"] + box["width"] < value["x"]
 
 
 def test_values_are_told_on_hovering_and_by_keys(opened):
@@ -290,6 +295,24 @@ def test_values_are_told_on_hovering_and_by_keys(opened):
     chart.focus()
     chart.press("ArrowRight")
     assert opened.locator("#tip").inner_text().startswith("batch 4\n")
+
+
+def test_an_empty_cache_has_its_place_on_the_axis(opened, tmp_path):
+    """Context 0 stands where its tick says 0, a quarter of the next one, and is told as that."""
+    grids = build_grids(("qwen3-30b-a3b",), ("pi5-16gb",), batches=(1,), contexts=(0, 1024, 4096))
+    (tmp_path / "index.html").write_text(page(grids, [], "roofcast report", [], [], []), encoding="utf-8")
+    opened.reload()
+    ticks = opened.locator('#depth .plot svg text[text-anchor="middle"]')
+    assert ticks.all_text_contents() == ["0", "1k", "4k"]
+    places = [float(each.get_attribute("x")) for each in ticks.all()]
+    dots = [each.bounding_box() for each in opened.locator("#depth .plot svg .dot").all()]
+    chart = opened.locator("#depth .plot svg")
+    drawn = [box["x"] + box["width"] / 2 - chart.bounding_box()["x"] for box in dots]
+    assert drawn == pytest.approx(places, abs=1)
+    chart.focus()
+    chart.press("ArrowRight")
+    chart.press("ArrowLeft")
+    assert opened.locator("#tip").inner_text().startswith("context 0\n")
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(opened):

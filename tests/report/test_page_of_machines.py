@@ -74,3 +74,24 @@ def test_users_and_placement_are_chosen_on_the_page_of_a_machine(chromium, tmp_p
     (users,) = json.loads(out.getvalue())["users"]
     assert counted == pytest.approx(users["users"], abs=1)
     tab.close()
+
+
+def test_the_page_says_where_the_gpu_fetches_weights_from_ram(chromium, tmp_path):
+    """With all experts in RAM from batch 32 on, in words and along the line; with as few there as fit, memory is full before."""
+    grids = build_grids(
+        ["qwen3-30b-a3b"], ["rtx-3060+ryzen-5600x"], weights=("q4_k_m",), batches=(1, 16, 64), contexts=(1024,)
+    )
+    (tmp_path / "index.html").write_text(page(grids), encoding="utf-8")
+    tab = chromium.new_page()
+    tab.goto((tmp_path / "index.html").as_uri())
+    said = {}
+    for label in ("-ngl 99 --n-cpu-moe 19", "-ngl 99 --cpu-moe"):
+        tab.select_option("#placement", label=label)
+        words = tab.locator("#batches .answer").inner_text()
+        marks = tab.locator("#throughput .plot svg text").all_text_contents()
+        said[label] = (
+            "the GPU fetches weights from RAM at batch 32" in words,
+            "GPU fetches weights from RAM at 32" in marks,
+        )
+    assert list(said.values()) == [(False, False), (True, True)]
+    tab.close()

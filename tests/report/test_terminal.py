@@ -160,13 +160,13 @@ def test_a_line_rises_where_its_values_do(show):
 
 
 def test_each_change_has_a_sign_of_its_own_that_is_seen(show):
-    """Three at the last batch of one of two lines that end together: no sign and no letter hides another."""
+    """All at the last batch of one of two lines that end together: no sign and no letter hides another."""
     marks = tuple(Mark(32, 32.0, what, f"{what} at 32") for what in CHANGES)
     lines = Series("marked", BATCHES, BATCHES, marks=marks), Series("plain", BATCHES, BATCHES, colour=1)
     found = show(Chart("batch", "lines", "Marks", "batch", (Panel("", lines, "tokens/s"),), "made up"))
     drawn = "".join(line.split("│")[1] for line in lines_of(found) if "│" in line)
-    assert [drawn.count(sign) for sign in "◆▲■ab"] == [1] * 5
-    for sign, what in zip("◆▲■", CHANGES, strict=True):
+    assert [drawn.count(sign) for sign in "◆▲■►ab"] == [1] * 6
+    for sign, what in zip("◆▲■►", CHANGES, strict=True):
         assert f"  {sign} {what} at 32 (a)" in lines_of(found)
 
 
@@ -190,6 +190,24 @@ def test_bars_are_as_long_as_their_values(show):
     assert a.count("█") == pytest.approx(4 * b.count("█"), abs=4)
     assert "5.00, memory-bound" in b
     assert c == "c │ does not fit: needs 30 GiB of 15 GiB"
+
+
+def test_an_empty_cache_is_told_as_0(show):
+    """On its axis and in the interval of its line."""
+    line = Series("a", (0, 1024, 4096), (4.0, 3.0, 2.0), (3.0, 2.0, 1.0), (5.0, 4.0, 3.0))
+    found = lines_of(show(Chart("context", "lines", "Depth", "tokens", (Panel("", (line,), "tokens/s"),), "made up")))
+    (place,) = (number for number, each in enumerate(found) if "└" in each)
+    assert found[place + 1].split() == ["0", "1k", "2k", "4k"]
+    assert "  at 0: 4.00, 80 % interval 3.00 - 5.00" in found
+
+
+def test_the_last_number_of_an_axis_is_inside_of_it(show):
+    """1,000 ends with the axis, where its middle would be at the end."""
+    line = Series("a", (500, 1000), (4.0, 3.0))
+    found = lines_of(show(Chart("context", "lines", "Depth", "tokens", (Panel("", (line,), "tokens/s"),), "made up")))
+    (place,) = (number for number, each in enumerate(found) if "└" in each)
+    assert found[place + 1].split() == ["500", "1,000"]
+    assert len(found[place + 1]) == len(found[place])
 
 
 def test_nothing_that_fits_is_said(show):

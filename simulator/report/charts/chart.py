@@ -14,9 +14,15 @@ from simulator.spec.hardware import Hardware
 Form = Literal["lines", "bars", "stacks", "roofline", "scatter", "errors"]
 ROWED = ("bars", "errors")  # forms whose panels have names along one side
 BATCH = "sequences decoded at once (batch)"
-BAND = "band: 80 % interval; dotted: ceiling"
+DOTTED = "dotted: ceiling"
+BAND = f"band: 80 % interval; {DOTTED}"
 FITS_FROM = "fits from here on"
-CHANGES = ("compute takes over", "cache outweighs weights", "memory is full")  # along a batch
+CHANGES = (
+    "compute takes over",
+    "cache outweighs weights",
+    "memory is full",
+    "GPU fetches weights from RAM",
+)  # along a batch
 SIGNED = (*CHANGES, FITS_FROM)  # what a sign of its own marks in a line
 NO_ROOM = "does not fit in memory"
 
@@ -99,6 +105,7 @@ class Chart:
     y_log: bool = True
     legend: str = ""  # what the legend says besides
     each: str = ""  # what a bar is of; then x is what its length is
+    zero: float | None = None  # where 0 is drawn on a logarithmic axis that has it
 
     @property
     def names(self) -> tuple[str, str]:
@@ -134,16 +141,25 @@ def _values_of(each: Series) -> Iterator[dict[str, Any]]:
 
 
 def without_zero(chart: Chart) -> Chart:
-    """The same for drawing: what stands at 0 of a logarithmic axis, such as an empty cache, goes to 1."""
-    if not chart.x_log or chart.form not in ("lines", "stacks"):
+    """The same for drawing: 0 of a logarithmic axis, such as an empty cache, goes to a quarter of the next place along it."""
+    if not chart.x_log or chart.form != "lines":
         return chart
-    panels = (replace(panel, series=tuple(map(_from_one, panel.series))) for panel in chart.panels)
-    return replace(chart, panels=tuple(panels))
+    places = {x for panel in chart.panels for each in panel.series for x in (*each.x, *_beside(each))}
+    if min(places, default=1) > 0:
+        return chart
+    zero = min((x for x in places if x > 0), default=4) / 4
+    panels = (replace(panel, series=tuple(_from(zero, each) for each in panel.series)) for panel in chart.panels)
+    return replace(chart, panels=tuple(panels), zero=zero)
 
 
-def _from_one(each: Series) -> Series:
-    marks, measured = (tuple(replace(one, x=max(one.x, 1)) for one in many) for many in (each.marks, each.measured))
-    return replace(each, x=tuple(max(x, 1) for x in each.x), marks=marks, measured=measured)
+def _beside(each: Series) -> Iterator[float]:
+    """The places of what is on a line beside its own points."""
+    return (one.x for one in (*each.marks, *each.measured))
+
+
+def _from(least: float, each: Series) -> Series:
+    marks, measured = (tuple(replace(one, x=max(one.x, least)) for one in many) for many in (each.marks, each.measured))
+    return replace(each, x=tuple(max(x, least) for x in each.x), marks=marks, measured=measured)
 
 
 def floats(values: Any, count: int) -> tuple[float, ...]:

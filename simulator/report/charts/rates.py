@@ -52,7 +52,7 @@ def _over_batch(
 ) -> tuple[Series, Series]:
     most = max(batches)
     found = crossings(base, context, most)
-    sizes = sorted({*batches, *([found.fits_to] if found.fits_to else [])})
+    sizes = sorted({*batches, *([found.fits_to] if found.fits_to else []), *_sides(found.brought_from, min(batches))})
     point = base.at(np.array(sizes), context)
     points = [each for each in measured_of(measured, base) if is_near(each.context, context)]
     together = tuple(error_bar(each.batch, each) for each in points)
@@ -65,9 +65,14 @@ def _over_batch(
     return replace(total, marks=marks[0]), replace(each, marks=marks[1])
 
 
+def _sides(change: int | None, least: int) -> tuple[int, ...]:
+    """The batches before and at a change that a line leaps at, which would otherwise lie on its slope between two others."""
+    return () if change is None or change <= least else (change - 1, change)
+
+
 def _marks(base: Scenario, context: int, found: Crossings, each: bool = False) -> tuple[Mark, ...]:
     """The crossings, at the height of the line."""
-    places = dict(zip(CHANGES, (found.compute_from, found.cache_from, found.fits_to), strict=True))
+    places = dict(zip(CHANGES, (found.compute_from, found.cache_from, found.fits_to, found.brought_from), strict=True))
     words = {"memory is full": "fits up to {:,}"}
     marks = []
     for what, batch in places.items():

@@ -58,14 +58,12 @@ def _means(seconds: np.ndarray, values: np.ndarray, edges: np.ndarray) -> tuple[
 def load_chart(served: Served, progress: Progress, largest: Largest | None = None) -> Chart | None:
     """Times to the first token and for each further one, against the rate or the users, with the *largest* that keeps a goal among them.
 
-    None of more than can be gone through again.
+    None where `why_no_loads` says why.
     """
+    if why_no_loads(served):
+        return None
     demand = served.demand
-    if len(demand) > MOST_TWICE or served.outcome.sums.stretches > MANY_STRETCHES:
-        return None
     found = _by_users(served, largest, progress) if demand.users else _by_rate(served, largest, progress)
-    if not found:
-        return None
     x = "users at once (logarithmic)" if demand.users else "requests per second"
     note = _limit_told(served, largest)
     panels = tuple(
@@ -80,6 +78,27 @@ def load_chart(served: Served, progress: Progress, largest: Largest | None = Non
         "serve", "lines", "What requests wait for, against the load", x, panels, _source(served), subtitle([served.base]),
         x_log=bool(demand.users),
     )  # fmt: skip
+
+
+def why_no_loads(served: Served) -> str:
+    """Why there is no picture against the load, and what has one; empty where there is one."""
+    demand, n, sums = served.demand, len(served.demand), served.outcome.sums
+    is_trace = not demand.users and demand.rate_asked is None
+    if n > MOST_TWICE:
+        enough = f"a trace of {MOST_TWICE:,} or fewer" if is_trace else f"--requests {MOST_TWICE} or fewer"
+        return f"a run of {counted(n, 'request')} is gone through once, and not at other loads; {enough} can be"
+    if sums.stretches > MANY_STRETCHES:
+        fit = f"--max-requests {served.site.room.fitting(demand.longest)}" if sums.put_back else "a larger --chunk"
+        fewer = "a trace of fewer requests" if is_trace else "fewer --requests"
+        changes = (
+            f"the steps of this run change {sums.stretches:,} times, and up to {MANY_STRETCHES:,} can be gone through"
+        )
+        return f"{changes} at other loads; {fit} or {fewer} may do"
+    if demand.rate is None and not demand.users:
+        return (
+            "requests that all come at once have no rate; --rate, --concurrency or a trace with several times has one"
+        )
+    return ""
 
 
 def _percents(found: list[tuple[float, Outcome]], measure: str) -> list[int]:
@@ -112,10 +131,9 @@ def _by_users(served: Served, largest: Largest | None, progress: Progress) -> li
 
 
 def _by_rate(served: Served, largest: Largest | None, progress: Progress) -> list[tuple[float, Outcome]]:
-    """Shares of the capacity, and the rate that keeps the goal; nothing of requests that all come at once."""
+    """Shares of the capacity, and the rate that keeps the goal."""
     demand = served.demand
-    if demand.rate is None:
-        return []
+    assert demand.rate is not None  # of which there is no such picture
     found = [] if largest is None or largest.outcome is None else [(float(largest.value), largest.outcome)]
     for number, load in enumerate(LOADS):
         part = part_of(progress, number / len(LOADS), (number + 1) / len(LOADS))

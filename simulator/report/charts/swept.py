@@ -104,14 +104,18 @@ def _bars(lines: list[_Line], apart: list[str], shared: str, source: str) -> Cha
     ordered = sorted(lines, key=lambda line: line.rates[RATES[0]][0], reverse=True)
     names = tuple(_label(line, apart, "") for line in ordered)
     rate, low, high, ceiling = (tuple(line.values(name)[0] for line in ordered) for name in RATES)
-    known = not any(line.is_upper_bound for line in ordered)
+    low, high = (
+        tuple(None if line.is_upper_bound else end for line, end in zip(ordered, ends, strict=True))
+        for ends in (low, high)
+    )
     notes = tuple(f"{line.bound}-bound" for line in ordered)
-    bars = Series("tokens/s", names, rate, low if known else (), high if known else (), ceiling, notes)
+    bars = Series("tokens/s", names, rate, low, high, ceiling, notes)
+    signs = (*(["bar: 80 % interval"] if any(low) else []), "tick: ceiling")
     is_wide = min(rate) * 30 < max(rate)
     x = "tokens/s, all sequences together" + (", logarithmic" if is_wide else "")
     return Chart(
         "speed", "bars", "Tokens per second", x, (Panel("", (bars,), "tokens/s"),), source, shared, x_log=is_wide,
-        y_log=False, legend="bar: 80 % interval; tick: ceiling", each=", ".join(apart) or "model",
+        y_log=False, legend="; ".join(signs), each=", ".join(apart) or "model",
     )  # fmt: skip
 
 

@@ -20,10 +20,15 @@ Y_ROOM, TICK_ROOM = 0.95, 0.62  # inches left of axes for ticks and label, and o
 
 def power_ticks(axis: Axis, low: float, high: float, base: int, told: Callable[[float], str], most: int = 6) -> None:
     """Ticks at powers between the ends of an axis, at most so many; at round values where there are not two powers."""
+    set_ticks(axis, power_places(low, high, base, most), told)
+
+
+def power_places(low: float, high: float, base: int, most: int) -> list[float]:
+    """Those places."""
     first, last = (math.ceil(math.log(low, base) - 1e-9), math.floor(math.log(high, base) + 1e-9))
     step = -(-(last - first) // max(1, most - 1)) or 1
     places = [float(base) ** power for power in range(first, last + 1, step)]
-    set_ticks(axis, places if len(places) > 1 else round_places(low, high, most), told)
+    return places if len(places) > 1 else round_places(low, high, most)
 
 
 def even_ticks(axis: Axis, most: int = 8) -> None:

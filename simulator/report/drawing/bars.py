@@ -1,23 +1,22 @@
-"""Bars with their names before them and their values behind; on a logarithmic axis, where no length means anything, dots."""
+"""Bars between their names and their values; on a logarithmic axis, where no length means anything, dots."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.report.charts.chart import Chart, Panel, Series
 from simulator.report.drawing.axes import TICK_ROOM, count, label_x, set_ticks
 from simulator.report.drawing.margins import NAME, SMALL, width_of, wrapped
-from simulator.report.drawing.style import GREY, INK, colour_of
-from simulator.report.ticks import even_places, round_places
+from simulator.report.drawing.style import GREY, INK, MEASURED, colour_of
+from simulator.report.ticks import even_places, round_places, widened
 from simulator.units import format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BAR_HEIGHT, LINE_HEIGHT = 0.36, 0.16  # inches of each bar, and of a line of its name
-BAR_EDGES, LABEL_GAP = 0.55, 0.06  # around the axes of bars; before and behind a value
+BAR_EDGES, LABEL_GAP = 0.55, 0.12  # around the axes of bars; between a value and the words behind it
 NAME_SHARE, NAME_LINES = 0.34, 3  # of the width, and lines, for the name of a bar
 
 
@@ -26,28 +25,26 @@ def draw_bars(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
     (each,) = panel.series
     rows = range(len(each.x))
     names = [wrapped(name, NAME_SHARE * wide, NAME, most=NAME_LINES) for name in each.x]
-    reasons = max(
-        (width_of(note, SMALL) for y, note in zip(each.y, each.notes, strict=True) if y is not None),
-        default=0.0,
-    )
-    room = wide - name_room(chart, wide) - reasons - BAR_EDGES  # inches along the axis
+    fitting = [row for row in rows if each.y[row] is not None]
+    values = max((width_of(format_number(each.y[row]), SMALL, "bold") for row in fitting), default=0.0)
+    beside = values + LABEL_GAP + max((width_of(each.notes[row], SMALL) for row in fitting), default=0.0)
+    room = wide - name_room(chart, wide) - beside - BAR_EDGES  # inches along the axis
     axes.set_yticks(list(rows), ["\n".join(lines) for lines in names], fontsize=NAME)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=chart.x_log)
-    label_x(axes, chart.x, room + reasons)
+    label_x(axes, chart.x, room + beside)
     for row in rows:
         if each.y[row] is None:
-            _say_misfit(axes, row, wrapped(each.notes[row], room + reasons, SMALL, most=2))
+            _say_misfit(axes, row, wrapped(each.notes[row], room + beside, SMALL, most=2))
     if not any(each.y):
         axes.set_xticks([])
         return
-    for row in rows:
-        if each.y[row] is not None:
-            _bar(axes, each, row, is_dot=chart.x_log)
-            axes.annotate(each.notes[row], (1, row), (6, 0), axes.get_yaxis_transform(), textcoords="offset points", va="center",
-                          fontsize=SMALL, color=GREY, annotation_clip=False)  # fmt: skip
+    for row in fitting:
+        _bar(axes, each, row, is_dot=chart.x_log)
+        _say(axes, row, format_number(each.y[row]), 0.0, fontweight="bold", color=INK, gid="value")
+        _say(axes, row, each.notes[row], values + LABEL_GAP, color=GREY)
     for point in each.measured:
-        axes.errorbar(point.y, point.x, xerr=[[point.y - point.low], [point.high - point.y]], fmt="*", ms=10, color=INK,
+        axes.errorbar(point.y, point.x, xerr=[[point.y - point.low], [point.high - point.y]], fmt=MEASURED, ms=10, color=INK,
                       mfc="white", elinewidth=1.1, capsize=2.5, zorder=5, label="_measured")  # fmt: skip
     _scale_bars(axes, chart, each, room)
 
@@ -72,48 +69,28 @@ def _say_misfit(axes: Axes, row: int, lines: Sequence[str]) -> None:
     text.set_in_layout(False)  # it may reach over what limits the others
 
 
+def _say(axes: Axes, row: int, text: str, behind: float, **look: Any) -> None:
+    """Words to the right of the axes, where nothing is drawn that they could lie on, so many inches *behind* the first ones."""
+    axes.annotate(text, (1, row), (6 + 72 * behind, 0), axes.get_yaxis_transform(), textcoords="offset points", va="center",
+                  fontsize=SMALL, annotation_clip=False, **look)  # fmt: skip
+
+
 def _scale_bars(axes: Axes, chart: Chart, each: Series, room: float) -> None:
-    """The axis, and each value at the end of its bar: of the interval, and where it would lie on the ceiling's tick, of that."""
-    ends = {row: _ends(each, row) for row, y in enumerate(each.y) if y is not None}
-    widths = {row: width_of(format_number(each.y[row]), SMALL, "bold") + 2 * LABEL_GAP for row in ends}
-    of = math.log if chart.x_log else float
-    low = of(min(low for low, _, _ in ends.values()) / 1.5) if chart.x_log else 0.0
-    reach = {row: of(end) - low for row, (_, end, _) in ends.items()}
-    ticks = {row: of(ceiling) - low for row, (_, _, ceiling) in ends.items()}
-    span, moved = _span(reach, ticks, widths, room)
-    for row, (_, end, ceiling) in ends.items():
-        place = (max(end, ceiling) if row in moved else end, row)
-        axes.annotate(format_number(each.y[row]), place, (72 * LABEL_GAP, 0), textcoords="offset points", va="center", fontsize=SMALL,
-                      fontweight="bold", color=INK, gid="value")  # fmt: skip
-    high = low + span
-    limits = (math.exp(low), math.exp(high)) if chart.x_log else (low, high)
+    """An axis of *room* inches on which all intervals, measurements and ceilings are."""
+    ends = [_ends(each, row) for row, y in enumerate(each.y) if y is not None]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    limits = widened(low, high) if chart.x_log else (0.0, 1.02 * high)
     axes.set(xscale="log" if chart.x_log else "linear", xlim=limits)
     most = max(2, int(room / TICK_ROOM))
-    places = round_places(*limits, most) if chart.x_log else even_places(high, most)
+    places = round_places(*limits, most) if chart.x_log else even_places(limits[1], most)
     set_ticks(axes.xaxis, places, count)
 
 
-def _span(
-    reach: dict[int, float], ticks: dict[int, float], widths: dict[int, float], room: float
-) -> tuple[float, set[int]]:
-    """How long an axis of *room* inches has to be for labels of some widths behind what *reach* says, and which of them stand
-    behind their tick instead, where they would lie on it."""
-    # A label takes a share of the inches, whatever the scale turns out to be.
-    span = max(1.02 * max(ticks.values()), *(reach[row] / (1 - widths[row] / room) for row in reach))
-    while True:
-        inch = span / room
-        moved = {row for row in reach if reach[row] - LABEL_GAP * inch < ticks[row] < reach[row] + widths[row] * inch}
-        wanted = max([span, *(max(reach[row], ticks[row]) / (1 - widths[row] / room) for row in moved)])
-        if wanted <= span:
-            return span, moved
-        span = wanted
-
-
-def _ends(each: Series, row: int) -> tuple[float, float, float]:
-    """The lowest that is drawn of a row, the end of its interval or of what was measured, and its ceiling."""
+def _ends(each: Series, row: int) -> tuple[float, float]:
+    """The lowest and the highest that is drawn of a row."""
     points = [value for point in each.measured if point.x == row for value in (point.low, point.high)]
-    values = [value for value in (each.low[row], each.y[row], each.high[row], *points) if value]
-    return min(values), max(values), each.ceiling[row]
+    values = [value for value in (each.low[row], each.y[row], each.high[row], each.ceiling[row], *points) if value]
+    return min(values), max(values)
 
 
 def _bar(axes: Axes, each: Series, row: int, is_dot: bool) -> None:

@@ -23,7 +23,7 @@ def beside(axes: Axes, text: str, height: float, place: float | None = None, col
     width = 0.6 if place is None else 0.9
     axes.annotate(
         text, (1 if place is None else place, height), (8, 0), transform, "offset points", va="center", fontsize=9.5, color=INK,
-        arrowprops=_LEADER | {"lw": width, "color": colour, "relpos": (0, 0.5)}, gid="beside", annotation_clip=False,
+        arrowprops=_LEADER | {"lw": width, "color": colour, "relpos": (0, 0.5), "shrinkA": 2}, gid="beside", annotation_clip=False,
     )  # fmt: skip
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import printable
-from simulator.report.charts.chart import ROWED, SIGNED, Chart, Series
-from simulator.report.drawing.lines import FEW, SHAPES, is_named_beside, look_of
-from simulator.report.drawing.style import INK, TEXTURES, colour_of, marker_of
+from simulator.report.charts.chart import BAND, DOTTED, ROWED, SIGNED, Chart, Series
+from simulator.report.drawing.lines import FEW, is_named_beside, look_of, sign_of
+from simulator.report.drawing.style import INK, MEASURED, TEXTURES, colour_of, marker_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -23,7 +23,7 @@ def handles_of(chart: Chart, width: float) -> tuple[list[Artist], str]:
         hollow = {"ls": "", "marker": "o", "mfc": "white", "mew": 1.5, "ms": 6}
         return [*handles, *([_sign(chart.legend, **hollow)] if chart.legend else [])], ""
     if chart.form == "lines":
-        return [*handles, *_mark_handles(chart)], chart.legend if _has_band(chart) else ""
+        return [*handles, *_mark_handles(chart)], _line_note(chart)
     return handles, chart.legend
 
 
@@ -59,12 +59,14 @@ def _mark_handles(chart: Chart) -> list[Artist]:
     for what in SIGNED:
         texts = [mark.text if alone else what for each in series for mark in each.marks if mark.what == what]
         if texts:
-            handles.append(_sign(texts[0], ls="", marker=SHAPES[what], ms=7, mec="white"))
-    measured = [_sign("measured", ls="", marker="*", ms=10)] if any(each.measured for each in series) else []
+            handles.append(_sign(texts[0], **sign_of(what)))
+    measured = [_sign("measured", ls="", marker=MEASURED, ms=10)] if any(each.measured for each in series) else []
     return [*handles, *measured]
 
 
-def _has_band(chart: Chart) -> bool:
-    """Whether intervals and ceilings are drawn: where a panel has few lines."""
-    few = [panel for panel in chart.panels if len(panel.series) <= FEW]
-    return any((each.low or each.ceiling) and len(each.x) > 1 for panel in few for each in panel.series)
+def _line_note(chart: Chart) -> str:
+    """What intervals and ceilings look like, as far as they are drawn: where a panel has few lines."""
+    few = [each for panel in chart.panels if len(panel.series) <= FEW for each in panel.series if len(each.x) > 1]
+    if any(each.low for each in few):
+        return chart.legend
+    return DOTTED if chart.legend == BAND and any(each.ceiling for each in few) else ""

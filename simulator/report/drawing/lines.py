@@ -12,13 +12,24 @@ from simulator.report.drawing.axes import (
     count,
     even_ticks,
     label_x,
-    power_ticks,
+    power_places,
     say_no_room,
     set_ticks,
 )
 from simulator.report.drawing.labels import beside
 from simulator.report.drawing.margins import NAME, width_of
-from simulator.report.drawing.style import INK, colour_of, line_of, marker_of
+from simulator.report.drawing.style import (
+    ARROW,
+    CLOSING,
+    HOURGLASS,
+    INK,
+    MEASURED,
+    OPENING,
+    STAR,
+    colour_of,
+    line_of,
+    marker_of,
+)
 from simulator.report.ticks import round_places, widened
 from simulator.units import format_count
 
@@ -30,7 +41,7 @@ MOST_MARKED = 64  # places along a line
 NEAR_ZERO = 0.05  # of an axis: what begins below that begins at zero
 FEW_PLACES = 4  # along x, each with its number
 FEW = 3  # lines in a panel that leave room for their bands and ceilings
-SHAPES = dict(zip(SIGNED, ("D", "^", "s", "s"), strict=True))
+SHAPES = dict(zip(SIGNED, (STAR, HOURGLASS, CLOSING, ARROW, OPENING), strict=True))
 
 
 def draw_lines(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
@@ -65,9 +76,12 @@ def _line(axes: Axes, each: Series, few: bool) -> None:
     if few and each.ceiling:
         axes.plot(each.x, _with_gaps(each.ceiling), color=colour, ls=":", lw=1.2, label=f"_ceiling {each.label}")
     for mark in each.marks:
-        axes.plot(
-            mark.x, mark.y, SHAPES[mark.what], color=colour, mec="white", mew=0.9, ms=9, zorder=4, label=f"_{mark.what}"
-        )
+        axes.plot(mark.x, mark.y, color=colour, zorder=4, label=f"_{mark.what}", **sign_of(mark.what))
+
+
+def sign_of(what: str) -> dict[str, Any]:
+    """How a change along a line is marked, in the picture and in its legend."""
+    return {"ls": "", "marker": SHAPES[what], "ms": 12, "mec": "white", "mew": 0.9, "clip_on": False}
 
 
 def look_of(each: Series) -> dict[str, Any]:
@@ -90,7 +104,7 @@ def _points(axes: Axes, each: Series) -> None:
     if each.measured:
         x, y = [p.x for p in each.measured], [p.y for p in each.measured]
         bars = [[p.y - p.low for p in each.measured], [p.high - p.y for p in each.measured]]
-        axes.errorbar(x, y, yerr=bars, fmt="*", color=INK, mfc=colour_of(each.colour), ms=11, mew=0.8, elinewidth=1.1, capsize=2.5,
+        axes.errorbar(x, y, yerr=bars, fmt=MEASURED, color=INK, mfc=colour_of(each.colour), ms=11, mew=0.8, elinewidth=1.1, capsize=2.5,
                       zorder=5, label=f"_measured {each.label}")  # fmt: skip
 
 
@@ -106,14 +120,14 @@ def _scale_x(axes: Axes, chart: Chart, panel: Panel, most: int) -> None:
         axes.set_xlim(0 if 0 < low < NEAR_ZERO * high else low, high)
         even_ticks(axes.xaxis, most)
         return
-    known = sorted(set(panel.places))
-    is_narrow = 1 < len(known) <= min(FEW_PLACES, most) and high < 4 * low
-    low, high = widened(low, high, least=2.5)
-    axes.set(xscale="log", xlim=(low, high))
-    if is_narrow:  # between which there are hardly powers
-        set_ticks(axes.xaxis, known, format_count)
-        return
-    power_ticks(axes.xaxis, low, high, 2, format_count, most)
+    left, right = widened(low, high, least=2.5)
+    axes.set(xscale="log", xlim=(left, right))
+    zero = [chart.zero] if low == chart.zero else []
+    known = sorted({*panel.places} - {*zero})
+    is_few = not known or (1 - len(zero) < len(known) <= min(FEW_PLACES, most) and high < 4 * known[0])
+    # Between few that are near each other there are hardly powers.
+    places = known if is_few else power_places(known[0] if zero else left, right, 2, most - len(zero))
+    set_ticks(axes.xaxis, [*zero, *places], lambda place: "0" if place in zero else format_count(place))
 
 
 def _scale_y(axes: Axes, chart: Chart, values: Sequence[float]) -> None:

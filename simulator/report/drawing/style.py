@@ -31,6 +31,13 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
 )  # fmt: skip
 INK, GREY = "#333333", "#767676"
 COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, INK)
+MARKERS = "osD^vPXd<>hp"
+# What marks a place on a line, no shape of a line's own points: a star, an hourglass, brackets and an arrow.
+STAR, HOURGLASS = (4, 1, 0), ((-1, 1), (1, 1), (-1, -1), (1, -1), (-1, 1))
+CLOSING = ((-0.7, 1), (0.4, 1), (0.4, -1), (-0.7, -1), (-0.7, -0.6), (-0.1, -0.6), (-0.1, 0.6), (-0.7, 0.6), (-0.7, 1))
+OPENING = tuple((-x, y) for x, y in CLOSING)
+ARROW = ((-1, 0.35), (0, 0.35), (0, 0.9), (1, 0), (0, -0.9), (0, -0.35), (-1, -0.35), (-1, 0.35))
+MEASURED = "*"
 TEXTURES = ("", "//", "..", "xx", "\\\\", "++")
 
 
@@ -45,8 +52,8 @@ def line_of(number: int) -> str:
 
 
 def marker_of(number: int) -> str:
-    """A shape that tells neighbours apart in grey, too."""
-    return "osD^vPX*<>hp"[number % 12]
+    """A shape that tells neighbours apart in grey, too; none that marks something else."""
+    return MARKERS[number % len(MARKERS)]
 
 
 @contextmanager

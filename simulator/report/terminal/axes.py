@@ -20,8 +20,15 @@ HEIGHT, MIN_HEIGHT = 16, 6  # lines of a panel
 class Scale:
     """Places along one axis: linear or logarithmic, with round ticks."""
 
-    def __init__(self, values: Sequence[float], is_log: bool, told: Callable[[float], str], base: int = 10):
-        self.is_log, self.told, self.base = is_log, told, base
+    def __init__(
+        self,
+        values: Sequence[float],
+        is_log: bool,
+        told: Callable[[float], str],
+        base: int = 10,
+        zero: float | None = None,  # what stands for 0
+    ):
+        self.is_log, self.base, self.zero, self._told = is_log, base, zero, told
         self.known = sorted(set(values))
         low, high = (min(values), max(values)) if values else (0.0, 1.0)
         self.low, self.high = self._at(low), self._at(high)
@@ -35,15 +42,24 @@ class Scale:
         """Where a value stands."""
         return self._at(value)
 
+    def told(self, value: float) -> str:
+        """A value as people write it."""
+        return "0" if value == self.zero else self._told(value)
+
     def places(self, most: int) -> list[float]:
         """At most so many round values inside, and two at least."""
         if not self.is_log:
             return [self.low + place for place in even_places(self.high - self.low, max(2, most))]
-        low, high = math.exp(self.low), math.exp(self.high)
+        zero = [self.zero] if self.zero in self.known else []
+        known = [place for place in self.known if place not in zero]
+        return [*zero, *self._log_places(known, len(zero), most - len(zero))] if known else zero
+
+    def _log_places(self, known: list[float], n_before: int, most: int) -> list[float]:
+        low, high = known[0] if n_before else math.exp(self.low), math.exp(self.high)
         if self.base == 2:
             powers = range(math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9) + 1)
-            if len(powers) < 3 and 1 < len(self.known) <= min(FEW_PLACES, most):
-                return self.known
+            if len(powers) < 3 and 1 - n_before < len(known) <= min(FEW_PLACES, most):
+                return known
             if len(powers) > 1:
                 return [2.0**power for power in powers[:: -(-len(powers) // max(2, most))]]
         return round_places(low, high, max(2, most))
@@ -128,8 +144,9 @@ def _ticks(x: Scale, width: int) -> str:
     end = -1
     for place in x.places(width // 8):
         name = x.told(place)
-        start = max(0, round((x(place) - x.low) / (x.high - x.low) * (width - 1)) - len(name) // 2)
-        if start > end and start + len(name) <= width:
+        middle = round((x(place) - x.low) / (x.high - x.low) * (width - 1))
+        start = max(0, min(middle - len(name) // 2, width - len(name)))
+        if start > end and middle < width:
             line[start : start + len(name)] = name
             end = start + len(name)
     return "".join(line).rstrip()

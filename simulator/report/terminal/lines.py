@@ -11,7 +11,7 @@ from simulator.report.terminal.axes import Scale, in_axes, rate
 from simulator.report.terminal.words import colour_of, keys, letter, told
 from simulator.units import GIGA, format_count, format_number
 
-SIGNS = dict(zip(SIGNED, "◆▲■■", strict=True))  # the shapes that pictures have
+SIGNS = dict(zip(SIGNED, "◆▲■►□", strict=True))
 
 
 def draw_lines(chart: Chart, panel: Panel) -> Iterator[str]:
@@ -26,7 +26,7 @@ def draw_lines(chart: Chart, panel: Panel) -> Iterator[str]:
     if not values:
         yield from told(NO_ROOM, "  ")
         return
-    x = Scale(panel.places, chart.x_log, format_count, 2)
+    x = Scale(panel.places, chart.x_log, format_count, 2, chart.zero)
     y = Scale([*values, *([] if chart.y_log else [0.0])], chart.y_log, rate)
     paths = [(each, _along(each.x, each.y)) for each in panel.series]
     marks = [(p.x, p.y, "*") for each in panel.series for p in each.measured]
@@ -41,7 +41,7 @@ def draw_lines(chart: Chart, panel: Panel) -> Iterator[str]:
         for sign, text in _marks_of(panel):
             yield from told(f"{sign} {text}", "  ")
     if few and panel.series[0].low and not is_told_below:
-        yield from _interval(panel.series[0])
+        yield from _interval(panel.series[0], x)
 
 
 def _names_of(panel: Panel) -> list[str]:
@@ -58,12 +58,12 @@ def _marks_of(panel: Panel) -> list[tuple[str, str]]:
     ]
 
 
-def _interval(each: Series) -> Iterator[str]:
+def _interval(each: Series, x: Scale) -> Iterator[str]:
     """The ends of the line in numbers."""
     known = [n for n, y in enumerate(each.y) if y]
     for n in dict.fromkeys((*known[:1], *known[-1:])):
         low, high = format_number(each.low[n]), format_number(each.high[n])
-        yield from told(f"at {format_count(each.x[n])}: {format_number(each.y[n])}, 80 % interval {low} - {high}", "  ")
+        yield from told(f"at {x.told(each.x[n])}: {format_number(each.y[n])}, 80 % interval {low} - {high}", "  ")
 
 
 def _along(x: Sequence[float], y: Sequence[float | None]) -> list[tuple[float, float]]:

@@ -50,7 +50,7 @@ def can_draw() -> bool:
     if not is_screen() or os.environ.get("TERM") == "dumb":
         return False
     try:
-        "⣿█▏◆▲■".encode(sys.stdout.encoding or "ascii")
+        "⣿█▏◆▲■►□".encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True
