@@ -180,13 +180,17 @@ def _goal_lines(served: Served | None, largest: Largest | None, goal: ServiceGoa
             f"missed; the best that can be kept is {largest.best}"
         )
         return
-    value = f"{largest.value:,}" if unit == "users" else format_number(largest.value)
+    value, missed = (
+        f"{each:,}" if unit == "users" else format_number(each) for each in (largest.value, largest.missed_at or 0)
+    )
     beyond = (
-        f"more miss {NAMES[largest.missed_first]}"
-        if largest.over is not None
+        f"with {missed} fewer do, by their {largest.missed_first}"
+        if largest.missed_at is not None
         else "which is all that it takes, whatever the goal"
     )
-    yield f"{share} of the requests keep it up to {value} {unit}, {beyond}"
+    n = len(largest.outcome)
+    of = f"of {counted(n, 'request')}" if largest.n_asked not in (None, n) else "of the requests"
+    yield f"{share} {of} keep it up to {value} {unit}, {beyond}"
 
 
 def assumptions(served: Served) -> Iterator[str]:
@@ -286,6 +290,8 @@ def largest_record(largest: Largest) -> dict[str, Any]:
         "users" if is_users else "rate": largest.value,
         "most": largest.most,
         "kept": None if largest.outcome is None else largest.outcome.kept(goal),
+        "requests": None if largest.outcome is None else len(largest.outcome),
+        "missed_at": largest.missed_at,
         "missed_first": largest.missed_first or None,
         "held_back_by": None if largest.over is None else largest.over.held_back_by,
         "best": largest.best.parts,

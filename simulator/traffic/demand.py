@@ -59,6 +59,11 @@ class Demand:
         n_gaps = len(self) - (self.asked[0] == 0)
         return n_gaps * TICKS_PER_S / self.asked[-1]
 
+    @property
+    def load(self) -> float | None:
+        """The rate by which it is known: that which was asked for, or without one that of the requests."""
+        return self.rate_asked or self.rate
+
     def faster(self, times: float) -> Demand:
         """The same requests, coming so many times as fast."""
         assert self.asked is not None  # nobody else asks for it
@@ -109,9 +114,13 @@ def by_users(users: int, prompt: int, generate: int, *, requests: int | None = N
             f"requests must be more than the {users:,} users, whose first ones come all at once and are left out of the times; "
             f"got {requests:,}"
         )
-    usual = max(USUAL_REQUESTS, min(ROUNDS * users, max(MANY_REQUESTS, FEWEST_ROUNDS * users)))
-    n = usual if requests is None else requests
+    n = usual_requests(users) if requests is None else requests
     return Demand(*_lengths(n, prompt, generate), users=users, prefixes=_shared(n, prompt, prefix))
+
+
+def usual_requests(users: int) -> int:
+    """How many are simulated of so many users where nobody says it."""
+    return max(USUAL_REQUESTS, min(ROUNDS * users, max(MANY_REQUESTS, FEWEST_ROUNDS * users)))
 
 
 def of_lengths(pairs: Sequence[tuple[int, int]], users: int) -> Demand:
