@@ -39,7 +39,9 @@ def test_a_split_is_told_a_machine_that_has_it(name):
 ASKED = {
     "split": lambda device: scenario("llama-3-8b", device, **SPLIT),
     "ram": lambda device: with_ram(load_hardware(device), 2**36),
-    "storage": lambda device: scenario("llama-3-8b", device, weights="q4_k_m", runtime="llama.cpp", storage="nvme-gen4"),
+    "storage": lambda device: scenario(
+        "llama-3-8b", device, weights="q4_k_m", runtime="llama.cpp", storage="nvme-gen4"
+    ),
 }
 
 
