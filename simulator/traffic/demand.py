@@ -66,12 +66,16 @@ class Demand:
 
     def faster(self, times: float) -> Demand:
         """The same requests, coming so many times as fast."""
-        assert self.asked is not None  # nobody else asks for it
+        times = between("times", times, 1e-12, 1e12)
+        if self.asked is None:
+            raise InputError("demand must be of requests that come by themselves, not of users who wait for answers")
         return Demand(self.prompts, self.answers, tuple(int(each / times) for each in self.asked), 0, self.prefixes,
                       self.rate_asked and times * self.rate_asked)  # fmt: skip
 
     def at_once(self, n: int) -> Demand:
         """So many, all at the beginning: the first of them, or all in turn until there are enough."""
+
+        n = whole("n", n, 1, MAX_REQUESTS)
 
         def in_turn(values: tuple) -> tuple:
             return (values * -(-n // len(values)))[:n]

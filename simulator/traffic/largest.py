@@ -8,7 +8,7 @@ from itertools import count
 
 from simulator.forecast.scenario import Scenario
 from simulator.progress import Progress, part_of
-from simulator.spec.arguments import between, expect, whole
+from simulator.spec.arguments import between, whole
 from simulator.spec.serving import MAX_USERS
 from simulator.traffic.budget import MOST_SEARCHED, SEARCH_RUNS, expect_reads, reads_of
 from simulator.traffic.demand import (
@@ -21,7 +21,7 @@ from simulator.traffic.demand import (
     by_users,
     usual_requests,
 )
-from simulator.traffic.outcome import Outcome, ServiceGoal, expect_met
+from simulator.traffic.outcome import Outcome, ServiceGoal, expect_goal, expect_met
 from simulator.traffic.serve import capacity_of
 from simulator.traffic.site import Site, expect_limits, remade, silent, site_of
 
@@ -202,7 +202,7 @@ def _parts(progress: Progress) -> Iterator[Progress]:
 
 def _expect_goal(goal: ServiceGoal, demand: Demand) -> None:
     """InputError for what is no goal, and for one of something that no answer of a demand has."""
-    expect("goal", goal, ServiceGoal, "a ServiceGoal, as ServiceGoal(ttft_s=2, tpot_s=0.05)")
+    expect_goal(goal)
     expect_met(goal, demand.answers)
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from simulator.errors import InputError, printable
-from simulator.spec.arguments import between, expect
+from simulator.spec.arguments import between, expect, floats, one_of, within
 
 PERCENTS = (50, 90, 95, 99)
 MEASURES = ("ttft", "tpot", "e2e")  # as people call them: time to first token, per output token, from end to end
@@ -51,6 +51,11 @@ class ServiceGoal:
 
     def __str__(self) -> str:
         return ",".join(f"{name}={_seconds_text(seconds)}" for name, seconds in self.parts.items())
+
+
+def expect_goal(goal: ServiceGoal) -> None:
+    """InputError for anything but a ServiceGoal."""
+    expect("goal", goal, ServiceGoal, "a ServiceGoal, as ServiceGoal(ttft_s=2, tpot_s=0.05)")
 
 
 def expect_met(goal: ServiceGoal, answers: Iterable[int]) -> None:
@@ -143,6 +148,7 @@ class Outcome:
 
     def waiting_at(self, seconds: np.ndarray) -> np.ndarray:
         """Requests that have come, or were put back, and of which nothing is read, at some times."""
+        seconds = floats("seconds", seconds)
         begun, ended = (np.searchsorted(np.sort(each), seconds, "right") for each in self.waits_s)
         return begun - ended
 
@@ -173,12 +179,12 @@ class Outcome:
 
     def times(self, measure: str) -> np.ndarray:
         """Seconds of the requests that are counted and have such a time."""
-        values = getattr(self, measure)[self.counted]
+        values = getattr(self, one_of("measure", measure, MEASURES))[self.counted]
         return values[np.isfinite(values)]
 
     def tells(self, measure: str, percent: float) -> bool:
         """Whether so many have such a time that one at least takes longer than a percentile: 100 for 99 %; the half any number tells."""
-        n = len(self.times(measure))
+        n, percent = len(self.times(measure)), within("percent", percent, 0, 100)
         return n > 0 and (percent <= 50 or n * (100 - percent) >= 100)
 
     def highest(self, measure: str) -> int | None:
@@ -190,11 +196,12 @@ class Outcome:
 
         Whether there are enough of them for that `tells` says.
         """
-        values = self.times(measure)
+        values, percent = self.times(measure), within("percent", percent, 0, 100)
         return float(np.percentile(values, percent)) if values.size else math.nan
 
     def kept(self, goal: ServiceGoal) -> float:
         """The share of the counted requests that keep all of a goal."""
+        expect_goal(goal)
         keep = np.ones(len(self), bool)
         for name, seconds in goal.parts.items():
             values = getattr(self, name)
