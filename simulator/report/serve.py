@@ -57,7 +57,7 @@ def print_served(
 
 def _demand_told(served: Served) -> str:
     demand, outcome = served.demand, served.outcome
-    lengths = f"prompts of {_span(outcome.prompts)} tokens, answers of {_span(outcome.answers)}"
+    lengths = f"prompts of {_span(outcome.prompts)}, answers of {_span(outcome.answers, '')}"
     if demand.users:
         how = f"{counted(demand.users, 'user')}, each asking again when answered"
     else:
@@ -68,9 +68,10 @@ def _demand_told(served: Served) -> str:
     return f"{how}: {counted(len(demand), 'request')} in {format_seconds(outcome.sums.seconds)}, {lengths}"
 
 
-def _span(values: Any) -> str:
+def _span(values: Any, unit: str = "token") -> str:
     low, high = int(values.min()), int(values.max())
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    told = counted(high, unit) if unit else f"{high:,}"
+    return told if low == high else f"{low:,} to {told}"
 
 
 def _row(served: Served, measure: str) -> list[str]:

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -183,6 +184,17 @@ def _told_of_csv(error: csv.Error, text: str, path: Path, line: int) -> str:
     if "expected after" in told:
         return f"{path}:{max(1, line)}: a cell goes on behind its closing quote; write a quote inside of it twice"
     return f"{path}:{max(1, line)}: not valid CSV: {told}"
+
+
+def missing_told(columns: Sequence[str], missing: Sequence[str]) -> str:
+    """That columns are missing, or are there in capital letters."""
+    return f"the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there{letters_told(columns, missing) or ', too'}"
+
+
+def letters_told(columns: Sequence[str], needed: Iterable[str]) -> str:
+    """That names are written in small letters, where that is all that is wrong with one; else empty."""
+    others = {each.lower() for each in columns if each != each.lower()}
+    return ", in small letters" if others & set(needed) else ""
 
 
 def _check_columns(columns: list[str], where: str) -> None:
