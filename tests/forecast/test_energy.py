@@ -345,3 +345,13 @@ def test_the_share_of_a_limit_is_that_of_the_shipped_cards():
     assert len(shares) == 14
     assert statistics.median(shares) == pytest.approx(energy._DESKTOP, abs=0.005)
     assert statistics.stdev(map(math.log, shares)) == pytest.approx(energy._DESKTOP_SPREAD, abs=0.005)
+
+
+@pytest.mark.parametrize("name", ["watts", "price_per_hour", "price_per_kwh"])
+@pytest.mark.parametrize("nothing", [0, 0.0])
+def test_what_costs_nothing_is_left_out(name, nothing):
+    """A machine of one's own costs electricity alone, which its price alone tells."""
+    with pytest.raises(InputError, match=rf"^{name} must be a number above 0, got 0; leave it out"):
+        Tariff(**{name: nothing})
+    with pytest.raises(InputError, match=rf"^{name} must be a number above 0, got -1"):
+        Tariff(**{name: -1})
