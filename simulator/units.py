@@ -54,6 +54,11 @@ def format_number(value: float) -> str:
     return f"{value:.2f}" if size >= 0.1 or value == 0 else f"{value:.3g}"
 
 
+def format_price(value: float) -> str:
+    """As somebody would write it, thousands set apart: `99`, `1,499.5`."""
+    return f"{value:,.10g}" if value < 1e9 else f"{value:,.0f}"
+
+
 def format_count(count: float) -> str:
     """A number of tokens or sequences for a reader: `512`, `8k`, `1M`."""
     for size, letter in ((MI, "M"), (KI, "k")):

@@ -11,6 +11,7 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.forecast.bandwidth import bandwidth_of
 from simulator.forecast.conditions import runtime_of, scenario_of
+from simulator.forecast.kernels import filled
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import micro_batch_of, passes_of
@@ -194,7 +195,7 @@ class _PartMaker:
             vector_s=flops / products / (1.0 if is_cache else n),
             tiled_s=flops / n / (peak.value if peak else products),
             tiles=max(n, tile),
-            filling=0.0 if is_cache else min(1.0, (n - 1) / tile),
+            filling=0.0 if is_cache else float(filled(n, tile)),
             sharers=n,
             again=n**kernels.read_again if is_expert else 1.0,
             is_few=not is_cache and n <= (1 if is_expert else kernels.vector_tokens(fmt)),

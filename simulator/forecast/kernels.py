@@ -47,7 +47,7 @@ def work_seconds(
         return _cache_work(op, kernels, products, peak_per_s, s_per_byte, activation_s)
     n, is_expert = np.maximum(op.sharers, 1.0), op.part == "experts"
     memory_s = op.cost.streamed_bytes * (s_per_byte / kernels.bandwidth_share(op.format, is_expert))
-    tiled = op.cost.flops * (tiled_tokens(n, kernels.tile, kernels.fill_tokens) / n)
+    tiled = op.cost.flops * ((np.maximum(n, kernels.tile) + kernels.fill_tokens * filled(n, kernels.tile)) / n)
     peak = peak_per_s or products
     compute_s = tiled * (1 / (peak * kernels.matrix_share(op.format, is_expert)))
     if not kernels.has_vector:
@@ -73,9 +73,12 @@ def _cache_work(
     return _faster(vector, _work(memory_s, tiled * (1 / (peak * kernels.attended_share(op.format, is_state)))))
 
 
-def tiled_tokens(n: Any, tile: float, fill: float) -> Any:
-    """Tokens that matrix kernels compute for *n*: a small tile at least, and beyond it *fill* more of large ones."""
-    return np.maximum(n, tile) + fill * np.clip((n - 1) / tile, 0.0, 1.0)
+def filled(n: Any, tile: float) -> Any:
+    """The share of large tiles that matrix kernels fill up for *n* tokens, beyond a small one.
+
+    A mean between one and two is that of experts which have two or more among such as have one: they fill as two do.
+    """
+    return np.where(n > 1, np.minimum((np.maximum(n, 2.0) - 1) / tile, 1.0), 0.0)
 
 
 def _faster(vector: Work, matrix: Work, always: Any = False) -> Work:

@@ -27,6 +27,18 @@ def usual_layout(n_devices: int, runtime: Runtime, model: Model) -> Layout:
     return Layout(tensor, pipeline=n_stages) if has_stages else Layout(tensor=n_devices)
 
 
+def matrices_shared(n_devices: int, runtime: Runtime, model: Model, kind: str) -> Layout | None:
+    """Each matrix on all of so many devices of a *kind*, where that can be and is not the usual; else None."""
+    layout = Layout(tensor=n_devices)
+    if n_devices == 1 or layout == usual_layout(n_devices, runtime, model):
+        return None
+    try:
+        check_layout(layout, model, runtime, kind)
+    except InputError:
+        return None
+    return layout
+
+
 def layout_of(text: str | Layout | None, n_devices: int, runtime: Runtime, model: Model) -> Layout:
     """How so many devices share a model, as somebody wrote it; None: as the runtime usually does."""
     if text is None:

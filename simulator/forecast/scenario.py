@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.errors import InputError, printable
+from simulator.errors import InputError
 from simulator.forecast.devices import threads_on, together
 from simulator.forecast.dividing import Sizes, sizes_of
 from simulator.forecast.fastest import Trials, fastest
@@ -19,10 +19,19 @@ from simulator.forecast.fit import Held, memory_limit, memory_of_parts
 from simulator.forecast.from_storage import reading, told_unpacked
 from simulator.forecast.predict import predict
 from simulator.forecast.prediction import Prediction
-from simulator.forecast.software import cache_of, cache_told, check_format, formats_suited, that_loads, told_strange
+from simulator.forecast.software import (
+    cache_of,
+    cache_told,
+    check_format,
+    formats_suited,
+    meant_weights,
+    native_format,
+    that_loads,
+    told_strange,
+)
 from simulator.forecast.split_options import SplitOptions, as_asked
 from simulator.forecast.step import placed_seconds
-from simulator.importers.dialects import meant, meant_of_cache
+from simulator.importers.dialects import meant_of_cache
 from simulator.importers.open import load_model, load_routing
 from simulator.spec.arguments import between, counts, expect, expect_path, whole, whole_numbers
 from simulator.spec.hardware import Hardware
@@ -31,7 +40,7 @@ from simulator.spec.machine import LEAST_RAM_GIB, MAX_RAM_GIB, load_hardware, wi
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, store, weight_bytes
 from simulator.spec.placement import Placement
-from simulator.spec.quant import Weights, format_remark, parse_cache_format
+from simulator.spec.quant import Weights, parse_cache_format
 from simulator.spec.recorded import Recorded, refuse_other_model
 from simulator.spec.routing import Routing, Uniform
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime, passed_over
@@ -287,17 +296,6 @@ def _parsed(given: Any, parse: Callable[[str], Any]) -> Any:
     return parse(given) if isinstance(given, str) else given
 
 
-def meant_weights(text: str, runtime: Runtime, model: Model) -> tuple[Weights, str]:
-    """The formats that a text means to the runtime's users, and what to know of that; InputError for no name of any."""
-    weights = parse_weights(text)
-    name = meant(text, weights.name, runtime, model)
-    if name == weights.name:
-        return weights, format_remark(text)
-    is_own = weights.name == model.native_weights
-    whose = "the published checkpoint's own" if is_own else f"as {runtime.title or runtime.name} has it"
-    return parse_weights(name), f"{printable(text.strip())}: {name}, {whose}"
-
-
 def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
     """The first of the runtime's formats with which the model fits; the model's own format before all if it is loadable.
 
@@ -305,7 +303,7 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
     """
     model, runtime = base.loaded.model, base.runtime
     names = list(runtime.weights)
-    own = runtime.native_weights.get(model.native_weights or "")
+    own = native_format(runtime, model)
     if own:
         names.insert(0, own)
     names = formats_suited(runtime, base.hardware, names)
@@ -338,7 +336,7 @@ def _choose_weights(base: Scenario, batch: int, context: int) -> Scenario:
 def usual_formats(base: Scenario) -> list[Weights]:
     """The formats that people would choose among for a scenario's model and runtime, its own with them, the smallest first."""
     model, runtime = base.loaded.model, base.runtime
-    names = [*(runtime.compared or runtime.weights), runtime.native_weights.get(model.native_weights or "")]
+    names = [*(runtime.compared or runtime.weights), native_format(runtime, model)]
     known = {base.load.weights.name: base.load.weights} | {
         weights.name: weights
         for weights in map(parse_weights, formats_suited(runtime, base.hardware, filter(None, names)))

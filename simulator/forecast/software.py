@@ -6,13 +6,20 @@ from collections.abc import Iterable
 from typing import Literal
 
 from simulator.errors import InputError, printable
+from simulator.importers.dialects import meant
 from simulator.spec.hardware import Hardware
-from simulator.spec.model import Loaded
-from simulator.spec.quant import CACHE_FORMATS, Weights
+from simulator.spec.mixes import parse_weights
+from simulator.spec.model import Loaded, Model
+from simulator.spec.quant import CACHE_FORMATS, Weights, format_remark
 from simulator.spec.runtime import Runtime, load_runtime, runtimes_with
 from simulator.spec.workload import Workload
 
 _OF_GGUF, _OF_CHECKPOINTS = ("llama.cpp", "ik_llama.cpp"), ("vllm", "mlx")  # what people load such files with
+
+
+def native_format(runtime: Runtime, model: Model) -> str | None:
+    """What the runtime loads a model's published checkpoint as; None where it does not load that, or nobody says in what it is."""
+    return runtime.native_weights.get(model.native_weights or "")
 
 
 def that_loads(
@@ -46,6 +53,17 @@ def check_format(
         other = f"runtime {others[0]}" if others else "another runtime"
         written = f"{printable(given)}: " if given and given.strip().lower() != name else ""
         raise InputError(f"{written}{refusal}; take {remedy}, or {other}")
+
+
+def meant_weights(text: str, runtime: Runtime, model: Model) -> tuple[Weights, str]:
+    """The formats that a text means to the runtime's users, and what to know of that; InputError for no name of any."""
+    weights = parse_weights(text)
+    name = meant(text, weights.name, runtime, model)
+    if name == weights.name:
+        return weights, format_remark(text)
+    is_own = weights.name == model.native_weights
+    whose = "the published checkpoint's own" if is_own else f"as {runtime.title or runtime.name} has it"
+    return parse_weights(name), f"{printable(text.strip())}: {name}, {whose}"
 
 
 def cache_of(loaded: Loaded, runtime: Runtime, hardware: Hardware) -> str:

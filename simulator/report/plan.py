@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from simulator.forecast.energy import Spending, Tariff, spending
+from simulator.forecast.energy import UNTOLD, Spending, Tariff, spending
+from simulator.forecast.layouts import layout_of
 from simulator.forecast.planning.chance import DISTRIBUTION
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
@@ -16,11 +17,12 @@ from simulator.report.plan_commands import Called, machine_words, print_commands
 from simulator.report.remarks import beyond_context
 from simulator.report.spending import amount_cell, cost_cell, spent_lines
 from simulator.report.table import print_table
+from simulator.report.users import SPLIT_TOLD
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Model
 from simulator.spec.prices import list_prices_of
 from simulator.spec.runtime import default_runtime
-from simulator.units import counted, format_gib, format_number, format_seconds
+from simulator.units import counted, format_gib, format_number, format_price, format_seconds
 
 MOST_ROWS = 24
 MOST_LISTED = 8  # machines whose list prices are told
@@ -35,7 +37,7 @@ def goal_line(goal: Goal) -> str:
     rate = f"at least {format_number(goal.at_least)} tokens/s" if goal.at_least else "as fast as can be"
     users = f" for each of {counted(goal.users, 'user')}" if goal.users > 1 else ""
     first = f", the first token of a prompt as long within {format_seconds(goal.ttft)}" if goal.ttft else ""
-    budget = f", for at most {format_number(goal.budget)}" if goal.budget else ""
+    budget = f", for at most {format_price(goal.budget)}" if goal.budget else ""
     sure = f", with a chance of {goal.chance:.0%}" if goal.chance != 0.5 else ""
     return f"{rate}{users} at context {goal.context:,}{first}{budget}{sure}"
 
@@ -48,7 +50,7 @@ def print_plan(found: Plan, called: Called, tariff: Tariff, rows: int = MOST_ROW
     if shown:
         _print_choices(shown, tariff)
         print()
-    for label, lines in _sections(found, len(shown)):
+    for label, lines in _sections(found, len(shown), tariff):
         screen.print_section(label, lines)
     if found.best and found.best.fits:
         screen.print_section("Energy", spent_of(found.best, tariff))
@@ -87,7 +89,11 @@ def spent_of(choice: Choice, tariff: Tariff) -> list[str]:
 def _told_users(choice: Choice) -> Iterator[str]:
     """What their number is of, and what tells how many a server carries."""
     if serves_several(choice):
-        yield f"{choice.users.most:,} in a steady batch of equal contexts; with arrivals and prompts over time: roofcast serve, below"
+        split = SPLIT_TOLD.get(choice.users.split, "")
+        yield (
+            f"{choice.users.most:,} in a steady batch of equal contexts{split}; with arrivals and prompts over time: roofcast serve, "
+            "below"
+        )
 
 
 def joules_cell(found: Spending | None) -> str:
@@ -102,7 +108,7 @@ def price_of_tokens_cell(found: Spending | None) -> str:
 
 def price_cell(choice: Choice) -> str:
     """What a machine costs; empty where nobody told it."""
-    return "" if choice.price is None else format_number(choice.price)
+    return "" if choice.price is None else format_price(choice.price)
 
 
 def _interval(choice: Choice, _tariff: Tariff) -> str:
@@ -161,7 +167,7 @@ _UNUSUAL: dict[str, tuple[Callable[[Choice], str], Callable[[Choice], str]]] = {
 }
 
 
-def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
+def _sections(found: Plan, n_shown: int, tariff: Tariff) -> Iterator[tuple[str, list[str]]]:
     if len(found.choices) > n_shown:
         yield "More", [f"{len(found.choices) - n_shown} further choices: --rows or --json shows them"]
     if not found.choices:
@@ -170,14 +176,14 @@ def _sections(found: Plan, n_shown: int) -> Iterator[tuple[str, list[str]]]:
         yield "Best", [f"{_told(best)}: {'; '.join(best.misses())}"] if best else []
     cheaper = found.next_cheaper
     if cheaper:
-        price = format_number(cheaper.price) if cheaper.price is not None else ""
+        price = format_price(cheaper.price) if cheaper.price is not None else ""
         yield "Cheaper", [f"{_told(cheaper)} for {price}: {'; '.join(cheaper.misses())}"]
     others = [each for each in found.nearest if each is not found.best and each is not cheaper]
     yield "Misses", [f"{_told(each)}: {'; '.join(each.misses())}" for each in others]
     yield "Listed", list(_listed(found.choices or found.nearest))
     yield "No price", [_unpriced_line(found)] if found.unpriced else []
     yield "Left out", list(left_out({**found.left_out, **found.formats_left_out}))
-    yield "Assumed", remarks(found, n_shown)
+    yield "Assumed", remarks(found, n_shown, tariff)
 
 
 def _listed(choices: Sequence[Choice]) -> Iterator[str]:
@@ -191,7 +197,7 @@ def _listed(choices: Sequence[Choice]) -> Iterator[str]:
 
 def _list_price(hardware: Hardware) -> str:
     return " and ".join(
-        f"{f'{part.count} x ' if part.count > 1 else ''}{price.value:,.10g} {price.currency} ({price.date})"
+        f"{f'{part.count} x ' if part.count > 1 else ''}{format_price(price.value)} {price.currency} ({price.date})"
         for part, price in list_prices_of(hardware)
     )
 
@@ -233,11 +239,24 @@ def left_out(reasons: Mapping[str, str]) -> Iterator[str]:
         yield f"{sum(map(len, list(by_reason.values())[MOST_LEFT_OUT:])):,} further machines for other reasons"
 
 
-def remarks(found: Plan, n_shown: int | None = None) -> list[str]:
+def remarks(found: Plan, n_shown: int | None = None, tariff: Tariff = UNTOLD) -> list[str]:
     """What was assumed, and what is not forecast, of the first choices and what misses the goal; None: of all."""
     told = [each for each in (*found.choices[:n_shown], found.next_cheaper, *found.nearest) if each]
     on_formats = dict.fromkeys(chain(*(each.base.remarks for each in told)))
-    return [*on_formats, *_few_bits(told), *assumed(found.goal, found.loaded.model, bool(found.choices))]
+    return [
+        *on_formats,
+        *_alike(told, tariff),
+        *_few_bits(told),
+        *_shared(told),
+        *assumed(found.goal, found.loaded.model, bool(found.choices)),
+    ]
+
+
+def _alike(told: Sequence[Choice], tariff: Tariff) -> Iterator[str]:
+    """That what one machine draws, or costs an hour, is taken for that of several."""
+    is_given = tariff.watts is not None or tariff.price_per_hour is not None
+    if is_given and len({each.base.hardware.label for each in told}) > 1:
+        yield "--watts and --price-per-hour: the same of every machine"
 
 
 def _few_bits(told: Sequence[Choice]) -> Iterator[str]:
@@ -245,6 +264,23 @@ def _few_bits(told: Sequence[Choice]) -> Iterator[str]:
     names = dict.fromkeys(each.base.load.weights.name for each in told if each.fits and not has_four_bits(each.base))
     if names:
         yield f"{', '.join(names)}: fewer than 4 bits lose more of what the model knows, which is not forecast"
+
+
+def _shared(told: Sequence[Choice]) -> Iterator[str]:
+    """How devices share the model where the runtime would do it otherwise by itself."""
+    lines = {}
+    for base in (each.base for each in told if each.base.hardware.layout.tensor > 1):
+        layout, runtime = base.hardware.layout, base.runtime
+        usual, flag = (
+            layout_of(None, layout.n_devices, runtime, base.loaded.model),
+            runtime.exchange.flags.get("tensor"),
+        )
+        if layout != usual:
+            how = f" ({flag})" if flag else ""
+            lines[
+                f"{layout}: each matrix on all devices{how}, where {runtime.name} by itself has {usual}; simulate says what that rests on"
+            ] = None
+    yield from lines
 
 
 def assumed(goal: Goal, model: Model, has_choices: bool) -> Iterator[str]:

@@ -27,7 +27,7 @@ from simulator.report.plan import (
 from simulator.report.plan_commands import Called, print_change_commands, print_commands
 from simulator.report.table import print_table
 from simulator.spec.speculation import NGRAM
-from simulator.units import format_number, format_seconds
+from simulator.units import format_number, format_price, format_seconds
 
 MOST_CHANGES = 14
 
@@ -104,11 +104,21 @@ def _change_sections(found: Changes, n_shown: int, tariff: Tariff) -> Iterator[t
     if best is None:
         yield "None", [f"no change that is known here makes it {'faster' if found.before.fits else 'fit'}"]
     elif not best.reaches and not found.before.reaches:
-        yield "None", [f"no change reaches that, nor two together; the best: {change_words(best)}"]
+        yield "None", [f"no change reaches that, nor two together; the best: {change_words(best)}{_told_price(best)}"]
     yield "Left out", [f"{words}: {why}" for words, why in list(found.refused.items())[:MOST_LEFT_OUT]]
     if not tariff.is_empty:
         yield "Energy", spent_of(found.before, tariff)
     yield "Assumed", list(remarks_on_changes(found, tariff))
+
+
+def _told_price(change: Changed) -> str:
+    """What is lacking of a budget alone."""
+    choice = change.choice
+    if change.shortfall > 1 or choice.is_within_budget:
+        return ""
+    if choice.price is None:
+        return ", which is fast enough, but its price is not known: --prices tells"
+    return f", which is fast enough, but {format_price(choice.price - choice.goal.budget)} over the budget"
 
 
 def remarks_on_changes(found: Changes, tariff: Tariff) -> Iterator[str]:

@@ -71,7 +71,7 @@ def simulate_command(choice: Choice, called: Called, speculation: Speculation | 
 
 def serve_command(choice: Choice, called: Called) -> str:
     """The command that simulates as many users as get the rate of the goal, each with a cache as deep as the goal's at most."""
-    base, goal = choice.base, choice.goal
+    base, goal = choice.base_of_most, choice.goal
     answer = min(ANSWER, max(2, goal.context // 2))
     words = ["roofcast", "serve", called.model, *called.machine(base.hardware), *_formats(base)]
     words += [

@@ -47,7 +47,7 @@ def plan_record(found: Plan, called: Called, tariff: Tariff = UNTOLD, with_users
         "left_out": dict(found.left_out),
         "formats_left_out": dict(found.formats_left_out),
         "unpriced": list(found.unpriced),
-        "remarks": remarks(found),
+        "remarks": remarks(found, tariff=tariff),
     }
 
 

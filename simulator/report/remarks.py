@@ -218,6 +218,10 @@ def _several(base: Scenario) -> Iterator[str]:
             yield f"between stages: {_told_link(layout.pipeline, links[-1][1])}"
     else:
         yield f"{many} tell each other nothing, since their file names no link: an upper bound, without an interval"
+    start = base.runtime.exchange.start_us
+    if layout.tensor > 1 and base.runtime.split == "layers" and start:
+        where = base.runtime.sources.get(start.source, start.source)
+        yield f"each sum {start.value:g} us beside the links, {start.provenance} ({where}): the interval comes from runs of other splits"
     if layout.data > 1:
         what = "attention" if base.loaded.model.experts else "the model"
         yield f"sequences in {layout.data} groups, each with all of {what} on {counted(layout.tensor, 'device')}"

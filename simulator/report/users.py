@@ -8,6 +8,8 @@ from typing import Any
 from simulator.forecast.capacity import Users
 from simulator.units import format_number
 
+SPLIT_TOLD = {"anew": ", split anew for each number of them", "kept": ", with this split"}
+
 
 def users_lines(found: Sequence[tuple[str, Users]]) -> list[str]:
     """A line for each format and context; the format is named where there are several."""
@@ -24,7 +26,7 @@ def _line(found: Users) -> str:
     else:
         ends = f"{found.low:,} to {found.high:,} by the interval"
     alone = f", one alone gets {format_number(found.alone)}" if not found.most else ""
-    return f"{asked} ({ends}){alone}, memory holds {found.room:,}"
+    return f"{asked} ({ends}){alone}, memory holds {found.room:,}{SPLIT_TOLD.get(found.split, '')}"
 
 
 def users_record(weights: str, found: Users) -> dict[str, Any]:
@@ -37,4 +39,5 @@ def users_record(weights: str, found: Users) -> dict[str, Any]:
         "users_low": found.low,
         "users_high": found.high,
         "memory_holds": found.room,
+        "split": found.split or None,
     }

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from simulator.errors import describe
 from simulator.spec.figure import Figure
-from simulator.spec.schema import Field, Spec, accepts, rule_for
+from simulator.spec.schema import Field, Spec, accepts, rule, rule_for
+
+OVER_LIMIT = 1.25  # times its limit a device may draw, as its owner has it, or a sensor
 
 
 class Power(Spec):
@@ -24,11 +26,24 @@ class Power(Spec):
     decode_is: Literal["mean", "peak"] = "mean"
     of: Literal["device", "machine"] = "device"  # whose watts the measured ones are
 
+    @rule
+    def _check(self) -> None:
+        if self.of == "machine" or self.limit_w is None:
+            return
+        most = OVER_LIMIT * self.limit_w.value
+        for name in ("decode_w", "prompt_w"):
+            watts = getattr(self, name)
+            if watts is not None and watts.value > most:
+                raise ValueError(
+                    f"{name} of {watts.value:g} W is far above limit_w, {self.limit_w.value:g} W: correct one of them, or write "
+                    "of: machine where it is that of the whole machine"
+                )
+
 
 class Price(Spec):
-    """What its owner pays for a device, in the currency of all their prices."""
+    """What its owner pays for a device, in the currency of all their prices; nothing for what somebody has already."""
 
-    value: float = Field(gt=0, le=1e9)
+    value: float = Field(ge=0, le=1e9)
     date: str = Field("", max_length=20)
     source: str = ""
     how: str = ""

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from simulator.errors import InputError, printable
-from simulator.spec.arguments import between, expect
+import numpy as np
+
+from simulator.errors import InputError, describe, printable
+from simulator.spec.arguments import expect
 from simulator.spec.hardware import Hardware
 from simulator.spec.library import did_you_mean, look_up, names, shelf
 from simulator.spec.names import split_count, with_count, words
@@ -91,8 +93,9 @@ def checked_prices(prices: Mapping[str, float] | None, own: Iterable[Hardware] =
     expect("prices", prices, Mapping, _NEEDED)
     for name, price in prices.items():
         expect("prices", name, str, _NEEDED)
-        if price != 0:  # what somebody has already
-            between(f"prices of {printable(name)}", price, 1e-9, MAX_PRICE)
+        number = price.item() if isinstance(price, np.generic) else price
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= MAX_PRICE:
+            raise InputError(f"prices of {printable(name)}: from 0 to {MAX_PRICE:,.0f}, got {describe(price)}")
     return _by_device([_Told("prices", name, price) for name, price in prices.items()], own)
 
 
@@ -152,16 +155,27 @@ def _meant(where: str, text: str, given: str, known: Iterable[str]) -> str:
 
 def price_of(hardware: Hardware, prices: Mapping[str, float]) -> float | None:
     """What a machine costs: by its own name, or all its parts together; None where the price of one is not known."""
-    told = {parts_of(name): price for name, price in prices.items()}
-    whole = told.get(parts_of(hardware.machine_name), told.get(parts_of(hardware.label)))
+    whole = price_of_whole(hardware, prices)
     if whole is not None:
         return whole
+    told = {parts_of(name): price for name, price in prices.items()}
     counts: Counter[str] = Counter()
     for part in hardware.parts:
         counts[part.name] += part.count
     devices = {part.name: part for part in hardware.parts}
     found = [_of_several(device, counts[name], told) for name, device in devices.items()]
     return None if None in found else math.fsum(found)
+
+
+def price_of_whole(hardware: Hardware, prices: Mapping[str, float]) -> float | None:
+    """What somebody tells that all of a machine costs together; None where nobody does."""
+    told = {parts_of(name): price for name, price in prices.items()}
+    return told.get(parts_of(hardware.machine_name), told.get(parts_of(hardware.label)))
+
+
+def unpriced_parts(hardware: Hardware, prices: Mapping[str, float]) -> list[str]:
+    """The names of those of its parts of which nobody tells a price."""
+    return list(dict.fromkeys(part.name for part in hardware.parts if price_of(part.alone().one(), prices) is None))
 
 
 def parts_of(name: str) -> Parts:

@@ -17,8 +17,9 @@ from simulator.errors import InputError, printable
 from simulator.forecast.fastest_on_grid import COLUMNS, is_for_grids
 from simulator.forecast.planning.choice import HALF, Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
-from simulator.forecast.planning.plan import MOST_MACHINES, Found, Plan, expect_formats, named_machines
+from simulator.forecast.planning.plan import MOST_MACHINES, Found, Plan, formats_of, named_machines
 from simulator.forecast.scenario import Scenario, loaded_of, scenario
+from simulator.forecast.software import native_format
 from simulator.importers.dialects import meant, meant_of_cache
 from simulator.importers.open import load_routing
 from simulator.spec.arguments import expect, expect_path
@@ -123,7 +124,7 @@ def plan_from(
     *,
     model: str | Path | Loaded | Model | None = None,
     on: Sequence[str | Path | Hardware] | str | Path | Hardware | None = None,
-    weights: Sequence[str] = (),
+    weights: str | Sequence[str] = (),
     cache: str | None = None,
     runtime: str | Path | Runtime | None = None,
     routing: str | None = None,
@@ -212,12 +213,12 @@ class _Asked:
     )  # by column: its values, and whether each is asked for
 
     @classmethod
-    def of(cls, weights: Sequence[str], cache: str | None, runtime: str | Path | Runtime | None) -> _Asked:
+    def of(cls, weights: str | Sequence[str], cache: str | None, runtime: str | Path | Runtime | None) -> _Asked:
         """Checked; InputError says what is no such name."""
-        expect_formats(weights)
+        names = formats_of(weights)
         expect("cache", cache, (str, type(None)), "the name of a format, such as 'f16'")
         expect_path("runtime", runtime, (Runtime, type(None)), "a name, a path, a Runtime or None")
-        return cls(tuple(weights), cache, runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime))
+        return cls(names, cache, runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime))
 
     def takes(self, row: Row, model: Model) -> bool:
         """Whether a row is of what is asked for."""
@@ -303,7 +304,7 @@ class SweptSearch:
         if kept is None:
             raise InputError("the sweep has no such rows of it")
         rows = [row for alike in kept.reaching.values() for row in alike]
-        rows.sort(key=lambda row: (-self._size(row.weights), -parse_cache_format(row.cache).bits, -row.tokens_per_s))
+        rows.sort(key=lambda row: (*self._loses(row), -parse_cache_format(row.cache).bits, -row.tokens_per_s))
         if self.goal.chance == HALF:
             rows = [
                 row for place, row in enumerate(rows) if all(e.tokens_per_s < row.tokens_per_s for e in rows[:place])
@@ -316,6 +317,12 @@ class SweptSearch:
         """A format of a row: the file's own, or that which has the name."""
         own = self.loaded.weights
         return own if own is not None and own.name == name else parse_weights(name)
+
+    def _loses(self, row: Row) -> tuple[bool, float]:
+        """How little is lost of the model, in order, as of a choice."""
+        runtime = self.asked.runtime_of(row)
+        own = runtime and native_format(runtime, self.loaded.model)
+        return row.weights != own, -self._size(row.weights)
 
     def _size(self, name: str) -> float:
         if name not in self._sizes:

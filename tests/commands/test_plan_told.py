@@ -109,7 +109,7 @@ def test_every_kind_of_change_is_among_them(told):
     """So that none is left out above, neither alone nor with another."""
     rows = [row for line in CHANGED.values() for row in told(line)["changes"]]
     kinds = {kind for row in rows for kind in row["kinds"]}
-    assert kinds == {"weights", "cache", "context", "split", "cards", "ram", "memory", "drafts"}
+    assert kinds == {"weights", "cache", "context", "split", "parallel", "cards", "ram", "memory", "drafts"}
     drafts = " ".join(row["simulate"] for row in rows if "drafts" in row["kinds"])
     assert all(words in drafts for words in ("--speculate mtp:", "--speculate ngram:", "--draft qwen3-0.6b:"))
     assert any(len(row["kinds"]) == 2 for row in rows)
@@ -190,3 +190,29 @@ def test_what_a_server_has_that_a_plan_has_not_is_not_told_as_a_plan(told):
         "roofcast plan llama-3-8b --on h100-sxm --weights bf16 --at-least 20 "
     )
     assert told(f"{line} --sparsity q-sparse:0.5")["largest"]["plan"] is None
+
+
+def test_what_is_the_same_of_several_machines_is_said(shown):
+    """Watts and a price of an hour that are given count for all of them; of one machine there is nothing to say."""
+    line = "plan llama-3-8b --weights q4_k_m --at-least 10 --price-per-hour 2 --on rtx-3060"
+    assert "--watts and --price-per-hour: the same of every machine" in shown(f"{line} rtx-3090")
+    assert "of every machine" not in shown(line)
+
+
+def test_a_split_that_nobody_asked_for_is_said(shown):
+    """With what the runtime is told, and what it would do by itself."""
+    out = " ".join(shown("plan llama-3-70b --weights q4_k_m --at-least 20 --on 2xrtx-3090").split())
+    assert "tensor2: each matrix on all devices (-sm tensor), where llama.cpp by itself has pipeline2" in out
+    assert "--parallel tensor2" in out
+    assert "-sm tensor" in out.split("llama-bench")[1]
+    out = " ".join(shown("simulate llama-3-70b 2xrtx-3090 --weights q4_k_m --parallel tensor").split())
+    assert "each sum 40 us beside the links, estimated (https://github.com/ggml-org/llama.cpp/pull/19378" in out
+
+
+def test_what_a_budget_lacks_of_the_best_change_is_said(shown):
+    """Its price, or by how much it is over."""
+    line = "plan qwen3-30b-a3b --weights q4_k_m --at-least 95 --change --budget 900 --on rtx-3060+ryzen-7950x=700"
+    told = " ".join(shown(line).split())
+    assert "the best: 2xrtx-3060 in place of rtx-3060, which is fast enough, but its price is not known" in told
+    told = " ".join(shown(f"{line} --prices rtx-3060=280").split())
+    assert "the best: 2xrtx-3060 in place of rtx-3060, which is fast enough, but 80 over the budget" in told

@@ -347,6 +347,22 @@ def test_the_share_of_a_limit_is_that_of_the_shipped_cards():
     assert statistics.stdev(map(math.log, shares)) == pytest.approx(energy._DESKTOP_SPREAD, abs=0.005)
 
 
+@pytest.mark.parametrize(("given", "is_refused"), [("device", True), ("machine", False)])
+def test_watts_far_above_a_limit_are_refused(tmp_path, given, is_refused):
+    """Of a device, which draws no more; a machine has other parts."""
+    path = tmp_path / "card.yaml"
+    path.write_text(
+        "name: card\nclass: consumer-gpu\nkind: gpu\nvendor: nvidia\npeaks_tflops: {f16: 40}\n"
+        "memory: [{name: GDDR6, capacity_gib: 6, datasheet_gb_per_s: 360}]\n"
+        f"power: {{limit_w: 350, decode_w: 900, of: {given}}}\n"
+    )
+    if is_refused:
+        with pytest.raises(InputError, match=r"decode_w of 900 W is far above limit_w, 350 W: correct one of them, or"):
+            load_hardware(path)
+    else:
+        assert decode_watts(load_hardware(path), 1).value == 900
+
+
 @pytest.mark.parametrize("name", ["watts", "price_per_hour", "price_per_kwh"])
 @pytest.mark.parametrize("nothing", [0, 0.0])
 def test_what_costs_nothing_is_left_out(name, nothing):

@@ -349,3 +349,17 @@ def test_large_models_on_boards_of_eight(model, n_devices):
         assert not point.fits  # 1.6 T weights in 4 bits are 760 GiB
     else:
         assert 5 < point.tokens_per_s < point.tokens_per_s_ceiling
+
+
+@pytest.mark.parametrize(
+    ("context", "measured", "within"),
+    [(64, 92.58, 0.02), (32768 + 64, 68.69, 0.04)],  # the first is what it was fitted to, the second was left out
+)
+def test_llama_cpp_takes_longer_for_sums_than_for_layers_one_after_the_other(context, measured, within):
+    """GLM-4.5-Air in iq2_xxs on two RTX 4090 (llama.cpp pull request 19378): -sm layer has 120.61 and 65.55 tokens/s."""
+    rates = {
+        way: float(scenario("glm-4.5-air", "2xrtx-4090", weights="iq2_xxs", parallel=way).at(1, context).tokens_per_s)
+        for way in ("tensor", "pipeline")
+    }
+    assert rates["tensor"] == pytest.approx(measured, rel=within)
+    assert (rates["tensor"] > rates["pipeline"]) == (context > 64)

@@ -115,11 +115,49 @@ def test_memory_is_told_with_whoever_drafts():
 
 
 def test_two_changes_are_tried_where_none_is_enough():
-    """Neither a second card nor drafts give 15 tokens/s of a dense model, both do."""
-    found = plan_changes("qwen3-32b", "rtx-3060+ryzen-7950x", Goal(15), weights="q4_k_m", ram=32)
+    """Neither a second card nor drafts give 30 tokens/s of a dense model, both do."""
+    found = plan_changes("qwen3-32b", "rtx-3060+ryzen-7950x", Goal(30), weights="q4_k_m", ram=32)
     assert not any(each.reaches for each in found.changes if len(each.kinds) == 1)
     assert found.best.reaches
     assert set(found.best.kinds) == {"cards", "drafts"}
+
+
+def test_matrices_are_shared_where_layers_are():
+    """By each of two cards, and by those that a second one would make two; by one card, or where matrices are shared already, not."""
+    found = plan_changes("llama-3-70b", "2xrtx-3090", Goal(20), weights="q4_k_m")
+    (shared,) = (each for each in found.changes if each.kinds == ("parallel",))
+    assert shared.words == ("--parallel tensor",)
+    alone = scenario("llama-3-70b", "2xrtx-3090", weights="q4_k_m", parallel="tensor").at(1, 1024)
+    assert shared.tokens_per_s_each == pytest.approx(float(alone.tokens_per_s))
+    assert [each.words[0].endswith(" --parallel tensor") for each in found.changes if each.kinds == ("cards",)] == [
+        True
+    ]
+    one = plan_changes("llama-3-8b", "rtx-3060", Goal(20), weights="q4_k_m")
+    assert "parallel" not in {kind for each in one.changes for kind in each.kinds}
+    assert {each.words[0] for each in one.changes if each.kinds == ("cards",)} == {
+        "2xrtx-3060 in place of rtx-3060 --parallel tensor"
+    }
+    for runtime, own in (("vllm", None), ("llama.cpp", "tensor")):
+        other = plan_changes("llama-3-8b", "2xh100-sxm", Goal(20), runtime=runtime, parallel=own)
+        assert "parallel" not in {kind for each in other.changes for kind in each.kinds}
+    latent = plan_changes("deepseek-v2-lite", "2xrtx-3090", Goal(20), weights="q4_k_m", runtime="llama.cpp")
+    assert not any("tensor" in word for each in latent.changes for word in each.words)
+
+
+@pytest.mark.parametrize(
+    ("prices", "price"),
+    [
+        ({"rtx-3060+ryzen-7950x": 700, "rtx-3060": 280, "ryzen-7950x": 500}, 980),  # a second card beside what is there
+        ({"rtx-3060": 280, "ryzen-7950x": 500}, 1060),
+        ({"rtx-3060+ryzen-7950x": 700}, None),
+        ({"rtx-3060+ryzen-7950x": 700, "2xrtx-3060+ryzen-7950x": 990, "rtx-3060": 280}, 990),
+        ({"rtx-3060": 280}, None),
+    ],
+)
+def test_a_second_card_costs_what_it_does(prices, price):
+    """Added to the machine as it is, unless the whole has a price."""
+    found = plan_changes("qwen3-30b-a3b", "rtx-3060+ryzen-7950x", Goal(100), weights="q4_k_m", prices=prices)
+    assert {each.choice.price for each in found.changes if each.kinds == ("cards",)} == {price}
 
 
 def test_what_makes_a_model_fit_is_told():

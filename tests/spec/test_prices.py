@@ -1,5 +1,6 @@
 """Prices: a table of somebody's own, a row on the command line, a device's own file; and what a machine costs."""
 
+import numpy as np
 import pytest
 from planned import board
 
@@ -76,6 +77,10 @@ def test_unknown_names_of_a_caller_in_python_are_told():
     """As those of a table."""
     with pytest.raises(InputError, match=r"prices: unknown hardware 'rtx-309' .* did you mean rtx-3090"):
         checked_prices({"rtx-309": 700})
+    for wrong in (-1, float("nan"), 1e13, "700", True, None):
+        with pytest.raises(InputError, match=r"^prices of m4: from 0 to 1,000,000,000,000, got"):
+            checked_prices({"m4": wrong})
+    assert checked_prices({"m4": np.int64(5), "rtx-3090": 0}) == {"m4": 5, "rtx-3090": 0}
 
 
 def test_names_of_own_files_are_known_and_any_spelling_is():
@@ -132,10 +137,11 @@ def test_a_device_file_has_a_price_of_its_own():
     assert price_of(told, {}) == 80
     assert price_of(told, {"own": 75}) == 75
     assert price_of(board("own", 10, price=80), {}) == 80
+    assert price_of(board("own", 10, price=0), {}) == 0
     odd = board("0x5a", 10, price=80)
     assert [price_of(odd, checked_prices(prices, [odd])) for prices in ({}, {"0x5a": 75})] == [80, 75]
     for wrong, message in (
-        (0, "price"),
+        (-1, "price"),
         ("cheap", "price: a number is needed"),
         ({"value": 1, "date": "May"}, "a date is needed"),
     ):

@@ -12,11 +12,13 @@ from typing import Any
 
 from simulator.errors import InputError
 from simulator.forecast.fit import memory_limit
+from simulator.forecast.layouts import matrices_shared
 from simulator.forecast.planning.choice import Choice
 from simulator.forecast.planning.goal import Goal
-from simulator.forecast.scenario import meant_weights, scenario
-from simulator.forecast.software import formats_suited, that_loads
+from simulator.forecast.scenario import scenario
+from simulator.forecast.software import formats_suited, meant_weights, native_format, that_loads
 from simulator.spec.hardware import Hardware
+from simulator.spec.layout import Layout
 from simulator.spec.library import names, shelf
 from simulator.spec.machine import load_hardware
 from simulator.spec.mixes import parse_weights
@@ -62,7 +64,7 @@ class Search:
     _flops: list[float] = field(default_factory=list)  # of a token, where that was forecast
 
     def candidates(self, hardware: Hardware, price: float | None) -> list[Candidate]:
-        """A machine in each of the formats, the largest first; InputError says why its software runs none of them."""
+        """A machine in each of the formats, what keeps most of the model first; InputError says why its software runs none."""
         runtime = self._runtime_on(hardware)
         usual = self._formats(hardware, runtime)
         if not usual:
@@ -73,9 +75,9 @@ class Search:
             return [Candidate(self, hardware, runtime, each, price, remark=told[each.name]) for each in usual]
         if self.loaded.weights is not None:
             return [Candidate(self, hardware, runtime, each, price) for each in usual]
-        found = {each.name: each for each in (*usual, *self._spare(hardware, runtime))}
-        order = sorted(found.values(), key=lambda each: -weight_bytes(self.loaded.model, each))
-        return [Candidate(self, hardware, runtime, each, price, each not in usual) for each in order]
+        names = [each.name for each in usual]
+        order = self._without_larger(self._sorted([*names, *self._spare(hardware, runtime)], runtime), runtime)
+        return [Candidate(self, hardware, runtime, each, price, each.name not in names) for each in order]
 
     def _runtime_on(self, hardware: Hardware) -> Runtime:
         """The one that was asked for, or what people run there, with such a file or such formats."""
@@ -93,9 +95,16 @@ class Search:
         elif self.loaded.weights is not None:
             return [self.loaded.weights]
         else:
-            own = runtime.native_weights.get(self.loaded.model.native_weights or "")
+            own = native_format(runtime, self.loaded.model)
             suited = formats_suited(runtime, hardware, filter(None, (*(runtime.compared or runtime.weights), own)))
-        return self._sorted(suited)
+        return self._sorted(suited, runtime)
+
+    def _without_larger(self, found: list[Weights], runtime: Runtime) -> list[Weights]:
+        """What is no smaller than the published checkpoint keeps no more of the model: it is left out where that can be loaded."""
+        if not found or found[0].name != native_format(runtime, self.loaded.model):
+            return found
+        least = self._size_of(found[0])
+        return [found[0], *(each for each in found[1:] if self._size_of(each) < least)]
 
     def _refuse(self, hardware: Hardware, runtime: Runtime) -> None:
         """InputError with the runtime, the formats that it does not run there, and what to ask for instead."""
@@ -112,15 +121,21 @@ class Search:
         others = [name for name in runtimes_with(hardware, names[0], "weights") if name != runtime.name]
         raise InputError(f"{'; '.join(why)}; take {formats}--runtime {listed(others[:MOST_RUNTIMES])}")
 
-    def _spare(self, hardware: Hardware, runtime: Runtime) -> list[Weights]:
+    def _spare(self, hardware: Hardware, runtime: Runtime) -> list[str]:
         """What is tried where no larger format that people choose among fits: what the runtime's users load where none is named."""
         names = (*runtime.weights, *(name for name in SPARE if name in runtime.loads))
-        return self._sorted(formats_suited(runtime, hardware, names))
+        return formats_suited(runtime, hardware, names)
 
-    def _sorted(self, names: Iterable[str]) -> list[Weights]:
-        """Those that the model's rows divide into, the largest first."""
+    def _sorted(self, names: Iterable[str], runtime: Runtime) -> list[Weights]:
+        """Those that the model's rows divide into: the published checkpoint's own, then the largest first."""
         found = [size for name in dict.fromkeys(names) if (size := self.size(name))]
-        return [each.weights for each in sorted(found, key=lambda each: -each.n_bytes)]
+        own = native_format(runtime, self.loaded.model)
+        return [each.weights for each in sorted(found, key=lambda each: (each.weights.name != own, -each.n_bytes))]
+
+    def _size_of(self, weights: Weights) -> float:
+        size = self.size(weights.name)
+        assert size is not None  # as `_sorted` found it
+        return size.n_bytes
 
     def _named(self, hardware: Hardware, runtime: Runtime) -> list[str]:
         """The formats that somebody named, as the runtime's users mean them, as far as it has kernels for them there."""
@@ -196,14 +211,28 @@ class Candidate:
 
     @cached_property
     def choice(self) -> Choice:
-        """As it is forecast; InputError where it cannot run."""
+        """As it is forecast, however its devices share the model fastest; InputError where it cannot run."""
+        found = self.search.note(self._shared())
+        shared = self._matrices_shared
+        return min(found, self._shared(shared), key=_slower) if shared else found
+
+    @property
+    def _matrices_shared(self) -> Layout | None:
+        """Each matrix on all of several equal devices, where that is not what the runtime does anyway, and nobody says it."""
+        hardware, more = self.hardware, self.search.more
+        if more.keys() & {"parallel", "placement"} or any(part.kind == hardware.kind for part in hardware.beside):
+            return None
+        return matrices_shared(hardware.count, self.runtime, self.search.loaded.model, hardware.kind)
+
+    def _shared(self, layout: Layout | None = None) -> Choice:
         search, goal = self.search, self.search.goal
+        more = search.more if layout is None else {**search.more, "parallel": layout}
         base = scenario(
             search.loaded, self.hardware, weights=self.weights, runtime=self.runtime, batch=goal.users,
-            context=goal.context, **search.more,
+            context=goal.context, **more,
         )  # fmt: skip
         told = replace(base, remarks=(*base.remarks, *filter(None, [self.remark])))
-        return search.note(Choice(told, goal, self.price))
+        return Choice(told, goal, self.price)
 
     @property
     def is_hopeless(self) -> bool:
@@ -236,6 +265,11 @@ class Candidate:
     def bandwidth(self) -> float:
         """Bytes per second of all its devices at once, by their datasheets."""
         return ceiling_bytes_per_s(self.hardware)
+
+
+def _slower(choice: Choice) -> tuple[bool, bool, float]:
+    """What reaches the goal first, then what fits, then the faster."""
+    return not choice.reaches, not choice.fits, -choice.tokens_per_s_each if choice.fits else 0.0
 
 
 def told_strange(runtime: Runtime, names: Sequence[str]) -> str:

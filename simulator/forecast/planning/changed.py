@@ -17,7 +17,6 @@ from simulator.forecast.scenario import Scenario, scenario
 from simulator.forecast.speculation import Speculated, Speculating
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Loaded
-from simulator.spec.prices import price_of
 from simulator.spec.quant import Weights
 from simulator.spec.runtime import Runtime
 from simulator.spec.speculation import Speculation
@@ -38,7 +37,9 @@ class Setup:
     runtime: Runtime | None = None
     placement: Any = None  # as `scenario` takes it; None: the fastest that fits
     speculation: Speculation | None = None
+    parallel: str | None = None  # how several devices share it; None: as the runtime usually does
     prices: Mapping[str, float] = field(default_factory=dict)
+    price: float | None = None  # of the machine; None: not known
     more: Mapping[str, Any] = field(default_factory=dict)  # as `scenario` takes it: threads, routing, storage
     buys_memory: bool = False  # more of it or faster, of which no price is known
 
@@ -48,13 +49,13 @@ class Setup:
         goal = self.goal
         return scenario(
             self.loaded, self.hardware, weights=self.weights, cache=self.cache, runtime=self.runtime,
-            placement=self.placement, batch=goal.users, context=goal.context, **self.more,
+            placement=self.placement, parallel=self.parallel, batch=goal.users, context=goal.context, **self.more,
         )  # fmt: skip
 
     @cached_property
     def choice(self) -> Choice:
         """As it is forecast, without drafts."""
-        return Choice(self.base, self.goal, None if self.buys_memory else price_of(self.hardware, self.prices))
+        return Choice(self.base, self.goal, None if self.buys_memory else self.price)
 
     def changed(self, changes: Mapping[str, Any]) -> Setup:
         """The same with other values of some fields."""
@@ -65,7 +66,7 @@ class Setup:
 class Changed:
     """A setup with one change or two, beside the goal."""
 
-    kinds: tuple[str, ...]  # weights, cache, context, split, cards, ram, memory, drafts
+    kinds: tuple[str, ...]  # weights, cache, context, split, parallel, cards, ram, memory, drafts
     words: tuple[str, ...]  # what to do, a few words each
     fields: Mapping[str, Any]  # of the setup, as they are then
     setup: Setup

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError
+from simulator.forecast.layouts import matrices_shared
 from simulator.forecast.planning.changed import FASTER, Changed, Setup
 from simulator.forecast.planning.choice import HALF, Choice
 from simulator.forecast.planning.goal import Goal, expect_goal
@@ -24,7 +25,7 @@ from simulator.spec.memory import MemoryLevel
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model, weight_bytes
 from simulator.spec.names import with_count
-from simulator.spec.prices import checked_prices
+from simulator.spec.prices import checked_prices, price_of, price_of_whole
 from simulator.spec.quant import Weights
 from simulator.spec.runtime import Runtime, load_runtime
 from simulator.spec.speculation import DRAFT, MTP, NGRAM, Speculation
@@ -35,6 +36,7 @@ FASTER_MEMORY = 1.25  # as DDR5-6000 is to DDR5-4800, and DDR4-3200 about to DDR
 LEAST_CONTEXT = 512
 SMALLER_CACHES = ("fp8", "q8_0", "q4_0")
 DRAFTED = {MTP: 2, DRAFT: 4, NGRAM: 4}  # tokens in a step
+TENSOR = "tensor"  # each matrix on all devices
 MUCH_SMALLER = 4  # times as many active parameters has a model that another drafts for
 MOST_IN_PAIRS, MOST_PAIRS = 6, 3  # changes that are tried two at a time where none is enough, and pairs that are told
 
@@ -67,6 +69,7 @@ def plan_changes(
     cache: str | None = None,
     runtime: str | Path | Runtime | None = None,
     placement: Any = None,
+    parallel: str | None = None,
     prices: Mapping[str, float] | None = None,
     ram: float | None = None,
     **more: Any,
@@ -84,8 +87,12 @@ def plan_changes(
     software = runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime)
     (asked,) = named_machines(hardware, ram)
     told = checked_prices(prices, [asked])
-    setup = Setup(loaded_of(model), asked, goal, weights, cache, software, placement, prices=told, more=more)
-    refuse_without_prices(goal, setup.choice.price is not None)
+    setup = Setup(
+        loaded_of(model), asked, goal, weights, cache, software, placement, parallel=parallel, prices=told,
+        price=price_of(asked, told), more=more,
+    )  # fmt: skip
+    if setup.choice.price is None:
+        refuse_without_prices(goal, [asked], told)
     setup = replace(setup, weights=setup.base.load.weights)  # as it is, not as it would be chosen after each change
     tried = _Tried(setup)
     single = [each for change in _all(setup) if (each := tried.of_one(*change))]
@@ -100,12 +107,12 @@ def plan_changes(
 
 
 def _is_beaten(change: Changed, others: list[Changed]) -> bool:
-    """Whether it is a format than which a larger one, which loses less of the model, is as fast."""
+    """Whether it is a format than which one that loses less of the model is as fast."""
     if change.kinds != ("weights",):
         return False
-    n_bytes, rate = change.choice.point.weight_bytes, change.tokens_per_s_each
-    larger = (each for each in others if each.kinds == ("weights",) and each.choice.point.weight_bytes > n_bytes)
-    return any(each.tokens_per_s_each >= rate for each in larger)
+    loses, rate = change.choice.loses, change.tokens_per_s_each
+    closer = (each for each in others if each.kinds == ("weights",) and each.choice.loses < loses)
+    return any(each.tokens_per_s_each >= rate for each in closer)
 
 
 def _rank(change: Changed) -> tuple:
@@ -176,6 +183,7 @@ def _all(setup: Setup) -> Iterator[Change]:
     yield from _contexts(setup)
     if setup.placement is not None:
         yield "split", "the fastest split in place of the one that is named", {"placement": None}
+    yield from _matrices(setup)
     yield from _cards(setup)
     yield from _memories(setup)
     yield from _drafts(setup)
@@ -210,6 +218,20 @@ def _contexts(setup: Setup) -> Iterator[Change]:
             yield "context", f"--context {format_count(context)}", {"goal": replace(setup.goal, context=context)}
 
 
+def _matrices(setup: Setup) -> Iterator[Change]:
+    """Each matrix on all devices, where they have other layers each."""
+    if _shares_matrices(setup, setup.hardware):
+        yield "parallel", f"--parallel {TENSOR}", {"parallel": TENSOR}
+
+
+def _shares_matrices(setup: Setup, hardware: Hardware) -> bool:
+    if setup.parallel is not None or setup.placement is not None:
+        return False
+    if any(part.kind == hardware.kind for part in hardware.beside):
+        return False
+    return matrices_shared(hardware.count, setup.base.runtime, setup.loaded.model, hardware.kind) is not None
+
+
 def _cards(setup: Setup) -> Iterator[Change]:
     """Twice as many of the first card: most runtimes share layers among 1, 2, 4 or 8."""
     hardware = setup.hardware
@@ -217,7 +239,20 @@ def _cards(setup: Setup) -> Iterator[Change]:
         return
     n = 2 * hardware.count
     more = hardware.one().model_copy(update={"_asked": n, "_machine": None}).joined(hardware.beside)
-    yield "cards", f"{with_count(n, hardware.name)} in place of {hardware.own_label}", {"hardware": more}
+    words = f"{with_count(n, hardware.name)} in place of {hardware.own_label}"
+    fields = {"hardware": more, "price": _with_more(setup, more, n - hardware.count)}
+    yield "cards", words, fields
+    if _shares_matrices(setup, more):
+        yield "cards", f"{words} --parallel {TENSOR}", {**fields, "parallel": TENSOR}
+
+
+def _with_more(setup: Setup, machine: Hardware, n: int) -> float | None:
+    """The price of a machine with so many more of its first device: its own, or that of what is there and of what is added."""
+    before, each = setup.choice.price, price_of(setup.hardware.alone().one(), setup.prices)
+    whole = price_of_whole(machine, setup.prices)
+    if whole is not None or before is None or each is None:
+        return whole
+    return before + n * each
 
 
 def _memories(setup: Setup) -> Iterator[Change]:

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from simulator.forecast.capacity import Users, largest_batch, most_users
+from simulator.forecast.capacity import Users, for_users, largest_batch, most_users
 from simulator.forecast.fit import Held
 from simulator.forecast.planning.chance import chance_of_first, chance_of_rate
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.prediction import Prediction
 from simulator.forecast.request import Request, RequestForecast, forecast_request
 from simulator.forecast.scenario import Scenario
+from simulator.forecast.software import native_format
 from simulator.forecast.splits import with_usual_host
-from simulator.units import format_gib, format_number, format_seconds
+from simulator.units import format_gib, format_number, format_price, format_seconds
 
 HALF = 0.5  # the chance with which a goal is reached that the forecast just reaches
 
@@ -37,6 +38,12 @@ class Choice:
     def request(self) -> RequestForecast | None:
         """One prompt on an idle machine; None where its time does not matter."""
         return forecast_request(self.base, Request(self.goal.context)) if self.goal.ttft else None
+
+    @property
+    def loses(self) -> tuple[bool, float]:
+        """How little is lost of the model, in order: nothing with the published checkpoint's own format, else less with more bytes."""
+        own = native_format(self.base.runtime, self.base.loaded.model)
+        return self.base.load.weights.name != own, -float(self.point.weight_bytes)
 
     @property
     def fits(self) -> bool:
@@ -85,6 +92,13 @@ class Choice:
     def is_within_budget(self) -> bool:
         """Whether its price is known to be within the budget, where there is one."""
         return self.goal.budget is None or (self.price is not None and self.price <= self.goal.budget)
+
+    @property
+    def dearness(self) -> float:
+        """By which factor it is dearer than the budget; 1 where it is not, or nobody tells the price."""
+        if self.goal.budget is None or self.price is None:
+            return 1.0
+        return max(1.0, self.price / self.goal.budget)
 
     @property
     def is_fast_enough(self) -> bool:
@@ -153,11 +167,16 @@ class Choice:
         return most_users(self.base, self.goal.at_least, self.goal.context)
 
     @cached_property
+    def base_of_most(self) -> Scenario:
+        """As it lies with as many users as get the rate that is asked for."""
+        return for_users(self.base, self.users.most, self.goal.context) if self.users and self.users.most else self.base
+
+    @cached_property
     def point_of_most(self) -> Prediction | None:
         """The forecast with as many users as get the rate that is asked for; None where that is no more than are asked for."""
         if not self.fits or self.users is None or self.users.most <= self.goal.users:
             return None
-        return self.base.at(self.users.most, self.goal.context)
+        return self.base_of_most.at(self.users.most, self.goal.context)
 
     def misses(self) -> Iterator[str]:
         """What is lacking, and by how much, in a few words each."""
@@ -177,7 +196,7 @@ class Choice:
         if goal.budget is not None and self.price is None:
             yield "its price is not known"
         elif not self.is_within_budget:
-            yield f"{format_number(self.price - goal.budget)} over the budget"
+            yield f"{format_price(self.price - goal.budget)} over the budget"
 
     def _told_room(self) -> str:
         """How many of several users it has memory for; empty where it has none for the model either."""

@@ -18,7 +18,7 @@ from simulator.spec.hardware import Hardware
 from simulator.spec.machine import LEAST_RAM_GIB, MAX_RAM_GIB, SOLDERED, load_hardware, refuse_soldered, with_ram
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import Loaded, Model
-from simulator.spec.prices import Parts, checked_prices, parts_of, price_of
+from simulator.spec.prices import Parts, checked_prices, parts_of, price_of, unpriced_parts
 from simulator.spec.runtime import Runtime, load_runtime
 from simulator.units import GI
 
@@ -32,8 +32,9 @@ MOST_MACHINES = 1_000
 class Plan:
     """What reaches a goal, the cheapest first, or without prices the least machine that does; then what misses it.
 
-    Of each machine all formats that reach it, the largest first; of all shipped devices only the largest. Where no rate is asked
-    for, the fastest comes first, but formats of fewer than 4 bits, which lose more of the model, after all others.
+    Of each machine all formats that reach it, what loses least of the model first: the published checkpoint's own, then the largest;
+    of all shipped devices only that. Where no rate is asked for, the fastest comes first, of a machine or within a budget, but
+    formats of fewer than 4 bits, which lose more of the model, after all others.
     """
 
     loaded: Loaded
@@ -57,7 +58,7 @@ def plan(
     on: str | Sequence[str | Path | Hardware] = ANY,
     goal: Goal = Goal(),  # noqa: B008 - frozen
     *,
-    weights: Sequence[str] = (),
+    weights: str | Sequence[str] = (),
     runtime: str | Path | Runtime | None = None,
     prices: Mapping[str, float] | None = None,
     ram: float | None = None,
@@ -68,7 +69,7 @@ def plan(
     Args:
         on: machines by name, file or as they were loaded, or "any": all shipped devices, and small numbers of cards.
         goal: tokens per second of each user, users, context, seconds to the first token, budget.
-        weights: names of the formats; none: those that people choose among on each machine.
+        weights: the name of a format, or several; none: those that people choose among on each machine.
         prices: of machines or of their parts, by name, in any one currency; what is not in it costs what its file says.
         ram: GiB of the hosts' memory, or of devices that are CPUs, of which one has to be there; None: as their files have it.
         more: as `scenario` takes it: cache, routing, threads, sparsity, storage.
@@ -76,10 +77,10 @@ def plan(
     InputError says in a sentence what cannot be used, and why.
     """
     expect_goal(goal)
-    expect_formats(weights)
+    formats = formats_of(weights)
     loaded = loaded_of(model)
     software = runtime if isinstance(runtime, Runtime | None) else load_runtime(runtime)
-    search = Search(loaded, goal, tuple(weights), software, more)
+    search = Search(loaded, goal, formats, software, more)
     if on == ANY:
         if ram is not None:
             raise InputError(
@@ -96,13 +97,15 @@ def plan(
     return told.plan(sum(map(len, machines)))
 
 
-def expect_formats(weights: Sequence[str]) -> None:
-    """InputError for anything but a list of names."""
-    needed = "a list of formats, as ['q4_k_m', 'q8_0']"
-    expect("weights", weights, (list, tuple), needed)
-    for each in weights:
+def formats_of(weights: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of formats that somebody gives, one or several; InputError for anything else."""
+    needed = "a format, as 'q4_k_m', or a list of them"
+    expect("weights", weights, (str, list, tuple), needed)
+    names = (weights,) if isinstance(weights, str) else tuple(weights)
+    for each in names:
         expect("weights", each, str, needed)
         parse_weights(each)  # InputError for a name that is no format
+    return names
 
 
 def named_machines(on: Sequence[str | Path | Hardware] | str | Path | Hardware, ram: float | None) -> list[Hardware]:
@@ -148,13 +151,21 @@ def _takes(hardware: Hardware, n_bytes: float) -> bool:
     return cpu.device_class not in SOLDERED or n_bytes == cpu.main_memory.capacity_bytes
 
 
-def refuse_without_prices(goal: Goal, is_priced: bool) -> None:
-    """InputError for a budget where no price of any machine is known."""
-    if goal.budget is not None and not is_priced:
-        raise InputError(
-            f"--budget {goal.budget:g}: no price of these machines is known: give --prices FILE.csv with the columns hardware "
-            "and price, --prices rtx-3090=700, or price: in a device's own file"
-        )
+def refuse_without_prices(goal: Goal, machines: Sequence[Hardware], prices: Mapping[str, float]) -> None:
+    """InputError for a budget where no price of any of some machines is known, with the part that lacks one where others have one."""
+    if goal.budget is None:
+        return
+    lacking = [unpriced_parts(each, prices) for each in machines]
+    several = [each for each, names in zip(machines, lacking, strict=True) if 0 < len(names) < len(each.parts)]
+    told = (
+        f"the price of {lacking[machines.index(several[0])][0]} is not known"
+        if several
+        else "no price of these machines is known"
+    )
+    raise InputError(
+        f"--budget {goal.budget:g}: {told}: give --prices FILE.csv with the columns hardware and price, --prices rtx-3090=700, or "
+        "price: in a device's own file"
+    )
 
 
 class Candidates(Protocol):
@@ -177,7 +188,7 @@ class Found:
         self._reaching: list[Choice] = []
         self._missing: list[Sequence[Candidate]] = []  # of each machine that misses the goal, its formats
         self._left_out: dict[str, str] = {}
-        self._unpriced: list[str] = []
+        self._unpriced: list[Hardware] = []
         self._is_priced = False
 
     def leave_out(self, label: str, why: str) -> None:
@@ -194,7 +205,7 @@ class Found:
                 self._left_out[hardware.label] = "its price is not known" if price is None else "over the budget"
                 continue
             if budget is not None and price is None:
-                self._unpriced.append(hardware.label)
+                self._unpriced.append(hardware)
             if self._reaches(hardware, price):
                 return
 
@@ -236,11 +247,12 @@ class Found:
     def plan(self, n_machines: int) -> Plan:
         """All of it in order; InputError where nothing could be looked at."""
         goal = self._search.goal
-        refuse_without_prices(goal, self._is_priced)
         if not self._reaching and not self._missing:
             self._refuse()
+        if not self._is_priced:
+            refuse_without_prices(goal, self._unpriced, self._prices)
         choices = tuple(sorted(self._reaching, key=self._order))
-        cheaper, unpriced = self._next_cheaper(choices), tuple(dict.fromkeys(self._unpriced))
+        cheaper, unpriced = self._next_cheaper(choices), tuple(dict.fromkeys(each.label for each in self._unpriced))
         return Plan(
             self._search.loaded, goal, choices, self._nearest(), cheaper, self._left_out, unpriced, n_machines,
             self._search.left_out,
@@ -253,6 +265,8 @@ class Found:
             raise InputError(why if name in why else f"{name}: {why}")
 
     def _order(self, choice: Choice) -> tuple:
+        if choice.goal.at_least is None and choice.goal.budget is not None:
+            return 0, *_preference(choice), choice.price
         if choice.price is not None:
             return 0, choice.price, *_preference(choice)
         if choice.goal.at_least is None:
@@ -262,7 +276,7 @@ class Found:
     def _nearest(self) -> tuple[Choice, ...]:
         """Of the machines that miss the goal those that come nearest, each in the format that does."""
         known = [best for each in self._missing if (best := _best_known(each))]
-        found = sorted(known, key=lambda each: each.slowness)[:LOOKED_AT]
+        found = sorted(known, key=lambda each: each.slowness * each.dearness)[:LOOKED_AT]
         unseen = sorted((each for each in self._missing if not _best_known(each)), key=lambda each: -each[-1].bandwidth)
         found += filter(None, (self._forecast_anyway(each[-1]) for each in unseen[:NEAREST]))
         return tuple(sorted(found, key=_shortness)[:NEAREST])
@@ -287,14 +301,13 @@ class Found:
 
 def _preference(choice: Choice) -> tuple:
     """What comes first on one machine: the format that loses least where all are fast enough; the fastest where no rate is asked for."""
-    size = -float(choice.point.weight_bytes)
     if choice.goal.at_least is not None:
-        return (size,)
-    return not has_four_bits(choice.base), -choice.tokens_per_s_each, size
+        return choice.loses
+    return not has_four_bits(choice.base), -choice.tokens_per_s_each, *choice.loses
 
 
 def _is_beaten(choice: Choice, larger: Choice) -> bool:
-    """Whether a larger format, which loses less of the model, is as fast."""
+    """Whether a format that loses less of the model is as fast."""
     return larger.tokens_per_s_each >= choice.tokens_per_s_each
 
 
@@ -305,9 +318,13 @@ def _best_known(candidates: Iterable[Candidate]) -> Choice | None:
 
 
 def _shortness(choice: Choice) -> tuple:
-    """How far from the goal: those that fit by what they lack of speed, others by what they lack of memory."""
+    """How far from the goal: those that fit by the factors by which they are too slow and too dear, others by what they lack of memory.
+
+    What nobody tells a price of comes behind what has one, where there is a budget.
+    """
     lacking = -choice.memory_left_bytes if math.isinf(choice.shortfall) else 0.0
-    return not choice.is_within_budget and choice.is_fast_enough, choice.shortfall, lacking
+    is_unpriced = choice.goal.budget is not None and choice.price is None
+    return math.isinf(choice.shortfall), is_unpriced, choice.shortfall * choice.dearness, lacking
 
 
 def expect_plan(found: Plan) -> None:

@@ -1,0 +1,110 @@
+"""Plans: which format loses least of a model, how equal cards share it, and which machines come nearest to a goal with a budget."""
+
+import pytest
+
+from simulator import Goal, InputError, plan, scenario
+
+
+@pytest.mark.parametrize(
+    ("model", "machine", "more", "own"),
+    [
+        ("gpt-oss-20b", "rtx-3090", {}, "mxfp4_moe"),
+        ("gpt-oss-120b", "h100-sxm", {"runtime": "vllm"}, "mxfp4+bf16"),
+        ("gpt-oss-120b", "rtx-3090+ryzen-7950x", {"ram": 64}, "mxfp4_moe"),
+        ("deepseek-v3", "8xh200", {"runtime": "vllm"}, "fp8"),
+    ],
+)
+def test_the_published_format_comes_before_larger_ones(model, machine, more, own):
+    """Nothing is lost with it: what is no smaller keeps no more of the model, and takes longer; smaller ones are faster."""
+    first, *others = plan(model, [machine], Goal(1), **more).choices
+    assert first.base.load.weights.name == own
+    for each in others:
+        assert each.point.weight_bytes < first.point.weight_bytes
+        assert each.tokens_per_s_each > first.tokens_per_s_each
+
+
+def test_of_all_devices_the_published_format_is_told():
+    """The first of each that reaches the goal, though q8_0 is larger."""
+    found = plan("gpt-oss-20b", "any", Goal(30), runtime="llama.cpp")
+    names = [each.base.load.weights.name for each in found.choices]
+    assert names.count("mxfp4_moe") > 0.9 * len(names)
+    assert "q8_0" not in names
+
+
+def test_a_format_that_is_named_is_told_behind_the_published_one():
+    """Whoever names it has a reason; where it is as fast it would be told, too."""
+    found = plan("gpt-oss-20b", ["rtx-3090"], Goal(1), weights=["q8_0", "q2_k", "mxfp4"])
+    assert [each.base.load.weights.name for each in found.choices] == ["mxfp4_moe", "q2_k"]
+
+
+def test_where_the_published_format_is_not_loaded_the_largest_comes_first():
+    """llama.cpp has no fp8."""
+    first, *_ = plan("deepseek-v3", ["8xh200"], Goal(1), runtime="llama.cpp", weights=["q8_0", "q4_k_m"]).choices
+    assert first.base.load.weights.name == "q8_0"
+
+
+def test_equal_cards_share_matrices_where_that_is_faster():
+    """As the forecast with that option, and as few cards do; of a machine of other parts, or a model that is not cut, not."""
+    (choice,) = plan("llama-3-70b", ["2xrtx-3090"], Goal(20), weights=["q4_k_m"]).choices
+    shared, layers = (
+        float(scenario("llama-3-70b", "2xrtx-3090", weights="q4_k_m", parallel=each).at(1, 1024).tokens_per_s)
+        for each in ("tensor", None)
+    )
+    assert choice.tokens_per_s_each == pytest.approx(shared)
+    assert shared > 20 > layers
+    assert str(choice.base.hardware.layout) == "tensor2"
+    (own,) = plan("llama-3-70b", ["2xrtx-3090"], Goal(10), weights=["q4_k_m"], parallel="pipeline").choices
+    assert own.tokens_per_s_each == pytest.approx(layers)
+    (latent,) = plan("deepseek-v2-lite", ["2xrtx-3090"], Goal(10), weights=["q4_k_m"]).choices
+    assert str(latent.base.hardware.layout) == "pipeline2"
+    (unlike,) = plan("llama-3-70b", ["2xrtx-3090+rtx-4090"], Goal(10), weights=["q4_k_m"]).choices
+    assert unlike.base.hardware.layout.tensor == 1
+
+
+PRICES = {"pi5-16gb": 99, "m4": 999, "rtx-3060": 280, "rtx-3090": 700, "rtx-5090": 2000, "rtx-4060-ti": 450}
+
+
+@pytest.mark.parametrize(
+    ("model", "goal", "nearest"),
+    [
+        ("qwen3-30b-a3b", Goal(20, budget=250), ["rtx-3060", "rtx-4060-ti"]),  # 30, and 200 over
+        ("qwen3-30b-a3b", Goal(20, budget=110), ["rtx-3060", "pi5-16gb"]),  # 2.5 times the budget, 3.8 times too slow
+        ("llama-3-8b", Goal(40, budget=90), ["rtx-3060", "rtx-4060-ti"]),  # m4 is too slow and 11 times too dear
+    ],
+)
+def test_the_nearest_are_so_by_speed_and_price_together(model, goal, nearest):
+    """Factors by which each is too slow and too dear, multiplied."""
+    found = plan(model, list(PRICES), goal, prices=PRICES)
+    assert not found.choices
+    assert [each.base.hardware.name for each in found.nearest][:2] == nearest
+    assert found.best is found.nearest[0]
+
+
+def test_within_a_budget_the_fastest_comes_first_where_no_rate_is_asked_for():
+    """Of all that it buys, but formats of fewer than 4 bits after the others; without a budget the cheapest machine."""
+    machines = ["pi5-16gb", "rtx-3090", "m4", "rtx-5090"]
+    found = plan("qwen3-30b-a3b", machines, Goal(budget=1000), prices=PRICES)
+    rates = [each.tokens_per_s_each for each in found.choices]
+    names = [(each.base.hardware.name, each.base.load.weights.name) for each in found.choices]
+    assert names[0] == ("rtx-3090", "q4_k_m")
+    fewer = [name for name in names if name[1] in ("q2_k", "q3_k_m")]
+    assert names[-len(fewer) :] == fewer
+    assert rates[: -len(fewer)] == sorted(rates[: -len(fewer)], reverse=True)
+    assert "rtx-5090" not in dict(names)
+    assert plan("qwen3-30b-a3b", machines, Goal(), prices=PRICES).best.base.hardware.name == "pi5-16gb"
+
+
+def test_the_part_that_lacks_a_price_is_told():
+    """Where others of the machine have one."""
+    with pytest.raises(InputError, match=r"^--budget 1000: the price of ryzen-7950x is not known: give --prices"):
+        plan("llama-3-8b", ["rtx-3060+ryzen-7950x"], Goal(5, budget=1000), prices={"rtx-3060": 280})
+    with pytest.raises(InputError, match=r"^--budget 1000: no price of these machines is known"):
+        plan("llama-3-8b", ["rtx-3060+ryzen-7950x"], Goal(5, budget=1000))
+
+
+def test_a_format_may_be_named_alone():
+    """As where a machine is changed; what is no name is refused."""
+    one, listed = (plan("llama-3-8b", ["m4"], Goal(1), weights=each).choices for each in ("q4_k_m", ["q4_k_m"]))
+    assert [each.point.tokens_per_s for each in one] == [each.point.tokens_per_s for each in listed]
+    with pytest.raises(InputError, match=r"^weights must be a format, as 'q4_k_m', or a list of them, got 7"):
+        plan("llama-3-8b", ["m4"], weights=7)
