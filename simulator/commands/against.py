@@ -7,13 +7,13 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from simulator.commands.line.targets import named_files
 from simulator.errors import InputError, printable
 from simulator.importers.measurements import load_measurements
 from simulator.importers.open import load_model
 from simulator.importers.records import Measurements
 from simulator.judge.score import score
 from simulator.report.measured import of_score
-from simulator.report.record import check_target
 from simulator.report.score import report, report_listed
 from simulator.report.screen import print_line
 from simulator.spec.hardware import Hardware
@@ -39,7 +39,6 @@ class Request:
 
 def run(request: Request) -> None:
     """Compare, print, draw; InputError before anything where something cannot be read or written."""
-    check_target(request.json, "--json", request.file, request.hardware)
     picture, folder = _places(request)
     device = _device(request)
     named = parse_weights(request.weights).name if request.weights is not None else None
@@ -104,7 +103,8 @@ def _places(request: Request) -> tuple[Path | None, Path | None]:
     if request.folder is not None:
         from simulator.commands.report_folder import check_folder
 
-        folder = check_folder(request.folder, "--report", request.file, request.hardware, request.model)
+        named = named_files((request.file, request.hardware, request.model))
+        folder = check_folder(request.folder, "--report", *named)
     return picture, folder
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.commands.line import options
-from simulator.commands.line.parser import argument, flag, option, subcommand
+from simulator.commands.line.parser import argument, flag, option, subcommand, target
 from simulator.commands.line.values import number, whole_number
 
 
@@ -47,7 +47,7 @@ from simulator.commands.line.values import number, whole_number
     default="own",
     help="Who picks experts: own (the router), uniform, zipf:1.2, FILE.jsonl (as recorded), FILE.json, FILE.csv.",
 )
-@option("--record-routing", metavar="FILE", help="Write which experts the router picks, layer by layer, to a .jsonl.")
+@target("--record-routing", help="Write which experts the router picks, layer by layer, to a .jsonl.")
 @options.json_file
 def command(**asked: Any) -> None:
     """Decode real tokens with the engine, and say how fast."""

@@ -67,8 +67,6 @@ class Request:
             raise InputError(f"--context {self.context:,}: between 1 and {MAX_TOKENS:,} are possible")
         if not 0 <= self.temperature <= 100:
             raise InputError(f"--temperature {self.temperature:g}: between 0 and 100 is possible")
-        if self.json not in (None, "-") and not Path(self.json).parent.is_dir():
-            raise InputError(f"--json {self.json}: the folder {Path(self.json).parent} does not exist")
         if self.experts_in is not None and not Path(self.experts_in).is_dir():
             raise InputError(f"--experts-in {self.experts_in}: this is no folder, give one that there is")
         if self.seed < 0:

@@ -28,6 +28,7 @@ from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.spec.library import is_file
 from simulator.spec.machine import load_hardware
 from simulator.spec.prices import parse_priced, parse_prices
+from simulator.spec.quant import parse_cache_format
 
 if TYPE_CHECKING:
     from simulator.report.plan_commands import Called
@@ -117,6 +118,8 @@ def command(
     more |= {"placement": placement} if placement else {}
     more |= {"prices": parse_prices(prices, map(load_hardware, machines), priced) if prices or priced else {}}
     formats = parse_names("--weights", weights)
+    if given["cache"] is not None:  # a mistake in it is none of a single machine's
+        parse_cache_format(given["cache"])
     if change:
         found = _changes(model, machines[0], goal, formats, more)
         _report_changes(found, called(model, machines, given["runtime"], given["routing"]), tariff, rows, json)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.commands.line import options
-from simulator.commands.line.parser import argument, option, subcommand
+from simulator.commands.line.parser import argument, option, subcommand, target
 from simulator.commands.line.values import parse_names, parse_shown_grid
 from simulator.commands.picture import check_path, show, show_device
 from simulator.errors import InputError, hint, printable
@@ -89,7 +89,7 @@ _NAMES = list(KINDS)
 @argument("kind", f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}.")
 @options.models
 @options.on_devices
-@option("-o", "--output", metavar="FILE", help="A .png, .svg or .pdf. [default: drawn in the terminal]")
+@target("-o", "--output", help="A .png, .svg or .pdf. [default: drawn in the terminal]")
 @option("--batch", help="Sequences decoded at once: 1,2,4 or 1..64*2.")
 @option("--context", help="Tokens already in each cache, or of a prompt: 1024,8k.")
 @option("--weights", help="Formats: q4_k_m,q8_0. [default: what fits]")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from simulator.commands.line import options
-from simulator.commands.line.parser import flag, option, subcommand
+from simulator.commands.line.parser import flag, option, subcommand, target
 from simulator.commands.line.values import number, whole_number
 from simulator.errors import InputError
 
 
 @subcommand("profile")
-@option(
+@target(
     "-o",
     "--output",
+    is_merged=True,
     metavar="FILE.yaml",
     help="Where to; an existing file is merged with. [default: mine.yaml, of a GPU gpu.yaml]",
 )

@@ -12,7 +12,7 @@ from simulator.engine.step import Engine
 from simulator.errors import InputError, printable
 from simulator.importers.open import load_model
 from simulator.importers.routing_record import SUFFIX, record_text
-from simulator.report.record import check_target, write_whole
+from simulator.report.record import write_whole
 from simulator.spec.recorded import Recorded
 
 
@@ -39,7 +39,6 @@ def check_recording(
         )
     if Path(target).suffix != SUFFIX:
         raise InputError(f"{option}: a name that ends in {SUFFIX} is needed")
-    check_target(target, "--record-routing", model)
 
 
 def write_record(target: str, engine: Engine, prompt: Sequence[int], found: Generation) -> None:

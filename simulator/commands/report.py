@@ -15,6 +15,7 @@ import numpy as np
 
 from simulator.commands.line import options
 from simulator.commands.line.parser import option, subcommand
+from simulator.commands.line.targets import named_files
 from simulator.commands.line.values import number, parse_names, parse_shown_grid, whole_number
 from simulator.commands.report_folder import FILES, PAGE, check_folder
 from simulator.errors import InputError
@@ -133,7 +134,8 @@ def run(request: Request) -> None:
             f"report: {counted(len(request.models), 'model')} on {counted(len(request.devices), 'device')}: {n_pairs} pairs, at most "
             f"{MAX_PAIRS} are readable on a page: make several reports"
         )
-    folder = check_folder(request.folder, "-o", request.measured, *request.models, *request.devices)
+    named = (request.measured, *request.models, *request.devices, *request.more.values())
+    folder = check_folder(request.folder, "-o", *named_files(named))
     measured = []
     if request.measured:
         devices, models = (

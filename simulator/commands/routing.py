@@ -19,10 +19,9 @@ def command(file: str, json: str | None, plot: str | None) -> None:
     from simulator.commands.picture import check_path, show
     from simulator.importers.routing_record import read_record
     from simulator.report.charts.recorded import recorded_chart
-    from simulator.report.record import check_target, write_json
+    from simulator.report.record import write_json
     from simulator.report.routing import RoutingReport, print_routing, routing_record
 
-    check_target(json, "--json", file)
     picture = check_path(plot, "--plot") if plot is not None else None
     found = RoutingReport(read_record(Path(file)))
     if json is not None:

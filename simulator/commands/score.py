@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.commands.line import options
-from simulator.commands.line.parser import argument, flag, option, several, subcommand
+from simulator.commands.line.parser import argument, flag, option, several, subcommand, target
 from simulator.commands.line.values import whole_number
 from simulator.errors import InputError, printable
 from simulator.judge.left_out import runtime_for
@@ -20,7 +20,7 @@ from simulator.progress import Progress
 from simulator.report.paged_score import paged_record, print_paged
 from simulator.report.progress import progress_bar
 from simulator.report.prompt_score import prompt_rows
-from simulator.report.record import as_csv, check_target, flattened, write_json, write_whole
+from simulator.report.record import as_csv, flattened, write_json, write_whole
 from simulator.report.scored import Told, print_scored
 from simulator.report.scored_record import row_records, scored_record
 from simulator.report.serving_score import served_rows
@@ -70,13 +70,12 @@ class Request:
 @option("--worst", type=whole_number, metavar="INTEGER", default=10, help="So many rows that are furthest off.")
 @flag("--simulate", help="Go through servers' requests one by one, too, as serve does; takes minutes.")
 @flag("--in-sample", help="Forecast the shipped set by the parameters that were fitted to all of it.")
-@option(
+@target(
     "--csv",
-    metavar="FILE",
     help="Write every row with its forecast (servers, prompts, split weights, drafts: of a file of them).",
 )
 @options.json_file
-@option("--plot", metavar="FILE", help="Draw forecast against measured, and beside it FILE-errors: errors by group.")
+@target("--plot", help="Draw forecast against measured, and beside it FILE-errors: errors by group.")
 def command(
     file: str | None,
     only: tuple[str, ...],
@@ -103,8 +102,6 @@ def command(
 
 def run(request: Request) -> None:
     """Score, print, write, draw; InputError before anything where something cannot be read or written."""
-    for target, name in ((request.json, "--json"), (request.csv, "--csv")):
-        check_target(target, name, request.file)
     pictures = _pictures(request.plot)
     with progress_bar("score") as progress:
         found = scored(request, progress)
@@ -136,7 +133,6 @@ def _run_paged(file: str, others: dict[str, Any], json: str | None) -> None:
     given = next((name for name, value in others.items() if value), None)
     if given:
         raise InputError(f"{given}: not for {printable(file)}, whose rows are read from a drive: leave it out")
-    check_target(json, "--json", file)
     found = paged_score(Path(file))
     if not found.rows:
         raise InputError(

@@ -13,7 +13,7 @@ import click
 from simulator.commands.line import options
 from simulator.commands.line.called import called
 from simulator.commands.line.memory import with_own_memory
-from simulator.commands.line.parser import argument, option, subcommand
+from simulator.commands.line.parser import argument, option, subcommand, target
 from simulator.commands.line.split import split_asked, split_options
 from simulator.commands.line.values import gibibytes, number, single_count, whole_number
 from simulator.errors import InputError, printable
@@ -21,7 +21,7 @@ from simulator.forecast.scenario import Scenario, scenario
 from simulator.progress import Progress, part_of
 from simulator.report.plan_commands import plan_command
 from simulator.report.progress import progress_bar
-from simulator.report.record import check_target, write_json
+from simulator.report.record import write_json
 from simulator.report.screen import print_line
 from simulator.report.serve import largest_record, print_served, served_record
 from simulator.spec.workload import MAX_CONTEXT
@@ -99,9 +99,10 @@ class Asked:
             return by_users(self.concurrency, *self.lengths, requests=self.requests, prefix=self.prefix or 0)
         return None if self.rate is None else self.at(self.rate)
 
-    def at(self, rate: float) -> Demand:
-        """Requests at random."""
-        return at_random(rate, *self.lengths, requests=self.requests, prefix=self.prefix or 0, seed=self.seed or 0)
+    def at(self, rate: float, n: int | None = None) -> Demand:
+        """Requests at random, *n* of them where nobody says how many."""
+        n = n if self.requests is None else self.requests
+        return at_random(rate, *self.lengths, requests=n, prefix=self.prefix or 0, seed=self.seed or 0)
 
     def largest(
         self, base: Scenario, demand: Demand | None, limits: dict[str, Any], progress: Progress
@@ -112,14 +113,14 @@ class Asked:
         if demand is not None:
             expect_met(self.goal, demand.answers)
         if self.concurrency is not None:
-            return largest_concurrency(
-                base, *self.lengths, self.goal, prefix=self.prefix or 0, progress=progress, **limits
-            )
+            given = {"prefix": self.prefix or 0, "shown": self.concurrency}
+            given |= {"rounds": self.requests / self.concurrency} if self.requests is not None else {}
+            return largest_concurrency(base, *self.lengths, self.goal, progress=progress, **given, **limits)
         if self.trace is not None:
             if demand.rate is None or len(demand) < self.goal.fewest:
                 return None  # of requests that all come at once there is no rate, of few no such share
-            return largest_rate_at(site_of(base, demand, **limits), demand, self.goal, progress)
-        told = {"requests": self.requests, "prefix": self.prefix or 0, "seed": self.seed or 0}
+            return largest_rate_at(site_of(base, demand, **limits), demand, self.goal, demand.load, progress)
+        told = {"requests": self.requests, "prefix": self.prefix or 0, "seed": self.seed or 0, "shown": self.rate}
         return largest_rate(base, *self.lengths, self.goal, progress=progress, **told, **limits)
 
 
@@ -158,9 +159,8 @@ class Asked:
 @split_options
 @option("--ram", type=gibibytes, metavar="GIB", help="Memory of the host, or of a CPU. [default: as its file has it]")
 @options.json_file
-@option(
+@target(
     "--plot",
-    metavar="FILE",
     help="Draw batch, queue and cache over time, and FILE-rates or FILE-users: times against load.",
 )
 def command(
@@ -185,7 +185,6 @@ def command(
         raise InputError(
             "--fit: a server is placed as one placement has it, leave it out; simulate --fit auto finds splits"
         )
-    check_target(json, "--json", more["trace"])
     picture = _picture(plot)
     asked = Asked(
         goal=_goal(goal, share), **{name: more.pop(name) for name in Asked.__dataclass_fields__ if name in more}
@@ -200,7 +199,7 @@ def command(
         largest = asked.largest(base, demand, limits, part_of(progress, 0.0, 0.5))
         if demand is None:
             assert largest is not None  # of a goal alone
-            demand = asked.at(max(largest.value, LEAST_RATE)) if largest.value else None
+            demand = asked.at(max(largest.value, LEAST_RATE), len(largest.outcome)) if largest.outcome else None
         served = serve(base, demand, progress=part_of(progress, 0.5, 1.0), **limits) if demand is not None else None
     steady = ""
     if largest is not None and asked.goal is not None and asked.goal.tpot_s is not None:

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from simulator.commands.line import options
-from simulator.commands.line.parser import argument, flag, option, subcommand
+from simulator.commands.line.parser import argument, flag, option, subcommand, target
 from simulator.errors import InputError, hint, printable
 from simulator.importers.open import is_kept_here, load_model
 from simulator.report.entry import print_format, print_hardware, print_model, print_runtime
@@ -24,7 +24,7 @@ from simulator.spec.yamlfiles import read_yaml
 @subcommand("show")
 @argument("name", "A model, device, runtime or format: name or file; or engine.")
 @option("--weights", help="For a model: count its bytes in this format.")
-@option("--plot", metavar="FILE", help="For a device: draw its roofline, as .png, .svg or .pdf.")
+@target("--plot", help="For a device: draw its roofline, as .png, .svg or .pdf.")
 @flag("--measure", help="For engine: measure which kernels are the fastest here.")
 def command(name: str, weights: str | None, plot: str | None, measure: bool) -> None:
     """Show one entry, with sources."""

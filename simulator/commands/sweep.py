@@ -10,6 +10,7 @@ from typing import Any
 
 from simulator.commands.line import options
 from simulator.commands.line.parser import argument, flag, option, subcommand
+from simulator.commands.line.targets import named_files
 from simulator.commands.line.values import whole_number
 from simulator.errors import InputError, plain_line, printable
 from simulator.interrupts import saying
@@ -46,10 +47,10 @@ def command(
         raise InputError(f"sweep: say where the rows go, as in: roofcast sweep {printable(file, 100)} -o OUT/")
     if scheduler is not None and processes is not None:
         raise InputError("--processes work here, --scheduler has a cluster do it: leave one of them out")
-    check_target(json, "--json", file)
     threads_here(processes, "--processes")  # refused before anything is read or told
     refuse_without_arrow()
     sweep = load_sweep(file)
+    check_target(json, "--json", *named_files(sweep.asked))
     print_line(_told(sweep), stream=sys.stderr if json == "-" else sys.stdout)
     how = {"-o": output, "--processes": processes, "--scheduler": scheduler, "--check": check, "--json": json}
     with _resumable(file, how) as count, progress_bar("sweep") as bar:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.commands.line import options
-from simulator.commands.line.parser import argument, flag, option, subcommand
+from simulator.commands.line.parser import argument, flag, option, subcommand, target
 from simulator.errors import InputError
 
 
@@ -20,7 +20,12 @@ from simulator.errors import InputError
 )
 @option("--model", help="The model measured, where FILE does not tell: GGUF or name.")
 @option("--weights", help="Its format, where neither FILE nor a GGUF tells: q4_k_m.")
-@option("--learn", metavar="MACHINE.yaml", help="Write what FILE says of the device there: later forecasts use it.")
+@target(
+    "--learn",
+    is_merged=True,
+    metavar="MACHINE.yaml",
+    help="Write what FILE says of the device there: later forecasts use it.",
+)
 @flag("--quick", help="A dozen decodes of small models.")
 @options.json_file
 @options.picture

@@ -85,13 +85,27 @@ class Tariff:
 
     def __post_init__(self):
         for name, most in (("watts", MOST_WATTS), ("price_per_hour", MOST_PRICE), ("price_per_kwh", MOST_PRICE)):
-            if getattr(self, name) is not None:
-                between(name, getattr(self, name), 1e-9, most)
+            given = getattr(self, name)
+            if _is_nothing(given):
+                raise InputError(f"{name} must be a number above 0, got 0; {_LEFT_OUT[name]}")
+            if given is not None:
+                between(name, given, 1e-9, most)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is given."""
         return all(getattr(self, each.name) is None for each in fields(self))
+
+
+_LEFT_OUT = {
+    "watts": "leave it out for what its file or cards like it say",
+    "price_per_hour": "leave it out of a machine that costs nothing by the hour: a price per kWh alone tells what electricity costs",
+    "price_per_kwh": "leave it out of electricity that costs nothing: a price per hour alone tells what the machine costs",
+}
+
+
+def _is_nothing(given: Any) -> bool:
+    return isinstance(given, int | float | np.number) and not isinstance(given, bool) and given == 0
 
 
 UNTOLD = Tariff()  # nobody says what anything costs

@@ -32,6 +32,7 @@ from simulator.spec.arguments import expect
 from simulator.spec.hardware import Hardware
 from simulator.spec.layers.ffn import Experts
 from simulator.spec.library import names, shelf
+from simulator.spec.machine import written_with_host
 from simulator.spec.model import Model
 from simulator.spec.placement import Placement
 from simulator.spec.recorded import Recorded
@@ -84,8 +85,8 @@ def _refuse(part: Hardware, runtime: Runtime, load: Workload, what: str) -> None
     if part.kind != "cpu":
         twin = f"{part.name}-cpu"
         remedy = f"take a CPU, such as {twin}" if twin in names(shelf("hardware")) else "take a CPU"
-        if part.has_own_memory:
-            remedy = f"name its host, as in {part.label}+ryzen-7950x, whose memory may be too small"
+        machine = written_with_host(part)
+        remedy = f"name its host, as in {machine}, whose memory may be too small" if machine else remedy
         raise InputError(
             f"{what}: on a GPU {name} copies weights to where it computes, the file's map serves loading only; {remedy}"
         )

@@ -115,12 +115,12 @@ class Prediction:
 
     def interval(self, coverage: float = interval.PROMISED) -> tuple[Any, Any]:
         """Tokens per second between which the true rate lies with this probability, 0.95 or another; never above the ceiling."""
-        coverage = between("coverage", coverage, *interval.COVERAGES)
         slower, faster = self.factors(coverage)
         return self.tokens_per_s / slower, np.minimum(self.tokens_per_s * faster, self.tokens_per_s_ceiling)
 
     def factors(self, coverage: float) -> tuple[Any, Any]:
         """By which a step may be slower and faster with this probability."""
+        coverage = between("coverage", coverage, *interval.COVERAGES)
         narrow, wide = self.timed.interval_factor, self.timed.wide_factor
         if self.hardware.reads_from is None:
             return (interval.at_coverage(coverage, narrow, wide),) * 2

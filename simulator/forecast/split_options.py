@@ -18,6 +18,7 @@ from simulator.importers.quantised.expressions import Effort, Expression, TooLon
 from simulator.spec.arguments import whole
 from simulator.spec.hardware import Hardware
 from simulator.spec.layers.layer import MAX_LAYERS
+from simulator.spec.machine import host_remedy, shared_memory_told, written
 from simulator.spec.model import Model
 from simulator.spec.placement import Placement
 from simulator.spec.runtime import Runtime
@@ -83,9 +84,7 @@ def place(model: Model, hardware: Hardware, options: SplitOptions) -> Placement:
 
 def _check(model: Model, hardware: Hardware, options: SplitOptions) -> None:
     if hardware.kind != "gpu":
-        raise InputError(
-            f"{hardware.label} has no GPU to split a model with: name one before it, as in rtx-3090+{hardware.name}"
-        )
+        raise InputError(no_gpu_told(hardware))
     if options.gpu_layers is not None:
         whole("--gpu-layers", options.gpu_layers, 0, MAX_LAYERS)
     if options.n_cpu_moe is not None:
@@ -101,6 +100,14 @@ def _check(model: Model, hardware: Hardware, options: SplitOptions) -> None:
         )
 
 
+def no_gpu_told(hardware: Hardware) -> str:
+    """That a CPU alone splits nothing, and how a card before it is written, where one can be."""
+    one = hardware.one()
+    is_open = one.device_class not in ("apple", "phone")
+    remedy = f"name one before it, as in rtx-3090+{written(one)}" if is_open else "leave that out"
+    return f"{hardware.label} has no GPU to split a model with: {remedy}"
+
+
 def _check_networks(model: Model, n_layers: int) -> None:
     whole("--n-cpu-ffn", n_layers, 0, MAX_LAYERS)
     is_found = any(re.search(NETWORKS, name) for _, name in _names(model))
@@ -111,11 +118,10 @@ def _check_networks(model: Model, n_layers: int) -> None:
 
 def _host_place(hardware: Hardware) -> int:
     """The place of the host among the parts; InputError where none is named."""
+    if not hardware.has_own_memory:
+        raise InputError(shared_memory_told(hardware))
     if hardware.host is None:
-        raise InputError(
-            f"{hardware.label}: whose RAM holds the rest has to be known: name the host with it, as in "
-            f"{hardware.label}+ryzen-7950x (roofcast list hardware cpu)"
-        )
+        raise InputError(f"{hardware.label}: whose RAM holds the rest has to be known: {host_remedy(hardware)}")
     return len(hardware.parts) - 1
 
 

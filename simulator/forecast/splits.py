@@ -11,15 +11,13 @@ from simulator.forecast.scenario import Scenario, scenario, usual_formats
 from simulator.forecast.software import formats_suited
 from simulator.spec.hardware import Hardware
 from simulator.spec.library import names, shelf
-from simulator.spec.machine import join, load_hardware, with_ram
+from simulator.spec.machine import join, load_hardware, usual_host_of, with_ram, written_with_host
 from simulator.spec.mixes import parse_weights
 from simulator.spec.model import weight_bytes
 from simulator.spec.quant import Weights
 from simulator.units import GI
 
 MORE_DEVICES = (2, 4, 8)  # times as many as there are
-# Hosts that are taken where nobody names one: of cards in a desktop, and of those in a server.
-USUAL_HOST, USUAL_SERVER = "ryzen-7950x", "epyc-9654"
 RAM_GIB = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)  # sizes that memory comes in
 
 
@@ -187,13 +185,19 @@ def _next_device(base: Scenario, batch: int, context: int) -> tuple[str, Split] 
 
 
 def with_usual_host(base: Scenario) -> str:
-    """What cards are called with a host beside them whose memory their runtime can use; empty where one is there, or it cannot."""
-    hardware = base.hardware
-    if not (hardware.has_own_memory and base.runtime.uses_host) or hardware.host or hardware.beside:
+    """What cards are called with a host beside them in whose memory the rest fits, with more of it where needed; empty where none does.
+
+    Also where one is there, or the runtime cannot use it.
+    """
+    hardware, (batch, context) = base.hardware, base.placed_for or (1, 1)
+    name = "" if hardware.beside or not base.runtime.uses_host else written_with_host(hardware)
+    if not name:
         return ""
-    return f"{hardware.label}+{usual_host_of(hardware)}"
-
-
-def usual_host_of(hardware: Hardware) -> str:
-    """The name of a host as cards of such a class have it."""
-    return USUAL_SERVER if hardware.device_class == "datacenter-gpu" else USUAL_HOST
+    try:
+        found = _again(base, _hosted(hardware), base.load.weights, batch, context)
+    except InputError:  # the runtime does not run on such a host
+        return ""
+    if found.fits(batch, context):
+        return name
+    more = _with_host(base, batch, context)
+    return f"{name} --ram{more[0].rpartition('--ram')[2]}" if more else ""

@@ -31,7 +31,7 @@ from simulator.spec.library import look_up, shelf
 from simulator.spec.model import Loaded
 from simulator.spec.names import is_same
 from simulator.spec.runtime import Runtime, default_runtime, load_runtime
-from simulator.spec.textfiles import STANDARD_INPUT, parse_csv, read_standard_input, read_text
+from simulator.spec.textfiles import STANDARD_INPUT, missing_told, parse_csv, read_standard_input, read_text
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT, MAX_THREADS
 
 NEEDED_COLUMNS = ("model", "weights", "batch", "context", "tokens_per_s")
@@ -91,7 +91,7 @@ def _load_csv(text: str, path: Path, given: Given, with_unusable: bool, lists_mi
     missing = [name for name in NEEDED_COLUMNS if name not in columns]
     missing += ["device"] if given.hardware is None and "device" not in columns else []
     if missing:
-        raise InputError(f"{path}: the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there, too")
+        raise InputError(f"{path}: {missing_told(columns, missing)}")
     if not rows:
         raise InputError(f"{path}: has columns but no rows")
     records = [

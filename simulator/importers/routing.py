@@ -6,7 +6,7 @@ from pathlib import Path
 
 from simulator.errors import InputError, describe
 from simulator.spec.routing import Popular, Routing, Trace
-from simulator.spec.textfiles import csv_number, read_csv, read_json
+from simulator.spec.textfiles import csv_number, letters_told, read_csv, read_json
 from simulator.units import counted
 
 MAX_TRACE_ROWS = 200_000
@@ -58,7 +58,8 @@ def _csv_rows(path: Path):
         if [expert for expert, _ in pairs] != list(range(len(pairs))):
             raise InputError(f"{path}: the column expert must number every expert once, from 0")
         return _counts(path, [count for _, count in pairs])
-    raise InputError(f"{path}: needs the columns expert,count (a histogram) or token,layer,expert (a trace)")
+    small = letters_told(columns, ("expert",))
+    raise InputError(f"{path}: needs the columns expert,count (a histogram) or token,layer,expert (a trace){small}")
 
 
 def _counts(path: Path, counts: list) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from simulator.errors import InputError, printable
 from simulator.importers.records import MAX_ROWS, Record
 from simulator.spec.library import is_file
-from simulator.spec.textfiles import parse_csv, read_text
+from simulator.spec.textfiles import missing_told, parse_csv, read_text
 
 
 def has_columns(path: Path, *names: str) -> bool:
@@ -21,7 +21,7 @@ def load_table(path: Path, needed: Sequence[str]) -> list[Record]:
     columns, rows = parse_csv(read_text(path), path, MAX_ROWS)
     missing = [name for name in needed if name not in columns]
     if missing:
-        raise InputError(f"{path}: the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there, too")
+        raise InputError(f"{path}: {missing_told(columns, missing)}")
     return [
         Record(f"{path}:{line}", printable((row.get("id") or "").strip() or f"{path.name}:{line}"), row)
         for line, row in rows

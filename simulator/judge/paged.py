@@ -14,7 +14,7 @@ from simulator.importers.open import load_named
 from simulator.importers.records import DOES_NOT_FIT, MAX_ROWS, Record, Skipped, Unusable
 from simulator.spec.library import is_file
 from simulator.spec.machine import LEAST_RAM_GIB, MAX_RAM_GIB, load_hardware
-from simulator.spec.textfiles import parse_csv, read_text
+from simulator.spec.textfiles import missing_told, parse_csv, read_text
 from simulator.spec.workload import MAX_CONTEXT, MAX_THREADS
 
 NEEDED_COLUMNS = ("runtime", "device", "ram_gib", "model", "weights", "storage", "threads", "context", "tokens_per_s")
@@ -75,7 +75,7 @@ def paged_score(path: Path) -> PagedScore:
     columns, rows = parse_csv(read_text(path), path, MAX_ROWS)
     missing = [name for name in NEEDED_COLUMNS if name not in columns]
     if missing:
-        raise InputError(f"{path}: the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there, too")
+        raise InputError(f"{path}: {missing_told(columns, missing)}")
     found: list[PagedRow | Skipped] = []
     for line, fields in rows:
         record = Record(f"{path}:{line}", printable((fields.get("id") or "").strip() or f"{path.name}:{line}"), fields)

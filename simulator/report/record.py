@@ -25,6 +25,7 @@ from simulator.forecast.prediction import Prediction
 from simulator.interrupts import at_end
 from simulator.report import parts
 from simulator.spec.density import WARNING
+from simulator.spec.library import comes_with_roofcast
 from simulator.units import KI
 
 TRIAL_BYTES = 128 * KI  # of a profile, at most
@@ -212,6 +213,8 @@ def check_target(target: str | None, option: str, *inputs: str | None) -> None:
 
     path, shown = Path(target), f"{option} {printable(target, 100)}"
     try:
+        if comes_with_roofcast(path):
+            raise InputError(f"{shown}: is a file that comes with roofcast; give a name of your own")
         for given in filter(None, inputs):
             if path.exists() and Path(given).exists() and path.samefile(given):
                 raise InputError(
@@ -221,6 +224,8 @@ def check_target(target: str | None, option: str, *inputs: str | None) -> None:
             folder = Path(os.path.realpath(path)).parent
             with tempfile.TemporaryFile(dir=folder) as trial:  # which has no name, so that nothing is left of it
                 trial.write(b"#" * TRIAL_BYTES)
+    except FileNotFoundError:
+        raise InputError(f"{shown}: there is no folder {printable(path.parent, 100)}") from None
     except OSError as error:
         raise InputError(f"{shown}: cannot be written ({error.strerror})") from None
 

@@ -57,7 +57,7 @@ def print_served(
 
 def _demand_told(served: Served) -> str:
     demand, outcome = served.demand, served.outcome
-    lengths = f"prompts of {_span(outcome.prompts)} tokens, answers of {_span(outcome.answers)}"
+    lengths = f"prompts of {_span(outcome.prompts)}, answers of {_span(outcome.answers, '')}"
     if demand.users:
         how = f"{counted(demand.users, 'user')}, each asking again when answered"
     else:
@@ -68,9 +68,10 @@ def _demand_told(served: Served) -> str:
     return f"{how}: {counted(len(demand), 'request')} in {format_seconds(outcome.sums.seconds)}, {lengths}"
 
 
-def _span(values: Any) -> str:
+def _span(values: Any, unit: str = "token") -> str:
     low, high = int(values.min()), int(values.max())
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    told = counted(high, unit) if unit else f"{high:,}"
+    return told if low == high else f"{low:,} to {told}"
 
 
 def _row(served: Served, measure: str) -> list[str]:
@@ -180,13 +181,17 @@ def _goal_lines(served: Served | None, largest: Largest | None, goal: ServiceGoa
             f"missed; the best that can be kept is {largest.best}"
         )
         return
-    value = f"{largest.value:,}" if unit == "users" else format_number(largest.value)
+    value, missed = (
+        f"{each:,}" if unit == "users" else format_number(each) for each in (largest.value, largest.missed_at or 0)
+    )
     beyond = (
-        f"more miss {NAMES[largest.missed_first]}"
-        if largest.over is not None
+        f"with {missed} fewer do, by their {largest.missed_first}"
+        if largest.missed_at is not None
         else "which is all that it takes, whatever the goal"
     )
-    yield f"{share} of the requests keep it up to {value} {unit}, {beyond}"
+    n = len(largest.outcome)
+    of = f"of {counted(n, 'request')}" if largest.n_asked not in (None, n) else "of the requests"
+    yield f"{share} {of} keep it up to {value} {unit}, {beyond}"
 
 
 def assumptions(served: Served) -> Iterator[str]:
@@ -286,6 +291,8 @@ def largest_record(largest: Largest) -> dict[str, Any]:
         "users" if is_users else "rate": largest.value,
         "most": largest.most,
         "kept": None if largest.outcome is None else largest.outcome.kept(goal),
+        "requests": None if largest.outcome is None else len(largest.outcome),
+        "missed_at": largest.missed_at,
         "missed_first": largest.missed_first or None,
         "held_back_by": None if largest.over is None else largest.over.held_back_by,
         "best": largest.best.parts,

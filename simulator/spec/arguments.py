@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,31 @@ def between(name: str, value: Any, lowest: float, highest: float) -> float:
     if not lowest <= number <= highest:
         raise InputError(f"{name} must be between {lowest:g} and {highest:g}, got {number:g}")
     return number
+
+
+def within(name: str, value: Any, lowest: float, highest: float) -> float:
+    """A single number from one bound to the other, which may be 0; InputError for anything else."""
+    number = value.item() if isinstance(value, np.generic) else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise InputError(f"{name} must be a number between {lowest:g} and {highest:g}, got {_what(value)}")
+    if not lowest <= number <= highest:
+        raise InputError(f"{name} must be between {lowest:g} and {highest:g}, got {_what(value)}")
+    return float(number)
+
+
+def one_of(name: str, value: Any, known: Sequence[str]) -> str:
+    """One of some words; InputError with all of them for anything else."""
+    if not (isinstance(value, str) and value in known):
+        raise InputError(f"{name} must be {', '.join(known[:-1])} or {known[-1]}, got {_what(value)}")
+    return value
+
+
+def floats(name: str, value: Any) -> np.ndarray:
+    """Numbers as an array of floats; InputError for anything else."""
+    array = _as_array(name, value, "a number or an array of them")
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{name} must be a number or an array of them, got {_what(value)}")
+    return array.astype(float)
 
 
 def integers(name: str, value: Any) -> np.ndarray:

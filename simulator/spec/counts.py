@@ -1,4 +1,4 @@
-"""Counts as people write them: `512`, `8k`, lists with commas, ranges such as `1..64*2` and `0..32k+4k`."""
+"""Counts and times as people write them: `512`, `8k`, lists with commas, ranges such as `1..64*2` and `0..32k+4k`; `50ms`, `2min`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ _MAX_DIGITS = 12
 _SINGLE = re.compile(_NUMBER)
 _RANGE = re.compile(rf"{_NUMBER}\.\.{_NUMBER}(?:([*+]){_NUMBER})?")
 _UNITS = {"k": 1024, "m": 1024**2}
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
+_TIME = re.compile(
+    r"\s*((?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})(?:e[+-]?\d{1,2})?)\s*(us|ms|s|min)?\s*", re.IGNORECASE | re.ASCII
+)
+LEAST_SECONDS, MOST_SECONDS = 1e-6, 1e7
 
 
 def parse_count(text: str) -> int | None:
@@ -66,3 +71,15 @@ def _counts_of(part: str, text: str, name: str, most: int) -> list[int]:
 def _count(text: str) -> int:
     unit = _UNITS.get(text[-1].lower())
     return int(text[:-1]) * unit if unit else int(text)
+
+
+def parse_seconds(text: str) -> float:
+    """`2s`, `50ms`, `1min`, or `2`, which are seconds; InputError, which begins with the text, for what is no time."""
+    match = _TIME.fullmatch(text)
+    seconds = float(match[1]) * _SECONDS[(match[2] or "").lower()] if match else 0.0
+    if LEAST_SECONDS <= seconds <= MOST_SECONDS:
+        return seconds
+    if seconds > 0:
+        ends = f"between {LEAST_SECONDS:g} and {MOST_SECONDS:g} seconds can be asked for"
+        raise InputError(f"{printable(text, 30)!r}: {ends}")
+    raise InputError(f"{printable(text, 30)!r}: a time is needed, such as 50ms, 2s or 1min")

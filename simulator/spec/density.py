@@ -15,7 +15,7 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.spec.schema import Field, Spec, rule
 from simulator.spec.shipped import load_spec
-from simulator.spec.textfiles import csv_number, read_csv
+from simulator.spec.textfiles import csv_number, letters_told, read_csv
 
 WARNING = (
     "graph density is not weight traffic: the profile is an assumption about the share of weights that a token reads"
@@ -108,7 +108,9 @@ def parse_density(text: str) -> Density:
 def _samples(path: Path) -> tuple[float, ...]:
     columns, rows = read_csv(path, MAX_SAMPLES)
     if "active_share" not in columns:
-        raise InputError(f"{path}: needs a column active_share, one row per token")
+        raise InputError(
+            f"{path}: needs a column active_share{letters_told(columns, ['active_share'])}, one row per token"
+        )
     found = tuple(csv_number(path, line, row, "active_share") for line, row in rows)
     if not found or any(not 0 < each <= 1 for each in found):
         raise InputError(f"{path}: active_share must lie above 0 and at most at 1, in at least one row")

@@ -33,6 +33,12 @@ def is_shipped(path: Path) -> bool:
     return path.parent in (shelf("models"), shelf("hardware"), RUNTIMES)
 
 
+def comes_with_roofcast(path: Path) -> bool:
+    """Whether a file, by whatever name, is one that is installed with roofcast: measurements and code, too."""
+    place = path.resolve()
+    return is_file(place) and (is_shipped(place) or place.is_relative_to(_PACKAGE))
+
+
 def names(folder: Path) -> list[str]:
     """Every name on a shelf, sorted."""
     return sorted(path.stem for path in folder.glob("*.yaml"))

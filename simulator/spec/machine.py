@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from simulator.errors import InputError, printable
 from simulator.spec.hardware import Hardware
 from simulator.spec.library import find, is_file, look_up, names, shelf
 from simulator.spec.links import Link
-from simulator.spec.names import MAX_TEXT, listed, split_count
+from simulator.spec.names import MAX_TEXT, listed, split_count, with_count
 from simulator.spec.schema import Field, Spec, rule_for
 from simulator.spec.shipped import load_spec
 from simulator.spec.textfiles import MAX_YAML_BYTES, read_text
@@ -152,10 +153,7 @@ def with_ram(hardware: Hardware, n_bytes: float, how: str = AS_ASKED) -> Hardwar
         others = tuple(part.with_memory(n_bytes, how) if part.kind == "cpu" else part for part in hardware.beside)
         return hardware.joined(others)
     if hardware.has_own_memory:
-        raise InputError(
-            f"RAM of {hardware.label}: whose it is has to be known: name the host with it, as in {hardware.label}+ryzen-7950x "
-            "(roofcast list hardware cpu)"
-        )
+        raise InputError(f"RAM of {hardware.label}: whose it is has to be known: {host_remedy(hardware)}")
     return hardware.with_memory(n_bytes, how)
 
 
@@ -194,6 +192,50 @@ def _bus(part: Hardware) -> Link | None:
     """The fastest of its links to a host."""
     buses = [link for link in part.links if link.name.startswith(("PCIe", "NVLink-C2C"))]
     return max(buses, key=lambda link: link.gb_per_s.value, default=None)
+
+
+# Hosts that are taken where nobody names one: of cards in a desktop, and of those in a server.
+USUAL_HOST, USUAL_SERVER = "ryzen-7950x", "epyc-9654"
+
+
+def usual_host_of(hardware: Hardware) -> str:
+    """The name of a host as cards of such a class have it."""
+    return USUAL_SERVER if hardware.device_class == "datacenter-gpu" else USUAL_HOST
+
+
+def written_with_host(hardware: Hardware) -> str:
+    """How cards with a usual host beside them are written; empty where there is a host already, or none reaches them."""
+    if hardware.host is not None or not hardware.has_own_memory:
+        return ""
+    host = load_hardware(usual_host_of(hardware))
+    is_reached = all(link_between(part, host) for part in hardware.parts)
+    return f"{written(hardware)}+{host.name}" if is_reached else ""
+
+
+def written(hardware: Hardware) -> str:
+    """A machine as a command takes it: by the names of its parts, or of the files that those have which nobody ships."""
+    shipped = names(shelf("hardware"))
+    rows = ([*row] for _, row in groupby(hardware.parts, key=lambda part: part.name))
+    return "+".join(
+        with_count(sum(part.count for part in row), row[0].name if row[0].name in shipped else "FILE.yaml")
+        for row in rows
+    )
+
+
+def host_remedy(cards: Hardware) -> str:
+    """What to write for cards that name no host; where none reaches them, what their file would have to say."""
+    machine = written_with_host(cards)
+    if machine:
+        return f"name the host with it, as in {machine} (roofcast list hardware cpu)"
+    alone = next(part.name for part in cards.parts if _bus(part) is None)
+    return f"name the host with it, and in a device file of your own the PCIe link that the file of {alone} does not name (links)"
+
+
+def shared_memory_told(hardware: Hardware) -> str:
+    """That the GPU of a machine has no RAM beside it, and what is its CPU alone."""
+    twin = f"{hardware.name}-cpu"
+    other = f", or take its CPU alone, {twin}" if twin in names(shelf("hardware")) else ""
+    return f"the GPU of {hardware.label} computes in the memory of the whole machine, nothing is split: leave that out{other}"
 
 
 def counted_device(given: str) -> tuple[int | None, str]:

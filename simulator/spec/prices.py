@@ -16,7 +16,7 @@ from simulator.spec.hardware import Hardware
 from simulator.spec.library import did_you_mean, look_up, names, shelf
 from simulator.spec.names import split_count, with_count, words
 from simulator.spec.power import ListPrice
-from simulator.spec.textfiles import csv_number, parse_csv, read_text
+from simulator.spec.textfiles import csv_number, letters_told, parse_csv, read_text
 from simulator.units import format_price
 
 MAX_ROWS = 100_000
@@ -54,7 +54,9 @@ def _told_of(text: str) -> list[_Told]:
     columns, rows = parse_csv(read_text(path), path, MAX_ROWS)
     missing = [name for name in ("hardware", "price") if name not in columns]
     if missing:
-        raise InputError(f"{path}: the column {missing[0]} must be there: a device's name and its price are needed")
+        raise InputError(
+            f"{path}: the column {missing[0]} must be there{letters_told(columns, missing)}: a device's name and its price are needed"
+        )
     if not rows:
         raise InputError(f"{path}: has no prices: below the header, a row for each device, as rtx-3090,700")
     return [_told_in(path, line, row) for line, row in rows]

@@ -248,7 +248,7 @@ def parse_cache_format(name: str) -> Format:
 def _cache_format(name: str) -> Format:
     key = format_called(name, CACHE_FORMATS)
     if key is None:
-        raise InputError(f"cache format {name[:60]!r} is unknown, {hint(name.strip().lower(), CACHE_FORMATS)}")
+        raise InputError(f"cache {name[:60]!r} is unknown, {hint(name.strip().lower(), CACHE_FORMATS)}")
     return FORMATS[key]
 
 

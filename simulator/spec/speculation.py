@@ -8,10 +8,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from simulator.errors import InputError, describe, hint, printable
-from simulator.spec.arguments import expect, whole
+from simulator.errors import InputError, hint, printable
+from simulator.spec.arguments import expect, whole, within
 from simulator.spec.figure import Figure
 from simulator.spec.routing import Routing
 from simulator.spec.schema import Field, Spec
@@ -59,6 +57,7 @@ def expected_tokens(acceptance: float, drafted: int) -> float:
     (1 - a^(k+1)) / (1 - a), each drafted token kept with the same chance *acceptance* where all before it were (Leviathan et al.,
     arXiv 2211.17192, equation 1); k + 1 where all are.
     """
+    acceptance = within("acceptance", acceptance, 0, 1)
     return math.fsum(acceptance**kept for kept in range(drafted + 1))
 
 
@@ -96,7 +95,7 @@ class Speculation:
             raise InputError(f"speculation {printable(self.kind, 40)!r} is unknown, {hint(self.kind, KINDS)}")
         object.__setattr__(self, "tokens", whole("drafted tokens", self.tokens, 0, MAX_DRAFTED))
         if self.acceptance is not None:
-            object.__setattr__(self, "acceptance", _rate("acceptance", self.acceptance))
+            object.__setattr__(self, "acceptance", within("acceptance", self.acceptance, 0, 1))
         expect("draft", self.draft, (str, os.PathLike, type(None)), "a model's name or path, or None")
         expect("draft_weights", self.draft_weights, (str, type(None)), "the name of a format, or None")
         if (self.draft is not None) != (self.kind == DRAFT):
@@ -171,9 +170,10 @@ def _told_rate(where: str, rate: str, tokens: int) -> float:
             raise InputError(f"{where}: {tokens} drafted tokens yield a length from 1 to {tokens + 1}, got {length:g}")
         return acceptance_of_length(length, tokens)
     if rate.startswith(_DRAFTED):
-        share = _rate(f"{where}: the share kept of all drafted tokens", _number(where, rate.removeprefix(_DRAFTED)))
+        share = _number(where, rate.removeprefix(_DRAFTED))
+        share = within(f"{where}: the share kept of all drafted tokens", share, 0, 1)
         return acceptance_of_length(1 + share * tokens, tokens)
-    return _rate(f"{where}: the chance that a drafted token is kept", _number(where, rate))
+    return within(f"{where}: the chance that a drafted token is kept", _number(where, rate), 0, 1)
 
 
 def _number(where: str, text: str) -> float:
@@ -183,14 +183,6 @@ def _number(where: str, text: str) -> float:
         raise InputError(
             f"{where}: a rate from 0 to 1 belongs after @, or {_LENGTH}2.4 or {_DRAFTED}0.58 as programs print them"
         ) from None
-
-
-def _rate(name: str, value: Any) -> float:
-    number = value.item() if isinstance(value, np.generic) else value
-    expect(name, number, (int, float), "a number between 0 and 1")
-    if isinstance(number, bool) or not 0 <= number <= 1:
-        raise InputError(f"{name} must be between 0 and 1, got {describe(number)}")
-    return float(number)
 
 
 class Drafting(Spec):

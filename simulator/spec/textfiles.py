@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -153,8 +154,8 @@ def parse_csv(text: str, path: Path, max_rows: int) -> tuple[list[str], list[tup
     """The same of text that stands in the file *path*."""
     if not text.strip():
         raise InputError(f"{path}: the file is empty")
-    reader = csv.DictReader(text.splitlines(), restval="")
-    rows = []
+    reader = csv.DictReader(text.splitlines(), restval="", strict=True)  # which refuses a quote that nothing closes
+    rows: list[tuple[int, dict[str, str]]] = []
     try:
         columns = [column.strip() for column in reader.fieldnames or []]
         _check_columns(columns, f"{path}:{max(1, reader.line_num)}")
@@ -169,8 +170,31 @@ def parse_csv(text: str, path: Path, max_rows: int) -> tuple[list[str], list[tup
             if len(rows) > max_rows:
                 raise InputError(f"{path}: more than {max_rows:,} rows are too many")
     except csv.Error as error:
-        raise InputError(f"{path}:{max(1, reader.line_num)}: not valid CSV: {error}") from None
+        raise InputError(_told_of_csv(error, text, path, reader.reader.line_num)) from None
     return columns, rows
+
+
+def _told_of_csv(error: csv.Error, text: str, path: Path, line: int) -> str:
+    """What is wrong with quotes and other marks, by the line."""
+    told = str(error)
+    if "unexpected end" in told:
+        lines = text.splitlines()  # of which the last cell that begins with a quote is read to the end
+        line = next(number for number in range(len(lines), 0, -1) if re.search(r'(^|,)"', lines[number - 1]))
+        return f"{path}:{line}: a quote is opened and never closed; close it, or fetch the file again"
+    if "expected after" in told:
+        return f"{path}:{max(1, line)}: a cell goes on behind its closing quote; write a quote inside of it twice"
+    return f"{path}:{max(1, line)}: not valid CSV: {told}"
+
+
+def missing_told(columns: Sequence[str], missing: Sequence[str]) -> str:
+    """That columns are missing, or are there in capital letters."""
+    return f"the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there{letters_told(columns, missing) or ', too'}"
+
+
+def letters_told(columns: Sequence[str], needed: Iterable[str]) -> str:
+    """That names are written in small letters, where that is all that is wrong with one; else empty."""
+    others = {each.lower() for each in columns if each != each.lower()}
+    return ", in small letters" if others & set(needed) else ""
 
 
 def _check_columns(columns: list[str], where: str) -> None:

@@ -53,6 +53,7 @@ class Sweep:
     batches: np.ndarray  # whole numbers, as given
     contexts: np.ndarray
     contents: str  # a digest of the files among the routings, whose values are no text
+    asked: tuple[str, ...] = ()  # models, devices, runtimes and routings as they were written: names and files
 
     @property
     def settings(self) -> tuple[tuple[Any, ...], ...]:
@@ -127,6 +128,7 @@ def load_sweep(given: str | Path | Mapping[str, Any]) -> Sweep:
         batches=batches,
         contexts=contexts,
         contents=_contents(file),
+        asked=(*file.models, *file.devices, *file.runtimes, *file.routings),
     )
     told.end()
     if sweep.n_points > MAX_POINTS:

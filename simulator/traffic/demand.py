@@ -12,7 +12,7 @@ from simulator.errors import InputError, printable
 from simulator.importers.records import Record
 from simulator.spec.arguments import between, expect, expect_path, whole
 from simulator.spec.serving import MAX_USERS
-from simulator.spec.textfiles import parse_csv, read_text
+from simulator.spec.textfiles import missing_told, parse_csv, read_text
 from simulator.spec.workload import MAX_CONTEXT, expect_context
 from simulator.traffic.ticks import TICKS_PER_S
 
@@ -22,7 +22,9 @@ ROUNDS = 10  # of each user, where more than the usual requests are needed for t
 FEWEST_ROUNDS = 2  # of each user, where more come to more than
 MANY_REQUESTS = 20_000
 LEAST_RATE, MOST_RATE = 1e-6, 1e6  # requests per second
-MAX_SECONDS = 1e8  # three years
+MAX_SECONDS = 1e8  # three years, from the first request to the last
+MAX_TIME = 1e11  # seconds since 1970 are fewer for three thousand years, milliseconds since then are more
+MAX_NUMBER = 1e20
 MAX_SEED = 2**63 - 1
 COLUMNS = ("time", "prompt", "generate")
 
@@ -59,14 +61,23 @@ class Demand:
         n_gaps = len(self) - (self.asked[0] == 0)
         return n_gaps * TICKS_PER_S / self.asked[-1]
 
+    @property
+    def load(self) -> float | None:
+        """The rate by which it is known: that which was asked for, or without one that of the requests."""
+        return self.rate_asked or self.rate
+
     def faster(self, times: float) -> Demand:
         """The same requests, coming so many times as fast."""
-        assert self.asked is not None  # nobody else asks for it
+        times = between("times", times, 1e-12, 1e12)
+        if self.asked is None:
+            raise InputError("demand must be of requests that come by themselves, not of users who wait for answers")
         return Demand(self.prompts, self.answers, tuple(int(each / times) for each in self.asked), 0, self.prefixes,
                       self.rate_asked and times * self.rate_asked)  # fmt: skip
 
     def at_once(self, n: int) -> Demand:
         """So many, all at the beginning: the first of them, or all in turn until there are enough."""
+
+        n = whole("n", n, 1, MAX_REQUESTS)
 
         def in_turn(values: tuple) -> tuple:
             return (values * -(-n // len(values)))[:n]
@@ -109,9 +120,13 @@ def by_users(users: int, prompt: int, generate: int, *, requests: int | None = N
             f"requests must be more than the {users:,} users, whose first ones come all at once and are left out of the times; "
             f"got {requests:,}"
         )
-    usual = max(USUAL_REQUESTS, min(ROUNDS * users, max(MANY_REQUESTS, FEWEST_ROUNDS * users)))
-    n = usual if requests is None else requests
+    n = usual_requests(users) if requests is None else requests
     return Demand(*_lengths(n, prompt, generate), users=users, prefixes=_shared(n, prompt, prefix))
+
+
+def usual_requests(users: int) -> int:
+    """How many are simulated of so many users where nobody says it."""
+    return max(USUAL_REQUESTS, min(ROUNDS * users, max(MANY_REQUESTS, FEWEST_ROUNDS * users)))
 
 
 def of_lengths(pairs: Sequence[tuple[int, int]], users: int) -> Demand:
@@ -129,13 +144,18 @@ def of_trace(path: str | Path) -> Demand:
     columns, rows = parse_csv(read_text(path), path, MAX_REQUESTS)
     missing = [name for name in COLUMNS if name not in columns]
     if missing:
-        raise InputError(f"{path}: the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there, too: a trace has "
-                         f"{', '.join(COLUMNS)}, and where prompts begin alike prefix and prefix_tokens")  # fmt: skip
+        raise InputError(f"{path}: {missing_told(columns, missing)}: a trace has {', '.join(COLUMNS)}, "
+                         "and where prompts begin alike prefix and prefix_tokens")  # fmt: skip
     found = [_traced(Record(f"{path}:{line}", "", row)) for line, row in rows]
     if not found:
         raise InputError(f"{path}: no request is in it: give each a row of {', '.join(COLUMNS)}, such as 0.5,1024,256")
     found.sort(key=lambda each: each[0])
-    first = found[0][0]
+    first, last = found[0][0], found[-1][0]
+    if last - first > MAX_SECONDS:
+        raise InputError(
+            f"{path}: the last request comes {last - first:,.0f} seconds after the first, at most {MAX_SECONDS:,.0f} are simulated: "
+            "is time in seconds?"
+        )
     asked = tuple(round((time - first) * TICKS_PER_S) for time, *_ in found)
     prefixes = tuple((name, n) for *_, name, n in found)
     return Demand(tuple(each[1] for each in found), tuple(each[2] for each in found), asked, 0,
@@ -162,7 +182,12 @@ def _traced(record: Record) -> tuple[float, int, int, str, int]:
         raise InputError(
             f"{record.where}: prefix is {printable(prefix, 30)} and prefix_tokens is missing: say how many tokens it has, 0 for none"
         )
-    return record.number("time", 0, MAX_SECONDS), prompt, generate, prefix, shared
+    time = record.number("time", 0, MAX_NUMBER)
+    if time > MAX_TIME:
+        raise InputError(
+            f"{record.where}: time is {time:,.0f}: are those milliseconds? seconds are needed, from any moment on"
+        )
+    return time, prompt, generate, prefix, shared
 
 
 def _lengths(n: int, prompt: int, generate: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

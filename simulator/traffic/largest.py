@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from simulator.forecast.scenario import Scenario
 from simulator.progress import Progress, part_of
-from simulator.spec.arguments import expect, whole
+from simulator.spec.arguments import between, whole
 from simulator.spec.serving import MAX_USERS
 from simulator.traffic.budget import MOST_SEARCHED, SEARCH_RUNS, expect_reads, reads_of
-from simulator.traffic.demand import USUAL_REQUESTS, Demand, at_random, by_users
-from simulator.traffic.outcome import Outcome, ServiceGoal, expect_met
+from simulator.traffic.demand import (
+    LEAST_RATE,
+    MAX_REQUESTS,
+    MOST_RATE,
+    USUAL_REQUESTS,
+    Demand,
+    at_random,
+    by_users,
+    usual_requests,
+)
+from simulator.traffic.outcome import Outcome, ServiceGoal, expect_goal, expect_met
 from simulator.traffic.serve import capacity_of
-from simulator.traffic.site import Site, expect_limits, silent, site_of
+from simulator.traffic.site import Site, expect_limits, remade, silent, site_of
 
-NEAR = 1.02  # the rate is found to so much
+NEAR = 1.02  # the rate is found to so much,
+USERS_NEAR = 256  # and users to this part of them
 LEAST_LOAD = 1e-4  # of the capacity: a goal that is missed below that is missed at any rate
 ALONE = 20  # requests, one after the other
-FEW = 400  # requests of users that are tried, and so many rounds of each:
-ROUNDS = 4
+FEW, FEW_ROUNDS = 400, 4  # requests of users that are tried, and of each of them, where more would be too many
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,8 @@ class Largest:
     alone: Outcome  # one request after the other: the best that can be had
     over: Outcome | None  # at somewhat more, where the goal is missed; None: nothing more was tried
     most: float  # that the server takes whatever the goal: its capacity, or the users that memory holds
+    missed_at: float | None = None  # the load of `over`
+    n_asked: int | None = None  # requests that are simulated of that load where no goal is asked for; None: as many
 
     @property
     def best(self) -> ServiceGoal:
@@ -61,17 +72,20 @@ def largest_rate(
     seed: int = 0,
     max_requests: int | None = None,
     chunk: int | None = None,
+    shown: float | None = None,
     progress: Progress = silent,
 ) -> Largest:
     """The most requests per second, coming at random, of which a goal's share keeps it.
 
     All rates are tried with the same arrivals, faster or slower, of 2,000 requests at least: of fewer no queue would come that a goal
     is missed by. Where prompts are read in very many steps, they are as many as can be gone through.
-    Arguments as `at_random` and `serve` take them.
+    Arguments as `at_random` and `serve` take them. *shown*: a rate of which is told whether it keeps the goal, too; what is found agrees.
     """
     expect_limits(max_requests, chunk, progress)
+    shown = shown if shown is None else between("shown", shown, LEAST_RATE, MOST_RATE)
     demand = at_random(1.0, prompt, generate, requests=requests, prefix=prefix, seed=seed)
     _expect_goal(goal, demand)
+    n_asked = len(demand)
     site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
     site.expect_room(demand)
     fewest = max(USUAL_REQUESTS, goal.fewest)
@@ -80,10 +94,12 @@ def largest_rate(
         n = max(goal.fewest, min(fewest, most))
         demand = at_random(1.0, prompt, generate, requests=n, prefix=prefix, seed=seed)
         site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
-    return largest_rate_at(site, demand, goal, progress)
+    return replace(largest_rate_at(site, demand, goal, shown, progress), n_asked=n_asked)
 
 
-def largest_rate_at(site: Site, demand: Demand, goal: ServiceGoal, progress: Progress = silent) -> Largest:
+def largest_rate_at(
+    site: Site, demand: Demand, goal: ServiceGoal, shown: float | None = None, progress: Progress = silent
+) -> Largest:
     """The same of a server made ready and requests that come at some rate."""
     _expect_goal(goal, demand)
     expect_reads(demand, site.rules, SEARCH_RUNS, MOST_SEARCHED)
@@ -94,24 +110,25 @@ def largest_rate_at(site: Site, demand: Demand, goal: ServiceGoal, progress: Pro
         return Largest(goal, 0.0, None, alone, None, capacity)
 
     def tried(rate: float) -> Outcome:
-        assert demand.rate is not None  # requests that come by themselves
-        return site.run(demand.faster(rate / demand.rate), next(told))
+        assert demand.load is not None  # requests that come by themselves
+        return site.run(demand.faster(rate / demand.load), next(told))
 
     low, high = LEAST_LOAD * capacity, capacity
     best, over = tried(low), tried(high)
     if best.kept(goal) < goal.share:
-        return Largest(goal, 0.0, None, alone, best, capacity)
+        return Largest(goal, 0.0, None, alone, best, capacity, low)
     if over.kept(goal) >= goal.share:
         return Largest(goal, capacity, over, alone, None, capacity)
     while high / low > NEAR:
         # From far away by the ratio, near the capacity by the difference: there times grow fast.
         middle = (low * high) ** 0.5 if high / low > 4 else (low + high) / 2
+        middle = shown if shown is not None and low < shown < high else middle
         found = tried(middle)
         if found.kept(goal) >= goal.share:
             low, best = middle, found
         else:
             high, over = middle, found
-    return Largest(goal, low, best, alone, over, capacity)
+    return Largest(goal, low, best, alone, over, capacity, high)
 
 
 def largest_concurrency(
@@ -121,47 +138,59 @@ def largest_concurrency(
     goal: ServiceGoal,
     *,
     most_users: int | None = None,
+    rounds: float | None = None,
     prefix: int = 0,
     max_requests: int | None = None,
     chunk: int | None = None,
+    shown: int | None = None,
     progress: Progress = silent,
 ) -> Largest:
     """The most users at once, each asking again when it has its answer, of whose requests a goal's share keeps it.
 
     At most *most_users*, and at most as many as memory holds at once: those beyond only wait. A first request of each is not counted,
     since all of them come together.
+
+    Args:
+        rounds: requests of each user; None: as many as `by_users` takes. Where that is more than can be gone through, fewer.
+        shown: users of whom is told whether they keep the goal, too; what is found agrees.
     """
     expect_limits(max_requests, chunk, progress)
     most = whole("most_users", MAX_USERS if most_users is None else most_users, 1, MAX_USERS)
+    rounds = rounds if rounds is None else between("rounds", rounds, 1, MAX_REQUESTS)
+    shown = 0 if shown is None else whole("shown", shown, 1, MAX_USERS)
     demand = by_users(most, prompt, generate, prefix=prefix)
     _expect_goal(goal, demand)
     site = site_of(base, demand, max_requests=max_requests, chunk=chunk)
     most = min(most, site.most_at_once(demand))
+    most_gone_through = MOST_SEARCHED * len(demand) // (SEARCH_RUNS * reads_of(demand, site.rules))
     told = _parts(progress)
 
+    def n_asked(users: int) -> int:
+        return usual_requests(users) if rounds is None else min(round(rounds * users), MAX_REQUESTS)
+
     def asked(users: int) -> Demand:
-        n = max(FEW, ROUNDS * users, users + goal.fewest)
+        fewest = users + goal.fewest
+        at_most = max(most_gone_through, FEW, FEW_ROUNDS * users)
+        n = max(fewest, min(n_asked(users), at_most))
         return by_users(users, prompt, generate, requests=n, prefix=prefix)
 
     def tried(users: int) -> Outcome:
-        return site.run(asked(users), next(told))
+        these = asked(users)
+        return remade(site, these).run(these, next(told))
 
     expect_reads(asked(most), site.rules, SEARCH_RUNS, MOST_SEARCHED)
     alone = site.run(by_users(1, prompt, generate, requests=ALONE, prefix=prefix), next(told))
     if alone.kept(goal) < goal.share:
         return Largest(goal, 0, None, alone, None, most)
-    low, best, over = _doubled(tried, goal, most)
-    if over is None:
-        return Largest(goal, low, best, alone, None, most)
-    high = min(2 * low, most)
-    while high - low > max(1, low // 64):
+    low, best, high, over = _doubled(tried, goal, most, shown)
+    while over is not None and high - low > max(1, low // USERS_NEAR):
         middle = (low + high) // 2
         found = tried(middle)
         if found.kept(goal) >= goal.share:
             low, best = middle, found
         else:
             high, over = middle, found
-    return Largest(goal, low, best, alone, over, most)
+    return Largest(goal, low, best, alone, over, most, None if over is None else high, n_asked(low))
 
 
 def _parts(progress: Progress) -> Iterator[Progress]:
@@ -173,20 +202,22 @@ def _parts(progress: Progress) -> Iterator[Progress]:
 
 def _expect_goal(goal: ServiceGoal, demand: Demand) -> None:
     """InputError for what is no goal, and for one of something that no answer of a demand has."""
-    expect("goal", goal, ServiceGoal, "a ServiceGoal, as ServiceGoal(ttft_s=2, tpot_s=0.05)")
+    expect_goal(goal)
     expect_met(goal, demand.answers)
 
 
-def _doubled(tried: Callable[[int], Outcome], goal: ServiceGoal, most: int) -> tuple[int, Outcome, Outcome | None]:
-    """Twice as many each time, until the goal is missed: the last that kept it, and the first that did not."""
+def _doubled(
+    tried: Callable[[int], Outcome], goal: ServiceGoal, most: int, shown: int
+) -> tuple[int, Outcome, int, Outcome | None]:
+    """Twice as many each time, and *shown* on the way, until the goal is missed: the last that kept it, and the first that did not."""
     users, best = 1, tried(1)
     while users < most:
-        more = min(2 * users, most)
+        more = shown if users < shown < min(2 * users, most) else min(2 * users, most)
         found = tried(more)
         if found.kept(goal) < goal.share:
-            return users, best, found
+            return users, best, more, found
         users, best = more, found
-    return users, best, None
+    return users, best, users, None
 
 
 def _one_by_one(demand: Demand) -> Demand:

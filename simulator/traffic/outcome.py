@@ -10,11 +10,11 @@ from functools import cached_property
 import numpy as np
 
 from simulator.errors import InputError, printable
-from simulator.spec.arguments import between, expect
+from simulator.spec.arguments import between, expect, floats, one_of, within
+from simulator.spec.counts import LEAST_SECONDS, MOST_SECONDS, parse_seconds
 
 PERCENTS = (50, 90, 95, 99)
 MEASURES = ("ttft", "tpot", "e2e")  # as people call them: time to first token, per output token, from end to end
-MOST_GOAL_S, LEAST_GOAL_S = 1e7, 1e-6
 USUAL_SHARE, LEAST_SHARE, MOST_SHARE = 0.99, 0.01, 0.9999
 CROWDED = 0.1  # of the time, from which on what requests wait for is what holds the server back
 
@@ -32,7 +32,7 @@ class ServiceGoal:
         if all(each is None for each in (self.ttft_s, self.tpot_s, self.e2e_s)):
             raise InputError("goal must have at least one of ttft, tpot and e2e, as in ttft=2s,tpot=50ms")
         for name, seconds in self.parts.items():
-            between(f"{name}_s", seconds, LEAST_GOAL_S, MOST_GOAL_S)
+            between(f"{name}_s", seconds, LEAST_SECONDS, MOST_SECONDS)
         if MOST_SHARE < between("share", self.share, LEAST_SHARE, 1) < 1:
             raise InputError(
                 f"share must be at most {MOST_SHARE:g}, or 1, of which every request is to keep it; got {self.share:.9g}"
@@ -53,15 +53,17 @@ class ServiceGoal:
         return ",".join(f"{name}={_seconds_text(seconds)}" for name, seconds in self.parts.items())
 
 
+def expect_goal(goal: ServiceGoal) -> None:
+    """InputError for anything but a ServiceGoal."""
+    expect("goal", goal, ServiceGoal, "a ServiceGoal, as ServiceGoal(ttft_s=2, tpot_s=0.05)")
+
+
 def expect_met(goal: ServiceGoal, answers: Iterable[int]) -> None:
     """InputError where a goal asks for a time per further token, and of these *answers*, in tokens, none has one."""
     if goal.tpot_s is not None and max(answers) < 2:
         raise InputError(
             "goal must be without tpot: answers of one token have no further one that takes time; or ask for answers of two or more"
         )
-
-
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
 
 
 def _seconds_text(seconds: float) -> str:
@@ -78,25 +80,11 @@ def parse_goal(text: str, share: float = USUAL_SHARE) -> ServiceGoal:
             raise InputError(f"goal {printable(text)!r}: write ttft, tpot or e2e with a time, as in ttft=2s,tpot=50ms")
         if name in found:
             raise InputError(f"goal {printable(text)!r}: {name} is there twice")
-        found[name] = parse_seconds(value, f"goal: {name}")
+        try:
+            found[name] = parse_seconds(value)
+        except InputError as error:
+            raise InputError(f"goal: {name} {error}") from None
     return ServiceGoal(*(found.get(name) for name in MEASURES), share=share)
-
-
-def parse_seconds(text: str, what: str) -> float:
-    """`2s`, `50ms`, `1min`, or `2`, which are seconds; InputError for what is no time."""
-    for unit in ("us", "ms", "min", "s", ""):
-        if text.endswith(unit):
-            try:
-                value = float(text.removesuffix(unit))
-            except ValueError:
-                break
-            seconds = value * _UNITS[unit]
-            if LEAST_GOAL_S <= seconds <= MOST_GOAL_S:
-                return seconds
-            if seconds > 0:
-                ends = f"between {LEAST_GOAL_S:g} and {MOST_GOAL_S:g} seconds can be asked for"
-                raise InputError(f"{what} {printable(text, 30)!r}: {ends}")
-    raise InputError(f"{what} {printable(text, 30)!r}: a time is needed, such as 50ms, 2s or 1min")
 
 
 @dataclass(frozen=True)
@@ -143,6 +131,7 @@ class Outcome:
 
     def waiting_at(self, seconds: np.ndarray) -> np.ndarray:
         """Requests that have come, or were put back, and of which nothing is read, at some times."""
+        seconds = floats("seconds", seconds)
         begun, ended = (np.searchsorted(np.sort(each), seconds, "right") for each in self.waits_s)
         return begun - ended
 
@@ -173,12 +162,12 @@ class Outcome:
 
     def times(self, measure: str) -> np.ndarray:
         """Seconds of the requests that are counted and have such a time."""
-        values = getattr(self, measure)[self.counted]
+        values = getattr(self, one_of("measure", measure, MEASURES))[self.counted]
         return values[np.isfinite(values)]
 
     def tells(self, measure: str, percent: float) -> bool:
         """Whether so many have such a time that one at least takes longer than a percentile: 100 for 99 %; the half any number tells."""
-        n = len(self.times(measure))
+        n, percent = len(self.times(measure)), within("percent", percent, 0, 100)
         return n > 0 and (percent <= 50 or n * (100 - percent) >= 100)
 
     def highest(self, measure: str) -> int | None:
@@ -190,11 +179,12 @@ class Outcome:
 
         Whether there are enough of them for that `tells` says.
         """
-        values = self.times(measure)
+        values, percent = self.times(measure), within("percent", percent, 0, 100)
         return float(np.percentile(values, percent)) if values.size else math.nan
 
     def kept(self, goal: ServiceGoal) -> float:
         """The share of the counted requests that keep all of a goal."""
+        expect_goal(goal)
         keep = np.ones(len(self), bool)
         for name, seconds in goal.parts.items():
             values = getattr(self, name)

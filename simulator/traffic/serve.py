@@ -52,7 +52,7 @@ class Served:
 
     def between(self, measure: str, percent: float) -> tuple[float, float] | None:
         """A percentile by faster steps and by slower ones; None where it is not told, or those were not gone through."""
-        if self.slow is None or self.fast is None or not self.outcome.tells(measure, percent):
+        if not self.outcome.tells(measure, percent) or self.slow is None or self.fast is None:
             return None
         return self.fast.percentile(measure, percent), self.slow.percentile(measure, percent)
 

@@ -22,7 +22,7 @@ def test_json_on_standard_output_is_one_object(capsys):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("none/f.json", "none/f.json: cannot be written (No such file or directory)"),
+        ("none/f.json", "none/f.json: there is no folder none"),
         ("model.yaml/f.json", "model.yaml/f.json: cannot be written (Not a directory)"),
         (".", ".: is a folder, a file name is needed"),
         ("a" * 300, ": cannot be written (File name too long)"),

@@ -347,7 +347,7 @@ def test_list_prices_are_told_where_nobody_gives_one(shown):
         (("--any", "--budget", "800"), "--budget 800: no price of these machines is known: give --prices"),
         (("--on", "m4", "--at-least", "0"), "--at-least must be"),
         (("--on", "m4", "--users", "0"), "--users must be between 1"),
-        (("--on", "m4", "--ttft", "soon"), "'soon': a time is needed, such as 2s or 500ms"),
+        (("--on", "m4", "--ttft", "soon"), "'soon': a time is needed, such as 50ms, 2s or 1min"),
         (("--on", "m4", "--chance", "100"), "'100': a percentage from 1 to 99 is needed"),
         (("--on", "m4", "--prices", "nowhere.csv"), "nowhere.csv"),
         (("--on", "m4", "--fit", "auto"), "a plan takes the fastest split by itself"),

@@ -124,7 +124,7 @@ def test_a_forecast_with_a_record(run, moe_file):
         (("MOE", "--record-routing", "r.jsonl", "--routing", "uniform"), "the router picks nothing"),
         (("MOE", "--record-routing", "r.jsonl", "--speculate", "ngram:2"), "drafts that are taken back"),
         (("DENSE", "--record-routing", "r.jsonl"), "has no experts to choose from"),
-        (("MOE", "--record-routing", "no/r.jsonl"), "cannot be written"),
+        (("MOE", "--record-routing", "no/r.jsonl"), "there is no folder no"),
     ],
 )
 def test_what_cannot_be_recorded_is_refused(run, moe_file, tmp_path, arguments, told):

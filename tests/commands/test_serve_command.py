@@ -32,7 +32,7 @@ def test_a_rate_is_served(capsys):
         "to the first token", "for each further one", "whole request", "1.00 requests/s at random (with this seed ",
         "): 60 requests in", "Server", "Cache room for",
         "Held back", "100.0% of the 60 requests keep ttft=2s,tpot=50ms, too few to tell whether 99 % do: that takes 100",
-        "99 % of the requests keep it up to", "Assumed",
+        "99 % of 2,000 requests keep it up to", "Assumed",
     ):  # fmt: skip
         assert each in told, each
     assert "unstable" not in told

@@ -13,7 +13,7 @@ pytest.importorskip("pyarrow")
 from simulator.cli import main
 from simulator.commands.sweep import _show
 from simulator.sweeping.axes import load_sweep
-from simulator.sweeping.run import Swept
+from simulator.sweeping.run import Swept, run_sweep
 
 FILE = "models: [llama-3-8b, qwen3-30b-a3b]\ndevices: [pi5-16gb, h100-sxm]\nformats: [q4_k_m, fp8]\nbatches: 1..8*2\ncontexts: [0, 1k]\n"
 
@@ -135,6 +135,26 @@ def test_pictures_have_the_rows_of_the_sweep(capsys):
 
     assert len(numbers(of_sweep)) == 4
     assert numbers(of_sweep) == numbers(forecast)
+
+
+def test_lines_of_a_sweep_say_what_they_are_of_and_what_has_none(capsys):
+    """A format of the cache is told from one of weights; a machine on which nothing fits is named whole, others by their names."""
+    lists = {"models": ["llama-3-8b", "llama-3-70b"], "devices": ["rtx-3060", "m4"], "formats": ["q8_0", "q4_k_m"]}
+    run_sweep(lists | {"caches": ["f16", "q8_0"]}, "OUT")
+    for kind in ("batch", "speed"):
+        _, out, _ = run(capsys, f"plot {kind} OUT")
+        told = " ".join(out.split())
+        assert "q8_0, cache q8_0" in told
+        assert "7 combinations" not in told
+        left_out = (
+            "8 combinations left out, without a forecast: all of llama-3-70b on rtx-3060, all of llama-3-70b on m4"
+        )
+        assert left_out in told
+    _, out, _ = run(capsys, "plot speed OUT llama-3-8b --cache q8_0 --weights q4_k_m")
+    assert "llama.cpp, q4_k_m, cache q8_0" in out
+    run_sweep({"models": "llama-3-70b", "devices": ["rtx-3090", "m4-max-40"], "formats": ["q4_0", "f16"]}, "MORE")
+    _, out, _ = run(capsys, "plot speed MORE")
+    assert "3 combinations left out, without a forecast: all of rtx-3090, m4-max-40 f16" in " ".join(out.split())
 
 
 def test_bars_of_upper_bounds_are_drawn_without_intervals(capsys):

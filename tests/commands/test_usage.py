@@ -6,6 +6,9 @@ import pytest
 from messages import PI, QWEN
 
 from simulator.cli import main
+from simulator.commands.line import values
+from simulator.spec.counts import parse_seconds
+from simulator.traffic.outcome import parse_goal
 
 COUNTS = "write numbers such as 1,2,8k or a range such as 1..64*2 or 0..32k+4k"
 
@@ -96,6 +99,46 @@ def test_an_argument_too_many_is_shown(refusal):
     message = refusal("simulate", QWEN, PI, "extra")
     assert "extra" in message
     assert message.endswith("; see roofcast simulate --help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "whole"),
+    [
+        (("plan", QWEN, "--on", PI, "--ttft", "500", "ms"), "500ms"),
+        (("serve", QWEN, PI, "--rate", "2", "/s"), "2/s"),
+        (("simulate", QWEN, PI, "--ram", "64", "GB"), "64GB"),
+        (("plan", QWEN, "--chance", "90", "%"), "90%"),
+    ],
+)
+def test_a_unit_stands_without_a_space(refusal, arguments, whole):
+    """What is too much then is the unit alone, which is no argument."""
+    told = f"too many arguments: {arguments[-1]}: a unit stands without a space, as in {whole}; see roofcast"
+    assert refusal(*arguments).startswith(told)
+    assert "a unit" not in refusal("simulate", QWEN, PI, "ms")
+    assert "a unit" not in refusal("simulate", QWEN, PI, "--batch", "4", "extra")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("2s", 2), ("500ms", 0.5), ("1.5min", 90), ("2", 2), (" 3 S ", 3), ("80us", 8e-5), ("1e3", 1e3)],
+)
+def test_times_are_read_alike_wherever_they_stand(text, seconds):
+    """By `--ttft` of a plan and by the goal of a server."""
+    assert parse_seconds(text) == pytest.approx(seconds)
+    assert values.seconds(text) == parse_goal(f"ttft={text}").ttft_s == parse_seconds(text)
+
+
+@pytest.mark.parametrize("text", ["", "s", "0", "2h", "nan", "-1s", "1_0s", "2 2", "1e99", "٣s"])
+def test_what_is_no_time_is_shown(refusal, text):
+    """As it was written, by both."""
+    assert f"{text!r}: " in refusal("plan", QWEN, "--on", PI, "--ttft", text)
+    assert f"ttft {text!r}: " in refusal("serve", QWEN, PI, "--goal", f"ttft={text}") or not text
+
+
+def test_a_format_of_the_cache_is_told_by_its_option(refusal):
+    """Of no single machine, where several are asked for."""
+    for command in (("plan", QWEN, "--on", PI, "m4"), ("simulate", QWEN, PI), ("serve", QWEN, PI, "--rate", "1/s")):
+        assert refusal(*command, "--cache", "q99").startswith("--cache 'q99' is unknown, known: f32, f16,")
 
 
 def test_no_arguments_print_the_help(capsys):

@@ -361,3 +361,13 @@ def test_watts_far_above_a_limit_are_refused(tmp_path, given, is_refused):
             load_hardware(path)
     else:
         assert decode_watts(load_hardware(path), 1).value == 900
+
+
+@pytest.mark.parametrize("name", ["watts", "price_per_hour", "price_per_kwh"])
+@pytest.mark.parametrize("nothing", [0, 0.0])
+def test_what_costs_nothing_is_left_out(name, nothing):
+    """A machine of one's own costs electricity alone, which its price alone tells."""
+    with pytest.raises(InputError, match=rf"^{name} must be a number above 0, got 0; leave it out"):
+        Tariff(**{name: nothing})
+    with pytest.raises(InputError, match=rf"^{name} must be a number above 0, got -1"):
+        Tariff(**{name: -1})

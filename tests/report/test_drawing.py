@@ -1,10 +1,12 @@
 """Pictures: what is drawn is what the chart says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from samples import BATCHES, crowd, sample
 
-from simulator.report.charts.chart import BAND, DOTTED, SIGNED, Chart, Mark, Panel, Point, Series
+from simulator.report.charts.chart import BAND, DOTTED, SIGNED, Chart, Mark, Panel, Point, Series, caption
 from simulator.report.drawing.device import draw as draw_device
 from simulator.report.drawing.files import save
 from simulator.report.drawing.picture import draw_chart
@@ -37,7 +39,8 @@ def test_lines_are_the_values():
     low, high = axes.get_ylim()
     assert low <= min(series.low)
     assert high >= max(series.ceiling)
-    assert (axes.get_xlabel(), axes.get_ylabel(), each.get_ylabel()) == (chart.x, "tokens/s", "tokens/s, each")
+    captions = axes.get_xlabel(), axes.get_ylabel(), each.get_ylabel()
+    assert captions == (f"{chart.x}, logarithmic", "tokens/s, logarithmic", "tokens/s, each, logarithmic")
     (bar,) = [c for c in axes.containers if c.get_label().startswith("_measured")]
     assert np.asarray(bar[2][0].get_segments()[0]) == pytest.approx(np.array([[1, 8.0], [1, 10.0]]))
 
@@ -75,6 +78,26 @@ def test_only_what_is_drawn_is_explained(drawn_beside, told):
     line = Series("a", (1, 2), (3.0, 4.0), **drawn_beside)
     figure = drawn(Chart("batch", "lines", "t", "x", (Panel("", (line,), "y"),), "s", legend=BAND))
     assert {text.get_text() for text in figure.texts} & {BAND, DOTTED} == ({told} if told else set())
+
+
+def test_a_band_is_promised_only_of_panels_that_have_one():
+    """Four lines leave no room for bands: where another panel has three, it is said which have them, and where none has, nothing."""
+    line = Series("a", (1, 2), (3.0, 4.0), (1.0, 2.0), (5.0, 6.0), (7.0, 8.0))
+    many = Panel("", tuple(replace(line, label=f"{n}") for n in range(4)), "y")
+    few = Panel("", many.series[:3], "y")
+    for panels, told in (((many, few), f"where there are up to 3 lines: {BAND}"), ((many,), None), ((few,), BAND)):
+        figure = drawn(Chart("batch", "lines", "t", "x", panels, "s", legend=BAND))
+        assert {text.get_text() for text in figure.texts if "band" in text.get_text()} == ({told} if told else set())
+
+
+def test_captions_say_that_an_axis_is_logarithmic():
+    """Of each axis by itself, once, in files and on a terminal alike."""
+    line = (Series("a", (1, 2, 4), (3.0, 4.0, 5.0)),)
+    for x_log, y_log in ((True, False), (False, True)):
+        (axes,) = drawn(Chart("k", "lines", "t", "users", (Panel("", line, "s"),), "s", x_log=x_log, y_log=y_log)).axes
+        assert (axes.get_xscale() == "log", axes.get_yscale() == "log") == (x_log, y_log)
+        assert ("logarithmic" in axes.get_xlabel(), "logarithmic" in axes.get_ylabel()) == (x_log, y_log)
+    assert caption("users at once (logarithmic)", True) == "users at once (logarithmic)"
 
 
 def test_a_change_has_a_shape_that_no_line_has():

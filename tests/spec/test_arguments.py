@@ -70,10 +70,31 @@ CALLS = {
     "sweep": {"base": BASE, "batches": [1], "contexts": [128]},
     "with_density": {"full": BASE.at(1, 128), "density": Density(kind="fixed", value=0.5)},
 }
+SERVED = simulator.serve(BASE, at_random(1.0, 8, 2, requests=4))
+SPECULATED = simulator.speculate(BASE, Speculation("ngram", 3, 0.5))
+REQUESTED = forecast_request(BASE, Request(8, 2))
 METHODS = {
     "at": (BASE.at, {"batch": 1, "context": 128}),
     "memory_bytes": (BASE.memory_bytes, {"batch": 1, "context": 128}),
-}
+    "fits": (BASE.fits, {"batch": 1, "context": 128}),
+    "interval": (BASE.at(1, 128).interval, {"coverage": 0.9}),
+    "factors": (BASE.at(1, 128).factors, {"coverage": 0.9}),
+    "seconds_between": (REQUESTED.seconds_between, {"coverage": 0.9}),
+    "first_between": (REQUESTED.first_between, {"coverage": 0.9}),
+    "spread": (REQUESTED.reading.spread, {"coverage": 0.9}),
+    "percentile": (SERVED.outcome.percentile, {"measure": "ttft", "percent": 50}),
+    "tells": (SERVED.outcome.tells, {"measure": "ttft", "percent": 50}),
+    "highest": (SERVED.outcome.highest, {"measure": "tpot"}),
+    "times": (SERVED.outcome.times, {"measure": "e2e"}),
+    "kept": (SERVED.outcome.kept, {"goal": ServiceGoal(1.0)}),
+    "waiting_at": (SERVED.outcome.waiting_at, {"seconds": [0.0, 1.0]}),
+    "between": (SERVED.between, {"measure": "ttft", "percent": 50}),
+    "faster": (SERVED.demand.faster, {"times": 2.0}),
+    "at_once": (SERVED.demand.at_once, {"n": 3}),
+} | {
+    name: (getattr(SPECULATED, name), {"acceptance": 0.5})
+    for name in ("tokens_per_s", "speedup", "best")
+} | {"interval of drafts": (SPECULATED.interval, {"acceptance": 0.5})}  # fmt: skip
 FREE = {"keeps_what_fits"}  # anything is true or false
 WRONG = (None, True, "4", b"x", 4, -1, 0, 1.5, float("nan"), 10**20, 10**5000, 1j, [], [1], [[1], [1, 2]], {}, int, len)
 
@@ -144,6 +165,32 @@ def test_what_is_needed_and_what_was_given(given, message):
     """The parameter, what it takes, and what came."""
     with pytest.raises(InputError) as told:
         scenario(**{"model": "qwen3-0.6b", "hardware": "pi5-16gb"} | given)
+    assert str(told.value) == message
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "message"),
+    [
+        ("percentile", {"measure": "foo"}, "measure must be ttft, tpot or e2e, got 'foo'"),
+        ("percentile", {"percent": 101}, "percent must be between 0 and 100, got 101"),
+        ("tells", {"percent": "99"}, "percent must be a number between 0 and 100, got '99'"),
+        ("between", {"measure": ["ttft"]}, "measure must be ttft, tpot or e2e, got a list"),
+        (
+            "kept",
+            {"goal": "ttft=2s"},
+            "goal must be a ServiceGoal, as ServiceGoal(ttft_s=2, tpot_s=0.05), got 'ttft=2s'",
+        ),
+        ("waiting_at", {"seconds": "now"}, "seconds must be a number or an array of them, got 'now'"),
+        ("seconds_between", {"coverage": 95}, "coverage must be between 0.5 and 0.99, got 95"),
+        ("speedup", {"acceptance": 1.5}, "acceptance must be between 0 and 1, got 1.5"),
+    ],
+)
+def test_methods_of_results_say_what_they_take(method, given, message):
+    """The argument, what is possible, and what came."""
+    function, arguments = METHODS[method]
+    function(**arguments)
+    with pytest.raises(InputError) as told:
+        function(**arguments | given)
     assert str(told.value) == message
 
 

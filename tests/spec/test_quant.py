@@ -154,7 +154,7 @@ def test_unknown_weights_are_refused(name):
 def test_a_cache_has_fewer_formats():
     """A cache cannot be held in a k-quant: its rows are written one token at a time."""
     assert parse_cache_format("Q8_0").name == "q8_0"
-    with pytest.raises(InputError, match="cache format 'q4_k' is unknown"):
+    with pytest.raises(InputError, match="cache 'q4_k' is unknown"):
         parse_cache_format("q4_k")
 
 
@@ -271,7 +271,7 @@ def test_keys_and_values_are_counted_apart():
 @pytest.mark.parametrize("name", ["turbo3", "q8_0/turbo3", "mixed:rk8v4", "q8_0/", "k-q8_0-v-"])
 def test_a_cache_in_an_unknown_format_is_refused(name):
     """By name, never as another."""
-    with pytest.raises(InputError, match=r"cache format '.*' is unknown"):
+    with pytest.raises(InputError, match=r"cache '.*' is unknown"):
         parse_cache_format(name)
 
 

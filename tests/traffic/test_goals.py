@@ -9,6 +9,7 @@ from simulator.spec.serving import Scheduling
 from simulator.traffic.demand import Demand, at_random, by_users
 from simulator.traffic.largest import largest_concurrency, largest_rate, largest_rate_at
 from simulator.traffic.outcome import ServiceGoal, parse_goal
+from simulator.traffic.serve import serve
 from simulator.traffic.ticks import TICKS_PER_S
 
 
@@ -129,6 +130,40 @@ def test_rates_of_a_real_server_rise_with_what_is_allowed():
     rates = [largest_rate(base, 512, 64, ServiceGoal(e2e_s=each), requests=300).value for each in (0.7, 1.0, 4.0)]
     assert rates == sorted(rates)
     assert rates[0] < rates[-1]
+
+
+@pytest.mark.parametrize("users", [4, 40, 57, 66, 67, 90, 200])
+def test_the_most_users_agree_with_what_is_told_of_some(users):
+    """Of a server whose users are told of, too: they are within the most just where they keep the goal, whatever their number."""
+    base, goal = scenario("llama-3-8b", "rtx-4090", weights="q4_k_m"), ServiceGoal(tpot_s=0.03)
+    kept = serve(base, by_users(users, 512, 64), with_interval=False).outcome.kept(goal) >= goal.share
+    found = largest_concurrency(base, 512, 64, goal, shown=users)
+    assert (users <= found.value) == kept
+    assert found.value < found.missed_at <= found.value + max(1, found.value // 256)
+    again = serve(base, by_users(found.value, 512, 64), with_interval=False).outcome
+    assert again.kept(goal) == found.outcome.kept(goal) >= goal.share
+    over = serve(base, by_users(found.missed_at, 512, 64), with_interval=False).outcome
+    assert over.kept(goal) < goal.share
+
+
+def test_the_most_users_agree_with_a_run_of_other_requests():
+    """As many of each user as there: 2.5 rounds, or so many that the share can be told, which is said."""
+    base, goal = scenario("llama-3-8b", "rtx-4090", weights="q4_k_m"), ServiceGoal(tpot_s=0.03)
+    found = largest_concurrency(base, 512, 64, goal, rounds=2.5, most_users=300)
+    assert len(found.outcome) == max(round(2.5 * found.value), found.value + 100)
+    assert found.n_asked == round(2.5 * found.value)
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.7, 0.8, 0.82, 0.9])
+def test_the_largest_rate_agrees_with_what_is_told_of_one(rate):
+    """Requests that come a little faster than asked for, as random ones may, are told by the rate that was asked for."""
+    here, demand = site(Scheduling(chunk_tokens=2)), at_random(rate, 2, 1, requests=2000)
+    goal = ServiceGoal(10.0)
+    kept = here.run(demand).kept(goal) >= goal.share
+    found = largest_rate_at(here, demand, goal, shown=rate)
+    assert (rate <= found.value) == kept
+    assert found.value < found.missed_at <= 1.021 * found.value
+    assert here.run(at_random(found.value, 2, 1, requests=2000)).kept(goal) >= goal.share
 
 
 def test_what_is_no_demand_is_refused():

@@ -128,6 +128,13 @@ def test_a_trace_is_read_as_it_stands(tmp_path):
     assert demand.rate == pytest.approx(1 / 2.5)  # one gap between two requests
 
 
+def test_times_of_a_trace_count_from_any_moment(tmp_path):
+    """Seconds since 1970, as logs have them, are those since the first request."""
+    path = tmp_path / "trace.csv"
+    path.write_text("time,prompt,generate\n1700000000.5,9,5\n1700000002.75,9,5\n")
+    assert of_trace(path).asked == (0, round(2.25 * TICKS_PER_S))
+
+
 def test_the_rate_is_that_of_the_gaps_between_requests():
     """Three requests 2 s apart are one each 2 s, from the first one's time on; after a first gap of 2 s there are as many gaps."""
     assert Demand((5,) * 3, (5,) * 3, tuple(each * TICKS_PER_S for each in (0, 2, 4))).rate == pytest.approx(0.5)
@@ -143,6 +150,9 @@ def test_the_rate_is_that_of_the_gaps_between_requests():
         ("time,prompt,generate\n1,0,5\n", "trace.csv:2: prompt is '0'"),
         ("time,prompt,generate\n-1,5,5\n", "trace.csv:2: time is '-1'"),
         ("time,prompt,generate\nsoon,5,5\n", "trace.csv:2: time is 'soon'"),
+        ("Time,Prompt,generate\n1,5,5\n", "the columns time, prompt must be there, in small letters: a trace has"),
+        ("time,prompt,generate\n1,5,5\n1700000000,5,5\n", "comes 1,699,999,999 seconds after the first, at most 100,0"),
+        ("time,prompt,generate\n1700000000000,5,5\n", "trace.csv:2: time is 1,700,000,000,000: are those milliseconds"),
         ("time,prompt,generate,prefix,prefix_tokens\n1,5,5,a,9\n", "prefix_tokens is 9, the whole prompt has 5 tokens"),
         ("time,prompt,generate,prefix,prefix_tokens\n1,5,5,,3\n", "prefix is missing"),
         ("time,prompt,generate,prefix\n1,5,5,a\n", "trace.csv:2: prefix is a and prefix_tokens is missing"),

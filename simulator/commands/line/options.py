@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.commands.line.parser import argument, option, several
+from simulator.commands.line.parser import argument, option, several, target
 from simulator.commands.line.values import whole_number
 from simulator.errors import InputError
 
@@ -26,7 +26,7 @@ parallel = option(
     help="How they share it: tensor, layer, expert, data, or pipeline2xtensor4. [default: as the runtime does]",
 )
 measured = option("--measured", metavar="FILE", help="Measurements to show, of validate --json, llama-bench or a CSV.")
-picture = option("--plot", metavar="FILE", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
+picture = target("--plot", help="Draw it, as .png, .svg or .pdf, or - in the terminal.")
 speculate = option(
     "--speculate",
     help="Tokens drafted in a step by blocks of the model's own or from n-grams, and the chance that each is kept: mtp:3@0.7, "
@@ -40,7 +40,7 @@ interval = option(
     metavar="PERCENT",
     help="A second interval beside that of 80 %, such as 95.",
 )
-json_file = option("--json", help="Write JSON to a file, or - for standard output.")
+json_file = target("--json", metavar="<str>", help="Write JSON to a file, or - for standard output.")
 
 
 def device_names(given: tuple[str, ...]) -> list[str]:

@@ -8,8 +8,11 @@ from typing import Any
 
 import click
 
+from simulator.commands.line.targets import Target, check_targets
 from simulator.errors import InputError
 
+_NUMBER = re.compile(r"\d+(\.\d*)?")
+_UNIT = re.compile(r"us|ms|s|min|h|/\s?(s|min|h|day)|k|m|g|gb|gib|w|%|bpw|tokens(/s)?", re.IGNORECASE)
 _BEGINNING = re.compile(r"\w+(?= must |: | ')")
 
 
@@ -49,6 +52,7 @@ class Command(click.Command):
     def invoke(self, context: click.Context) -> Any:
         """Runs it; `max_requests must be ...`, as Python is told, is told as `--max-requests must be ...`."""
         try:
+            check_targets(self.params, context.params)
             return super().invoke(context)
         except InputError as error:
             found = _BEGINNING.match(str(error))
@@ -58,9 +62,10 @@ class Command(click.Command):
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """UsageError where some are left over."""
+        given = list(args)  # of which the parser takes away what it has read
         rest = super().parse_args(context, args)
         if rest:
-            raise click.UsageError(f"too many arguments: {' '.join(rest)}", context)
+            raise click.UsageError(f"too many arguments: {' '.join(rest)}{_unit_told(given, rest[0])}", context)
         return rest
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -70,6 +75,13 @@ class Command(click.Command):
             with formatter.section("Arguments"):
                 formatter.write_dl(lines)
         super().format_options(context, formatter)
+
+
+def _unit_told(given: list[str], word: str) -> str:
+    """What to write where a word is the unit of the number before it; empty for any other."""
+    before = given[given.index(word) - 1]
+    is_unit = _UNIT.fullmatch(word) and _NUMBER.fullmatch(before)
+    return f": a unit stands without a space, as in {before}{word}" if is_unit else ""
 
 
 def subcommand(name: str, **parameters: str) -> Callable[[Callable], Command]:
@@ -85,6 +97,11 @@ def argument(name: str, meaning: str, **more: Any) -> Callable:
 def option(*names: str, help: str, metavar: str = "<str>", default: Any = None, **more: Any) -> Callable:
     """Decorates the function with an option that takes a value; the help shows its default, if it has one."""
     return click.option(*names, help=help, metavar=metavar, default=default, show_default=default is not None, **more)
+
+
+def target(*names: str, help: str, metavar: str = "FILE", is_merged: bool = False) -> Callable:
+    """Decorates the function with an option that names a file to be written; *is_merged*: with what it holds."""
+    return click.option(*names, cls=Target, help=help, metavar=metavar, is_merged=is_merged)
 
 
 def several(*names: str, help: str, metavar: str) -> Callable:

@@ -8,10 +8,9 @@ import re
 import click
 
 from simulator.errors import InputError, printable
-from simulator.spec.counts import parse_count, parse_counts
+from simulator.spec.counts import parse_count, parse_counts, parse_seconds
 from simulator.spec.machine import LEAST_RAM_GIB, MAX_RAM_GIB
 from simulator.spec.workload import MAX_BATCH, MAX_CONTEXT
-from simulator.units import MILLI
 
 _DECIMAL = r"(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})"
 MAX_SHOWN = 64  # batches or contexts of a picture
@@ -49,11 +48,11 @@ def gibibytes(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """An option's value as seconds: 2s, 500ms, 2; the parser adds the option's name to the error."""
-    match = re.fullmatch(rf"\s*({_DECIMAL})\s*(s|ms)?\s*", text, flags=re.IGNORECASE)
-    if match is None:
-        raise click.BadParameter(f"{printable(text)!r}: a time is needed, such as 2s or 500ms")
-    return float(match[1]) * (MILLI if (match[2] or "").lower() == "ms" else 1.0)
+    """An option's value as seconds: 2s, 500ms, 1min, 2; the parser adds the option's name to the error."""
+    try:
+        return parse_seconds(text)
+    except InputError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def percentage(text: str) -> float:

@@ -106,7 +106,7 @@ def _csv_runs(source: Source) -> Iterator[Run]:
 
 def _csv_cells(text: str) -> list[str]:
     try:
-        return [cell.strip() for cell in next(csv.reader([text.strip()]), [])]
+        return [cell.strip() for cell in next(csv.reader([text.strip()], strict=True), [])]
     except csv.Error:
         return []
 

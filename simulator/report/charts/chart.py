@@ -113,6 +113,11 @@ class Chart:
         return self.each or self.x, ", or ".join(dict.fromkeys(panel.y for panel in self.panels))
 
 
+def caption(text: str, is_log: bool) -> str:
+    """What is along an axis, and that it is logarithmic, where that is not said."""
+    return f"{text}, logarithmic" if is_log and "logarithmic" not in text else text
+
+
 def table_of(chart: Chart) -> list[dict[str, Any]]:
     """A row for each value that is drawn: for CSV, and where no picture can be shown."""
     return [{"panel": panel.title} | row for panel in chart.panels for row in _rows_of(panel, chart.form)]

@@ -173,5 +173,5 @@ def _source(served: Served) -> str:
     outcome = served.outcome
     return source_of(
         [served.base],
-        f"prompts of {outcome.prompts.mean():,.0f} tokens, answers of {outcome.answers.mean():,.0f}, in the mean",
+        f"prompts of {counted(round(outcome.prompts.mean()), 'token')}, answers of {outcome.answers.mean():,.0f}, in the mean",
     )

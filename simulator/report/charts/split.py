@@ -8,9 +8,12 @@ from simulator.errors import InputError
 from simulator.forecast.fastest import Trials, Way, seconds_along, ways
 from simulator.forecast.placing import over_gpus
 from simulator.forecast.scenario import Scenario
+from simulator.forecast.split_options import no_gpu_told
 from simulator.report.charts.chart import FITS_FROM, NO_ROOM, Chart, Mark, Panel, Series, floats
 from simulator.report.charts.naming import panel_title, subtitle
 from simulator.report.charts.source import source_of
+from simulator.spec.hardware import Hardware
+from simulator.spec.machine import host_remedy, shared_memory_told
 
 LABELS = {
     "experts": "their experts (--n-cpu-moe)",
@@ -24,10 +27,7 @@ def split_chart(bases: Sequence[Scenario], batch: int, context: int) -> Chart:
     panels = []
     for base in bases:
         if base.hardware.host is None:
-            raise InputError(
-                f"plot split: {base.hardware.label} names no host, in whose RAM something could lie: name one with it, as in "
-                f"--on {base.hardware.label}+ryzen-7950x"
-            )
+            raise InputError(f"plot split: {_no_host_told(base.hardware)}")
         trials = base.trials(batch, context)
         drawn = ways(trials.model, trials.hardware, over_gpus(trials.model, trials.hardware), trials.divided)
         series = (
@@ -40,6 +40,14 @@ def split_chart(bases: Sequence[Scenario], batch: int, context: int) -> Chart:
     x = "first layers of which something lies in RAM (dashed: does not fit)"
     title = "Tokens per second against what lies in RAM"
     return Chart("split", "lines", title, x, tuple(panels), source, subtitle(bases), x_log=False, y_log=False)
+
+
+def _no_host_told(hardware: Hardware) -> str:
+    if hardware.kind != "gpu":
+        return no_gpu_told(hardware)
+    if not hardware.has_own_memory:
+        return shared_memory_told(hardware)
+    return f"{hardware.label} names no host, in whose RAM something could lie: {host_remedy(hardware)}"
 
 
 def _line(way: Way, trials: Trials, tokens: int, colour: int) -> Series:

@@ -11,7 +11,7 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.forecast.scenario import DEFAULT_CONTEXT
 from simulator.report.charts.chart import BAND, BATCH, Chart, Panel, Series
-from simulator.report.charts.naming import colours_of, grouped
+from simulator.report.charts.naming import colours_of, grouped, listed
 from simulator.sweeping.choosing import refuse_missing, refuse_unknown
 from simulator.sweeping.files import Columns
 from simulator.sweeping.reading import SweptFolder
@@ -62,10 +62,7 @@ def swept_chart(
         raise InputError(f"plot {kind}: nothing of the sweep that is chosen has a forecast; its column reason says why")
     told = {"batch": f"context {contexts[0]:,}", "context": f"batch {batches[0]:,}"}
     at = told.get(kind, f"batch {batches[0]:,}, context {contexts[0]:,}")
-    left_out = len(found) - len(known)
-    source = f"a sweep of {counted(sweep.n_points, 'point')}; {at}" + (
-        f"; {counted(left_out, 'combination')} left out, without a forecast" if left_out else ""
-    )
+    source = "; ".join([f"a sweep of {counted(sweep.n_points, 'point')}", at, *_left_out(found)])
     shared, apart = _told(known)
     if kind == "speed":
         return _bars(known, apart, shared, source)
@@ -119,18 +116,46 @@ def _bars(lines: list[_Line], apart: list[str], shared: str, source: str) -> Cha
     )  # fmt: skip
 
 
+def _left_out(found: list[_Line]) -> Iterator[str]:
+    """How many combinations have no forecast, and which: a model on a machine where none of its has."""
+    lost = [line for line in found if not line.is_ok.any()]
+    if not lost:
+        return
+    apart = _apart(found)
+    places = [name for name in ("model", "hardware") if name in apart]
+    known = {_on(line, places) for line in found if line.is_ok.any()}
+    names = (
+        _label(line, apart, "", " ") if _on(line, places) in known else f"all of {_on(line, places)}" for line in lost
+    )
+    yield f"{counted(len(lost), 'combination')} left out, without a forecast: {listed(names)}"
+
+
+def _on(line: _Line, places: list[str]) -> str:
+    return " on ".join(line.names[name] for name in places)
+
+
+def _apart(lines: list[_Line]) -> list[str]:
+    """The names by which they are told apart."""
+    return [name for name in KEYS if len({line.names[name] for line in lines}) > 1]
+
+
 def _told(lines: list[_Line]) -> tuple[str, list[str]]:
     """What all share, in words, and by which names they are told apart."""
-    apart = [name for name in KEYS if len({line.names[name] for line in lines}) > 1]
+    apart = _apart(lines)
     usual = {"routing": "uniform", "placement": "auto"}
     first = lines[0].names
-    shared = [first[name] for name in KEYS if name not in apart and usual.get(name) != first[name]]
+    shared = [_called(name, first[name]) for name in KEYS if name not in apart and usual.get(name) != first[name]]
     return ", ".join(shared), apart
 
 
-def _label(line: _Line, apart: list[str], without: str) -> str:
-    names = [line.names[name] for name in apart if name != without]
-    return ", ".join(names) or line.names["model"]
+def _label(line: _Line, apart: list[str], without: str, between: str = ", ") -> str:
+    names = [_called(name, line.names[name]) for name in apart if name != without]
+    return between.join(names) or line.names["model"]
+
+
+def _called(name: str, text: str) -> str:
+    """A name that tells by itself what it is of: formats are of weights, unless they are said to be a cache's."""
+    return f"{name} {text}" if name in ("cache", "routing") else text
 
 
 def _lines(sweep: SweptFolder, along: str, where: dict[str, Any], kind: str) -> Iterator[_Line]:

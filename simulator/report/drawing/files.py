@@ -25,8 +25,6 @@ def check_picture(target: str, option: str = "--plot") -> Path:
         raise InputError(
             f"{option} {printable(target)}: a picture ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         )
-    if not path.parent.is_dir():
-        raise InputError(f"{option} {printable(target)}: there is no folder {printable(path.parent)}")
     check_target(target, option)
     return path
 

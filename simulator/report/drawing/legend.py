@@ -66,7 +66,9 @@ def _mark_handles(chart: Chart) -> list[Artist]:
 
 def _line_note(chart: Chart) -> str:
     """What intervals and ceilings look like, as far as they are drawn: where a panel has few lines."""
-    few = [each for panel in chart.panels if len(panel.series) <= FEW for each in panel.series if len(each.x) > 1]
+    panels = [panel for panel in chart.panels if any(y is not None for each in panel.series for y in each.y)]
+    few = [each for panel in panels if len(panel.series) <= FEW for each in panel.series if len(each.x) > 1]
+    where = f"where there are up to {FEW} lines: " if any(len(panel.series) > FEW for panel in panels) else ""
     if any(each.low for each in few):
-        return chart.legend
-    return DOTTED if chart.legend == BAND and any(each.ceiling for each in few) else ""
+        return where + chart.legend
+    return where + DOTTED if chart.legend == BAND and any(each.ceiling for each in few) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from simulator.report.charts.chart import NO_ROOM, SIGNED, Chart, Panel, Series
+from simulator.report.charts.chart import NO_ROOM, SIGNED, Chart, Panel, Series, caption
 from simulator.report.drawing.axes import (
     TICK_ROOM,
     Y_ROOM,
@@ -51,8 +51,8 @@ def draw_lines(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
         _line(axes, each, few)
         _points(axes, each)
     values = [value for each in panel.series for value in _seen(each, few)]
-    axes.set_ylabel(panel.y)
-    label_x(axes, chart.x, wide - Y_ROOM)
+    axes.set_ylabel(caption(panel.y, chart.y_log))
+    label_x(axes, caption(chart.x, chart.x_log), wide - Y_ROOM)
     if not values:
         say_no_room(axes)
         return

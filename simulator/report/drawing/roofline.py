@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from simulator.errors import printable
 from simulator.report import roofline_data as data
-from simulator.report.charts.chart import NO_ROOM, Chart, Panel
+from simulator.report.charts.chart import NO_ROOM, Chart, Panel, caption
 from simulator.report.drawing.axes import Y_ROOM, count, label_x, power_ticks
 from simulator.report.drawing.labels import beside
 from simulator.report.drawing.margins import NAME, width_of, wrapped
@@ -104,5 +104,5 @@ def draw_roofline(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
         axes.plot(each.x[:1], each.y[:1], color=colour, marker=marker, **first)
     if not panel.points and chart.kind != "device":
         axes.text(0.98, 0.04, NO_ROOM, transform=axes.transAxes, ha="right", color=GREY)
-    axes.set_ylabel(panel.y)
-    label_x(axes, chart.x, wide - Y_ROOM)
+    axes.set_ylabel(caption(panel.y, is_log=True))
+    label_x(axes, caption(chart.x, is_log=True), wide - Y_ROOM)

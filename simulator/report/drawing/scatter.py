@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulator.report.charts.chart import Chart, Panel, Series
+from simulator.report.charts.chart import Chart, Panel, Series, caption
 from simulator.report.drawing.axes import TICK_ROOM, Y_ROOM, count, label_x, set_ticks
 from simulator.report.drawing.style import INK, colour_of, marker_of
 from simulator.report.ticks import round_places, widened
@@ -27,8 +27,8 @@ def draw_scatter(axes: Axes, chart: Chart, panel: Panel, wide: float) -> None:
         look = {"fmt": marker_of(each.colour), "ms": size, "color": colour_of(each.colour), "alpha": 0.8}
         bars = {"yerr": _interval(each), "xerr": _spread(each), "elinewidth": 0.8}
         axes.errorbar(each.x, each.y, **bars, **look, label=each.label)
-    axes.set(xscale="log", yscale="log", ylabel=panel.y, xlim=(low, high), ylim=(low, high))
-    label_x(axes, chart.x, wide - Y_ROOM)
+    axes.set(xscale="log", yscale="log", ylabel=caption(panel.y, is_log=True), xlim=(low, high), ylim=(low, high))
+    label_x(axes, caption(chart.x, is_log=True), wide - Y_ROOM)
     set_ticks(axes.xaxis, round_places(low, high, most=max(2, int((wide - Y_ROOM) / TICK_ROOM))), count)
     set_ticks(axes.yaxis, round_places(low, high), count)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from simulator.errors import printable
 from simulator.report import roofline_data
-from simulator.report.charts.chart import NO_ROOM, SIGNED, Chart, Panel, Series
+from simulator.report.charts.chart import NO_ROOM, SIGNED, Chart, Panel, Series, caption
 from simulator.report.terminal.axes import Scale, in_axes, rate
 from simulator.report.terminal.words import colour_of, keys, letter, told
 from simulator.units import GIGA, format_count, format_number
@@ -32,7 +32,8 @@ def draw_lines(chart: Chart, panel: Panel) -> Iterator[str]:
     marks = [(p.x, p.y, "*") for each in panel.series for p in each.measured]
     marks += [(mark.x, mark.y, SIGNS[mark.what]) for each in panel.series for mark in each.marks]
     dotted = [_along(each.x, each.ceiling) for each in panel.series if few and each.ceiling]
-    yield from in_axes(x, y, [(path, colour_of(each.colour)) for each, path in paths], dotted, marks, panel.y, chart.x)
+    names = caption(panel.y, chart.y_log), caption(chart.x, chart.x_log)
+    yield from in_axes(x, y, [(path, colour_of(each.colour)) for each, path in paths], dotted, marks, *names)
     below = chart.panels[next(n for n, each in enumerate(chart.panels) if each is panel) + 1 :]
     is_told_below = any(_names_of(each) == _names_of(panel) for each in below[-1:])  # the last panel says what is what
     if not is_told_below:
@@ -75,7 +76,9 @@ def draw_points(chart: Chart, panel: Panel) -> Iterator[str]:
     everything = [value for point in panel.points for value in point]
     both = Scale(everything, True, rate)
     low, high = min(everything), max(everything)
-    yield from in_axes(both, both, [], [[(low, low), (high, high)]], _letters(panel), panel.y, chart.x)
+    yield from in_axes(
+        both, both, [], [[(low, low), (high, high)]], _letters(panel), caption(panel.y, True), caption(chart.x, True)
+    )
     yield from keys(panel.series)
 
 
@@ -90,7 +93,7 @@ def draw_roofline(chart: Chart, panel: Panel) -> Iterator[str]:
     x, y = Scale([left, right], True, format_count, 2), Scale([lowest / GIGA, peak / GIGA], True, rate)
     paths = [[(left, slope * left / GIGA), (peak / slope, peak / GIGA), (right, peak / GIGA)] for slope in rates]
     marks = [(place, value / GIGA, sign) for place, value, sign in _letters(panel)]
-    yield from in_axes(x, y, [], paths, marks, "Gop/s", chart.x)
+    yield from in_axes(x, y, [], paths, marks, caption("Gop/s", True), caption(chart.x, True))
     yield from keys(panel.series)
     if not panel.series and chart.kind != "device":
         yield from told(NO_ROOM, "  ")
