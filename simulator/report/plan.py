@@ -289,7 +289,7 @@ def assumed(goal: Goal, model: Model, has_choices: bool) -> Iterator[str]:
         yield f"chance: {DISTRIBUTION}"
     if goal.ttft:
         several = ", of one user while the others wait" if goal.users > 1 else ""
-        yield f"first token: a prompt of {goal.context:,} tokens on a machine that does nothing else{several}"
+        yield f"first token: a prompt of {counted(goal.context, 'token')} on a machine that does nothing else{several}"
     if goal.users > 1:
         yield f"{goal.users:,} users decode at once, and no prompts come between: roofcast simulate --each counts likewise"
 

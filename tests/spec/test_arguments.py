@@ -17,6 +17,7 @@ from simulator import (
     load_hardware,
     load_model,
     load_runtime,
+    plan_changes,
     scenario,
 )
 from simulator.forecast.scenario import Scenario
@@ -73,6 +74,7 @@ CALLS = {
 SERVED = simulator.serve(BASE, at_random(1.0, 8, 2, requests=4))
 SPECULATED = simulator.speculate(BASE, Speculation("ngram", 3, 0.5))
 REQUESTED = forecast_request(BASE, Request(8, 2))
+CHANGES = plan_changes(**CALLS["plan_changes"])
 METHODS = {
     "at": (BASE.at, {"batch": 1, "context": 128}),
     "memory_bytes": (BASE.memory_bytes, {"batch": 1, "context": 128}),
@@ -91,6 +93,7 @@ METHODS = {
     "between": (SERVED.between, {"measure": "ttft", "percent": 50}),
     "faster": (SERVED.demand.faster, {"times": 2.0}),
     "at_once": (SERVED.demand.at_once, {"n": 3}),
+    "gain": (CHANGES.changes[0].gain, {"before": CHANGES.before}),
 } | {
     name: (getattr(SPECULATED, name), {"acceptance": 0.5})
     for name in ("tokens_per_s", "speedup", "best")

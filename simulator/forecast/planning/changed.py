@@ -15,6 +15,7 @@ from simulator.forecast.planning.choice import HALF, Choice
 from simulator.forecast.planning.goal import Goal
 from simulator.forecast.scenario import Scenario, scenario
 from simulator.forecast.speculation import Speculated, Speculating
+from simulator.spec.arguments import expect
 from simulator.spec.hardware import Hardware
 from simulator.spec.model import Loaded
 from simulator.spec.quant import Weights
@@ -199,4 +200,5 @@ class Changed:
 
     def gain(self, before: Choice) -> float:
         """By which factor it is faster than before; NaN where that did not fit."""
+        expect("before", before, Choice, "a Choice, as Changes.before is one")
         return self.tokens_per_s_each / before.tokens_per_s_each
