@@ -31,7 +31,7 @@ class Called:
     """What the user calls a model and the rest, which may be files of their own; what is not told goes by its name.
 
     Args:
-        machines: by the labels of whole machines, and by the names of their parts.
+        machines: by what their files call whole machines, or their labels, and by the names of their parts.
     """
 
     model: str
@@ -44,7 +44,8 @@ class Called:
         part = hardware.host or hardware
         size = part.main_memory.capacity_gib
         gib = ["--ram", f"{size.value:.12g}"] if size and size.how == AS_ASKED else []
-        return [self.machines.get(hardware.label) or self._of_parts(hardware), *gib]
+        named = self.machines.get(hardware.machine_name) or self.machines.get(hardware.label)
+        return [named or self._of_parts(hardware), *gib]
 
     def _of_parts(self, hardware: Hardware) -> str:
         parts = {part.name: 0 for part in hardware.parts}
@@ -55,7 +56,8 @@ class Called:
 
 def machine_words(hardware: Hardware) -> str:
     """A machine by its name, with memory of another size than its file has."""
-    return " ".join(Called("").machine(hardware))
+    name = hardware.machine_name
+    return " ".join(Called("", {name: name} if name != hardware.label else {}).machine(hardware))
 
 
 def simulate_command(choice: Choice, called: Called, speculation: Speculation | None = None) -> str:

@@ -174,6 +174,19 @@ def test_boxes_of_equal_parts_have_prices_of_their_own(told, tmp_path):
     (tmp_path / "large.yaml").write_text(BOX.replace("my-box", "my-large").replace("24", "64"))
     found = told("plan llama-3-8b --weights q4_k_m --on box.yaml=900 large.yaml=1000")
     assert [row["price"] for row in found["choices"]] == [900, 1000]
+    assert [row["machine"] for row in found["choices"]] == ["box.yaml", "large.yaml"]
+    assert all(f" {row['machine']} " in row["simulate"] for row in found["choices"])
+
+
+def test_boxes_are_told_by_their_names(shown, tmp_path, monkeypatch):
+    """In the table; in commands by their files."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "box.yaml").write_text(BOX)
+    (tmp_path / "large.yaml").write_text(BOX.replace("my-box", "my-large").replace("24", "64"))
+    out = shown("plan llama-3-8b --weights q4_k_m --on box.yaml=900 large.yaml=1000")
+    table, commands = out.split("Do it")
+    assert table.index("my-box ") < table.index("my-large ")
+    assert "simulate llama-3-8b box.yaml " in commands
 
 
 def test_where_one_user_is_all_there_is_no_server(told):

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def called(model: str, machines: Iterable[str], runtime: str | None = None, routing: str | None = None) -> Called:
-    """All of it as it was written: machines by their labels, and their parts by their names."""
+    """All of it as it was written: machines by what their files call them, or their labels, and their parts by their names."""
     from simulator.report.plan_commands import Called
 
     named: dict[str, str] = {}
     for text in machines:
-        named[load_hardware(text).label] = text
+        named[load_hardware(text).machine_name] = text
         parts = [text] if is_file(Path(text)) else text.split("+")
         for part in (split_count(each.strip())[1] for each in parts):
             named.setdefault(load_hardware(part).label, part)
