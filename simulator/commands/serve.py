@@ -26,7 +26,7 @@ from simulator.report.screen import print_line
 from simulator.report.serve import largest_record, print_served, served_record
 from simulator.spec.workload import MAX_CONTEXT
 from simulator.traffic.demand import LEAST_RATE, MOST_RATE, Demand, at_random, by_users, of_trace
-from simulator.traffic.largest import Largest, largest_concurrency, largest_rate, largest_rate_at
+from simulator.traffic.largest import LEAST_ROUNDS, Largest, largest_concurrency, largest_rate, largest_rate_at
 from simulator.traffic.outcome import MOST_SHARE, USUAL_SHARE, ServiceGoal, expect_met, parse_goal
 from simulator.traffic.serve import Served, serve
 from simulator.traffic.site import site_of
@@ -114,7 +114,9 @@ class Asked:
             expect_met(self.goal, demand.answers)
         if self.concurrency is not None:
             given = {"prefix": self.prefix or 0, "shown": self.concurrency}
-            given |= {"rounds": self.requests / self.concurrency} if self.requests is not None else {}
+            if self.requests is not None:
+                self._refuse_few()
+                given["rounds"] = self.requests / self.concurrency
             return largest_concurrency(base, *self.lengths, self.goal, progress=progress, **given, **limits)
         if self.trace is not None:
             if demand.rate is None or len(demand) < self.goal.fewest:
@@ -122,6 +124,14 @@ class Asked:
             return largest_rate_at(site_of(base, demand, **limits), demand, self.goal, demand.load, progress)
         told = {"requests": self.requests, "prefix": self.prefix or 0, "seed": self.seed or 0, "shown": self.rate}
         return largest_rate(base, *self.lengths, self.goal, progress=progress, **told, **limits)
+
+    def _refuse_few(self) -> None:
+        """InputError for so few requests that users are hardly at it together."""
+        fewest = round(LEAST_ROUNDS * self.concurrency)
+        if self.requests < fewest:
+            raise InputError(
+                f"--requests {self.requests:,}: of {self.concurrency:,} users two each, {fewest:,}, are needed for a goal"
+            )
 
 
 @subcommand("serve", users="--concurrency")

@@ -41,7 +41,7 @@ def most_users(base: Scenario, tokens_per_s_each: float, context: int) -> Users:
 
     0 where even one is slower; bounded by memory. Where rates rise again beyond a batch that is too slow, as where other kernels
     begin, a few more may get it. A decode is what is forecast: no prompts of others come between. What nobody
-    placed is placed anew for each number of them on one GPU, or an equal group, beside RAM; elsewhere it lies as it does.
+    placed is placed anew for each number of them on one GPU, or cards that share matrices, beside RAM; elsewhere it lies as it does.
     """
     each = between("tokens_per_s_each", tokens_per_s_each, LEAST_EACH, MOST_EACH)
     context, is_anew = whole("context", context, 0, MAX_CONTEXT), _is_placed_anew(base)

@@ -213,6 +213,8 @@ def check_target(target: str | None, option: str, *inputs: str | None) -> None:
 
     path, shown = Path(target), f"{option} {printable(target, 100)}"
     try:
+        if not path.exists():  # through a folder that is not there, x/../mine.yaml, it is written all the same
+            path = Path(os.path.realpath(path))
         if comes_with_roofcast(path):
             raise InputError(f"{shown}: is a file that comes with roofcast; give a name of your own")
         for given in filter(None, inputs):
@@ -225,7 +227,7 @@ def check_target(target: str | None, option: str, *inputs: str | None) -> None:
             with tempfile.TemporaryFile(dir=folder) as trial:  # which has no name, so that nothing is left of it
                 trial.write(b"#" * TRIAL_BYTES)
     except FileNotFoundError:
-        raise InputError(f"{shown}: there is no folder {printable(path.parent, 100)}") from None
+        raise InputError(f"{shown}: there is no folder {printable(Path(target).parent, 100)}") from None
     except OSError as error:
         raise InputError(f"{shown}: cannot be written ({error.strerror})") from None
 

@@ -187,10 +187,13 @@ def _goal_lines(served: Served | None, largest: Largest | None, goal: ServiceGoa
     beyond = (
         f"with {missed} fewer do, by their {largest.missed_first}"
         if largest.missed_at is not None
+        else "as many as run at once: whether more keep it, who wait, was not looked for"
+        if unit == "users"
         else "which is all that it takes, whatever the goal"
     )
     n = len(largest.outcome)
     of = f"of {counted(n, 'request')}" if largest.n_asked not in (None, n) else "of the requests"
+    unit = "user" if value == "1" and unit == "users" else unit
     yield f"{share} {of} keep it up to {value} {unit}, {beyond}"
 
 

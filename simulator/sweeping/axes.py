@@ -121,8 +121,8 @@ def load_sweep(given: str | Path | Mapping[str, Any]) -> Sweep:
         models=told.once("models", models, lambda each: each.model.name),
         devices=told.once("devices", devices, lambda each: each.label),
         runtimes=told.once("runtimes", runtimes, lambda each: each.name) or (None,),
-        formats=tuple(dict.fromkeys(formats)) or (None,),
-        caches=tuple(dict.fromkeys(caches)) or (None,),
+        formats=_spelled_once(formats, str.lower) or (None,),
+        caches=_spelled_once(caches, _cache_name) or (None,),
         routings=told.once("routings", routings, lambda each: each.name) or (None,),
         placements=tuple({str(each): each for each in placements}.values()) or (AskedPlacement(),),
         batches=batches,
@@ -210,6 +210,22 @@ def _cache(text: str, runtimes: Sequence[Runtime]) -> str:
     for name in dict.fromkeys(names):
         parse_cache_format(name)
     return text.strip()
+
+
+def _spelled_once(texts: Sequence[str], name: Callable[[str], str]) -> tuple[str, ...]:
+    """Without those that are another spelling of one before."""
+    found: dict[str, str] = {}
+    for text in texts:
+        found.setdefault(name(text), text)
+    return tuple(found.values())
+
+
+def _cache_name(text: str) -> str:
+    """What tells a cache from others, however it is spelled; that of somebody's software goes by its own name."""
+    try:
+        return parse_cache_format(text).name
+    except InputError:
+        return text.lower()
 
 
 def _possible(asked: AskedPlacement, devices: Sequence[Hardware]) -> AskedPlacement:

@@ -29,6 +29,7 @@ NEAR = 1.02  # the rate is found to so much,
 USERS_NEAR = 256  # and users to this part of them
 LEAST_LOAD = 1e-4  # of the capacity: a goal that is missed below that is missed at any rate
 ALONE = 20  # requests, one after the other
+LEAST_ROUNDS = 2.0  # requests of each user that are asked for
 FEW, FEW_ROUNDS = 400, 4  # requests of users that are tried, and of each of them, where more would be too many
 
 
@@ -151,12 +152,12 @@ def largest_concurrency(
     since all of them come together.
 
     Args:
-        rounds: requests of each user; None: as many as `by_users` takes. Where that is more than can be gone through, fewer.
+        rounds: requests of each user, at least two; None: as `by_users` has it. Where that is more than can be gone through, fewer.
         shown: users of whom is told whether they keep the goal, too; what is found agrees.
     """
     expect_limits(max_requests, chunk, progress)
     most = whole("most_users", MAX_USERS if most_users is None else most_users, 1, MAX_USERS)
-    rounds = rounds if rounds is None else between("rounds", rounds, 1, MAX_REQUESTS)
+    rounds = rounds if rounds is None else between("rounds", rounds, LEAST_ROUNDS, MAX_REQUESTS)
     shown = 0 if shown is None else whole("shown", shown, 1, MAX_USERS)
     demand = by_users(most, prompt, generate, prefix=prefix)
     _expect_goal(goal, demand)

@@ -82,6 +82,10 @@ def parse_goal(text: str, share: float = USUAL_SHARE) -> ServiceGoal:
             raise InputError(f"goal {printable(text)!r}: {name} is there twice")
         try:
             found[name] = parse_seconds(value)
+            if name == "tpot" and found[name] >= 1 and value[-1].isdigit():  # benchmarks tell it in milliseconds
+                raise InputError(
+                    f"of {printable(value)} s for each token: write {value}ms, or {value}s where that is meant"
+                )
         except InputError as error:
             raise InputError(f"goal: {name} {error}") from None
     return ServiceGoal(*(found.get(name) for name in MEASURES), share=share)

@@ -7,7 +7,7 @@ import click
 import pytest
 from messages import write_gguf
 
-from simulator.cli import COMMANDS, app
+from simulator.cli import COMMANDS, app, main
 from simulator.commands.line.targets import Target
 from simulator.sweeping.run import run_sweep
 
@@ -137,3 +137,15 @@ def test_every_option_that_names_a_file_to_write_is_one():
         for name in COMMANDS:
             for each in app.get_command(context, name).params:
                 assert each.name not in written or isinstance(each, Target), (name, each.name)
+
+
+def test_a_way_through_a_folder_that_is_not_there_leads_to_the_same_file(tmp_path, monkeypatch, capsys):
+    """It would be written there."""
+    monkeypatch.chdir(tmp_path)
+    Path("prices.csv").write_text("hardware,price\nm4,600\n")
+    for target in ("nowhere/../prices.csv", "./nowhere/../prices.csv"):
+        with pytest.raises(SystemExit) as ended:
+            main(["plan", "llama-3-8b", "--on", "m4", "--prices", "prices.csv", "--json", target])
+        assert ended.value.code == 2
+        assert "would overwrite what is read from prices.csv" in capsys.readouterr().err
+    assert Path("prices.csv").read_text() == "hardware,price\nm4,600\n"

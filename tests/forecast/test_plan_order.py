@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator import Goal, InputError, plan, scenario
+from simulator import Goal, InputError, plan, plan_changes, scenario
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,34 @@ def test_of_all_devices_the_published_format_is_told():
     names = [each.base.load.weights.name for each in found.choices]
     assert names.count("mxfp4_moe") > 0.9 * len(names)
     assert "q8_0" not in names
+
+
+def test_what_is_hardly_smaller_than_the_published_format_is_left_out():
+    """q2_k of gpt-oss has its experts in 4.5 bits, and 0.4 % fewer bytes."""
+    found = plan("gpt-oss-20b", ["rtx-3090"], Goal(1))
+    assert [each.base.load.weights.name for each in found.choices] == ["mxfp4_moe"]
+    changed = plan_changes("gpt-oss-20b", "rtx-3090", Goal(190))
+    assert "weights" not in {kind for each in changed.changes for kind in each.kinds}
+    from_larger = plan_changes("gpt-oss-20b", "rtx-3090", Goal(190), weights="q8_0").changes
+    assert [each.words for each in from_larger if each.kinds == ("weights",)] == [("--weights mxfp4_moe",)]
+
+
+def test_what_is_cheaper_is_told_only_of_what_misses():
+    """A format that is tried where no larger one fits is none of a machine on which one fits."""
+    prices = {"2xrtx-3090": 1400, "rtx-5090": 2000}
+    found = plan("llama-3-70b", list(prices), Goal(24.5), prices=prices)
+    assert found.next_cheaper is None or not found.next_cheaper.reaches
+    assert all(not each.reaches for each in found.nearest)
+    assert list(found.next_cheaper.misses())
+
+
+def test_of_a_machine_without_room_the_format_that_comes_nearest_is_told():
+    """The smallest, not the largest; with matrices shared where more fit so."""
+    found = plan("llama-3-8b", ["rtx-3090"], Goal(1, users=200, context=8192))
+    (miss,) = found.nearest
+    assert miss.base.load.weights.name in ("q2_k", "iq2_xxs", "iq3_xxs")
+    (miss,) = plan("llama-3-70b", ["2xrtx-3090"], Goal(4, users=6, context=4096), weights=["q4_k_m"]).nearest
+    assert next(miss.misses()).startswith("holds 5 of 6 users")
 
 
 def test_of_a_format_that_is_named_for_nothing_it_is_told_why():
@@ -156,7 +184,12 @@ def test_within_a_budget_the_fastest_comes_first_where_no_rate_is_asked_for():
     assert names[-len(fewer) :] == fewer
     assert rates[: -len(fewer)] == sorted(rates[: -len(fewer)], reverse=True)
     assert "rtx-5090" not in dict(names)
-    assert plan("qwen3-30b-a3b", machines, Goal(), prices=PRICES).best.base.hardware.name == "pi5-16gb"
+    cheapest = plan("qwen3-30b-a3b", machines, Goal(), prices=PRICES)
+    assert (cheapest.best.base.hardware.name, cheapest.best.base.load.weights.name) == ("rtx-3090", "q4_k_m")
+    assert [each.base.hardware.name for each in cheapest.choices].count(
+        "pi5-16gb"
+    ) == 2  # of fewer than 4 bits: the last
+    assert cheapest.choices[-1].base.load.weights.name in ("q2_k", "q3_k_m")
 
 
 def test_the_part_that_lacks_a_price_is_told():

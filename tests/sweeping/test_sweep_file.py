@@ -235,3 +235,15 @@ def test_a_placement_as_options():
 def test_counts_keep_their_order():
     """As given, each once."""
     assert np.array_equal(load_sweep({**LEAST, "batches": [8, "1..2", 8]}).batches, [8, 1, 2])
+
+
+def test_a_format_in_two_spellings_is_one():
+    """Of weights and of caches, the first of them."""
+    lists = {
+        "models": "llama-3-8b",
+        "devices": "m4",
+        "formats": ["q4_k_m", "q8_0", "Q4_K_M"],
+        "caches": ["F16", "q8_0", "fp16", "f16"],
+    }
+    sweep = load_sweep(lists)
+    assert (sweep.settings[2], sweep.settings[3]) == (("q4_k_m", "q8_0"), ("F16", "q8_0"))

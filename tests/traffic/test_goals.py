@@ -25,6 +25,7 @@ def test_goals_are_read():
     ("text", "told"),
     [
         ("ttft=nan", "a time is needed"),
+        ("ttft=2,tpot=50", "goal: tpot of 50 s for each token: write 50ms, or 50s where that is meant"),
         ("ttft=2h", "a time is needed"),
         ("ttft=fasts", "a time is needed"),
         ("ttft=0s", "a time is needed"),
@@ -174,3 +175,10 @@ def test_what_is_no_demand_is_refused():
     ):  # fmt: skip
         with pytest.raises(InputError):
             wrong()
+
+
+def test_few_requests_of_users_tell_nothing():
+    """They would hardly be at it together."""
+    base = scenario("llama-3-8b", "h100-sxm", weights="fp8")
+    with pytest.raises(InputError, match=r"^rounds must be between 2 and"):
+        largest_concurrency(base, 512, 64, parse_goal("ttft=2s"), rounds=1.5)

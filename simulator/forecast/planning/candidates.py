@@ -32,6 +32,7 @@ from simulator.units import GIGA, TERA
 MULTIPLES = {"datacenter-gpu": (1, 2, 4, 8), "workstation-gpu": (1, 2, 4), "consumer-gpu": (1, 2)}
 SPARE = ("iq3_xxs",)  # besides those that a runtime's users try one after the other until one fits
 OF_NAMED_FORMATS = ("llama.cpp", "vllm")  # what people load a format with that the usual software of a device does not
+SMALLER = 0.9  # of the published checkpoint's bytes a format has to have at most to save any that matter
 MOST_RUNTIMES = 2  # that are named where one runs none of the formats
 BEYOND_CACHES = 2 * GIGA  # bytes of which no cache of a device keeps a part that matters
 LEAST_OF_PROMPT = 0.5  # of the operations of so many single tokens: the head is computed for the last one alone
@@ -100,11 +101,11 @@ class Search:
         return self._sorted(suited, runtime)
 
     def _without_larger(self, found: list[Weights], runtime: Runtime) -> list[Weights]:
-        """What is no smaller than the published checkpoint keeps no more of the model: it is left out where that can be loaded."""
+        """What is hardly smaller than the published checkpoint keeps no more of the model: it is left out where that can be loaded."""
         if not found or found[0].name != native_format(runtime, self.loaded.model):
             return found
         least = self._size_of(found[0])
-        return [found[0], *(each for each in found[1:] if self._size_of(each) < least)]
+        return [found[0], *(each for each in found[1:] if self._size_of(each) < SMALLER * least)]
 
     def _refuse(self, hardware: Hardware, runtime: Runtime) -> None:
         """InputError with the runtime, the formats that it does not run there, and what to ask for instead."""

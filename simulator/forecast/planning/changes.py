@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -10,11 +11,13 @@ from typing import Any
 
 from simulator.errors import InputError
 from simulator.forecast.layouts import matrices_shared
+from simulator.forecast.planning.candidates import SMALLER
 from simulator.forecast.planning.changed import FASTER, Changed, Setup
 from simulator.forecast.planning.choice import HALF, Choice, is_surely_faster
 from simulator.forecast.planning.goal import Goal, expect_goal
 from simulator.forecast.planning.plan import named_machines, refuse_without_prices
 from simulator.forecast.scenario import loaded_of, usual_formats
+from simulator.forecast.software import native_format
 from simulator.forecast.splits import RAM_GIB, usual_host_of
 from simulator.importers.open import load_model
 from simulator.spec.arguments import expect_path
@@ -198,11 +201,14 @@ def _formats(setup: Setup) -> Iterator[Change]:
     """Fewer bits."""
     base = setup.base
     own_bytes = weight_bytes(base.loaded.model, base.load.weights)
+    native = native_format(base.runtime, base.loaded.model)
+    most = SMALLER * weight_bytes(base.loaded.model, parse_weights(native)) if native else math.inf
     rather_small = (parse_weights(name) for name in base.runtime.weights)
     known = {each.name: each for each in (*usual_formats(base), *rather_small)}
     for weights in known.values():
         try:
-            is_smaller = weight_bytes(base.loaded.model, weights) < own_bytes
+            n_bytes = weight_bytes(base.loaded.model, weights)
+            is_smaller = n_bytes < own_bytes and (n_bytes < most or weights.name == native)
         except ValueError:
             continue  # rows that do not divide into this format's blocks: no such file exists
         if is_smaller and not base.runtime.refusal(base.hardware, weights.name):

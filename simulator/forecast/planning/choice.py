@@ -221,6 +221,8 @@ def is_surely_faster(shared: Choice, usual: Choice) -> bool:
     """Whether cards that share each matrix are to be preferred to what the runtime does by itself: not for an upper bound, nor beside
     RAM, where nobody measured it.
     """
-    if not shared.fits or shared.point.is_upper_bound or needs_ram(shared.base):
+    if shared.point.is_upper_bound or needs_ram(shared.base):
         return False
-    return not usual.fits or shared.tokens_per_s_each > SURELY * usual.tokens_per_s_each
+    if not usual.fits:
+        return shared.fits or shared.memory_left_bytes > usual.memory_left_bytes
+    return shared.fits and shared.tokens_per_s_each > SURELY * usual.tokens_per_s_each

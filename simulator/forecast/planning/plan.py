@@ -279,7 +279,8 @@ class Found:
         if choice.goal.is_for_speed:
             return 0, *_preference(choice), choice.price
         if choice.price is not None:
-            return 0, choice.price, *_preference(choice)
+            is_last = choice.goal.at_least is None and not has_four_bits(choice.base)
+            return 0, is_last, choice.price, *_preference(choice)
         if choice.goal.at_least is None:
             return 1, *_preference(choice)
         return 1, ceiling_bytes_per_s(choice.base.hardware), *_preference(choice)
@@ -307,7 +308,7 @@ class Found:
         if not cheaper:
             return None
         nearest = max(cheaper, key=lambda each: each[0].price)
-        return min(filter(None, map(self._forecast_anyway, nearest)), key=_shortness, default=None)
+        return _best_known(nearest) or self._forecast_anyway(nearest[-1])
 
 
 def _preference(choice: Choice) -> tuple:
@@ -324,7 +325,12 @@ def _weights(choice: Choice) -> str:
 def _best_known(candidates: Iterable[Candidate]) -> Choice | None:
     """What comes nearest to the goal of those that were forecast, of several that are fast enough the one that comes first."""
     known = (each.choice for each in candidates if "choice" in vars(each))
-    return min(known, key=lambda each: (max(each.slowness, 1.0), *_preference(each)), default=None)
+    return min(known, key=lambda each: (max(each.slowness, 1.0), _lacking(each), *_preference(each)), default=None)
+
+
+def _lacking(choice: Choice) -> float:
+    """Bytes of memory that are missing; 0 where it fits."""
+    return 0.0 if choice.fits else -choice.memory_left_bytes
 
 
 def _shortness(choice: Choice) -> tuple:
@@ -332,9 +338,8 @@ def _shortness(choice: Choice) -> tuple:
 
     What nobody tells a price of comes behind what has one, where there is a budget.
     """
-    lacking = -choice.memory_left_bytes if math.isinf(choice.shortfall) else 0.0
     is_unpriced = choice.goal.budget is not None and choice.price is None
-    return math.isinf(choice.shortfall), is_unpriced, choice.shortfall * choice.dearness, lacking
+    return math.isinf(choice.shortfall), is_unpriced, choice.shortfall * choice.dearness, _lacking(choice)
 
 
 def expect_plan(found: Plan) -> None:
