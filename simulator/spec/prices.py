@@ -158,20 +158,20 @@ def price_of(hardware: Hardware, prices: Mapping[str, float]) -> float | None:
     whole = price_of_whole(hardware, prices)
     if whole is not None:
         return whole
-    told = {parts_of(name): price for name, price in prices.items()}
+    told = _by_parts(prices)
     found = [_of_several(device, count, told) for device, count in kinds_of(hardware).values()]
     return None if None in found else math.fsum(found)
 
 
 def price_of_whole(hardware: Hardware, prices: Mapping[str, float]) -> float | None:
     """What somebody tells that all of a machine costs together; None where nobody does."""
-    told = {parts_of(name): price for name, price in prices.items()}
+    told = _by_parts(prices)
     return told.get(parts_of(hardware.machine_name), told.get(parts_of(hardware.label)))
 
 
 def unpriced_parts(hardware: Hardware, prices: Mapping[str, float]) -> list[str]:
     """The names of those of its devices of which nobody tells a price, for one or as many as there are."""
-    told = {parts_of(name): price for name, price in prices.items()}
+    told = _by_parts(prices)
     kinds = kinds_of(hardware)
     return [name for name, (device, count) in kinds.items() if _of_several(device, count, told) is None]
 
@@ -195,6 +195,11 @@ def parts_of(name: str) -> Parts:
             count, device = None, part
         counts[words(device)] += count or 1
     return tuple(sorted(counts.items()))
+
+
+def _by_parts(prices: Mapping[str, float]) -> dict[Parts, float]:
+    """However somebody spells the machines."""
+    return {parts_of(name): price for name, price in prices.items()}
 
 
 def list_prices_of(hardware: Hardware) -> tuple[tuple[Hardware, ListPrice], ...]:
